@@ -27,8 +27,10 @@ function(cohort_library target kind)
   if(NOT (MSVC AND kind STREQUAL "STATIC"))
     set_target_properties(${target} PROPERTIES OUTPUT_NAME cohort)
   endif()
-  generate_export_header(${target} BASE_NAME cohort EXPORT_MACRO_NAME COHORT_API STATIC_DEFINE COHORT_STATIC
-                         EXPORT_FILE_NAME ${PROJECT_BINARY_DIR}/include/cohort/export.h)
+  if(kind STREQUAL "SHARED")
+    generate_export_header(${target} BASE_NAME cohort EXPORT_MACRO_NAME COHORT_API STATIC_DEFINE COHORT_STATIC
+                           EXPORT_FILE_NAME ${PROJECT_BINARY_DIR}/include/cohort/export.h)
+  endif()
   target_include_directories(${target}
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
            $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
@@ -40,7 +42,7 @@ function(cohort_library target kind)
   target_link_libraries(${target} PUBLIC APR::APR PRIVATE Threads::Threads ${COHORT_OS_LIBRARIES})
 endfunction()
 
-# cohort_program(NAME SOURCES... [LIBRARY lib]): a program that uses the library.
+# cohort_program(NAME LIBRARY SOURCES...): a program that uses the library.
 function(cohort_program target library)
   add_executable(${target} ${ARGN})
   cohort_strict(${target})
