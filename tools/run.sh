@@ -1,0 +1,216 @@
+#!/usr/bin/env bash
+# Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
+#
+# Everything a newcomer does, in one command each; run from anywhere, as often as you like.
+## tools/run.sh demo                        run every example, then compress a real file in parallel
+## tools/run.sh test [--preset NAME] [...]  build and run the tests; further arguments go to ctest (-L Queue, -R POOL_02)
+## tools/run.sh help                        this text
+#
+# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib) is installed through the system's package manager, and nothing else is.
+# A subcommand is a function run_NAME below and a line "## ..." above.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'tools/run.sh: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+cores() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
+
+# ---- packages -----------------------------------------------------------------------------------------------
+
+# What is needed, by the name of its package for apt-get, dnf, pacman, brew ("-": comes with the system), and how to see that it is there.
+# GoogleTest's check is for its CMake package or its sources.
+needs() {
+    cat <<'TABLE'
+compiler   gcc+libc6-dev  gcc           gcc         -           compiles c
+c++        g++            gcc-c++       gcc         -           compiles c++
+cmake      cmake          cmake         cmake       cmake       have cmake
+ninja      ninja-build    ninja-build   ninja       ninja       have ninja
+pkg-config pkg-config     pkgconf-pkg-config pkgconf pkgconf    have pkg-config
+APR        libapr1-dev    apr-devel     apr         apr         pkg-config --exists apr-1
+GoogleTest libgtest-dev   gtest-devel   gtest       googletest  pkg-config --exists gtest
+zlib       zlib1g-dev     zlib-devel    zlib        zlib        pkg-config --exists zlib
+TABLE
+}
+
+compiles() { # c or c++: is there a compiler of that language that can build a program?
+    local compiler=${CC:-cc} program=${TMPDIR:-/tmp}/cohort-compiles-$$ result=0
+    [ "$1" = c ] || compiler=${CXX:-c++}
+    printf '#include <stdlib.h>\nint main(void) { return abs(0); }\n' | "$compiler" -x "$1" -o "$program" - >/dev/null 2>&1 || result=1
+    rm -f "$program"
+    return $result
+}
+
+package_manager() {
+    for manager in apt-get dnf pacman brew; do
+        if have $manager; then echo $manager; return; fi
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif have sudo; then sudo "$@"
+    else return 1
+    fi
+}
+
+install_packages() { # manager package...
+    local manager=$1
+    shift
+    case $manager in
+    apt-get)
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 && return
+        as_root apt-get update -qq || return
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" ;;
+    dnf) as_root dnf install -y -q "$@" ;;
+    pacman) as_root pacman -Sy --noconfirm --needed "$@" ;;
+    brew) brew install -q "$@" ;;
+    esac
+}
+
+# The packages that are missing, one line each: what it is, then its package for this manager.
+missing_packages() { # manager
+    local what apt dnf pacman brew check package
+    while read -r what apt dnf pacman brew check; do
+        if ! $check >/dev/null 2>&1; then
+            case $1 in apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;; brew) package=$brew ;; *) package=- ;; esac
+            echo "$what ${package//+/ }"
+        fi
+    done < <(needs)
+}
+
+ensure_packages() {
+    local manager missing names packages
+    manager=$(package_manager)
+    missing=$(missing_packages "$manager")
+    if [ -n "$missing" ]; then
+        names=$(cut -d' ' -f1 <<<"$missing" | paste -sd' ' -)
+        packages=$(cut -d' ' -f2- <<<"$missing" | tr ' ' '\n' | grep -v '^-$' | sort -u | paste -sd' ' - || true)
+        say "Missing: $names"
+        [ -n "$manager" ] || die "no apt-get, dnf, pacman or brew found to install what is missing: $names."
+        [ "$manager" = brew ] || [ "$(id -u)" = 0 ] || have sudo || die "not root and no sudo: please install $packages and run this again."
+        say "Installing with $manager: $packages"
+        # shellcheck disable=SC2086  # a list of words
+        [ -z "$packages" ] || install_packages "$manager" $packages || die "$manager could not install: $packages."
+        missing=$(missing_packages "$manager" | cut -d' ' -f1 | paste -sd' ' -)
+        [ -z "$missing" ] || die "still missing after the installation: $missing."
+    fi
+    cmake_is_new_enough || die "CMake 3.21 or newer is needed, this one is $(cmake --version | sed -n '1s/[^0-9]*//p')."
+}
+
+cmake_is_new_enough() {
+    local major minor rest
+    IFS=. read -r major minor rest < <(cmake --version | sed -n '1s/[^0-9]*//p')
+    [ "$major" -gt 3 ] || { [ "$major" = 3 ] && [ "$minor" -ge 21 ]; }
+}
+
+# ---- build --------------------------------------------------------------------------------------------------
+
+build() { # preset
+    say "Configuring and building preset $1 in build/$1"
+    local log=$root/build/$1.log
+    mkdir -p "$root/build"
+    # Whoever only wants the library should not fail on a warning that a newer compiler has learned; CI sets COHORT_WERROR=ON.
+    (cd "$root" && cmake --preset "$1" -DCOHORT_WERROR="${COHORT_WERROR:-OFF}") >"$log" 2>&1 ||
+        { tail -n 40 "$log" >&2; die "configuring preset $1 failed; the whole output is in build/$1.log."; }
+    cmake --build "$root/build/$1" -j "$(cores)" >>"$log" 2>&1 ||
+        { grep -E -B2 -A12 'FAILED|error' "$log" | head -n 60 >&2; die "building preset $1 failed; the whole output is in build/$1.log."; }
+}
+
+# ---- test ---------------------------------------------------------------------------------------------------
+
+run_test() {
+    local preset=release
+    if [ "${1-}" = --preset ]; then
+        [ $# -ge 2 ] || die "--preset needs a name."
+        preset=$2
+        shift 2
+    fi
+    ensure_packages
+    build "$preset"
+    say "Testing preset $preset"
+    (cd "$root" && ctest --preset "$preset" -j "$(cores)" --output-junit "$root/build/$preset/junit.xml" "$@") ||
+        die "tests of preset $preset failed; they are listed above."
+}
+
+# ---- demo ---------------------------------------------------------------------------------------------------
+
+# A real file of 48 MB from the machine's own: the same one each time on one machine.
+make_input() { # path
+    local bytes=48000000
+    [ -f "$1" ] && [ "$(wc -c <"$1")" -eq $bytes ] && return
+    say "Building the input from this machine's own files: $1"
+    find /usr/include /usr/share /usr/lib -type f -size -8192k -print 2>/dev/null | LC_ALL=C sort |
+        { tar cf - -T - 2>/dev/null || true; } | head -c $bytes >"$1.part" || true
+    [ "$(wc -c <"$1.part")" -ge 30000000 ] || die "/usr/include, /usr/share and /usr/lib hold less than 30 MB to compress."
+    mv "$1.part" "$1"
+}
+
+# Every descendant of a process.
+descendants() { # pid
+    ps -axo pid=,ppid= | awk -v root="$1" '
+        { parent[$1] = $2 }
+        END { for (pid in parent) { p = pid; while (p in parent && p != root) p = parent[p]; if (p == root && pid != root) print pid } }'
+}
+
+run_demo() {
+    local work=$root/build/demo program
+    ensure_packages
+    build release
+    mkdir -p "$work"
+    for program in "$root"/build/release/bin/0[0-9]_*; do
+        say "$(basename "$program")"
+        "$program" || die "the example $(basename "$program") failed with $?."
+    done
+    demo_gzip "$work"
+}
+
+# The main job, once undisturbed and once with a worker killed in the middle.
+demo_gzip() { # directory
+    local input=$1/input.tar program
+    program=$(ls "$root"/build/release/bin/10_parallel_gzip)
+    make_input "$input"
+    say "10_parallel_gzip: $input"
+    "$program" "$input" || die "parallel_gzip failed with $?."
+    check_gzip "$input"
+    say "10_parallel_gzip again, and one of its workers is killed in the middle"
+    rm -f "$input.gz"
+    "$program" "$input" &
+    kill_a_worker $! "$input.gz"
+    wait $! || die "parallel_gzip failed after the death of a worker."
+    check_gzip "$input"
+    say "The demo is done: both outputs are correct."
+}
+
+check_gzip() { # input
+    gunzip -t "$1.gz" || die "gunzip does not accept the output."
+    gunzip -c "$1.gz" | cmp - "$1" || die "the output does not give back the input."
+    awk -v in_size="$(wc -c <"$1")" -v out_size="$(wc -c <"$1.gz")" \
+        'BEGIN { printf "checked: gunzip -t and byte comparison; %d -> %d bytes, ratio %.2f\n", in_size, out_size, in_size / out_size }'
+}
+
+kill_a_worker() { # pid of parallel_gzip, its output
+    local victim=
+    while kill -0 "$1" 2>/dev/null; do
+        if [ "$(wc -c <"$2" 2>/dev/null || echo 0)" -gt 1000000 ]; then
+            victim=$(for pid in $(descendants "$1"); do ps -o pid=,args=,comm= -p "$pid"; done | grep -i 'gzip-\|worker' | awk 'NR == 1 { print $1 }')
+            [ -n "$victim" ] || die "parallel_gzip runs, but no worker of it was found."
+            kill -KILL "$victim"
+            echo "killed worker $victim"
+            return
+        fi
+    done
+    die "parallel_gzip ended before a worker could be killed."
+}
+
+run_help() { sed -n 's/^## \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+
+# ---- which one ----------------------------------------------------------------------------------------------
+
+command=${1:-help}
+[ $# = 0 ] || shift
+case $command in -h | --help) command=help ;; esac
+declare -F "run_$command" >/dev/null || die "no such command: $command; these there are:
+$(run_help)"
+"run_$command" "$@"
