@@ -1,0 +1,52 @@
+#!/bin/sh
+# Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
+# Run a Windows program under Wine, as CMAKE_CROSSCOMPILING_EMULATOR.
+#
+# Wine's server and service processes are started first, by one runner at a time and with none of the runner's pipes: a caller that reads our output to its end
+# would otherwise wait until they end. Programs run with the layout of the address space fixed, since Wine without a preloader now and then finds its
+# fixed pages taken (COHORT_WINE_ASLR=1 leaves the layout random). `wine-run.sh --stop` ends everything that runs in the prefix.
+set -eu
+
+find_tool() { # name: on PATH, else in the directory where Debian puts it
+    command -v "$1" 2>/dev/null || ls /usr/lib/wine/"$1" /usr/lib/*/wine/"$1" 2>/dev/null | head -n 1
+}
+
+wine=${COHORT_WINE:-$(find_tool wine64)}
+server=${COHORT_WINESERVER:-$(find_tool wineserver64)}
+[ -n "$wine" ] || wine=$(find_tool wine)
+[ -n "$server" ] || server=$(find_tool wineserver)
+if [ -z "$wine" ] || [ -z "$server" ]; then
+    echo "wine-run.sh: Wine (64-bit) is not installed" >&2
+    exit 127
+fi
+
+: "${WINEPREFIX:=${HOME:-/tmp}/.wine-cohort}"
+: "${WINEDEBUG:=fixme-all}"
+: "${WINEDLLOVERRIDES:=mscoree=;mshtml=;winemenubuilder.exe=;winedbg.exe=}"
+export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
+unset DISPLAY WAYLAND_DISPLAY
+
+fixed=
+if [ "${COHORT_WINE_ASLR:-0}" != 1 ] && setarch -R true 2>/dev/null; then
+    fixed="setarch -R"
+fi
+
+if [ "${1-}" = --stop ]; then
+    [ -d "$WINEPREFIX" ] || exit 0
+    "$server" -k 2>/dev/null || true
+    "$server" -w 2>/dev/null || true
+    exit 0
+fi
+
+mkdir -p "$WINEPREFIX"
+(
+    flock 9
+    if ! "$server" -k0 2>/dev/null; then
+        fresh=1
+        [ ! -f "$WINEPREFIX/system.reg" ] || fresh=0
+        $fixed "$server" -p"${COHORT_WINE_LINGER:-60}" </dev/null >/dev/null 2>&1 9>&-
+        $fixed "$wine" wineboot </dev/null >/dev/null 2>&1 9>&-
+        [ $fresh = 0 ] || $fixed "$wine" winecfg -v win10 </dev/null >/dev/null 2>&1 9>&-
+    fi
+) 9>"$WINEPREFIX.lock"
+exec $fixed "$wine" "$@"
