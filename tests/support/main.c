@@ -36,7 +36,7 @@ static bool begin(int *argc, char ***argv) {
     cohort_options_t options = {0};
     apr_status_t status;
     char text[200];
-    if (!method_find(test_method(), &options.start_method)) {
+    if (!method_find(test_method(), &options.method)) {
         fprintf(stderr, "COHORT_TEST_METHOD=%s is no start method\n", test_method());
         return false;
     }
