@@ -1,0 +1,83 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dying with another process, without a thread: the kernel sends SIGKILL when the last write end of a pipe is closed, which the death of
+ * its keeper does, however it dies.
+ *
+ * O_ASYNC and the owner belong to the open file description, which all processes share that got the descriptor from one another. So
+ * each process opens the pipe once more, by /proc, to have a description of its own. After arming it looks whether it was too late.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os_posix.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* Out of the way of shell scripts, which use low descriptors freely. */
+#define OUT_OF_THE_WAY 200
+
+apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper) {
+    return cohort_os_pipe_create(reader, keeper);
+}
+
+/* "/proc/self/fd/N" without stdio, which may not be used between fork and exec. */
+static void fd_path(char *path, int fd) {
+    static const char prefix[] = "/proc/self/fd/";
+    char digits[12], *p = digits;
+    for (const char *s = prefix; *s; ++s) *path++ = *s;
+    do *p++ = (char)('0' + fd % 10);
+    while ((fd /= 10) != 0);
+    while (p > digits) *path++ = *--p;
+    *path = 0;
+}
+
+static int reopen(int reader) {
+    char path[48];
+    fd_path(path, reader);
+    int fd;
+    COHORT__RETRY(fd, open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    if (fd < 0) return -1;
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    if (moved < 0) return cohort__fd_safe(fd);
+    close(fd);
+    return moved;
+}
+
+static bool hung_up(int fd) {
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    return poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static int arm(int fd) {
+    struct f_owner_ex owner = {F_OWNER_PID, getpid()};
+    if (fcntl(fd, F_SETOWN_EX, &owner) != 0 || fcntl(fd, F_SETSIG, SIGKILL) != 0) return -1;
+    if (fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) != 0) return -1;
+    if (hung_up(fd)) kill(getpid(), SIGKILL);
+    return 0;
+}
+
+/* The armed descriptor, or -1 with errno. */
+static int arm_own(int reader) {
+    int fd = reopen(reader);
+    if (fd < 0 || arm(fd) == 0) return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader) {
+    int fd = arm_own((int)reader);
+    apr_status_t status = fd < 0 ? errno : APR_SUCCESS;
+    close((int)reader);
+    return status;
+}
+
+apr_status_t cohort__lifeline_exec(int reader) {
+    int fd = arm_own(reader);
+    if (fd < 0) return errno;
+    return fcntl(fd, F_SETFD, 0) == 0 ? APR_SUCCESS : errno;
+}

@@ -1,0 +1,122 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* The clock, CPUs, names, threads and hooks. What differs between POSIX systems is in os_facts_*.c. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os_posix.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SECOND ((int64_t)1000000000)
+
+/* ---- time ----------------------------------------------------------------------------------------------------- */
+
+int64_t cohort_os_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+}
+
+struct timespec cohort__timespec(int64_t nanoseconds) {
+    if (nanoseconds < 0) nanoseconds = 0;
+    return (struct timespec){.tv_sec = (time_t)(nanoseconds / SECOND), .tv_nsec = (long)(nanoseconds % SECOND)};
+}
+
+int cohort__milliseconds(int64_t deadline) {
+    if (deadline == COHORT_OS_NEVER) return -1;
+    int64_t left = deadline - cohort_os_now();
+    if (left <= 0) return 0;
+    return left > 60 * SECOND ? 60000 : (int)((left + 999999) / 1000000);
+}
+
+/* ---- CPUs ----------------------------------------------------------------------------------------------------- */
+
+int cohort_os_cpu_count(void) {
+    int count = cohort__affinity_count(), quota = cohort__cpu_quota();
+    if (count <= 0) count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (quota > 0 && quota < count) count = quota;
+    return count > 0 ? count : 1;
+}
+
+void cohort_os_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield" ::: "memory");
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+void cohort_os_yield(void) { sched_yield(); }
+
+void cohort_os_set_name(const char *name) {
+    cohort__thread_title(name);
+    cohort__title_set(name);
+}
+
+/* ---- hooks ---------------------------------------------------------------------------------------------------- */
+
+static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
+static pthread_key_t mark_key;
+static int hooks_error;
+static void (*forked_hook)(void);
+static void (*thread_hook)(void *mark);
+
+static void on_fork(void) {
+    if (!cohort__forking && forked_hook) forked_hook();
+}
+
+static void on_thread_exit(void *mark) {
+    if (thread_hook) thread_hook(mark);
+}
+
+static void install_hooks(void) {
+    hooks_error = pthread_key_create(&mark_key, on_thread_exit);
+    if (!hooks_error) hooks_error = pthread_atfork(NULL, NULL, on_fork);
+}
+
+apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark)) {
+    forked_hook = forked;
+    thread_hook = thread_exit;
+    pthread_once(&hooks_once, install_hooks);
+    return hooks_error;
+}
+
+void cohort_os_thread_mark(void *mark) { pthread_setspecific(mark_key, mark); }
+
+/* ---- threads -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    void (*run)(void *arg);
+    void *arg;
+} thread_start_t;
+
+static void *thread_main(void *given) {
+    thread_start_t start = *(thread_start_t *)given;
+    free(given);
+    start.run(start.arg);
+    return NULL;
+}
+
+apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
+    thread_start_t *start = malloc(sizeof *start);
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, before;
+    if (!start) return APR_ENOMEM;
+    *start = (thread_start_t){run, arg};
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited by the thread */
+    int error = pthread_create(&thread, &attributes, thread_main, start);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (error) free(start);
+    return error;
+}

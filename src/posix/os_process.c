@@ -1,0 +1,116 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes, each told apart from a later one with its pid by its birth. Guarantees: no signal ever reaches a later process with the
+ * same pid where the system has process descriptors; nothing here waits for, or reaps, a child that is not named.
+ *
+ * The host may reap everything, or ignore SIGCHLD. So a watcher looks at the code of an ended child at once, before anybody is told, and
+ * leaves it here for cohort_os_reap() in case somebody else takes the child meanwhile.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os_posix.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SEEN 256u
+
+static struct {
+    cohort_os_mutex_t mutex;
+    unsigned next;
+    struct {
+        cohort_os_id_t process;
+        int code;
+    } codes[SEEN];
+} seen;
+
+void cohort__code_remember(cohort_os_id_t process, int code) {
+    cohort_os_mutex_lock(&seen.mutex);
+    unsigned i = seen.next++ % SEEN;
+    seen.codes[i].process = process;
+    seen.codes[i].code = code;
+    cohort_os_mutex_unlock(&seen.mutex);
+}
+
+static bool recall(cohort_os_id_t process, int *code) {
+    bool found = false;
+    cohort_os_mutex_lock(&seen.mutex);
+    for (unsigned i = 0; i < SEEN && !found; ++i) {
+        if (seen.codes[i].process.pid != process.pid || seen.codes[i].process.birth != process.birth) continue;
+        *code = seen.codes[i].code;
+        seen.codes[i].process.pid = 0;
+        found = true;
+    }
+    cohort_os_mutex_unlock(&seen.mutex);
+    return found;
+}
+
+cohort_os_id_t cohort_os_self(void) {
+    static _Atomic uint64_t known_birth;
+    static _Atomic int64_t known_pid;
+    cohort_os_id_t self = {(int64_t)getpid(), 0};
+    if (atomic_load(&known_pid) == self.pid) {
+        self.birth = atomic_load(&known_birth);
+        return self;
+    }
+    cohort__life(self.pid, &self.birth);
+    atomic_store(&known_pid, 0); /* so that no other thread pairs the new birth with an old pid */
+    atomic_store(&known_birth, self.birth);
+    atomic_store(&known_pid, self.pid);
+    return self;
+}
+
+/* Births of different kinds cannot be compared; then the pid alone must do. */
+static bool same_birth(uint64_t known, uint64_t found) {
+    if (known == 0 || found == 0) return true;
+    if (known != COHORT__BIRTH_GONE && ((known ^ found) & COHORT__BIRTH_INODE) != 0) return true;
+    return known == found;
+}
+
+bool cohort_os_alive(cohort_os_id_t process) {
+    uint64_t birth = 0;
+    if (process.pid <= 0 || process.birth == COHORT__BIRTH_GONE) return false;
+    cohort__life_t life = cohort__life(process.pid, &birth);
+    if (life == COHORT__UNKNOWN) return kill((pid_t)process.pid, 0) == 0 || errno != ESRCH;
+    return life == COHORT__RUNS && same_birth(process.birth, birth);
+}
+
+apr_status_t cohort_os_signal(cohort_os_id_t process, cohort_os_signal_t signal) {
+    static const int numbers[] = {SIGTERM, SIGKILL, SIGINT};
+    if (process.pid <= 0) return ESRCH;
+    if (cohort__signal_exact(process, numbers[signal]) == 0) return APR_SUCCESS;
+    if (errno != ENOSYS) return errno;
+    if (!cohort_os_alive(process)) return ESRCH;
+    return kill((pid_t)process.pid, numbers[signal]) == 0 ? APR_SUCCESS : errno;
+}
+
+static int exit_code(const siginfo_t *info) { return info->si_code == CLD_EXITED ? info->si_status : -info->si_status; }
+
+/* 1 and the code, 0 when the child runs, -1 when it is none of ours. */
+static int look(int64_t pid, int options, int *code) {
+    siginfo_t info = {.si_pid = 0};
+    int result;
+    COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | options));
+    if (result != 0) return -1;
+    if (info.si_pid == 0) return 0;
+    *code = exit_code(&info);
+    return 1;
+}
+
+bool cohort__code_peek(int64_t pid, int *code) { return look(pid, WNOWAIT, code) == 1; }
+
+apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
+    uint64_t birth = 0;
+    if (child.pid <= 0) return APR_ENOENT;
+    cohort__life_t life = cohort__life(child.pid, &birth);
+    bool ours = life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
+    int found, result = ours ? look(child.pid, 0, &found) : -1;
+    if (result == 0) return APR_EAGAIN;
+    if (result < 0) return recall(child, code) ? APR_SUCCESS : APR_ENOENT;
+    recall(child, &(int){0}); /* the same, told twice */
+    *code = found;
+    return APR_SUCCESS;
+}

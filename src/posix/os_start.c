@@ -1,0 +1,369 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting processes. Guarantees: a failure of exec is a status here, and then no child exists; no handler of the parent runs in the
+ * child; nothing but the named descriptors is inherited; the boot block is believed only by the very process it was made for.
+ *
+ * Everything that needs memory is prepared before the child exists, since the child of vfork() runs in the parent's memory. It says so in
+ * `shared`: then the outcome is known when vfork() returns. Where vfork() is a fork() (valgrind, sanitizers, systems without it) the
+ * outcome comes through a pipe instead. All signals are blocked meanwhile.
+ *
+ * A program and a re-executed child begin with no signal blocked and SIGCHLD at its default, whatever the host did (a host that
+ * ignores SIGCHLD would make its children lose the exit codes of theirs); other ignored signals stay ignored, as exec has it.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os_posix.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef NSIG
+#define NSIG 65
+#endif
+
+#define BOOT_NAME "COHORT_BOOT"
+#define BOOT_MAX 256
+#define PID_DIGITS 20
+#define TITLE_ROOM 192 /* how long a name the child can show of itself later */
+
+extern char **environ;
+
+_Thread_local bool cohort__forking;
+
+typedef struct {
+    const cohort_os_start_t *start;
+    const char *const *argv;
+    const char **env;      /* ours when it had to be made, else NULL */
+    char **candidates;     /* paths to try, NULL-terminated */
+    char boot[BOOT_MAX];   /* "COHORT_BOOT=..." */
+    char *boot_pid;        /* where in it the child writes its pid */
+    char title[TITLE_ROOM + 1];
+    const char *self_argv[3];
+    int report[2];         /* how the outcome comes back when memory is not shared */
+    volatile int shared;   /* the child runs in our memory */
+    volatile int error;
+} plan_t;
+
+/* ---- in the child: only async-signal-safe calls, no allocation ------------------------------------------------ */
+
+static _Noreturn void fail(plan_t *plan, int error) {
+    ssize_t result;
+    plan->error = error;
+    COHORT__RETRY(result, write(plan->report[1], &error, sizeof error));
+    _exit(127);
+}
+
+static void write_pid(char *digits) {
+    int64_t pid = getpid();
+    for (int i = PID_DIGITS; i-- > 0; pid /= 10) digits[i] = (char)('0' + pid % 10);
+}
+
+static void default_signals(void) {
+    struct sigaction action;
+    sigset_t none;
+    for (int number = 1; number < NSIG; ++number) {
+        if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL) continue;
+        if (action.sa_handler == SIG_IGN && number != SIGCHLD) continue;
+        memset(&action, 0, sizeof action);
+        action.sa_handler = SIG_DFL;
+        sigaction(number, &action, NULL);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void give_one(plan_t *plan, cohort_os_handle_t handle) {
+    if (handle != COHORT_OS_NONE && fcntl((int)handle, F_SETFD, 0) != 0) fail(plan, errno);
+}
+
+static void give_boot_handles(plan_t *plan) {
+    const cohort_os_boot_t *boot = plan->start->boot;
+    give_one(plan, boot->arena);
+    give_one(plan, boot->lifeline);
+    give_one(plan, boot->channel);
+}
+
+static void redirect(plan_t *plan) {
+    int from[3];
+    for (int i = 0; i < 3; ++i) {
+        from[i] = (int)plan->start->stdio[i];
+        bool in_the_way = from[i] >= 0 && from[i] < 3 && from[i] != i; /* a dup2() below would overwrite it */
+        if (in_the_way) from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 3);
+        if (in_the_way && from[i] < 0) fail(plan, errno);
+    }
+    for (int i = 0; i < 3; ++i) {
+        if (from[i] < 0) continue;
+        int result;
+        COHORT__RETRY(result, from[i] == i ? fcntl(i, F_SETFD, 0) : dup2(from[i], i));
+        if (result < 0) fail(plan, errno);
+    }
+}
+
+static void null_input(void) {
+    int fd;
+    COHORT__RETRY(fd, open("/dev/null", O_RDONLY));
+    if (fd <= 0) return;
+    dup2(fd, 0);
+    close(fd);
+}
+
+static void try_all(plan_t *plan) {
+    const char *const *env = plan->env ? plan->env : plan->start->env ? plan->start->env : (const char *const *)environ;
+    int error = ENOENT;
+    for (char **path = plan->candidates; *path; ++path) {
+        execve(*path, (char *const *)plan->argv, (char *const *)env);
+        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) fail(plan, errno);
+        if (errno == EACCES || error != EACCES) error = errno; /* one that may not be run tells more than those that are not there */
+    }
+    fail(plan, error);
+}
+
+static _Noreturn void child_main(plan_t *plan) {
+    const cohort_os_start_t *start = plan->start;
+    plan->shared = 1;
+    if (plan->boot_pid) write_pid(plan->boot_pid);
+    if (start->boot) give_boot_handles(plan);
+    if (start->detach) setsid();
+    if (start->detach && start->stdio[0] == COHORT_OS_NONE) null_input();
+    redirect(plan);
+    if (start->cwd && chdir(start->cwd) != 0) fail(plan, errno);
+    if (start->how == COHORT_OS_PROGRAM && start->lifeline != COHORT_OS_NONE) {
+        apr_status_t status = cohort__lifeline_exec((int)start->lifeline);
+        if (status != APR_SUCCESS) fail(plan, status);
+    }
+    default_signals();
+    try_all(plan);
+    _exit(127);
+}
+
+/* Nothing of the caller may live in registers over vfork(), so it has a function of its own. */
+static __attribute__((noinline)) pid_t launch(plan_t *plan) {
+#ifdef COHORT_HAVE_VFORK
+    pid_t pid = vfork();
+#else
+    pid_t pid = fork();
+#endif
+    if (pid == 0) child_main(plan);
+    return pid;
+}
+
+/* ---- preparing ------------------------------------------------------------------------------------------------- */
+
+static apr_status_t own_path(plan_t *plan) {
+    char path[COHORT_OS_PATH_MAX];
+    apr_status_t status = APR_SUCCESS;
+    if (!plan->start->path) status = cohort__executable(path, sizeof path);
+    if (status != APR_SUCCESS) return status;
+    plan->candidates = calloc(2, sizeof *plan->candidates);
+    if (!plan->candidates) return APR_ENOMEM;
+    plan->candidates[0] = strdup(plan->start->path ? plan->start->path : path);
+    return plan->candidates[0] ? APR_SUCCESS : APR_ENOMEM;
+}
+
+static const char *search_path(const char *const *env) {
+    if (!env) return getenv("PATH");
+    for (; *env; ++env)
+        if (strncmp(*env, "PATH=", 5) == 0) return *env + 5;
+    return NULL;
+}
+
+static char *joined(const char *directory, size_t length, const char *name) {
+    char *path = malloc(length + strlen(name) + 2);
+    if (!path) return NULL;
+    memcpy(path, directory, length);
+    if (length) path[length++] = '/'; /* an empty entry is the current directory */
+    strcpy(path + length, name);
+    return path;
+}
+
+static apr_status_t program_paths(plan_t *plan) {
+    const char *name = plan->start->path, *list = search_path(plan->start->env);
+    if (!name || !*name) return name ? ENOENT : APR_EINVAL;
+    if (strchr(name, '/')) list = ""; /* "name" itself is tried */
+    if (!list) list = "/usr/local/bin:/bin:/usr/bin";
+    size_t count = 2;
+    for (const char *s = list; *s; ++s) count += *s == ':';
+    plan->candidates = calloc(count, sizeof *plan->candidates);
+    if (!plan->candidates) return APR_ENOMEM;
+    for (size_t i = 0; i < count - 1; ++i) {
+        size_t length = strcspn(list, ":");
+        plan->candidates[i] = joined(list, length, name);
+        if (!plan->candidates[i]) return APR_ENOMEM;
+        list += length + 1;
+    }
+    return APR_SUCCESS;
+}
+
+static void write_boot(plan_t *plan) {
+    const cohort_os_boot_t *b = plan->start->boot;
+    int at = snprintf(plan->boot, BOOT_MAX, BOOT_NAME "=%u ", COHORT_OS_BOOT_VERSION);
+    plan->boot_pid = plan->boot + at;
+    snprintf(plan->boot_pid, (size_t)(BOOT_MAX - at),
+             "%020d %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIdPTR " %" PRIdPTR " %" PRIdPTR, 0, b->role, b->slot,
+             b->base, b->size, b->arena, b->lifeline, b->channel);
+}
+
+/* The environment with the boot block in front, and no other. */
+static apr_status_t boot_environment(plan_t *plan) {
+    const char *const *from = plan->start->env ? plan->start->env : (const char *const *)environ;
+    size_t count = 0, n = 0;
+    while (from && from[count]) ++count;
+    plan->env = calloc(count + 2, sizeof *plan->env);
+    if (!plan->env) return APR_ENOMEM;
+    plan->env[n++] = plan->boot;
+    for (size_t i = 0; i < count; ++i)
+        if (strncmp(from[i], BOOT_NAME "=", sizeof BOOT_NAME) != 0) plan->env[n++] = from[i];
+    return APR_SUCCESS;
+}
+
+/* The second argument is the name, padded, so that the child has room to show another one later. */
+static void own_arguments(plan_t *plan) {
+    const char *name = plan->start->name ? plan->start->name : "";
+    snprintf(plan->title, sizeof plan->title, "%-*s", TITLE_ROOM, name);
+    plan->self_argv[0] = plan->candidates[0];
+    plan->self_argv[1] = plan->title;
+    plan->argv = plan->self_argv;
+}
+
+static apr_status_t prepare(plan_t *plan) {
+    const cohort_os_start_t *start = plan->start;
+    apr_status_t status = start->how == COHORT_OS_REEXEC ? own_path(plan) : program_paths(plan);
+    if (status != APR_SUCCESS) return status;
+    plan->argv = start->argv;
+    if (start->how == COHORT_OS_PROGRAM && (!start->argv || !start->argv[0])) return APR_EINVAL;
+    if (start->how == COHORT_OS_REEXEC) own_arguments(plan);
+    if (!start->boot) return start->how == COHORT_OS_REEXEC ? APR_EINVAL : APR_SUCCESS;
+    write_boot(plan);
+    return boot_environment(plan);
+}
+
+static void discard(plan_t *plan) {
+    for (char **path = plan->candidates; path && *path; ++path) free(*path);
+    free(plan->candidates);
+    free((void *)plan->env);
+}
+
+/* ---- in the parent ---------------------------------------------------------------------------------------------- */
+
+static int outcome(plan_t *plan) {
+    int error = 0;
+    ssize_t got;
+    if (plan->shared) return plan->error;
+    COHORT__RETRY(got, read(plan->report[0], &error, sizeof error));
+    return got == (ssize_t)sizeof error ? error : 0;
+}
+
+static void identify(pid_t pid, cohort_os_id_t *id) {
+    *id = (cohort_os_id_t){(int64_t)pid, 0};
+    if (cohort__life(pid, &id->birth) == COHORT__GONE) id->birth = COHORT__BIRTH_GONE; /* somebody has reaped it already */
+}
+
+static apr_status_t launched(plan_t *plan, pid_t pid, cohort_os_id_t *id) {
+    siginfo_t info;
+    int result, error = outcome(plan);
+    if (error == 0) {
+        identify(pid, id);
+        return APR_SUCCESS;
+    }
+    COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED));
+    return error;
+}
+
+static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
+    sigset_t all, before;
+    cohort_os_handle_t reader, writer;
+    apr_status_t status = cohort_os_pipe_create(&reader, &writer);
+    if (status != APR_SUCCESS) return status;
+    plan->report[0] = (int)reader;
+    plan->report[1] = (int)writer;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    cohort__forking = true;
+    pid_t pid = launch(plan);
+    int error = errno;
+    cohort__forking = false;
+    cohort_os_close(writer);
+    status = pid < 0 ? error : launched(plan, pid, id);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    cohort_os_close(reader);
+    return status;
+}
+
+static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    cohort__forking = true;
+    pid_t pid = fork();
+    int error = errno;
+    cohort__forking = false;
+    *in_child = pid == 0;
+    if (pid == 0 && start->detach) cohort_os_detach();
+    if (pid == 0) *child = cohort_os_self();
+    if (pid > 0) identify(pid, child);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pid < 0 ? error : APR_SUCCESS;
+}
+
+apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
+    if (start->how == COHORT_OS_FORK) return duplicate(start, child, in_child);
+    plan_t plan = {.start = start};
+    apr_status_t status = prepare(&plan);
+    if (status == APR_SUCCESS) status = execute(&plan, child);
+    discard(&plan);
+    if (status == APR_SUCCESS) *in_child = false;
+    return status;
+}
+
+/* ---- at the other end ------------------------------------------------------------------------------------------- */
+
+static void keep(cohort_os_handle_t handle) {
+    if (handle != COHORT_OS_NONE) fcntl((int)handle, F_SETFD, FD_CLOEXEC);
+}
+
+static apr_status_t read_boot(const char *text, cohort_os_boot_t *boot) {
+    int64_t pid = 0;
+    cohort_os_boot_t b;
+    int n = sscanf(text, "%" SCNu32 " %" SCNd64 " %" SCNu32 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNdPTR " %" SCNdPTR " %" SCNdPTR,
+                   &b.version, &pid, &b.role, &b.slot, &b.base, &b.size, &b.arena, &b.lifeline, &b.channel);
+    if (n >= 2 && pid != (int64_t)getpid()) return APR_ENOENT; /* it leaked from somebody else */
+    if (n >= 2 && b.version != COHORT_OS_BOOT_VERSION) return COHORT_EVERSION;
+    if (n != 9) return APR_ENOENT;
+    *boot = b;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_os_boot_take(cohort_os_boot_t *boot) {
+    const char *text = getenv(BOOT_NAME);
+    if (!text) return APR_ENOENT;
+    apr_status_t status = read_boot(text, boot);
+    unsetenv(BOOT_NAME);
+    if (status != APR_SUCCESS) return status;
+    keep(boot->arena);
+    keep(boot->lifeline);
+    keep(boot->channel);
+    cohort__title_take();
+    return APR_SUCCESS;
+}
+
+void cohort_os_detach(void) {
+    setsid();
+    null_input();
+}
+
+_Noreturn void cohort_os_exit(int code, bool flush) {
+    if (flush) {
+        fflush(stdout);
+        fflush(stderr);
+    }
+    _exit(code);
+}

@@ -1,0 +1,134 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for ends of processes by kqueue. A process that has ended before its filter was added is reported through a user event, so
+ * that every end comes out of one place. A kqueue is not inherited by fork(): a forked copy has only memory to release.
+ */
+#include "os_posix.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/event.h>
+#include <unistd.h>
+
+typedef struct entry_t {
+    struct entry_t *next, **link;
+    cohort_os_id_t process;
+    uint64_t cookie;
+    bool child;
+} entry_t;
+
+struct cohort_os_watch_t {
+    cohort_os_mutex_t mutex; /* of the list */
+    entry_t *entries;
+    int queue, channel;
+    pid_t owner;
+};
+
+static int change(cohort_os_watch_t *watch, uintptr_t ident, int16_t filter, uint16_t flags, uint32_t fflags, void *what) {
+    struct kevent event;
+    EV_SET(&event, ident, filter, flags, fflags, 0, what);
+    int result;
+    COHORT__RETRY(result, kevent(watch->queue, &event, 1, NULL, 0, NULL));
+    return result;
+}
+
+apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
+    cohort_os_watch_t *watch = calloc(1, sizeof *watch);
+    if (!watch) return APR_ENOMEM;
+    watch->channel = -1;
+    watch->owner = getpid();
+    watch->queue = cohort__fd_safe(kqueue());
+    if (watch->queue < 0) {
+        apr_status_t status = errno;
+        free(watch);
+        return status;
+    }
+    *result = watch;
+    return APR_SUCCESS;
+}
+
+void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
+    if (!watch) return;
+    while (watch->entries) {
+        entry_t *entry = watch->entries;
+        watch->entries = entry->next;
+        free(entry);
+    }
+    if (watch->owner == getpid()) close(watch->queue);
+    if (watch->channel >= 0) close(watch->channel);
+    free(watch);
+}
+
+static void link_entry(cohort_os_watch_t *watch, entry_t *entry) {
+    entry->next = watch->entries;
+    entry->link = &watch->entries;
+    if (entry->next) entry->next->link = &entry->next;
+    watch->entries = entry;
+}
+
+static void unlink_entry(entry_t *entry) {
+    *entry->link = entry->next;
+    if (entry->next) entry->next->link = entry->link;
+}
+
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
+    entry_t *entry = calloc(1, sizeof *entry);
+    if (!entry) return APR_ENOMEM;
+    *entry = (entry_t){.process = process, .cookie = cookie, .child = child};
+    cohort_os_mutex_lock(&watch->mutex);
+    link_entry(watch, entry);
+    bool added = change(watch, (uintptr_t)process.pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, entry) == 0;
+    if (!added || !cohort_os_alive(process)) {
+        if (added) change(watch, (uintptr_t)process.pid, EVFILT_PROC, EV_DELETE, 0, NULL);
+        change(watch, (uintptr_t)entry, EVFILT_USER, EV_ADD | EV_ONESHOT, 0, entry);
+        change(watch, (uintptr_t)entry, EVFILT_USER, 0, NOTE_TRIGGER, entry);
+    }
+    cohort_os_mutex_unlock(&watch->mutex);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
+    if (watch->channel >= 0) return APR_EINVAL;
+    if (change(watch, (uintptr_t)reader, EVFILT_READ, EV_ADD, 0, NULL) != 0) return errno;
+    watch->channel = (int)reader;
+    return APR_SUCCESS;
+}
+
+static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
+    uint64_t value = 0;
+    int got = cohort__channel_take(watch->channel, &value);
+    if (got < 0) return false;
+    *event = (cohort_os_event_t){.kind = got ? COHORT_OS_MESSAGE : COHORT_OS_GONE, .value = value};
+    if (got == 0) {
+        close(watch->channel);
+        watch->channel = -1;
+    }
+    return true;
+}
+
+static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event_t *event) {
+    int code;
+    if (entry->child && cohort__code_peek(entry->process.pid, &code)) cohort__code_remember(entry->process, code);
+    *event = (cohort_os_event_t){.kind = COHORT_OS_ENDED, .cookie = entry->cookie};
+    cohort_os_mutex_lock(&watch->mutex);
+    unlink_entry(entry);
+    cohort_os_mutex_unlock(&watch->mutex);
+    free(entry);
+}
+
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+    for (;;) {
+        struct kevent found;
+        int64_t left = deadline == COHORT_OS_NEVER ? 0 : deadline - cohort_os_now();
+        struct timespec wait = cohort__timespec(left);
+        int n = kevent(watch->queue, NULL, 0, &found, 1, deadline == COHORT_OS_NEVER ? NULL : &wait);
+        if (n < 0 && errno != EINTR) return errno;
+        if (n == 1 && found.filter == EVFILT_READ) {
+            if (take_message(watch, event)) return APR_SUCCESS;
+        } else if (n == 1) {
+            report_end(watch, found.udata, event);
+            return APR_SUCCESS;
+        }
+        if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
+    }
+}

@@ -1,0 +1,222 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for ends of processes by process descriptors in an epoll set, in which the channel is too.
+ *
+ * A process that has ended before it could be watched, and one for which no descriptor could be had, are kept on the list without one: the former
+ * is reported at once (an eventfd wakes the waiter), the latter is asked for every few milliseconds.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os_posix.h"
+
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+#define ASK_EVERY_NS ((int64_t)10000000)
+
+typedef struct entry_t {
+    struct entry_t *next, **link;
+    cohort_os_id_t process;
+    uint64_t cookie;
+    int pidfd; /* -1: to be asked for */
+    bool child;
+} entry_t;
+
+struct cohort_os_watch_t {
+    cohort_os_mutex_t mutex; /* of the list */
+    entry_t *entries;
+    int asked; /* entries without a descriptor */
+    int epoll, nudge, channel;
+};
+
+/* struct pidfd_info of Linux 6.13 and its ioctl; the exit code is in it since 6.15, also when the child is reaped already. */
+struct exit_info {
+    uint64_t mask, cgroup;
+    uint32_t pid, tgid, ppid, ids[8];
+    int32_t exit_code;
+};
+#define GET_EXIT_INFO _IOWR(0xFF, 11, struct exit_info)
+#define WITH_EXIT ((uint64_t)1 << 3)
+
+static int add(cohort_os_watch_t *watch, int fd, void *what) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
+    return epoll_ctl(watch->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
+    cohort_os_watch_t *watch = calloc(1, sizeof *watch);
+    if (!watch) return APR_ENOMEM;
+    watch->channel = -1;
+    watch->epoll = cohort__fd_safe(epoll_create1(EPOLL_CLOEXEC));
+    watch->nudge = cohort__fd_safe(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (watch->epoll >= 0 && watch->nudge >= 0 && add(watch, watch->nudge, &watch->nudge) == 0) {
+        *result = watch;
+        return APR_SUCCESS;
+    }
+    apr_status_t status = errno;
+    cohort_os_watch_destroy(watch);
+    return status;
+}
+
+static void release(int fd) {
+    if (fd >= 0) close(fd);
+}
+
+/* Takes nothing out of the epoll set: in a forked copy that set is still the parent's. */
+void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
+    if (!watch) return;
+    while (watch->entries) {
+        entry_t *entry = watch->entries;
+        watch->entries = entry->next;
+        release(entry->pidfd);
+        free(entry);
+    }
+    release(watch->epoll);
+    release(watch->nudge);
+    release(watch->channel);
+    free(watch);
+}
+
+static void link_entry(cohort_os_watch_t *watch, entry_t *entry) {
+    entry->next = watch->entries;
+    entry->link = &watch->entries;
+    if (entry->next) entry->next->link = &entry->next;
+    watch->entries = entry;
+    watch->asked += entry->pidfd < 0;
+}
+
+static void unlink_entry(cohort_os_watch_t *watch, entry_t *entry) {
+    *entry->link = entry->next;
+    if (entry->next) entry->next->link = entry->link;
+    watch->asked -= entry->pidfd < 0;
+}
+
+/* A descriptor of exactly this process, or -1. */
+static int descriptor(cohort_os_id_t process) {
+    int fd = cohort__fd_safe((int)syscall(SYS_pidfd_open, (pid_t)process.pid, 0));
+    if (fd < 0) return -1;
+    uint64_t birth = 0;
+    cohort__life_t life = cohort__life(process.pid, &birth);
+    if (life != COHORT__GONE && (birth == process.birth || process.birth == 0)) return fd;
+    close(fd);
+    return -1;
+}
+
+static void nudge(cohort_os_watch_t *watch) {
+    uint64_t one = 1;
+    ssize_t result;
+    COHORT__RETRY(result, write(watch->nudge, &one, sizeof one));
+}
+
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
+    entry_t *entry = calloc(1, sizeof *entry);
+    if (!entry) return APR_ENOMEM;
+    *entry = (entry_t){.process = process, .cookie = cookie, .pidfd = descriptor(process), .child = child};
+    cohort_os_mutex_lock(&watch->mutex);
+    if (entry->pidfd >= 0 && add(watch, entry->pidfd, entry) != 0) {
+        close(entry->pidfd);
+        entry->pidfd = -1;
+    }
+    link_entry(watch, entry);
+    cohort_os_mutex_unlock(&watch->mutex);
+    if (entry->pidfd < 0) nudge(watch);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
+    if (watch->channel >= 0) return APR_EINVAL;
+    if (add(watch, (int)reader, &watch->channel) != 0) return errno;
+    watch->channel = (int)reader;
+    return APR_SUCCESS;
+}
+
+/* See to it that cohort_os_reap() will know the code, whoever else takes it. */
+static void note_code(const entry_t *entry) {
+    int code;
+    if (cohort__code_peek(entry->process.pid, &code)) {
+        cohort__code_remember(entry->process, code);
+        return;
+    }
+    struct exit_info info = {.mask = WITH_EXIT};
+    if (entry->pidfd < 0 || ioctl(entry->pidfd, GET_EXIT_INFO, &info) != 0 || !(info.mask & WITH_EXIT)) return;
+    int signal = info.exit_code & 0x7f;
+    cohort__code_remember(entry->process, signal ? -signal : (info.exit_code >> 8) & 0xff);
+}
+
+static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event_t *event) {
+    if (entry->child) note_code(entry);
+    *event = (cohort_os_event_t){.kind = COHORT_OS_ENDED, .cookie = entry->cookie};
+    unlink_entry(watch, entry);
+    if (entry->pidfd >= 0) {
+        epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL); /* a forked copy may keep it open */
+        close(entry->pidfd);
+    }
+    free(entry);
+}
+
+static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
+    bool found = false;
+    cohort_os_mutex_lock(&watch->mutex);
+    for (entry_t *entry = watch->asked ? watch->entries : NULL; entry && !found; entry = entry->next) {
+        if (entry->pidfd >= 0 || cohort_os_alive(entry->process)) continue;
+        report_end(watch, entry, event);
+        found = true;
+        break;
+    }
+    cohort_os_mutex_unlock(&watch->mutex);
+    return found;
+}
+
+static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
+    uint64_t value = 0;
+    int got = cohort__channel_take(watch->channel, &value);
+    if (got < 0) return false;
+    *event = (cohort_os_event_t){.kind = got ? COHORT_OS_MESSAGE : COHORT_OS_GONE, .value = value};
+    if (got == 0) {
+        epoll_ctl(watch->epoll, EPOLL_CTL_DEL, watch->channel, NULL);
+        close(watch->channel);
+        watch->channel = -1;
+    }
+    return true;
+}
+
+/* False when there is nothing to tell. */
+static bool translate(cohort_os_watch_t *watch, void *what, cohort_os_event_t *event) {
+    uint64_t count;
+    if (what == &watch->channel) return take_message(watch, event);
+    if (what == &watch->nudge) return read(watch->nudge, &count, sizeof count) < 0 && false;
+    cohort_os_mutex_lock(&watch->mutex);
+    report_end(watch, what, event);
+    cohort_os_mutex_unlock(&watch->mutex);
+    return true;
+}
+
+static int patience(cohort_os_watch_t *watch, int64_t deadline) {
+    cohort_os_mutex_lock(&watch->mutex);
+    bool asking = watch->asked > 0;
+    cohort_os_mutex_unlock(&watch->mutex);
+    int64_t soon = cohort_os_now() + ASK_EVERY_NS;
+    return cohort__milliseconds(asking && soon < deadline ? soon : deadline);
+}
+
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+    for (;;) {
+        struct epoll_event found;
+        if (ask(watch, event)) return APR_SUCCESS;
+        int n = epoll_wait(watch->epoll, &found, 1, patience(watch, deadline));
+        if (n < 0 && errno != EINTR) return errno;
+        if (n == 1 && translate(watch, found.data.ptr, event)) return APR_SUCCESS;
+        if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
+    }
+}

@@ -1,0 +1,145 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for ends of processes on a system without process descriptors or kqueue: poll() on the channel and on a pipe by which other threads
+ * wake the waiter, bounded, and a look at each process in between. The pause starts at a millisecond whenever something happened and
+ * doubles up to MOST_MS, so that a busy watcher is prompt and an idle one cheap. Ways that need a hand in the child (a pipe that its
+ * end closes) would miss programs and whoever closes descriptors that are not its own.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os_posix.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LEAST_MS 1
+#define MOST_MS 25
+
+typedef struct entry_t {
+    struct entry_t *next;
+    cohort_os_id_t process;
+    uint64_t cookie;
+    bool child;
+} entry_t;
+
+struct cohort_os_watch_t {
+    cohort_os_mutex_t mutex; /* of the list */
+    entry_t *entries;
+    cohort_os_handle_t nudged, nudge;
+    int channel, pause_ms;
+};
+
+apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
+    cohort_os_watch_t *watch = calloc(1, sizeof *watch);
+    if (!watch) return APR_ENOMEM;
+    watch->channel = -1;
+    watch->pause_ms = LEAST_MS;
+    apr_status_t status = cohort_os_pipe_create(&watch->nudged, &watch->nudge);
+    if (status != APR_SUCCESS) {
+        free(watch);
+        return status;
+    }
+    fcntl((int)watch->nudged, F_SETFL, O_NONBLOCK);
+    fcntl((int)watch->nudge, F_SETFL, O_NONBLOCK);
+    *result = watch;
+    return APR_SUCCESS;
+}
+
+void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
+    if (!watch) return;
+    while (watch->entries) {
+        entry_t *entry = watch->entries;
+        watch->entries = entry->next;
+        free(entry);
+    }
+    cohort_os_close(watch->nudged);
+    cohort_os_close(watch->nudge);
+    if (watch->channel >= 0) close(watch->channel);
+    free(watch);
+}
+
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
+    entry_t *entry = calloc(1, sizeof *entry);
+    if (!entry) return APR_ENOMEM;
+    *entry = (entry_t){NULL, process, cookie, child};
+    cohort_os_mutex_lock(&watch->mutex);
+    entry->next = watch->entries;
+    watch->entries = entry;
+    cohort_os_mutex_unlock(&watch->mutex);
+    ssize_t result;
+    COHORT__RETRY(result, write((int)watch->nudge, "", 1)); /* full is fine too */
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
+    if (watch->channel >= 0) return APR_EINVAL;
+    watch->channel = (int)reader;
+    return APR_SUCCESS;
+}
+
+static bool has_ended(const entry_t *entry) {
+    int code;
+    if (entry->child && cohort__code_peek(entry->process.pid, &code)) {
+        cohort__code_remember(entry->process, code); /* whoever else takes it, cohort_os_reap() will know */
+        return true;
+    }
+    return !cohort_os_alive(entry->process);
+}
+
+static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
+    bool found = false;
+    cohort_os_mutex_lock(&watch->mutex);
+    for (entry_t **link = &watch->entries; *link && !found; link = found ? link : &(*link)->next) {
+        entry_t *entry = *link;
+        if (!has_ended(entry)) continue;
+        *event = (cohort_os_event_t){.kind = COHORT_OS_ENDED, .cookie = entry->cookie};
+        *link = entry->next;
+        free(entry);
+        found = true;
+    }
+    cohort_os_mutex_unlock(&watch->mutex);
+    return found;
+}
+
+static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
+    uint64_t value = 0;
+    int got = cohort__channel_take(watch->channel, &value);
+    if (got < 0) return false;
+    *event = (cohort_os_event_t){.kind = got ? COHORT_OS_MESSAGE : COHORT_OS_GONE, .value = value};
+    if (got == 0) {
+        close(watch->channel);
+        watch->channel = -1;
+    }
+    return true;
+}
+
+/* Sleep until the channel or another thread has something, or it is time to look again. */
+static bool sleep_a_little(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+    struct pollfd look[2] = {{.fd = (int)watch->nudged, .events = POLLIN}, {.fd = watch->channel, .events = POLLIN}};
+    char bytes[64];
+    cohort_os_mutex_lock(&watch->mutex);
+    bool asking = watch->entries != NULL;
+    cohort_os_mutex_unlock(&watch->mutex);
+    int left = cohort__milliseconds(deadline);
+    bool bounded = asking && (left < 0 || left > watch->pause_ms);
+    if (poll(look, 2, bounded ? watch->pause_ms : left) == 0 && watch->pause_ms < MOST_MS) watch->pause_ms *= 2;
+    if (look[0].revents) {
+        while (read((int)watch->nudged, bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
+        watch->pause_ms = LEAST_MS;
+    }
+    return look[1].revents && take_message(watch, event);
+}
+
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+    for (;;) {
+        bool found = ask(watch, event) || sleep_a_little(watch, deadline, event);
+        if (found) {
+            watch->pause_ms = LEAST_MS;
+            return APR_SUCCESS;
+        }
+        if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
+    }
+}
