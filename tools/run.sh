@@ -4,6 +4,7 @@
 # Everything a newcomer does, in one command each; run from anywhere, as often as you like.
 ## tools/run.sh demo                        run every example, then compress a real file in parallel
 ## tools/run.sh test [--preset NAME] [...]  build and run the tests; further arguments go to ctest (-L Queue, -R POOL_02)
+## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
 ## tools/run.sh help                        this text
 #
 # What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib) is installed through the system's package manager, and nothing else is.
@@ -122,16 +123,56 @@ build() { # preset
 
 run_test() {
     local preset=release
-    if [ "${1-}" = --preset ]; then
+    case ${1-} in
+    --windows)
+        shift
+        test_windows "$@"
+        return ;;
+    --preset)
         [ $# -ge 2 ] || die "--preset needs a name."
         preset=$2
-        shift 2
-    fi
+        shift 2 ;;
+    esac
     ensure_packages
     build "$preset"
+    ctest_preset "$preset" "$@"
+}
+
+ctest_preset() { # preset argument...
+    local preset=$1
+    shift
     say "Testing preset $preset"
     (cd "$root" && ctest --preset "$preset" -j "$(cores)" --output-junit "$root/build/$preset/junit.xml" "$@") ||
         die "tests of preset $preset failed; they are listed above."
+}
+
+# Windows on Linux: the compiler, Wine, and APR and GoogleTest built along.
+test_windows() {
+    local build_only=0
+    if [ "${1-}" = --build-only ]; then
+        build_only=1
+        shift
+    fi
+    ensure_packages
+    ensure_windows_packages
+    say "Building APR for Windows, unless it is there"
+    "$root/tools/build-apr-mingw.sh" "$root/build/mingw-apr-work" "$root/build/mingw-apr" || die "APR could not be built for Windows."
+    build mingw
+    [ $build_only = 0 ] || return 0
+    (ctest_preset mingw "$@") || { "$root/cmake/wine-run.sh" --stop; exit 1; }
+    "$root/cmake/wine-run.sh" --stop
+}
+
+ensure_windows_packages() {
+    local packages=()
+    have x86_64-w64-mingw32-gcc-posix || have x86_64-w64-mingw32-gcc || packages+=(gcc-mingw-w64-x86-64-posix)
+    have x86_64-w64-mingw32-g++-posix || have x86_64-w64-mingw32-g++ || packages+=(g++-mingw-w64-x86-64-posix)
+    have wine64 || [ -x /usr/lib/wine/wine64 ] || packages+=(wine64)
+    [ -f /usr/src/googletest/CMakeLists.txt ] || packages+=(googletest)
+    [ ${#packages[@]} -gt 0 ] || return 0
+    have apt-get || die "this system has no apt-get; please install ${packages[*]} (as they are called on Debian) by hand."
+    say "Installing with apt-get: ${packages[*]}"
+    install_packages apt-get "${packages[@]}" || die "apt-get could not install: ${packages[*]}."
 }
 
 # ---- demo ---------------------------------------------------------------------------------------------------
