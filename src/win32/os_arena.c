@@ -1,0 +1,89 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The arena is a section backed by the paging file, reserved only: address space costs page-table entries, memory is charged when a range is
+ * committed, and a commit in one process is a commit in all. It has no name and ends with its last handle and view.
+ *
+ * Windows places what it chooses itself in the low terabyte (randomised) and below 0x7FFF_FFFF_FFFF (images, stacks); 0x2000_0000_0000 lies far from both. A
+ * child finds the arena mapped by its parent before its first instruction (see os_start.c), or maps it itself.
+ */
+#include "os_win32.h"
+
+#include <cohort/errors.h>
+
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+
+static const uint64_t bases[] = {0x200000000000, 0x180000000000, 0x2000000000};
+static uint64_t premapped;
+
+void cohort__arena_premapped(uint64_t base) { premapped = base; }
+
+static apr_status_t map_at(uint64_t base, uint64_t size, HANDLE section) {
+    if (MapViewOfFileEx(section, FILE_MAP_ALL_ACCESS, 0, 0, (SIZE_T)size, (void *)(uintptr_t)base)) return APR_SUCCESS;
+    switch (GetLastError()) {
+    case ERROR_NOT_ENOUGH_MEMORY:
+    case ERROR_COMMITMENT_LIMIT:
+    case ERROR_NO_SYSTEM_RESOURCES: return APR_ENOMEM;
+    default: return COHORT_EADDRESS;
+    }
+}
+
+static apr_status_t map_somewhere(cohort_os_arena_t *arena, uint64_t size, HANDLE section) {
+    apr_status_t status = COHORT_EADDRESS;
+    for (size_t i = 0; i < sizeof bases / sizeof *bases && status == COHORT_EADDRESS; i++) {
+        status = map_at(bases[i], size, section);
+        if (status == APR_SUCCESS) {
+            *arena = (cohort_os_arena_t){(char *)(uintptr_t)bases[i], size, (cohort_os_handle_t)section};
+        }
+    }
+    return status;
+}
+
+apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
+    if (size == 0 || size % MIB != 0) return APR_EINVAL;
+    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE, (DWORD)(size >> 32),
+                                        (DWORD)size, NULL);
+    if (!section) return APR_ENOMEM; /* nothing but a limit can fail it */
+    apr_status_t status = map_somewhere(arena, size, section);
+    if (status != APR_SUCCESS) CloseHandle(section);
+    return status;
+}
+
+apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
+    uint64_t base = (uint64_t)(uintptr_t)arena->base;
+    if (premapped && premapped == base) {
+        premapped = 0;
+        return APR_SUCCESS;
+    }
+    return map_at(base, arena->size, cohort__handle(arena->handle));
+}
+
+void cohort_os_arena_detach(cohort_os_arena_t *arena) {
+    if (!arena->base) return;
+    cohort__park_drop(arena->base, arena->size);
+    UnmapViewOfFile(arena->base);
+    cohort_os_close(arena->handle);
+    *arena = (cohort_os_arena_t){NULL, 0, COHORT_OS_NONE};
+}
+
+apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+    if (offset > arena->size || length > arena->size - offset) return APR_ENOMEM;
+    if (length == 0) return APR_SUCCESS;
+    return VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_COMMIT, PAGE_READWRITE) ? APR_SUCCESS : APR_ENOMEM;
+}
+
+/* A view's pages cannot be uncommitted; MEM_RESET makes them worthless, so that they are dropped instead of paged out. */
+void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+    if (offset <= arena->size && length && length <= arena->size - offset) {
+        VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_RESET, PAGE_READWRITE);
+    }
+}
+
+/* A reserved section costs eight bytes of page-table prototypes for each page of 4 KiB, so modesty pays here. */
+uint64_t cohort_os_arena_default_size(void) {
+    MEMORYSTATUSEX memory = {.dwLength = sizeof memory};
+    uint64_t size = GlobalMemoryStatusEx(&memory) ? memory.ullTotalPhys * 2 : 0;
+    if (size < 4 * GIB) size = 4 * GIB;
+    if (size > 64 * GIB) size = 64 * GIB;
+    return size - size % MIB;
+}

@@ -1,0 +1,67 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handles; none of them is inherited by anybody. A channel is a pipe of messages, since only such a pipe keeps eight bytes together
+ * and can be read while its reader waits for other things too; its name is taken once, by its own writer, and cannot be opened again.
+ */
+#include "os_win32.h"
+
+#include <bcrypt.h>
+#include <stdio.h>
+
+#define PIPE_BYTES 65536
+
+static bool random_name(wchar_t name[COHORT__EVENT_NAME]) {
+    unsigned long long number[2];
+    if (BCryptGenRandom(NULL, (PUCHAR)number, sizeof number, BCRYPT_USE_SYSTEM_PREFERRED_RNG) < 0) return false;
+    _snwprintf(name, COHORT__EVENT_NAME, L"\\\\.\\pipe\\cohort-%016llx%016llx", number[0], number[1]);
+    return true;
+}
+
+apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
+    wchar_t name[COHORT__EVENT_NAME];
+    if (!random_name(name)) return APR_EGENERAL;
+    HANDLE in = CreateNamedPipeW(name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+                                 PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_BYTES, PIPE_BYTES,
+                                 0, NULL);
+    if (in == INVALID_HANDLE_VALUE) return cohort__last_error();
+    HANDLE out = CreateFileW(name, GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
+    if (out == INVALID_HANDLE_VALUE) {
+        apr_status_t status = cohort__last_error();
+        CloseHandle(in);
+        return status;
+    }
+    *reader = (cohort_os_handle_t)in;
+    *writer = (cohort_os_handle_t)out;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
+    DWORD written;
+    if (WriteFile(cohort__handle(writer), &value, sizeof value, &written, NULL)) return APR_SUCCESS;
+    switch (GetLastError()) {
+    case ERROR_BROKEN_PIPE:
+    case ERROR_NO_DATA:
+    case ERROR_PIPE_NOT_CONNECTED: return APR_EPIPE;
+    default: return cohort__last_error();
+    }
+}
+
+apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
+    HANDLE in, out;
+    if (!CreatePipe(&in, &out, NULL, PIPE_BYTES)) return cohort__last_error();
+    *reader = (cohort_os_handle_t)in;
+    *writer = (cohort_os_handle_t)out;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
+    HANDLE null = CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+    if (null == INVALID_HANDLE_VALUE) return cohort__last_error();
+    *handle = (cohort_os_handle_t)null;
+    return APR_SUCCESS;
+}
+
+void cohort_os_close(cohort_os_handle_t handle) {
+    if (handle == COHORT_OS_NONE || handle == 0) return;
+    if (!cohort__keeper_close(cohort__handle(handle))) CloseHandle(cohort__handle(handle));
+}

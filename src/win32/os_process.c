@@ -1,0 +1,235 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes: identity, life, signals, exit codes.
+ *
+ * A pid may be given again as soon as the last handle of its process is closed, so a process is named by pid and time of creation, and each handle is
+ * checked against both. The handles of children are kept until they are reaped; a child's pid cannot be reused while they are.
+ *
+ * "Terminate" is an event whose name holds the identity; a thread of the process waits for it and calls the C runtime's handler of SIGTERM, or ends
+ * the process when there is none (console control events do not reach a process without a console, or of another group). The parent makes the
+ * event before the child runs, so that it may be set at any time. A process without such an event (another program) is ended by force.
+ */
+#include "os_win32.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- exit codes --------------------------------------------------------------------------------------------------- */
+
+/* Customer's bit, severity "error", letters "CO": no code of Windows, and no exit code that a program chooses. */
+#define SIGNAL_STATUS 0xE0434F00u
+
+DWORD cohort__exit_status(int signal) { return SIGNAL_STATUS + (DWORD)signal; }
+
+static const struct {
+    DWORD status;
+    int code;
+} meanings[] = {
+    {0xC0000005, -11}, /* access violation: SIGSEGV */
+    {0xC00000FD, -11}, /* stack overflow */
+    {0x80000001, -11}, /* guard page */
+    {0xC0000096, -11}, /* privileged instruction */
+    {0xC0000006, -7},  /* in-page error: SIGBUS */
+    {0x80000002, -7},  /* misaligned access */
+    {0xC000001D, -4},  /* illegal instruction: SIGILL */
+    {0x80000003, -5},  /* breakpoint: SIGTRAP */
+    {0x80000004, -5},  /* single step */
+    {0xC000008C, -8},  /* array bounds: SIGFPE, as the C runtime says */
+    {0xC000008D, -8},  /* floating point: denormal operand ... */
+    {0xC000008E, -8},
+    {0xC000008F, -8},
+    {0xC0000090, -8},
+    {0xC0000091, -8},
+    {0xC0000092, -8},
+    {0xC0000093, -8},
+    {0xC0000094, -8},  /* integer division by zero */
+    {0xC0000095, -8},  /* integer overflow */
+    {0xC0000374, -6},  /* heap corruption: SIGABRT */
+    {0xC0000409, -6},  /* stack buffer overrun, fail fast */
+    {0xC0000420, -6},  /* assertion */
+    {0xC0000025, -6},  /* exception that cannot be continued */
+    {0xC000013A, -2},  /* Ctrl-C: SIGINT */
+    {0xC0000135, 127}, /* a DLL is missing: as a shell reports a program that cannot run */
+    {0xC0000139, 127}, /* a DLL lacks an entry point */
+    {0xC0000142, 127}, /* a DLL could not be initialised */
+};
+
+int cohort__exit_code(DWORD status) {
+    if (status <= INT32_MAX) return (int)status;
+    if (status > SIGNAL_STATUS && status <= SIGNAL_STATUS + 64) return -(int)(status - SIGNAL_STATUS);
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+        if (meanings[i].status == status) return meanings[i].code;
+    }
+    if (status >> 28 == 0xC) return -6;      /* any other crash */
+    return status & 0xFF ? status & 0xFF : 1; /* exit(-1) and the like: the low byte, but not success */
+}
+
+/* ---- identity ------------------------------------------------------------------------------------------------------- */
+
+uint64_t cohort__birth(HANDLE process) {
+    FILETIME birth, end, kernel, user;
+    if (!GetProcessTimes(process, &birth, &end, &kernel, &user)) return 0;
+    return (uint64_t)birth.dwHighDateTime << 32 | birth.dwLowDateTime;
+}
+
+cohort_os_id_t cohort_os_self(void) {
+    return (cohort_os_id_t){(int64_t)GetCurrentProcessId(), cohort__birth(GetCurrentProcess())};
+}
+
+static bool has_ended(HANDLE process) { return WaitForSingleObject(process, 0) == WAIT_OBJECT_0; }
+
+static bool is_meant(HANDLE process, cohort_os_id_t id) {
+    uint64_t birth = cohort__birth(process);
+    return !has_ended(process) && (!id.birth || !birth || id.birth == birth);
+}
+
+HANDLE cohort__process_open(cohort_os_id_t id, DWORD access) {
+    HANDLE process = OpenProcess(access | SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION, FALSE, (DWORD)id.pid);
+    if (!process) return NULL;
+    if (is_meant(process, id)) return process;
+    CloseHandle(process);
+    SetLastError(ERROR_INVALID_PARAMETER); /* what OpenProcess says of a pid that is nobody's */
+    return NULL;
+}
+
+/* ---- children ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct child_t {
+    cohort_os_id_t id;
+    HANDLE process;
+    struct child_t *next;
+} child_t;
+
+#define BUCKETS 256
+static child_t *children[BUCKETS];
+static SRWLOCK children_lock = SRWLOCK_INIT;
+
+/* The link that points at the child, or at NULL. Pids are multiples of four. */
+static child_t **child_link(cohort_os_id_t id) {
+    child_t **link = &children[id.pid / 4 % BUCKETS];
+    while (*link && ((*link)->id.pid != id.pid || (*link)->id.birth != id.birth)) link = &(*link)->next;
+    return link;
+}
+
+apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process) {
+    child_t *child = malloc(sizeof *child);
+    if (!child) return APR_ENOMEM;
+    *child = (child_t){id, process, NULL};
+    AcquireSRWLockExclusive(&children_lock);
+    child->next = children[id.pid / 4 % BUCKETS];
+    children[id.pid / 4 % BUCKETS] = child;
+    ReleaseSRWLockExclusive(&children_lock);
+    return APR_SUCCESS;
+}
+
+HANDLE cohort__child_handle(cohort_os_id_t id) {
+    HANDLE copy = NULL;
+    AcquireSRWLockShared(&children_lock);
+    child_t *child = *child_link(id);
+    if (child && !DuplicateHandle(GetCurrentProcess(), child->process, GetCurrentProcess(), &copy, 0, FALSE,
+                                  DUPLICATE_SAME_ACCESS)) {
+        copy = NULL;
+    }
+    ReleaseSRWLockShared(&children_lock);
+    return copy;
+}
+
+/* ---- events instead of signals ------------------------------------------------------------------------------------------- */
+
+static const int signal_numbers[COHORT__OWN_SIGNALS] = {COHORT__SIGTERM, COHORT__SIGINT};
+
+static void event_name(cohort_os_id_t id, int number, wchar_t name[COHORT__EVENT_NAME]) {
+    _snwprintf(name, COHORT__EVENT_NAME, L"Local\\cohort-signal-%llx-%llx-%d", (unsigned long long)id.pid,
+               (unsigned long long)id.birth, number);
+}
+
+apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SIGNALS]) {
+    wchar_t name[COHORT__EVENT_NAME];
+    for (int i = 0; i < COHORT__OWN_SIGNALS; i++) {
+        event_name(id, signal_numbers[i], name);
+        events[i] = CreateEventW(NULL, FALSE, FALSE, name);
+        if (events[i]) continue;
+        apr_status_t status = cohort__last_error();
+        while (i-- > 0) CloseHandle(events[i]);
+        return status;
+    }
+    return APR_SUCCESS;
+}
+
+/* What a signal does: the program's own handler (set by signal()), nothing if it ignores it, else the end. */
+static void obey(int number) {
+    void (*handler)(int) = signal(number, SIG_IGN);
+    if (handler == SIG_DFL || handler == SIG_ERR) TerminateProcess(GetCurrentProcess(), cohort__exit_status(number));
+    signal(number, handler);
+    if (handler != SIG_IGN) handler(number);
+}
+
+static DWORD WINAPI obey_events(void *arg) {
+    HANDLE *events = arg;
+    for (;;) {
+        DWORD which = WaitForMultipleObjects(COHORT__OWN_SIGNALS, events, FALSE, INFINITE) - WAIT_OBJECT_0;
+        if (which >= COHORT__OWN_SIGNALS) return 1;
+        obey(signal_numbers[which]);
+    }
+}
+
+apr_status_t cohort__events_obey(HANDLE events[COHORT__OWN_SIGNALS]) {
+    static HANDLE mine[COHORT__OWN_SIGNALS];
+    for (int i = 0; i < COHORT__OWN_SIGNALS; i++) mine[i] = events[i];
+    HANDLE thread = CreateThread(NULL, 0, obey_events, mine, 0, NULL);
+    if (!thread) return cohort__last_error();
+    CloseHandle(thread);
+    return APR_SUCCESS;
+}
+
+/* True when the process listens. */
+static bool raise_event(cohort_os_id_t id, int number) {
+    wchar_t name[COHORT__EVENT_NAME];
+    event_name(id, number, name);
+    HANDLE event = OpenEventW(EVENT_MODIFY_STATE, FALSE, name);
+    if (!event) return false;
+    SetEvent(event);
+    CloseHandle(event);
+    return true;
+}
+
+/* ---- the seam --------------------------------------------------------------------------------------------------------------- */
+
+bool cohort_os_alive(cohort_os_id_t id) {
+    HANDLE process = cohort__process_open(id, 0);
+    if (!process) return GetLastError() == ERROR_ACCESS_DENIED; /* somebody is there, and of another user */
+    CloseHandle(process);
+    return true;
+}
+
+apr_status_t cohort_os_signal(cohort_os_id_t id, cohort_os_signal_t kind) {
+    apr_status_t status = APR_SUCCESS;
+    int number = kind == COHORT_OS_KILL ? COHORT__SIGKILL : kind == COHORT_OS_TERMINATE ? COHORT__SIGTERM : COHORT__SIGINT;
+    HANDLE process = cohort__process_open(id, PROCESS_TERMINATE);
+    if (!process) return GetLastError() == ERROR_ACCESS_DENIED ? cohort__last_error() : APR_FROM_OS_ERROR(ESRCH);
+    bool told = kind != COHORT_OS_KILL && raise_event(id, number);
+    if (!told && !TerminateProcess(process, cohort__exit_status(number))) {
+        status = has_ended(process) ? APR_FROM_OS_ERROR(ESRCH) : cohort__last_error();
+    }
+    CloseHandle(process);
+    return status;
+}
+
+apr_status_t cohort_os_reap(cohort_os_id_t id, int *code) {
+    DWORD exit_status = 0;
+    apr_status_t status = APR_ENOENT;
+    AcquireSRWLockExclusive(&children_lock);
+    child_t **link = child_link(id), *child = *link;
+    if (child) status = has_ended(child->process) ? APR_SUCCESS : APR_EAGAIN;
+    if (status == APR_SUCCESS) {
+        bool known = GetExitCodeProcess(child->process, &exit_status);
+        *link = child->next;
+        CloseHandle(child->process);
+        free(child);
+        if (known) *code = cohort__exit_code(exit_status);
+        else status = APR_ENOENT;
+    }
+    ReleaseSRWLockExclusive(&children_lock);
+    return status;
+}

@@ -1,0 +1,169 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for any number of processes and for channels: everything arrives at one completion port. The ends of processes come there through the system's
+ * thread pool (RegisterWaitForSingleObject), since WaitForMultipleObjects() takes 64 handles and no more; messages come as completed reads.
+ *
+ * An item is one process or one channel. It belongs to the watch's list from its making until its last report; the callback of the
+ * thread pool touches nothing but the port and the item's own address.
+ */
+#include "os_win32.h"
+
+#include <stdlib.h>
+
+typedef struct item_t {
+    OVERLAPPED overlapped; /* first: what the port returns */
+    struct item_t *next, **link;
+    HANDLE port;
+    HANDLE handle; /* process, or reader of the channel */
+    HANDLE wait;   /* NULL for a channel */
+    uint64_t cookie;
+    uint64_t value; /* where a message lands */
+    bool is_channel;
+} item_t;
+
+struct cohort_os_watch_t {
+    HANDLE port;
+    SRWLOCK lock;
+    item_t *items;
+};
+
+static void link_item(cohort_os_watch_t *watch, item_t *item) {
+    AcquireSRWLockExclusive(&watch->lock);
+    item->next = watch->items;
+    item->link = &watch->items;
+    if (item->next) item->next->link = &item->next;
+    watch->items = item;
+    ReleaseSRWLockExclusive(&watch->lock);
+}
+
+static void unlink_item(cohort_os_watch_t *watch, item_t *item) {
+    AcquireSRWLockExclusive(&watch->lock);
+    *item->link = item->next;
+    if (item->next) item->next->link = item->link;
+    ReleaseSRWLockExclusive(&watch->lock);
+}
+
+/* With `wait`, until a callback that runs at this moment has ended. */
+static void free_item(item_t *item, bool wait) {
+    if (item->wait) UnregisterWaitEx(item->wait, wait ? INVALID_HANDLE_VALUE : NULL);
+    if (item->handle) cohort_os_close((cohort_os_handle_t)item->handle);
+    free(item);
+}
+
+apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch) {
+    cohort_os_watch_t *made = calloc(1, sizeof *made);
+    if (!made) return APR_ENOMEM;
+    made->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
+    if (!made->port) {
+        free(made);
+        return cohort__last_error();
+    }
+    InitializeSRWLock(&made->lock);
+    *watch = made;
+    return APR_SUCCESS;
+}
+
+/* The buffer of a read must not go before the read has. */
+static void stop_reading(item_t *item) {
+    DWORD length;
+    if (CancelIoEx(item->handle, &item->overlapped) || GetLastError() != ERROR_NOT_FOUND) {
+        GetOverlappedResult(item->handle, &item->overlapped, &length, TRUE);
+    }
+}
+
+void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
+    if (!watch) return;
+    for (item_t *item = watch->items, *next; item; item = next) {
+        next = item->next;
+        if (item->is_channel) stop_reading(item);
+        free_item(item, true);
+    }
+    CloseHandle(watch->port);
+    free(watch);
+}
+
+static void CALLBACK process_ended(void *context, BOOLEAN timed_out) {
+    item_t *item = context;
+    (void)timed_out;
+    PostQueuedCompletionStatus(item->port, 0, 0, &item->overlapped);
+}
+
+static HANDLE handle_of(cohort_os_id_t process, bool child) {
+    HANDLE handle = child ? cohort__child_handle(process) : NULL;
+    return handle ? handle : cohort__process_open(process, 0);
+}
+
+/* One that cannot be found any more has ended, and is reported so. */
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
+    item_t *item = calloc(1, sizeof *item);
+    if (!item) return APR_ENOMEM;
+    item->port = watch->port;
+    item->cookie = cookie;
+    item->handle = handle_of(process, child);
+    if (!item->handle && GetLastError() == ERROR_ACCESS_DENIED) {
+        free(item);
+        return cohort__last_error();
+    }
+    link_item(watch, item);
+    bool done = item->handle ? RegisterWaitForSingleObject(&item->wait, item->handle, process_ended, item, INFINITE, WT_EXECUTEONLYONCE)
+                             : PostQueuedCompletionStatus(watch->port, 0, 0, &item->overlapped);
+    if (done) return APR_SUCCESS;
+    apr_status_t status = cohort__last_error();
+    unlink_item(watch, item);
+    free_item(item, false);
+    return status;
+}
+
+/* Start the next read. Its result, an end of the channel too, comes through the port. */
+static bool read_next(item_t *item) {
+    item->overlapped = (OVERLAPPED){0};
+    if (ReadFile(item->handle, &item->value, sizeof item->value, NULL, &item->overlapped)) return true;
+    return GetLastError() == ERROR_IO_PENDING || PostQueuedCompletionStatus(item->port, 0, 0, &item->overlapped);
+}
+
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
+    item_t *item = calloc(1, sizeof *item);
+    if (!item) return APR_ENOMEM;
+    item->port = watch->port;
+    item->is_channel = true;
+    item->handle = cohort__handle(reader);
+    if (!CreateIoCompletionPort(item->handle, watch->port, 0, 0)) {
+        free(item);
+        return cohort__last_error();
+    }
+    link_item(watch, item);
+    if (read_next(item)) return APR_SUCCESS;
+    apr_status_t status = cohort__last_error();
+    unlink_item(watch, item);
+    free(item);
+    return status;
+}
+
+static void report_process(cohort_os_watch_t *watch, item_t *item, cohort_os_event_t *event) {
+    *event = (cohort_os_event_t){COHORT_OS_ENDED, item->cookie, 0};
+    unlink_item(watch, item);
+    free_item(item, false);
+}
+
+/* A message of another length is none of ours: nobody writes such. */
+static void report_channel(cohort_os_watch_t *watch, item_t *item, DWORD length, cohort_os_event_t *event) {
+    *event = (cohort_os_event_t){COHORT_OS_MESSAGE, 0, item->value};
+    if (length == sizeof item->value && read_next(item)) return;
+    if (length != sizeof item->value) event->kind = COHORT_OS_GONE;
+    unlink_item(watch, item);
+    free_item(item, false);
+}
+
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+    for (;;) {
+        DWORD length = 0;
+        ULONG_PTR key;
+        OVERLAPPED *overlapped = NULL;
+        GetQueuedCompletionStatus(watch->port, &length, &key, &overlapped, cohort__milliseconds(deadline));
+        item_t *item = (item_t *)overlapped;
+        if (item && item->is_channel) report_channel(watch, item, length, event);
+        else if (item) report_process(watch, item, event);
+        if (item) return APR_SUCCESS;
+        if (cohort_os_now() >= deadline) return APR_TIMEUP;
+    }
+}

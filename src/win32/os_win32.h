@@ -1,0 +1,69 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this back end share. Windows 10 (1803) or newer, 64-bit. */
+#ifndef COHORT_WIN32_OS_WIN32_H
+#define COHORT_WIN32_OS_WIN32_H
+
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#ifndef _WIN32_WINNT
+#define _WIN32_WINNT 0x0A00
+#endif
+#include "core/os.h"
+
+#include <windows.h>
+
+#define COHORT__OWN_SIGNALS 2 /* terminate, interrupt */
+#define COHORT__EVENT_NAME 96 /* characters of a name of ours, the end included */
+
+/* The C standard's numbers, which are also those that exit codes report everywhere. */
+enum { COHORT__SIGINT = 2, COHORT__SIGKILL = 9, COHORT__SIGTERM = 15 };
+
+static inline HANDLE cohort__handle(cohort_os_handle_t handle) { return (HANDLE)handle; }
+
+/* text.c: UTF-8 outside, UTF-16 to the system. Results are from malloc(); NULL: no memory, or not UTF-8. */
+wchar_t *cohort__wide(const char *text);
+/* Into a buffer; false when it does not fit. */
+bool cohort__narrow(const wchar_t *text, char *buffer, size_t size);
+/* A command line that the C runtime of the child takes apart into exactly these arguments. */
+wchar_t *cohort__command_line(const char *const *argv);
+/* The environment block of a child: `env`, or the caller's own when NULL, sorted, without the boot block, plus `extra` unless NULL. */
+wchar_t *cohort__environment(const char *const *env, const wchar_t *extra);
+/* A path that may be longer than MAX_PATH: made absolute and prefixed when it is. Takes and gives ownership. */
+wchar_t *cohort__long_path(wchar_t *path);
+/* The file of a module, of any length. */
+wchar_t *cohort__module_path(HMODULE module);
+/* GetLastError() as a status that the APR_STATUS_IS_* macros know. */
+apr_status_t cohort__last_error(void);
+
+/* Milliseconds until a deadline, rounded up; INFINITE for none. */
+DWORD cohort__milliseconds(int64_t deadline);
+
+/* os_process.c */
+#define COHORT__BOOT_VARIABLE L"COHORT_BOOT"
+uint64_t cohort__birth(HANDLE process);
+/* The process, when it has not ended and is the one meant; else NULL. Close it. */
+HANDLE cohort__process_open(cohort_os_id_t id, DWORD access);
+/* Remember the handle of a child for reaping; takes it. */
+apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process);
+/* A new handle of a child that has not been reaped, ended or not; else NULL. */
+HANDLE cohort__child_handle(cohort_os_id_t id);
+/* The code that says "ended by this signal", and what a code means: 0, positive, or -signal. */
+DWORD cohort__exit_status(int signal);
+int cohort__exit_code(DWORD status);
+/* The events by which a process is told to terminate or to interrupt itself. */
+apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SIGNALS]);
+/* Obey them from now on, in a thread of this process. Takes the events. */
+apr_status_t cohort__events_obey(HANDLE events[COHORT__OWN_SIGNALS]);
+
+/* os_arena.c: the parent has mapped the arena at this base already. */
+void cohort__arena_premapped(uint64_t base);
+/* os_park.c: the arena goes away. */
+void cohort__park_drop(const char *base, uint64_t size);
+/* os_lifeline.c: if it is a keeper, end whoever was to die with it and close it: true. */
+bool cohort__keeper_close(HANDLE handle);
+
+#endif

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
+# Cross-build APR as a static library for 64-bit Windows, from the distribution's own source package.
+#   tools/build-apr-mingw.sh WORK PREFIX      WORK: downloads and objects; PREFIX: receives include/ and lib/
+# Does nothing when PREFIX is complete. Needs cc, cmake, ninja, mingw-w64 and, for the source, apt-get (no root, no change of the
+# system's package sources: a private list with deb-src entries is made in WORK). A tarball apr*.tar.* put into WORK is used as it is.
+set -eu
+[ $# = 2 ] || { echo "usage: $0 WORK PREFIX" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1" "$2"
+work=$(cd "$1" && pwd)
+prefix=$(cd "$2" && pwd)
+[ ! -f "$prefix/lib/pkgconfig/apr-1.pc" ] || exit 0
+
+# Download the source package through private package lists, so that the system needs no deb-src entry.
+fetch_source() {
+    mkdir -p "$work/lists/partial" "$work/sources.d"
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' "Created-By: Packages" | sort -u |
+        while read -r uri release component; do
+            key=$(ls /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/ubuntu-archive-keyring.gpg 2>/dev/null | head -n 1)
+            case "$component" in main | universe) ;; *) continue ;; esac
+            case "$uri" in *debian.org* | *ubuntu.com* | *debian* | *ubuntu*) ;; *) continue ;; esac
+            printf 'deb-src %s%s %s %s\n' "${key:+[signed-by=$key] }" "$uri" "$release" "$component"
+        done > "$work/sources.d/source.list"
+    set -- -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/sources.d" -o Dir::State::lists="$work/lists" \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=
+    (cd "$work" && apt-get "$@" -qq update && apt-get "$@" -qq source --download-only apr)
+}
+
+tarball() { ls "$work"/apr*.tar.gz "$work"/apr*.tar.bz2 "$work"/apr*.tar.xz 2>/dev/null | grep -v debian | head -n 1; }
+
+[ -n "$(tarball)" ] || fetch_source
+[ -n "$(tarball)" ] || { echo "The source of APR could not be had from the package sources of this system." >&2; exit 1; }
+rm -rf "$work/apr" "$work/build"
+mkdir "$work/apr"
+tar xf "$(tarball)" -C "$work/apr" --strip-components=1
+
+# APR runs a program of its own while it builds: give it a native one. -DWIN32 selects the table for Windows' shell.
+cc -DCROSS_COMPILE -DWIN32 -o "$work/gen_test_char" "$work/apr/tools/gen_test_char.c"
+sed -i 's|COMMAND \$<TARGET_FILE:gen_test_char> >|COMMAND ${APR_GEN_TEST_CHAR} >|' "$work/apr/CMakeLists.txt"
+cmake -S "$work/apr" -B "$work/build" -G Ninja -Wno-dev -Wno-deprecated \
+    -DCMAKE_TOOLCHAIN_FILE="$here/../cmake/mingw-w64-x86_64.cmake" -DCMAKE_BUILD_TYPE=Release \
+    -DMIN_WINDOWS_VER=0x0A00 -DINSTALL_PDB=OFF -DAPR_GEN_TEST_CHAR="$work/gen_test_char" \
+    -DCMAKE_C_FLAGS="-D_WIN32_WINNT=0x0A00 -w -include $here/../cmake/apr-mingw-prelude.h" > "$work/configure.log" 2>&1 ||
+    { cat "$work/configure.log" >&2; exit 1; }
+nice -n 5 cmake --build "$work/build" --target apr-1 > "$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; exit 1; }
+
+# APR's own install rule wants the DLL too; this is all that a static user needs.
+mkdir -p "$prefix/lib/pkgconfig" "$prefix/include/apr-1"
+cp "$work/build/libapr-1.a" "$prefix/lib/"
+cp "$work"/apr/include/apr*.h "$work/build/apr.h" "$prefix/include/apr-1/"
+version=$(awk '/define APR_(MAJOR|MINOR|PATCH)_VERSION/ { printf "%s%s", dot, $3; dot = "." }' "$work/apr/include/apr_version.h")
+cat > "$prefix/lib/pkgconfig/apr-1.pc.new" << PC
+prefix=$prefix
+libdir=\${prefix}/lib
+includedir=\${prefix}/include/apr-1
+
+Name: APR
+Description: Apache Portable Runtime, static, for Windows
+Version: $version
+Libs: -L\${libdir} -lapr-1 -lws2_32 -lmswsock -lrpcrt4 -liphlpapi -lshell32 -ladvapi32
+Cflags: -DAPR_DECLARE_STATIC -I\${includedir}
+PC
+mv "$prefix/lib/pkgconfig/apr-1.pc.new" "$prefix/lib/pkgconfig/apr-1.pc"
