@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern char **environ;
-
 #define CPU_BYTES 1024 /* 8192 CPUs */
 
 typedef struct {
@@ -24,10 +22,10 @@ typedef struct {
     uint32_t cpu_bytes, cwd_bytes, env_bytes;
 } head_t;
 
-static size_t environment_size(uint32_t *count) {
+static size_t environment_size(char **environment, uint32_t *count) {
     size_t bytes = 0;
     *count = 0;
-    for (char **variable = environ; variable && *variable; ++variable, ++*count) bytes += strlen(*variable) + 1;
+    for (char **variable = environment; variable && *variable; ++variable, ++*count) bytes += strlen(*variable) + 1;
     return bytes;
 }
 
@@ -37,19 +35,19 @@ static char *put(char *at, const void *bytes, size_t length) {
 }
 
 apr_status_t cohort_os_context_capture(void *buffer, size_t *length) {
-    char cwd[COHORT_OS_PATH_MAX] = "";
+    char cwd[COHORT_OS_PATH_MAX] = "", **environment = *cohort__environment();
     unsigned char cpus[CPU_BYTES];
     head_t head = {.mode = cohort__umask(), .cpu_bytes = (uint32_t)cohort__affinity_get(cpus, sizeof cpus)};
     if (!getcwd(cwd, sizeof cwd)) cwd[0] = 0; /* it may have been removed: then the child stays where the server is */
     head.cwd_bytes = (uint32_t)strlen(cwd) + 1;
-    head.env_bytes = (uint32_t)environment_size(&head.variables);
+    head.env_bytes = (uint32_t)environment_size(environment, &head.variables);
     size_t need = sizeof head + head.cpu_bytes + head.cwd_bytes + head.env_bytes, room = *length;
     *length = need;
     if (need > room) return APR_ENOSPC;
     char *at = put(buffer, &head, sizeof head);
     at = put(at, cpus, head.cpu_bytes);
     at = put(at, cwd, head.cwd_bytes);
-    for (uint32_t i = 0; i < head.variables; ++i) at = put(at, environ[i], strlen(environ[i]) + 1);
+    for (uint32_t i = 0; i < head.variables; ++i) at = put(at, environment[i], strlen(environment[i]) + 1);
     return APR_SUCCESS;
 }
 
@@ -62,7 +60,7 @@ static apr_status_t replace_environment(const char *strings, const head_t *head)
     memcpy(at, strings, head->env_bytes);
     for (uint32_t i = 0; i < head->variables; ++i, at += strlen(at) + 1) fresh[i] = at;
     fresh[head->variables] = NULL;
-    environ = fresh;
+    *cohort__environment() = fresh;
     return APR_SUCCESS;
 }
 

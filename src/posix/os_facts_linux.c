@@ -155,7 +155,7 @@ uint64_t cohort__memory_size(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * 
 /* ---- start ------------------------------------------------------------------------------------------------------ */
 
 /* The name of the file is nicer to see in process lists than "exe"; when it was removed or replaced, the kernel says so behind it. */
-apr_status_t cohort__executable(char *path, size_t size) {
+apr_status_t cohort__own_executable(char *path, size_t size) {
     static const char own[] = "/proc/self/exe";
     struct stat facts;
     ssize_t length = readlink(own, path, size - 1);
@@ -165,6 +165,13 @@ apr_status_t cohort__executable(char *path, size_t size) {
     if (size < sizeof own) return APR_ENOSPC;
     memcpy(path, own, sizeof own);
     return APR_SUCCESS;
+}
+
+bool cohort_os_fork_is_default(void) { return true; }
+
+char ***cohort__environment(void) {
+    extern char **environ;
+    return &environ;
 }
 
 /* From the kernel's word: to set it and set it back would race with files made by other threads. */

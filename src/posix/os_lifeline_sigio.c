@@ -5,6 +5,10 @@
  *
  * O_ASYNC and the owner belong to the open file description, which all processes share that got the descriptor from one another. So
  * each process opens the pipe once more, by /proc, to have a description of its own. After arming it looks whether it was too late.
+ *
+ * A process may close descriptors that are not its own (closefrom). So the description is held a second time: by a poll request of kernel AIO
+ * that never completes, which needs neither a descriptor nor a thread and ends with the process. Where that cannot be had, the descriptor alone has
+ * to do. A program that was exec'ed has only the descriptor.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -12,8 +16,10 @@
 #include "os_posix.h"
 
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Out of the way of shell scripts, which use low descriptors freely. */
@@ -69,9 +75,17 @@ static int arm_own(int reader) {
     return -1;
 }
 
+static void hold(int fd) {
+    aio_context_t context = 0;
+    struct iocb request = {.aio_lio_opcode = IOCB_CMD_POLL, .aio_fildes = (uint32_t)fd, .aio_buf = 0}, *list = &request;
+    if (syscall(SYS_io_setup, 1, &context) != 0) return;
+    if (syscall(SYS_io_submit, context, 1, &list) != 1) syscall(SYS_io_destroy, context);
+}
+
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader) {
     int fd = arm_own((int)reader);
     apr_status_t status = fd < 0 ? errno : APR_SUCCESS;
+    if (fd >= 0) hold(fd);
     close((int)reader);
     return status;
 }

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,17 +21,22 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
     return cohort_os_pipe_create(reader, keeper);
 }
 
-/* True at the end of the pipe, false when the time ran out. */
+/* True at the end of the pipe, false when the time ran out. Nothing is read: somebody may have closed our descriptor and have another there. */
 static bool ended(int reader, int milliseconds) {
-    char byte;
     struct pollfd look = {.fd = reader, .events = POLLIN};
     if (poll(&look, 1, milliseconds) <= 0) return false;
-    return read(reader, &byte, 1) == 0;
+    return (look.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-static void wait_and_die(void *reader) {
-    while (!ended((int)(intptr_t)reader, -1)) continue;
-    kill(getpid(), SIGKILL);
+static bool still_a_pipe(int fd) {
+    struct stat facts;
+    return fstat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode);
+}
+
+static void wait_and_die(void *given) {
+    int reader = (int)(intptr_t)given;
+    while (still_a_pipe(reader))
+        if (ended(reader, -1)) kill(getpid(), SIGKILL);
 }
 
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader) {

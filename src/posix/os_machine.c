@@ -68,6 +68,7 @@ static void (*forked_hook)(void);
 static void (*thread_hook)(void *mark);
 
 static void on_fork(void) {
+    cohort__process_forked();
     if (!cohort__forking && forked_hook) forked_hook();
 }
 

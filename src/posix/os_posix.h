@@ -40,7 +40,9 @@ int cohort__milliseconds(int64_t deadline);
 void cohort__title_take(void);
 void cohort__title_set(const char *name);
 
-/* os_process.c: exit codes seen by a watcher before somebody else could take them. */
+/* os_process.c */
+void cohort__process_forked(void); /* in a forked copy */
+/* Exit codes seen by a watcher before somebody else could take them. */
 void cohort__code_remember(cohort_os_id_t process, int code);
 /* The code of an ended, unreaped child, which stays reapable. False when it runs, or is no child of ours. */
 bool cohort__code_peek(int64_t pid, int *code);
@@ -60,8 +62,9 @@ uint64_t cohort__arena_limit(uint64_t base); /* where an arena at this base must
 uint64_t cohort__address_space_used(void);
 uint64_t cohort__memory_size(void);
 /* A path that execs this program again, even when its file was replaced. */
-apr_status_t cohort__executable(char *path, size_t size);
+apr_status_t cohort__own_executable(char *path, size_t size);
 mode_t cohort__umask(void);
+char ***cohort__environment(void); /* the address of environ */
 /* CPUs that control groups allow, rounded up; 0 for no limit. */
 int cohort__cpu_quota(void);
 size_t cohort__affinity_get(void *set, size_t size); /* bytes used; 0 when there is nothing of the kind */

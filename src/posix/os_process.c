@@ -48,9 +48,15 @@ static bool recall(cohort_os_id_t process, int *code) {
     return found;
 }
 
+static _Atomic uint64_t known_birth;
+static _Atomic int64_t known_pid;
+
+void cohort__process_forked(void) {
+    cohort_os_mutex_reset(&seen.mutex);
+    atomic_store(&known_pid, 0); /* a copy may have the pid of a dead ancestor, but not its birth */
+}
+
 cohort_os_id_t cohort_os_self(void) {
-    static _Atomic uint64_t known_birth;
-    static _Atomic int64_t known_pid;
     cohort_os_id_t self = {(int64_t)getpid(), 0};
     if (atomic_load(&known_pid) == self.pid) {
         self.birth = atomic_load(&known_birth);

@@ -35,14 +35,14 @@
 #define PID_DIGITS 20
 #define TITLE_ROOM 192 /* how long a name the child can show of itself later */
 
-extern char **environ;
-
 _Thread_local bool cohort__forking;
+static bool interrupts_off; /* by cohort_os_set_interrupts(), not by the host */
 
 typedef struct {
     const cohort_os_start_t *start;
     const char *const *argv;
-    const char **env;      /* ours when it had to be made, else NULL */
+    const char *const *environment;
+    const char **env;      /* the same when it had to be made, else NULL */
     char **candidates;     /* paths to try, NULL-terminated */
     char boot[BOOT_MAX];   /* "COHORT_BOOT=..." */
     char *boot_pid;        /* where in it the child writes its pid */
@@ -72,7 +72,8 @@ static void default_signals(void) {
     sigset_t none;
     for (int number = 1; number < NSIG; ++number) {
         if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL) continue;
-        if (action.sa_handler == SIG_IGN && number != SIGCHLD) continue;
+        bool ours = number == SIGCHLD || (number == SIGINT && interrupts_off);
+        if (action.sa_handler == SIG_IGN && !ours) continue;
         memset(&action, 0, sizeof action);
         action.sa_handler = SIG_DFL;
         sigaction(number, &action, NULL);
@@ -117,10 +118,9 @@ static void null_input(void) {
 }
 
 static void try_all(plan_t *plan) {
-    const char *const *env = plan->env ? plan->env : plan->start->env ? plan->start->env : (const char *const *)environ;
     int error = ENOENT;
     for (char **path = plan->candidates; *path; ++path) {
-        execve(*path, (char *const *)plan->argv, (char *const *)env);
+        execve(*path, (char *const *)plan->argv, (char *const *)plan->environment);
         if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) fail(plan, errno);
         if (errno == EACCES || error != EACCES) error = errno; /* one that may not be run tells more than those that are not there */
     }
@@ -161,7 +161,7 @@ static __attribute__((noinline)) pid_t launch(plan_t *plan) {
 static apr_status_t own_path(plan_t *plan) {
     char path[COHORT_OS_PATH_MAX];
     apr_status_t status = APR_SUCCESS;
-    if (!plan->start->path) status = cohort__executable(path, sizeof path);
+    if (!plan->start->path) status = cohort__own_executable(path, sizeof path);
     if (status != APR_SUCCESS) return status;
     plan->candidates = calloc(2, sizeof *plan->candidates);
     if (!plan->candidates) return APR_ENOMEM;
@@ -214,7 +214,7 @@ static void write_boot(plan_t *plan) {
 
 /* The environment with the boot block in front, and no other. */
 static apr_status_t boot_environment(plan_t *plan) {
-    const char *const *from = plan->start->env ? plan->start->env : (const char *const *)environ;
+    const char *const *from = plan->environment;
     size_t count = 0, n = 0;
     while (from && from[count]) ++count;
     plan->env = calloc(count + 2, sizeof *plan->env);
@@ -222,6 +222,7 @@ static apr_status_t boot_environment(plan_t *plan) {
     plan->env[n++] = plan->boot;
     for (size_t i = 0; i < count; ++i)
         if (strncmp(from[i], BOOT_NAME "=", sizeof BOOT_NAME) != 0) plan->env[n++] = from[i];
+    plan->environment = plan->env;
     return APR_SUCCESS;
 }
 
@@ -239,6 +240,7 @@ static apr_status_t prepare(plan_t *plan) {
     apr_status_t status = start->how == COHORT_OS_REEXEC ? own_path(plan) : program_paths(plan);
     if (status != APR_SUCCESS) return status;
     plan->argv = start->argv;
+    plan->environment = start->env ? start->env : (const char *const *)*cohort__environment();
     if (start->how == COHORT_OS_PROGRAM && (!start->argv || !start->argv[0])) return APR_EINVAL;
     if (start->how == COHORT_OS_REEXEC) own_arguments(plan);
     if (!start->boot) return start->how == COHORT_OS_REEXEC ? APR_EINVAL : APR_SUCCESS;
@@ -353,6 +355,18 @@ apr_status_t cohort_os_boot_take(cohort_os_boot_t *boot) {
     keep(boot->channel);
     cohort__title_take();
     return APR_SUCCESS;
+}
+
+bool cohort_os_can_fork(void) { return true; }
+
+/* A host that ignores interrupts by itself (nohup, a shell's background job) goes on doing so: only what was turned off here is turned on. */
+void cohort_os_set_interrupts(bool on) {
+    struct sigaction action;
+    if (on != interrupts_off) return;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on ? SIG_DFL : SIG_IGN;
+    interrupts_off = !on && sigaction(SIGINT, &action, NULL) == 0;
+    if (on) sigaction(SIGINT, &action, NULL);
 }
 
 void cohort_os_detach(void) {

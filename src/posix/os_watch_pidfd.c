@@ -4,6 +4,9 @@
  *
  * A process that has ended before it could be watched, and one for which no descriptor could be had, are kept on the list without one: the former
  * is reported at once (an eventfd wakes the waiter), the latter is asked for every few milliseconds.
+ *
+ * A program may close descriptors that are not its own (closefrom). So no sleep is longer than a second, and when the epoll set is found
+ * to be gone, it is made again, with new descriptors; the channel cannot be, and is reported as gone.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,6 +27,7 @@
 #endif
 
 #define ASK_EVERY_NS ((int64_t)10000000)
+#define LONGEST_NS ((int64_t)1000000000)
 
 typedef struct entry_t {
     struct entry_t *next, **link;
@@ -54,18 +58,21 @@ static int add(cohort_os_watch_t *watch, int fd, void *what) {
     return epoll_ctl(watch->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+/* Make the epoll set, with the eventfd in it. */
+static apr_status_t make_set(cohort_os_watch_t *watch) {
+    watch->nudge = -1;
+    watch->epoll = cohort__fd_safe(epoll_create1(EPOLL_CLOEXEC));
+    if (watch->epoll >= 0) watch->nudge = cohort__fd_safe(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return watch->nudge >= 0 && add(watch, watch->nudge, &watch->nudge) == 0 ? APR_SUCCESS : errno;
+}
+
 apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
     cohort_os_watch_t *watch = calloc(1, sizeof *watch);
     if (!watch) return APR_ENOMEM;
     watch->channel = -1;
-    watch->epoll = cohort__fd_safe(epoll_create1(EPOLL_CLOEXEC));
-    watch->nudge = cohort__fd_safe(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (watch->epoll >= 0 && watch->nudge >= 0 && add(watch, watch->nudge, &watch->nudge) == 0) {
-        *result = watch;
-        return APR_SUCCESS;
-    }
-    apr_status_t status = errno;
-    cohort_os_watch_destroy(watch);
+    apr_status_t status = make_set(watch);
+    if (status == APR_SUCCESS) *result = watch;
+    else cohort_os_watch_destroy(watch);
     return status;
 }
 
@@ -119,18 +126,22 @@ static void nudge(cohort_os_watch_t *watch) {
     COHORT__RETRY(result, write(watch->nudge, &one, sizeof one));
 }
 
+static void enter_set(cohort_os_watch_t *watch, entry_t *entry) {
+    if (entry->pidfd < 0 || add(watch, entry->pidfd, entry) == 0) return;
+    close(entry->pidfd);
+    entry->pidfd = -1;
+}
+
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
     entry_t *entry = calloc(1, sizeof *entry);
     if (!entry) return APR_ENOMEM;
     *entry = (entry_t){.process = process, .cookie = cookie, .pidfd = descriptor(process), .child = child};
     cohort_os_mutex_lock(&watch->mutex);
-    if (entry->pidfd >= 0 && add(watch, entry->pidfd, entry) != 0) {
-        close(entry->pidfd);
-        entry->pidfd = -1;
-    }
+    enter_set(watch, entry);
+    bool asked = entry->pidfd < 0;
     link_entry(watch, entry);
-    cohort_os_mutex_unlock(&watch->mutex);
-    if (entry->pidfd < 0) nudge(watch);
+    if (asked) nudge(watch);
+    cohort_os_mutex_unlock(&watch->mutex); /* from here on the entry may be gone */
     return APR_SUCCESS;
 }
 
@@ -206,8 +217,32 @@ static int patience(cohort_os_watch_t *watch, int64_t deadline) {
     cohort_os_mutex_lock(&watch->mutex);
     bool asking = watch->asked > 0;
     cohort_os_mutex_unlock(&watch->mutex);
-    int64_t soon = cohort_os_now() + ASK_EVERY_NS;
-    return cohort__milliseconds(asking && soon < deadline ? soon : deadline);
+    int64_t bound = cohort_os_now() + (asking ? ASK_EVERY_NS : LONGEST_NS);
+    return cohort__milliseconds(bound < deadline ? bound : deadline);
+}
+
+/* Somebody has closed our descriptors, and may have others there by now: they are forgotten, not closed. */
+static apr_status_t make_again(cohort_os_watch_t *watch) {
+    cohort_os_mutex_lock(&watch->mutex);
+    apr_status_t status = make_set(watch);
+    watch->asked = 0;
+    for (entry_t *entry = watch->entries; entry && status == APR_SUCCESS; entry = entry->next) {
+        entry->pidfd = descriptor(entry->process);
+        enter_set(watch, entry);
+        watch->asked += entry->pidfd < 0;
+    }
+    cohort_os_mutex_unlock(&watch->mutex);
+    return status;
+}
+
+static apr_status_t recover(cohort_os_watch_t *watch, int error, cohort_os_event_t *event) {
+    if (error == EINTR) return APR_EAGAIN;
+    if (error != EBADF && error != EINVAL) return error;
+    apr_status_t status = make_again(watch);
+    if (status != APR_SUCCESS || watch->channel < 0) return status == APR_SUCCESS ? APR_EAGAIN : status;
+    watch->channel = -1;
+    *event = (cohort_os_event_t){.kind = COHORT_OS_GONE};
+    return APR_SUCCESS;
 }
 
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
@@ -215,7 +250,8 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
         struct epoll_event found;
         if (ask(watch, event)) return APR_SUCCESS;
         int n = epoll_wait(watch->epoll, &found, 1, patience(watch, deadline));
-        if (n < 0 && errno != EINTR) return errno;
+        apr_status_t status = n < 0 ? recover(watch, errno, event) : APR_EAGAIN;
+        if (status != APR_EAGAIN) return status;
         if (n == 1 && translate(watch, found.data.ptr, event)) return APR_SUCCESS;
         if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
     }
