@@ -1,0 +1,78 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file cohort.h
+ * Cohort: multiprocessing for C. Includes everything.
+ *
+ * @code
+ * static int greet(void *args) {                        // runs in a process of its own
+ *     return printf("hello, %s\n", (char *)args) < 0;
+ * }
+ * int main(int argc, char **argv) {
+ *     cohort_process_t *process;
+ *     cohort_initialize(&argc, &argv, NULL);            // first thing in main
+ *     if (cohort_process_create(&process, greet, "world", 6, NULL, NULL)) return 1;
+ *     if (cohort_process_start(process)) return 1;
+ *     cohort_process_join(process, COHORT_FOREVER);
+ *     return cohort_process_exit_code(process);
+ * }
+ * @endcode
+ *
+ * A *cohort* is the root process and all that is started through Cohort under it. They share one arena at one address: every
+ * pointer to a Cohort object or to memory of cohort_alloc() is valid in all of them. They trust each other: each can write the whole arena.
+ */
+#ifndef COHORT_H
+#define COHORT_H
+
+#include <cohort/barrier.h>
+#include <cohort/pipe.h>
+#include <cohort/pool.h>
+#include <cohort/process.h>
+#include <cohort/queue.h>
+#include <cohort/shared.h>
+#include <cohort/sync.h>
+#include <cohort/wait.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Options of the cohort; zero means default. */
+typedef struct {
+    apr_uint64_t arena_size;      /**< bytes of address space for the arena; default: COHORT_ARENA_SIZE of the environment (a number with K, M, G or T), else a few
+                                       times the machine's memory. Memory itself is taken only when used. At least 64 MiB. */
+    cohort_start_method_t method; /**< default start method of this process' children */
+    const char *executable;       /**< what spawn and the fork server run instead of the own executable; it must hold the same program */
+} cohort_options_t;
+
+/**
+ * Begin: the first call in main(). In a process that Cohort started by re-executing the program it runs the target and never
+ * returns; elsewhere it makes this process the root of a cohort.
+ *
+ * @param argc, argv main's; may be NULL. Not changed.
+ * @param options    NULL for the defaults
+ * @return APR_SUCCESS; COHORT_ETWICE (second call, or a second copy of the library in the program); APR_ENOMEM (the address space for options->arena_size is not to be had; without a chosen size
+ *         smaller ones are tried); COHORT_EADDRESS; APR_EINVAL (size under 64 MiB, an unreadable COHORT_ARENA_SIZE); APR_ENOTIMPL (start method not on this system)
+ *
+ * Call it once, while the process has a single thread. It initialises APR. At exit() the root joins its foreground children, ends its daemons and
+ * leaves nothing behind; so does cohort_finalize().
+ */
+COHORT_API apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *options);
+
+/** End the cohort's work in this process now instead of at exit(): foreground children are joined, daemons ended. Later calls of Cohort in this process return
+ * COHORT_ENOTINIT. Idempotent. Other threads must be done with Cohort. */
+COHORT_API void cohort_finalize(void);
+
+/** The version of the library that runs, "0.1.0". */
+COHORT_API const char *cohort_version(void);
+
+/** Change the executable or the default start method of later starts in this process; 0 and NULL leave it as it is. APR_ENOTIMPL; APR_EINVAL;
+ * COHORT_ENOTINIT. As Python's set_executable() and set_start_method(). */
+COHORT_API apr_status_t cohort_set_start(cohort_start_method_t method, const char *executable);
+/** The default start method of this process' children. */
+COHORT_API cohort_start_method_t cohort_start_method(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

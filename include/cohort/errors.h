@@ -1,0 +1,74 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file errors.h
+ * Cohort's own status codes. Every function returns an apr_status_t: APR_SUCCESS, one of APR's or the
+ * system's codes (errno's meaning, readable with APR_STATUS_IS_*), or one of these.
+ */
+#ifndef COHORT_ERRORS_H
+#define COHORT_ERRORS_H
+
+#include <cohort/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The one list: code, offset, message. Offsets are fixed for ever; new codes go to the end. */
+#define COHORT_ERROR_LIST(X)                                                                                   \
+    X(COHORT_ENOTINIT, 0, "cohort_initialize() has not been called in this process")                           \
+    X(COHORT_ENOTMEMBER, 1, "this process is a raw fork() copy and not a member of the cohort")                \
+    X(COHORT_EVERSION, 2, "the two sides use different versions of Cohort")                                    \
+    X(COHORT_ETWICE, 3, "Cohort is already initialised in this process")                                       \
+    X(COHORT_EADDRESS, 4, "the shared arena could not be mapped at its address")                               \
+    X(COHORT_EBINARY, 5, "the child runs another build of the target's module")                                \
+    X(COHORT_ETARGET, 6, "the target function could not be found in the child")                                \
+    X(COHORT_ESTART, 7, "the child ended before it had started")                                               \
+    X(COHORT_ENOTSTARTED, 8, "the process has not been started")                                               \
+    X(COHORT_ESTARTED, 9, "the process has already been started")                                              \
+    X(COHORT_ERUNNING, 10, "the process is still running")                                                     \
+    X(COHORT_ECLOSED, 11, "the object is closed")                                                              \
+    X(COHORT_EHANDLE, 12, "not a live object of this type (destroyed, or never one)")                          \
+    X(COHORT_ETOOSMALL, 13, "the buffer is too small for the message, which was kept")                         \
+    X(COHORT_EDIRECTION, 14, "this end of the pipe cannot do that")                                            \
+    X(COHORT_EOWNERDEAD, 15, "the last owner died holding the lock, which is now yours; check the data")       \
+    X(COHORT_ENOTOWNER, 16, "the lock is not held by the caller")                                              \
+    X(COHORT_EOVERRELEASE, 17, "released more often than acquired")                                            \
+    X(COHORT_EBROKEN, 18, "the barrier is broken")                                                             \
+    X(COHORT_EDEADLOCK, 19, "the caller already holds this lock")                                              \
+    X(COHORT_EWORKERDIED, 20, "the worker process died while it ran the task")                                 \
+    X(COHORT_ENOTRUNNING, 21, "the pool is closed or terminated")                                              \
+    X(COHORT_ETERMINATED, 22, "the pool was terminated before the task was done")                              \
+    X(COHORT_ELIMIT, 23, "a fixed limit of the cohort is reached")                                             \
+    X(COHORT_EFREE, 24, "not a block that cohort_alloc() returned, or freed already")                          \
+    X(COHORT_ENOWAIT, 25, "a process cannot wait for itself")                                                  \
+    X(COHORT_EINITFAILED, 26, "the pool's initializer failed in a worker")
+
+enum {
+#define COHORT_ERROR_ENUM(name, offset, message) name = APR_OS_START_USERERR + 7300 + (offset),
+    COHORT_ERROR_LIST(COHORT_ERROR_ENUM)
+#undef COHORT_ERROR_ENUM
+};
+
+/**
+ * The message of a status, Cohort's own or APR's.
+ *
+ * @param status any status that a function of Cohort or APR returned
+ * @param buffer receives the text, always terminated when size > 0; may be NULL when size is 0
+ * @param size   size of the buffer in bytes
+ * @return buffer
+ *
+ * Thread-safe. Not async-signal-safe. As apr_strerror().
+ */
+COHORT_API char *cohort_strerror(apr_status_t status, char *buffer, apr_size_t size);
+
+/**
+ * The name of a Cohort status as it is written in C ("COHORT_ECLOSED"), or NULL when it is not one of Cohort's.
+ * Thread-safe and async-signal-safe; the string is constant.
+ */
+COHORT_API const char *cohort_error_name(apr_status_t status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,204 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file process.h
+ * Processes: create, name, start, join, stop, specialise.
+ *
+ * A cohort_process_t is valid in every process of the cohort: any of them may join, name, query or stop any other.
+ * Unless a function says otherwise it is thread-safe, may be called from any process of the cohort, is not async-signal-safe, and can return
+ * COHORT_ENOTINIT (no cohort_initialize() yet), COHORT_ENOTMEMBER (a raw fork() copy), APR_EINVAL (process is NULL) and
+ * COHORT_EHANDLE (not a process, or closed).
+ */
+#ifndef COHORT_PROCESS_H
+#define COHORT_PROCESS_H
+
+#include <cohort/errors.h>
+
+#include <apr_file_io.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How a child comes to be. As Python's start methods. */
+typedef enum {
+    COHORT_START_DEFAULT = 0, /**< what cohort_initialize() was told, else the system's default */
+    COHORT_FORK,              /**< a copy of the calling thread and all memory (POSIX; APR_ENOTIMPL elsewhere) */
+    COHORT_SPAWN,             /**< a fresh process: the executable again; the default where there is no forkserver */
+    COHORT_FORKSERVER         /**< a fresh process, forked from a small server (POSIX; the default on Linux) */
+} cohort_start_method_t;
+
+/** What happens to a process when its parent ends. */
+typedef enum {
+    COHORT_LIFETIME_DEFAULT = 0, /**< daemon if the creator is one, else foreground (Python: the flag is inherited) */
+    COHORT_FOREGROUND,           /**< the parent joins it when it exits normally (Python's non-daemon) */
+    COHORT_DAEMON,               /**< ends with its parent, however that ends, and so does all that it started */
+    COHORT_BACKGROUND            /**< own session, no terminal, survives its parent */
+} cohort_lifetime_t;
+
+/** The function that a process runs. @return its exit code, 0..255 (what does not fit is cut to 8 bits, as by exit()).
+ * @param args the child's own copy of the argument bytes, aligned for any type; NULL when there are none */
+typedef int (*cohort_target_t)(void *args);
+
+/** Options of a process; zero means default. */
+typedef struct {
+    const char *name;             /**< copied, cut to 63 bytes; default "Process-N", in a child "Process-1:N" */
+    cohort_lifetime_t lifetime;
+    cohort_start_method_t method; /**< default: the cohort's */
+    cohort_connection_t *const *connections; /**< pipe ends that the child gets: it holds them before start returns */
+    apr_size_t n_connections;
+} cohort_process_options_t;
+
+/**
+ * The base of a process type: embed it as the first member of a struct of yours, set `size` and `run`, and give the struct to
+ * cohort_process_create_object(). The child gets a copy of the whole struct, under every start method; pointers into the arena stay
+ * valid in it, others do not. (Python: a subclass of Process.)
+ */
+typedef struct cohort_process_base_t cohort_process_base_t;
+struct cohort_process_base_t {
+    apr_size_t size;                                      /**< of the whole struct, in bytes */
+    int (*run)(cohort_process_base_t *self);              /**< in the child; returns the exit code */
+    void (*on_start)(cohort_process_base_t *self);        /**< in the child, before run; may be NULL */
+    void (*on_exit)(cohort_process_base_t *self, int code); /**< in the child, after run or cohort_exit(); may be NULL */
+};
+
+/** Where a standard stream of a program goes. */
+typedef enum {
+    COHORT_STREAM_INHERIT = 0, /**< the parent's */
+    COHORT_STREAM_NULL,        /**< nowhere, or end of file */
+    COHORT_STREAM_FILE,        /**< the open file in `file`; stays the caller's */
+    COHORT_STREAM_PIPE         /**< a new pipe; `file` receives the parent's end from start, in the process' pool */
+} cohort_stream_kind_t;
+
+typedef struct {
+    cohort_stream_kind_t kind;
+    apr_file_t *file; /**< FILE: in; PIPE: out, valid after start succeeded */
+} cohort_stream_t;
+
+/** Another program to run as a process. The struct must stay valid until start; everything in it is read then. */
+typedef struct {
+    const char *const *argv; /**< NULL-terminated; argv[0] is the program, searched on PATH if it has no separator */
+    const char *const *env;  /**< "NAME=value", NULL-terminated; NULL: the caller's */
+    const char *cwd;         /**< NULL: the caller's */
+    cohort_stream_t streams[3]; /**< standard input, output, error */
+} cohort_program_t;
+
+/**
+ * Make a process; nothing runs before cohort_process_start(). As Python's Process(target, args, name, daemon).
+ *
+ * @param process   receives it; closed with the pool, unless it still runs then (it goes on, and its record goes away at its end)
+ * @param target    an ordinary function of this executable or of a library
+ * @param args      copied now and given to the child; may be NULL if args_size is 0
+ * @param args_size bytes
+ * @param options   NULL for the defaults
+ * @param pool      NULL: until cohort_process_close()
+ * @return APR_SUCCESS; APR_EINVAL (no target, args NULL with a size, unknown enumerators); APR_ENOMEM (arena full); COHORT_ELIMIT (too many
+ *         processes); COHORT_ETARGET (not in any module); APR_ENOTIMPL (start method not on this system)
+ */
+COHORT_API apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target, const void *args,
+                                              apr_size_t args_size, const cohort_process_options_t *options,
+                                              apr_pool_t *pool);
+
+/**
+ * Make a process of a type of yours: `self` is copied now. Otherwise as cohort_process_create(); APR_EINVAL also when
+ * self->size is smaller than the base or self->run is NULL.
+ */
+COHORT_API apr_status_t cohort_process_create_object(cohort_process_t **process, const cohort_process_base_t *self,
+                                                     const cohort_process_options_t *options, apr_pool_t *pool);
+
+/**
+ * Make a process that will run another program. Its start method plays no part. Otherwise as cohort_process_create().
+ * @param program must stay valid until the process was started; start writes the parents' ends of pipes into it
+ * @param pool    must not be NULL when a stream is a pipe: the parent's end lives in it
+ */
+COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process, cohort_program_t *program,
+                                                      const cohort_process_options_t *options, apr_pool_t *pool);
+
+/**
+ * Start it. When this returns, the child exists, has found its target and is about to run it (or is the program).
+ * Only the process that made it can start it.
+ *
+ * @return APR_SUCCESS; COHORT_ESTARTED (started before); COHORT_ENOTOWNER (made by another process); a reason why there is no child: COHORT_ETARGET,
+ *         COHORT_EBINARY, COHORT_EADDRESS, COHORT_EVERSION, COHORT_ESTART, APR_ENOMEM, the system's reasons (EAGAIN: too many processes), and for
+ *         programs errno's meaning of exec (APR_STATUS_IS_ENOENT: no such program or directory; EACCES ...). After a failure it may be started again.
+ */
+COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
+
+/**
+ * Wait until it has ended, and all that its death left half done is repaired.
+ * @return APR_SUCCESS; APR_EAGAIN / APR_TIMEUP (see types.h); COHORT_ENOTSTARTED; COHORT_ENOWAIT (the caller itself)
+ */
+COHORT_API apr_status_t cohort_process_join(cohort_process_t *process, apr_interval_time_t timeout);
+
+/** 1 from the moment start returned until it has ended, else 0, also for what is no process. Never blocks. */
+COHORT_API int cohort_process_is_alive(const cohort_process_t *process);
+
+/** COHORT_EXIT_NONE before its end; 0; > 0; the negative number of the signal that ended it (-15 after terminate, -9 after kill, on every system); or
+ * COHORT_EXIT_UNKNOWN. */
+COHORT_API int cohort_process_exit_code(const cohort_process_t *process);
+
+/** The system's process id, 0 before start. */
+COHORT_API apr_int64_t cohort_process_pid(const cohort_process_t *process);
+
+/**
+ * Copy its name, cut and terminated.
+ * @return APR_SUCCESS; APR_EINVAL when size is 0
+ */
+COHORT_API apr_status_t cohort_process_name(const cohort_process_t *process, char *buffer, apr_size_t size);
+
+/** Rename it, before its start or while it runs, cut to 63 bytes. A process that renames itself also changes what the system shows (ps, top). APR_EINVAL: NULL or
+ * empty name. */
+COHORT_API apr_status_t cohort_process_set_name(cohort_process_t *process, const char *name);
+
+/** 1 if it ends with its parent, else 0. */
+COHORT_API int cohort_process_is_daemon(const cohort_process_t *process);
+
+/**
+ * Ask it to end (SIGTERM, or its equivalent): it may clean up, or even refuse. An ended one: APR_SUCCESS, nothing is done, and
+ * never is another process with the same pid reached.
+ * @return APR_SUCCESS; COHORT_ENOTSTARTED; the system's reason (EPERM)
+ */
+COHORT_API apr_status_t cohort_process_terminate(cohort_process_t *process);
+/** End it now (SIGKILL, TerminateProcess). As cohort_process_terminate(). */
+COHORT_API apr_status_t cohort_process_kill(cohort_process_t *process);
+/** Interrupt it as Ctrl-C would (SIGINT). As cohort_process_terminate(). */
+COHORT_API apr_status_t cohort_process_interrupt(cohort_process_t *process);
+
+/**
+ * Terminate it, wait up to `grace` microseconds, then kill it if it is still there; returns when it has ended.
+ * @return as cohort_process_join() and cohort_process_terminate()
+ */
+COHORT_API apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t grace);
+
+/**
+ * Give up the handle: from here on every use of it is COHORT_EHANDLE. Only by the process that made it.
+ * @return APR_SUCCESS, also for NULL and for a second time; COHORT_ERUNNING while it runs (Python: ValueError); COHORT_ENOTOWNER
+ */
+COHORT_API apr_status_t cohort_process_close(cohort_process_t *process);
+
+/** The calling process; NULL before cohort_initialize() and in a raw fork() copy. */
+COHORT_API cohort_process_t *cohort_process_current(void);
+/** Who created the calling process; NULL in the root. Stays usable after the parent's end. */
+COHORT_API cohort_process_t *cohort_process_parent(void);
+
+/**
+ * The running children of the calling process, as Python's active_children().
+ * @param list  receives an array in `pool`, in no particular order
+ * @param count receives how many
+ * @return APR_SUCCESS; COHORT_ENOTINIT; COHORT_ENOTMEMBER; APR_EINVAL (a parameter is NULL)
+ */
+COHORT_API apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count, apr_pool_t *pool);
+
+/**
+ * End the calling process in the order in which a target's return would: exit hook, children joined (foreground) or ended (daemons), streams
+ * flushed. In the root as exit(). Does not return. Not to be called from a signal handler.
+ */
+COHORT_API void cohort_exit(int code);
+
+/** CPUs that this process may use, at least 1: affinity and control groups are considered. */
+COHORT_API int cohort_cpu_count(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

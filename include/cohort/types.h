@@ -1,0 +1,54 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file types.h
+ * What every other header of Cohort uses: export marks, time-outs and the opaque types.
+ */
+#ifndef COHORT_TYPES_H
+#define COHORT_TYPES_H
+
+#include <cohort/export.h> /* COHORT_API; made by the build */
+
+#include <apr.h>
+#include <apr_errno.h>
+#include <apr_pools.h>
+#include <apr_time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Time-outs are in microseconds, as everywhere in APR (apr_time_from_sec() helps).
+ * Zero and negative values never block: a call that would have to wait returns APR_EAGAIN at once
+ * (as in Python, where a negative time-out is a poll). A call whose time ran out returns APR_TIMEUP.
+ * COHORT_FOREVER waits without limit. All clocks are monotonic.
+ */
+#define COHORT_FOREVER APR_INT64_MAX
+
+/** No exit code yet: the process has not ended. */
+#define COHORT_EXIT_NONE (-2147483647 - 1)
+/** The process has ended, and nobody could see how. Never a guess. */
+#define COHORT_EXIT_UNKNOWN (-2147483647)
+
+/** A process of the cohort. Valid in every process of the cohort, as all pointers below. */
+typedef struct cohort_process_t cohort_process_t;
+/** One end of a pipe. */
+typedef struct cohort_connection_t cohort_connection_t;
+/** A queue of messages between any number of processes. */
+typedef struct cohort_queue_t cohort_queue_t;
+typedef struct cohort_barrier_t cohort_barrier_t;
+typedef struct cohort_lock_t cohort_lock_t;
+typedef struct cohort_rlock_t cohort_rlock_t;
+typedef struct cohort_semaphore_t cohort_semaphore_t;
+typedef struct cohort_condition_t cohort_condition_t;
+typedef struct cohort_event_t cohort_event_t;
+/** A pool of worker processes. */
+typedef struct cohort_pool_t cohort_pool_t;
+/** The outcome, now or later, of work given to a pool. */
+typedef struct cohort_result_t cohort_result_t;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,738 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The heap. Guarantee: whatever process dies at whatever instruction, every block is either owned by its one home (or the user)
+ * or free, and free blocks are found again.
+ *
+ * The heap is a row of 64 KiB chunks, each described by one word: free, a slab of equal blocks, or the first or a later chunk of a large
+ * block. Small blocks: each thread owns one slab per size class; `used` bits are written by the owner alone, with plain stores, so the fast
+ * path has no atomic read-modify-write. Everybody else frees by setting a bit in `freed`, which the owner collects when it runs out. A slab that
+ * its owner has filled is let go, and found again through the `partial` bits once something in it was freed.
+ *
+ * Deaths: a thread notes in its record (the intent) which block it is about to make, free or move, before it does. A repairer finishes or undoes
+ * it. That is unambiguous because the block cannot change hands meanwhile: slabs of a dead thread are let go only after its repair, a
+ * collector leaves alone what somebody intends to free, and the word of a large block names who is making or freeing it.
+ * Rows of chunks are made and freed under a guard, with the row in question noted in the heap.
+ */
+#include "core/alloc.h"
+
+#include "core/arena.h"
+#include "core/bits.h"
+
+#include <cohort/errors.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORDS 32u /* of a bitmap: 2048 blocks of 32 bytes */
+#define CLASSES 32
+#define OBJECT_CLASS 40 /* + kind */
+#define READY_MAX 512u /* free chunks that keep their memory */
+
+enum { CHUNK_FREE, CHUNK_READY, CHUNK_SLAB, CHUNK_LARGE, CHUNK_TAIL };
+
+typedef struct {
+    _Atomic uint64_t used[WORDS];
+    _Atomic uint64_t freed[WORDS];
+    _Alignas(64) _Atomic uint32_t first; /* no free block before this word of `used`; the owner's */
+} meta_t;
+
+typedef struct {
+    cohort__guard_t guard;
+    _Atomic uint64_t top;    /* chunks ever used */
+    _Atomic uint64_t cursor; /* where the last search ended */
+    _Atomic uint64_t ready;  /* about how many free chunks keep their memory */
+    _Atomic uint64_t busy_at, busy_count; /* a row that is being made or freed */
+    _Atomic uint64_t ready_top; /* tables are committed for so many chunks */
+    uint64_t chunks, heads_at, partial_at, meta_at, data_at;
+} heap_t;
+
+static const uint32_t sizes[COHORT__CLASSES_MAX] = {
+    32,   48,   64,   128,  192,  256,  320,  384,  448,  512,  640,  768,   896,   1024,  1280, 1536, 1792,
+    2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21824, 32768,
+    [OBJECT_CLASS + COHORT__KIND_QUEUE] = 1024,   [OBJECT_CLASS + COHORT__KIND_PIPE] = 1024,
+    [OBJECT_CLASS + COHORT__KIND_SYNC] = 768,     [OBJECT_CLASS + COHORT__KIND_BARRIER] = 768,
+    [OBJECT_CLASS + COHORT__KIND_POOL] = 1024,    [OBJECT_CLASS + COHORT__KIND_RESULT] = 1024,
+};
+
+static heap_t *heap(void) {
+    return (heap_t *)((char *)cohort__arena + cohort__arena->heap_offset);
+}
+static _Atomic uint64_t *head_of(uint64_t chunk) {
+    return (_Atomic uint64_t *)((char *)cohort__arena + heap()->heads_at) + chunk;
+}
+static meta_t *meta_of(uint64_t chunk) {
+    return (meta_t *)((char *)cohort__arena + heap()->meta_at) + chunk;
+}
+static char *data_of(uint64_t chunk) {
+    return (char *)cohort__arena + heap()->data_at + chunk * COHORT__CHUNK;
+}
+/* One bit per chunk and class, 64 chunks' words of all classes side by side: "unowned, and may have room". */
+static _Atomic uint64_t *partial_of(uint64_t chunk, unsigned class) {
+    return (_Atomic uint64_t *)((char *)cohort__arena + heap()->partial_at) + chunk / 64 * COHORT__CLASSES_MAX + class;
+}
+
+/* Words of chunks: kind in the low byte. */
+static unsigned kind_of(uint64_t head) {
+    return head & 0xff;
+}
+static uint64_t slab_head(unsigned class, uint32_t owner) {
+    return CHUNK_SLAB | (uint64_t)class << 8 | (uint64_t)owner << 16;
+}
+static uint64_t large_head(uint64_t count, uint32_t mover) {
+    return CHUNK_LARGE | (uint64_t)mover << 16 | count << 32;
+}
+static unsigned class_of(uint64_t head) {
+    return head >> 8 & 0xff;
+}
+static uint32_t owner_of(uint64_t head) {
+    return (uint32_t)(head >> 16 & 0xffff);
+}
+static uint64_t count_of(uint64_t head) {
+    return head >> 32;
+}
+static uint32_t number(const cohort__thread_t *thread) {
+    return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed) + 1;
+}
+static uint32_t blocks_in(unsigned class) {
+    return (uint32_t)(COHORT__CHUNK / sizes[class]);
+}
+static uint64_t bits_of_word(unsigned class, unsigned word) {
+    uint32_t blocks = blocks_in(class), first = word * 64;
+    if (first >= blocks) return 0;
+    return blocks - first >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << (blocks - first)) - 1;
+}
+static uint64_t load(_Atomic uint64_t *word) {
+    return atomic_load_explicit(word, memory_order_acquire);
+}
+static void store(_Atomic uint64_t *word, uint64_t value) {
+    atomic_store_explicit(word, value, memory_order_release);
+}
+
+static uint64_t align_up(uint64_t value, uint64_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
+/* ---- set-up --------------------------------------------------------------------------------------------------- */
+
+void cohort__alloc_setup(void) {
+    heap_t *h = heap();
+    uint64_t at = align_up(cohort__arena->heap_offset + sizeof *h, COHORT__CHUNK);
+    uint64_t each = 8 + sizeof(meta_t) + COHORT__CHUNK + 8 * COHORT__CLASSES_MAX / 64;
+    uint64_t chunks = (cohort__arena->size - at - 4 * COHORT__CHUNK) / each;
+    h->chunks = chunks;
+    h->heads_at = at;
+    h->partial_at = align_up(h->heads_at + chunks * 8, COHORT__CHUNK);
+    h->meta_at = align_up(h->partial_at + (chunks / 64 + 1) * COHORT__CLASSES_MAX * 8, COHORT__CHUNK);
+    h->data_at = align_up(h->meta_at + chunks * sizeof(meta_t), COHORT__CHUNK);
+    while (h->data_at + h->chunks * COHORT__CHUNK > cohort__arena->size) h->chunks--;
+}
+
+/* ---- rows of chunks (under the guard) --------------------------------------------------------------------------- */
+
+static void set_row_free(uint64_t at, uint64_t count, unsigned kind) {
+    for (uint64_t i = 0; i < count; i++) store(head_of(at + i), kind);
+}
+
+static void heap_enter(cohort__thread_t *me) {
+    heap_t *h = heap();
+    cohort__guard_enter(&h->guard, me);
+    uint64_t count = load(&h->busy_count), at = load(&h->busy_at);
+    if (count == 0) return;
+    /* The last holder died over this row: it is a block if its first word says so, else it is free. */
+    if (kind_of(load(head_of(at))) != CHUNK_LARGE) set_row_free(at, count, CHUNK_FREE);
+    store(&h->busy_count, 0);
+}
+
+static void heap_leave(void) {
+    cohort__guard_leave(&heap()->guard);
+}
+
+static void row_begin(uint64_t at, uint64_t count) {
+    store(&heap()->busy_at, at);
+    store(&heap()->busy_count, count);
+}
+
+static apr_status_t commit_tables(uint64_t chunks) {
+    heap_t *h = heap();
+    uint64_t from = load(&h->ready_top), to = align_up(chunks, 64);
+    if (chunks <= from) return APR_SUCCESS;
+    if (to > h->chunks) to = h->chunks;
+    apr_status_t status = cohort__arena_commit(head_of(from), (to - from) * 8);
+    if (!status) status = cohort__arena_commit(partial_of(from, 0), (to - from + 63) / 64 * COHORT__CLASSES_MAX * 8);
+    if (!status) status = cohort__arena_commit(meta_of(from), (to - from) * sizeof(meta_t));
+    if (!status) store(&h->ready_top, to);
+    return status;
+}
+
+static bool row_is_free(uint64_t at, uint64_t count, uint64_t *blocker) {
+    for (uint64_t i = count; i-- > 0;) {
+        if (kind_of(load(head_of(at + i))) > CHUNK_READY) {
+            *blocker = at + i;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool search(uint64_t from, uint64_t to, uint64_t count, uint64_t *at) {
+    uint64_t blocker = 0;
+    for (uint64_t i = from; i + count <= to; i = blocker + 1) {
+        if (row_is_free(i, count, &blocker)) {
+            *at = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Find `count` free chunks in a row and make their memory usable. */
+static apr_status_t find_row(uint64_t count, uint64_t *found) {
+    heap_t *h = heap();
+    uint64_t top = load(&h->top), cursor = load(&h->cursor), at;
+    if (cursor > top) cursor = 0;
+    if (!search(cursor, top, count, &at) && !search(0, top, count, &at)) {
+        at = top;
+        while (at > 0 && kind_of(load(head_of(at - 1))) <= CHUNK_READY) at--;
+        if (count > h->chunks || at > h->chunks - count) return APR_ENOMEM;
+        apr_status_t status = commit_tables(at + count);
+        if (status) return status;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (at + i < top && kind_of(load(head_of(at + i))) == CHUNK_READY) {
+            if (load(&h->ready)) store(&h->ready, load(&h->ready) - 1);
+            continue;
+        }
+        apr_status_t status = cohort__arena_commit(data_of(at + i), (size_t)((count - i) * COHORT__CHUNK));
+        if (status) return status;
+        break;
+    }
+    if (at + count > top) store(&h->top, at + count);
+    store(&h->cursor, at + count);
+    *found = at;
+    return APR_SUCCESS;
+}
+
+/* ---- intents -------------------------------------------------------------------------------------------------------- */
+
+static void intend(cohort__thread_t *me, cohort__intent_kind_t kind, void *block, cohort__home_t *from, cohort__home_t *to) {
+    atomic_store_explicit(&me->intent_block, block, memory_order_relaxed);
+    atomic_store_explicit(&me->intent_from, from, memory_order_relaxed);
+    atomic_store_explicit(&me->intent_to, to, memory_order_relaxed);
+    atomic_store_explicit(&me->intent, (uint32_t)kind, memory_order_release);
+}
+
+static void intent_done(cohort__thread_t *me) {
+    atomic_store_explicit(&me->intent, COHORT__INTENT_NONE, memory_order_release);
+}
+
+static void put_home(cohort__home_t *home, void *block) {
+    if (home) atomic_store_explicit(home, block, memory_order_release);
+}
+
+/* ---- small blocks ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t chunk;
+    unsigned class, word;
+    uint64_t bit;
+} place_t;
+
+/* Where a block lies: false when it is no start of a small block. */
+static bool place(const void *block, uint64_t head, uint64_t chunk, place_t *p) {
+    if (kind_of(head) != CHUNK_SLAB) return false;
+    uint32_t size = sizes[class_of(head)];
+    uint32_t offset = (uint32_t)((const char *)block - data_of(chunk));
+    if (offset % size || offset / size >= blocks_in(class_of(head))) return false;
+    *p = (place_t){chunk, class_of(head), offset / size / 64, (uint64_t)1 << (offset / size % 64)};
+    return true;
+}
+
+static bool chunk_at(const void *block, uint64_t *chunk) {
+    heap_t *h = heap();
+    const char *data = data_of(0);
+    if ((const char *)block < data || (const char *)block >= data + load(&h->top) * COHORT__CHUNK) return false;
+    *chunk = (uint64_t)((const char *)block - data) / COHORT__CHUNK;
+    return true;
+}
+
+/* Bits of this word that somebody is in the middle of freeing. */
+static uint64_t being_freed(uint64_t chunk, unsigned class, unsigned word) {
+    uint64_t bits = 0;
+    uint32_t count = cohort__thread_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort__thread_t *other = cohort__thread_at(i);
+        if (atomic_load_explicit(&other->intent, memory_order_acquire) != COHORT__INTENT_FREE) continue;
+        char *block = atomic_load_explicit(&other->intent_block, memory_order_relaxed);
+        if (block < data_of(chunk) || block >= data_of(chunk + 1)) continue;
+        uint32_t index = (uint32_t)(block - data_of(chunk)) / sizes[class];
+        if (index / 64 == word) bits |= (uint64_t)1 << (index % 64);
+    }
+    return bits;
+}
+
+/* The owner takes back what others freed. Also finishes what a dead owner left half collected. True when there is room. */
+static bool collect(uint64_t chunk, unsigned class) {
+    meta_t *meta = meta_of(chunk);
+    bool room = false;
+    for (unsigned w = 0; w < WORDS && bits_of_word(class, w); w++) {
+        uint64_t freed = load(&meta->freed[w]);
+        if (freed) freed &= ~being_freed(chunk, class, w);
+        if (freed) {
+            store(&meta->used[w], load(&meta->used[w]) & ~freed);
+            atomic_fetch_and_explicit(&meta->freed[w], ~freed, memory_order_acq_rel);
+        }
+        if (~load(&meta->used[w]) & ~load(&meta->freed[w]) & bits_of_word(class, w)) {
+            if (!room) atomic_store_explicit(&meta->first, w, memory_order_relaxed);
+            room = true;
+        }
+    }
+    return room;
+}
+
+static bool is_empty(uint64_t chunk) {
+    meta_t *meta = meta_of(chunk);
+    uint64_t any = 0;
+    for (unsigned w = 0; w < WORDS; w++) any |= load(&meta->used[w]) | load(&meta->freed[w]);
+    return any == 0;
+}
+
+static void mark_partial(uint64_t chunk, unsigned class) {
+    _Atomic uint64_t *word = partial_of(chunk, class);
+    uint64_t bit = (uint64_t)1 << (chunk % 64);
+    if (!(load(word) & bit)) atomic_fetch_or_explicit(word, bit, memory_order_acq_rel);
+}
+
+/* The caller owns the slab and it is empty: make the chunk free. */
+static void slab_dissolve(cohort__thread_t *me, uint64_t chunk) {
+    heap_t *h = heap();
+    heap_enter(me);
+    if (load(&h->ready) < READY_MAX) {
+        store(&h->ready, load(&h->ready) + 1);
+        store(head_of(chunk), CHUNK_READY);
+    } else {
+        cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(chunk) - cohort__map.base), COHORT__CHUNK);
+        store(head_of(chunk), CHUNK_FREE);
+    }
+    heap_leave();
+}
+
+/* The owner lets go of a slab; `room`: others should find it. */
+static void slab_release(cohort__thread_t *me, uint64_t chunk, unsigned class, bool room) {
+    if (class < OBJECT_CLASS && room && is_empty(chunk)) {
+        slab_dissolve(me, chunk);
+        atomic_store_explicit(&me->chunk[class], 0, memory_order_release);
+        return;
+    }
+    store(head_of(chunk), slab_head(class, 0));
+    atomic_store_explicit(&me->chunk[class], 0, memory_order_release);
+    atomic_thread_fence(memory_order_seq_cst);
+    /* Something may have been freed while nobody would have been told. */
+    for (unsigned w = 0; !room && w < WORDS; w++) room = load(&meta_of(chunk)->freed[w]) != 0;
+    if (room) mark_partial(chunk, class);
+}
+
+static bool slab_claim(cohort__thread_t *me, uint64_t chunk, unsigned class) {
+    uint64_t unowned = slab_head(class, 0);
+    atomic_store_explicit(&me->chunk[class], (uint32_t)chunk + 1, memory_order_release);
+    if (atomic_compare_exchange_strong(head_of(chunk), &unowned, slab_head(class, number(me)))) return true;
+    atomic_store_explicit(&me->chunk[class], 0, memory_order_release);
+    return false;
+}
+
+static bool slab_reuse(cohort__thread_t *me, unsigned class) {
+    uint64_t words = (load(&heap()->top) + 63) / 64;
+    for (uint64_t w = 0; w < words; w++) {
+        _Atomic uint64_t *word = partial_of(w * 64, class);
+        uint64_t bits;
+        while ((bits = load(word)) != 0) {
+            uint64_t chunk = w * 64 + (uint64_t)cohort__lowest_bit(bits);
+            atomic_fetch_and_explicit(word, ~((uint64_t)1 << (chunk % 64)), memory_order_acq_rel);
+            if (!slab_claim(me, chunk, class)) continue;
+            if (collect(chunk, class)) return true;
+            slab_release(me, chunk, class, false);
+            if (load(word) & ((uint64_t)1 << (chunk % 64))) break; /* somebody is freeing in it right now */
+        }
+    }
+    return false;
+}
+
+/* Last resort before the arena is called full: look at every unowned slab of the class, whatever the hints say. */
+static bool slab_sweep(cohort__thread_t *me, unsigned class) {
+    uint64_t top = load(&heap()->top);
+    for (uint64_t chunk = 0; chunk < top; chunk++) {
+        if (load(head_of(chunk)) != slab_head(class, 0) || !slab_claim(me, chunk, class)) continue;
+        if (collect(chunk, class)) return true;
+        slab_release(me, chunk, class, false);
+    }
+    return false;
+}
+
+static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
+    uint64_t chunk;
+    if (slab_reuse(me, class)) return APR_SUCCESS;
+    heap_enter(me);
+    apr_status_t status = find_row(1, &chunk);
+    if (!status) {
+        if (class >= OBJECT_CLASS) memset(data_of(chunk), 0, COHORT__CHUNK);
+        atomic_store_explicit(&meta_of(chunk)->first, 0, memory_order_relaxed);
+        atomic_store_explicit(&me->chunk[class], (uint32_t)chunk + 1, memory_order_release);
+        store(head_of(chunk), slab_head(class, number(me)));
+    }
+    heap_leave();
+    if (status && slab_sweep(me, class)) return APR_SUCCESS;
+    return status;
+}
+
+/* A free block of the thread's slab, or NULL. */
+static void *small_find(cohort__thread_t *me, unsigned class, place_t *p) {
+    uint32_t number_of_chunk = atomic_load_explicit(&me->chunk[class], memory_order_relaxed);
+    if (!number_of_chunk) return NULL;
+    uint64_t chunk = number_of_chunk - 1;
+    meta_t *meta = meta_of(chunk);
+    for (unsigned w = atomic_load_explicit(&meta->first, memory_order_relaxed); w < WORDS; w++) {
+        uint64_t mask = bits_of_word(class, w);
+        if (!mask) break;
+        /* A bit that is free here has no bit in `freed`: blocks are freed once, and collect() clears `freed` before it is looked at again. */
+        uint64_t room = ~atomic_load_explicit(&meta->used[w], memory_order_relaxed) & mask;
+        if (!room) continue;
+        atomic_store_explicit(&meta->first, w, memory_order_relaxed);
+        unsigned bit = (unsigned)cohort__lowest_bit(room);
+        *p = (place_t){chunk, class, w, (uint64_t)1 << bit};
+        return data_of(chunk) + (uint64_t)(w * 64 + bit) * sizes[class];
+    }
+    atomic_store_explicit(&meta->first, WORDS, memory_order_relaxed);
+    return NULL;
+}
+
+static apr_status_t small_new(cohort__thread_t *me, unsigned class, cohort__home_t *home) {
+    place_t p;
+    void *block;
+    while ((block = small_find(me, class, &p)) == NULL) {
+        uint32_t current = atomic_load_explicit(&me->chunk[class], memory_order_relaxed);
+        if (current) {
+            if (collect(current - 1, class)) continue;
+            slab_release(me, current - 1, class, false);
+        }
+        apr_status_t status = slab_new(me, class);
+        if (status) return status;
+    }
+    intend(me, COHORT__INTENT_NEW, block, NULL, home);
+    _Atomic uint64_t *used = &meta_of(p.chunk)->used[p.word];
+    store(used, atomic_load_explicit(used, memory_order_relaxed) | p.bit);
+    put_home(home, block);
+    intent_done(me);
+    return APR_SUCCESS;
+}
+
+static void small_free(cohort__thread_t *me, const place_t *p) {
+    meta_t *meta = meta_of(p->chunk);
+    if (owner_of(load(head_of(p->chunk))) == number(me)) {
+        store(&meta->used[p->word], load(&meta->used[p->word]) & ~p->bit);
+        if (p->word < atomic_load_explicit(&meta->first, memory_order_relaxed)) {
+            atomic_store_explicit(&meta->first, p->word, memory_order_relaxed);
+        }
+        intent_done(me);
+        return;
+    }
+    uint64_t before = atomic_fetch_or(&meta->freed[p->word], p->bit);
+    intent_done(me);
+    if (owner_of(load(head_of(p->chunk)))) return;
+    bool all = ((before | p->bit) & load(&meta->used[p->word])) == load(&meta->used[p->word]);
+    uint32_t mine = atomic_load_explicit(&me->chunk[p->class], memory_order_relaxed);
+    if (all && p->class < OBJECT_CLASS && !mine && slab_claim(me, p->chunk, p->class)) {
+        bool room = collect(p->chunk, p->class);
+        slab_release(me, p->chunk, p->class, room);
+        return;
+    }
+    mark_partial(p->chunk, p->class);
+}
+
+/* ---- large blocks -------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t *home) {
+    uint64_t count = align_up(size, COHORT__CHUNK) / COHORT__CHUNK, at;
+    heap_enter(me);
+    apr_status_t status = find_row(count, &at);
+    if (!status) {
+        intend(me, COHORT__INTENT_NEW, data_of(at), NULL, home);
+        row_begin(at, count);
+        for (uint64_t i = 1; i < count; i++) store(head_of(at + i), CHUNK_TAIL);
+        store(head_of(at), large_head(count, number(me)));
+        store(&heap()->busy_count, 0);
+    }
+    heap_leave();
+    if (status) return status;
+    put_home(home, data_of(at));
+    store(head_of(at), large_head(count, 0));
+    intent_done(me);
+    return APR_SUCCESS;
+}
+
+/* Its word names `mover`, who may die anywhere in here. */
+static void large_free(cohort__thread_t *me, uint64_t at) {
+    heap_t *h = heap();
+    heap_enter(me);
+    uint64_t count = count_of(load(head_of(at)));
+    bool keep = load(&h->ready) + count <= READY_MAX;
+    row_begin(at, count);
+    if (!keep) {
+        store(head_of(at), CHUNK_FREE);
+        cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(at) - cohort__map.base), count * COHORT__CHUNK);
+    } else {
+        store(&h->ready, load(&h->ready) + count);
+    }
+    set_row_free(at, count, keep ? CHUNK_READY : CHUNK_FREE);
+    store(&h->busy_count, 0);
+    heap_leave();
+}
+
+/* ---- the interface ---------------------------------------------------------------------------------------------------------- */
+
+static unsigned class_for(size_t size) {
+    unsigned low = 0, high = CLASSES - 1;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (sizes[middle] < size) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home) {
+    if (kind != COHORT__KIND_BYTES) {
+        unsigned class = OBJECT_CLASS + (unsigned)kind;
+        return size > sizes[class] ? APR_EINVAL : small_new(me, class, home);
+    }
+    if (size > heap()->chunks * COHORT__CHUNK) return APR_ENOMEM;
+    if (size <= sizes[CLASSES - 1]) return small_new(me, class_for(size), home);
+    return large_new(me, size, home);
+}
+
+/* Free a block that `from` (or the user) owns. */
+static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t *from) {
+    uint64_t chunk;
+    place_t p;
+    if (!chunk_at(block, &chunk)) return COHORT_EFREE;
+    uint64_t head = load(head_of(chunk));
+    if (place(block, head, chunk, &p)) {
+        meta_t *meta = meta_of(chunk);
+        if (!(load(&meta->used[p.word]) & p.bit) || load(&meta->freed[p.word]) & p.bit) return COHORT_EFREE;
+        intend(me, COHORT__INTENT_FREE, block, from, NULL);
+        put_home(from, NULL);
+        small_free(me, &p);
+        return APR_SUCCESS;
+    }
+    uint64_t settled = large_head(count_of(head), 0);
+    if (kind_of(head) != CHUNK_LARGE || block != data_of(chunk)) return COHORT_EFREE;
+    intend(me, COHORT__INTENT_FREE, block, from, NULL);
+    if (!atomic_compare_exchange_strong(head_of(chunk), &settled, large_head(count_of(head), number(me)))) {
+        intent_done(me);
+        return COHORT_EFREE;
+    }
+    put_home(from, NULL);
+    large_free(me, chunk);
+    intent_done(me);
+    return APR_SUCCESS;
+}
+
+void cohort__block_free(cohort__thread_t *me, cohort__home_t *home) {
+    void *block = atomic_load_explicit(home, memory_order_acquire);
+    if (block) (void)block_drop(me, block, home);
+}
+
+apr_status_t cohort__block_release(cohort__thread_t *me, void *block) {
+    return block_drop(me, block, NULL);
+}
+
+void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home_t *to) {
+    void *block = atomic_load_explicit(from, memory_order_acquire);
+    intend(me, COHORT__INTENT_MOVE, block, from, to);
+    put_home(to, block);
+    put_home(from, NULL);
+    intent_done(me);
+}
+
+void *cohort__block_give(cohort__home_t *home) {
+    void *block = atomic_load_explicit(home, memory_order_acquire);
+    put_home(home, NULL);
+    return block;
+}
+
+static bool in_use(const void *block, uint64_t *head) {
+    uint64_t chunk;
+    place_t p;
+    if (!chunk_at(block, &chunk)) return false;
+    *head = load(head_of(chunk));
+    if (kind_of(*head) == CHUNK_LARGE) return block == data_of(chunk);
+    if (!place(block, *head, chunk, &p)) return false;
+    meta_t *meta = meta_of(chunk);
+    return load(&meta->used[p.word]) & p.bit && !(load(&meta->freed[p.word]) & p.bit);
+}
+
+apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_t *home) {
+    uint64_t head;
+    (void)me;
+    if (!in_use(block, &head)) return COHORT_EFREE;
+    put_home(home, block);
+    return APR_SUCCESS;
+}
+
+size_t cohort__block_size(const void *block) {
+    uint64_t head;
+    if (!in_use(block, &head)) return 0;
+    return kind_of(head) == CHUNK_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK) : sizes[class_of(head)];
+}
+
+bool cohort__in_arena(const void *address, size_t size) {
+    const char *at = address, *base = cohort__map.base;
+    return cohort__arena && at >= base && at < base + cohort__map.size && size <= (size_t)(base + cohort__map.size - at);
+}
+
+bool cohort__block_is(const void *address, cohort__kind_t kind) {
+    uint64_t head;
+    if (!cohort__arena || !in_use(address, &head)) return false;
+    bool object = kind_of(head) == CHUNK_SLAB && class_of(head) >= OBJECT_CLASS;
+    return kind == COHORT__KIND_BYTES ? !object : object && class_of(head) == OBJECT_CLASS + (unsigned)kind;
+}
+
+bool cohort__object_place(const void *address, cohort__kind_t kind) {
+    uint64_t chunk;
+    if ((uintptr_t)address % 16 || !chunk_at(address, &chunk)) return false;
+    uint64_t head = load(head_of(chunk));
+    return kind_of(head) == CHUNK_SLAB && class_of(head) == OBJECT_CLASS + (unsigned)kind;
+}
+
+/* ---- repair ------------------------------------------------------------------------------------------------------------------ */
+
+static void repair_small(cohort__thread_t *dead, const place_t *p) {
+    meta_t *meta = meta_of(p->chunk);
+    if (!(load(&meta->used[p->word]) & p->bit)) return;
+    if (owner_of(load(head_of(p->chunk))) == number(dead)) {
+        store(&meta->used[p->word], load(&meta->used[p->word]) & ~p->bit);
+    } else {
+        atomic_fetch_or(&meta->freed[p->word], p->bit);
+        if (!owner_of(load(head_of(p->chunk)))) mark_partial(p->chunk, p->class);
+    }
+}
+
+/* The block of the intent belongs to nobody: free it if that is not done yet. */
+static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *block) {
+    uint64_t chunk;
+    place_t p;
+    if (!chunk_at(block, &chunk)) return;
+    uint64_t head = load(head_of(chunk));
+    if (place(block, head, chunk, &p)) repair_small(dead, &p);
+    else if (kind_of(head) == CHUNK_LARGE && owner_of(head) == number(dead)) large_free(me, chunk);
+}
+
+/* The block of the intent belongs to its home: take the dead one's mark off. */
+static void repair_keep(cohort__thread_t *dead, void *block) {
+    uint64_t chunk;
+    if (!chunk_at(block, &chunk)) return;
+    uint64_t head = load(head_of(chunk));
+    if (kind_of(head) == CHUNK_LARGE && owner_of(head) == number(dead)) store(head_of(chunk), large_head(count_of(head), 0));
+}
+
+static bool lives_at(cohort__home_t *home, void *block) {
+    return home && atomic_load_explicit(home, memory_order_acquire) == block;
+}
+
+void cohort__alloc_repair(cohort__thread_t *dead) {
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    void *block = atomic_load_explicit(&dead->intent_block, memory_order_acquire);
+    cohort__home_t *from = atomic_load_explicit(&dead->intent_from, memory_order_relaxed);
+    cohort__home_t *to = atomic_load_explicit(&dead->intent_to, memory_order_relaxed);
+    switch (atomic_load_explicit(&dead->intent, memory_order_acquire)) {
+    case COHORT__INTENT_NEW:
+        if (lives_at(to, block)) repair_keep(dead, block);
+        else repair_block(me, dead, block);
+        break;
+    case COHORT__INTENT_FREE:
+        if (lives_at(from, block)) repair_keep(dead, block);
+        else repair_block(me, dead, block);
+        break;
+    case COHORT__INTENT_MOVE:
+        put_home(to, block);
+        put_home(from, NULL);
+        break;
+    default:
+        return;
+    }
+    intent_done(dead);
+}
+
+void cohort__alloc_retire(cohort__thread_t *thread) {
+    for (unsigned class = 0; class < COHORT__CLASSES_MAX; class++) {
+        uint32_t chunk = atomic_load_explicit(&thread->chunk[class], memory_order_acquire);
+        if (!chunk) continue;
+        if (load(head_of(chunk - 1)) == slab_head(class, number(thread))) {
+            (void)collect(chunk - 1, class);
+            store(head_of(chunk - 1), slab_head(class, 0));
+            mark_partial(chunk - 1, class);
+        }
+        atomic_store_explicit(&thread->chunk[class], 0, memory_order_release);
+    }
+}
+
+/* ---- looking at the heap ---------------------------------------------------------------------------------------------------------- */
+
+static unsigned slab_used(uint64_t chunk) {
+    unsigned count = 0;
+    for (unsigned w = 0; w < WORDS; w++) {
+        count += (unsigned)cohort__count_bits(load(&meta_of(chunk)->used[w]) & ~load(&meta_of(chunk)->freed[w]));
+    }
+    return count;
+}
+
+void cohort__alloc_usage(cohort__usage_t *usage) {
+    cohort__usage_t sum = {heap()->chunks * COHORT__CHUNK, 0, 0, 0};
+    uint64_t top = load(&heap()->top);
+    for (uint64_t chunk = 0; chunk < top; chunk++) {
+        uint64_t head = load(head_of(chunk));
+        if (kind_of(head) != CHUNK_FREE) sum.committed += COHORT__CHUNK;
+        if (kind_of(head) == CHUNK_SLAB) {
+            unsigned blocks = slab_used(chunk);
+            sum.blocks += blocks;
+            sum.used += (uint64_t)blocks * sizes[class_of(head)];
+        } else if (kind_of(head) == CHUNK_LARGE) {
+            sum.blocks++;
+            sum.used += count_of(head) * COHORT__CHUNK;
+        }
+    }
+    *usage = sum;
+}
+
+static const char *chunk_fault(uint64_t chunk, uint64_t *skip) {
+    uint64_t head = load(head_of(chunk));
+    meta_t *meta = meta_of(chunk);
+    *skip = 1;
+    switch (kind_of(head)) {
+    case CHUNK_TAIL:
+        return "a later chunk of no large block";
+    case CHUNK_LARGE:
+        for (uint64_t i = 1; i < count_of(head); i++) {
+            if (kind_of(load(head_of(chunk + i))) != CHUNK_TAIL) return "a large block with a hole";
+        }
+        *skip = count_of(head);
+        return count_of(head) ? NULL : "a large block of no size";
+    case CHUNK_SLAB:
+        for (unsigned w = 0; w < WORDS; w++) {
+            if (load(&meta->freed[w]) & ~load(&meta->used[w])) return "freed what was not used";
+            if (load(&meta->used[w]) & ~bits_of_word(class_of(head), w)) return "used beyond the slab";
+        }
+        return NULL;
+    default:
+        return is_empty(chunk) ? NULL : "a free chunk with blocks in use";
+    }
+}
+
+bool cohort__alloc_sound(char *why, size_t size) {
+    uint64_t top = load(&heap()->top), skip;
+    for (uint64_t chunk = 0; chunk < top; chunk += skip) {
+        const char *fault = chunk_fault(chunk, &skip);
+        if (!fault) continue;
+        snprintf(why, size, "chunk %llu: %s", (unsigned long long)chunk, fault);
+        return false;
+    }
+    return true;
+}

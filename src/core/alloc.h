@@ -1,0 +1,61 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory in the arena. A block always has one owner: a home (a word of the arena that points at it) or, after cohort__block_give(), the
+ * user. Making, moving and freeing a block are recorded in the thread's record first, so that a death in between leaves it owned by
+ * exactly one of the two sides, never lost, never twice.
+ */
+#ifndef COHORT_CORE_ALLOC_H
+#define COHORT_CORE_ALLOC_H
+
+#include "core/thread.h"
+
+/* Object kinds have blocks of their own, which are never reused for anything else: a stale pointer to an object always meets an object header. */
+typedef enum {
+    COHORT__KIND_BYTES,
+    COHORT__KIND_QUEUE = 1,
+    COHORT__KIND_PIPE,
+    COHORT__KIND_SYNC, /* lock, rlock, semaphore, condition, event */
+    COHORT__KIND_BARRIER,
+    COHORT__KIND_POOL,
+    COHORT__KIND_RESULT,
+    COHORT__KINDS
+} cohort__kind_t;
+#define COHORT__OBJECT_SIZE_MAX 1024 /* of a KIND_* object header block */
+
+/* Make a block of at least `size` bytes and store it into *home (which is NULL). Contents: undefined for BYTES; for objects, what the
+ * last owner left (zero at first). Aligned to 16 bytes, from 64 bytes on to 64. APR_ENOMEM: the arena is full. */
+apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home);
+/* Free *home's block and set it to NULL; nothing to do when it is NULL. */
+void cohort__block_free(cohort__thread_t *me, cohort__home_t *home);
+/* Move a block from one home to another (which is NULL). */
+void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home_t *to);
+/* Hand *home's block to the user: *home becomes NULL. */
+void *cohort__block_give(cohort__home_t *home);
+/* Take a user's block back into a home. COHORT_EFREE when it is no block in use. */
+apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_t *home);
+/* Free a user's block. COHORT_EFREE when it is no block in use. */
+apr_status_t cohort__block_release(cohort__thread_t *me, void *block);
+/* Usable bytes of a block. */
+size_t cohort__block_size(const void *block);
+/* Does the address lie in the arena? */
+bool cohort__in_arena(const void *address, size_t size);
+/* Is it the start of a block in use, of this kind? For checking users' pointers; never faults. */
+bool cohort__block_is(const void *address, cohort__kind_t kind);
+
+/* Does the address lie where objects of this kind do? Quicker than block_is, and enough beside the object's own tag. */
+bool cohort__object_place(const void *address, cohort__kind_t kind);
+
+/* Called by the arena and by the repair of a dead thread. */
+void cohort__alloc_setup(void);
+void cohort__alloc_repair(cohort__thread_t *dead);
+/* A thread ends: its chunks may be used by others. */
+void cohort__alloc_retire(cohort__thread_t *thread);
+
+typedef struct {
+    uint64_t limit, committed, used, blocks;
+} cohort__usage_t;
+void cohort__alloc_usage(cohort__usage_t *usage);
+/* Check every invariant of the heap (tests). Returns false and a reason. */
+bool cohort__alloc_sound(char *why, size_t size);
+
+#endif

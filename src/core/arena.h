@@ -1,0 +1,37 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* The one shared arena of a cohort: what lies where in it. Each table is address space until it is used. */
+#ifndef COHORT_CORE_ARENA_H
+#define COHORT_CORE_ARENA_H
+
+#include "core/alloc.h"
+#include "core/table.h"
+
+#define COHORT__MODULES_MAX 256u
+#define COHORT__CHUNK ((uint64_t)65536)
+
+typedef struct cohort__arena_t {
+    uint64_t magic;
+    uint32_t version, reserved;
+    uint64_t size;
+    _Atomic cohort__pid_t root;
+    _Atomic uint32_t processes; /* slots ever used */
+    _Atomic uint32_t next_slot; /* where the search for a free one goes on */
+    _Atomic uint32_t threads;   /* records ever used */
+    _Atomic uint32_t modules;   /* ever seen */
+    _Atomic uint32_t death;     /* counts deaths */
+    cohort__ec_t completed;     /* any process ended, any result became ready: what wait-any sleeps on */
+    cohort__guard_t tables;     /* new processes, threads, modules; growing */
+    uint64_t process_offset, thread_offset, module_offset, park_offset, heap_offset;
+} cohort__arena_t;
+
+/* The header, NULL while this process is not in a cohort. */
+extern cohort__arena_t *cohort__arena;
+extern cohort_os_arena_t cohort__map;
+
+apr_status_t cohort__arena_create(uint64_t size);
+apr_status_t cohort__arena_attach(const cohort_os_arena_t *map);
+void cohort__arena_detach(void);
+/* Make [at, at + size) of the arena usable. */
+apr_status_t cohort__arena_commit(const void *at, size_t size);
+
+#endif

@@ -1,0 +1,28 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* The one place for what compilers spell differently. */
+#ifndef COHORT_CORE_BITS_H
+#define COHORT_CORE_BITS_H
+
+#include <stdint.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+static inline int cohort__lowest_bit(uint64_t word) {
+    unsigned long index;
+    _BitScanForward64(&index, word);
+    return (int)index;
+}
+static inline int cohort__count_bits(uint64_t word) {
+    return (int)__popcnt64(word);
+}
+#else
+/* Index of the lowest set bit of a word that is not 0. */
+static inline int cohort__lowest_bit(uint64_t word) {
+    return __builtin_ctzll(word);
+}
+static inline int cohort__count_bits(uint64_t word) {
+    return __builtin_popcountll(word);
+}
+#endif
+
+#endif

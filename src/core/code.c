@@ -1,0 +1,68 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The modules of the cohort (executable and libraries that targets lie in) are numbered in the arena, in order of first use. An entry is complete
+ * before the count says that it exists, and never changes, so reading needs no lock.
+ */
+#include "core/code.h"
+
+#include "core/arena.h"
+
+#include <cohort/errors.h>
+#include <string.h>
+
+static cohort_os_code_t *module_at(uint32_t number) {
+    return (cohort_os_code_t *)((char *)cohort__arena + cohort__arena->module_offset) + (number - 1);
+}
+
+static uint32_t find_module(const cohort_os_code_t *code, uint32_t count) {
+    for (uint32_t i = 1; i <= count; i++) {
+        const cohort_os_code_t *m = module_at(i);
+        if (!strcmp(m->path, code->path) && !memcmp(m->build, code->build, sizeof m->build)) return i;
+    }
+    return 0;
+}
+
+static apr_status_t add_module(const cohort_os_code_t *code, uint32_t *number) {
+    cohort__thread_t *me;
+    apr_status_t status = cohort__enter(&me);
+    if (status) return status;
+    cohort__guard_enter(&cohort__arena->tables, me);
+    uint32_t count = atomic_load(&cohort__arena->modules);
+    *number = find_module(code, count);
+    if (!*number && count >= COHORT__MODULES_MAX) status = COHORT_ELIMIT;
+    if (!*number && !status) status = cohort__arena_commit(module_at(count + 1), sizeof *code);
+    if (!*number && !status) {
+        *module_at(count + 1) = *code;
+        *number = count + 1;
+        atomic_store(&cohort__arena->modules, count + 1);
+    }
+    cohort__guard_leave(&cohort__arena->tables);
+    return status;
+}
+
+apr_status_t cohort__code_find(cohort__function_t function, cohort__code_t *code) {
+    cohort_os_code_t found;
+    uint32_t number = 0;
+    *code = (cohort__code_t){0, 0, 0};
+    if (!function) return APR_SUCCESS;
+    apr_status_t status = cohort_os_code_find((const void *)(uintptr_t)function, &found);
+    if (status) return status;
+    number = find_module(&found, atomic_load(&cohort__arena->modules));
+    if (!number) status = add_module(&found, &number);
+    if (!status) *code = (cohort__code_t){number, 0, found.offset};
+    return status;
+}
+
+apr_status_t cohort__code_at(const cohort__code_t *code, cohort__function_t *function) {
+    void *address = NULL;
+    if (code->module == 0) {
+        *function = NULL;
+        return APR_SUCCESS;
+    }
+    if (code->module > atomic_load(&cohort__arena->modules)) return COHORT_ETARGET;
+    cohort_os_code_t wanted = *module_at(code->module);
+    wanted.offset = code->offset;
+    apr_status_t status = cohort_os_code_at(&wanted, &address);
+    if (!status) *function = (cohort__function_t)(uintptr_t)address;
+    return status;
+}

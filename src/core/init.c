@@ -1,0 +1,149 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#include "core/arena.h"
+#include "core/process.h"
+
+#include <apr_env.h>
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <cohort/cohort.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION "0.1.0"
+
+static char *executable;
+static bool hooked;
+
+const char *cohort_version(void) {
+    return VERSION;
+}
+
+const char *cohort__executable(void) {
+    return executable;
+}
+
+/* In every copy of this process: what belongs to the original is let go of, and nothing is a member's any more. */
+void cohort__forked(void) {
+    cohort__self_set(NULL);
+    cohort__threads_reset();
+    cohort__watcher_reset();
+    cohort__server_reset();
+    cohort__lifeline_reset();
+}
+
+static apr_status_t hook(void) {
+    if (hooked) return APR_SUCCESS;
+    apr_status_t status = cohort_os_hooks(cohort__forked, cohort__thread_exit);
+    if (!status && atexit(cohort__at_exit)) status = APR_ENOMEM;
+    hooked = !status;
+    return status;
+}
+
+static _Noreturn void refuse(cohort_process_t *slot, apr_status_t status) {
+    char text[128];
+    if (slot) atomic_store(&slot->start_status, status);
+    else fprintf(stderr, "cohort: a child could not start: %s\n", cohort_strerror(status, text, sizeof text));
+    cohort_os_exit(255, true);
+}
+
+/* This is a process that Cohort re-executed. It never comes back to main(). */
+static _Noreturn void run_child(const cohort_os_boot_t *boot) {
+    cohort_os_arena_t map = {(char *)(uintptr_t)boot->base, boot->size, boot->arena};
+    apr_status_t status = cohort__arena_attach(&map);
+    if (status) refuse(NULL, status);
+    cohort_process_t *slot = cohort__process_find(boot->slot);
+    if (!slot) cohort_os_exit(255, false);
+    status = hook();
+    if (status) refuse(slot, status);
+    if (boot->role == COHORT__ROLE_SERVER) cohort__server_main(slot, boot);
+    cohort__child_main(slot, (uint32_t)(atomic_load(&slot->claim) >> 32), COHORT__BORN_SPAWN, boot->lifeline);
+}
+
+/* "64G" and the like. */
+static apr_status_t parse_size(const char *text, apr_uint64_t *size) {
+    static const char units[] = "KMGT";
+    char *end;
+    apr_int64_t number = apr_strtoi64(text, &end, 10);
+    const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 32 : *end) : NULL;
+    int shift = unit ? (int)(unit - units + 1) * 10 : 0;
+    if (end == text || number <= 0 || (*end && (!unit || end[1])) || number > APR_INT64_MAX >> shift) return APR_EINVAL;
+    *size = (apr_uint64_t)number << shift;
+    return APR_SUCCESS;
+}
+
+static apr_status_t arena_size(const cohort_options_t *options, apr_uint64_t *size) {
+    const char *text = getenv("COHORT_ARENA_SIZE");
+    *size = options ? options->arena_size : 0;
+    return *size || !text || !*text ? APR_SUCCESS : parse_size(text, size);
+}
+
+static apr_status_t become_root(void) {
+    cohort_process_t *slot;
+    apr_status_t status = cohort__slot_new(&slot);
+    if (status) return status;
+    slot->role = COHORT__ROLE_ROOT;
+    slot->lifetime = COHORT_FOREGROUND;
+    slot->os = cohort_os_self();
+    cohort__process_put_name(slot, "MainProcess");
+    cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING);
+    cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING);
+    cohort__self_set(slot);
+    atomic_store(&cohort__arena->root, cohort__process_id(slot));
+    atomic_store(&slot->creator, cohort__process_id(slot));
+    cohort__threads_reset();
+    return APR_SUCCESS;
+}
+
+static apr_status_t set_start(cohort_start_method_t method, const char *path) {
+    cohort_start_method_t resolved;
+    apr_status_t status = method ? cohort__method_resolve(method, &resolved) : APR_SUCCESS;
+    if (status) return status;
+    char *copy = path ? strdup(path) : NULL;
+    if (path && !copy) return APR_ENOMEM;
+    if (path) {
+        free(executable);
+        executable = copy;
+    }
+    if (method) cohort__default_method = resolved;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *options) {
+    cohort_os_boot_t boot;
+    apr_uint64_t size;
+    (void)argc;
+    (void)argv;
+    if (cohort__arena) return COHORT_ETWICE;
+    apr_status_t status = apr_initialize();
+    if (status) return status;
+    status = cohort_os_boot_take(&boot);
+    if (!status) {
+        if (options) (void)set_start(options->method, options->executable);
+        run_child(&boot);
+    }
+    if (!APR_STATUS_IS_ENOENT(status)) return status;
+    status = arena_size(options, &size);
+    if (!status && options) status = set_start(options->method, options->executable);
+    if (!status) status = hook();
+    if (!status) status = cohort__arena_create(size);
+    return status ? status : become_root();
+}
+
+void cohort_finalize(void) {
+    cohort__thread_t *me;
+    if (!cohort__self()) return;
+    cohort__children_end();
+    if (!cohort__enter(&me)) cohort__thread_exit(me);
+    cohort__self_set(NULL);
+    cohort__arena_detach();
+}
+
+apr_status_t cohort_set_start(cohort_start_method_t method, const char *path) {
+    return cohort__arena ? set_start(method, path) : COHORT_ENOTINIT;
+}
+
+cohort_start_method_t cohort_start_method(void) {
+    cohort_start_method_t method;
+    return cohort__method_resolve(COHORT_START_DEFAULT, &method) ? COHORT_SPAWN : method;
+}

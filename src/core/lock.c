@@ -1,0 +1,67 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The word is the owner's thread id, whose generations are never reused: taking the lock, letting go and taking over from the dead are one
+ * compare-and-swap or exchange each, so there is no instant at which nobody knows who holds it.
+ */
+#include "core/lock.h"
+
+#include <cohort/errors.h>
+
+typedef struct {
+    cohort__lock_t *lock;
+    cohort__tid_t me;
+} acquisition_t;
+
+static apr_status_t try_acquire(void *arg, bool thorough) {
+    acquisition_t *a = arg;
+    cohort__tid_t owner = 0;
+    if (atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me)) return APR_SUCCESS;
+    if (!thorough || cohort__thread_alive(owner, true)) return APR_EAGAIN;
+    return atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me) ? COHORT_EOWNERDEAD : APR_EAGAIN;
+}
+
+apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, int64_t deadline) {
+    cohort__tid_t owner = 0;
+    acquisition_t a = {lock, cohort__thread_id(me)};
+    if (atomic_compare_exchange_strong(&lock->owner, &owner, a.me)) return APR_SUCCESS;
+    if (owner == a.me) return deadline ? COHORT_EDEADLOCK : APR_EAGAIN;
+    return cohort__await(&lock->freed, try_acquire, &a, deadline);
+}
+
+void cohort__lock_release(cohort__lock_t *lock) {
+    atomic_exchange(&lock->owner, 0);
+    cohort__notify(&lock->freed, 1);
+}
+
+/* Undo from the last change to the first; the count goes down only after the word is back, so a repairer that dies is repeated. */
+static void roll_back(cohort__guard_t *guard) {
+    uint32_t changes = atomic_load_explicit(&guard->changes, memory_order_acquire);
+    while (changes > 0) {
+        changes--;
+        _Atomic uint64_t *word = atomic_load_explicit(&guard->journal[changes].word, memory_order_relaxed);
+        uint64_t old = atomic_load_explicit(&guard->journal[changes].old, memory_order_relaxed);
+        atomic_store_explicit(word, old, memory_order_release);
+        atomic_store_explicit(&guard->changes, changes, memory_order_release);
+    }
+}
+
+void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me) {
+    if (cohort__lock_acquire(&guard->lock, me, COHORT_OS_NEVER) == COHORT_EOWNERDEAD) roll_back(guard);
+}
+
+void cohort__guard_set(cohort__guard_t *guard, _Atomic uint64_t *word, uint64_t value) {
+    uint32_t n = atomic_load_explicit(&guard->changes, memory_order_relaxed);
+    atomic_store_explicit(&guard->journal[n].word, word, memory_order_relaxed);
+    atomic_store_explicit(&guard->journal[n].old, atomic_load_explicit(word, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&guard->changes, n + 1, memory_order_release);
+    atomic_store_explicit(word, value, memory_order_release);
+}
+
+void cohort__guard_commit(cohort__guard_t *guard) {
+    atomic_store_explicit(&guard->changes, 0, memory_order_release);
+}
+
+void cohort__guard_leave(cohort__guard_t *guard) {
+    cohort__guard_commit(guard);
+    cohort__lock_release(&guard->lock);
+}

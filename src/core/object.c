@@ -1,0 +1,79 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#include "core/object.h"
+
+#include <cohort/errors.h>
+#include <string.h>
+
+/* A pool's clean-up remembers who registered it: a forked copy of the pool must not destroy what its parent owns, nor a later object at that place. */
+typedef struct {
+    void *object;
+    uint64_t tag;
+    cohort__pid_t maker;
+    apr_status_t (*destroy)(void *object);
+} cleanup_t;
+
+/* stage[0] holds an object under construction, marked by its kind in object_kind only while that is so. */
+apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, void *object) {
+    apr_status_t status = cohort__block_new(me, kind, size, &me->stage[0]);
+    if (status) return status;
+    cohort__object_t *o = atomic_load_explicit(&me->stage[0], memory_order_relaxed);
+    uint32_t made = atomic_load_explicit(&o->made, memory_order_relaxed);
+    memset((char *)o + sizeof *o, 0, size - sizeof *o);
+    for (int i = 0; i < COHORT__PARTS; i++) atomic_store_explicit(&o->parts[i], NULL, memory_order_relaxed);
+    atomic_store_explicit(&o->tag, 0, memory_order_release);
+    atomic_store_explicit(&o->made, made + 1, memory_order_release);
+    *(void **)object = o;
+    return APR_SUCCESS;
+}
+
+static apr_status_t clean_up(void *data) {
+    cleanup_t *cleanup = data;
+    cohort__object_t *o = cleanup->object;
+    if (!cohort__arena || cohort__self_id() != cleanup->maker) return APR_SUCCESS;
+    if (atomic_load_explicit(&o->tag, memory_order_acquire) != cleanup->tag) return APR_SUCCESS;
+    return cleanup->destroy(o);
+}
+
+void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, apr_pool_t *pool,
+                            apr_status_t (*destroy)(void *object)) {
+    cohort__object_t *o = object;
+    uint64_t full = (uint64_t)tag << 32 | atomic_load_explicit(&o->made, memory_order_relaxed);
+    if (pool) {
+        cleanup_t *cleanup = apr_palloc(pool, sizeof *cleanup);
+        *cleanup = (cleanup_t){o, full, cohort__self_id(), destroy};
+        apr_pool_cleanup_register(pool, cleanup, clean_up, apr_pool_cleanup_null);
+    }
+    atomic_store(&o->tag, full);
+    (void)cohort__block_give(&me->stage[0]);
+}
+
+apr_status_t cohort__object_check(const void *object, cohort__kind_t kind, uint32_t tag) {
+    if (!cohort__arena) return COHORT_ENOTINIT;
+    if (!object) return APR_EINVAL;
+    if (!cohort__object_place(object, kind)) return COHORT_EHANDLE;
+    cohort__object_t *o = (cohort__object_t *)object;
+    return atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
+}
+
+bool cohort__object_end(void *object, uint32_t tag) {
+    cohort__object_t *o = object;
+    uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);
+    return full >> 32 == tag && atomic_compare_exchange_strong(&o->tag, &full, 0);
+}
+
+static void free_parts(cohort__thread_t *me, cohort__object_t *o) {
+    for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &o->parts[i]);
+}
+
+void cohort__object_free(cohort__thread_t *me, void *object) {
+    atomic_store_explicit(&me->stage[0], object, memory_order_release);
+    free_parts(me, object);
+    cohort__block_free(me, &me->stage[0]);
+}
+
+void cohort__object_repair(cohort__thread_t *me, cohort__thread_t *dead) {
+    cohort__object_t *o = atomic_load_explicit(&dead->stage[0], memory_order_acquire);
+    if (!o || cohort__block_is(o, COHORT__KIND_BYTES)) return;
+    if (atomic_load_explicit(&o->tag, memory_order_acquire) == 0) free_parts(me, o);
+    else (void)cohort__block_give(&dead->stage[0]); /* it was published, and is the user's */
+}

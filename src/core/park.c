@@ -1,0 +1,84 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event count: word = changes * 2 | somebody sleeps. A sleeper sets the low bit, looks once more, and sleeps as long as the word is
+ * what it saw. Whoever changes something adds 2 when the bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken
+ * away only when a wake-up found nobody; if that is wrong by then, the word differs from what the newcomer saw, and it looks again.
+ */
+#include "core/park.h"
+
+#include "core/arena.h"
+
+#define SPINS 200          /* before the CPU is given up */
+#define YIELDS 4           /* before going to sleep */
+#define LOOK_FIRST 250     /* milliseconds asleep until the first look around, doubled up to ... */
+#define LOOK_LAST 1000
+#define MILLISECOND 1000000
+
+int64_t cohort__deadline(apr_interval_time_t timeout) {
+    if (timeout <= 0) return 0;
+    int64_t now = cohort_os_now();
+    if (timeout > (COHORT_OS_NEVER - now) / 1000) return COHORT_OS_NEVER;
+    return now + timeout * 1000;
+}
+
+static apr_status_t spin(cohort__try_t try, void *arg) {
+    apr_status_t status = try(arg, false);
+    for (int i = 0; status == APR_EAGAIN && i < SPINS + YIELDS; i++) {
+        if (i < SPINS) cohort_os_relax();
+        else cohort_os_yield();
+        if (i % 8 == 7 || i >= SPINS) status = try(arg, false);
+    }
+    return status;
+}
+
+/* Between prepare and the park the thread's record says where it sleeps, so that a death can wake it. */
+static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t until, cohort__thread_t *me) {
+    uint32_t seen = atomic_fetch_or(&ec->word, 1) | 1;
+    if (me) atomic_store(&me->parked, ec);
+    apr_status_t status = try(arg, true);
+    if (status == APR_EAGAIN) (void)cohort_os_park(&ec->word, seen, until);
+    if (me) atomic_store_explicit(&me->parked, NULL, memory_order_release);
+    return status;
+}
+
+apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline) {
+    if (deadline == 0) return try(arg, true);
+    cohort__thread_t *me = NULL;
+    apr_status_t status = spin(try, arg);
+    if (status != APR_EAGAIN) return status;
+    if (cohort__enter(&me)) me = NULL;
+    for (int64_t look = LOOK_FIRST;; look = look < LOOK_LAST ? look * 2 : look) {
+        int64_t now = cohort_os_now(), until = now + look * MILLISECOND;
+        if (now >= deadline) {
+            status = try(arg, true);
+            return status == APR_EAGAIN ? APR_TIMEUP : status;
+        }
+        status = sleep_once(ec, try, arg, until < deadline ? until : deadline, me);
+        if (status == APR_EAGAIN) status = try(arg, false);
+        if (status != APR_EAGAIN) return status;
+    }
+}
+
+static void notify(cohort__ec_t *ec, uint32_t seen, int count) {
+    while (seen & 1) {
+        if (!atomic_compare_exchange_weak(&ec->word, &seen, seen + 2)) continue;
+        if (cohort_os_wake(&ec->word, count) == 0) {
+            uint32_t expected = seen + 2;
+            atomic_compare_exchange_strong(&ec->word, &expected, (seen + 2) & ~1u);
+        }
+        return;
+    }
+}
+
+void cohort__notify(cohort__ec_t *ec, int count) {
+    uint32_t seen = atomic_load(&ec->word);
+    if (seen & 1) notify(ec, seen, count);
+}
+
+void cohort__notify_everybody(void) {
+    uint32_t count = cohort__thread_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort__ec_t *ec = atomic_load(&cohort__thread_at(i)->parked);
+        if (ec) cohort__notify(ec, COHORT__ALL);
+    }
+}

@@ -1,0 +1,40 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting. Every blocking call of Cohort is cohort__await() over an event count: a word that changes whenever
+ * something happened that a sleeper may wait for. Bit 0 says that somebody sleeps (or is about to).
+ *
+ * No wait is for ever: a sleeper looks again at least every second, and at once when any process of the cohort has died, and each time
+ * its try function is told to look thoroughly, that is, to ask whether what it depends on still lives. So neither a killed waker nor a killed
+ * sleeper that took a wake-up with it can hang anybody.
+ */
+#ifndef COHORT_CORE_PARK_H
+#define COHORT_CORE_PARK_H
+
+#include "core/os.h"
+
+#include <apr_time.h>
+
+typedef struct {
+    _Atomic uint32_t word;
+} cohort__ec_t;
+
+/* Returns APR_EAGAIN when it must be called again after something happened, else the result of the wait. `thorough`: about to sleep,
+ * so check for deaths too; false: be quick. */
+typedef apr_status_t (*cohort__try_t)(void *arg, bool thorough);
+
+/* Microseconds of the public API to a deadline of the seam; 0 for "do not wait". */
+int64_t cohort__deadline(apr_interval_time_t timeout);
+
+/* Call `try` until it returns something else than APR_EAGAIN: spin a little, then sleep on `ec`. deadline 0: APR_EAGAIN after one
+ * thorough try; a deadline that passed: APR_TIMEUP. Needs no registration as a member of the cohort. */
+apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline);
+
+/* After a change that others may wait for, made by a sequentially consistent read-modify-write (or followed by a fence): wake up to `count`. Costs one load
+ * when nobody sleeps. */
+void cohort__notify(cohort__ec_t *ec, int count);
+#define COHORT__ALL INT32_MAX
+
+/* Wake every sleeper of the cohort, so that each looks for itself: after a death. */
+void cohort__notify_everybody(void);
+
+#endif

@@ -1,0 +1,78 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Starting processes, and being one. */
+#ifndef COHORT_CORE_PROCESS_H
+#define COHORT_CORE_PROCESS_H
+
+#include "core/table.h"
+
+#include <cohort/process.h>
+
+/* Make a slot in state NEW, owned by this process' handle. name NULL: a default name. */
+apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, const char *name, cohort_lifetime_t lifetime,
+                                  cohort_start_method_t method);
+/* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns when the child has taken off, or why not. */
+apr_status_t cohort__process_launch(cohort_process_t *slot);
+
+/* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
+apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
+
+/* What spawn re-executes instead of the own executable, NULL = itself. */
+const char *cohort__executable(void);
+
+/* ---- child.c: being a child ------------------------------------------------------------------------------------ */
+
+/* How the child came into being: what it inherited, and so how it ends. */
+typedef enum { COHORT__BORN_FORK, COHORT__BORN_SPAWN, COHORT__BORN_SERVED } cohort__birth_t;
+/* Become the process of this slot, run it, end. `attempt` is the start that this child belongs to. */
+_Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
+                                  cohort_os_handle_t lifeline);
+/* Children joined or ended; the exit code stored. Once per process. */
+void cohort__children_end(void);
+/* Runs at exit() of any member. */
+void cohort__at_exit(void);
+
+/* ---- watcher.c: seeing the ends of processes ---------------------------------------------------------------------- */
+
+/* Have this process' watcher (a thread, or the server's loop) see the end of `os`, which was started for the slot. `child`: it is a child of this process. */
+apr_status_t cohort__watcher_add(cohort_process_t *slot, cohort_os_id_t os, bool child);
+/* In a copy of the process: it watches nothing. */
+void cohort__watcher_reset(void);
+/* For a process that is to watch with its main thread: everything but ends of processes goes to `other`, until that returns false. */
+apr_status_t cohort__watcher_own(cohort_os_handle_t channel);
+/* Wait for one end of a process. */
+void cohort__watcher_once(void);
+void cohort__watcher_loop(bool (*other)(const cohort_os_event_t *event));
+
+/* ---- server.c: the fork server ----------------------------------------------------------------------------------------- */
+
+/* Have this process' server, started at need, fork the process of the slot, and wait until it has taken off. */
+apr_status_t cohort__server_launch(cohort_process_t *slot);
+_Noreturn void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
+bool cohort__is_server(void);
+/* In the server: fork now, wait for nothing. */
+apr_status_t cohort__server_fork(cohort_process_t *slot);
+/* A server of this process has ended: adopt its children. */
+void cohort__server_lost(cohort_process_t *server);
+void cohort__server_close(void);
+/* In a copy of the process: the server is the original's. */
+void cohort__server_reset(void);
+
+/* ---- process.c ----------------------------------------------------------------------------------------------------------- */
+
+/* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of it. */
+apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
+void cohort__lifeline_reset(void);
+/* Wait until the slot's process runs or cannot; `status_when_lost` is asked when thorough: may return other than APR_EAGAIN. */
+apr_status_t cohort__await_takeoff(cohort_process_t *slot, apr_status_t (*check)(cohort_process_t *slot));
+/* The start failed: NEW again. */
+apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status);
+/* Start a process of the own executable for the slot. */
+apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child);
+
+/* ---- init.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* In a copy of the process (fork): everything that belongs to the original is let go of. */
+void cohort__forked(void);
+extern cohort_start_method_t cohort__default_method;
+
+#endif

@@ -1,0 +1,283 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fork server: a small, single-threaded process of its own for each process that starts others, re-executed from the same
+ * program at its first start. It forks the children, so that a start costs the same whatever the parent has grown to, and it is their reaper and repairer.
+ *
+ * A request is 64 bits on a channel, slot and attempt; all else is in the slot. The channel also tells the server when the process it serves is gone:
+ * then it ends that one's daemons (which also hang on a lifeline of their own) and goes when its other children have.
+ * If the server dies, its children go on; their parent watches them from then on, and the next start makes a new server.
+ */
+#include "core/process.h"
+
+#include "core/arena.h"
+
+#include <cohort/pool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the side of the process that is served ---------------------------------------------------------------------------- */
+
+static struct {
+    cohort_os_mutex_t mutex;
+    cohort_process_t *slot; /* NULL: none */
+    cohort__pid_t id;
+    cohort_os_handle_t channel;
+    uint64_t credentials;
+    void *context; /* what it took over from us when it was started */
+    size_t context_size;
+} server;
+
+static apr_status_t capture(void **context, size_t *size) {
+    size_t capacity = 16384;
+    for (;;) {
+        void *buffer = malloc(capacity);
+        if (!buffer) return APR_ENOMEM;
+        size_t length = capacity;
+        apr_status_t status = cohort_os_context_capture(buffer, &length);
+        if (!status) {
+            *context = buffer;
+            *size = length;
+            return APR_SUCCESS;
+        }
+        free(buffer);
+        if (!APR_STATUS_IS_ENOSPC(status)) return status;
+        capacity = length > capacity ? length : capacity * 2;
+    }
+}
+
+static void forget(void) {
+    if (!server.slot) return;
+    cohort_os_close(server.channel);
+    free(server.context);
+    server.slot = NULL;
+    server.context = NULL;
+}
+
+static apr_status_t check_server(cohort_process_t *slot) {
+    return cohort_os_alive(slot->os) ? APR_EAGAIN : COHORT_ESTART;
+}
+
+static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t reader) {
+    cohort_os_boot_t boot = {.channel = reader};
+    cohort_os_id_t child;
+    apr_status_t status = cohort__lifeline(&boot.lifeline);
+    if (!status) status = cohort__reexec(slot, &boot, &child);
+    if (status) return status;
+    slot->os = child;
+    status = cohort__watcher_add(slot, child, true);
+    return status ? status : cohort__await_takeoff(slot, check_server);
+}
+
+static apr_status_t start_server(void) {
+    cohort_process_t *slot;
+    cohort_os_handle_t reader, writer;
+    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_SERVER, "cohort-server", COHORT_DAEMON, COHORT_SPAWN);
+    if (status) return status;
+    status = cohort_os_channel_create(&reader, &writer);
+    if (status) goto no_channel;
+    cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING);
+    atomic_store(&slot->awaited, 1);
+    atomic_store(&slot->claim, (uint64_t)1 << 32);
+    atomic_store(&slot->reaper, cohort__self_id());
+    status = spawn_server(slot, reader);
+    cohort_os_close(reader);
+    if (status) goto no_server;
+    server.slot = slot;
+    server.id = cohort__process_id(slot);
+    server.channel = writer;
+    server.credentials = cohort_os_credentials();
+    return capture(&server.context, &server.context_size);
+
+no_server:
+    cohort_os_close(writer);
+    cohort__launch_failed(slot, status);
+no_channel:
+    atomic_store(&slot->creator, 0);
+    cohort__slot_release(slot);
+    return status;
+}
+
+static bool server_works(void) {
+    return server.slot && server.credentials == cohort_os_credentials() && cohort__process_alive(server.id, false) &&
+           cohort_os_alive(server.slot->os);
+}
+
+/* What has changed in this process since the server was started goes with the request. */
+static apr_status_t attach_context(cohort_process_t *slot) {
+    cohort__thread_t *me;
+    void *context;
+    size_t size;
+    apr_status_t status = cohort__enter(&me);
+    if (!status) status = capture(&context, &size);
+    if (status) return status;
+    cohort__block_free(me, &slot->context);
+    slot->context_size = 0;
+    bool same = server.context && size == server.context_size && !memcmp(context, server.context, size);
+    if (!same) status = cohort__block_new(me, COHORT__KIND_BYTES, size, &slot->context);
+    if (!same && !status) {
+        memcpy(atomic_load(&slot->context), context, size);
+        slot->context_size = size;
+    }
+    free(context);
+    return status;
+}
+
+static apr_status_t request(cohort_process_t *slot) {
+    apr_status_t status = APR_SUCCESS;
+    cohort_os_mutex_lock(&server.mutex);
+    if (!server_works()) {
+        forget();
+        status = start_server();
+    }
+    if (!status) status = attach_context(slot);
+    if (!status) {
+        uint64_t attempt = atomic_load(&slot->claim) >> 32;
+        atomic_store(&slot->reaper, server.id);
+        status = cohort_os_channel_post(server.channel, attempt << 48 | cohort__process_id(slot));
+        if (status) status = COHORT_EWORKERDIED; /* of the server: try again */
+    }
+    cohort_os_mutex_unlock(&server.mutex);
+    return status;
+}
+
+static apr_status_t check_served(cohort_process_t *slot) {
+    cohort_process_t *reaper = cohort__process_find(atomic_load(&slot->reaper));
+    return reaper && cohort__process_alive(cohort__process_id(reaper), true) ? APR_EAGAIN : COHORT_EWORKERDIED;
+}
+
+#define ATTEMPTS 5
+#define CLOSE_TIME 2000000 /* microseconds that a server gets to go by itself */
+
+/* A server that died before a child claimed the slot is replaced. Taking the attempt back is one compare-and-swap against the child's claim. */
+apr_status_t cohort__server_launch(cohort_process_t *slot) {
+    apr_status_t status = COHORT_ESTART;
+    for (int i = 0; i < ATTEMPTS; i++) {
+        status = request(slot);
+        if (!status) status = cohort__await_takeoff(slot, check_served);
+        if (status != COHORT_EWORKERDIED) return status;
+        uint64_t open = atomic_load(&slot->claim);
+        while (!(open & 0xffffffff) && !atomic_compare_exchange_strong(&slot->claim, &open, ((open >> 32) + 1) << 32)) continue;
+        if (open & 0xffffffff) return cohort__await_takeoff(slot, check_served);
+    }
+    return status == COHORT_EWORKERDIED ? COHORT_ESTART : status;
+}
+
+static void adopt(cohort_process_t *slot, cohort__pid_t from) {
+    if (!atomic_compare_exchange_strong(&slot->reaper, &from, cohort__self_id())) return;
+    if (cohort__process_state(slot) != COHORT__SLOT_RUNNING) cohort__process_ended(slot, COHORT_EXIT_NONE);
+    else (void)cohort__watcher_add(slot, slot->os, false);
+}
+
+void cohort__server_lost(cohort_process_t *lost) {
+    cohort__pid_t id = cohort__process_id(lost);
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        cohort__slot_state_t state = cohort__process_state(slot);
+        if ((state == COHORT__SLOT_RUNNING || state == COHORT__SLOT_DEAD) && atomic_load(&slot->reaper) == id) adopt(slot, id);
+    }
+    atomic_store(&lost->creator, 0);
+    cohort__slot_release(lost);
+}
+
+void cohort__server_close(void) {
+    cohort_os_mutex_lock(&server.mutex);
+    cohort_process_t *slot = server.slot;
+    forget();
+    cohort_os_mutex_unlock(&server.mutex);
+    if (slot && cohort_process_join(slot, CLOSE_TIME)) (void)cohort_process_kill(slot);
+}
+
+void cohort__server_reset(void) {
+    cohort_os_mutex_reset(&server.mutex);
+    forget();
+}
+
+/* ---- the server -------------------------------------------------------------------------------------------------------------- */
+
+static cohort_process_t *me_slot;
+static cohort_os_handle_t daemons_lifeline, requests;
+
+bool cohort__is_server(void) {
+    return me_slot != NULL;
+}
+
+static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt) {
+    cohort_os_handle_t lifeline = daemons_lifeline;
+    me_slot = NULL;
+    cohort_os_close(requests);
+    cohort__forked();
+    cohort__child_main(slot, attempt, COHORT__BORN_SERVED, lifeline);
+}
+
+static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
+    cohort_os_start_t start = {.how = COHORT_OS_FORK};
+    cohort_os_id_t child;
+    bool in_child = false;
+    apr_status_t status = cohort_os_start(&start, &child, &in_child);
+    if (status) return status;
+    if (in_child) be_child(slot, attempt);
+    return cohort__watcher_add(slot, child, true);
+}
+
+apr_status_t cohort__server_fork(cohort_process_t *slot) {
+    atomic_store(&slot->reaper, cohort__self_id());
+    return fork_child(slot, (uint32_t)(atomic_load(&slot->claim) >> 32));
+}
+
+static void serve(uint64_t value) {
+    cohort_process_t *slot = cohort__process_find(value & 0xffffffffffff);
+    if (!slot || cohort__process_state(slot) != COHORT__SLOT_STARTING) return;
+    uint64_t attempt = atomic_load(&slot->claim) >> 32;
+    if ((attempt & 0xffff) != value >> 48) return;
+    apr_status_t status = fork_child(slot, (uint32_t)attempt);
+    if (!status) return;
+    atomic_store(&slot->start_status, status);
+    if (cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED)) cohort__notify(&slot->changed, COHORT__ALL);
+}
+
+/* Children of ours that still run, of this lifetime. */
+static int children(uint32_t lifetime, bool kill) {
+    int n = 0;
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        if (atomic_load(&slot->reaper) != cohort__self_id() || slot->lifetime != lifetime) continue;
+        cohort__slot_state_t state = cohort__process_state(slot);
+        if (state != COHORT__SLOT_RUNNING && state != COHORT__SLOT_STARTING && state != COHORT__SLOT_DEAD) continue;
+        if (kill) (void)cohort_process_kill(slot);
+        n++;
+    }
+    return n;
+}
+
+static bool other_event(const cohort_os_event_t *event) {
+    if (event->kind == COHORT_OS_MESSAGE) serve(event->value);
+    return event->kind != COHORT_OS_GONE;
+}
+
+/* Nobody is there to be served. Its daemons end now; foreground children are waited for, for the sake of their exit codes. */
+static _Noreturn void wind_up(void) {
+    (void)cohort__process_bury(atomic_load(&me_slot->parent));
+    (void)children(COHORT_DAEMON, true);
+    while (children(COHORT_DAEMON, false) + children(COHORT_FOREGROUND, false) > 0) cohort__watcher_once();
+    cohort_os_exit(0, true);
+}
+
+void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
+    uint64_t open = (uint64_t)1 << 32;
+    cohort_os_id_t os = cohort_os_self();
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) cohort_os_exit(255, false);
+    slot->os = os;
+    cohort__self_set(slot);
+    cohort__threads_reset();
+    cohort_os_set_interrupts(false);
+    daemons_lifeline = boot->lifeline;
+    requests = boot->channel;
+    me_slot = slot;
+    if (cohort__watcher_own(boot->channel)) cohort_os_exit(255, false);
+    if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
+    cohort__notify(&slot->changed, COHORT__ALL);
+    cohort__watcher_loop(other_event);
+    wind_up();
+}

@@ -1,0 +1,100 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process table: a slot per process of the cohort, in the arena. A cohort_process_t is such a slot. What a slot says of a life is in
+ * one word, generation and state, so that each step of a life is one compare-and-swap.
+ */
+#ifndef COHORT_CORE_TABLE_H
+#define COHORT_CORE_TABLE_H
+
+#include "core/code.h"
+#include "core/lock.h"
+
+#include <cohort/types.h>
+
+#define COHORT__PROCESSES_MAX 16384u
+#define COHORT__NAME_MAX 64
+
+typedef enum {
+    COHORT__SLOT_FREE,
+    COHORT__SLOT_MAKING,   /* being filled in by its creator */
+    COHORT__SLOT_NEW,      /* created, not started */
+    COHORT__SLOT_STARTING, /* handed to a starter */
+    COHORT__SLOT_FAILED,   /* the start failed; start_status says why, and its starter makes it NEW again */
+    COHORT__SLOT_RUNNING,
+    COHORT__SLOT_DEAD,     /* ended; what it was doing is being repaired */
+    COHORT__SLOT_ENDED     /* ended and repaired; exit code final */
+} cohort__slot_state_t;
+
+typedef enum {
+    COHORT__ROLE_ROOT,
+    COHORT__ROLE_CHILD,
+    COHORT__ROLE_SERVER,
+    COHORT__ROLE_PROGRAM,
+    COHORT__ROLE_WORKER /* a child that is a pool's worker */
+} cohort__role_t;
+
+struct cohort_process_t {
+    _Alignas(64) _Atomic uint64_t life; /* generation << 8 | state */
+    _Atomic int32_t exit_code;          /* COHORT_EXIT_NONE until known */
+    _Atomic int32_t start_status;
+    cohort_os_id_t os;                  /* written before RUNNING */
+    cohort__ec_t changed;               /* any step of the life, and a stored exit code */
+    _Atomic cohort__pid_t parent;
+    _Atomic cohort__pid_t creator;      /* holds the handle; 0 = closed */
+    _Atomic cohort__pid_t reaper;       /* the process whose watcher will see it end */
+    _Atomic uint64_t claim;             /* of the child that is starting: attempt << 32 | pid, 0 = not there yet */
+    _Atomic uint32_t children;          /* for default names */
+    uint32_t role;
+    uint32_t lifetime;
+    uint32_t method;
+    _Atomic uint32_t final;             /* exit_code was stored by the process itself */
+    _Atomic(cohort_pool_t *) pool;      /* a worker's */
+    _Atomic uint32_t worker;            /* and its number there */
+    cohort__guard_t guard;              /* the name; reaping against signalling */
+    _Atomic uint64_t repairer;          /* tid of who repairs, 0 = nobody */
+    _Atomic uint32_t repaired;
+    _Atomic uint32_t awaited;           /* its starter waits for it to take off, and takes a failure back to NEW */
+    _Atomic uint32_t renamed;           /* name[renamed % 2] is valid */
+    char name[2][COHORT__NAME_MAX];
+    char identity[COHORT__NAME_MAX];    /* "1", "1:2": what default names are made of */
+    cohort__code_t run, on_start, on_exit;
+    uint32_t subclass;                  /* args are an instance of a class */
+    uint64_t args_size, context_size;
+    cohort__home_t args, context;
+    void *program, *program_pool;       /* the creator's own pointers */
+};
+
+/* Become this process (NULL: nobody). */
+void cohort__self_set(cohort_process_t *slot);
+/* This process. NULL before cohort_initialize() and in raw copies. */
+cohort_process_t *cohort__self(void);
+cohort__pid_t cohort__self_id(void);
+cohort__pid_t cohort__acting_id(void);
+cohort__pid_t cohort__process_id(const cohort_process_t *process);
+/* The slot of an id when it still is that process, else NULL. */
+cohort_process_t *cohort__process_find(cohort__pid_t id);
+cohort__slot_state_t cohort__process_state(const cohort_process_t *process);
+/* Not before its start, not after its end. thorough: ask the system too. Changes nothing, so it may be asked with any lock held. */
+bool cohort__process_alive(cohort__pid_t id, bool thorough);
+/* The same, thoroughly, the other way round; and if it has died unseen, record and repair the death. Not with a guard held. */
+bool cohort__process_bury(cohort__pid_t id);
+/* A pointer that the user gave: is it a slot in use? */
+apr_status_t cohort__process_check(const cohort_process_t *process);
+
+void cohort__process_get_name(const cohort_process_t *process, char *buffer, size_t size);
+/* One process renames at a time (under the slot's guard); readers need no lock. */
+void cohort__process_put_name(cohort_process_t *process, const char *name);
+
+/* Iterate over all slots ever used; NULL after the last. */
+cohort_process_t *cohort__process_at(uint32_t index);
+uint32_t cohort__process_count(void);
+
+apr_status_t cohort__slot_new(cohort_process_t **slot);
+bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to);
+/* The process has ended with this code (COHORT_EXIT_UNKNOWN when nobody knows): repair what it was doing, release who waits. Any
+ * process may call it, any number of times. */
+void cohort__process_ended(cohort_process_t *slot, int code);
+/* The handle is closed or its holder dead: free the slot if its life is over. */
+void cohort__slot_release(cohort_process_t *slot);
+
+#endif

@@ -1,0 +1,135 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Thread records. A record is claimed by one compare-and-swap of its owner from nobody to the process, and found again by
+ * whoever repairs that process. The generation goes up before the record is free again, so an id never names a second thread.
+ */
+#include "core/thread.h"
+
+#include "core/arena.h"
+#include "core/object.h"
+#include "core/ring.h"
+
+#include <cohort/errors.h>
+
+static _Thread_local cohort__thread_t *self;
+static _Thread_local uint32_t self_epoch;
+/* Changes when this process becomes another member, or none: what threads remember of it is void then. */
+static _Atomic uint32_t epoch = 1;
+
+uint32_t cohort__thread_count(void) {
+    return atomic_load_explicit(&cohort__arena->threads, memory_order_acquire);
+}
+
+cohort__thread_t *cohort__thread_at(uint32_t index) {
+    return (cohort__thread_t *)((char *)cohort__arena + cohort__arena->thread_offset) + index;
+}
+
+void cohort__threads_reset(void) {
+    atomic_fetch_add(&epoch, 1);
+}
+
+static bool claim(uint32_t index, cohort__pid_t owner) {
+    cohort__thread_t *thread = cohort__thread_at(index);
+    cohort__pid_t nobody = 0;
+    if (atomic_load_explicit(&thread->owner, memory_order_relaxed) != 0) return false;
+    if (!atomic_compare_exchange_strong(&thread->owner, &nobody, owner)) return false;
+    atomic_store_explicit(&thread->index, index, memory_order_relaxed);
+    self = thread;
+    self_epoch = atomic_load_explicit(&epoch, memory_order_relaxed);
+    cohort_os_thread_mark(thread);
+    return true;
+}
+
+/* Make one more record usable. The count goes up after its memory is there. */
+static apr_status_t grow(void) {
+    uint32_t count = cohort__thread_count();
+    if (count >= COHORT__THREADS_MAX) return COHORT_ELIMIT;
+    apr_status_t status = cohort__arena_commit(cohort__thread_at(count), sizeof(cohort__thread_t));
+    if (!status) atomic_compare_exchange_strong(&cohort__arena->threads, &count, count + 1);
+    return status;
+}
+
+static apr_status_t register_thread(cohort__thread_t **me) {
+    cohort__pid_t owner = cohort__self_id();
+    if (!cohort__arena) return COHORT_ENOTINIT;
+    if (!owner) return COHORT_ENOTMEMBER;
+    for (;;) {
+        uint32_t count = cohort__thread_count();
+        for (uint32_t i = 0; i < count; i++) {
+            if (!claim(i, owner)) continue;
+            *me = self;
+            return APR_SUCCESS;
+        }
+        apr_status_t status = grow();
+        if (status) return status;
+    }
+}
+
+apr_status_t cohort__enter(cohort__thread_t **me) {
+    if (self && self_epoch == atomic_load_explicit(&epoch, memory_order_relaxed)) {
+        *me = self;
+        return APR_SUCCESS;
+    }
+    return register_thread(me);
+}
+
+cohort__tid_t cohort__thread_id(const cohort__thread_t *thread) {
+    cohort__thread_t *t = (cohort__thread_t *)thread;
+    return (uint64_t)atomic_load_explicit(&t->generation, memory_order_relaxed) << 16 |
+           (atomic_load_explicit(&t->index, memory_order_relaxed) + 1);
+}
+
+cohort__thread_t *cohort__thread_find(cohort__tid_t id) {
+    uint32_t index = (uint32_t)(id & 0xffff);
+    if (index == 0 || index > cohort__thread_count()) return NULL;
+    cohort__thread_t *thread = cohort__thread_at(index - 1);
+    if (atomic_load_explicit(&thread->generation, memory_order_acquire) != (uint32_t)(id >> 16)) return NULL;
+    return atomic_load_explicit(&thread->owner, memory_order_acquire) ? thread : NULL;
+}
+
+cohort__pid_t cohort__thread_process(cohort__tid_t id) {
+    cohort__thread_t *thread = cohort__thread_find(id);
+    cohort__pid_t owner = thread ? atomic_load_explicit(&thread->owner, memory_order_acquire) : 0;
+    return cohort__thread_find(id) ? owner : 0;
+}
+
+bool cohort__thread_alive(cohort__tid_t id, bool thorough) {
+    cohort__pid_t process = cohort__thread_process(id);
+    return process && cohort__process_alive(process, thorough);
+}
+
+/* The record is anybody's from here on; all that it names has been dealt with. */
+static void release(cohort__thread_t *thread) {
+    atomic_store_explicit(&thread->parked, NULL, memory_order_relaxed);
+    cohort__op_end(thread);
+    atomic_fetch_add(&thread->generation, 1);
+    atomic_store(&thread->owner, 0);
+}
+
+/* The ring first asks what the block on the move is for, so the intent is settled before it, and the stages after it. */
+static void repair(cohort__thread_t *me, cohort__thread_t *dead) {
+    cohort__alloc_repair(dead);
+    cohort__ring_repair(dead);
+    cohort__object_repair(me, dead);
+    for (int i = 0; i < COHORT__STAGES; i++) cohort__block_free(me, &dead->stage[i]);
+    cohort__alloc_retire(dead);
+    release(dead);
+}
+
+void cohort__threads_repair(cohort__pid_t dead) {
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    uint32_t count = cohort__thread_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort__thread_t *thread = cohort__thread_at(i);
+        if (atomic_load_explicit(&thread->owner, memory_order_acquire) == dead) repair(me, thread);
+    }
+}
+
+void cohort__thread_exit(void *mark) {
+    cohort__thread_t *thread = mark;
+    if (thread != self || self_epoch != atomic_load(&epoch) || !cohort__arena) return;
+    cohort__alloc_retire(thread);
+    self = NULL;
+    release(thread);
+}

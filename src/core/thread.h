@@ -1,0 +1,85 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is acting. Each thread that uses Cohort has a record in the arena, which says what the thread is in the middle of, so that
+ * whoever notices its process' death can finish or undo exactly that. Records are found by index, outlive their thread, and are
+ * reused only after the repair.
+ */
+#ifndef COHORT_CORE_THREAD_H
+#define COHORT_CORE_THREAD_H
+
+#include "core/park.h"
+
+#define COHORT__THREADS_MAX 16384u
+#define COHORT__STAGES 3
+#define COHORT__CLASSES_MAX 64
+
+/* A process of the cohort: generation << 16 | slot; 0 is nobody. Never reused. */
+typedef uint64_t cohort__pid_t;
+/* A thread of the cohort: generation << 16 | record index + 1; 0 is nobody. Never reused. */
+typedef uint64_t cohort__tid_t;
+
+/* What a thread is doing to a shared structure; see cohort__repair_* for each. */
+typedef enum {
+    COHORT__OP_NONE,
+    COHORT__OP_RING_PUT, /* object = the ring's segment, position */
+    COHORT__OP_RING_GET, /* the same */
+    COHORT__OP_LOOK,     /* object must not be freed while somebody looks at it; nothing to repair */
+    COHORT__OP_DESTROY   /* object = a queue or pipe, to be freed if object->destroyer is this thread */
+} cohort__op_kind_t;
+
+/* What a thread is doing to a block of memory; see alloc.c. */
+typedef enum { COHORT__INTENT_NONE, COHORT__INTENT_NEW, COHORT__INTENT_FREE, COHORT__INTENT_MOVE } cohort__intent_kind_t;
+
+/* A place in the arena that owns a block, or NULL. A block has one home at a time, or belongs to the user. */
+typedef _Atomic(void *) cohort__home_t;
+
+typedef struct cohort__thread_t {
+    _Alignas(64) _Atomic cohort__pid_t owner; /* the process, 0 = record is free */
+    _Atomic uint32_t generation;
+    _Atomic uint32_t index;
+    _Atomic(cohort__ec_t *) parked;           /* sleeps, or is about to, on this */
+    /* the operation under way */
+    _Atomic uint32_t op;
+    _Atomic(void *) op_object;
+    _Atomic uint64_t op_position;
+    /* the block on the move */
+    _Alignas(64) _Atomic uint32_t intent;
+    _Atomic(void *) intent_block;
+    _Atomic(cohort__home_t *) intent_from;
+    _Atomic(cohort__home_t *) intent_to;
+    cohort__home_t stage[COHORT__STAGES];     /* blocks that the running call owns */
+    _Atomic uint32_t chunk[COHORT__CLASSES_MAX]; /* the allocator's current chunk of each size class, 0 = none */
+} cohort__thread_t;
+
+/* The calling thread's record, made at first use. COHORT_ENOTINIT, COHORT_ENOTMEMBER (a raw fork copy), COHORT_ELIMIT. Every public function
+ * that touches the arena begins with this. */
+apr_status_t cohort__enter(cohort__thread_t **me);
+cohort__tid_t cohort__thread_id(const cohort__thread_t *thread);
+/* The record that an id names, or NULL when that thread is gone (its record freed or reused). */
+cohort__thread_t *cohort__thread_find(cohort__tid_t id);
+/* False when the thread has ended or its process has died. May look at the system when `thorough`. */
+bool cohort__thread_alive(cohort__tid_t id, bool thorough);
+cohort__pid_t cohort__thread_process(cohort__tid_t id); /* 0 when gone */
+
+/* Announce what the thread is about to do, before its first shared store; 0 kind = done. Plain release stores. */
+static inline void cohort__op_begin(cohort__thread_t *me, cohort__op_kind_t kind, void *object, uint64_t position) {
+    atomic_store_explicit(&me->op_object, object, memory_order_relaxed);
+    atomic_store_explicit(&me->op_position, position, memory_order_relaxed);
+    atomic_store_explicit(&me->op, (uint32_t)kind, memory_order_release);
+}
+static inline void cohort__op_end(cohort__thread_t *me) {
+    atomic_store_explicit(&me->op, COHORT__OP_NONE, memory_order_release);
+}
+
+/* The number of records ever used, and a record by its index below that (also free ones). */
+uint32_t cohort__thread_count(void);
+cohort__thread_t *cohort__thread_at(uint32_t index);
+/* In a new member process: no thread of it has a record yet. */
+void cohort__threads_reset(void);
+/* Finish or undo everything that the threads of this dead process were doing, and free their records. Idempotent: may be repeated when the
+ * repairer died; the caller holds the process' repair right. */
+void cohort__threads_repair(cohort__pid_t dead);
+/* Seam hook: a thread of this process ends. */
+void cohort__thread_exit(void *mark);
+
+#endif

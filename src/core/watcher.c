@@ -1,0 +1,112 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The watcher sees the ends of the processes that this process started (a thread, begun with the first of them) or, in the fork
+ * server, that the server forked (its main thread). It takes the exit code, has the death repaired, and lets pools replace their workers; so all that
+ * goes on whether or not anybody is inside a call.
+ */
+#include "core/process.h"
+
+#include "core/arena.h"
+#include "core/pool.h"
+
+#include <stdlib.h>
+
+/* One watched process. A slot may have been started again meanwhile, so the record says which start it was. */
+typedef struct {
+    cohort__pid_t id;
+    cohort_os_id_t os;
+    bool child;
+} watched_t;
+
+static cohort_os_mutex_t mutex;
+static cohort_os_watch_t *watch;
+
+static bool is_same(cohort_process_t *slot, const watched_t *w) {
+    if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
+        int64_t claimed = (int64_t)(atomic_load(&slot->claim) & 0xffffffff);
+        return claimed == 0 || claimed == w->os.pid;
+    }
+    return slot->os.pid == w->os.pid;
+}
+
+/* Under the slot's guard, so that nobody signals the pid between its release and the record of the death. */
+static int take_code(cohort_process_t *slot, const watched_t *w) {
+    cohort__thread_t *me;
+    int code = COHORT_EXIT_NONE;
+    bool locked = slot && !cohort__enter(&me);
+    if (locked) cohort__guard_enter(&slot->guard, me);
+    if (!w->child || cohort_os_reap(w->os, &code)) code = COHORT_EXIT_UNKNOWN;
+    if (locked) cohort__guard_leave(&slot->guard);
+    return code;
+}
+
+static void ended(watched_t *w) {
+    cohort_process_t *slot = cohort__process_find(w->id);
+    int code = take_code(slot, w);
+    if (slot && is_same(slot, w)) {
+        cohort_pool_t *pool = atomic_load(&slot->pool);
+        uint32_t role = slot->role;
+        cohort__process_ended(slot, code);
+        if (role == COHORT__ROLE_WORKER && pool) cohort__pool_tend(pool);
+        if (role == COHORT__ROLE_SERVER) cohort__server_lost(slot);
+    }
+    free(w);
+}
+
+void cohort__watcher_once(void) {
+    cohort_os_event_t event;
+    if (!cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event) && event.kind == COHORT_OS_ENDED) {
+        ended((watched_t *)(uintptr_t)event.cookie);
+    }
+}
+
+void cohort__watcher_loop(bool (*other)(const cohort_os_event_t *event)) {
+    cohort_os_event_t event;
+    for (;;) {
+        if (cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event)) continue;
+        if (event.kind == COHORT_OS_ENDED) ended((watched_t *)(uintptr_t)event.cookie);
+        else if (other && !other(&event)) return;
+    }
+}
+
+static void run(void *arg) {
+    (void)arg;
+    cohort__watcher_loop(NULL);
+}
+
+static apr_status_t begin(void) {
+    if (watch) return APR_SUCCESS;
+    cohort_os_watch_t *made;
+    apr_status_t status = cohort_os_watch_create(&made);
+    if (status) return status;
+    watch = made;
+    status = cohort_os_thread_start(run, NULL);
+    if (status) {
+        cohort_os_watch_destroy(made);
+        watch = NULL;
+    }
+    return status;
+}
+
+apr_status_t cohort__watcher_own(cohort_os_handle_t channel) {
+    apr_status_t status = cohort_os_watch_create(&watch);
+    return status ? status : cohort_os_watch_channel(watch, channel);
+}
+
+apr_status_t cohort__watcher_add(cohort_process_t *slot, cohort_os_id_t os, bool child) {
+    watched_t *w = malloc(sizeof *w);
+    if (!w) return APR_ENOMEM;
+    *w = (watched_t){cohort__process_id(slot), os, child};
+    cohort_os_mutex_lock(&mutex);
+    apr_status_t status = begin();
+    cohort_os_mutex_unlock(&mutex);
+    if (!status) status = cohort_os_watch_process(watch, os, child, (uint64_t)(uintptr_t)w);
+    if (status) free(w);
+    return status;
+}
+
+void cohort__watcher_reset(void) {
+    cohort_os_mutex_reset(&mutex);
+    if (watch) cohort_os_watch_destroy(watch); /* the copy's handles only */
+    watch = NULL;
+}
