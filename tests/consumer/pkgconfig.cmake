@@ -1,5 +1,6 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 # Compile SOURCE with what pkg-config says about the installed library, and run it.
+cmake_minimum_required(VERSION 3.21)
 set(ENV{PKG_CONFIG_PATH} "${PKG_CONFIG_DIR}:$ENV{PKG_CONFIG_PATH}")
 execute_process(COMMAND ${PKG_CONFIG} --cflags --libs cohort OUTPUT_VARIABLE package OUTPUT_STRIP_TRAILING_WHITESPACE
                 COMMAND_ERROR_IS_FATAL ANY)

@@ -2,6 +2,8 @@
 # Read by ctest: adds each case of one test program, once per start method. Variables: see tests/CMakeLists.txt.
 # A function, so that nothing leaks into the next program's file.
 
+cmake_policy(VERSION 3.21)
+
 function(add_case suite case method)
   set(name ${suite}.${case})
   set(labels ${PROGRAM} ${suite})
