@@ -60,6 +60,8 @@ int cohort_os_cpu(void) {
     return number.Group * 64 + number.Number;
 }
 
+bool cohort_os_fork_is_default(void) { return false; }
+
 void cohort_os_relax(void) { YieldProcessor(); }
 
 void cohort_os_yield(void) { SwitchToThread(); }

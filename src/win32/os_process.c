@@ -137,6 +137,17 @@ HANDLE cohort__child_handle(cohort_os_id_t id) {
 
 /* ---- events instead of signals ------------------------------------------------------------------------------------------- */
 
+static _Atomic bool interrupts_off; /* by cohort_os_set_interrupts(), not by the host */
+
+bool cohort__interrupts_off(void) { return atomic_load(&interrupts_off); }
+
+/* Ctrl-C at the console, and the event. */
+void cohort_os_set_interrupts(bool on) {
+    if (on != atomic_load(&interrupts_off)) return;
+    SetConsoleCtrlHandler(NULL, !on);
+    atomic_store(&interrupts_off, !on);
+}
+
 static const int signal_numbers[COHORT__OWN_SIGNALS] = {COHORT__SIGTERM, COHORT__SIGINT};
 
 static void event_name(cohort_os_id_t id, int number, wchar_t name[COHORT__EVENT_NAME]) {
@@ -159,6 +170,7 @@ apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SI
 
 /* What a signal does: the program's own handler (set by signal()), nothing if it ignores it, else the end. */
 static void obey(int number) {
+    if (number == COHORT__SIGINT && atomic_load(&interrupts_off)) return;
     void (*handler)(int) = signal(number, SIG_IGN);
     if (handler == SIG_DFL || handler == SIG_ERR) TerminateProcess(GetCurrentProcess(), cohort__exit_status(number));
     signal(number, handler);

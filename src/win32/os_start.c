@@ -27,7 +27,7 @@
 
 typedef struct {
     uint32_t magic;
-    uint32_t premapped;
+    bool premapped, interrupts_off;
     uint64_t pid;
     HANDLE events[COHORT__OWN_SIGNALS];
     cohort_os_boot_t boot;
@@ -74,10 +74,18 @@ static wchar_t *with_suffix(wchar_t *path) {
     return NULL;
 }
 
+/* PATH of the environment that the child gets. */
+static wchar_t *search_list(const char *const *env) {
+    const wchar_t *own = _wgetenv(L"PATH");
+    for (; env && *env; env++) {
+        if (!_strnicmp(*env, "PATH=", 5)) return cohort__wide(*env + 5);
+    }
+    return _wcsdup(own ? own : L"");
+}
+
 /* The directories of PATH alone: not the current one, nor the system's own, unless PATH says so. */
-static wchar_t *on_path(const wchar_t *name) {
-    const wchar_t *path = _wgetenv(L"PATH");
-    wchar_t *copy = _wcsdup(path ? path : L""), *found = NULL;
+static wchar_t *on_path(const wchar_t *name, const char *const *env) {
+    wchar_t *copy = search_list(env), *found = NULL;
     for (wchar_t *directory = copy; directory && !found;) {
         wchar_t *end = wcschr(directory, L';');
         if (end) *end = 0;
@@ -90,10 +98,10 @@ static wchar_t *on_path(const wchar_t *name) {
 }
 
 /* Relative to the child's directory, as exec() after chdir(). Batch files are no programs: cmd.exe would take their arguments apart by rules of its own. */
-static wchar_t *find_program(const char *path, const wchar_t *cwd) {
-    wchar_t *wide = cohort__wide(path), *found = NULL;
+static wchar_t *find_program(const cohort_os_start_t *start, const wchar_t *cwd) {
+    wchar_t *wide = cohort__wide(start->path), *found = NULL;
     if (!wide) return NULL;
-    if (!wcspbrk(wide, L"/\\:")) found = on_path(wide);
+    if (!wcspbrk(wide, L"/\\:")) found = on_path(wide, start->env);
     else if (cwd && !is_absolute(wide)) found = with_suffix(joined(cwd, L"\\", wide));
     else found = with_suffix(_wcsdup(wide));
     free(wide);
@@ -122,7 +130,7 @@ static apr_status_t describe(launch_t *launch) {
     SetLastError(ERROR_INVALID_PARAMETER);
     if (start->cwd && !(launch->cwd = cohort__wide(start->cwd))) return cohort__last_error();
     if (program && !start->path) return APR_EINVAL;
-    launch->path = start->path ? find_program(start->path, launch->cwd) : cohort__module_path(NULL);
+    launch->path = start->path ? find_program(start, launch->cwd) : cohort__module_path(NULL);
     if (!launch->path) return cohort__last_error();
     if (program) launch->line = cohort__command_line(start->argv && start->argv[0] ? start->argv : only);
     else launch->line = own_line(launch->path, start->name);
@@ -268,13 +276,13 @@ static apr_status_t map_in_child(launch_t *launch) {
     const cohort_os_boot_t *boot = launch->start->boot;
     HMODULE base = GetModuleHandleW(L"kernelbase.dll");
     map_view_t map_view = base ? (map_view_t)(void (*)(void))GetProcAddress(base, "MapViewOfFile3") : NULL;
-    launch->view->premapped = 0;
+    launch->view->premapped = false;
     if (boot->arena == COHORT_OS_NONE || !map_view) return APR_SUCCESS;
     if (!map_view(cohort__handle(boot->arena), launch->process.hProcess, (void *)(uintptr_t)boot->base, 0, (SIZE_T)boot->size, 0,
                   PAGE_READWRITE, NULL, 0)) {
         return COHORT_EADDRESS;
     }
-    launch->view->premapped = 1;
+    launch->view->premapped = true;
     return APR_SUCCESS;
 }
 
@@ -299,6 +307,7 @@ static apr_status_t furnish(launch_t *launch, cohort_os_id_t id) {
     page->boot = *launch->start->boot;
     page->boot.version = COHORT_OS_BOOT_VERSION;
     page->boot.lifeline = COHORT_OS_NONE;
+    page->interrupts_off = cohort__interrupts_off();
     page->pid = (uint64_t)id.pid;
     page->magic = PAGE_MAGIC;
     status = hand_over(launch, &page->boot.arena);
@@ -402,6 +411,7 @@ static apr_status_t accept_page(page_t *page, cohort_os_boot_t *boot) {
     fail_silently();
     if (page->boot.version != COHORT_OS_BOOT_VERSION) return COHORT_EVERSION;
     if (page->premapped) cohort__arena_premapped(page->boot.base);
+    if (page->interrupts_off) SetConsoleCtrlHandler(NULL, FALSE); /* what the parent does about Ctrl-C was inherited */
     *boot = page->boot;
     return cohort__events_obey(page->events);
 }
@@ -434,6 +444,8 @@ apr_status_t cohort_os_context_apply(const void *buffer, size_t length) {
 }
 
 uint64_t cohort_os_credentials(void) { return 1; } /* a process keeps its token for life */
+
+bool cohort_os_can_fork(void) { return false; }
 
 void cohort_os_detach(void) {
     int null = _open("NUL", _O_RDWR);

@@ -54,6 +54,8 @@ HANDLE cohort__child_handle(cohort_os_id_t id);
 /* The code that says "ended by this signal", and what a code means: 0, positive, or -signal. */
 DWORD cohort__exit_status(int signal);
 int cohort__exit_code(DWORD status);
+/* Has cohort_os_set_interrupts() switched them off? */
+bool cohort__interrupts_off(void);
 /* The events by which a process is told to terminate or to interrupt itself. */
 apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SIGNALS]);
 /* Obey them from now on, in a thread of this process. Takes the events. */
