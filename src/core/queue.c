@@ -1,0 +1,371 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queues: a ring, and for joinable ones an account of who has what.
+ *
+ * Unfinished messages = those in the ring + those that live processes have outstanding (the roster) - those whose task_done() came before
+ * their get (credit). A get enters itself in the roster before its one committing step, so a message is never out of the account; a process that dies takes its
+ * entry with it, and the message it was getting goes back into the ring.
+ */
+#include <cohort/queue.h>
+
+#include "core/ring.h"
+#include "core/roster.h"
+
+#define TAG COHORT__TAG('Q', 'U', 'E', 'U')
+#define DEFAULT_MESSAGE 64
+#define RING_PARTS 0
+#define ROSTER_PARTS 2
+
+struct cohort_queue_t {
+    cohort__ring_owner_t owner;
+    _Alignas(64) cohort__ring_t ring;
+    _Atomic uint32_t closed;
+    uint32_t joinable;
+    cohort__guard_t guard; /* the ring's chain, and what follows */
+    cohort__roster_t outstanding;
+    _Atomic uint64_t credit;
+    cohort__ec_t done; /* nothing is unfinished */
+};
+_Static_assert(sizeof(cohort_queue_t) <= COHORT__OBJECT_SIZE_MAX, "a queue fits its block");
+
+cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i) {
+    return i == 0 ? &((cohort_queue_t *)owner)->ring : NULL;
+}
+
+static apr_status_t destroy(void *queue) {
+    return cohort_queue_destroy(queue);
+}
+
+apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options, apr_pool_t *pool) {
+    static const cohort_queue_options_t defaults;
+    cohort__thread_t *me;
+    cohort_queue_t *q;
+    apr_status_t status = cohort__enter(&me);
+    if (status) return status;
+    if (!queue) return APR_EINVAL;
+    if (!options) options = &defaults;
+    status = cohort__object_new(me, COHORT__KIND_QUEUE, sizeof *q, &q);
+    if (status) return status;
+    cohort__home_t *parts = q->owner.object.parts;
+    q->joinable = options->joinable != 0;
+    cohort__roster_setup(&q->outstanding, &parts[ROSTER_PARTS]);
+    status = cohort__ring_setup(me, &q->ring, &q->guard, &parts[RING_PARTS], options->capacity,
+                                options->message_size ? options->message_size : DEFAULT_MESSAGE, 0);
+    if (status) {
+        cohort__object_free(me, q);
+        return status;
+    }
+    cohort__object_publish(me, q, TAG, pool, destroy);
+    *queue = q;
+    return APR_SUCCESS;
+}
+
+static apr_status_t enter(cohort_queue_t *queue, cohort__ring_call_t *call) {
+    apr_status_t status = cohort__enter(&call->me);
+    if (!status) status = cohort__object_check(queue, COHORT__KIND_QUEUE, TAG);
+    if (status) return status;
+    call->ring = &queue->ring;
+    call->object = &queue->owner.object;
+    call->tag = atomic_load_explicit(&call->object->tag, memory_order_acquire);
+    return APR_SUCCESS;
+}
+
+static bool is_closed(cohort_queue_t *queue) {
+    return atomic_load_explicit(&queue->closed, memory_order_acquire) != 0;
+}
+
+/* Without a look at the clock when there is nothing to wait for. */
+static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout) {
+    apr_status_t status = try(arg, false);
+    return status == APR_EAGAIN ? cohort__await(ec, try, arg, cohort__deadline(timeout)) : status;
+}
+
+/* ---- put --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    cohort__ring_call_t call;
+    cohort_queue_t *queue;
+    cohort__send_t send;
+} put_t;
+
+static apr_status_t try_put(void *arg, bool thorough) {
+    put_t *p = arg;
+    if (is_closed(p->queue)) return COHORT_ECLOSED;
+    return cohort__ring_put(&p->call, &p->send, thorough);
+}
+
+static apr_status_t put(cohort_queue_t *queue, const cohort__ring_call_t *call, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+    put_t p = {*call, queue, {data, size, false}};
+    if (!data && size) return APR_EINVAL;
+    if (is_closed(queue)) return COHORT_ECLOSED;
+    apr_status_t status = cohort__ring_stage(&p.call, &p.send);
+    if (!status) status = await(&queue->ring.space, try_put, &p, timeout);
+    if (p.send.staged) cohort__ring_unstage(&p.call);
+    return status;
+}
+
+apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+    cohort__ring_call_t call;
+    apr_status_t status = enter(queue, &call);
+    return status ? status : put(queue, &call, data, size, timeout);
+}
+
+apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+                                   apr_interval_time_t timeout) {
+    cohort__ring_call_t call;
+    apr_status_t status = enter(queue, &call);
+    if (status) return status;
+    if (!done || (!messages && count)) return APR_EINVAL;
+    for (*done = 0; *done < count; ++*done) {
+        status = put(queue, &call, messages[*done].data, messages[*done].size, timeout);
+        if (status) return status;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size, apr_interval_time_t timeout) {
+    put_t p = {.queue = queue, .send = {block, size, true}};
+    apr_status_t status = enter(queue, &p.call);
+    if (status) return status;
+    if (!block) return APR_EINVAL;
+    if (!cohort__block_is(block, COHORT__KIND_BYTES)) return COHORT_EFREE;
+    if (size > cohort__block_size(block)) return APR_EINVAL;
+    cohort__home_t *stage = &p.call.me->stage[COHORT__STAGE_MESSAGE];
+    status = cohort__block_take(p.call.me, block, stage);
+    if (status) return status;
+    status = await(&queue->ring.space, try_put, &p, timeout);
+    if (status) (void)cohort__block_give(stage);
+    return status;
+}
+
+/* ---- get --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    cohort__ring_call_t call;
+    cohort_queue_t *queue;
+    cohort__receive_t receive;
+} get_t;
+
+static apr_status_t enter_account(void *arg) {
+    get_t *g = arg;
+    cohort_queue_t *q = g->queue;
+    apr_status_t status = APR_SUCCESS;
+    cohort__ring_guard(g->call.me, &q->guard, &q->owner.object.parts[ROSTER_PARTS], 2);
+    cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
+    if (mine) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) + 1);
+    else status = cohort__roster_add(&q->outstanding, &q->guard, g->call.me, cohort__self_id(), 1, NULL);
+    cohort__guard_leave(&q->guard);
+    return status;
+}
+
+static apr_status_t try_get(void *arg, bool thorough) {
+    get_t *g = arg;
+    if (is_closed(g->queue)) return COHORT_ECLOSED;
+    return cohort__ring_get(&g->call, &g->receive, thorough);
+}
+
+static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
+    if (g->queue->joinable) {
+        g->receive.before = enter_account;
+        g->receive.arg = g;
+    }
+    apr_status_t status = await(&g->queue->ring.items, try_get, g, timeout);
+    /* The message stays, and so must the wake-up that this one took. */
+    if (status == COHORT_ETOOSMALL || status == APR_ENOMEM) cohort__notify(&g->queue->ring.items, 1);
+    return status;
+}
+
+static apr_status_t get_into(cohort_queue_t *queue, const cohort__ring_call_t *call, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+    get_t g = {.call = *call, .queue = queue, .receive = {.how = COHORT__RECEIVE_INTO, .data = buffer}};
+    if (!size || (!buffer && *size)) return APR_EINVAL;
+    g.receive.capacity = *size;
+    apr_status_t status = get(&g, timeout);
+    if (!status || status == COHORT_ETOOSMALL) *size = g.receive.size;
+    return status;
+}
+
+apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+    cohort__ring_call_t call;
+    apr_status_t status = enter(queue, &call);
+    return status ? status : get_into(queue, &call, buffer, size, timeout);
+}
+
+apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+                                   apr_interval_time_t timeout) {
+    cohort__ring_call_t call;
+    apr_status_t status = enter(queue, &call);
+    if (status) return status;
+    if (!done || (!messages && count)) return APR_EINVAL;
+    for (*done = 0; !status && *done < count; *done += !status) {
+        status = get_into(queue, &call, messages[*done].data, &messages[*done].size, *done ? 0 : timeout);
+    }
+    return *done ? APR_SUCCESS : status;
+}
+
+static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, void **data, apr_size_t *size, apr_interval_time_t timeout,
+                             apr_pool_t *pool) {
+    get_t g = {.queue = queue, .receive = {.how = how, .pool = pool}};
+    apr_status_t status = enter(queue, &g.call);
+    if (status) return status;
+    if (!data || !size) return APR_EINVAL;
+    status = get(&g, timeout);
+    if (status) return status;
+    *data = g.receive.data;
+    *size = g.receive.size;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
+    if (!pool) return APR_EINVAL;
+    return get_made(queue, COHORT__RECEIVE_COPY, data, size, timeout, pool);
+}
+
+apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_size_t *size, apr_interval_time_t timeout) {
+    return get_made(queue, COHORT__RECEIVE_BLOCK, block, size, timeout, NULL);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------------ */
+
+apr_status_t cohort_queue_size(cohort_queue_t *queue, apr_size_t *size) {
+    cohort__ring_call_t call;
+    apr_status_t status = enter(queue, &call);
+    if (status) return status;
+    if (!size) return APR_EINVAL;
+    if (is_closed(queue)) return COHORT_ECLOSED;
+    *size = (apr_size_t)cohort__ring_count(&call);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty) {
+    apr_size_t size;
+    apr_status_t status = cohort_queue_size(queue, &size);
+    if (status) return status;
+    if (!empty) return APR_EINVAL;
+    *empty = size == 0;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
+    apr_size_t size;
+    apr_status_t status = cohort_queue_size(queue, &size);
+    if (status) return status;
+    if (!full) return APR_EINVAL;
+    *full = queue->ring.capacity && size >= queue->ring.capacity;
+    return APR_SUCCESS;
+}
+
+/* ---- joining ------------------------------------------------------------------------------------------------------- */
+
+#define DROPS 8 /* entries of dead processes at a time, as far as the journal goes */
+
+/* All of these: looking at the object, and owning the guard. */
+
+/* Dead, and what it was getting is back in the ring. */
+static bool is_gone(cohort__pid_t process) {
+    if (cohort__process_alive(process, true)) return false;
+    cohort_process_t *slot = cohort__process_find(process);
+    return !slot || cohort__process_state(slot) == COHORT__SLOT_ENDED;
+}
+
+static void drop_dead(cohort_queue_t *q) {
+    int drops = 0;
+    for (cohort__roster_entry_t *e = NULL; drops < DROPS && (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
+        if (!is_gone(atomic_load(&e->id))) continue;
+        cohort__roster_remove(&q->guard, e);
+        drops++;
+    }
+    cohort__guard_commit(&q->guard);
+}
+
+static uint64_t outstanding(cohort_queue_t *q) {
+    uint64_t sum = 0;
+    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) sum += atomic_load(&e->value);
+    return sum;
+}
+
+/* Credit beyond what there is was for messages that a dead process had. */
+static uint64_t unfinished(cohort_queue_t *q) {
+    uint64_t all = outstanding(q) + cohort__ring_count_inside(&q->ring), credit = atomic_load(&q->credit);
+    if (credit > all) cohort__guard_set(&q->guard, &q->credit, credit = all);
+    return all - credit;
+}
+
+/* One's own first; then anybody's, since any process may say it; then one that is still in the queue. */
+static void count_done(cohort_queue_t *q) {
+    cohort__roster_entry_t *e = cohort__roster_find(&q->outstanding, cohort__self_id());
+    if (!e || !atomic_load(&e->value)) {
+        for (e = cohort__roster_next(&q->outstanding, NULL); e && !atomic_load(&e->value);) e = cohort__roster_next(&q->outstanding, e);
+    }
+    if (e) cohort__roster_set(&q->guard, e, atomic_load(&e->value) - 1);
+    else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
+}
+
+static apr_status_t enter_joinable(cohort_queue_t *queue, cohort__ring_call_t *call) {
+    apr_status_t status = enter(queue, call);
+    return status ? status : queue->joinable ? APR_SUCCESS : APR_EINVAL;
+}
+
+static bool account_open(cohort_queue_t *queue, const cohort__ring_call_t *call) {
+    if (!cohort__ring_look(call)) return false;
+    cohort__guard_enter(&queue->guard, call->me);
+    return true;
+}
+
+static void account_close(cohort_queue_t *queue, const cohort__ring_call_t *call) {
+    cohort__guard_leave(&queue->guard);
+    cohort__ring_look_end(call);
+}
+
+apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
+    cohort__ring_call_t call;
+    apr_status_t status = enter_joinable(queue, &call);
+    if (status) return status;
+    if (!account_open(queue, &call)) return COHORT_EHANDLE;
+    uint64_t left = unfinished(queue);
+    if (left) count_done(queue);
+    account_close(queue, &call);
+    if (left == 1) cohort__notify(&queue->done, COHORT__ALL);
+    return left ? APR_SUCCESS : COHORT_EOVERRELEASE;
+}
+
+typedef struct {
+    cohort__ring_call_t call;
+    cohort_queue_t *queue;
+} join_t;
+
+static apr_status_t try_join(void *arg, bool thorough) {
+    join_t *j = arg;
+    if (!account_open(j->queue, &j->call)) return COHORT_EHANDLE;
+    if (thorough) drop_dead(j->queue);
+    uint64_t left = unfinished(j->queue);
+    account_close(j->queue, &j->call);
+    return left ? APR_EAGAIN : APR_SUCCESS;
+}
+
+apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
+    join_t j = {.queue = queue};
+    apr_status_t status = enter_joinable(queue, &j.call);
+    return status ? status : await(&queue->done, try_join, &j, timeout);
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------------------- */
+
+apr_status_t cohort_queue_close(cohort_queue_t *queue) {
+    cohort__ring_call_t call;
+    apr_status_t status = enter(queue, &call);
+    if (status) return status;
+    atomic_exchange(&queue->closed, 1);
+    cohort__ring_stir(&queue->ring);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_queue_destroy(cohort_queue_t *queue) {
+    cohort__ring_call_t call;
+    if (!queue) return APR_SUCCESS;
+    apr_status_t status = enter(queue, &call);
+    if (status == COHORT_EHANDLE && cohort__in_arena(queue, 1)) return APR_SUCCESS;
+    if (status) return status;
+    cohort__ring_owner_destroy(call.me, &queue->owner, COHORT__KIND_QUEUE);
+    cohort__notify(&queue->done, COHORT__ALL);
+    return APR_SUCCESS;
+}
