@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* The one file in C++: it makes a GoogleTest case of every row of the C tables. */
 #include "runner.h"
+#include "watchdog.h"
 
 #include <gtest/gtest.h>
 
@@ -38,5 +39,7 @@ extern "C" int test_main(int *argc, char **argv) {
     for (const test_case_t *const *table = test_tables; *table != nullptr; table++) {
         register_table(*table);
     }
-    return RUN_ALL_TESTS();
+    int result = RUN_ALL_TESTS();
+    test_watchdog_start("program", "exit"); /* what atexit does can hang too: it joins children */
+    return result;
 }

@@ -3,8 +3,16 @@
 #ifndef COHORT_TESTS_WATCHDOG_H
 #define COHORT_TESTS_WATCHDOG_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Abort the process with the case's name unless test_watchdog_stop() is called within COHORT_TEST_TIMEOUT seconds (60 by default). */
 void test_watchdog_start(const char *suite, const char *name);
 void test_watchdog_stop(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
