@@ -24,7 +24,7 @@ cores() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
 # GoogleTest's check is for its CMake package or its sources.
 needs() {
     cat <<'TABLE'
-compiler   gcc+libc6-dev  gcc           gcc         -           compiles c
+compiler   gcc,libc6-dev  gcc           gcc         -           compiles c
 c++        g++            gcc-c++       gcc         -           compiles c++
 cmake      cmake          cmake         cmake       cmake       have cmake
 ninja      ninja-build    ninja-build   ninja       ninja       have ninja
@@ -76,7 +76,7 @@ missing_packages() { # manager
     while read -r what apt dnf pacman brew check; do
         if ! $check >/dev/null 2>&1; then
             case $1 in apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;; brew) package=$brew ;; *) package=- ;; esac
-            echo "$what ${package//+/ }"
+            echo "$what ${package//,/ }"
         fi
     done < <(needs)
 }
