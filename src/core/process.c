@@ -181,8 +181,15 @@ void cohort__lifeline_reset(void) {
 
 typedef struct {
     cohort_process_t *slot;
-    apr_status_t (*check)(cohort_process_t *slot);
+    const cohort_os_id_t *child;
 } takeoff_t;
+
+/* Nobody has claimed the slot yet. Can somebody still? */
+static apr_status_t check_unclaimed(const takeoff_t *t) {
+    if (!t->child) return cohort__process_alive(atomic_load(&t->slot->reaper), true) ? APR_EAGAIN : COHORT_EWORKERDIED;
+    if (!cohort_os_alive(*t->child)) cohort__process_ended(t->slot, COHORT_EXIT_NONE); /* this makes the start a failed one */
+    return APR_EAGAIN;
+}
 
 static apr_status_t try_takeoff(void *arg, bool thorough) {
     takeoff_t *t = arg;
@@ -196,27 +203,20 @@ static apr_status_t try_takeoff(void *arg, bool thorough) {
     }
     if (!thorough) return APR_EAGAIN;
     int64_t pid = (int64_t)(atomic_load(&t->slot->claim) & 0xffffffff);
-    if (pid == 0) return t->check(t->slot);
+    if (pid == 0) return check_unclaimed(t);
     if (cohort_os_alive((cohort_os_id_t){pid, 0})) return APR_EAGAIN;
-    cohort__process_ended(t->slot, COHORT_EXIT_NONE); /* it died on the way: this makes the start a failed one */
+    cohort__process_ended(t->slot, COHORT_EXIT_NONE);
     return APR_EAGAIN;
 }
 
-apr_status_t cohort__await_takeoff(cohort_process_t *slot, apr_status_t (*check)(cohort_process_t *slot)) {
-    takeoff_t t = {slot, check};
+apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child) {
+    takeoff_t t = {slot, child};
     return cohort__await(&slot->changed, try_takeoff, &t, COHORT_OS_NEVER);
 }
 
 apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status) {
     if (!cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW)) cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
     return status;
-}
-
-/* The pid of a spawned child is known before it claims its slot. */
-static apr_status_t check_spawned(cohort_process_t *slot) {
-    if (cohort_os_alive(slot->os) || atomic_load(&slot->claim) & 0xffffffff) return APR_EAGAIN;
-    cohort__process_ended(slot, COHORT_EXIT_NONE);
-    return cohort__process_state(slot) == COHORT__SLOT_FAILED ? APR_EAGAIN : COHORT_ESTART;
 }
 
 apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child) {
@@ -241,9 +241,8 @@ static apr_status_t launch_spawn(cohort_process_t *slot, cohort_os_handle_t life
     atomic_store(&slot->reaper, cohort__self_id());
     apr_status_t status = cohort__reexec(slot, &boot, &child);
     if (status) return status;
-    if (!(atomic_load(&slot->claim) & 0xffffffff)) slot->os = child;
     status = cohort__watcher_add(slot, child, true);
-    if (!status) return cohort__await_takeoff(slot, check_spawned);
+    if (!status) return cohort__await_takeoff(slot, &child);
     (void)cohort_os_signal(child, COHORT_OS_KILL);
     return status;
 }
@@ -262,7 +261,7 @@ static apr_status_t launch_fork(cohort_process_t *slot, cohort_os_handle_t lifel
         cohort__child_main(slot, (uint32_t)(atomic_load(&slot->claim) >> 32), COHORT__BORN_FORK, lifeline);
     }
     status = cohort__watcher_add(slot, child, true);
-    if (!status) return cohort__await_takeoff(slot, check_spawned);
+    if (!status) return cohort__await_takeoff(slot, &child);
     (void)cohort_os_signal(child, COHORT_OS_KILL);
     return status;
 }

@@ -62,8 +62,9 @@ void cohort__server_reset(void);
 /* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of it. */
 apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
 void cohort__lifeline_reset(void);
-/* Wait until the slot's process runs or cannot; `status_when_lost` is asked when thorough: may return other than APR_EAGAIN. */
-apr_status_t cohort__await_takeoff(cohort_process_t *slot, apr_status_t (*check)(cohort_process_t *slot));
+/* Wait until the slot's process runs, or cannot any more. `child`: who it will be, when that is known; else COHORT_EWORKERDIED says that the slot's reaper
+ * died before anybody claimed the slot. */
+apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
 /* The start failed: NEW again. */
 apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status);
 /* Start a process of the own executable for the slot. */

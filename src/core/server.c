@@ -53,19 +53,14 @@ static void forget(void) {
     server.context = NULL;
 }
 
-static apr_status_t check_server(cohort_process_t *slot) {
-    return cohort_os_alive(slot->os) ? APR_EAGAIN : COHORT_ESTART;
-}
-
 static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t reader) {
     cohort_os_boot_t boot = {.channel = reader};
     cohort_os_id_t child;
     apr_status_t status = cohort__lifeline(&boot.lifeline);
     if (!status) status = cohort__reexec(slot, &boot, &child);
     if (status) return status;
-    slot->os = child;
     status = cohort__watcher_add(slot, child, true);
-    return status ? status : cohort__await_takeoff(slot, check_server);
+    return status ? status : cohort__await_takeoff(slot, &child);
 }
 
 static apr_status_t start_server(void) {
@@ -140,11 +135,6 @@ static apr_status_t request(cohort_process_t *slot) {
     return status;
 }
 
-static apr_status_t check_served(cohort_process_t *slot) {
-    cohort_process_t *reaper = cohort__process_find(atomic_load(&slot->reaper));
-    return reaper && cohort__process_alive(cohort__process_id(reaper), true) ? APR_EAGAIN : COHORT_EWORKERDIED;
-}
-
 #define ATTEMPTS 5
 #define CLOSE_TIME 2000000 /* microseconds that a server gets to go by itself */
 
@@ -153,11 +143,11 @@ apr_status_t cohort__server_launch(cohort_process_t *slot) {
     apr_status_t status = COHORT_ESTART;
     for (int i = 0; i < ATTEMPTS; i++) {
         status = request(slot);
-        if (!status) status = cohort__await_takeoff(slot, check_served);
+        if (!status) status = cohort__await_takeoff(slot, NULL);
         if (status != COHORT_EWORKERDIED) return status;
         uint64_t open = atomic_load(&slot->claim);
         while (!(open & 0xffffffff) && !atomic_compare_exchange_strong(&slot->claim, &open, ((open >> 32) + 1) << 32)) continue;
-        if (open & 0xffffffff) return cohort__await_takeoff(slot, check_served);
+        if (open & 0xffffffff) return cohort__await_takeoff(slot, NULL);
     }
     return status == COHORT_EWORKERDIED ? COHORT_ESTART : status;
 }
