@@ -170,10 +170,29 @@ apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mar
     GetModuleHandleExW(how, (const wchar_t *)(void *)&mark_slot, &self);
     mark_slot = FlsAlloc(thread_exits);
     if (mark_slot == FLS_OUT_OF_INDEXES) return APR_ENOMEM;
-    return atexit(process_exits) == 0 ? APR_SUCCESS : APR_ENOMEM;
+    return cohort_os_at_exit(process_exits);
 }
 
 void cohort_os_thread_mark(void *mark) { FlsSetValue(mark_slot, mark); }
+
+/*
+ * atexit() of a DLL runs when the DLL is taken down, and by then all other threads have been ended wherever they were. The C runtime has a list for the
+ * whole process too, which exit() runs first; the program's own atexit() adds to it.
+ */
+#if defined(_UCRT) || defined(_MSC_VER)
+int __cdecl _crt_atexit(void(__cdecl *run)(void));
+
+apr_status_t cohort_os_at_exit(void (*run)(void)) { return _crt_atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM; }
+#else
+apr_status_t cohort_os_at_exit(void (*run)(void)) {
+    typedef int (*exit_t)(void);
+    typedef exit_t (*onexit_t)(exit_t);
+    HMODULE runtime = GetModuleHandleW(L"msvcrt.dll");
+    onexit_t add = runtime ? (onexit_t)(void (*)(void))GetProcAddress(runtime, "_onexit") : NULL;
+    if (!add) return atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM;
+    return add((exit_t)run) ? APR_SUCCESS : APR_ENOMEM; /* what `run` leaves as its result is not looked at */
+}
+#endif
 
 typedef struct {
     void (*run)(void *arg);
