@@ -150,7 +150,7 @@ static apr_status_t enter_account(void *arg) {
     get_t *g = arg;
     cohort_queue_t *q = g->queue;
     apr_status_t status = APR_SUCCESS;
-    cohort__ring_guard(g->call.me, &q->guard, &q->owner.object.parts[ROSTER_PARTS], 2);
+    if (!cohort__ring_guard(&g->call, &q->owner.object.parts[ROSTER_PARTS], 2)) return COHORT_EHANDLE;
     cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
     if (mine) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) + 1);
     else status = cohort__roster_add(&q->outstanding, &q->guard, g->call.me, cohort__self_id(), 1, NULL);
@@ -260,21 +260,23 @@ apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
 
 /* All of these: looking at the object, and owning the guard. */
 
-/* Dead, and what it was getting is back in the ring. */
-static bool is_gone(cohort__pid_t process) {
-    if (cohort__process_alive(process, true)) return false;
-    cohort_process_t *slot = cohort__process_find(process);
-    return !slot || cohort__process_state(slot) == COHORT__SLOT_ENDED;
-}
-
-static void drop_dead(cohort_queue_t *q) {
+/* What a dead process was getting is back in the ring only after its repair: returns one that has to be buried first, or 0. */
+static cohort__pid_t drop_dead(cohort_queue_t *q) {
+    cohort__pid_t unburied = 0;
     int drops = 0;
     for (cohort__roster_entry_t *e = NULL; drops < DROPS && (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
-        if (!is_gone(atomic_load(&e->id))) continue;
-        cohort__roster_remove(&q->guard, e);
-        drops++;
+        cohort__pid_t process = atomic_load(&e->id);
+        cohort_process_t *slot = cohort__process_find(process);
+        if (cohort__process_alive(process, true)) continue;
+        if (slot && !atomic_load(&slot->repaired)) {
+            unburied = process;
+        } else {
+            cohort__roster_remove(&q->guard, e);
+            drops++;
+        }
     }
     cohort__guard_commit(&q->guard);
+    return unburied;
 }
 
 static uint64_t outstanding(cohort_queue_t *q) {
@@ -335,11 +337,14 @@ typedef struct {
 
 static apr_status_t try_join(void *arg, bool thorough) {
     join_t *j = arg;
-    if (!account_open(j->queue, &j->call)) return COHORT_EHANDLE;
-    if (thorough) drop_dead(j->queue);
-    uint64_t left = unfinished(j->queue);
-    account_close(j->queue, &j->call);
-    return left ? APR_EAGAIN : APR_SUCCESS;
+    for (;;) {
+        if (!account_open(j->queue, &j->call)) return COHORT_EHANDLE;
+        cohort__pid_t unburied = thorough ? drop_dead(j->queue) : 0;
+        uint64_t left = unfinished(j->queue);
+        account_close(j->queue, &j->call);
+        if (!left) return APR_SUCCESS;
+        if (!unburied || !cohort__process_is_gone(unburied)) return APR_EAGAIN;
+    }
 }
 
 apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {

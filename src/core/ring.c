@@ -22,7 +22,7 @@ static bool clear_the_way(uint64_t word) {
     cohort__slot_step_t step = cohort__word_step(word);
     if (step != COHORT__WRITING && step != COHORT__READING) return false;
     cohort__pid_t owner = atomic_load_explicit(&cohort__thread_at(cohort__word_owner(word))->owner, memory_order_acquire);
-    return owner == 0 || !cohort__process_alive(owner, true);
+    return owner == 0 || cohort__process_bury(owner);
 }
 
 /* ---- put ------------------------------------------------------------------------------------------------------ */
@@ -348,14 +348,15 @@ uint64_t cohort__ring_bytes(const cohort__ring_call_t *call) {
     return sum(call, true).bytes;
 }
 
-bool cohort__ring_is_idle(const cohort__ring_call_t *call) {
-    bool idle = true;
+bool cohort__ring_is_idle(const cohort__ring_call_t *call, bool thorough) {
+    uint64_t busy = 0;
     if (!cohort__ring_look(call)) return true;
     cohort__segment_t *s = atomic_load(&call->ring->head);
-    for (uint64_t i = 0; s && idle && i < s->slots; i++)
-        idle = cohort__word_step(atomic_load(&cohort__slot_at(s, i)->word)) == COHORT__FREE;
+    for (uint64_t i = 0; s && i < s->slots && cohort__word_step(busy) == COHORT__FREE; i++)
+        busy = atomic_load(&cohort__slot_at(s, i)->word);
     cohort__ring_look_end(call);
-    return idle;
+    if (thorough) (void)clear_the_way(busy);
+    return cohort__word_step(busy) == COHORT__FREE;
 }
 
 void cohort__ring_stir(cohort__ring_t *ring) {

@@ -102,8 +102,8 @@ uint64_t cohort__ring_bytes(const cohort__ring_call_t *call);
 /* The same for a caller that looks at the object and owns its guard. */
 uint64_t cohort__ring_count_inside(cohort__ring_t *ring);
 
-/* Nothing is in a bounded ring, nor on its way in or out. */
-bool cohort__ring_is_idle(const cohort__ring_call_t *call);
+/* Nothing is in a bounded ring, nor on its way in or out; `thorough`: if somebody dead is in its way, see to the repair. */
+bool cohort__ring_is_idle(const cohort__ring_call_t *call, bool thorough);
 
 /* Wake all who wait, to see that something is different. */
 void cohort__ring_stir(cohort__ring_t *ring);
@@ -111,8 +111,11 @@ void cohort__ring_stir(cohort__ring_t *ring);
 /* Between these two the object of the call cannot be freed; false: it is destroyed. Not within another operation. */
 bool cohort__ring_look(const cohort__ring_call_t *call);
 void cohort__ring_look_end(const cohort__ring_call_t *call);
-/* Enter the object's guard for work that makes, moves or frees blocks in these homes: waits until what its last owner left of that is settled. */
-void cohort__ring_guard(cohort__thread_t *me, cohort__guard_t *guard, cohort__home_t *homes, int count);
+/* Enter the guard for work that makes, moves or frees blocks in these homes, after what a dead owner left of that is settled. The object is
+ * announced by the caller. false: destroyed meanwhile, and the guard is not held. */
+bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count);
+/* Dead, and everything that it was doing is repaired. Does it if need be, so not with a guard held. */
+bool cohort__process_is_gone(cohort__pid_t process);
 
 /* Destroy an object whose rings these are: ends its life, waits until nobody touches it any more, frees it. Exactly one caller does it, and if
  * that one dies, its repair. */

@@ -7,6 +7,7 @@
  * homes[1] with no next is the spare.
  */
 #include "core/ring_slots.h"
+#include "core/roster.h"
 
 #include <cohort/errors.h>
 
@@ -65,38 +66,40 @@ static bool is_announced(const cohort__thread_t *me, const void *object) {
 
 /* ---- the guard ----------------------------------------------------------------------------------------------------- */
 
+bool cohort__process_is_gone(cohort__pid_t process) {
+    if (!cohort__process_bury(process)) return false;
+    cohort_process_t *slot = cohort__process_find(process);
+    return !slot || atomic_load(&slot->repaired);
+}
+
 typedef struct {
-    cohort__thread_t *me;
-    cohort__home_t *homes;
-    int count;
+    const cohort__ring_call_t *call;
+    cohort__pid_t process;
 } settling_t;
 
-static bool concerns(const settling_t *s, cohort__home_t *home) {
-    return home >= s->homes && home < s->homes + s->count;
-}
-
-/* Only owners of the guard touch these homes, so an intent on them is that of a dead owner, and its repair is near. */
+/* The repairer may itself be waiting until nobody is in this object any more, because it is being destroyed. */
 static apr_status_t try_settled(void *arg, bool thorough) {
     settling_t *s = arg;
-    uint32_t count = cohort__thread_count();
-    for (uint32_t i = 0; i < count; i++) {
-        cohort__thread_t *other = cohort__thread_at(i);
-        if (other == s->me || atomic_load(&other->intent) == COHORT__INTENT_NONE) continue;
-        if (!concerns(s, atomic_load(&other->intent_from)) && !concerns(s, atomic_load(&other->intent_to))) continue;
-        if (thorough) (void)cohort__process_alive(atomic_load(&other->owner), true);
-        if (atomic_load(&other->intent) != COHORT__INTENT_NONE) return APR_EAGAIN;
+    if (atomic_load(&s->call->object->tag) != s->call->tag) return COHORT_EHANDLE;
+    return thorough && cohort__process_is_gone(s->process) ? APR_SUCCESS : APR_EAGAIN;
+}
+
+/* Only owners of the guard touch the homes, and the link behind the last segment, so an intent on them is that of a dead owner. */
+static cohort__pid_t unsettled(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
+    cohort__segment_t *last = atomic_load(&call->ring->tail);
+    cohort__pid_t process = cohort__homes_unsettled(call->me, homes, count);
+    return process || !last || last->laps ? process : cohort__homes_unsettled(call->me, &last->next, 1);
+}
+
+bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
+    cohort__guard_t *guard = call->ring->guard;
+    for (;;) {
+        cohort__guard_enter(guard, call->me);
+        settling_t s = {call, unsettled(call, homes, count)};
+        if (!s.process) return true;
+        cohort__guard_leave(guard);
+        if (cohort__await(&call->ring->space, try_settled, &s, COHORT_OS_NEVER)) return false;
     }
-    return APR_SUCCESS;
-}
-
-static void settle(cohort__thread_t *me, cohort__guard_t *guard, cohort__home_t *homes, int count) {
-    settling_t s = {me, homes, count};
-    if (try_settled(&s, false)) (void)cohort__await(&guard->lock.freed, try_settled, &s, COHORT_OS_NEVER);
-}
-
-void cohort__ring_guard(cohort__thread_t *me, cohort__guard_t *guard, cohort__home_t *homes, int count) {
-    cohort__guard_enter(guard, me);
-    settle(me, guard, homes, count);
 }
 
 /* ---- making ---------------------------------------------------------------------------------------------------------- */
@@ -157,14 +160,13 @@ void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring) {
     if (leaving && atomic_load(&leaving->next)) cohort__block_move(me, &leaving->next, &ring->homes[0]);
 }
 
-/* What a dead owner may have left unsettled: moves between the two homes, and from or to the link behind the ring's tail. */
 static bool chain_enter(const cohort__ring_call_t *call) {
-    cohort__ring_t *ring = call->ring;
     if (!cohort__ring_look(call)) return false;
-    cohort__ring_guard(call->me, ring->guard, ring->homes, 2);
-    cohort__segment_t *last = atomic_load(&ring->tail);
-    if (last) settle(call->me, ring->guard, &last->next, 1);
-    cohort__chain_fix(call->me, ring);
+    if (!cohort__ring_guard(call, call->ring->homes, 2)) {
+        cohort__ring_look_end(call);
+        return false;
+    }
+    cohort__chain_fix(call->me, call->ring);
     return true;
 }
 

@@ -63,7 +63,7 @@ static apr_status_t try_left_alone(void *arg, bool thorough) {
         if (other == l->me || other == l->dead) continue;
         if (atomic_load(&other->op) == COHORT__OP_NONE || atomic_load(&other->op_object) != l->object) continue;
         if (settle_sibling(l, other)) continue;
-        if (thorough) (void)cohort__process_alive(atomic_load(&other->owner), true);
+        if (thorough) (void)cohort__process_bury(atomic_load(&other->owner));
         if (atomic_load(&other->op) != COHORT__OP_NONE && atomic_load(&other->op_object) == l->object) return APR_EAGAIN;
     }
     return APR_SUCCESS;

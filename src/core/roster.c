@@ -51,6 +51,22 @@ cohort__roster_entry_t *cohort__roster_next(cohort__roster_t *roster, cohort__ro
     return search(roster, entry != NULL ? index_of(roster, entry) + 1 : 0, NULL);
 }
 
+static bool among(const cohort__home_t *home, const cohort__home_t *homes, int count) {
+    return home >= homes && home < homes + count;
+}
+
+cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__home_t *homes, int count) {
+    uint32_t threads = cohort__thread_count();
+    for (uint32_t i = 0; i < threads; i++) {
+        cohort__thread_t *other = cohort__thread_at(i);
+        cohort__pid_t owner = atomic_load(&other->owner);
+        if (other == me || atomic_load(&other->intent) == COHORT__INTENT_NONE) continue;
+        bool concerned = among(atomic_load(&other->intent_from), homes, count) || among(atomic_load(&other->intent_to), homes, count);
+        if (concerned && owner && atomic_load(&other->intent) != COHORT__INTENT_NONE) return owner;
+    }
+    return 0;
+}
+
 /* The home that is not valid now may hold the block before the last growth, or one that its maker died over: either is garbage. */
 static apr_status_t grow(cohort__roster_t *roster, cohort__guard_t *guard, cohort__thread_t *me) {
     more_t *old = more_of(roster);
@@ -58,6 +74,7 @@ static apr_status_t grow(cohort__roster_t *roster, cohort__guard_t *guard, cohor
     uint64_t capacity = old != NULL ? old->capacity * 2 : FIRST_GROWTH;
     cohort__home_t *home = &roster->homes[next - 1];
 
+    if (cohort__homes_unsettled(me, home, 1)) return APR_EAGAIN;
     cohort__block_free(me, home);
     apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, sizeof(more_t) + capacity * sizeof(cohort__roster_entry_t), home);
     if (status != APR_SUCCESS)

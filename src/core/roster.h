@@ -33,7 +33,8 @@ void cohort__roster_setup(cohort__roster_t *roster, cohort__home_t *homes);
 
 /* The entry of an id, or NULL. */
 cohort__roster_entry_t *cohort__roster_find(cohort__roster_t *roster, uint64_t id);
-/* A new entry for an id that has none. APR_ENOMEM: nothing has changed. Takes up to three entries of the guard's journal; at most one
+/* A new entry for an id that has none. APR_ENOMEM: nothing has changed. APR_EAGAIN: nor here; a block that the guard's last owner died over is still to
+ * be settled by the repair of its process, so let go of the guard and come again. Takes up to three entries of the guard's journal; at most one
  * add between cohort__guard_enter() and cohort__guard_leave() or _commit(). `entry` may be NULL. */
 apr_status_t cohort__roster_add(cohort__roster_t *roster, cohort__guard_t *guard, cohort__thread_t *me, uint64_t id, uint64_t value,
                                 cohort__roster_entry_t **entry);
@@ -42,6 +43,10 @@ void cohort__roster_set(cohort__guard_t *guard, cohort__roster_entry_t *entry, u
 void cohort__roster_remove(cohort__guard_t *guard, cohort__roster_entry_t *entry);
 /* Iterate over the entries in use: the first after `entry` (NULL: from the start), NULL after the last. Removing while iterating is fine. */
 cohort__roster_entry_t *cohort__roster_next(cohort__roster_t *roster, cohort__roster_entry_t *entry);
+
+/* By the owner of a guard under which alone blocks are put into or taken out of these homes: a dead owner's process whose repair will still touch one
+ * of them, or 0. Until it is repaired (cohort__process_bury(), with no guard held), leave them alone. */
+cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__home_t *homes, int count);
 
 /* Without the guard: the value of an id if it is among the first few; false says nothing. For a process' look at its own entry. */
 bool cohort__roster_peek(const cohort__roster_t *roster, uint64_t id, uint64_t *value);

@@ -1,0 +1,384 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pipes: a bounded ring per direction, and a roster of who holds which end.
+ *
+ * An end is closed for good when no process that holds it is alive. That is found out by whoever would wait for it, or sends after any
+ * process of the cohort has died, and is then written down once (pipe->closed), so it is true for everybody from then on. A process that closed an
+ * end stays in the roster with a mark, so that it does not get hold of it again by using it.
+ *
+ * The two connections are addresses inside the pipe's block, told apart by their low bits; nothing is stored there.
+ */
+#include <cohort/pipe.h>
+
+#include "core/pipe.h"
+#include "core/ring.h"
+#include "core/roster.h"
+
+#define TAG COHORT__TAG('P', 'I', 'P', 'E')
+#define DEFAULT_MESSAGES 64
+#define DEFAULT_BYTES ((apr_size_t)1 << 20)
+#define INLINE 232 /* makes slots of 256 bytes */
+#define ROSTER_PARTS 2
+#define BOTH 3u
+#define DROPS 4 /* entries of dead processes at a time; the journal has room for that and the rest of a change */
+
+struct cohort_connection_t {
+    unsigned char place[16];
+};
+
+typedef struct {
+    cohort__ring_owner_t owner;
+    _Alignas(64) cohort_connection_t ends[2];
+    uint64_t bytes;
+    uint32_t one_way;
+    _Atomic uint32_t deaths[2]; /* how many there had been when the holders of this end were last looked at */
+    _Atomic uint64_t closed;    /* bits: ends that are closed for good */
+    _Alignas(64) cohort__ring_t rings[2]; /* [i] brings messages to end i */
+    cohort__guard_t guard;
+    cohort__roster_t holders; /* per process: bits, see below */
+} pipe_t;
+_Static_assert(sizeof(pipe_t) <= COHORT__OBJECT_SIZE_MAX, "a pipe fits its block");
+_Static_assert(offsetof(pipe_t, ends) == 64, "the ends lie where end_of() looks");
+
+/* In the roster. */
+#define HOLDS(end) ((uint64_t)1 << (end))
+#define GAVE_UP(end) ((uint64_t)4 << (end))
+
+cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i) {
+    return i < 2 ? &((pipe_t *)owner)->rings[i] : NULL;
+}
+
+/* ---- ends --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    cohort__ring_call_t call; /* its ring is the one that the operation is about */
+    pipe_t *pipe;
+    int end;
+    union {
+        cohort__send_t send;
+        cohort__receive_t receive;
+    } as;
+} use_t;
+
+static apr_status_t end_of(const cohort_connection_t *connection, use_t *use) {
+    uintptr_t address = (uintptr_t)connection, low = address & 63;
+    if (!connection) return APR_EINVAL;
+    if ((low != 0 && low != sizeof(cohort_connection_t)) || !cohort__in_arena(connection, sizeof *connection)) return COHORT_EHANDLE;
+    use->pipe = (pipe_t *)(address - low - offsetof(pipe_t, ends));
+    use->end = low != 0;
+    apr_status_t status = cohort__object_check(use->pipe, COHORT__KIND_PIPE, TAG);
+    if (status) return status == APR_EINVAL ? COHORT_EHANDLE : status;
+    use->call.object = &use->pipe->owner.object;
+    use->call.ring = &use->pipe->rings[0];
+    use->call.tag = atomic_load_explicit(&use->call.object->tag, memory_order_acquire);
+    return APR_SUCCESS;
+}
+
+static apr_status_t enter(const cohort_connection_t *connection, use_t *use) {
+    apr_status_t status = cohort__enter(&use->call.me);
+    return status ? status : end_of(connection, use);
+}
+
+/* Work on the roster: the guard, with the object announced. The ring for that is always the first, which is there in any pipe. */
+static bool roster_open(const use_t *use) {
+    cohort__ring_call_t call = use->call;
+    call.ring = &use->pipe->rings[0];
+    if (!cohort__ring_look(&call)) return false;
+    if (cohort__ring_guard(&call, &use->pipe->owner.object.parts[ROSTER_PARTS], 2)) return true;
+    cohort__ring_look_end(&call);
+    return false;
+}
+
+static void roster_close(const use_t *use) {
+    cohort__guard_leave(&use->pipe->guard);
+    cohort__ring_look_end(&use->call);
+}
+
+static uint64_t closed_ends(pipe_t *pipe) {
+    return atomic_load_explicit(&pipe->closed, memory_order_acquire);
+}
+
+/* A process that is yet to be started holds what it was given. */
+static bool may_use(cohort__pid_t process) {
+    cohort_process_t *slot = cohort__process_find(process);
+    if (!slot) return false;
+    switch (cohort__process_state(slot)) {
+    case COHORT__SLOT_MAKING:
+    case COHORT__SLOT_NEW:
+    case COHORT__SLOT_STARTING:
+    case COHORT__SLOT_FAILED:
+        return true;
+    default:
+        return cohort__process_alive(process, true);
+    }
+}
+
+/* With the roster open: write down which ends nobody holds any more. Entries of the dead are removed on the way, as far as the journal goes. */
+static void look_who_is_left(pipe_t *pipe) {
+    uint64_t held = 0;
+    int drops = 0;
+    uint32_t deaths = atomic_load(&cohort__arena->death);
+    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&pipe->holders, e)) != NULL;) {
+        if (may_use(atomic_load(&e->id))) held |= atomic_load(&e->value) & BOTH;
+        else if (drops++ < DROPS) cohort__roster_remove(&pipe->guard, e);
+    }
+    uint64_t closed = closed_ends(pipe) | (~held & BOTH);
+    if (closed != closed_ends(pipe)) cohort__guard_set(&pipe->guard, &pipe->closed, closed);
+    atomic_store(&pipe->deaths[0], deaths);
+    atomic_store(&pipe->deaths[1], deaths);
+}
+
+/* Is this end closed for good? Looks again after any death, and when `thorough`. */
+static bool is_closed(const use_t *use, int end, bool thorough) {
+    pipe_t *pipe = use->pipe;
+    uint64_t bit = HOLDS(end);
+    if (closed_ends(pipe) & bit) return true;
+    if (!thorough && atomic_load(&pipe->deaths[end]) == atomic_load(&cohort__arena->death)) return false;
+    if (!roster_open(use)) return true;
+    look_who_is_left(pipe);
+    roster_close(use);
+    if (!(closed_ends(pipe) & bit)) return false;
+    cohort__ring_stir(&pipe->rings[0]);
+    cohort__ring_stir(&pipe->rings[1]);
+    return true;
+}
+
+/* With the roster open. */
+static apr_status_t mark(const use_t *use, cohort__pid_t process, uint64_t set, uint64_t clear) {
+    pipe_t *pipe = use->pipe;
+    cohort__roster_entry_t *e = cohort__roster_find(&pipe->holders, process);
+    if (!e) return cohort__roster_add(&pipe->holders, &pipe->guard, use->call.me, process, set, NULL);
+    cohort__roster_set(&pipe->guard, e, (atomic_load(&e->value) | set) & ~clear);
+    return APR_SUCCESS;
+}
+
+static apr_status_t hold(const use_t *use, cohort__pid_t process) {
+    if (!roster_open(use)) return COHORT_EHANDLE;
+    cohort__roster_entry_t *e = cohort__roster_find(&use->pipe->holders, process);
+    bool refused = closed_ends(use->pipe) & HOLDS(use->end) || (e && atomic_load(&e->value) & GAVE_UP(use->end));
+    apr_status_t status = refused ? COHORT_ECLOSED : mark(use, process, HOLDS(use->end), 0);
+    roster_close(use);
+    return status;
+}
+
+/* The process holds these ends no more, for good. Whoever closes the last one frees the pipe. */
+static apr_status_t give_up(const use_t *use, cohort__pid_t process, uint64_t ends) {
+    pipe_t *pipe = use->pipe;
+    if (!roster_open(use)) return APR_SUCCESS;
+    apr_status_t status = mark(use, process, ends * GAVE_UP(0), ends);
+    if (!status) look_who_is_left(pipe);
+    uint64_t closed = closed_ends(pipe);
+    roster_close(use);
+    cohort__ring_stir(&pipe->rings[0]);
+    cohort__ring_stir(&pipe->rings[1]);
+    if (!status && closed == BOTH) cohort__ring_owner_destroy(use->call.me, &pipe->owner, COHORT__KIND_PIPE);
+    return status;
+}
+
+/* What this process has in the roster, as far as it can be seen at once; 0 when it cannot. */
+static uint64_t own_mark(const use_t *use) {
+    uint64_t value = 0;
+    return cohort__roster_peek(&use->pipe->holders, cohort__self_id(), &value) ? value : 0;
+}
+
+/* Another thread of this process may close the end while this one waits. */
+static bool has_given_up(const use_t *use, bool thorough) {
+    uint64_t own = own_mark(use);
+    if (!own && thorough && roster_open(use)) {
+        cohort__roster_entry_t *e = cohort__roster_find(&use->pipe->holders, cohort__self_id());
+        own = e ? atomic_load(&e->value) : 0;
+        roster_close(use);
+    }
+    return own & GAVE_UP(use->end) || closed_ends(use->pipe) & HOLDS(use->end);
+}
+
+/* The start of every use of an end. */
+static apr_status_t begin(cohort_connection_t *connection, use_t *use) {
+    apr_status_t status = enter(connection, use);
+    if (status) return status;
+    uint64_t own = own_mark(use);
+    if (own & GAVE_UP(use->end)) return COHORT_ECLOSED;
+    return own & HOLDS(use->end) ? APR_SUCCESS : hold(use, cohort__self_id());
+}
+
+static bool can_receive(const use_t *use) {
+    return !use->pipe->one_way || use->end == 0;
+}
+
+static bool can_send(const use_t *use) {
+    return !use->pipe->one_way || use->end == 1;
+}
+
+/* ---- making -------------------------------------------------------------------------------------------------------- */
+
+/* The pool of the process that made it is gone. */
+static apr_status_t release(void *object) {
+    use_t use;
+    apr_status_t status = enter(((pipe_t *)object)->ends, &use);
+    return status ? APR_SUCCESS : give_up(&use, cohort__self_id(), BOTH);
+}
+
+static apr_status_t set_up(cohort__thread_t *me, pipe_t *pipe, const cohort_pipe_options_t *o) {
+    cohort__home_t *parts = pipe->owner.object.parts;
+    uint64_t messages = o->messages ? o->messages : DEFAULT_MESSAGES;
+    pipe->bytes = o->bytes ? o->bytes : DEFAULT_BYTES;
+    pipe->one_way = o->one_way != 0;
+    cohort__roster_setup(&pipe->holders, &parts[ROSTER_PARTS]);
+    atomic_store(&pipe->holders.first[0].value, BOTH);
+    atomic_store(&pipe->holders.first[0].id, cohort__self_id());
+    atomic_store(&pipe->deaths[0], atomic_load(&cohort__arena->death));
+    atomic_store(&pipe->deaths[1], atomic_load(&pipe->deaths[0]));
+    apr_status_t status = cohort__ring_setup(me, &pipe->rings[0], &pipe->guard, &parts[0], messages, INLINE, 0);
+    if (status || pipe->one_way) return status;
+    return cohort__ring_setup(me, &pipe->rings[1], &pipe->guard, &parts[1], messages, INLINE, 0);
+}
+
+apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t **second, const cohort_pipe_options_t *options,
+                                apr_pool_t *pool) {
+    static const cohort_pipe_options_t defaults;
+    cohort__thread_t *me;
+    pipe_t *pipe;
+    apr_status_t status = cohort__enter(&me);
+    if (status) return status;
+    if (!first || !second) return APR_EINVAL;
+    status = cohort__object_new(me, COHORT__KIND_PIPE, sizeof *pipe, &pipe);
+    if (status) return status;
+    status = set_up(me, pipe, options ? options : &defaults);
+    if (status) {
+        cohort__object_free(me, pipe);
+        return status;
+    }
+    cohort__object_publish(me, pipe, TAG, pool, release);
+    *first = &pipe->ends[0];
+    *second = &pipe->ends[1];
+    return APR_SUCCESS;
+}
+
+/* ---- sending --------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout) {
+    apr_status_t status = try(arg, false);
+    return status == APR_EAGAIN ? cohort__await(ec, try, arg, cohort__deadline(timeout)) : status;
+}
+
+/* Only large messages count, since small ones are bounded by their number. */
+static bool has_room(const use_t *u) {
+    if (!u->as.send.staged) return true;
+    uint64_t bytes = cohort__ring_bytes(&u->call);
+    return bytes == 0 || (u->as.send.size <= u->pipe->bytes && bytes <= u->pipe->bytes - u->as.send.size);
+}
+
+static apr_status_t try_send(void *arg, bool thorough) {
+    use_t *u = arg;
+    if (has_given_up(u, thorough)) return COHORT_ECLOSED;
+    if (is_closed(u, !u->end, false)) return APR_EOF;
+    apr_status_t status = has_room(u) ? cohort__ring_put(&u->call, &u->as.send, thorough) : APR_EAGAIN;
+    return status == APR_EAGAIN && thorough && is_closed(u, !u->end, true) ? APR_EOF : status;
+}
+
+apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+    use_t u;
+    apr_status_t status = begin(connection, &u);
+    if (status) return status;
+    if (!can_send(&u)) return COHORT_EDIRECTION;
+    if (!data && size) return APR_EINVAL;
+    u.call.ring = &u.pipe->rings[!u.end];
+    u.as.send = (cohort__send_t){data, size, false};
+    status = cohort__ring_stage(&u.call, &u.as.send);
+    if (!status) status = await(&u.call.ring->space, try_send, &u, timeout);
+    if (u.as.send.staged) cohort__ring_unstage(&u.call);
+    return status;
+}
+
+/* ---- receiving --------------------------------------------------------------------------------------------------------- */
+
+/* After the other end is found closed, look once more: what was sent before comes first, and so does what a dead receiver gives back. */
+static apr_status_t try_receive(void *arg, bool thorough) {
+    use_t *u = arg;
+    if (has_given_up(u, thorough)) return COHORT_ECLOSED;
+    apr_status_t status = cohort__ring_get(&u->call, &u->as.receive, thorough);
+    if (status != APR_EAGAIN || !is_closed(u, !u->end, thorough)) return status;
+    bool idle = cohort__ring_is_idle(&u->call, thorough);
+    status = cohort__ring_get(&u->call, &u->as.receive, true);
+    return status == APR_EAGAIN && idle ? APR_EOF : status;
+}
+
+static apr_status_t receive(cohort_connection_t *connection, use_t *u, apr_interval_time_t timeout) {
+    apr_status_t status = begin(connection, u);
+    if (status) return status;
+    if (!can_receive(u)) return COHORT_EDIRECTION;
+    u->call.ring = &u->pipe->rings[u->end];
+    status = await(&u->call.ring->items, try_receive, u, timeout);
+    bool taken = status == APR_SUCCESS && u->as.receive.how != COHORT__RECEIVE_PEEK;
+    /* A message that stays needs the wake-up that this call may have had. Room for one may be room for several, or for another. */
+    if (taken) cohort__notify(&u->call.ring->space, COHORT__ALL);
+    else cohort__notify(&u->call.ring->items, 1);
+    return status;
+}
+
+apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+    use_t u = {.as.receive = {.how = COHORT__RECEIVE_INTO, .data = buffer, .capacity = size ? *size : 0}};
+    if (!size || (!buffer && *size)) return APR_EINVAL;
+    apr_status_t status = receive(connection, &u, timeout);
+    if (!status || status == COHORT_ETOOSMALL) *size = u.as.receive.size;
+    return status;
+}
+
+static apr_status_t receive_made(cohort_connection_t *connection, use_t *u, void **data, apr_size_t *size, apr_interval_time_t timeout) {
+    if (!data || !size) return APR_EINVAL;
+    apr_status_t status = receive(connection, u, timeout);
+    if (status) return status;
+    *data = u->as.receive.data;
+    *size = u->as.receive.size;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data, apr_size_t *size, apr_interval_time_t timeout,
+                                         apr_pool_t *pool) {
+    use_t u = {.as.receive = {.how = COHORT__RECEIVE_COPY, .pool = pool}};
+    return pool ? receive_made(connection, &u, data, size, timeout) : APR_EINVAL;
+}
+
+apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block, apr_size_t *size, apr_interval_time_t timeout) {
+    use_t u = {.as.receive = {.how = COHORT__RECEIVE_BLOCK}};
+    return receive_made(connection, &u, block, size, timeout);
+}
+
+apr_status_t cohort_connection_poll(cohort_connection_t *connection, apr_interval_time_t timeout) {
+    use_t u = {.as.receive = {.how = COHORT__RECEIVE_PEEK}};
+    return receive(connection, &u, timeout);
+}
+
+/* ---- holding and closing ---------------------------------------------------------------------------------------------------- */
+
+apr_status_t cohort_connection_close(cohort_connection_t *connection) {
+    use_t use;
+    if (!connection) return APR_SUCCESS;
+    apr_status_t status = enter(connection, &use);
+    if (status == COHORT_EHANDLE && cohort__in_arena(connection, 1)) return APR_SUCCESS;
+    return status ? status : give_up(&use, cohort__self_id(), HOLDS(use.end));
+}
+
+static int is_able(const cohort_connection_t *connection, bool (*can)(const use_t *)) {
+    use_t use;
+    return enter(connection, &use) == APR_SUCCESS && !has_given_up(&use, true) && can(&use);
+}
+
+int cohort_connection_readable(const cohort_connection_t *connection) {
+    return is_able(connection, can_receive);
+}
+
+int cohort_connection_writable(const cohort_connection_t *connection) {
+    return is_able(connection, can_send);
+}
+
+apr_status_t cohort__connection_hold(cohort_connection_t *connection, cohort__pid_t process) {
+    use_t use;
+    apr_status_t status = enter(connection, &use);
+    return status ? status : hold(&use, process);
+}
+
+void cohort__connection_drop(cohort_connection_t *connection, cohort__pid_t process) {
+    use_t use;
+    if (enter(connection, &use) == APR_SUCCESS) (void)give_up(&use, process, HOLDS(use.end));
+}

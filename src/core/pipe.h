@@ -1,0 +1,13 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* For start options: who holds an end of a pipe. */
+#ifndef COHORT_CORE_PIPE_H
+#define COHORT_CORE_PIPE_H
+
+#include "core/table.h"
+
+/* From here on the process holds the end, also while it is not started yet. COHORT_ECLOSED, COHORT_EHANDLE, APR_ENOMEM. */
+apr_status_t cohort__connection_hold(cohort_connection_t *connection, cohort__pid_t process);
+/* Undo that, when the process was not started. */
+void cohort__connection_drop(cohort_connection_t *connection, cohort__pid_t process);
+
+#endif
