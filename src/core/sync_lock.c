@@ -1,0 +1,168 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lock and RLock: the core's lock, whose word names the owner, as an object. The depth of an RLock is written by its owner
+ * alone, between taking the word and giving it back, so a death leaves nothing to repair: the next owner starts at 1.
+ *
+ * A lock that is destroyed is also given free. Those who waited get it one after the other, see that its life is over, and let the next have it.
+ */
+#include "core/sync.h"
+
+#include <cohort/sync.h>
+
+#define TAG_RLOCK COHORT__TAG('R', 'L', 'O', 'K')
+
+struct cohort_rlock_t {
+    cohort__object_t object;
+    cohort__lock_t lock;
+    _Atomic uint32_t depth;
+};
+
+apr_status_t cohort__use_begin(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag) {
+    apr_status_t status = cohort__enter(&use->me);
+    if (!status) status = cohort__object_check(object, kind, tag);
+    if (status) return status;
+    use->object = object;
+    use->life = atomic_load_explicit(&use->object->tag, memory_order_acquire);
+    return use->life >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
+}
+
+bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag, apr_status_t *status) {
+    *status = APR_SUCCESS;
+    if (!object) return false;
+    *status = cohort__use_begin(use, object, kind, tag);
+    if (*status == COHORT_EHANDLE) *status = APR_SUCCESS;
+    else if (!*status) return cohort__object_end(object, tag);
+    return false;
+}
+
+apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline) {
+    apr_status_t status = cohort__lock_acquire(lock, use->me, deadline);
+    if ((status && status != COHORT_EOWNERDEAD) || !cohort__use_over(use)) return status;
+    cohort__lock_release(lock);
+    return COHORT_EHANDLE;
+}
+
+apr_status_t cohort__hold_release(cohort__lock_t *lock) {
+    cohort__tid_t owner = cohort__lock_owner(lock);
+    do {
+        if (!owner) return COHORT_EOVERRELEASE;
+    } while (!atomic_compare_exchange_weak(&lock->owner, &owner, 0));
+    cohort__notify(&lock->freed, 1);
+    return APR_SUCCESS;
+}
+
+void cohort__hold_abandon(cohort__lock_t *lock) {
+    atomic_exchange(&lock->owner, 0);
+    cohort__notify(&lock->freed, COHORT__ALL);
+}
+
+apr_status_t cohort__hold_owner(cohort__lock_t *lock, cohort_process_t **owner) {
+    cohort__tid_t thread = cohort__lock_owner(lock);
+    cohort__pid_t process = thread && cohort__thread_alive(thread, false) ? cohort__thread_process(thread) : 0;
+    *owner = process ? cohort__process_find(process) : NULL;
+    return thread && !*owner ? COHORT_EOWNERDEAD : APR_SUCCESS;
+}
+
+/* ---- Lock ---------------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t destroy_lock(void *object) {
+    return cohort_lock_destroy(object);
+}
+
+apr_status_t cohort_lock_create(cohort_lock_t **lock, apr_pool_t *pool) {
+    cohort__thread_t *me;
+    cohort_lock_t *made;
+    apr_status_t status = lock ? cohort__enter(&me) : APR_EINVAL;
+    if (!status) status = cohort__object_new(me, COHORT__KIND_SYNC, sizeof *made, &made);
+    if (status) return status;
+    cohort__object_publish(me, made, COHORT__TAG_LOCK, pool, destroy_lock);
+    *lock = made;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeout) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    return status ? status : cohort__hold_acquire(&use, &lock->lock, cohort__deadline(timeout));
+}
+
+apr_status_t cohort_lock_release(cohort_lock_t *lock) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    return status ? status : cohort__hold_release(&lock->lock);
+}
+
+apr_status_t cohort_lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
+    cohort__use_t use;
+    apr_status_t status = owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK) : APR_EINVAL;
+    return status ? status : cohort__hold_owner(&lock->lock, owner);
+}
+
+apr_status_t cohort_lock_destroy(cohort_lock_t *lock) {
+    cohort__use_t use;
+    apr_status_t status;
+    if (!cohort__use_end(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK, &status)) return status;
+    cohort__hold_abandon(&lock->lock);
+    cohort__object_free(use.me, lock);
+    return APR_SUCCESS;
+}
+
+/* ---- RLock --------------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t destroy_rlock(void *object) {
+    return cohort_rlock_destroy(object);
+}
+
+apr_status_t cohort_rlock_create(cohort_rlock_t **lock, apr_pool_t *pool) {
+    cohort__thread_t *me;
+    cohort_rlock_t *made;
+    apr_status_t status = lock ? cohort__enter(&me) : APR_EINVAL;
+    if (!status) status = cohort__object_new(me, COHORT__KIND_SYNC, sizeof *made, &made);
+    if (status) return status;
+    cohort__object_publish(me, made, TAG_RLOCK, pool, destroy_rlock);
+    *lock = made;
+    return APR_SUCCESS;
+}
+
+static apr_status_t acquire_again(cohort_rlock_t *lock) {
+    uint32_t depth = atomic_load_explicit(&lock->depth, memory_order_relaxed);
+    if (depth == UINT32_MAX) return COHORT_ELIMIT;
+    atomic_store_explicit(&lock->depth, depth + 1, memory_order_relaxed);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t timeout) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    if (status) return status;
+    if (cohort__lock_owner(&lock->lock) == cohort__thread_id(use.me)) return acquire_again(lock);
+    status = cohort__hold_acquire(&use, &lock->lock, cohort__deadline(timeout));
+    if (!status || status == COHORT_EOWNERDEAD) atomic_store_explicit(&lock->depth, 1, memory_order_relaxed);
+    return status;
+}
+
+apr_status_t cohort_rlock_release(cohort_rlock_t *lock) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    if (status) return status;
+    if (cohort__lock_owner(&lock->lock) != cohort__thread_id(use.me)) return COHORT_ENOTOWNER;
+    uint32_t depth = atomic_load_explicit(&lock->depth, memory_order_relaxed) - 1;
+    atomic_store_explicit(&lock->depth, depth, memory_order_relaxed);
+    if (depth == 0) cohort__lock_release(&lock->lock);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) {
+    cohort__use_t use;
+    apr_status_t status = owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK) : APR_EINVAL;
+    return status ? status : cohort__hold_owner(&lock->lock, owner);
+}
+
+apr_status_t cohort_rlock_destroy(cohort_rlock_t *lock) {
+    cohort__use_t use;
+    apr_status_t status;
+    if (!cohort__use_end(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK, &status)) return status;
+    cohort__hold_abandon(&lock->lock);
+    cohort__object_free(use.me, lock);
+    return APR_SUCCESS;
+}
