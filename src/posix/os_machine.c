@@ -90,6 +90,7 @@ apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mar
 
 void cohort_os_thread_mark(void *mark) { pthread_setspecific(mark_key, mark); }
 
+/* exit() calls these in the thread that ends the process, while all others go on. */
 apr_status_t cohort_os_at_exit(void (*run)(void)) { return atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM; }
 
 /* ---- threads -------------------------------------------------------------------------------------------------- */

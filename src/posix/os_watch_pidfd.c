@@ -176,11 +176,17 @@ static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event
     free(entry);
 }
 
+/* A child can be asked for even when no descriptor at all is to be had. */
+static bool has_ended(const entry_t *entry) {
+    int code;
+    return (entry->child && cohort__code_peek(entry->process.pid, &code)) || !cohort_os_alive(entry->process);
+}
+
 static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     bool found = false;
     cohort_os_mutex_lock(&watch->mutex);
     for (entry_t *entry = watch->asked ? watch->entries : NULL; entry && !found; entry = entry->next) {
-        if (entry->pidfd >= 0 || cohort_os_alive(entry->process)) continue;
+        if (entry->pidfd >= 0 || !has_ended(entry)) continue;
         report_end(watch, entry, event);
         found = true;
         break;
@@ -222,24 +228,25 @@ static int patience(cohort_os_watch_t *watch, int64_t deadline) {
 }
 
 /* Somebody has closed our descriptors, and may have others there by now: they are forgotten, not closed. */
-static apr_status_t make_again(cohort_os_watch_t *watch) {
+static void make_again(cohort_os_watch_t *watch) {
     cohort_os_mutex_lock(&watch->mutex);
-    apr_status_t status = make_set(watch);
+    bool made = make_set(watch) == APR_SUCCESS;
     watch->asked = 0;
-    for (entry_t *entry = watch->entries; entry && status == APR_SUCCESS; entry = entry->next) {
-        entry->pidfd = descriptor(entry->process);
+    for (entry_t *entry = watch->entries; entry; entry = entry->next) {
+        entry->pidfd = made ? descriptor(entry->process) : -1;
         enter_set(watch, entry);
         watch->asked += entry->pidfd < 0;
     }
     cohort_os_mutex_unlock(&watch->mutex);
-    return status;
+    struct timespec pause = cohort__timespec(ASK_EVERY_NS);
+    if (!made) nanosleep(&pause, NULL); /* no descriptors to be had: everything is asked for meanwhile */
 }
 
 static apr_status_t recover(cohort_os_watch_t *watch, int error, cohort_os_event_t *event) {
     if (error == EINTR) return APR_EAGAIN;
     if (error != EBADF && error != EINVAL) return error;
-    apr_status_t status = make_again(watch);
-    if (status != APR_SUCCESS || watch->channel < 0) return status == APR_SUCCESS ? APR_EAGAIN : status;
+    make_again(watch);
+    if (watch->channel < 0) return APR_EAGAIN;
     watch->channel = -1;
     *event = (cohort_os_event_t){.kind = COHORT_OS_GONE};
     return APR_SUCCESS;

@@ -1,0 +1,693 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* The seam's manners on POSIX systems: signals, descriptors, limits, hosts that reap or close everything. */
+#ifdef _WIN32
+
+#include "check.h"
+#include "seam.h"
+
+int seam_system_role(const cohort_os_boot_t *boot, const cohort_os_arena_t *arena) {
+    (void)arena;
+    return (int)boot->role;
+}
+
+const test_case_t os_posix_cases[] = {{0}};
+
+#else
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "check.h"
+#include "seam.h"
+
+#include <cohort/errors.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB ((uint64_t)1 << 20)
+#define FORK {.how = COHORT_OS_FORK}
+
+enum { TITLE = SEAM_SYSTEM_ROLES, DESCRIPTORS, MASK, ARM_AND_CLOSE_ALL, SESSION };
+
+/* ---- support ---------------------------------------------------------------------------------------------------------- */
+
+/* In the child it returns true. */
+static bool fork_child(cohort_os_id_t *id) {
+    cohort_os_start_t start = FORK;
+    bool in_child;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_start(&start, id, &in_child));
+    return in_child;
+}
+
+static cohort_os_start_t program(const char *const *argv) {
+    return (cohort_os_start_t){.how = COHORT_OS_PROGRAM, .path = argv[0], .argv = argv,
+                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, .lifeline = COHORT_OS_NONE};
+}
+
+static cohort_os_id_t run(const cohort_os_start_t *start) {
+    cohort_os_id_t id;
+    bool in_child;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_start(start, &id, &in_child));
+    return id;
+}
+
+static void close_all(void) {
+    for (int fd = 3; fd < 1024; ++fd) close(fd);
+}
+
+/* ---- the children ------------------------------------------------------------------------------------------------------- */
+
+static bool shows(const char *file, const char *text) {
+    char path[64], line[512] = "";
+    snprintf(path, sizeof path, "/proc/self/%s", file);
+    FILE *stream = fopen(path, "r");
+    bool found = stream && fgets(line, sizeof line, stream) && strncmp(line, text, strlen(text)) == 0;
+    if (!found) fprintf(stderr, "%s is \"%s\"\n", path, line);
+    if (stream) fclose(stream);
+    return found;
+}
+
+static int check_title(void) {
+    if (!shows("comm", "seam-test") || !shows("cmdline", "seam-test")) return 1;
+    cohort_os_set_name("another name, and a long one");
+    if (!shows("comm", "another name, a\n") || !shows("cmdline", "another name, and a long one")) return 2;
+    cohort_os_set_name("x");
+    return shows("comm", "x\n") && shows("cmdline", "x") ? 0 : 3;
+}
+
+/* Only what the boot block gives may be open. */
+static int check_descriptors(const cohort_os_boot_t *boot) {
+    int extra = 0;
+    for (int fd = 3; fd < 1024; ++fd)
+        if (fd != boot->arena && fcntl(fd, F_GETFD) != -1) extra = fd;
+    return extra;
+}
+
+static int check_mask(void) {
+    sigset_t mask;
+    struct sigaction action;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    for (int number = 1; number < 32; ++number)
+        if (sigismember(&mask, number)) return number;
+    sigaction(SIGCHLD, NULL, &action);
+    if (action.sa_handler != SIG_DFL) return 101;
+    sigaction(SIGPIPE, NULL, &action);
+    return action.sa_handler == SIG_IGN ? 0 : 102;
+}
+
+static _Noreturn void arm_and_close_all(const cohort_os_boot_t *boot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_arm(boot->lifeline));
+    poll(NULL, 0, 100); /* a variant with a thread: that sleeps by now */
+    close_all();
+    CHECK_INT(1, write(1, "x", 1));
+    for (;;) pause();
+}
+
+int seam_system_role(const cohort_os_boot_t *boot, const cohort_os_arena_t *arena) {
+    (void)arena;
+    switch (boot->role) {
+    case TITLE: return check_title();
+    case DESCRIPTORS: return check_descriptors(boot);
+    case MASK: return check_mask();
+    case ARM_AND_CLOSE_ALL: arm_and_close_all(boot);
+    case SESSION: return getsid(0) == getpid() ? 0 : 1;
+    default: return 200;
+    }
+}
+
+/* ---- forks ---------------------------------------------------------------------------------------------------------------- */
+
+static int forks_seen;
+
+static void saw_fork(void) { ++forks_seen; }
+static void no_thread(void *mark) { (void)mark; }
+
+static void fork_makes_a_copy(void) {
+    cohort_os_id_t parent = cohort_os_self(), child;
+    sigset_t before, after;
+    sigprocmask(SIG_SETMASK, NULL, &before);
+    if (fork_child(&child)) {
+        sigprocmask(SIG_SETMASK, NULL, &after);
+        for (int number = 1; number < 32; ++number) CHECK_INT(sigismember(&before, number), sigismember(&after, number));
+        CHECK(child.pid == getpid() && child.pid != parent.pid && child.birth != parent.birth);
+        CHECK(cohort_os_alive(parent) && cohort_os_alive(cohort_os_self()));
+        cohort_os_exit(12, false);
+    }
+    CHECK(child.pid != parent.pid);
+    CHECK_INT(12, seam_end_code(child));
+}
+
+static void raw_forks_are_told_and_ours_are_not(void) {
+    cohort_os_id_t child;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(saw_fork, no_thread));
+    if (fork_child(&child)) cohort_os_exit(forks_seen, false);
+    CHECK_INT(0, seam_end_code(child));
+    pid_t raw = fork();
+    if (raw == 0) _exit(forks_seen + 10);
+    int status;
+    CHECK_INT(raw, waitpid(raw, &status, 0));
+    CHECK_INT(11, WEXITSTATUS(status));
+    CHECK_INT(0, forks_seen);
+}
+
+static void exit_flushes_when_asked(void) {
+    cohort_os_handle_t reader, writer;
+    cohort_os_id_t child;
+    char text[16] = "";
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&reader, &writer));
+    fflush(stdout);
+    if (fork_child(&child)) {
+        dup2((int)writer, 1);
+        printf("flushed");
+        cohort_os_exit(0, true);
+    }
+    cohort_os_close(writer);
+    CHECK_INT(0, seam_end_code(child));
+    CHECK_INT(7, read((int)reader, text, sizeof text - 1));
+    CHECK_STR("flushed", text);
+}
+
+/* ---- programs --------------------------------------------------------------------------------------------------------------- */
+
+static void failures_of_exec_are_errors_of_start(void) {
+    const char *const argv[] = {"/etc/passwd", NULL};
+    cohort_os_start_t start = program(argv);
+    cohort_os_id_t id;
+    bool in_child;
+    CHECK_STATUS(EACCES, cohort_os_start(&start, &id, &in_child));
+    start.path = "/etc/passwd/sub";
+    CHECK_STATUS(ENOTDIR, cohort_os_start(&start, &id, &in_child));
+    start.path = "/bin";
+    CHECK_STATUS(EACCES, cohort_os_start(&start, &id, &in_child));
+    start.path = "sh";
+    start.cwd = "/no/such/directory";
+    CHECK_STATUS(ENOENT, cohort_os_start(&start, &id, &in_child));
+    start.cwd = NULL;
+    start.stdio[1] = 9999;
+    CHECK_STATUS(EBADF, cohort_os_start(&start, &id, &in_child));
+    CHECK_INT(-1, waitpid(-1, NULL, WNOHANG)); /* no child is left */
+    CHECK_INT(ECHILD, errno);
+}
+
+static void programs_report_how_they_end(void) {
+    static const struct {
+        const char *command;
+        int code;
+    } cases[] = {{"exit 0", 0}, {"exit 7", 7}, {"kill -9 $$", -9}, {"kill -15 $$", -15}, {"kill -11 $$", -11}};
+    for (int i = 0; i < 5; ++i) {
+        const char *const argv[] = {"sh", "-c", cases[i].command, NULL};
+        cohort_os_start_t start = program(argv);
+        CHECK_INT(cases[i].code, seam_end_code(run(&start)));
+    }
+}
+
+static void programs_get_arguments_environment_and_directory(void) {
+    const char *const argv[] = {"sh", "-c", "echo $0 $1 $NAME ${HOME-none}; pwd", "zero", "one two", NULL};
+    const char *const env[] = {"NAME=value", "PATH=/usr/bin:/bin", NULL};
+    cohort_os_handle_t reader, writer;
+    char text[128] = "";
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&reader, &writer));
+    cohort_os_start_t start = program(argv);
+    start.env = env;
+    start.cwd = "/";
+    start.stdio[1] = writer;
+    CHECK_INT(0, seam_end_code(run(&start)));
+    CHECK(read((int)reader, text, sizeof text - 1) > 0);
+    CHECK_STR("zero one two value none\n/\n", text);
+}
+
+static void path_of_the_given_environment_is_searched(void) {
+    const char *const argv[] = {"sh", "-c", "exit 0", NULL}, *const env[] = {"PATH=/no/such:/etc", NULL};
+    cohort_os_start_t start = program(argv);
+    cohort_os_id_t id;
+    bool in_child;
+    start.env = env;
+    CHECK_STATUS(ENOENT, cohort_os_start(&start, &id, &in_child));
+    start.env = NULL;
+    CHECK_INT(0, seam_end_code(run(&start)));
+}
+
+static void streams_may_be_swapped_and_closed(void) {
+    const char *const argv[] = {"sh", "-c", "echo out; echo err >&2; cat >/dev/null", NULL};
+    cohort_os_id_t child;
+    int streams[2];
+    CHECK_INT(0, pipe(streams));
+    if (fork_child(&child)) {
+        cohort_os_start_t start = program(argv);
+        int raw[2];
+        CHECK_INT(0, pipe(raw)); /* stderr of the program, by way of our stdin */
+        dup2(streams[1], 1);
+        dup2(raw[1], 0);
+        close(raw[1]);
+        start.stdio[0] = COHORT_OS_NONE;
+        start.stdio[1] = 0; /* to the pipe of ours */
+        start.stdio[2] = 1; /* to the parent's */
+        CHECK_STATUS(APR_SUCCESS, cohort_os_null_open(&start.stdio[0]));
+        CHECK_INT(0, seam_end_code(run(&start)));
+        char text[16] = "";
+        CHECK_INT(4, read(raw[0], text, sizeof text));
+        CHECK(memcmp(text, "out\n", 4) == 0);
+        cohort_os_exit(0, false);
+    }
+    close(streams[1]);
+    CHECK_INT(0, seam_end_code(child));
+    char text[16] = "";
+    CHECK_INT(4, read(streams[0], text, sizeof text));
+    CHECK(memcmp(text, "err\n", 4) == 0);
+}
+
+static void programs_begin_with_no_signal_blocked(void) {
+    sigset_t all;
+    signal(SIGCHLD, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    cohort_os_id_t child = seam_start(MASK, 0);
+    sigemptyset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    signal(SIGCHLD, SIG_DFL);
+    CHECK_INT(0, seam_end_code(child));
+}
+
+static void interrupts(void) {
+    const char *const argv[] = {"sh", "-c", "kill -2 $$; exit 3", NULL};
+    cohort_os_id_t child;
+    if (fork_child(&child)) {
+        cohort_os_set_interrupts(false);
+        raise(SIGINT);
+        cohort_os_start_t start = program(argv);
+        CHECK_INT(-2, seam_end_code(run(&start))); /* the program did not ask for it */
+        cohort_os_set_interrupts(true);
+        raise(SIGINT);
+        cohort_os_exit(4, false);
+    }
+    CHECK_INT(-2, seam_end_code(child));
+    signal(SIGINT, SIG_IGN); /* a host that ignores it by itself */
+    if (fork_child(&child)) {
+        cohort_os_set_interrupts(true);
+        raise(SIGINT);
+        cohort_os_exit(5, false);
+    }
+    CHECK_INT(5, seam_end_code(child));
+}
+
+static void nothing_is_inherited(void) {
+    cohort_os_handle_t handles[6];
+    cohort_os_watch_t *watch;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&handles[0], &handles[1]));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&handles[2], &handles[3]));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&handles[4], &handles[5]));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
+    for (int fd = 3; fd < 1024; ++fd) { /* what the test's own parent left open is not ours */
+        int flags = fcntl(fd, F_GETFD);
+        bool ours = false;
+        for (int i = 0; i < 6; ++i) ours |= handles[i] == fd;
+        if (flags != -1 && !ours && !(flags & FD_CLOEXEC)) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    CHECK_INT(0, seam_end_code(seam_start(DESCRIPTORS, 0)));
+}
+
+static void standard_streams_are_not_taken(void) {
+    cohort_os_id_t child;
+    if (fork_child(&child)) {
+        cohort_os_handle_t handles[7];
+        cohort_os_arena_t arena;
+        cohort_os_watch_t *watch;
+        close(0), close(1), close(2);
+        bool made = cohort_os_pipe_create(&handles[0], &handles[1]) == APR_SUCCESS;
+        made = made && cohort_os_channel_create(&handles[2], &handles[3]) == APR_SUCCESS;
+        made = made && cohort_os_lifeline_create(&handles[4], &handles[5]) == APR_SUCCESS;
+        made = made && cohort_os_null_open(&handles[6]) == APR_SUCCESS;
+        made = made && cohort_os_watch_create(&watch) == APR_SUCCESS;
+        made = made && cohort_os_arena_create(16 * MIB, &arena) == APR_SUCCESS && arena.handle > 2;
+        for (int i = 0; i < 7; ++i) made = made && handles[i] > 2;
+        for (int fd = 0; fd < 3; ++fd) made = made && fcntl(fd, F_GETFD) == -1;
+        cohort_os_id_t other = seam_start(DESCRIPTORS, 0);
+        made = made && other.pid > 0;
+        cohort_os_exit(made ? 0 : 1, false);
+    }
+    CHECK_INT(0, seam_end_code(child));
+}
+
+static void boot_block_of_somebody_else_is_ignored(void) {
+    cohort_os_boot_t boot;
+    setenv("COHORT_BOOT", "1 00000000000000000001 1 1 1 1 5 6 7", 1);
+    CHECK_STATUS(APR_ENOENT, cohort_os_boot_take(&boot));
+    CHECK(getenv("COHORT_BOOT") == NULL);
+    char block[128];
+    snprintf(block, sizeof block, "999 %d 1 1 1 1 5 6 7", (int)getpid());
+    setenv("COHORT_BOOT", block, 1);
+    CHECK_STATUS(COHORT_EVERSION, cohort_os_boot_take(&boot));
+    setenv("COHORT_BOOT", "nonsense", 1);
+    CHECK_STATUS(APR_ENOENT, cohort_os_boot_take(&boot));
+    setenv("COHORT_BOOT", "1 00000000000000000001 1 1 1 1 5 6 7", 1); /* must not reach a child of ours instead of its own */
+    CHECK_INT(0, seam_end_code(seam_start(SESSION, 0)) - 1);
+}
+
+static void detached_has_a_session_of_its_own(void) {
+    cohort_os_boot_t boot;
+    cohort_os_start_t start = seam_reexec(&boot, SESSION, 0);
+    start.detach = true;
+    CHECK_INT(0, seam_end_code(run(&start)));
+    cohort_os_id_t child;
+    if (fork_child(&child)) {
+        cohort_os_detach();
+        char byte;
+        cohort_os_exit(getsid(0) == getpid() && read(0, &byte, 1) == 0 ? 0 : 1, false);
+    }
+    CHECK_INT(0, seam_end_code(child));
+}
+
+static void name_shows_in_process_lists(void) {
+    if (access("/proc/self/comm", R_OK) != 0) SKIP("needs /proc");
+    CHECK_INT(0, seam_end_code(seam_start(TITLE, 0)));
+}
+
+/* ---- hosts with manners of their own ------------------------------------------------------------------------------------------ */
+
+static void code_is_known_when_the_host_reaps_first(void) {
+    const char *const argv[] = {"sh", "-c", "exit 9", NULL};
+    cohort_os_start_t start = program(argv);
+    cohort_os_watch_t *watch;
+    cohort_os_event_t event;
+    int code = 0;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
+    cohort_os_id_t id = run(&start);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, id, true, 1));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
+    CHECK_INT(id.pid, waitpid(-1, NULL, 0)); /* the host, between the end and our look at it */
+    CHECK_STATUS(APR_SUCCESS, cohort_os_reap(id, &code));
+    CHECK_INT(9, code);
+    CHECK_STATUS(APR_ENOENT, cohort_os_reap(id, &code));
+    cohort_os_watch_destroy(watch);
+}
+
+static void end_is_seen_when_the_host_ignores_sigchld(void) {
+    cohort_os_id_t child;
+    signal(SIGCHLD, SIG_IGN);
+    for (int i = 0; i < 20; ++i) {
+        if (fork_child(&child)) _exit(i);
+        seam_await_end(child, true);
+        int code = i;
+        apr_status_t status = cohort_os_reap(child, &code);
+        CHECK(status == APR_SUCCESS || status == APR_ENOENT); /* whether it can be known depends on the kernel; a wrong one never */
+        CHECK_INT(i, code);
+    }
+}
+
+static void reap_leaves_other_children_alone(void) {
+    pid_t theirs = fork();
+    if (theirs == 0) _exit(33);
+    cohort_os_id_t ours;
+    if (fork_child(&ours)) _exit(44);
+    CHECK_INT(44, seam_end_code(ours));
+    int status;
+    CHECK_INT(theirs, waitpid(theirs, &status, 0));
+    CHECK_INT(33, WEXITSTATUS(status));
+}
+
+static void zombie_is_dead(void) {
+    cohort_os_id_t child;
+    if (fork_child(&child)) _exit(0);
+    siginfo_t info;
+    CHECK_INT(0, waitid(P_PID, (id_t)child.pid, &info, WEXITED | WNOWAIT));
+    CHECK(!cohort_os_alive(child));
+    CHECK(cohort_os_signal(child, COHORT_OS_TERMINATE) != APR_SUCCESS);
+    CHECK_INT(0, seam_end_code(child));
+}
+
+static void *wait_a_while(void *go) {
+    char byte;
+    CHECK_INT(0, read(*(int *)go, &byte, 1));
+    _exit(6);
+}
+
+/* pthread_exit() would unwind the copied frames of GoogleTest. */
+static void end_thread(void) {
+#ifdef SYS_exit
+    syscall(SYS_exit, 0);
+#else
+    pause();
+#endif
+}
+
+static void process_lives_on_without_its_first_thread(void) {
+    cohort_os_id_t child;
+    int go[2];
+    CHECK_INT(0, pipe(go));
+    if (fork_child(&child)) {
+        pthread_t thread;
+        close(go[1]);
+        pthread_create(&thread, NULL, wait_a_while, &go[0]);
+        end_thread();
+    }
+    close(go[0]);
+    for (int i = 0; i < 20; ++i) {
+        CHECK(cohort_os_alive(child));
+        poll(NULL, 0, 1);
+    }
+    close(go[1]);
+    CHECK_INT(6, seam_end_code(child));
+}
+
+static void watch_outlasts_closefrom(void) {
+    cohort_os_id_t runner;
+    if (fork_child(&runner)) {
+        cohort_os_id_t child;
+        cohort_os_watch_t *watch;
+        cohort_os_event_t event;
+        int code = 0;
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
+        if (fork_child(&child)) {
+            poll(NULL, 0, 50);
+            _exit(8);
+        }
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, child, true, 5));
+        close_all();
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
+        CHECK_INT(5, event.cookie);
+        CHECK_STATUS(APR_SUCCESS, cohort_os_reap(child, &code));
+        CHECK_INT(8, code);
+        cohort_os_exit(0, false);
+    }
+    CHECK_INT(0, seam_end_code(runner));
+}
+
+static void lifeline_outlasts_closefrom(void) {
+    cohort_os_handle_t reader, keeper, out, in;
+    cohort_os_boot_t boot;
+    char byte;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&reader, &keeper));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&out, &in));
+    cohort_os_start_t start = seam_reexec(&boot, ARM_AND_CLOSE_ALL, 0);
+    boot.lifeline = reader;
+    start.stdio[1] = in;
+    cohort_os_id_t id = run(&start);
+    CHECK_INT(1, read((int)out, &byte, 1));
+    CHECK(cohort_os_alive(id));
+    cohort_os_close(keeper);
+    CHECK_INT(-9, seam_end_code(id));
+}
+
+static void programs_die_with_their_lifeline(void) {
+    const char *const argv[] = {"sleep", "1000", NULL};
+    cohort_os_handle_t reader, keeper;
+    cohort_os_start_t start = program(argv);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&reader, &keeper));
+    start.lifeline = reader;
+    cohort_os_id_t first = run(&start), second = run(&start);
+    CHECK(cohort_os_alive(first) && cohort_os_alive(second));
+    cohort_os_close(keeper);
+    CHECK_INT(-9, seam_end_code(first));
+    CHECK_INT(-9, seam_end_code(second));
+}
+
+/* ---- limits ---------------------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t create_under(int resource, uint64_t limit) {
+    struct rlimit value = {limit, limit};
+    cohort_os_arena_t arena;
+    CHECK_INT(0, setrlimit(resource, &value));
+    return cohort_os_arena_create(1024 * MIB, &arena);
+}
+
+static void limits_make_the_arena_smaller(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SKIP("sanitizers need more address space than the limit");
+#endif
+    cohort_os_id_t child;
+    if (fork_child(&child)) {
+        CHECK_STATUS(APR_ENOMEM, create_under(RLIMIT_FSIZE, 512 * MIB));
+        cohort_os_arena_t arena;
+        CHECK(cohort_os_arena_default_size() <= 512 * MIB);
+        CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(512 * MIB, &arena));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, 448 * MIB, 64 * MIB));
+        cohort_os_exit(0, false);
+    }
+    CHECK_INT(0, seam_end_code(child));
+    if (fork_child(&child)) {
+        CHECK_STATUS(APR_ENOMEM, create_under(RLIMIT_AS, 768 * MIB));
+        cohort_os_arena_t arena;
+        CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(cohort_os_arena_default_size(), &arena));
+        cohort_os_exit(0, false);
+    }
+    CHECK_INT(0, seam_end_code(child));
+}
+
+static void discarded_memory_is_zero_again(void) {
+    cohort_os_arena_t arena;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(16 * MIB, &arena));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, MIB, MIB));
+    memset(arena.base + MIB, 1, MIB);
+    cohort_os_arena_discard(&arena, MIB, MIB);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, MIB, MIB));
+    CHECK_INT(0, arena.base[MIB]);
+    CHECK_INT(0, arena.base[2 * MIB - 1]);
+}
+
+static void commit_does_not_write_into_a_stranger(void) {
+    cohort_os_arena_t arena;
+    struct stat facts;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(16 * MIB, &arena));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, 0, MIB));
+    FILE *stranger = tmpfile();
+    CHECK(stranger != NULL);
+    CHECK_INT(arena.handle, dup2(fileno(stranger), (int)arena.handle));
+    apr_status_t status = cohort_os_arena_commit(&arena, MIB, MIB);
+    CHECK_INT(0, fstat(fileno(stranger), &facts));
+    CHECK_INT(0, facts.st_size);
+    if (status == APR_SUCCESS) memset(arena.base + MIB, 1, MIB);
+    fclose(stranger);
+}
+
+static void out_of_descriptors_is_a_status(void) {
+    cohort_os_id_t child;
+    if (fork_child(&child)) {
+        struct rlimit value = {20, 20};
+        cohort_os_handle_t handles[2];
+        cohort_os_watch_t *watch;
+        cohort_os_event_t event;
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
+        CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &value));
+        while (dup(1) >= 0) continue;
+        CHECK_STATUS(EMFILE, cohort_os_pipe_create(&handles[0], &handles[1]));
+        CHECK_STATUS(EMFILE, cohort_os_channel_create(&handles[0], &handles[1]));
+        CHECK(cohort_os_alive(cohort_os_self()));
+        cohort_os_id_t other;
+        if (fork_child(&other)) _exit(3);
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, other, true, 4));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
+        CHECK_INT(4, event.cookie);
+        int code = 0;
+        CHECK_STATUS(APR_SUCCESS, cohort_os_reap(other, &code));
+        CHECK_INT(3, code);
+        cohort_os_exit(0, false);
+    }
+    CHECK_INT(0, seam_end_code(child));
+}
+
+/* ---- context ------------------------------------------------------------------------------------------------------------------------ */
+
+static void context_is_taken_over(void) {
+    char buffer[65536];
+    size_t length = 1;
+    cohort_os_id_t child;
+    CHECK_STATUS(APR_ENOSPC, cohort_os_context_capture(buffer, &length));
+    CHECK(length > 1 && length < sizeof buffer);
+    if (fork_child(&child)) { /* the requester */
+        CHECK_INT(0, chdir("/usr"));
+        umask(013);
+        setenv("COHORT_TEST_VALUE", "here", 1);
+        unsetenv("HOME");
+        length = sizeof buffer;
+        CHECK_STATUS(APR_SUCCESS, cohort_os_context_capture(buffer, &length));
+        CHECK_INT(0, chdir("/"));
+        umask(0);
+        setenv("HOME", "elsewhere", 1);
+        unsetenv("COHORT_TEST_VALUE");
+        CHECK_STATUS(APR_SUCCESS, cohort_os_context_apply(buffer, length));
+        memset(buffer, 0, sizeof buffer);
+        char text[128];
+        CHECK_STR("/usr", getcwd(text, sizeof text));
+        CHECK_INT(013, umask(0));
+        CHECK_STR("here", getenv("COHORT_TEST_VALUE"));
+        CHECK(getenv("HOME") == NULL);
+        setenv("HOME", "again", 1);
+        CHECK_STR("again", getenv("HOME"));
+        cohort_os_exit(0, false);
+    }
+    CHECK_INT(0, seam_end_code(child));
+}
+
+static int told[2];
+
+static void tell_mask(void *arg) {
+    sigset_t mask;
+    (void)arg;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    char blocked = sigismember(&mask, SIGTERM) && sigismember(&mask, SIGCHLD) && sigismember(&mask, SIGUSR1);
+    CHECK_INT(1, write(told[1], &blocked, 1));
+}
+
+static void threads_take_no_signal(void) {
+    char blocked = 0;
+    CHECK_INT(0, pipe(told));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_thread_start(tell_mask, NULL));
+    CHECK_INT(1, read(told[0], &blocked, 1));
+    CHECK_INT(1, blocked);
+}
+
+static void post_raises_no_signal(void) {
+    cohort_os_handle_t reader, writer;
+    signal(SIGPIPE, SIG_DFL);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&reader, &writer));
+    cohort_os_close(reader);
+    CHECK_STATUS(EPIPE, cohort_os_channel_post(writer, 1));
+}
+
+const test_case_t os_posix_cases[] = {
+    {"OsPosix", "fork_makes_a_copy", fork_makes_a_copy},
+    {"OsPosix", "raw_forks_are_told_and_ours_are_not", raw_forks_are_told_and_ours_are_not},
+    {"OsPosix", "exit_flushes_when_asked", exit_flushes_when_asked},
+    {"OsPosix", "failures_of_exec_are_errors_of_start", failures_of_exec_are_errors_of_start},
+    {"OsPosix", "programs_report_how_they_end", programs_report_how_they_end},
+    {"OsPosix", "programs_get_arguments_environment_and_directory", programs_get_arguments_environment_and_directory},
+    {"OsPosix", "path_of_the_given_environment_is_searched", path_of_the_given_environment_is_searched},
+    {"OsPosix", "streams_may_be_swapped_and_closed", streams_may_be_swapped_and_closed},
+    {"OsPosix", "programs_begin_with_no_signal_blocked", programs_begin_with_no_signal_blocked},
+    {"OsPosix", "interrupts", interrupts},
+    {"OsPosix", "nothing_is_inherited", nothing_is_inherited},
+    {"OsPosix", "standard_streams_are_not_taken", standard_streams_are_not_taken},
+    {"OsPosix", "boot_block_of_somebody_else_is_ignored", boot_block_of_somebody_else_is_ignored},
+    {"OsPosix", "detached_has_a_session_of_its_own", detached_has_a_session_of_its_own},
+    {"OsPosix", "name_shows_in_process_lists", name_shows_in_process_lists},
+    {"OsPosix", "code_is_known_when_the_host_reaps_first", code_is_known_when_the_host_reaps_first},
+    {"OsPosix", "end_is_seen_when_the_host_ignores_sigchld", end_is_seen_when_the_host_ignores_sigchld},
+    {"OsPosix", "reap_leaves_other_children_alone", reap_leaves_other_children_alone},
+    {"OsPosix", "zombie_is_dead", zombie_is_dead},
+    {"OsPosix", "process_lives_on_without_its_first_thread", process_lives_on_without_its_first_thread},
+    {"OsPosix", "watch_outlasts_closefrom", watch_outlasts_closefrom},
+    {"OsPosix", "lifeline_outlasts_closefrom", lifeline_outlasts_closefrom},
+    {"OsPosix", "programs_die_with_their_lifeline", programs_die_with_their_lifeline},
+    {"OsPosix", "limits_make_the_arena_smaller", limits_make_the_arena_smaller},
+    {"OsPosix", "discarded_memory_is_zero_again", discarded_memory_is_zero_again},
+    {"OsPosix", "commit_does_not_write_into_a_stranger", commit_does_not_write_into_a_stranger},
+    {"OsPosix", "out_of_descriptors_is_a_status", out_of_descriptors_is_a_status},
+    {"OsPosix", "context_is_taken_over", context_is_taken_over},
+    {"OsPosix", "threads_take_no_signal", threads_take_no_signal},
+    {"OsPosix", "post_raises_no_signal", post_raises_no_signal},
+    {0},
+};
+
+#endif
