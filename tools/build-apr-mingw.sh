@@ -1,7 +1,8 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Cross-build APR as a static library for 64-bit Windows, from the distribution's own source package.
-#   tools/build-apr-mingw.sh WORK PREFIX      WORK: downloads and objects; PREFIX: receives include/ and lib/
+# Cross-build APR as a DLL for 64-bit Windows, from the distribution's own source package. A DLL, since the program and Cohort's own DLL must share
+# one APR: pools go from one to the other.
+#   tools/build-apr-mingw.sh WORK PREFIX      WORK: downloads and objects; PREFIX: receives include/, lib/ and bin/
 # Does nothing when PREFIX is complete. Needs cc, cmake, ninja, mingw-w64 and, for the source, apt-get (no root, no change of the
 # system's package sources: a private list with deb-src entries is made in WORK). A tarball apr*.tar.* put into WORK is used as it is.
 set -eu
@@ -38,16 +39,21 @@ tar xf "$(tarball)" -C "$work/apr" --strip-components=1
 # APR runs a program of its own while it builds: give it a native one. -DWIN32 selects the table for Windows' shell.
 cc -DCROSS_COMPILE -DWIN32 -o "$work/gen_test_char" "$work/apr/tools/gen_test_char.c"
 sed -i 's|COMMAND \$<TARGET_FILE:gen_test_char> >|COMMAND ${APR_GEN_TEST_CHAR} >|' "$work/apr/CMakeLists.txt"
+sed -i 's| libapr\.rc)|)|' "$work/apr/CMakeLists.txt" # version numbers in a form that only Microsoft's resource compiler takes
+cat >> "$work/apr/CMakeLists.txt" << 'CMAKE'
+set_target_properties(libapr-1 PROPERTIES PREFIX "" IMPORT_PREFIX "")
+target_link_libraries(libapr-1 iphlpapi)
+CMAKE
 cmake -S "$work/apr" -B "$work/build" -G Ninja -Wno-dev -Wno-deprecated \
     -DCMAKE_TOOLCHAIN_FILE="$here/../cmake/mingw-w64-x86_64.cmake" -DCMAKE_BUILD_TYPE=Release \
     -DMIN_WINDOWS_VER=0x0A00 -DINSTALL_PDB=OFF -DAPR_GEN_TEST_CHAR="$work/gen_test_char" \
     -DCMAKE_C_FLAGS="-D_WIN32_WINNT=0x0A00 -w -include $here/../cmake/apr-mingw-prelude.h" > "$work/configure.log" 2>&1 ||
     { cat "$work/configure.log" >&2; exit 1; }
-nice -n 5 cmake --build "$work/build" --target apr-1 > "$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; exit 1; }
+nice -n 5 cmake --build "$work/build" --target libapr-1 > "$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; exit 1; }
 
-# APR's own install rule wants the DLL too; this is all that a static user needs.
-mkdir -p "$prefix/lib/pkgconfig" "$prefix/include/apr-1"
-cp "$work/build/libapr-1.a" "$prefix/lib/"
+mkdir -p "$prefix/bin" "$prefix/lib/pkgconfig" "$prefix/include/apr-1"
+cp "$work/build/libapr-1.dll" "$prefix/bin/"
+cp "$work/build/libapr-1.dll.a" "$prefix/lib/"
 cp "$work"/apr/include/apr*.h "$work/build/apr.h" "$prefix/include/apr-1/"
 version=$(awk '/define APR_(MAJOR|MINOR|PATCH)_VERSION/ { printf "%s%s", dot, $3; dot = "." }' "$work/apr/include/apr_version.h")
 cat > "$prefix/lib/pkgconfig/apr-1.pc.new" << PC
@@ -56,9 +62,9 @@ libdir=\${prefix}/lib
 includedir=\${prefix}/include/apr-1
 
 Name: APR
-Description: Apache Portable Runtime, static, for Windows
+Description: Apache Portable Runtime for Windows
 Version: $version
-Libs: -L\${libdir} -lapr-1 -lws2_32 -lmswsock -lrpcrt4 -liphlpapi -lshell32 -ladvapi32
-Cflags: -DAPR_DECLARE_STATIC -I\${includedir}
+Libs: -L\${libdir} -lapr-1
+Cflags: -I\${includedir}
 PC
 mv "$prefix/lib/pkgconfig/apr-1.pc.new" "$prefix/lib/pkgconfig/apr-1.pc"
