@@ -16,8 +16,8 @@ function(add_case suite case method)
     string(PREPEND name os.)
   endif()
   add_test(${name} ${EMULATOR} ${EXECUTABLE} --gtest_filter=${suite}.${case})
-  # The watchdog's time may be raised for a whole run; ctest's own limit is only for a watchdog that does not bite.
-  if("$ENV{COHORT_TEST_TIMEOUT}" GREATER SECONDS)
+  # The watchdog's time may be set for a whole run; ctest's own limit is only for a watchdog that does not bite.
+  if(DEFINED ENV{COHORT_TEST_TIMEOUT})
     set(SECONDS $ENV{COHORT_TEST_TIMEOUT})
   endif()
   math(EXPR limit "${SECONDS} + 30")
