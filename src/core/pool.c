@@ -1,0 +1,348 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Pools: made, closed, ended, joined. How a pool works is told in pool.h. */
+#include "core/pool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define GRACE INT64_C(1000000000)    /* from terminate to kill, nanoseconds */
+#define PATIENCE INT64_C(1000000000) /* that a watcher is given to replace a worker */
+
+_Static_assert(sizeof(cohort_pool_t) <= COHORT__OBJECT_SIZE_MAX, "a pool fits its block");
+_Static_assert(sizeof(cohort_result_t) <= COHORT__OBJECT_SIZE_MAX, "a result fits its block");
+
+/* ---- the guard, and lists under it ------------------------------------------------------------------------------------ */
+
+/* A holder that died may have been moving a block from or to a home that the guard protects, and its repair finishes that, by what it finds in the
+ * homes. So nobody may touch them before the dead thread's record is repaired: then its id names nobody any more. */
+static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
+    cohort__pid_t process;
+    if (!holder || !cohort__thread_find(holder)) return true;
+    cohort__guard_leave(&pool->guard);
+    process = cohort__thread_process(holder);
+    if (process) (void)cohort__process_bury(process);
+    cohort_os_yield();
+    return false;
+}
+
+void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me) {
+    do cohort__guard_enter(&pool->guard, me);
+    while (!holder_is_settled(pool, atomic_load_explicit(&pool->holder, memory_order_relaxed)));
+    atomic_store_explicit(&pool->holder, cohort__thread_id(me), memory_order_relaxed);
+    if (atomic_load_explicit(&pool->transit.word, memory_order_relaxed)) cohort__job_free(pool, me);
+}
+
+void cohort__pool_leave(cohort_pool_t *pool) {
+    cohort__guard_commit(&pool->guard);
+    atomic_store_explicit(&pool->holder, 0, memory_order_relaxed);
+    cohort__guard_leave(&pool->guard);
+}
+
+static cohort__link_t *link_at(uint64_t address) {
+    return (cohort__link_t *)(uintptr_t)address;
+}
+
+static uint64_t address_of(cohort__link_t *link) {
+    return (uint64_t)(uintptr_t)link;
+}
+
+static void list_setup(cohort__link_t *list) {
+    atomic_store(&list->next, address_of(list));
+    atomic_store(&list->prev, address_of(list));
+}
+
+void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link, bool front) {
+    cohort__link_t *before = front ? list : link_at(atomic_load_explicit(&list->prev, memory_order_relaxed));
+    cohort__link_t *after = link_at(atomic_load_explicit(&before->next, memory_order_relaxed));
+    cohort__guard_set(guard, &link->prev, address_of(before));
+    cohort__guard_set(guard, &link->next, address_of(after));
+    cohort__guard_set(guard, &after->prev, address_of(link));
+    cohort__guard_set(guard, &before->next, address_of(link));
+}
+
+void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link) {
+    cohort__link_t *before = link_at(atomic_load_explicit(&link->prev, memory_order_relaxed));
+    cohort__link_t *after = link_at(atomic_load_explicit(&link->next, memory_order_relaxed));
+    cohort__guard_set(guard, &before->next, address_of(after));
+    cohort__guard_set(guard, &after->prev, address_of(before));
+    cohort__guard_set(guard, &link->next, 0);
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    cohort_pool_options_t given;
+    uint32_t workers;
+    char name[COHORT__POOL_NAME_MAX];
+    cohort__code_t initializer;
+} plan_t;
+
+static apr_status_t plan_name(plan_t *plan) {
+    static _Atomic uint32_t made;
+    const char *name = plan->given.name;
+    if (name) {
+        size_t length = strlen(name);
+        if (length == 0 || length >= sizeof plan->name) return APR_EINVAL;
+        memcpy(plan->name, name, length + 1);
+    } else {
+        snprintf(plan->name, sizeof plan->name, "Pool-%u", (unsigned)atomic_fetch_add(&made, 1) + 1);
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options) {
+    if (options) plan->given = *options;
+    const cohort_pool_options_t *o = &plan->given;
+    if (o->workers < 0 || o->attempts < 0 || (o->init_size && !o->init_args)) return APR_EINVAL;
+    if (o->workers > COHORT__WORKERS_MAX) return COHORT_ELIMIT;
+    plan->workers = (uint32_t)(o->workers ? o->workers : cohort_os_cpu_count());
+    if (plan->workers > COHORT__WORKERS_MAX) plan->workers = COHORT__WORKERS_MAX;
+    apr_status_t status = plan_name(plan);
+    if (status) return status;
+    return cohort__code_find((cohort__function_t)o->initializer, &plan->initializer);
+}
+
+static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const plan_t *plan) {
+    size_t size = plan->workers * sizeof(cohort__worker_t);
+    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, size, &pool->object.parts[0]);
+    if (status) return status;
+    memset(atomic_load(&pool->object.parts[0]), 0, size);
+    if (!plan->given.init_size) return APR_SUCCESS;
+    status = cohort__block_new(me, COHORT__KIND_BYTES, plan->given.init_size, &pool->object.parts[1]);
+    if (!status) memcpy(atomic_load(&pool->object.parts[1]), plan->given.init_args, plan->given.init_size);
+    return status;
+}
+
+static void fill(cohort_pool_t *pool, const plan_t *plan) {
+    list_setup(&pool->all);
+    list_setup(&pool->ready);
+    pool->owner = cohort__self_id();
+    pool->workers = plan->workers;
+    pool->attempts = plan->given.attempts > 1 ? (uint32_t)plan->given.attempts : 1;
+    if (pool->attempts > 8000) pool->attempts = 8000;
+    pool->method = plan->given.method;
+    pool->initializer = plan->initializer;
+    pool->init_size = plan->given.init_size;
+    memcpy(pool->name, plan->name, sizeof pool->name);
+}
+
+static apr_status_t destroy(void *object) {
+    return cohort_pool_destroy(object);
+}
+
+/* A watcher that has just seen the end of a pool at the same place must not take it for this one: it would start the same workers. */
+static apr_status_t start_workers(cohort_pool_t *pool, cohort__thread_t *me) {
+    apr_status_t status = APR_SUCCESS;
+    for (uint32_t i = 0; i < pool->workers && !status; i++) status = cohort__worker_start(pool, me, i);
+    atomic_store(&pool->staffed, 1);
+    if (!status) cohort__pool_tend(pool); /* those that have died already */
+    return status;
+}
+
+apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options, apr_pool_t *parent) {
+    plan_t plan = {0};
+    cohort_pool_t *made;
+    cohort__thread_t *me;
+    if (!pool) return APR_EINVAL;
+    apr_status_t status = cohort__enter(&me);
+    if (!status) status = plan_make(&plan, options);
+    if (!status) status = cohort__object_new(me, COHORT__KIND_POOL, sizeof *made, &made);
+    if (status) return status;
+    status = add_blocks(made, me, &plan);
+    if (status) {
+        cohort__object_free(me, made);
+        return status;
+    }
+    fill(made, &plan);
+    cohort__object_publish(me, made, COHORT__POOL_TAG, parent, destroy);
+    status = start_workers(made, me);
+    if (status) (void)cohort_pool_destroy(made);
+    else *pool = made;
+    return status;
+}
+
+void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name) {
+    snprintf(name, COHORT__NAME_MAX, "%s-%u", pool->name, (unsigned)number + 1);
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t check(const cohort_pool_t *pool, cohort__thread_t **me) {
+    apr_status_t status = cohort__enter(me);
+    return status ? status : cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+}
+
+static void abandon_jobs(cohort_pool_t *pool, cohort__thread_t *me) {
+    cohort__pool_enter(pool, me);
+    apr_status_t status = (apr_status_t)atomic_load(&pool->status);
+    uint64_t end = address_of(&pool->all);
+    for (uint64_t at = atomic_load(&pool->all.next); at != end; at = atomic_load(&link_at(at)->next)) {
+        cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, status);
+    }
+    cohort__pool_leave(pool);
+}
+
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, apr_status_t status) {
+    cohort__pool_enter(pool, me);
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
+        atomic_store(&pool->ended, cohort_os_now());
+        cohort__guard_set(&pool->guard, &pool->status, (uint64_t)(uint32_t)status);
+        cohort__guard_set(&pool->guard, &pool->state, COHORT__POOL_ENDED);
+    }
+    cohort__pool_leave(pool);
+    abandon_jobs(pool, me);
+    cohort__notify(&pool->work, COHORT__ALL);
+    cohort__notify(&pool->changed, COHORT__ALL);
+}
+
+apr_status_t cohort_pool_close(cohort_pool_t *pool) {
+    cohort__thread_t *me;
+    apr_status_t status = check(pool, &me);
+    if (status) return status;
+    cohort__pool_enter(pool, me);
+    if (atomic_load(&pool->state) == COHORT__POOL_OPEN) {
+        cohort__guard_set(&pool->guard, &pool->state, COHORT__POOL_CLOSED);
+    }
+    cohort__pool_leave(pool);
+    atomic_thread_fence(memory_order_seq_cst);
+    cohort__notify(&pool->work, COHORT__ALL);
+    return APR_SUCCESS;
+}
+
+static void signal_workers(cohort_pool_t *pool, apr_status_t (*how)(cohort_process_t *)) {
+    for (uint32_t i = 0; i < pool->workers; i++) {
+        cohort_process_t *slot = cohort__process_find(atomic_load(&cohort__pool_worker(pool, i)->process));
+        if (slot && cohort__process_state(slot) == COHORT__SLOT_RUNNING) (void)how(slot);
+    }
+}
+
+apr_status_t cohort_pool_terminate(cohort_pool_t *pool) {
+    cohort__thread_t *me;
+    apr_status_t status = check(pool, &me);
+    if (status) return status;
+    cohort__pool_end(pool, me, COHORT_ETERMINATED);
+    signal_workers(pool, cohort_process_terminate);
+    return APR_SUCCESS;
+}
+
+void cohort__pools_end(void) {
+    for (uint32_t i = 0; i < cohort__process_count(); i++) {
+        cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
+        if (!pool || cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) continue;
+        if (pool->owner == cohort__self_id()) (void)cohort_pool_terminate(pool);
+    }
+}
+
+/* ---- joining ------------------------------------------------------------------------------------------------------------------ */
+
+static bool is_own_worker(cohort_pool_t *pool) {
+    cohort_process_t *self = cohort__self();
+    return self && self->role == COHORT__ROLE_WORKER && atomic_load(&self->pool) == pool;
+}
+
+/* One that is mourned has ended only when its slot says so. */
+static bool is_ending(cohort__pid_t id) {
+    cohort_process_t *slot = cohort__process_find(id);
+    return slot && cohort__process_state(slot) != COHORT__SLOT_ENDED;
+}
+
+static bool has_workers(cohort_pool_t *pool) {
+    for (uint32_t i = 0; i < pool->workers; i++) {
+        cohort__worker_t *worker = cohort__pool_worker(pool, i);
+        if (atomic_load(&worker->process) || is_ending(atomic_load(&worker->previous))) return true;
+    }
+    return false;
+}
+
+/* A closed pool whose workers are all gone is done only if its work is; a worker that died last may have left some. */
+static bool has_work(cohort_pool_t *pool) {
+    return atomic_load(&pool->state) == COHORT__POOL_CLOSED &&
+           atomic_load(&pool->ready.next) != address_of(&pool->ready);
+}
+
+typedef struct {
+    cohort_pool_t *pool;
+    cohort__thread_t *me;
+} join_t;
+
+static apr_status_t try_join(void *arg, bool thorough) {
+    join_t *join = arg;
+    cohort_pool_t *pool = join->pool;
+    if (has_workers(pool) && thorough) {
+        cohort__pool_look(pool, join->me);
+        if (atomic_load(&pool->state) == COHORT__POOL_ENDED && cohort_os_now() - atomic_load(&pool->ended) > GRACE) {
+            signal_workers(pool, cohort_process_kill);
+        }
+    }
+    if (has_workers(pool)) return APR_EAGAIN;
+    if (has_work(pool)) {
+        if (thorough) cohort__pool_look(pool, join->me);
+        return APR_EAGAIN;
+    }
+    return !cohort__in_callback() && cohort__callbacks_pending(pool) ? APR_EAGAIN : APR_SUCCESS;
+}
+
+static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, int64_t deadline) {
+    join_t j = {pool, me};
+    return cohort__await(&pool->changed, try_join, &j, deadline);
+}
+
+apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
+    cohort__thread_t *me;
+    apr_status_t status = check(pool, &me);
+    if (status) return status;
+    if (is_own_worker(pool)) return COHORT_ENOWAIT;
+    if (atomic_load(&pool->state) == COHORT__POOL_OPEN) return APR_EINVAL;
+    return join(pool, me, cohort__deadline(timeout));
+}
+
+/* Whoever sees the destroyed pool without jobs frees it: the list becomes empty once, under the guard, so that is one process. */
+void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
+    bool last = atomic_load(&pool->gone) && atomic_load(&pool->all.next) == address_of(&pool->all);
+    if (last) atomic_store(&me->stage[0], pool);
+    cohort__pool_leave(pool);
+    if (last) cohort__object_free(me, pool);
+}
+
+apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
+    cohort__thread_t *me;
+    if (!pool) return APR_SUCCESS;
+    apr_status_t status = check(pool, &me);
+    if (status) return status == COHORT_EHANDLE && cohort__object_place(pool, COHORT__KIND_POOL) ? APR_SUCCESS : status;
+    if (is_own_worker(pool)) return COHORT_ENOWAIT;
+    (void)cohort_pool_terminate(pool);
+    status = join(pool, me, COHORT_OS_NEVER);
+    if (status || !cohort__object_end(pool, COHORT__POOL_TAG)) return status;
+    cohort__staff_release(pool, me);
+    cohort__pool_enter(pool, me);
+    cohort__jobs_sweep(pool, me);
+    cohort__guard_set(&pool->guard, &pool->gone, 1);
+    cohort__pool_leave_last(pool, me);
+    return APR_SUCCESS;
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------------------------------ */
+
+apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
+    cohort__thread_t *me;
+    if (!workers || !n || !parent) return APR_EINVAL;
+    apr_status_t status = check(pool, &me);
+    if (status) return status;
+    cohort_process_t **list = apr_palloc(parent, pool->workers * sizeof *list);
+    int count = 0;
+    for (uint32_t i = 0; i < pool->workers; i++) {
+        cohort_process_t *slot = cohort__process_find(atomic_load(&cohort__pool_worker(pool, i)->process));
+        if (slot && cohort__process_state(slot) == COHORT__SLOT_RUNNING) list[count++] = slot;
+    }
+    *workers = list;
+    *n = count;
+    return APR_SUCCESS;
+}
+
+/* Replacing workers is the watcher's work; only if that has not been done for a while, whoever waits does it. */
+void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
+    bool ended = atomic_load(&pool->state) == COHORT__POOL_ENDED;
+    if (!ended && !cohort__process_alive(pool->owner, true)) cohort__pool_end(pool, me, COHORT_ETERMINATED);
+    if (!cohort__staff_check(pool, me, true)) return;
+    if (cohort_os_now() - atomic_load(&pool->vacant) > PATIENCE) cohort__pool_tend(pool);
+}

@@ -1,0 +1,287 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Process pools.
+ *
+ * Guarantee: whatever process dies at whatever instruction, each item of each job yields exactly one result, the death is charged to the one
+ * item that ran, and nobody waits for the dead.
+ *
+ * A job (the inside of a cohort_result_t) is an index range cut into chunks. What has become of a chunk is in one word, and that is the only truth:
+ *
+ *     FREE -> RUNNING(worker) -> DONE            the way of most
+ *             RUNNING(worker) -> RETRY -> ...    the worker died: the rest goes back, with the offset where it starts
+ *
+ * A worker owns a chunk by a compare-and-swap from FREE or RETRY to RUNNING(me), having noted before which chunk it wants, so its repairer knows it.
+ * It says in its record which item is under way, by plain stores. The shared cursor from which workers take batches of chunks is only a hint. When it has
+ * run out, workers pass over all words once and take what others have not begun; after such a pass every chunk is RUNNING or DONE, and the job leaves the
+ * pool's list of ready jobs. A death that makes chunks free again changes the job's round and puts the job back. DONE is final, so
+ * "the first chunks up to here are done" can be remembered without care (scanned), and whoever finds that it is all of them completes the job, by one
+ * compare-and-swap of its state.
+ *
+ * A job on the ready list is found by reading the list's head without a lock. A worker that wants it writes the job into its record and looks at
+ * the head again: then whoever frees the job sees the record (a hazard pointer). Jobs are type-stable, so looking at a stale one harms nobody. A job that is destroyed
+ * while workers are at it is marked doomed, and freed by the last who leaves it.
+ *
+ * Everything else (lists, workers, states of the pool) is changed under the pool's guard, with its journal. The block that is being added
+ * to or taken from the pool is owned by pool->transit meanwhile: the next owner of the guard frees what a dead one left there.
+ *
+ * Between the API and this dispatch are three calls: submit (cohort__job_submit), collect (the job's state and event count) and worker-lost
+ * (cohort__pool_worker_died); another dispatcher can stand behind them.
+ */
+#ifndef COHORT_CORE_POOL_H
+#define COHORT_CORE_POOL_H
+
+#include "core/object.h"
+#include "core/process.h"
+
+#include <cohort/errors.h>
+#include <cohort/pool.h>
+
+#define COHORT__POOL_TAG COHORT__TAG('P', 'O', 'O', 'L')
+#define COHORT__RESULT_TAG COHORT__TAG('R', 'S', 'L', 'T')
+
+#define COHORT__WORKERS_MAX 8192
+#define COHORT__POOL_NAME_MAX 51 /* with its zero; "-8192" still fits a process' name */
+#define COHORT__ITEMS_MAX UINT64_C(4294967294)
+#define COHORT__INLINE 384 /* bytes of inputs and outputs that lie in the job itself */
+
+/* A home whose word the guard's journal can change. */
+typedef union {
+    _Atomic uint64_t word;
+    cohort__home_t home;
+} cohort__transit_t;
+
+/* A doubly linked ring, changed through the guard only; next is 0 outside of any list. */
+typedef struct {
+    _Atomic uint64_t next, prev;
+} cohort__link_t;
+
+/* The states of a pool, in the order in which they are gone through. */
+typedef enum {
+    COHORT__POOL_OPEN,
+    COHORT__POOL_CLOSED, /* what was submitted is done, then the workers end */
+    COHORT__POOL_ENDED   /* terminated or given up: status says why */
+} cohort__pool_state_t;
+
+typedef enum {
+    COHORT__WORKER_STARTING,
+    COHORT__WORKER_INITIALISING, /* so is one whose initializer has failed */
+    COHORT__WORKER_READY
+} cohort__phase_t;
+
+/* A worker's record. The first half is the worker's own. */
+typedef struct {
+    _Alignas(64) _Atomic(cohort_result_t *) job; /* which may not be freed */
+    _Atomic uint64_t chunk;                      /* that it wants or has */
+    _Atomic uint64_t progress;                   /* item << 1 | it is running; items before it are done */
+    _Atomic uint32_t phase;
+    _Alignas(64) _Atomic uint64_t process;       /* cohort__pid_t; 0 = the place is vacant. Guard. */
+    _Atomic uint64_t launcher;                   /* tid of who starts it */
+    _Atomic uint64_t previous;                   /* the process before it, whose slot is kept until the next death */
+} cohort__worker_t;
+
+struct cohort_pool_t {
+    cohort__object_t object; /* parts: workers, initializer's arguments, error record in the making */
+    _Alignas(64) cohort__guard_t guard;
+    _Alignas(64) _Atomic uint64_t state;
+    _Atomic uint64_t status;   /* why it ended */
+    _Atomic uint64_t failures; /* of initializers and starts, one after the other */
+    _Atomic uint64_t staffed;  /* its maker has started the workers; replacing them may begin */
+    _Atomic uint64_t gone;     /* destroyed; freed with its last job */
+    cohort__link_t all;        /* every job that was not freed */
+    cohort__link_t ready;      /* jobs with chunks that nobody has begun */
+    cohort__transit_t transit;
+    _Atomic cohort__tid_t holder; /* of the guard */
+    _Atomic uint32_t swept;    /* the cohort's deaths when orphans were last looked for */
+    _Atomic int64_t ended;     /* when it was terminated */
+    _Atomic int64_t vacant;    /* when a place last became vacant */
+    cohort__pid_t owner;
+    uint32_t workers, attempts;
+    cohort_start_method_t method;
+    cohort__code_t initializer;
+    uint64_t init_size;
+    char name[COHORT__POOL_NAME_MAX];
+    _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
+    cohort__ec_t changed;           /* workers came and went, callbacks returned */
+};
+
+/* What became of a failed item: a chain per chunk or worker, each with one writer at a time. */
+typedef struct cohort__failure_t {
+    cohort__home_t next;
+    uint64_t index;
+    cohort__pid_t process;
+    int64_t pid;
+    int32_t status, exit_code;
+    uint32_t attempt, length;
+    char worker[COHORT__NAME_MAX];
+    char message[];
+} cohort__failure_t;
+
+struct cohort_result_t {
+    cohort__object_t object; /* parts: inputs, outputs, words, failure that is being freed */
+    cohort__link_t all, ready;
+    _Atomic(cohort_pool_t *) pool;
+    cohort__code_t task;
+    const char *inputs;
+    char *outputs;
+    uint64_t n, input_size, output_size;
+    uint64_t chunk, chunks;      /* items in one, and their number */
+    _Atomic uint64_t *words;     /* of the chunks */
+    cohort__home_t *failures;    /* heads of chains; as many as chunks or workers, whichever is less */
+    void *destination;           /* private memory of the submitter that _get() fills */
+    cohort__pid_t submitter;
+    cohort__tid_t keeper;        /* blocking calls: the thread that will destroy it; its death destroys it too */
+    uint32_t by_chunk;           /* failures are kept by chunk, not by worker */
+    uint32_t callbacks;          /* there is one to be called */
+    _Alignas(64) _Atomic uint64_t cursor;
+    _Alignas(64) _Atomic uint64_t state; /* 0: not done; else kind << 32 | status */
+    _Atomic uint64_t first_failed;       /* (index + 1) << 32 | status; 0 = none */
+    _Atomic uint64_t scanned;            /* that many first chunks are done */
+    _Atomic uint64_t round;              /* changes when chunks are free again; guard */
+    _Atomic uint64_t doomed;             /* to be freed by the last who leaves; guard */
+    _Atomic uint32_t called;             /* the callback has returned */
+    cohort__ec_t changed;
+    _Atomic uint64_t word;               /* of a job with one chunk */
+    cohort__home_t failure;
+    _Alignas(16) char data[COHORT__INLINE];
+};
+
+enum { COHORT__JOB_DONE = 1, COHORT__JOB_ABANDONED };
+
+/* ---- words of chunks: state:3 | attempts so far:13 | worker:16 | offset of the first item that is not done:32 ------------------- */
+
+enum { COHORT__CHUNK_FREE, COHORT__CHUNK_RUNNING, COHORT__CHUNK_DONE, COHORT__CHUNK_RETRY };
+
+static inline uint64_t cohort__word(unsigned state, uint64_t attempt, uint64_t worker, uint64_t start) {
+    return (uint64_t)state << 61 | (attempt & 0x1fff) << 48 | worker << 32 | start;
+}
+static inline unsigned cohort__word_state(uint64_t word) {
+    return (unsigned)(word >> 61);
+}
+static inline uint64_t cohort__word_attempt(uint64_t word) {
+    return word >> 48 & 0x1fff;
+}
+static inline uint64_t cohort__word_worker(uint64_t word) {
+    return word >> 32 & 0xffff;
+}
+static inline uint64_t cohort__word_start(uint64_t word) {
+    return word & 0xffffffff;
+}
+
+/* ---- pool.c -------------------------------------------------------------------------------------------------------------- */
+
+/* The guard, and what a dead owner left in transit. With it neither bury nor anything that waits for another process. */
+void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me);
+void cohort__pool_leave(cohort_pool_t *pool);
+/* Guard: five entries of its journal to link, three to unlink. */
+void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link, bool front);
+void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link);
+static inline bool cohort__linked(cohort__link_t *link) {
+    return atomic_load_explicit(&link->next, memory_order_acquire) != 0;
+}
+static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_t number) {
+    return (cohort__worker_t *)atomic_load_explicit(&pool->object.parts[0], memory_order_acquire) + number;
+}
+/* No more work for this reason; results that are not done end with it. */
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, apr_status_t status);
+/* For whoever waits for a pool's work: see to it that dead workers are noticed, and that somebody replaces them. Not with a guard held. */
+void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
+/* The guard is left; if the pool is destroyed and this was its last job, free it. */
+void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me);
+/* This process ends: so do the pools that it made. */
+void cohort__pools_end(void);
+/* "<pool>-<number>" */
+void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name);
+
+/* ---- pool_staff.c: workers come and go -------------------------------------------------------------------------------------- */
+
+/* Start a worker at a vacant place; no harm when it is not vacant (any more). */
+apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number);
+/* Deal with places whose process has ended. True: some place is vacant. */
+bool cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, bool thorough);
+/* Let go of the slots of a pool that is destroyed. */
+void cohort__staff_release(cohort_pool_t *pool, cohort__thread_t *me);
+
+/* Called by the repair of a dead worker, any number of times: charge its item, make the rest free again, wake who waits. */
+void cohort__pool_worker_died(cohort_process_t *slot);
+/* Called after a worker's end by a watcher (of a server or of the process that made the pool): replace what is missing. */
+void cohort__pool_tend(cohort_pool_t *pool);
+
+/* ---- pool_worker.c ------------------------------------------------------------------------------------------------------------ */
+
+/* The body of a worker; the child's runtime calls it when the slot's role is WORKER. */
+int cohort__pool_worker_main(cohort_process_t *self);
+
+/* ---- pool_job.c ------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    cohort_task_t task;
+    const void *inputs;
+    void *outputs;
+    uint64_t input_size, output_size, n;
+    const cohort_map_options_t *options; /* may be NULL */
+    bool blocking;
+} cohort__order_t;
+
+apr_status_t cohort__job_submit(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me, const cohort__order_t *order,
+                                apr_pool_t *parent);
+/* End the job unless it has ended: all items were run, or it is abandoned with this status. */
+void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status);
+/* Complete it if all chunks are done; after the caller's last store to a word. */
+void cohort__job_settle(cohort_result_t *job);
+/* The job of a link. */
+static inline cohort_result_t *cohort__job_of_all(uint64_t link) {
+    return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, all));
+}
+static inline cohort_result_t *cohort__job_of_ready(uint64_t link) {
+    return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, ready));
+}
+/* Guard: nobody wants the job any more. */
+void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
+/* Guard: free what pool->transit owns. */
+void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me);
+/* Guard: doom jobs whose owner died before it could. */
+void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me);
+/* Item `index` has failed; the lowest one decides the job's status. */
+void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status);
+/* The chain that a worker writes to while it has that chunk. */
+static inline cohort__home_t *cohort__job_chain(cohort_result_t *job, uint64_t chunk, uint64_t worker) {
+    return &job->failures[job->by_chunk ? chunk : worker];
+}
+
+/* Is it done, its callback included? thorough: look after dead workers too; not with a guard held. APR_EAGAIN: no. */
+apr_status_t cohort__result_check(cohort_result_t *result);
+apr_status_t cohort__result_try(cohort_result_t *result, bool thorough);
+
+/* ---- pool_failure.c -------------------------------------------------------------------------------------------------------------------- */
+
+/* Make a record of a failure in a home that is NULL. APR_ENOMEM. */
+apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home, const cohort__failure_t *what,
+                                  const char *message, size_t length);
+/* The last record of a chain, or NULL. */
+cohort__failure_t *cohort__failure_last(cohort__home_t *chain);
+/* In a worker: what item is about to run, so that a message of cohort_task_fail() is known to belong to it. */
+typedef struct {
+    cohort_result_t *job;
+    uint64_t item;
+    const char *worker;
+    uint64_t attempt;
+    uint64_t visit; /* counts the jobs that this worker has come to */
+} cohort__running_t;
+extern cohort__running_t cohort__running;
+/* In a worker: the running item has failed. */
+void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status);
+
+/* ---- pool_callback.c ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct cohort__callback_t cohort__callback_t;
+/* Before a job with a callback is submitted: make sure that it can be called. */
+apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_map_options_t *options);
+void cohort__callback_drop(cohort__callback_t *callback);
+/* After it was submitted. */
+void cohort__callback_add(cohort__callback_t *callback, cohort_result_t *job);
+/* Is the caller inside a callback? */
+bool cohort__in_callback(void);
+/* Are callbacks of this pool outstanding in this process? */
+bool cohort__callbacks_pending(const cohort_pool_t *pool);
+
+#endif

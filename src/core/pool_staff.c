@@ -1,0 +1,245 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pool's workers: started, mourned, replaced. A place is taken and vacated under the guard, and a replacement gets it only when the process
+ * before it is dealt with, so a worker's number is enough to say who owns a chunk. Everything here may be done by any process, and repeated
+ * when the one that did it died.
+ */
+#include "core/pool.h"
+
+#include <stdio.h>
+
+/* ---- starting ------------------------------------------------------------------------------------------------------------ */
+
+static bool wanted(cohort_pool_t *pool) {
+    uint64_t state = atomic_load(&pool->state);
+    bool idle = atomic_load(&pool->ready.next) == (uint64_t)(uintptr_t)&pool->ready;
+    if (!cohort__process_alive(pool->owner, false)) return false;
+    return state == COHORT__POOL_OPEN || (state == COHORT__POOL_CLOSED && !idle);
+}
+
+static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort_process_t *slot) {
+    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+    cohort__pool_enter(pool, me);
+    bool taken = !atomic_load(&worker->process) && wanted(pool);
+    if (taken) {
+        atomic_store(&worker->launcher, cohort__thread_id(me));
+        atomic_store(&worker->phase, COHORT__WORKER_STARTING);
+        cohort__guard_set(&pool->guard, &worker->process, cohort__process_id(slot));
+    }
+    cohort__pool_leave(pool);
+    return taken;
+}
+
+/* The handle of a slot that no pool names any more, or that nobody but this thread knows. */
+static void drop_slot(cohort_process_t *slot) {
+    atomic_store(&slot->creator, 0);
+    cohort__slot_release(slot);
+}
+
+static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__worker_t *worker, cohort_process_t *slot) {
+    cohort__pool_enter(pool, me);
+    if (atomic_load(&worker->process) == cohort__process_id(slot)) {
+        cohort__guard_set(&pool->guard, &worker->process, 0);
+        cohort__guard_set(&pool->guard, &pool->failures, atomic_load(&pool->failures) + 1);
+        atomic_store(&pool->vacant, cohort_os_now());
+    }
+    cohort__pool_leave(pool);
+    drop_slot(slot);
+    cohort__notify(&pool->changed, COHORT__ALL);
+}
+
+apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number) {
+    char name[COHORT__NAME_MAX];
+    cohort_process_t *slot;
+    cohort__worker_name(pool, number, name);
+    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_WORKER, name, COHORT_DAEMON, pool->method);
+    if (status) return status;
+    atomic_store(&slot->worker, number);
+    atomic_store(&slot->pool, pool);
+    if (!take_place(pool, me, number, slot)) {
+        drop_slot(slot);
+        return APR_SUCCESS;
+    }
+    atomic_store(&slot->parent, pool->owner);
+    atomic_store(&slot->creator, pool->owner);
+    status = cohort__process_launch(slot);
+    if (status) start_failed(pool, me, cohort__pool_worker(pool, number), slot);
+    return status;
+}
+
+/* ---- deaths ---------------------------------------------------------------------------------------------------------------- */
+
+static void record_death(cohort_pool_t *pool, cohort__thread_t *me, cohort__home_t *chain, cohort__failure_t *what) {
+    char message[160];
+    cohort__home_t *home = &pool->object.parts[2];
+    cohort__failure_t *last = cohort__failure_last(chain);
+    int length = snprintf(message, sizeof message, "worker %s (pid %lld) ended with exit code %d in the task", what->worker,
+                          (long long)what->pid, (int)what->exit_code);
+    cohort__block_free(me, home);
+    if (cohort__failure_make(me, home, what, message, (size_t)length)) return;
+    cohort__block_move(me, home, last ? &last->next : chain);
+}
+
+/* The item that was running: failed already, to be tried again, or charged with the death. True: it is over. */
+static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain,
+                        cohort__failure_t *what) {
+    cohort__failure_t *last = cohort__failure_last(chain);
+    if (last && last->index == what->index) {
+        cohort__job_failed(job, what->index, last->status);
+        return true;
+    }
+    if (what->attempt < pool->attempts) return false;
+    record_death(pool, me, chain, what);
+    cohort__job_failed(job, what->index, COHORT_EWORKERDIED);
+    return true;
+}
+
+/* Only the dead worker could change the word of its chunk, and now only the guard's owner; its one store is the last step. */
+static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job, uint32_t number, cohort__failure_t *what) {
+    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+    uint64_t c = atomic_load(&worker->chunk), progress = atomic_load(&worker->progress);
+    if (c >= job->chunks) return;
+    uint64_t word = atomic_load(&job->words[c]), first = c * job->chunk, item = progress >> 1;
+    uint64_t end = job->n - first < job->chunk ? job->n : first + job->chunk;
+    if (cohort__word_state(word) != COHORT__CHUNK_RUNNING || cohort__word_worker(word) != number) return;
+    uint64_t attempt = item == first + cohort__word_start(word) ? cohort__word_attempt(word) : 0;
+    if (progress & 1) {
+        what->index = item;
+        what->attempt = (uint32_t)attempt + 1;
+        bool over = charge_item(pool, me, job, cohort__job_chain(job, c, number), what);
+        item += over;
+        attempt = over ? 0 : attempt + 1;
+    }
+    unsigned state = item < end ? COHORT__CHUNK_RETRY : COHORT__CHUNK_DONE;
+    atomic_store(&job->words[c], cohort__word(state, attempt, number, item - first));
+}
+
+/* It may have taken a batch from the cursor that nobody else will look at, so the job is looked through again in any case. */
+static void put_back(cohort_pool_t *pool, cohort_result_t *job) {
+    if (atomic_load(&job->state) || atomic_load(&job->doomed) || atomic_load(&pool->state) == COHORT__POOL_ENDED) return;
+    cohort__guard_set(&pool->guard, &job->round, atomic_load(&job->round) + 1);
+    if (!cohort__linked(&job->ready)) cohort__link_put(&pool->guard, &pool->ready, &job->ready, true);
+    cohort__guard_commit(&pool->guard);
+}
+
+static void charge(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead, int code) {
+    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+    cohort_result_t *job = atomic_load(&worker->job);
+    cohort_process_t *slot = cohort__process_find(dead);
+    cohort__failure_t what = {.process = dead, .status = COHORT_EWORKERDIED, .exit_code = code};
+    if (job && atomic_load(&job->pool) == pool && cohort__linked(&job->all)) {
+        what.pid = slot ? slot->os.pid : 0;
+        cohort__worker_name(pool, number, what.worker);
+        charge_chunk(pool, me, job, number, &what);
+        cohort__job_settle(job);
+        put_back(pool, job);
+        atomic_store(&worker->job, NULL);
+        if (atomic_load(&job->doomed)) cohort__job_doom(pool, me, job);
+    }
+    atomic_store(&worker->job, NULL);
+}
+
+static void release_slot(cohort__pid_t id) {
+    cohort_process_t *slot = cohort__process_find(id);
+    if (slot) drop_slot(slot);
+}
+
+/* The last change: with the process' name the place is vacant, and none of this is done again. */
+static void vacate(cohort_pool_t *pool, cohort__worker_t *worker, cohort__pid_t dead) {
+    bool failed = atomic_load(&worker->phase) == COHORT__WORKER_INITIALISING && pool->initializer.module;
+    release_slot(atomic_load(&worker->previous));
+    atomic_store(&pool->vacant, cohort_os_now());
+    if (failed) cohort__guard_set(&pool->guard, &pool->failures, atomic_load(&pool->failures) + 1);
+    cohort__guard_set(&pool->guard, &worker->previous, dead);
+    cohort__guard_set(&pool->guard, &worker->process, 0);
+}
+
+static bool gives_up(cohort_pool_t *pool) {
+    return atomic_load(&pool->failures) >= 3 * (uint64_t)pool->workers && atomic_load(&pool->state) != COHORT__POOL_ENDED;
+}
+
+static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead, int code) {
+    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+    cohort__pool_enter(pool, me);
+    if (atomic_load(&worker->process) == dead) {
+        charge(pool, me, number, dead, code);
+        vacate(pool, worker, dead);
+    }
+    cohort__pool_leave(pool);
+    if (gives_up(pool)) cohort__pool_end(pool, me, COHORT_EINITFAILED);
+    cohort__notify(&pool->work, COHORT__ALL);
+    cohort__notify(&pool->changed, COHORT__ALL);
+}
+
+void cohort__pool_worker_died(cohort_process_t *slot) {
+    cohort_pool_t *pool = atomic_load(&slot->pool);
+    uint32_t number = atomic_load(&slot->worker);
+    int code = atomic_load(&slot->exit_code);
+    cohort__pid_t id = cohort__process_id(slot);
+    cohort__thread_t *me;
+    if (cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG) || number >= pool->workers) return;
+    if (code == COHORT_EXIT_NONE || atomic_load(&cohort__pool_worker(pool, number)->process) != id) return;
+    if (!cohort__enter(&me)) mourn(pool, me, number, id, code);
+}
+
+/* ---- looking after them ------------------------------------------------------------------------------------------------------- */
+
+/* Has it ended, and how? A slot that is somebody else's by now says nothing. */
+static bool is_over(cohort__pid_t id, int *code) {
+    cohort_process_t *slot = cohort__process_find(id);
+    *code = COHORT_EXIT_UNKNOWN;
+    if (!slot) return true;
+    *code = atomic_load(&slot->exit_code);
+    return cohort__process_state(slot) == COHORT__SLOT_ENDED;
+}
+
+/* Whoever was to start it is dead: it will not start any more. A child that takes off all the same finds the slot changed, and ends. */
+static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t id) {
+    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+    cohort_process_t *slot = cohort__process_find(id);
+    if (!slot || cohort__process_state(slot) > COHORT__SLOT_FAILED) return;
+    if (cohort__thread_alive(atomic_load(&worker->launcher), true)) return;
+    if (cohort__process_state(slot) == COHORT__SLOT_STARTING && !(atomic_load(&slot->claim) & 0xffffffff)) {
+        cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
+    }
+    cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
+    if (cohort__process_state(slot) == COHORT__SLOT_NEW) start_failed(pool, me, worker, slot);
+}
+
+bool cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, bool thorough) {
+    bool vacant = false;
+    for (uint32_t i = 0; i < pool->workers; i++) {
+        cohort__worker_t *worker = cohort__pool_worker(pool, i);
+        cohort__pid_t id = atomic_load(&worker->process);
+        int code;
+        if (id && thorough) {
+            (void)cohort__process_bury(id);
+            check_launch(pool, me, i, id);
+        }
+        if (id && is_over(id, &code)) mourn(pool, me, i, id, code);
+        vacant |= !atomic_load(&worker->process);
+    }
+    return vacant;
+}
+
+void cohort__pool_tend(cohort_pool_t *pool) {
+    cohort__thread_t *me;
+    if (cohort__enter(&me) || cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) return;
+    if (!cohort__staff_check(pool, me, false) || !atomic_load(&pool->staffed)) return;
+    for (uint32_t i = 0; i < pool->workers && wanted(pool); i++) {
+        if (atomic_load(&cohort__pool_worker(pool, i)->process)) continue;
+        apr_status_t status = cohort__worker_start(pool, me, i);
+        if (status && gives_up(pool)) cohort__pool_end(pool, me, status);
+        if (status) return;
+    }
+}
+
+void cohort__staff_release(cohort_pool_t *pool, cohort__thread_t *me) {
+    cohort__pool_enter(pool, me);
+    for (uint32_t i = 0; i < pool->workers; i++) {
+        cohort__worker_t *worker = cohort__pool_worker(pool, i);
+        release_slot(atomic_load(&worker->previous));
+        atomic_store(&worker->previous, 0);
+    }
+    cohort__pool_leave(pool);
+}

@@ -1,0 +1,241 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* What a worker does: find a job, claim its chunks, run them. The order of stores matters in every line here; see pool.h. */
+#include "core/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_MAX 32 /* chunks taken from the cursor at once: four cache lines of words */
+
+typedef struct {
+    cohort_pool_t *pool;
+    cohort__thread_t *me;
+    cohort__worker_t *record;
+    uint32_t number;
+    uint32_t deaths; /* of the cohort, when orphans were last looked for */
+    char name[COHORT__NAME_MAX];
+    /* the job at hand */
+    cohort_result_t *job;
+    cohort_task_t task;
+    apr_status_t lost;      /* why there is no task */
+    uint64_t round;         /* of the job, when this visit began */
+    uint64_t batch, to;     /* what is left of what the cursor gave */
+    uint64_t pass;          /* where the pass over all words is */
+    bool passing;
+    cohort__code_t code;    /* of the task that was looked up last */
+} worker_t;
+
+/* ---- claiming ---------------------------------------------------------------------------------------------------------- */
+
+static bool claimable(uint64_t word) {
+    unsigned state = cohort__word_state(word);
+    return state == COHORT__CHUNK_FREE || state == COHORT__CHUNK_RETRY;
+}
+
+/* What the record says is true the moment the word says RUNNING(me), and of no meaning before. */
+static bool claim(worker_t *w, uint64_t c, uint64_t *word) {
+    *word = atomic_load_explicit(&w->job->words[c], memory_order_acquire);
+    if (!claimable(*word)) return false;
+    uint64_t start = cohort__word_start(*word), attempt = cohort__word_attempt(*word);
+    atomic_store_explicit(&w->record->chunk, c, memory_order_relaxed);
+    atomic_store_explicit(&w->record->progress, (c * w->job->chunk + start) << 1, memory_order_release);
+    uint64_t mine = cohort__word(COHORT__CHUNK_RUNNING, attempt, w->number, start);
+    return atomic_compare_exchange_strong(&w->job->words[c], word, mine);
+}
+
+/* Big batches at first, single chunks towards the end. */
+static void take_batch(worker_t *w) {
+    cohort_result_t *job = w->job;
+    uint64_t at = atomic_load_explicit(&job->cursor, memory_order_relaxed);
+    uint64_t share = at < job->chunks ? (job->chunks - at) / (4 * (uint64_t)w->pool->workers) : 0;
+    uint64_t count = share < 1 ? 1 : share < BATCH_MAX ? share : BATCH_MAX;
+    w->batch = w->to = job->chunks;
+    if (at >= job->chunks) return;
+    at = atomic_fetch_add(&job->cursor, count);
+    if (at >= job->chunks) return;
+    w->batch = at;
+    if (job->chunks - at > count) w->to = at + count;
+}
+
+/* The next chunk of the job that is this worker's own from here on; false: nobody has left any. */
+static bool next_chunk(worker_t *w, uint64_t *c, uint64_t *word) {
+    cohort_result_t *job = w->job;
+    while (!w->passing) {
+        if (w->batch == w->to) {
+            cohort__job_settle(job);
+            take_batch(w);
+        }
+        w->passing = w->batch == job->chunks;
+        if (w->passing) w->pass = atomic_load(&job->scanned);
+        else if (claim(w, *c = w->batch++, word)) return true;
+    }
+    while (w->pass < job->chunks) {
+        if (claim(w, *c = w->pass++, word)) return true;
+    }
+    return false;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------------ */
+
+static bool is_over(worker_t *w) {
+    return atomic_load_explicit(&w->pool->state, memory_order_relaxed) == COHORT__POOL_ENDED;
+}
+
+static void item_failed(worker_t *w, uint64_t c, uint64_t item, apr_status_t status, uint64_t attempt) {
+    cohort__running.item = item;
+    cohort__running.attempt = attempt + 1;
+    cohort__failure_record(w->me, cohort__job_chain(w->job, c, w->number), status);
+    cohort__job_failed(w->job, item, status);
+}
+
+/* False: the pool has ended, the rest of the chunk is nobody's business any more. */
+static bool run_chunk(worker_t *w, uint64_t c, uint64_t word) {
+    cohort_result_t *job = w->job;
+    _Atomic uint64_t *progress = &w->record->progress;
+    uint64_t first = c * job->chunk, end = job->n - first < job->chunk ? job->n : first + job->chunk;
+    uint64_t item = first + cohort__word_start(word), attempt = cohort__word_attempt(word);
+    const char *input = job->inputs ? job->inputs + item * job->input_size : NULL;
+    char *output = job->outputs ? job->outputs + item * job->output_size : NULL;
+    for (; item < end; item++, attempt = 0) {
+        if (is_over(w)) return false;
+        cohort__running.item = item;
+        atomic_store_explicit(progress, item << 1 | 1, memory_order_release);
+        apr_status_t status = w->task ? w->task(input, output) : w->lost;
+        if (status) item_failed(w, c, item, status, attempt);
+        atomic_store_explicit(progress, (item + 1) << 1, memory_order_release);
+        if (input) input += job->input_size;
+        if (output) output += job->output_size;
+    }
+    uint64_t done = cohort__word(COHORT__CHUNK_DONE, 0, w->number, 0);
+    atomic_store_explicit(&job->words[c], done, memory_order_release);
+    return true;
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------------------------------------------ */
+
+/* The code of one task is mostly that of the one before. */
+static void look_up(worker_t *w) {
+    cohort__function_t function = NULL;
+    const cohort__code_t *code = &w->job->task;
+    if (w->task && w->code.module == code->module && w->code.offset == code->offset) return;
+    w->lost = cohort__code_at(code, &function);
+    w->task = (cohort_task_t)function;
+    if (!function && !w->lost) w->lost = COHORT_ETARGET;
+    w->code = *code;
+}
+
+static void begin(worker_t *w) {
+    w->round = atomic_load(&w->job->round);
+    w->batch = w->to = 0;
+    w->passing = false;
+    look_up(w);
+    cohort__running.job = w->job;
+    cohort__running.worker = w->name;
+    cohort__running.visit++;
+}
+
+/* Every chunk was seen taken. Unless some became free again since, the job need not be found any more. */
+static void unlist(worker_t *w) {
+    cohort_result_t *job = w->job;
+    if (!cohort__linked(&job->ready)) return;
+    cohort__pool_enter(w->pool, w->me);
+    if (cohort__linked(&job->ready) && atomic_load(&job->round) == w->round) {
+        cohort__link_take(&w->pool->guard, &job->ready);
+    }
+    cohort__pool_leave(w->pool);
+}
+
+static void leave(worker_t *w) {
+    cohort_result_t *job = w->job;
+    w->job = NULL;
+    cohort__running.job = NULL;
+    atomic_store(&w->record->job, NULL);
+    if (!atomic_load(&job->doomed)) return;
+    cohort__pool_enter(w->pool, w->me);
+    if (atomic_load(&job->doomed) && atomic_load(&job->pool) == w->pool) cohort__job_doom(w->pool, w->me, job);
+    cohort__pool_leave_last(w->pool, w->me);
+}
+
+/* False: the pool has ended. */
+static bool work(worker_t *w) {
+    uint64_t c, word;
+    bool goes_on = true;
+    begin(w);
+    while (goes_on && !atomic_load_explicit(&w->job->doomed, memory_order_relaxed) && next_chunk(w, &c, &word)) {
+        goes_on = run_chunk(w, c, word);
+    }
+    if (goes_on) {
+        cohort__job_settle(w->job);
+        unlist(w);
+    }
+    leave(w);
+    return goes_on;
+}
+
+/* ---- finding one ------------------------------------------------------------------------------------------------------------------- */
+
+/* A job that is still the first after the record names it cannot be freed before the record names another. */
+static bool find_job(worker_t *w) {
+    cohort_pool_t *pool = w->pool;
+    for (;;) {
+        uint64_t first = atomic_load(&pool->ready.next);
+        if (first == (uint64_t)(uintptr_t)&pool->ready) return false;
+        w->job = cohort__job_of_ready(first);
+        atomic_store(&w->record->job, w->job);
+        if (atomic_load(&pool->ready.next) == first) return true;
+        leave(w);
+    }
+}
+
+/* Whoever is idle looks, after each death, whether a dead process has left jobs that nobody will ever ask for. */
+static void look_around(worker_t *w) {
+    cohort_pool_t *pool = w->pool;
+    uint32_t deaths = atomic_load(&cohort__arena->death);
+    if (deaths == w->deaths || atomic_load(&pool->swept) == deaths) return;
+    w->deaths = deaths;
+    cohort__pool_enter(pool, w->me);
+    cohort__jobs_sweep(pool, w->me);
+    atomic_store(&pool->swept, deaths);
+    cohort__pool_leave(pool);
+}
+
+static apr_status_t try_find(void *arg, bool thorough) {
+    worker_t *w = arg;
+    uint64_t state = atomic_load(&w->pool->state);
+    if (state == COHORT__POOL_ENDED) return APR_EOF;
+    if (find_job(w)) return APR_SUCCESS;
+    if (state == COHORT__POOL_CLOSED) return APR_EOF;
+    if (thorough) look_around(w);
+    return APR_EAGAIN;
+}
+
+/* ---- the life of a worker -------------------------------------------------------------------------------------------------------------- */
+
+/* Each worker has a copy of the arguments of its own, for its life. */
+static apr_status_t initialise(worker_t *w) {
+    cohort__function_t function;
+    void *args = NULL;
+    size_t size = (size_t)w->pool->init_size;
+    apr_status_t status = cohort__code_at(&w->pool->initializer, &function);
+    if (status || !function) return status;
+    if (size && !(args = malloc(size))) return APR_ENOMEM;
+    if (size) memcpy(args, atomic_load(&w->pool->object.parts[1]), size);
+    return ((cohort_initializer_t)function)(args);
+}
+
+int cohort__pool_worker_main(cohort_process_t *self) {
+    static worker_t w;
+    w.pool = atomic_load(&self->pool);
+    w.number = atomic_load(&self->worker);
+    w.record = cohort__pool_worker(w.pool, w.number);
+    if (cohort__enter(&w.me)) return 1;
+    cohort__worker_name(w.pool, w.number, w.name);
+    atomic_store(&w.record->phase, COHORT__WORKER_INITIALISING);
+    if (initialise(&w)) return 1;
+    atomic_store(&w.record->phase, COHORT__WORKER_READY);
+    atomic_store(&w.pool->failures, 0);
+    while (!cohort__await(&w.pool->work, try_find, &w, COHORT_OS_NEVER)) {
+        if (!work(&w)) break;
+    }
+    return 0;
+}

@@ -1,0 +1,188 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Waiting for any or all of several processes and results. */
+#include "parties.h"
+
+#define A_WHILE 50000 /* microseconds, where time has to run out */
+
+typedef struct {
+    _Atomic int open[8];
+    _Atomic int begun;
+} doors_t;
+
+typedef struct {
+    doors_t *doors;
+    int number;
+} visitor_t;
+
+static int wait_at_door(void *args) {
+    visitor_t *v = args;
+    atomic_fetch_add(&v->doors->begun, 1);
+    while (!atomic_load(&v->doors->open[v->number])) apr_sleep(1000);
+    return v->number;
+}
+
+static apr_status_t task_at_door(const void *input, void *output) {
+    visitor_t v = *(const visitor_t *)input;
+    (void)output;
+    (void)wait_at_door(&v);
+    return APR_SUCCESS;
+}
+
+static cohort_process_t *visitor(doors_t *doors, int number) {
+    visitor_t v = {doors, number};
+    return party_start(wait_at_door, &v, sizeof v);
+}
+
+static void open_door(doors_t *doors, int number) {
+    atomic_store(&doors->open[number], 1);
+}
+
+static void any_process(void) {
+    doors_t *doors = party_memory(sizeof *doors);
+    cohort_waitable_t items[4] = {{0}};
+    for (int i = 0; i < 4; i++) items[i].process = visitor(doors, i);
+    CHECK_STATUS(APR_EAGAIN, cohort_wait(items, 4, COHORT_WAIT_ANY, 0));
+    CHECK_STATUS(APR_EAGAIN, cohort_wait(items, 4, COHORT_WAIT_ANY, -1));
+    open_door(doors, 2);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 4, COHORT_WAIT_ANY, COHORT_FOREVER));
+    for (int i = 0; i < 4; i++) CHECK_INT(i == 2, items[i].ready);
+    CHECK_INT(2, cohort_process_exit_code(items[2].process));
+    for (int i = 0; i < 4; i++) open_door(doors, i);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 4, COHORT_WAIT_ALL, COHORT_FOREVER));
+    for (int i = 0; i < 4; i++) {
+        CHECK_INT(1, items[i].ready);
+        party_end(items[i].process, i);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(items[i].process));
+    }
+}
+
+static void timeout(void) {
+    doors_t *doors = party_memory(sizeof *doors);
+    cohort_waitable_t items[2] = {{.process = visitor(doors, 0)}, {.process = visitor(doors, 1)}};
+    apr_time_t begin = apr_time_now();
+    CHECK_STATUS(APR_TIMEUP, cohort_wait(items, 2, COHORT_WAIT_ANY, A_WHILE));
+    AT_LEAST(A_WHILE, begin);
+    CHECK_INT(0, items[0].ready);
+    CHECK_INT(0, items[1].ready);
+    open_door(doors, 1);
+    party_end(items[1].process, 1);
+    begin = apr_time_now();
+    CHECK_STATUS(APR_TIMEUP, cohort_wait(items, 2, COHORT_WAIT_ALL, A_WHILE));
+    AT_LEAST(A_WHILE, begin);
+    CHECK_INT(0, items[0].ready);
+    CHECK_INT(1, items[1].ready);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ANY, 0));
+    party_kill(items[0].process);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ALL, 0));
+}
+
+static void mixed(void) {
+    doors_t *doors = party_memory(sizeof *doors);
+    cohort_pool_options_t options = {.workers = 2};
+    cohort_pool_t *pool;
+    cohort_waitable_t items[3] = {{0}};
+    visitor_t first = {doors, 0}, second = {doors, 1};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[0].result, pool, task_at_door, &first, sizeof first, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[1].result, pool, task_at_door, &second, sizeof second, NULL, 0, NULL, NULL));
+    items[2].process = visitor(doors, 2);
+    party_await(&doors->begun, 3);
+    CHECK_STATUS(APR_EAGAIN, cohort_wait(items, 3, COHORT_WAIT_ANY, 0));
+    open_door(doors, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 3, COHORT_WAIT_ANY, COHORT_FOREVER));
+    CHECK_INT(0, items[0].ready);
+    CHECK_INT(1, items[1].ready);
+    CHECK_INT(0, items[2].ready);
+    party_kill(items[2].process);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 3, COHORT_WAIT_ANY, 0));
+    CHECK_INT(1, items[2].ready);
+    open_door(doors, 0);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 3, COHORT_WAIT_ALL, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(items[0].result));
+    CHECK_STATUS(COHORT_EHANDLE, cohort_wait(items, 3, COHORT_WAIT_ALL, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(items[1].result));
+}
+
+/* A terminated pool and a killed worker both make results ready. */
+static void ended_results(void) {
+    doors_t *doors = party_memory(sizeof *doors);
+    cohort_pool_options_t options = {.workers = 1};
+    cohort_pool_t *pool;
+    cohort_process_t **workers;
+    cohort_waitable_t items[2] = {{0}};
+    visitor_t v = {doors, 0};
+    int n;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
+    for (int i = 0; i < 2; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[i].result, pool, task_at_door, &v, sizeof v, NULL, 0, NULL, test_pool()));
+    }
+    party_await(&doors->begun, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
+    party_kill(workers[0]);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ANY, COHORT_FOREVER));
+    CHECK_INT(1, items[0].ready);
+    CHECK_INT(0, items[1].ready);
+    party_await(&doors->begun, 2);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ALL, COHORT_FOREVER));
+    CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(items[0].result, NULL, 0, 0));
+    CHECK_STATUS(COHORT_ETERMINATED, cohort_result_get(items[1].result, NULL, 0, 0));
+}
+
+static void many_processes(void) {
+    enum { N = 100 };
+    doors_t *doors = party_memory(sizeof *doors);
+    cohort_waitable_t items[N] = {{0}};
+    for (int i = 0; i < N; i++) items[i].process = visitor(doors, i % 4);
+    CHECK_STATUS(APR_EAGAIN, cohort_wait(items, N, COHORT_WAIT_ANY, 0));
+    for (int i = 3; i >= 0; i--) open_door(doors, i);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, N, COHORT_WAIT_ALL, COHORT_FOREVER));
+    for (int i = 0; i < N; i++) CHECK_INT(i % 4, cohort_process_exit_code(items[i].process));
+}
+
+static int wait_for_sibling(void *args) {
+    cohort_waitable_t item = {.process = *(cohort_process_t **)args};
+    return cohort_wait(&item, 1, COHORT_WAIT_ALL, COHORT_FOREVER) == APR_SUCCESS && item.ready == 1 ? 0 : 1;
+}
+
+static void from_another_process(void) {
+    doors_t *doors = party_memory(sizeof *doors);
+    cohort_process_t *sibling = visitor(doors, 5), *waiter = party_start(wait_for_sibling, &sibling, sizeof sibling);
+    CHECK_INT(1, cohort_process_is_alive(waiter));
+    open_door(doors, 5);
+    party_finish(waiter);
+    party_end(sibling, 5);
+}
+
+static int unreached(void *args) {
+    (void)args;
+    return 1;
+}
+
+static void bad_arguments(void) {
+    cohort_waitable_t none = {0}, self = {.process = cohort_process_current()}, fresh = {0};
+    cohort_waitable_t both = {.process = cohort_process_current(), .result = (cohort_result_t *)(void *)&none};
+    cohort_waitable_t wild = {.process = (cohort_process_t *)(void *)&none};
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(NULL, 0, COHORT_WAIT_ALL, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(&none, 0, COHORT_WAIT_ANY, 0));
+    CHECK_STATUS(APR_EINVAL, cohort_wait(NULL, 1, COHORT_WAIT_ANY, 0));
+    CHECK_STATUS(APR_EINVAL, cohort_wait(&none, 1, COHORT_WAIT_ANY, 0));
+    CHECK_STATUS(APR_EINVAL, cohort_wait(&both, 1, COHORT_WAIT_ANY, 0));
+    CHECK_STATUS(APR_EINVAL, cohort_wait(&self, 1, (cohort_wait_mode_t)7, 0));
+    CHECK_STATUS(COHORT_ENOWAIT, cohort_wait(&self, 1, COHORT_WAIT_ANY, 0));
+    CHECK_STATUS(COHORT_EHANDLE, cohort_wait(&wild, 1, COHORT_WAIT_ANY, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&fresh.process, unreached, NULL, 0, NULL, NULL));
+    CHECK_STATUS(COHORT_ENOTSTARTED, cohort_wait(&fresh, 1, COHORT_WAIT_ANY, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(fresh.process));
+    CHECK_STATUS(COHORT_EHANDLE, cohort_wait(&fresh, 1, COHORT_WAIT_ANY, 0));
+}
+
+const test_case_t wait_cases[] = {{"Wait", "any_process", any_process},
+                                  {"Wait", "WT_03_timeout", timeout},
+                                  {"Wait", "WT_04_mixed", mixed},
+                                  {"Wait", "ended_results", ended_results},
+                                  {"Wait", "many_processes", many_processes},
+                                  {"Wait", "from_another_process", from_another_process},
+                                  {"Wait", "bad_arguments", bad_arguments},
+                                  {0}};
