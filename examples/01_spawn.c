@@ -1,0 +1,29 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * 01: Five processes run the same function, each with a number of its own.
+ *
+ * A target is an ordinary function. It gets a copy of the argument bytes and returns the exit code. All five run
+ * at the same time, so their lines may come in any order.
+ */
+#include "check.h"
+
+static int work(void *args) {
+    printf("called work in process %d\n", *(int *)args);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    cohort_process_t *processes[5];
+    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize"); /* always first: in a child it does not return */
+
+    for (int i = 0; i < 5; i++) {
+        check(cohort_process_create(&processes[i], work, &i, sizeof i, NULL, NULL), "create");
+        check(cohort_process_start(processes[i]), "start");
+    }
+    for (int i = 0; i < 5; i++) {
+        check(cohort_process_join(processes[i], COHORT_FOREVER), "join");
+        printf("joined process %d, exit code %d\n", i, cohort_process_exit_code(processes[i]));
+        check(cohort_process_close(processes[i]), "close");
+    }
+    return 0;
+}

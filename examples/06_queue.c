@@ -1,0 +1,59 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * 06: A producer and a consumer process with a queue between them, and a joinable queue.
+ *
+ * The queue holds three messages: the producer waits for room, the consumer for messages. A message is any number of
+ * bytes; the empty one says here that there are no more. A joinable queue also knows when all messages are dealt with.
+ */
+#include "check.h"
+
+static int produce(void *args) {
+    cohort_queue_t *queue = *(cohort_queue_t **)args;
+    for (int item = 0; item < 10; item++) {
+        check(cohort_queue_put(queue, &item, sizeof item, COHORT_FOREVER), "put");
+        printf("producer: item %d put\n", item);
+    }
+    check(cohort_queue_put(queue, NULL, 0, COHORT_FOREVER), "put");
+    return 0;
+}
+
+static int consume(void *args) {
+    cohort_queue_t *queue = *(cohort_queue_t **)args;
+    for (;;) {
+        int item;
+        apr_size_t size = sizeof item;
+        check(cohort_queue_get(queue, &item, &size, COHORT_FOREVER), "get");
+        if (size == 0) return 0;
+        printf("consumer: item %d got\n", item);
+    }
+}
+
+static int consume_and_tell(void *args) {
+    cohort_queue_t *queue = *(cohort_queue_t **)args;
+    int item;
+    for (apr_size_t size = sizeof item; cohort_queue_get(queue, &item, &size, COHORT_FOREVER) == APR_SUCCESS;) {
+        printf("worker: job %d done\n", item);
+        fflush(stdout);
+        check(cohort_queue_task_done(queue), "task_done");
+    }
+    return 0; /* the queue was closed */
+}
+
+int main(int argc, char **argv) {
+    cohort_queue_options_t bounded = {.capacity = 3}, joinable = {.joinable = 1};
+    cohort_queue_t *items, *jobs;
+    cohort_process_t *processes[3];
+    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_queue_create(&items, &bounded, NULL), "queue");
+    check(cohort_queue_create(&jobs, &joinable, NULL), "queue");
+    check(cohort_process_create(&processes[0], produce, &items, sizeof items, NULL, NULL), "create");
+    check(cohort_process_create(&processes[1], consume, &items, sizeof items, NULL, NULL), "create");
+    check(cohort_process_create(&processes[2], consume_and_tell, &jobs, sizeof jobs, NULL, NULL), "create");
+    for (int i = 0; i < 3; i++) check(cohort_process_start(processes[i]), "start");
+    for (int job = 0; job < 5; job++) check(cohort_queue_put(jobs, &job, sizeof job, COHORT_FOREVER), "put");
+    check(cohort_queue_join(jobs, COHORT_FOREVER), "queue join");
+    printf("main: all jobs are done\n");
+    check(cohort_queue_close(jobs), "close");
+    for (int i = 0; i < 3; i++) check(cohort_process_join(processes[i], COHORT_FOREVER), "join");
+    return 0;
+}

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
+# kill_workers.sh TIMES NAME OUTPUT PROGRAM [ARGUMENT...]: run the program and kill one of its workers, whose names begin with NAME, each
+# time that OUTPUT has grown by 2 MB. Ends as the program does, and with 100 if not all could be killed.
+times=$1 name=$2 output=$3
+shift 3
+
+# The descendants of a process whose names begin with $name, the oldest first.
+workers() { # pid
+    ps -axo pid=,ppid=,comm= | awk -v root="$1" -v name="$name" '
+        { parent[$1] = $2; if (index($3, name) == 1) found[++n] = $1 }
+        END { for (i = 1; i <= n; i++) { p = found[i]; while (p in parent && p != root) p = parent[p]; if (p == root) print found[i] } }'
+}
+
+rm -f "$output"
+"$@" &
+program=$!
+killed=0
+while [ "$killed" -lt "$times" ] && kill -0 $program 2>/dev/null; do
+    size=$(wc -c <"$output" 2>/dev/null || echo 0)
+    if [ "$size" -gt $((killed * 2000000 + 1000000)) ]; then
+        worker=$(workers $program | sed -n "$((killed % 2 + 1))p")
+        [ -z "$worker" ] || { kill -KILL "$worker" && echo "killed $worker at $size bytes" && killed=$((killed + 1)); }
+    fi
+    sleep 0.01
+done
+wait $program
+status=$?
+[ "$killed" -eq "$times" ] || { echo "killed only $killed workers" >&2; status=100; }
+exit $status
