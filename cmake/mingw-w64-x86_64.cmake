@@ -23,3 +23,8 @@ set(CMAKE_CXX_FLAGS_INIT "-D_WIN32_WINNT=0x0A00")
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static")
 set(CMAKE_SHARED_LINKER_FLAGS_INIT "-static")
 set(CMAKE_CROSSCOMPILING_EMULATOR ${CMAKE_CURRENT_LIST_DIR}/wine-run.sh)
+
+# The one that needs no DLL beside the program.
+if(EXISTS /usr/${COHORT_TRIPLET}/lib/libz.a)
+  set(ZLIB_LIBRARY /usr/${COHORT_TRIPLET}/lib/libz.a CACHE FILEPATH "")
+endif()
