@@ -188,13 +188,6 @@ make_input() { # path
     mv "$1.part" "$1"
 }
 
-# Every descendant of a process.
-descendants() { # pid
-    ps -axo pid=,ppid= | awk -v root="$1" '
-        { parent[$1] = $2 }
-        END { for (pid in parent) { p = pid; while (p in parent && p != root) p = parent[p]; if (p == root && pid != root) print pid } }'
-}
-
 run_demo() {
     local work=$root/build/demo program
     ensure_packages
@@ -216,10 +209,7 @@ demo_gzip() { # directory
     "$program" "$input" || die "parallel_gzip failed with $?."
     check_gzip "$input"
     say "10_parallel_gzip again, and one of its workers is killed in the middle"
-    rm -f "$input.gz"
-    "$program" "$input" &
-    kill_a_worker $! "$input.gz"
-    wait $! || die "parallel_gzip failed after the death of a worker."
+    "$root/tests/checks/kill_workers.sh" 1 gzip- "$input.gz" "$program" "$input" || die "parallel_gzip failed after the death of a worker."
     check_gzip "$input"
     say "The demo is done: both outputs are correct."
 }
@@ -229,20 +219,6 @@ check_gzip() { # input
     gunzip -c "$1.gz" | cmp - "$1" || die "the output does not give back the input."
     awk -v in_size="$(wc -c <"$1")" -v out_size="$(wc -c <"$1.gz")" \
         'BEGIN { printf "checked: gunzip -t and byte comparison; %d -> %d bytes, ratio %.2f\n", in_size, out_size, in_size / out_size }'
-}
-
-kill_a_worker() { # pid of parallel_gzip, its output
-    local victim=
-    while kill -0 "$1" 2>/dev/null; do
-        if [ "$(wc -c <"$2" 2>/dev/null || echo 0)" -gt 1000000 ]; then
-            victim=$(for pid in $(descendants "$1"); do ps -o pid=,args=,comm= -p "$pid"; done | grep -i 'gzip-\|worker' | awk 'NR == 1 { print $1 }')
-            [ -n "$victim" ] || die "parallel_gzip runs, but no worker of it was found."
-            kill -KILL "$victim"
-            echo "killed worker $victim"
-            return
-        fi
-    done
-    die "parallel_gzip ended before a worker could be killed."
 }
 
 run_help() { sed -n 's/^## \{0,1\}//p' "${BASH_SOURCE[0]}"; }

@@ -17,7 +17,7 @@ rm -f "$output"
 program=$!
 killed=0
 while [ "$killed" -lt "$times" ] && kill -0 $program 2>/dev/null; do
-    size=$(wc -c <"$output" 2>/dev/null || echo 0)
+    size=$(wc -c 2>/dev/null <"$output" || echo 0)
     if [ "$size" -gt $((killed * 2000000 + 1000000)) ]; then
         worker=$(workers $program | sed -n "$((killed % 2 + 1))p")
         [ -z "$worker" ] || { kill -KILL "$worker" && echo "killed $worker at $size bytes" && killed=$((killed + 1)); }
