@@ -145,6 +145,7 @@ static void unlist(worker_t *w) {
     cohort__pool_leave(w->pool);
 }
 
+/* From the store on the job may be freed by somebody else, and be another; what is said of it is looked at again under the guard. */
 static void leave(worker_t *w) {
     cohort_result_t *job = w->job;
     w->job = NULL;
@@ -152,8 +153,9 @@ static void leave(worker_t *w) {
     atomic_store(&w->record->job, NULL);
     if (!atomic_load(&job->doomed)) return;
     cohort__pool_enter(w->pool, w->me);
-    if (atomic_load(&job->doomed) && atomic_load(&job->pool) == w->pool) cohort__job_doom(w->pool, w->me, job);
-    cohort__pool_leave_last(w->pool, w->me);
+    bool ours = atomic_load(&job->pool) == w->pool && cohort__linked(&job->all);
+    if (ours && atomic_load(&job->doomed)) cohort__job_doom(w->pool, w->me, job);
+    cohort__pool_leave(w->pool);
 }
 
 /* False: the pool has ended. */
