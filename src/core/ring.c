@@ -168,8 +168,9 @@ static apr_status_t commit(const cohort__ring_call_t *call, cohort__segment_t *s
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
     uint64_t mine = cohort__word(position, cohort__record(call->me), COHORT__READING);
-    if (is_out_of_line(slot)) cohort__block_move(call->me, &slot->block, stage);
-    bool taken = atomic_compare_exchange_strong(&slot->word, &mine, cohort__free_again(segment, position));
+    bool is_mine = atomic_load_explicit(&slot->word, memory_order_acquire) == mine;
+    if (is_mine && is_out_of_line(slot)) cohort__block_move(call->me, &slot->block, stage);
+    bool taken = is_mine && atomic_compare_exchange_strong(&slot->word, &mine, cohort__free_again(segment, position));
     cohort__op_end(call->me);
     if (!taken) return COHORT_ENOTMEMBER;
     cohort__notify(&call->ring->space, 1);
