@@ -98,13 +98,17 @@ static _Noreturn void finish(int code) {
     leave(code);
 }
 
+void cohort__children_begin(void) {
+    atomic_store(&ending, 0);
+}
+
 void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth, cohort_os_handle_t lifeline) {
     cohort__function_t run = NULL;
     void *args = NULL;
     char name[COHORT__NAME_MAX];
     birth_kind = birth;
     instance = NULL;
-    atomic_store(&ending, 0);
+    cohort__children_begin();
     if (!claim(slot, attempt)) cohort_os_exit(255, false);
     cohort__self_set(slot);
     cohort__threads_reset();
@@ -138,18 +142,16 @@ static bool is_child(cohort_process_t *slot, uint32_t lifetime) {
 
 #define DAEMON_GRACE 500000 /* microseconds */
 
-/* A pool must not replace the workers that end with this process. */
-static void end_pools(void) {
-    EACH_CHILD(slot, COHORT_DAEMON) {
-        cohort_pool_t *pool = atomic_load(&slot->pool);
-        if (slot->role == COHORT__ROLE_WORKER && pool) cohort_pool_terminate(pool);
-    }
+static bool join_foreground(void) {
+    bool any = false;
+    EACH_CHILD(slot, COHORT_FOREGROUND) any |= cohort_process_join(slot, COHORT_FOREVER) == APR_SUCCESS;
+    return any;
 }
 
 void cohort__children_end(void) {
     if (!cohort__self() || atomic_exchange(&ending, 1)) return;
-    end_pools();
-    EACH_CHILD(slot, COHORT_FOREGROUND) cohort_process_join(slot, COHORT_FOREVER);
+    cohort__pools_end(); /* first: a pool must not replace the workers that end with this process */
+    while (join_foreground()) continue; /* until now other threads, and those joined, may have started more */
     EACH_CHILD(slot, COHORT_DAEMON) cohort_process_terminate(slot);
     int64_t until = cohort__deadline(DAEMON_GRACE);
     EACH_CHILD(slot, COHORT_DAEMON) cohort_process_join(slot, (until - cohort_os_now()) / 1000);

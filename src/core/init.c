@@ -35,15 +35,13 @@ void cohort__forked(void) {
 static apr_status_t hook(void) {
     if (hooked) return APR_SUCCESS;
     apr_status_t status = cohort_os_hooks(cohort__forked, cohort__thread_exit);
-    if (!status && atexit(cohort__at_exit)) status = APR_ENOMEM;
+    if (!status) status = cohort_os_at_exit(cohort__at_exit);
     hooked = !status;
     return status;
 }
 
 static _Noreturn void refuse(cohort_process_t *slot, apr_status_t status) {
-    char text[128];
-    if (slot) atomic_store(&slot->start_status, status);
-    else fprintf(stderr, "cohort: a child could not start: %s\n", cohort_strerror(status, text, sizeof text));
+    atomic_store(&slot->start_status, status);
     cohort_os_exit(255, true);
 }
 
@@ -51,13 +49,13 @@ static _Noreturn void refuse(cohort_process_t *slot, apr_status_t status) {
 static _Noreturn void run_child(const cohort_os_boot_t *boot) {
     cohort_os_arena_t map = {(char *)(uintptr_t)boot->base, boot->size, boot->arena};
     apr_status_t status = cohort__arena_attach(&map);
-    if (status) refuse(NULL, status);
+    if (status) cohort_os_exit(status == COHORT_EVERSION ? COHORT__EXIT_VERSION : COHORT__EXIT_ADDRESS, false);
     cohort_process_t *slot = cohort__process_find(boot->slot);
     if (!slot) cohort_os_exit(255, false);
     status = hook();
     if (status) refuse(slot, status);
-    if (boot->role == COHORT__ROLE_SERVER) cohort__server_main(slot, boot);
-    cohort__child_main(slot, (uint32_t)(atomic_load(&slot->claim) >> 32), COHORT__BORN_SPAWN, boot->lifeline);
+    if ((boot->role & 0xff) == COHORT__ROLE_SERVER) cohort__server_main(slot, boot);
+    cohort__child_main(slot, boot->role >> 8, COHORT__BORN_SPAWN, boot->lifeline);
 }
 
 /* "64G" and the like. */
@@ -92,6 +90,7 @@ static apr_status_t become_root(void) {
     atomic_store(&cohort__arena->root, cohort__process_id(slot));
     atomic_store(&slot->creator, cohort__process_id(slot));
     cohort__threads_reset();
+    cohort__children_begin();
     return APR_SUCCESS;
 }
 
@@ -122,6 +121,7 @@ apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *
         if (options) (void)set_start(options->method, options->executable);
         run_child(&boot);
     }
+    if (status == COHORT_EVERSION) cohort_os_exit(COHORT__EXIT_VERSION, false);
     if (!APR_STATUS_IS_ENOENT(status)) return status;
     status = arena_size(options, &size);
     if (!status && options) status = set_start(options->method, options->executable);
@@ -134,9 +134,12 @@ void cohort_finalize(void) {
     cohort__thread_t *me;
     if (!cohort__self()) return;
     cohort__children_end();
+    bool stopped = cohort__watcher_stop();
+    cohort__lifeline_close();
     if (!cohort__enter(&me)) cohort__thread_exit(me);
     cohort__self_set(NULL);
-    cohort__arena_detach();
+    cohort__threads_reset();
+    if (stopped) cohort__arena_detach();
 }
 
 apr_status_t cohort_set_start(cohort_start_method_t method, const char *path) {

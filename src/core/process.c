@@ -29,7 +29,8 @@ apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_m
 static void identify(cohort_process_t *slot, const char *name) {
     cohort_process_t *parent = cohort__process_find(atomic_load(&slot->parent));
     char text[COHORT__NAME_MAX + 16];
-    unsigned n = parent && slot->role == COHORT__ROLE_CHILD ? atomic_fetch_add(&parent->children, 1) + 1 : 0;
+    bool counts = slot->role == COHORT__ROLE_CHILD || slot->role == COHORT__ROLE_WORKER;
+    unsigned n = parent && counts ? atomic_fetch_add(&parent->children, 1) + 1 : 0;
     const char *above = parent ? parent->identity : "";
     snprintf(text, sizeof text, "%s%s%u", above, *above ? ":" : "", n);
     apr_cpystrn(slot->identity, text, sizeof slot->identity);
@@ -171,6 +172,24 @@ apr_status_t cohort__lifeline(cohort_os_handle_t *reader) {
     return status;
 }
 
+void cohort__lifeline_close(void) {
+    if (!lifeline_made) return;
+    lifeline_made = false;
+    cohort_os_close(lifeline_keeper);
+    cohort_os_close(lifeline_reader);
+}
+
+static void fork_lock(void) {
+    cohort__server_lock();
+    cohort_os_mutex_lock(&lifeline_mutex);
+}
+
+static void fork_unlock(void) {
+    cohort_os_mutex_unlock(&lifeline_mutex);
+    cohort__server_unlock();
+}
+
+/* The reader stays open: this may be a child that is about to arm it. */
 void cohort__lifeline_reset(void) {
     cohort_os_mutex_reset(&lifeline_mutex);
     if (lifeline_made) cohort_os_close(lifeline_keeper);
@@ -186,9 +205,8 @@ typedef struct {
 
 /* Nobody has claimed the slot yet. Can somebody still? */
 static apr_status_t check_unclaimed(const takeoff_t *t) {
-    if (!t->child) return cohort__process_alive(atomic_load(&t->slot->reaper), true) ? APR_EAGAIN : COHORT_EWORKERDIED;
-    if (!cohort_os_alive(*t->child)) cohort__process_ended(t->slot, COHORT_EXIT_NONE); /* this makes the start a failed one */
-    return APR_EAGAIN;
+    if (t->child) return APR_EAGAIN; /* this process' watcher will see its end, and the exit code says why */
+    return cohort__process_alive(atomic_load(&t->slot->reaper), true) ? APR_EAGAIN : COHORT_EWORKERDIED;
 }
 
 static apr_status_t try_takeoff(void *arg, bool thorough) {
@@ -205,7 +223,7 @@ static apr_status_t try_takeoff(void *arg, bool thorough) {
     int64_t pid = (int64_t)(atomic_load(&t->slot->claim) & 0xffffffff);
     if (pid == 0) return check_unclaimed(t);
     if (cohort_os_alive((cohort_os_id_t){pid, 0})) return APR_EAGAIN;
-    cohort__process_ended(t->slot, COHORT_EXIT_NONE);
+    cohort__process_ended(t->slot, COHORT_EXIT_NONE); /* this makes the start a failed one */
     return APR_EAGAIN;
 }
 
@@ -219,6 +237,23 @@ apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status) 
     return status;
 }
 
+static uint32_t attempt_of(cohort_process_t *slot) {
+    return (uint32_t)(atomic_load(&slot->claim) >> 32);
+}
+
+/* The child exists. If it cannot be watched it must not live: nobody would learn of its end. */
+static apr_status_t watch_takeoff(cohort_process_t *slot, cohort_os_id_t child) {
+    int code;
+    apr_status_t status = cohort__watcher_add(slot, child, true);
+    if (!status) return cohort__await_takeoff(slot, &child);
+    (void)cohort_os_signal(child, COHORT_OS_KILL);
+    while (cohort_os_alive(child)) cohort_os_yield();
+    (void)cohort_os_reap(child, &code);
+    cohort__slot_step(slot, COHORT__SLOT_RUNNING, COHORT__SLOT_STARTING);
+    cohort__process_ended(slot, COHORT_EXIT_NONE);
+    return status;
+}
+
 apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child) {
     char name[COHORT__NAME_MAX];
     cohort_os_start_t start = {.how = COHORT_OS_REEXEC, .boot = boot, .path = cohort__executable(), .name = name,
@@ -227,7 +262,7 @@ apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, coho
     cohort__process_get_name(slot, name, sizeof name);
     start.detach = slot->lifetime == COHORT_BACKGROUND;
     boot->version = COHORT_OS_BOOT_VERSION;
-    boot->role = slot->role;
+    boot->role = slot->role | attempt_of(slot) << 8;
     boot->slot = cohort__process_id(slot);
     boot->base = (uint64_t)(uintptr_t)cohort__map.base;
     boot->size = cohort__map.size;
@@ -240,30 +275,25 @@ static apr_status_t launch_spawn(cohort_process_t *slot, cohort_os_handle_t life
     cohort_os_id_t child;
     atomic_store(&slot->reaper, cohort__self_id());
     apr_status_t status = cohort__reexec(slot, &boot, &child);
-    if (status) return status;
-    status = cohort__watcher_add(slot, child, true);
-    if (!status) return cohort__await_takeoff(slot, &child);
-    (void)cohort_os_signal(child, COHORT_OS_KILL);
-    return status;
+    return status ? status : watch_takeoff(slot, child);
 }
 
 static apr_status_t launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline) {
     cohort_os_start_t start = {.how = COHORT_OS_FORK};
     cohort_os_id_t child;
+    uint32_t attempt = attempt_of(slot);
     bool in_child = false;
     atomic_store(&slot->reaper, cohort__self_id());
     fflush(stdout);
     fflush(stderr);
+    fork_lock();
     apr_status_t status = cohort_os_start(&start, &child, &in_child);
-    if (status) return status;
-    if (in_child) {
+    if (!status && in_child) {
         cohort__forked();
-        cohort__child_main(slot, (uint32_t)(atomic_load(&slot->claim) >> 32), COHORT__BORN_FORK, lifeline);
+        cohort__child_main(slot, attempt, COHORT__BORN_FORK, lifeline);
     }
-    status = cohort__watcher_add(slot, child, true);
-    if (!status) return cohort__await_takeoff(slot, &child);
-    (void)cohort_os_signal(child, COHORT_OS_KILL);
-    return status;
+    fork_unlock();
+    return status ? status : watch_takeoff(slot, child);
 }
 
 static apr_status_t launch_by(cohort_process_t *slot) {
@@ -278,6 +308,7 @@ static apr_status_t launch_by(cohort_process_t *slot) {
 
 apr_status_t cohort__process_launch(cohort_process_t *slot) {
     if (!cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING)) return COHORT_ESTARTED;
+    cohort__slot_settle(slot);
     atomic_store(&slot->claim, ((atomic_load(&slot->claim) >> 32) + 1) << 32);
     atomic_store(&slot->start_status, APR_SUCCESS);
     atomic_store(&slot->exit_code, COHORT_EXIT_NONE);

@@ -16,6 +16,10 @@ apr_status_t cohort__process_launch(cohort_process_t *slot);
 /* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
 
+/* How a re-executed child ends that cannot even reach its slot. */
+#define COHORT__EXIT_ADDRESS 251
+#define COHORT__EXIT_VERSION 252
+
 /* What spawn re-executes instead of the own executable, NULL = itself. */
 const char *cohort__executable(void);
 
@@ -26,6 +30,8 @@ typedef enum { COHORT__BORN_FORK, COHORT__BORN_SPAWN, COHORT__BORN_SERVED } coho
 /* Become the process of this slot, run it, end. `attempt` is the start that this child belongs to. */
 _Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
                                   cohort_os_handle_t lifeline);
+/* This process is a root now. */
+void cohort__children_begin(void);
 /* Children joined or ended; the exit code stored. Once per process. */
 void cohort__children_end(void);
 /* Runs at exit() of any member. */
@@ -37,6 +43,8 @@ void cohort__at_exit(void);
 apr_status_t cohort__watcher_add(cohort_process_t *slot, cohort_os_id_t os, bool child);
 /* In a copy of the process: it watches nothing. */
 void cohort__watcher_reset(void);
+/* Returns when the watcher's thread will not touch the arena any more; false: it cannot be told. */
+bool cohort__watcher_stop(void);
 /* For a process that is to watch with its main thread: everything but ends of processes goes to `other`, until that returns false. */
 apr_status_t cohort__watcher_own(cohort_os_handle_t channel);
 /* Wait for one end of a process. */
@@ -56,12 +64,17 @@ void cohort__server_lost(cohort_process_t *server);
 void cohort__server_close(void);
 /* In a copy of the process: the server is the original's. */
 void cohort__server_reset(void);
+/* Around a fork, so that the copy never has handles that nobody there knows of. In the copy, reset instead of unlock. */
+void cohort__server_lock(void);
+void cohort__server_unlock(void);
 
 /* ---- process.c ----------------------------------------------------------------------------------------------------------- */
 
 /* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of it. */
 apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
 void cohort__lifeline_reset(void);
+/* Nobody hangs on it any more. */
+void cohort__lifeline_close(void);
 /* Wait until the slot's process runs, or cannot any more. `child`: who it will be, when that is known; else COHORT_EWORKERDIED says that the slot's reaper
  * died before anybody claimed the slot. */
 apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);

@@ -46,11 +46,12 @@ static apr_status_t capture(void **context, size_t *size) {
 }
 
 static void forget(void) {
+    void *context = server.context;
     if (!server.slot) return;
-    cohort_os_close(server.channel);
-    free(server.context);
-    server.slot = NULL;
+    server.slot = NULL; /* first: a fork in another thread may copy this at any point */
     server.context = NULL;
+    cohort_os_close(server.channel);
+    free(context);
 }
 
 static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t reader) {
@@ -92,9 +93,9 @@ no_channel:
     return status;
 }
 
+/* That it is dead is found by posting to it. */
 static bool server_works(void) {
-    return server.slot && server.credentials == cohort_os_credentials() && cohort__process_alive(server.id, false) &&
-           cohort_os_alive(server.slot->os);
+    return server.slot && server.credentials == cohort_os_credentials() && cohort__process_alive(server.id, false);
 }
 
 /* What has changed in this process since the server was started goes with the request. */
@@ -129,9 +130,26 @@ static apr_status_t request(cohort_process_t *slot) {
         uint64_t attempt = atomic_load(&slot->claim) >> 32;
         atomic_store(&slot->reaper, server.id);
         status = cohort_os_channel_post(server.channel, attempt << 48 | cohort__process_id(slot));
-        if (status) status = COHORT_EWORKERDIED; /* of the server: try again */
+        if (status) {
+            forget();
+            status = COHORT_EWORKERDIED; /* of the server: try again */
+        }
     }
     cohort_os_mutex_unlock(&server.mutex);
+    return status;
+}
+
+static void adopt(cohort_process_t *slot, cohort__pid_t from) {
+    if (!atomic_compare_exchange_strong(&slot->reaper, &from, cohort__self_id())) return;
+    if (cohort__process_state(slot) != COHORT__SLOT_RUNNING) cohort__process_ended(slot, COHORT_EXIT_NONE);
+    else (void)cohort__watcher_add(slot, slot->os, false);
+}
+
+/* If its server is dead by now, its children may have been adopted before this one was to be seen. */
+static apr_status_t await_served(cohort_process_t *slot) {
+    apr_status_t status = cohort__await_takeoff(slot, NULL);
+    cohort__pid_t reaper = atomic_load(&slot->reaper);
+    if (!status && reaper != cohort__self_id() && !cohort__process_alive(reaper, false)) adopt(slot, reaper);
     return status;
 }
 
@@ -143,19 +161,13 @@ apr_status_t cohort__server_launch(cohort_process_t *slot) {
     apr_status_t status = COHORT_ESTART;
     for (int i = 0; i < ATTEMPTS; i++) {
         status = request(slot);
-        if (!status) status = cohort__await_takeoff(slot, NULL);
+        if (!status) status = await_served(slot);
         if (status != COHORT_EWORKERDIED) return status;
         uint64_t open = atomic_load(&slot->claim);
         while (!(open & 0xffffffff) && !atomic_compare_exchange_strong(&slot->claim, &open, ((open >> 32) + 1) << 32)) continue;
-        if (open & 0xffffffff) return cohort__await_takeoff(slot, NULL);
+        if (open & 0xffffffff) return await_served(slot);
     }
     return status == COHORT_EWORKERDIED ? COHORT_ESTART : status;
-}
-
-static void adopt(cohort_process_t *slot, cohort__pid_t from) {
-    if (!atomic_compare_exchange_strong(&slot->reaper, &from, cohort__self_id())) return;
-    if (cohort__process_state(slot) != COHORT__SLOT_RUNNING) cohort__process_ended(slot, COHORT_EXIT_NONE);
-    else (void)cohort__watcher_add(slot, slot->os, false);
 }
 
 void cohort__server_lost(cohort_process_t *lost) {
@@ -172,10 +184,18 @@ void cohort__server_lost(cohort_process_t *lost) {
 
 void cohort__server_close(void) {
     cohort_os_mutex_lock(&server.mutex);
-    cohort_process_t *slot = server.slot;
+    cohort_process_t *slot = server.slot && cohort__process_find(server.id) ? server.slot : NULL;
     forget();
     cohort_os_mutex_unlock(&server.mutex);
     if (slot && cohort_process_join(slot, CLOSE_TIME)) (void)cohort_process_kill(slot);
+}
+
+void cohort__server_lock(void) {
+    cohort_os_mutex_lock(&server.mutex);
+}
+
+void cohort__server_unlock(void) {
+    cohort_os_mutex_unlock(&server.mutex);
 }
 
 void cohort__server_reset(void) {
@@ -186,7 +206,7 @@ void cohort__server_reset(void) {
 /* ---- the server -------------------------------------------------------------------------------------------------------------- */
 
 static cohort_process_t *me_slot;
-static cohort_os_handle_t daemons_lifeline, requests;
+static cohort_os_handle_t daemons_lifeline;
 
 bool cohort__is_server(void) {
     return me_slot != NULL;
@@ -195,7 +215,6 @@ bool cohort__is_server(void) {
 static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt) {
     cohort_os_handle_t lifeline = daemons_lifeline;
     me_slot = NULL;
-    cohort_os_close(requests);
     cohort__forked();
     cohort__child_main(slot, attempt, COHORT__BORN_SERVED, lifeline);
 }
@@ -246,16 +265,19 @@ static bool other_event(const cohort_os_event_t *event) {
     return event->kind != COHORT_OS_GONE;
 }
 
-/* Nobody is there to be served. Its daemons end now; foreground children are waited for, for the sake of their exit codes. */
+/* Nobody is there to be served. Its daemons end now; foreground children are waited for, for the sake of their exit codes. The channel may close
+ * a moment before the system calls the process dead, so that is waited for too, since the death cancels what was about to start. */
 static _Noreturn void wind_up(void) {
-    (void)cohort__process_bury(atomic_load(&me_slot->parent));
+    cohort__pid_t parent = atomic_load(&me_slot->parent);
+    cohort_process_t *slot = cohort__process_find(parent);
+    if (slot && !cohort__process_bury(parent)) (void)cohort__watcher_add(slot, slot->os, false);
     (void)children(COHORT_DAEMON, true);
     while (children(COHORT_DAEMON, false) + children(COHORT_FOREGROUND, false) > 0) cohort__watcher_once();
     cohort_os_exit(0, true);
 }
 
 void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
-    uint64_t open = (uint64_t)1 << 32;
+    uint64_t open = (uint64_t)(boot->role >> 8) << 32;
     cohort_os_id_t os = cohort_os_self();
     if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) cohort_os_exit(255, false);
     slot->os = os;
@@ -263,7 +285,6 @@ void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     cohort__threads_reset();
     cohort_os_set_interrupts(false);
     daemons_lifeline = boot->lifeline;
-    requests = boot->channel;
     me_slot = slot;
     if (cohort__watcher_own(boot->channel)) cohort_os_exit(255, false);
     if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);

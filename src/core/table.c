@@ -87,12 +87,27 @@ static apr_status_t grow(void) {
     return status;
 }
 
-/* A free slot becomes MAKING-by-us at once: its creator is set before the life says NEW, so a maker's death leaves a slot that is found. */
-static bool claim(cohort_process_t *slot) {
+/* From before the slot is MAKING until it is NEW the thread's record says so; from then on its creator does. */
+static bool claim(cohort_process_t *slot, cohort__thread_t *me) {
     uint64_t life = life_of(slot);
     if ((life & 0xff) != COHORT__SLOT_FREE) return false;
     uint64_t next = ((life >> 8) + 1) << 8 | COHORT__SLOT_MAKING;
-    return atomic_compare_exchange_strong(&slot->life, &life, next);
+    if (me) cohort__op_begin(me, COHORT__OP_SLOT, slot, next);
+    if (atomic_compare_exchange_strong(&slot->life, &life, next)) return true;
+    if (me) cohort__op_end(me);
+    return false;
+}
+
+/* Several may have been after the slot, and only one got it: as long as another one says that it is at it, it is that one's. */
+void cohort__slot_repair(cohort__thread_t *dead) {
+    if (atomic_load(&dead->op) != COHORT__OP_SLOT) return;
+    cohort_process_t *slot = atomic_load(&dead->op_object);
+    uint64_t life = atomic_load(&dead->op_position);
+    for (uint32_t i = 0, n = cohort__thread_count(); i < n; i++) {
+        cohort__thread_t *other = cohort__thread_at(i);
+        if (other != dead && atomic_load(&other->op) == COHORT__OP_SLOT && atomic_load(&other->op_object) == slot) return;
+    }
+    atomic_compare_exchange_strong(&slot->life, &life, (life & ~(uint64_t)0xff) | COHORT__SLOT_FREE);
 }
 
 static void fresh(cohort_process_t *slot) {
@@ -118,21 +133,48 @@ static void fresh(cohort_process_t *slot) {
     slot->args_size = slot->context_size = 0;
 }
 
+static cohort_process_t *take_free(cohort__thread_t *me) {
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count; i++) {
+        /* Not the slot that was freed last: a stale handle should stay recognisable for long. */
+        cohort_process_t *slot = cohort__process_at(atomic_fetch_add(&cohort__arena->next_slot, 1) % count);
+        if (claim(slot, me)) return slot;
+    }
+    return NULL;
+}
+
+/* Processes that outlive those who would see their end (background ones, orphans) are looked after when the table is full. */
+static void bury_unwatched(void) {
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        cohort__slot_state_t state = cohort__process_state(slot);
+        if (slot == self || state < COHORT__SLOT_STARTING || state == COHORT__SLOT_ENDED) continue;
+        if (!cohort__process_alive(atomic_load(&slot->reaper), false)) (void)cohort__process_bury(cohort__process_id(slot));
+    }
+}
+
+#define SLOTS_MIN 32 /* before any is used a second time */
+
 apr_status_t cohort__slot_new(cohort_process_t **made) {
-    for (;;) {
-        uint32_t count = cohort__process_count();
-        for (uint32_t i = 0; i < count; i++) {
-            /* Not the slot that was freed last: a stale handle should stay recognisable for long. */
-            cohort_process_t *slot = cohort__process_at(atomic_fetch_add(&cohort__arena->next_slot, 1) % count);
-            if (!claim(slot)) continue;
-            fresh(slot);
-            cohort__slot_step(slot, COHORT__SLOT_MAKING, COHORT__SLOT_NEW);
-            *made = slot;
-            return APR_SUCCESS;
-        }
+    cohort__thread_t *me;
+    cohort_process_t *slot = NULL;
+    if (cohort__enter(&me)) me = NULL; /* the root has no record yet */
+    if (cohort__process_count() >= SLOTS_MIN) slot = take_free(me);
+    if (!slot && me && cohort__process_count() >= SLOTS_MIN) {
+        bury_unwatched();
+        slot = take_free(me);
+    }
+    while (!slot) {
         apr_status_t status = grow();
         if (status) return status;
+        slot = take_free(me);
     }
+    fresh(slot);
+    cohort__slot_step(slot, COHORT__SLOT_MAKING, COHORT__SLOT_NEW);
+    if (me) cohort__op_end(me);
+    *made = slot;
+    return APR_SUCCESS;
 }
 
 /* The blocks go first, one after the other; the slot is free by one last step, so whoever dies in here is simply repeated. */
@@ -143,6 +185,7 @@ static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
     if (cohort__process_state(slot) == from) {
         cohort__block_free(me, &slot->args);
         cohort__block_free(me, &slot->context);
+        atomic_store(&slot->creator, 0); /* it names nobody while it is free */
         cohort__slot_step(slot, from, COHORT__SLOT_FREE);
     }
     cohort__guard_leave(&slot->guard);
@@ -212,7 +255,32 @@ bool cohort__process_bury(cohort__pid_t id) {
 static bool repair_begin(cohort_process_t *slot, cohort__thread_t *me) {
     cohort__tid_t owner = 0, mine = cohort__thread_id(me);
     if (atomic_compare_exchange_strong(&slot->repairer, &owner, mine)) return true;
-    return !cohort__thread_alive(owner, false) && atomic_compare_exchange_strong(&slot->repairer, &owner, mine);
+    return !cohort__thread_alive(owner, true) && atomic_compare_exchange_strong(&slot->repairer, &owner, mine);
+}
+
+void cohort__slot_settle(cohort_process_t *slot) {
+    cohort__tid_t owner;
+    while ((owner = atomic_load(&slot->repairer)) != 0 && cohort__thread_alive(owner, true)) cohort_os_yield();
+}
+
+/* Whoever came here because it had died may have been late: it may have been started again. */
+static bool is_over(cohort_process_t *slot) {
+    cohort__slot_state_t state = cohort__process_state(slot);
+    int64_t pid = (int64_t)(atomic_load(&slot->claim) & 0xffffffff);
+    if (state == COHORT__SLOT_STARTING) return pid == 0 || !cohort_os_alive((cohort_os_id_t){pid, 0});
+    return state == COHORT__SLOT_DEAD;
+}
+
+/* The creator died over the start. What no child has claimed none will claim from here on; what one has claimed is a process like any other. */
+static void drop_start(cohort_process_t *slot) {
+    uint64_t open = atomic_load(&slot->claim);
+    if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
+        atomic_store(&slot->awaited, 0);
+        bool claimed = open & 0xffffffff || !atomic_compare_exchange_strong(&slot->claim, &open, ((open >> 32) + 1) << 32);
+        if (!claimed) cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
+        else (void)cohort__process_bury(cohort__process_id(slot));
+    }
+    cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
 }
 
 /* What the dead process had made and nobody holds any more; what it had started goes on, its handles are dropped. */
@@ -221,7 +289,7 @@ static void drop_handles(cohort__pid_t dead) {
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
         if (atomic_load(&slot->creator) != dead) continue;
-        if (cohort__slot_step(slot, COHORT__SLOT_MAKING, COHORT__SLOT_FREE)) continue;
+        drop_start(slot);
         cohort__slot_release(slot);
     }
 }
@@ -229,7 +297,7 @@ static void drop_handles(cohort__pid_t dead) {
 static void repair(cohort_process_t *slot) {
     cohort__thread_t *me;
     if (atomic_load(&slot->repaired) || cohort__enter(&me) || !repair_begin(slot, me)) return;
-    if (!atomic_load(&slot->repaired)) {
+    if (!atomic_load(&slot->repaired) && is_over(slot)) {
         cohort__pid_t dead = cohort__process_id(slot);
         cohort_os_park_forget(slot->os);
         cohort__threads_repair(dead);
@@ -242,7 +310,7 @@ static void repair(cohort_process_t *slot) {
 
 static void learn_code(cohort_process_t *slot, int code) {
     int32_t none = COHORT_EXIT_NONE;
-    if (code == COHORT_EXIT_NONE && cohort__process_alive(atomic_load(&slot->reaper), false)) return;
+    if (code == COHORT_EXIT_NONE && cohort__process_alive(atomic_load(&slot->reaper), true)) return;
     if (code == COHORT_EXIT_NONE) code = COHORT_EXIT_UNKNOWN;
     atomic_compare_exchange_strong(&slot->exit_code, &none, code);
 }
@@ -253,18 +321,26 @@ static void settle_code(cohort_process_t *slot, int code) {
     else learn_code(slot, code);
 }
 
-/* A child that died before it took off is a failed start, and its starter's to tell. */
-static bool start_failed(cohort_process_t *slot) {
+/* Why a child did not take off that could not even leave the reason in its slot. */
+static int32_t reason(cohort_process_t *slot, int code) {
+    if (atomic_load(&slot->claim) & 0xffffffff) return COHORT_ESTART;
+    return code == COHORT__EXIT_ADDRESS ? COHORT_EADDRESS : code == COHORT__EXIT_VERSION ? COHORT_EVERSION : COHORT_ESTART;
+}
+
+/* A child that died before it took off is a failed start, and its starter's to tell, after the repair: then it may be started again. */
+static bool start_failed(cohort_process_t *slot, int code) {
     int32_t none = APR_SUCCESS;
     if (cohort__process_state(slot) != COHORT__SLOT_STARTING || !atomic_load(&slot->awaited)) return false;
+    atomic_compare_exchange_strong(&slot->start_status, &none, reason(slot, code));
     repair(slot);
-    atomic_compare_exchange_strong(&slot->start_status, &none, COHORT_ESTART);
+    if (!atomic_load(&slot->repaired)) return true;
     if (cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED)) cohort__notify(&slot->changed, COHORT__ALL);
     return true;
 }
 
 void cohort__process_ended(cohort_process_t *slot, int code) {
-    if (start_failed(slot)) return;
+    if (start_failed(slot, code)) return;
+    if (code == COHORT_EXIT_NONE && cohort__process_alive(cohort__process_id(slot), true)) return; /* started again meanwhile */
     cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD);
     cohort__slot_step(slot, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD);
     if (cohort__process_state(slot) != COHORT__SLOT_DEAD) return;

@@ -90,10 +90,14 @@ cohort_process_t *cohort__process_at(uint32_t index);
 uint32_t cohort__process_count(void);
 
 apr_status_t cohort__slot_new(cohort_process_t **slot);
+/* This dead thread was making a slot: it is free again. */
+void cohort__slot_repair(cohort__thread_t *dead);
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to);
-/* The process has ended with this code (COHORT_EXIT_UNKNOWN when nobody knows): repair what it was doing, release who waits. Any
- * process may call it, any number of times. */
+/* The process has ended with this code (COHORT_EXIT_UNKNOWN when nobody knows, COHORT_EXIT_NONE when it was found dead and its reaper may know): repair what
+ * it was doing, release who waits. Any process may call it, any number of times. */
 void cohort__process_ended(cohort_process_t *slot, int code);
+/* Wait until nobody repairs what an earlier attempt to start it left. */
+void cohort__slot_settle(cohort_process_t *slot);
 /* The handle is closed or its holder dead: free the slot if its life is over. */
 void cohort__slot_release(cohort_process_t *slot);
 

@@ -8,6 +8,7 @@
 #include "core/arena.h"
 #include "core/object.h"
 #include "core/ring.h"
+#include "core/table.h"
 
 #include <cohort/errors.h>
 
@@ -110,6 +111,7 @@ static void release(cohort__thread_t *thread) {
 static void repair(cohort__thread_t *me, cohort__thread_t *dead) {
     cohort__alloc_repair(dead);
     cohort__ring_repair(dead);
+    cohort__slot_repair(dead);
     cohort__object_repair(me, dead);
     for (int i = 0; i < COHORT__STAGES; i++) cohort__block_free(me, &dead->stage[i]);
     cohort__alloc_retire(dead);

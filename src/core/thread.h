@@ -24,7 +24,8 @@ typedef enum {
     COHORT__OP_RING_PUT, /* object = the ring's segment, position */
     COHORT__OP_RING_GET, /* the same */
     COHORT__OP_LOOK,     /* object must not be freed while somebody looks at it; nothing to repair */
-    COHORT__OP_DESTROY   /* object = a queue or pipe, to be freed if object->destroyer is this thread */
+    COHORT__OP_DESTROY,  /* object = a queue or pipe, to be freed if object->destroyer is this thread */
+    COHORT__OP_SLOT      /* object = a process' slot in the making, position = the word of its life */
 } cohort__op_kind_t;
 
 /* What a thread is doing to a block of memory; see alloc.c. */

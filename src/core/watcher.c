@@ -20,6 +20,8 @@ typedef struct {
 
 static cohort_os_mutex_t mutex;
 static cohort_os_watch_t *watch;
+static _Atomic cohort_os_handle_t stopper = COHORT_OS_NONE; /* a message there ends the thread */
+static _Atomic bool running;
 
 static bool is_same(cohort_process_t *slot, const watched_t *w) {
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
@@ -34,6 +36,7 @@ static int take_code(cohort_process_t *slot, const watched_t *w) {
     cohort__thread_t *me;
     int code = COHORT_EXIT_NONE;
     bool locked = slot && !cohort__enter(&me);
+    if (slot && atomic_load(&slot->reaper) != cohort__self_id()) return code; /* that one will tell */
     if (locked) cohort__guard_enter(&slot->guard, me);
     if (!w->child || cohort_os_reap(w->os, &code)) code = COHORT_EXIT_UNKNOWN;
     if (locked) cohort__guard_leave(&slot->guard);
@@ -65,27 +68,67 @@ void cohort__watcher_loop(bool (*other)(const cohort_os_event_t *event)) {
     for (;;) {
         if (cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event)) continue;
         if (event.kind == COHORT_OS_ENDED) ended((watched_t *)(uintptr_t)event.cookie);
-        else if (other && !other(&event)) return;
+        else if (!other(&event)) return;
     }
 }
 
+/* Gone: somebody has closed descriptors that are not his, and the channel was among them. */
+static bool goes_on(const cohort_os_event_t *event) {
+    if (event->kind == COHORT_OS_GONE) atomic_store(&stopper, COHORT_OS_NONE);
+    return event->kind == COHORT_OS_GONE;
+}
+
 static void run(void *arg) {
+    cohort__thread_t *me;
     (void)arg;
-    cohort__watcher_loop(NULL);
+    cohort__watcher_loop(goes_on);
+    if (!cohort__enter(&me)) cohort__thread_exit(me);
+    atomic_store(&running, false);
 }
 
 static apr_status_t begin(void) {
     if (watch) return APR_SUCCESS;
     cohort_os_watch_t *made;
+    cohort_os_handle_t reader, writer;
     apr_status_t status = cohort_os_watch_create(&made);
     if (status) return status;
+    status = cohort_os_channel_create(&reader, &writer);
+    if (status) goto no_channel;
+    status = cohort_os_watch_channel(made, reader);
+    if (status) cohort_os_close(reader);
     watch = made;
-    status = cohort_os_thread_start(run, NULL);
-    if (status) {
-        cohort_os_watch_destroy(made);
-        watch = NULL;
-    }
+    atomic_store(&stopper, writer);
+    atomic_store(&running, true);
+    if (!status) status = cohort_os_thread_start(run, NULL);
+    if (!status) return APR_SUCCESS;
+    atomic_store(&running, false);
+    atomic_store(&stopper, COHORT_OS_NONE);
+    watch = NULL;
+    cohort_os_close(writer);
+no_channel:
+    cohort_os_watch_destroy(made);
     return status;
+}
+
+/* Nobody will see the ends of our children: joiners find out themselves. */
+static void disown(void) {
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort__pid_t reaper = cohort__self_id();
+        atomic_compare_exchange_strong(&cohort__process_at(i)->reaper, &reaper, 0);
+    }
+}
+
+bool cohort__watcher_stop(void) {
+    cohort_os_handle_t writer = atomic_exchange(&stopper, COHORT_OS_NONE);
+    disown();
+    if (!watch) return true;
+    if (writer == COHORT_OS_NONE || cohort_os_channel_post(writer, 0)) return false;
+    while (atomic_load(&running)) cohort_os_yield();
+    cohort_os_close(writer);
+    cohort_os_watch_destroy(watch);
+    watch = NULL;
+    return true;
 }
 
 apr_status_t cohort__watcher_own(cohort_os_handle_t channel) {
@@ -108,5 +151,7 @@ apr_status_t cohort__watcher_add(cohort_process_t *slot, cohort_os_id_t os, bool
 void cohort__watcher_reset(void) {
     cohort_os_mutex_reset(&mutex);
     if (watch) cohort_os_watch_destroy(watch); /* the copy's handles only */
+    cohort_os_close(atomic_exchange(&stopper, COHORT_OS_NONE));
+    atomic_store(&running, false);
     watch = NULL;
 }
