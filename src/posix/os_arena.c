@@ -11,6 +11,7 @@
 #include "os_posix.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -40,9 +41,22 @@ static uint64_t space_left(void) {
     return used < limit ? limit - used : 0;
 }
 
+static _Atomic uint64_t object_inode; /* of the one arena of this process */
+
+static uint64_t inode(int fd) {
+    struct stat facts;
+    return fstat(fd, &facts) == 0 ? (uint64_t)facts.st_ino : UINT64_MAX;
+}
+
+/* A program that closes descriptors which are not its own, and opens a file in the place of ours, must not have that file extended. */
+bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena) {
+    return inode((int)arena->handle) == atomic_load(&object_inode);
+}
+
 static apr_status_t map_at(uint64_t base, uint64_t size, int fd) {
     void *want = (void *)(uintptr_t)base;
     void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
+    if (got == want) atomic_store(&object_inode, inode(fd));
     if (got == want) return APR_SUCCESS;
     if (got == MAP_FAILED) return errno == ENOMEM && space_left() < size ? APR_ENOMEM : COHORT_EADDRESS;
     munmap(got, size);
@@ -92,7 +106,7 @@ apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
 void cohort_os_arena_detach(cohort_os_arena_t *arena) {
     if (!arena->base) return;
     munmap(arena->base, arena->size);
-    if (arena->handle != COHORT_OS_NONE) close((int)arena->handle);
+    if (cohort__arena_handle_is_ours(arena)) close((int)arena->handle);
     *arena = (cohort_os_arena_t){NULL, 0, COHORT_OS_NONE};
 }
 

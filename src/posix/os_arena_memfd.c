@@ -2,9 +2,8 @@
 /*
  * The arena's memory as a memfd: it has no name anywhere, so nothing can stay behind.
  *
- * Memory is reserved by fallocate() before it is used, so that running out of it is a status here and not a SIGBUS later. The
- * descriptor is compared with what it was at first: a program that closes descriptors which are not its own (closefrom) and opens a file
- * in its place must not have that file extended; then, and when it is closed, the memory is populated through the mapping.
+ * Memory is reserved by fallocate() before it is used, so that running out of it is a status here and not a SIGBUS later. When
+ * somebody has closed the descriptor, the memory is populated through the mapping instead.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -12,9 +11,7 @@
 #include "os_posix.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef MFD_NOEXEC_SEAL
@@ -26,8 +23,6 @@
 
 /* Short enough that a stream of signals cannot keep fallocate() from ever finishing. */
 #define STEP ((uint64_t)4 << 20)
-
-static _Atomic uint64_t object_inode; /* of the one arena of this process; 0 = not looked at yet */
 
 int cohort__arena_object(uint64_t size) {
     int fd = memfd_create("cohort-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -43,16 +38,7 @@ int cohort__arena_object(uint64_t size) {
         return -1;
     }
     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    atomic_store(&object_inode, 0);
     return fd;
-}
-
-static bool still_ours(const cohort_os_arena_t *arena) {
-    struct stat facts;
-    if (fstat((int)arena->handle, &facts) != 0) return false;
-    uint64_t known = 0;
-    if (atomic_compare_exchange_strong(&object_inode, &known, (uint64_t)facts.st_ino)) return true;
-    return known == (uint64_t)facts.st_ino && (uint64_t)facts.st_size == arena->size;
 }
 
 static apr_status_t populate(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
@@ -64,7 +50,7 @@ static apr_status_t populate(const cohort_os_arena_t *arena, uint64_t offset, ui
 
 apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
     if (offset > arena->size || length > arena->size - offset) return APR_EINVAL;
-    if (!still_ours(arena)) return populate(arena, offset, length);
+    if (!cohort__arena_handle_is_ours(arena)) return populate(arena, offset, length);
     while (length) {
         uint64_t step = length < STEP ? length : STEP;
         int result;

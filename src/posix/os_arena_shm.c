@@ -50,20 +50,21 @@ int cohort__arena_object(uint64_t size) {
     return -1;
 }
 
-#ifdef COHORT_HAVE_POSIX_FALLOCATE
-static apr_status_t reserve(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
-    int error;
-    do error = posix_fallocate((int)arena->handle, (off_t)offset, (off_t)length);
-    while (error == EINTR);
-    return error == ENOSPC ? APR_ENOMEM : error;
-}
-#else
-/* Such a system backs shared memory by swap that grows; touching is all there is. */
-static apr_status_t reserve(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+/* Where a system backs shared memory by swap that grows, or when somebody has closed the descriptor, touching is all there is. */
+static apr_status_t touch(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
     for (uint64_t at = offset; at < offset + length; at += 4096) atomic_fetch_or((_Atomic unsigned char *)(arena->base + at), 0);
     return APR_SUCCESS;
 }
+
+static apr_status_t reserve(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+#ifdef COHORT_HAVE_POSIX_FALLOCATE
+    int error = EINTR;
+    bool ours = cohort__arena_handle_is_ours(arena);
+    while (ours && error == EINTR) error = posix_fallocate((int)arena->handle, (off_t)offset, (off_t)length);
+    if (ours) return error == ENOSPC ? APR_ENOMEM : error;
 #endif
+    return touch(arena, offset, length);
+}
 
 apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
     if (offset > arena->size || length > arena->size - offset) return APR_EINVAL;

@@ -11,9 +11,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/stat.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,28 +21,22 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
     return cohort_os_pipe_create(reader, keeper);
 }
 
-/* True at the end of the pipe, false when the time ran out. Nothing is read: somebody may have closed our descriptor and have another there. */
-static bool ended(int reader, int milliseconds) {
-    struct pollfd look = {.fd = reader, .events = POLLIN};
-    if (poll(&look, 1, milliseconds) <= 0) return false;
-    return (look.revents & (POLLHUP | POLLERR)) != 0;
-}
+static _Atomic int about_to_wait;
 
-static bool still_a_pipe(int fd) {
-    struct stat facts;
-    return fstat(fd, &facts) == 0 && S_ISFIFO(facts.st_mode);
-}
-
-static void wait_and_die(void *given) {
-    int reader = (int)(intptr_t)given;
-    while (still_a_pipe(reader))
-        if (ended(reader, -1)) kill(getpid(), SIGKILL);
+/* By read(), which keeps hold of the pipe until it returns, even if somebody closes the descriptor meanwhile; and once only, since after
+ * that the descriptor may be somebody else's. */
+static void wait_and_die(void *reader) {
+    char byte;
+    atomic_store(&about_to_wait, 1);
+    if (read((int)(intptr_t)reader, &byte, 1) == 0) kill(getpid(), SIGKILL);
 }
 
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader) {
     fcntl((int)reader, F_SETFD, FD_CLOEXEC);
+    atomic_store(&about_to_wait, 0);
     apr_status_t status = cohort_os_thread_start(wait_and_die, (void *)reader);
     if (status != APR_SUCCESS) close((int)reader);
+    while (status == APR_SUCCESS && !atomic_load(&about_to_wait)) sched_yield();
     return status;
 }
 
@@ -51,6 +45,12 @@ static void close_others(int keep) {
     if (most < 0 || most > 65536) most = 65536;
     for (int fd = 0; fd < (int)most; ++fd)
         if (fd != keep) close(fd);
+}
+
+/* True at the end of the pipe, false when the time ran out. */
+static bool ended(int reader, int milliseconds) {
+    struct pollfd look = {.fd = reader, .events = POLLIN};
+    return poll(&look, 1, milliseconds) == 1 && (look.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 static _Noreturn void guard(int reader, cohort_os_id_t program) {

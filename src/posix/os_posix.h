@@ -29,6 +29,7 @@ int cohort__channel_take(int reader, uint64_t *value);
 
 /* os_arena.c: the same for every kind of shared memory object. */
 int cohort__arena_object(uint64_t size); /* of the variant: a new object of that size, or -1 with errno */
+bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena);
 
 /* os_machine.c */
 extern _Thread_local bool cohort__forking; /* this thread forks on behalf of cohort_os_start() */

