@@ -1,0 +1,175 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#include "step.h"
+
+#include "check.h"
+#include "core/arena.h"
+#include "core/process.h"
+
+#include <cohort/cohort.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define POINTS 40           /* per scenario, by default */
+#define STEPS_MAX 4000000   /* an operation of more instructions than that is hanging */
+
+/* What the tracer and a stepped process share; in the arena. The scenario is code and data of this program, so stepped processes are forked. */
+typedef struct {
+    const step_scenario_t *scenario;
+    void *state;
+    cohort_process_t *dead; /* for a repairer: whose death to repair */
+    _Atomic int ready, go, done;
+} step_t;
+
+/* A stepped process, held by the tracer. */
+typedef struct {
+    cohort_process_t *process;
+    step_t *step;
+    pid_t pid;
+} stepped_t;
+
+static int run_stepped(void *args) {
+    step_t *step = *(step_t **)args;
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return TEST_EXIT_FAILED;
+    if (step->scenario->warm && !step->dead) step->scenario->warm(step->state);
+    atomic_store(&step->ready, 1);
+    while (!atomic_load(&step->go)) sched_yield();
+    raise(SIGTRAP); /* the tracer steps from here on */
+    if (step->dead) cohort__process_ended(step->dead, -SIGKILL);
+    else step->scenario->operate(step->state);
+    atomic_store(&step->done, 1);
+    for (;;) pause();
+}
+
+static stepped_t begin(const step_scenario_t *scenario, void *state, cohort_process_t *dead) {
+    stepped_t s;
+    void *block;
+    int status;
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(step_t)));
+    s.step = block;
+    *s.step = (step_t){.scenario = scenario, .state = state, .dead = dead};
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&s.process, run_stepped, &s.step, sizeof s.step,
+                                                    &(cohort_process_options_t){.lifetime = COHORT_DAEMON, .method = COHORT_FORK}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(s.process));
+    s.pid = (pid_t)cohort_process_pid(s.process);
+    while (!atomic_load(&s.step->ready) && cohort_process_is_alive(s.process)) sched_yield();
+    CHECK(atomic_load(&s.step->ready));
+    CHECK_INT(0, ptrace(PTRACE_SEIZE, s.pid, NULL, NULL));
+    atomic_store(&s.step->go, 1);
+    CHECK_INT(s.pid, waitpid(s.pid, &status, __WALL));
+    CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
+    return s;
+}
+
+/* Up to `count` instructions; returns how many there were until the operation was done. */
+static long advance(stepped_t *s, long count) {
+    long n = 0;
+    int status;
+    while (n < count && !atomic_load(&s->step->done)) {
+        CHECK_INT(0, ptrace(PTRACE_SINGLESTEP, s->pid, NULL, NULL));
+        CHECK_INT(s->pid, waitpid(s->pid, &status, __WALL));
+        CHECK(WIFSTOPPED(status));
+        n++;
+    }
+    return n;
+}
+
+static void end(stepped_t *s) {
+    CHECK_INT(0, kill(s->pid, SIGKILL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->process, COHORT_FOREVER));
+    CHECK_INT(-SIGKILL, cohort_process_exit_code(s->process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->process));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(s->step));
+}
+
+static uint64_t blocks_in_use(void) {
+    cohort_arena_usage_t usage;
+    char why[128] = "";
+    if (!cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "the heap is not sound: %s", why);
+    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
+    return usage.blocks;
+}
+
+/* One death of the victim after n instructions, and if m >= 0, one of its repairer after m. Returns whether the stepped operations had ended by then. */
+static bool try_points(const char *name, const step_scenario_t *scenario, long n, long m) {
+    uint64_t before = blocks_in_use();
+    void *state = scenario->prepare();
+    stepped_t victim = begin(scenario, state, NULL);
+    advance(&victim, n);
+    bool finished = atomic_load(&victim.step->done), repaired = true;
+    if (m >= 0) {
+        stepped_t repairer = begin(scenario, state, victim.process);
+        advance(&repairer, m);
+        repaired = atomic_load(&repairer.step->done);
+        end(&repairer);
+        cohort__process_ended(victim.process, -SIGKILL);
+    }
+    end(&victim);
+    scenario->check(state, finished);
+    scenario->discard(state);
+    uint64_t after = blocks_in_use();
+    if (after != before) {
+        test_fail(__FILE__, __LINE__, "%s killed after %ld, %ld instructions: %ld blocks are lost", name, n, m, (long)(after - before));
+    }
+    return m < 0 ? finished : repaired;
+}
+
+static long count_steps(const step_scenario_t *scenario, bool repair) {
+    void *state = scenario->prepare();
+    stepped_t victim = begin(scenario, state, NULL);
+    long n = repair ? 0 : advance(&victim, STEPS_MAX);
+    if (repair) {
+        stepped_t repairer = begin(scenario, state, victim.process);
+        n = advance(&repairer, STEPS_MAX);
+        end(&repairer);
+    }
+    CHECK(n < STEPS_MAX);
+    bool finished = atomic_load(&victim.step->done);
+    end(&victim);
+    scenario->check(state, finished);
+    scenario->discard(state);
+    return n;
+}
+
+/* How far apart the points are, for so many instructions. */
+static long stride_for(long steps) {
+    const char *text = getenv("COHORT_CRASH");
+    long points = text && strcmp(text, "all") ? atol(text) : POINTS;
+    if (text && !strcmp(text, "all")) return 1;
+    return points > 0 && steps > points ? steps / points : 1;
+}
+
+static void require_tracing(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SKIP("single-stepping counts the sanitizer's instructions, not ours");
+#endif
+    if (getenv("COHORT_UNDER_VALGRIND")) SKIP("no tracing under valgrind");
+}
+
+void step_through(const char *name, const step_scenario_t *scenario) {
+    require_tracing();
+    long steps = count_steps(scenario, false), stride = stride_for(steps), points = 0;
+    srand((unsigned)getpid());
+    long offset = stride > 1 ? rand() % stride : 0;
+    for (long n = offset;; n += stride, points++) {
+        if (try_points(name, scenario, n, -1)) break;
+    }
+    printf("crash: %s: killed at %ld points of %ld instructions\n", name, points + 1, steps);
+}
+
+void step_through_repair(const char *name, const step_scenario_t *scenario) {
+    require_tracing();
+    long steps = count_steps(scenario, false), repair = count_steps(scenario, true), points = 0;
+    long stride = stride_for(repair);
+    srand((unsigned)getpid());
+    for (long m = rand() % stride;; m += stride, points++) {
+        if (try_points(name, scenario, rand() % (steps + 1), m)) break;
+    }
+    printf("crash: %s: victim killed in %ld, repairer at %ld points of about %ld instructions\n", name, steps, points + 1, repair);
+}

@@ -1,0 +1,30 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Killing a process after its n-th instruction, for every n. A scenario is one operation on shared objects; the victim runs it under single-stepping and
+ * is killed after n instructions, for one n after the other until the operation ends; after each kill the survivor checks everything that
+ * must hold whatever n was. The environment variable COHORT_CRASH chooses how many n are tried: a number of points per scenario, or "all".
+ */
+#ifndef COHORT_TESTS_STEP_H
+#define COHORT_TESTS_STEP_H
+
+#include <stdbool.h>
+
+typedef struct {
+    /* In the survivor, before each try: make the objects. Returns what the other functions get; a block or object of the arena, or NULL. */
+    void *(*prepare)(void);
+    /* In the victim, before the stepping: what must have happened already. May be NULL. */
+    void (*warm)(void *state);
+    /* In the victim, stepped. Must not wait for the survivor. */
+    void (*operate)(void *state);
+    /* In the survivor, after the victim's death: `finished` when operate() had returned. */
+    void (*check)(void *state, bool finished);
+    /* In the survivor: free all that prepare() made. After it the arena holds as many blocks as before prepare(). */
+    void (*discard)(void *state);
+} step_scenario_t;
+
+/* Run a scenario at its points of death. Prints how many there were. */
+void step_through(const char *name, const step_scenario_t *scenario);
+/* The same, and the process that repairs the victim's death is itself killed after its m-th instruction, before the survivor repairs both. */
+void step_through_repair(const char *name, const step_scenario_t *scenario);
+
+#endif

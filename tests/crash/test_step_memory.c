@@ -1,0 +1,130 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Death in the heap and in locks. The blocks that the victim had made and not yet given to anybody must come back by themselves. */
+#include "check.h"
+#include "core/arena.h"
+#include "step.h"
+
+#include <cohort/cohort.h>
+
+#define KEPT 8
+
+typedef struct {
+    size_t size;
+    void *kept[KEPT];        /* the survivor's, and one of them for the victim to free */
+    _Atomic(void *) received; /* by the victim */
+    _Atomic uint64_t a, b;   /* always equal for whoever holds the guard */
+    cohort__guard_t guard;
+} state_t;
+
+static state_t *new_state(size_t size) {
+    void *block;
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
+    state_t *s = memset(block, 0, sizeof(state_t));
+    s->size = size;
+    for (int i = 0; i < KEPT; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_alloc(&s->kept[i], size));
+        memset(s->kept[i], i, size);
+    }
+    return s;
+}
+
+static void *small(void) {
+    return new_state(100);
+}
+static void *medium(void) {
+    return new_state(5000);
+}
+static void *large(void) {
+    return new_state(200000);
+}
+
+static void check_kept(state_t *s, int from) {
+    for (int i = from; i < KEPT; i++) {
+        CHECK_INT(i, *(char *)s->kept[i]);
+        CHECK_INT(i, ((char *)s->kept[i])[s->size - 1]);
+    }
+}
+
+static void discard(void *state) {
+    state_t *s = state;
+    for (int i = 0; i < KEPT; i++) CHECK_STATUS(APR_SUCCESS, cohort_free(s->kept[i]));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(s));
+}
+
+/* The heap's own blocks: made with a home, as all of Cohort's are, so that none can be lost; the user's are the user's from the return on. */
+static void make(void *state) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->received);
+}
+
+static void check_make(void *state, bool finished) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
+    CHECK(!finished || atomic_load(&s->received));
+    check_kept(s, 0);
+    cohort__block_free(me, &s->received);
+}
+
+static void release(void *state) {
+    (void)cohort_free(((state_t *)state)->kept[0]);
+}
+
+static void check_release(void *state, bool finished) {
+    state_t *s = state;
+    apr_status_t status = cohort_free(s->kept[0]);
+    CHECK(!finished || status == COHORT_EFREE); /* else it may have been freed already, by the victim or by the repair */
+    CHECK(status == APR_SUCCESS || status == COHORT_EFREE);
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&s->kept[0], s->size));
+    check_kept(s, 1);
+}
+
+static void own_slab(void *state) {
+    void *block;
+    if (!cohort_alloc(&block, ((state_t *)state)->size)) cohort_free(block);
+}
+
+static void change(void *state) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    cohort__guard_enter(&s->guard, me);
+    cohort__guard_set(&s->guard, &s->a, atomic_load(&s->a) + 1);
+    cohort__guard_set(&s->guard, &s->b, atomic_load(&s->b) + 1);
+    cohort__guard_leave(&s->guard);
+}
+
+static void check_change(void *state, bool finished) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
+    cohort__guard_enter(&s->guard, me);
+    CHECK_INT(atomic_load(&s->a), atomic_load(&s->b));
+    CHECK(!finished || atomic_load(&s->a) == 1);
+    cohort__guard_leave(&s->guard);
+}
+
+#define CASE(function, prepare_, warm_, operate_, check_)                                                               \
+    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, check_, discard};                    \
+    static void function(void) {                                                                                        \
+        step_through(#function, &function##_scenario);                                                                  \
+    }                                                                                                                   \
+    static void function##_repair(void) {                                                                               \
+        step_through_repair(#function, &function##_scenario);                                                           \
+    }
+
+CASE(make_small, small, own_slab, make, check_make)
+CASE(make_first_small, small, NULL, make, check_make)
+CASE(make_medium, medium, NULL, make, check_make)
+CASE(make_large, large, NULL, make, check_make)
+CASE(free_small, small, NULL, release, check_release)
+CASE(free_medium, medium, own_slab, release, check_release)
+CASE(free_large, large, NULL, release, check_release)
+CASE(guarded_change, small, NULL, change, check_change)
+
+#define ENTRIES(function) {"StepMemory", #function, function}, {"StepMemory", #function "_repair", function##_repair}
+const test_case_t step_memory_cases[] = {
+    ENTRIES(make_small),       ENTRIES(make_first_small), ENTRIES(make_medium), ENTRIES(make_large),
+    ENTRIES(free_small),       ENTRIES(free_medium),      ENTRIES(free_large),  ENTRIES(guarded_change), {0}};
