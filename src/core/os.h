@@ -208,6 +208,9 @@ apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address);
  * that has called cohort_os_thread_mark(), with the pointer it marked. */
 apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark));
 void cohort_os_thread_mark(void *mark);
+/* Call `run` when this process exits in an orderly way, while its threads still run (a library's own atexit() comes too late for that on
+ * some systems). The last one registered is the first one called. */
+apr_status_t cohort_os_at_exit(void (*run)(void));
 /* Call `run` in a new thread of this process that never takes a signal and never outlives it. */
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg);
 /* A mutex for threads of this process alone, usable when zero; `reset` makes it free in a forked copy. */
