@@ -168,6 +168,7 @@ ensure_windows_packages() {
     have x86_64-w64-mingw32-gcc-posix || have x86_64-w64-mingw32-gcc || packages+=(gcc-mingw-w64-x86-64-posix)
     have x86_64-w64-mingw32-g++-posix || have x86_64-w64-mingw32-g++ || packages+=(g++-mingw-w64-x86-64-posix)
     have wine64 || [ -x /usr/lib/wine/wine64 ] || packages+=(wine64)
+    [ -f /usr/x86_64-w64-mingw32/lib/libz.a ] || packages+=(libz-mingw-w64-dev)
     [ -f /usr/src/googletest/CMakeLists.txt ] || packages+=(googletest)
     [ ${#packages[@]} -gt 0 ] || return 0
     have apt-get || die "this system has no apt-get; please install ${packages[*]} (as they are called on Debian) by hand."
