@@ -20,6 +20,12 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Words that the headers of some systems, which APR's bring along, take for themselves. */
+#ifndef __cplusplus
+#undef near
+#undef far
+#endif
+
 #ifdef __cplusplus
 #define TEST_NORETURN [[noreturn]]
 extern "C" {
