@@ -84,20 +84,29 @@ static apr_status_t take_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort
     return status;
 }
 
+/* *unsettled: the process whose repair has to come first, as it died over the roster's memory. */
+static apr_status_t take(wait_t *w, bool look, cohort__pid_t *unsettled) {
+    cohort_semaphore_t *s = w->semaphore;
+    cohort__guard_enter(&s->guard, w->use->me);
+    if (look) take_back(s);
+    apr_status_t status = take_one(s, w->use->me, w->process);
+    bool more = value_of(s) > 0;
+    *unsettled = more && status == APR_EAGAIN ? cohort__homes_unsettled(w->use->me, s->holders.homes, 2) : 0;
+    cohort__guard_leave(&s->guard);
+    if (more && look) cohort__notify(&s->freed, COHORT__ALL);
+    return status;
+}
+
 /* Takes the guard only when that can help. */
 static apr_status_t try_semaphore(void *arg, bool thorough) {
     wait_t *w = arg;
     cohort_semaphore_t *s = w->semaphore;
+    cohort__pid_t unsettled;
     if (cohort__use_over(w->use)) return COHORT_EHANDLE;
     bool look = thorough && value_of(s) == 0 && !is_signal(s);
     if (value_of(s) == 0 && !look) return APR_EAGAIN;
-    cohort__guard_enter(&s->guard, w->use->me);
-    if (look) take_back(s);
-    apr_status_t status = take_one(s, w->use->me, w->process);
-    bool more = look && value_of(s) > 0;
-    cohort__guard_leave(&s->guard);
-    if (more) cohort__notify(&s->freed, COHORT__ALL);
-    return status;
+    apr_status_t status = take(w, look, &unsettled);
+    return unsettled && cohort__process_bury(unsettled) ? take(w, look, &unsettled) : status;
 }
 
 apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore, apr_interval_time_t timeout) {

@@ -526,6 +526,35 @@ static void semaphore_as_signal(void) {
     check_value(1, args.semaphore);
 }
 
+static int share_until_killed(void *data) {
+    args_t *a = data;
+    for (;; atomic_fetch_add(a->ready, 1)) {
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(a->semaphore, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(a->semaphore, 1));
+    }
+    return 0;
+}
+
+/* Killed at any moment of taking and giving back, and in the middle of taking back what others left: no permit is lost or doubled. */
+static void semaphore_holders_killed_over_and_over(void) {
+    args_t args = semaphore_args(2, 1);
+    for (int round = 0; round < 15; round++) {
+        cohort_process_t *children[4];
+        parties_start(children, 4, share_until_killed, &args, sizeof args);
+        for (int i = 0; i < 4; i++) {
+            party_await(args.ready, atomic_load(args.ready) + 50 + round);
+            CHECK_STATUS(APR_SUCCESS, cohort_process_kill(children[i]));
+        }
+        for (int i = 0; i < 4; i++) {
+            party_end(children[i], -9);
+            CHECK_STATUS(APR_SUCCESS, cohort_process_close(children[i]));
+        }
+        check_value(2, args.semaphore);
+    }
+    for (int i = 0; i < 2; i++) CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(args.semaphore, 0));
+    CHECK_STATUS(APR_EAGAIN, cohort_semaphore_acquire(args.semaphore, 0));
+}
+
 static int expect_no_semaphore(void *data) {
     args_t *a = data;
     atomic_fetch_add(a->ready, 1);
@@ -850,6 +879,44 @@ static void condition_owner_killed_and_time_up(void) {
     party_finish(waiter);
 }
 
+static void check_held(apr_status_t status) {
+    if (status != COHORT_EOWNERDEAD && status != APR_TIMEUP) CHECK_STATUS(APR_SUCCESS, status);
+}
+
+static int wait_and_notify(void *data) {
+    args_t *a = data;
+    for (;; atomic_fetch_add(a->ready, 1)) {
+        check_held(cohort_condition_acquire(a->condition, COHORT_FOREVER));
+        check_held(cohort_condition_wait(a->condition, 1 + atomic_load(a->ready) % 300));
+        CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(a->condition, 1 + (unsigned)atomic_load(a->ready) % 2));
+        give_back(a);
+    }
+    return 0;
+}
+
+/* Killed at any moment of waiting and notifying: the others go on, and in the end the condition still does what it should. */
+static void condition_killed_over_and_over(void) {
+    args_t args = condition_args();
+    for (int round = 0; round < 15; round++) {
+        cohort_process_t *children[4];
+        parties_start(children, 4, wait_and_notify, &args, sizeof args);
+        for (int i = 0; i < 4; i++) {
+            party_await(args.ready, atomic_load(args.ready) + 20 + round);
+            party_kill(children[i]);
+            CHECK_STATUS(APR_SUCCESS, cohort_process_close(children[i]));
+        }
+    }
+    check_held(cohort_condition_acquire(args.condition, COHORT_FOREVER));
+    CHECK_STATUS(APR_TIMEUP, cohort_condition_wait(args.condition, 1000)); /* no notification is left over */
+    give_back(&args);
+    atomic_store(args.ready, 0);
+    cohort_process_t *child = party_start(wait_once, &args, sizeof args);
+    acquire_when_waiting(&args, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(args.condition, 1));
+    give_back(&args);
+    party_finish(child);
+}
+
 static int expect_no_condition(void *data) {
     args_t *a = data;
     acquire(a);
@@ -999,6 +1066,7 @@ const test_case_t sync_cases[] = {
     {"Semaphore", "holder_killed", semaphore_holder_killed},
     {"Semaphore", "holder_killed_under_waiter", semaphore_holder_killed_under_waiter},
     {"Semaphore", "many_holders_killed", semaphore_many_holders_killed},
+    {"Semaphore", "holders_killed_over_and_over", semaphore_holders_killed_over_and_over},
     {"Semaphore", "as_signal", semaphore_as_signal},
     {"Semaphore", "destroyed_under_waiters", semaphore_destroyed_under_waiters},
     {"Condition", "states", condition_states},
@@ -1012,6 +1080,7 @@ const test_case_t sync_cases[] = {
     {"Condition", "notification_of_dead_goes_on", condition_notification_of_dead_goes_on},
     {"Condition", "notifier_killed", condition_notifier_killed},
     {"Condition", "owner_killed_and_time_up", condition_owner_killed_and_time_up},
+    {"Condition", "killed_over_and_over", condition_killed_over_and_over},
     {"Condition", "destroyed_under_waiters", condition_destroyed_under_waiters},
     {"Event", "states", event_states},
     {"Event", "arguments", event_arguments},
