@@ -805,8 +805,8 @@ static void many_submitters(void) {
 }
 
 static void *APR_THREAD_FUNC submit_from_thread(apr_thread_t *thread, void *arg) {
+    (void)thread;
     for (int i = 0; i < 50; i++) check_works(arg);
-    apr_thread_exit(thread, APR_SUCCESS);
     return NULL;
 }
 
@@ -1026,6 +1026,7 @@ typedef struct {
 /* Kill one worker after the other, whatever it is doing. */
 static void *APR_THREAD_FUNC kill_workers(apr_thread_t *thread, void *arg) {
     killer_t *killer = arg;
+    (void)thread;
     for (int round = 0; !atomic_load(&killer->stop); round++) {
         cohort_process_t **workers;
         apr_pool_t *pool;
@@ -1039,7 +1040,6 @@ static void *APR_THREAD_FUNC kill_workers(apr_thread_t *thread, void *arg) {
         apr_pool_destroy(pool);
         apr_sleep(1500);
     }
-    apr_thread_exit(thread, APR_SUCCESS);
     return NULL;
 }
 
