@@ -31,7 +31,7 @@ typedef enum {
 typedef enum {
     COHORT_LIFETIME_DEFAULT = 0, /**< daemon if the creator is one, else foreground (Python: the flag is inherited) */
     COHORT_FOREGROUND,           /**< the parent joins it when it exits normally (Python's non-daemon) */
-    COHORT_DAEMON,               /**< ends with its parent, however that ends, and so does all that it started */
+    COHORT_DAEMON,               /**< ends with its parent, however that ends, and so does all that it started but background processes */
     COHORT_BACKGROUND            /**< own session, no terminal, survives its parent */
 } cohort_lifetime_t;
 

@@ -69,7 +69,7 @@ static void drop_blocks(cohort_process_t *slot) {
 static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline, cohort__function_t *run, void **args) {
     apr_status_t status = APR_SUCCESS;
     void *context = atomic_load(&slot->context);
-    if (slot->lifetime == COHORT_DAEMON && lifeline != COHORT_OS_NONE) status = cohort_os_lifeline_arm(lifeline);
+    if (slot->bound && lifeline != COHORT_OS_NONE) status = cohort_os_lifeline_arm(lifeline);
     else if (lifeline != COHORT_OS_NONE) cohort_os_close(lifeline);
     if (!status && slot->lifetime == COHORT_BACKGROUND && birth_kind != COHORT__BORN_SPAWN) cohort_os_detach();
     if (!status && context) status = cohort_os_context_apply(context, (size_t)slot->context_size);

@@ -44,6 +44,12 @@ static cohort_lifetime_t inherited(cohort_lifetime_t wanted) {
     return self && self->lifetime == COHORT_DAEMON ? COHORT_DAEMON : COHORT_FOREGROUND;
 }
 
+/* What a daemon starts and means to join must not outlive it either, when it is killed. */
+static bool is_bound(cohort_lifetime_t lifetime) {
+    cohort_process_t *self = cohort__self();
+    return lifetime == COHORT_DAEMON || (lifetime == COHORT_FOREGROUND && self && self->bound);
+}
+
 apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, const char *name, cohort_lifetime_t lifetime,
                                   cohort_start_method_t method) {
     cohort__thread_t *me;
@@ -55,6 +61,7 @@ apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, 
     if (status) return status;
     (*made)->role = role;
     (*made)->lifetime = inherited(lifetime);
+    (*made)->bound = is_bound((*made)->lifetime);
     (*made)->method = method;
     identify(*made, name);
     return APR_SUCCESS;
@@ -299,7 +306,7 @@ static apr_status_t launch_fork(cohort_process_t *slot, cohort_os_handle_t lifel
 static apr_status_t launch_by(cohort_process_t *slot) {
     cohort_os_handle_t lifeline = COHORT_OS_NONE;
     if (slot->method == COHORT_FORKSERVER) return cohort__server_launch(slot);
-    if (slot->lifetime == COHORT_DAEMON) {
+    if (slot->bound) {
         apr_status_t status = cohort__lifeline(&lifeline);
         if (status) return status;
     }
@@ -378,7 +385,7 @@ static apr_status_t exec_program(cohort_process_t *slot, const cohort_program_t 
                                .lifeline = COHORT_OS_NONE, .detach = slot->lifetime == COHORT_BACKGROUND};
     cohort_os_id_t child;
     bool in_child;
-    apr_status_t status = slot->lifetime == COHORT_DAEMON ? cohort__lifeline(&start.lifeline) : APR_SUCCESS;
+    apr_status_t status = slot->bound ? cohort__lifeline(&start.lifeline) : APR_SUCCESS;
     if (!status) status = cohort_os_start(&start, &child, &in_child);
     if (!status) program_runs(slot, child);
     return status;

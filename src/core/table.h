@@ -46,6 +46,7 @@ struct cohort_process_t {
     _Atomic uint32_t children;          /* for default names */
     uint32_t role;
     uint32_t lifetime;
+    uint32_t bound;                     /* hangs on its parent's lifeline: a daemon, and all that one starts to be joined */
     uint32_t method;
     _Atomic uint32_t final;             /* exit_code was stored by the process itself */
     _Atomic(cohort_pool_t *) pool;      /* a worker's */

@@ -1,0 +1,738 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Who outlives whom, and what is left of those who do not. */
+#include "system.h"
+
+#include <apr_signal.h>
+
+/* What the processes of a case tell each other; in the arena. */
+typedef struct {
+    cohort_event_t *ready, *go, *done;
+    _Atomic int count;
+    _Atomic apr_int64_t pids[16];
+    _Atomic apr_int64_t parents[16];
+    cohort_lifetime_t lifetime;
+    int depth;
+} board_t;
+
+static board_t *new_board(void) {
+    board_t *board = party_memory(sizeof *board);
+    board->ready = new_event();
+    board->go = new_event();
+    board->done = new_event();
+    return board;
+}
+
+/* Write oneself on the board; the one who makes it `n` says that all are there. */
+static void sign_in(board_t *board, int n) {
+    int i = atomic_fetch_add(&board->count, 1);
+    atomic_store(&board->pids[i], getpid());
+    atomic_store(&board->parents[i], getppid());
+    if (i + 1 == n) set_event(board->ready);
+}
+
+static board_t *board_of(void *args) {
+    return *(board_t **)args;
+}
+
+/* ---- daemons ---------------------------------------------------------------------------------------------------------------- */
+
+/* A chain of processes, each starting the next: `depth` daemons or what the board says. */
+static int descend(void *args) {
+    board_t *board = board_of(args);
+    int level = atomic_load(&board->count);
+    atomic_store(&board->pids[level], getpid());
+    atomic_fetch_add(&board->count, 1);
+    if (level + 1 < board->depth) (void)start_as(level == 0 ? COHORT_DAEMON : board->lifetime, descend, args, sizeof board);
+    else set_event(board->ready);
+    party_wait_for_death();
+}
+
+static board_t *start_chain(cohort_lifetime_t lifetime, cohort_process_t **top) {
+    board_t *board = new_board();
+    board->depth = 4;
+    board->lifetime = lifetime;
+    *top = start_as(COHORT_FOREGROUND, descend, &board, sizeof board);
+    await_event(board->ready);
+    for (int i = 0; i < board->depth; i++) CHECK(process_runs(board->pids[i]));
+    return board;
+}
+
+static void check_chain_dies(cohort_lifetime_t lifetime, apr_status_t (*how)(cohort_process_t *), int code) {
+    cohort_process_t *top;
+    board_t *board = start_chain(lifetime, &top);
+    CHECK_STATUS(APR_SUCCESS, how(top));
+    party_end(top, code);
+    for (int i = 0; i < board->depth; i++) await_gone(board->pids[i]);
+}
+
+static void daemons_die_with_a_killed_parent(void) {
+    check_chain_dies(COHORT_DAEMON, cohort_process_kill, -9);
+}
+
+static void daemons_die_with_a_terminated_parent(void) {
+    check_chain_dies(COHORT_LIFETIME_DEFAULT, cohort_process_terminate, -15);
+}
+
+static void what_daemons_join_dies_with_them(void) {
+    check_chain_dies(COHORT_FOREGROUND, cohort_process_kill, -9);
+}
+
+static int be_daemon(void *args) {
+    CHECK_INT(1, cohort_process_is_daemon(cohort_process_current()));
+    sign_in(board_of(args), 2);
+    party_wait_for_death();
+}
+
+static int start_daemon_and_return(void *args) {
+    (void)start_as(COHORT_DAEMON, be_daemon, args, sizeof(void *));
+    sign_in(board_of(args), 2);
+    await_event(board_of(args)->ready);
+    return 0;
+}
+
+static void daemons_end_with_a_parent_that_returns(void) {
+    board_t *board = new_board();
+    party_finish(start_as(COHORT_FOREGROUND, start_daemon_and_return, &board, sizeof board));
+    await_gone(board->pids[0]);
+    await_gone(board->pids[1]);
+}
+
+static int start_daemon_and_vanish(void *args) {
+    (void)start_daemon_and_return(args);
+    _exit(5); /* no handler runs */
+}
+
+static void daemons_end_with_a_parent_that_vanishes(void) {
+    board_t *board = new_board();
+    party_end(start_as(COHORT_FOREGROUND, start_daemon_and_vanish, &board, sizeof board), 5);
+    await_gone(board->pids[0]);
+    await_gone(board->pids[1]);
+}
+
+static int start_daemon_and_exec(void *args) {
+    (void)start_daemon_and_return(args);
+    execl("/bin/sh", "sh", "-c", "exit 6", (char *)NULL);
+    return 99;
+}
+
+static void daemons_end_with_a_parent_that_becomes_another_program(void) {
+    board_t *board = new_board();
+    party_end(start_as(COHORT_FOREGROUND, start_daemon_and_exec, &board, sizeof board), 6);
+    await_gone(board->pids[0]);
+    await_gone(board->pids[1]);
+}
+
+static int start_daemon_program(void *args) {
+    board_t *board = board_of(args);
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", "while :; do read line; done", NULL},
+                                .streams = {{.kind = COHORT_STREAM_PIPE}}};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    atomic_store(&board->pids[0], cohort_process_pid(process));
+    set_event(board->ready);
+    party_wait_for_death();
+}
+
+static void programs_may_be_daemons(void) {
+    board_t *board = new_board();
+    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_daemon_program, &board, sizeof board);
+    await_event(board->ready);
+    CHECK(process_runs(board->pids[0]));
+    party_kill(parent);
+    await_gone(board->pids[0]);
+}
+
+static int close_everything_and_wait(void *args) {
+    board_t *board = board_of(args);
+    for (int fd = 3; fd < 1024; fd++) close(fd);
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&(void *){NULL}, 10 << 20)); /* memory needs no descriptor */
+    sign_in(board, 1);
+    party_wait_for_death();
+}
+
+static int start_closer(void *args) {
+    (void)start_as(COHORT_DAEMON, close_everything_and_wait, args, sizeof(void *));
+    party_wait_for_death();
+}
+
+static void a_daemon_that_closes_everything_dies_too(void) {
+    board_t *board = new_board();
+    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_closer, &board, sizeof board);
+    await_event(board->ready);
+    party_kill(parent);
+    await_gone(board->pids[0]);
+}
+
+/* ---- foreground and background ---------------------------------------------------------------------------------------------------- */
+
+static int wait_and_count(void *args) {
+    board_t *board = board_of(args);
+    set_event(board->ready);
+    await_event(board->go);
+    atomic_fetch_add(&board->count, 1);
+    return 0;
+}
+
+static int start_foreground_and_return(void *args) {
+    for (int i = 0; i < 3; i++) (void)start_as(COHORT_FOREGROUND, wait_and_count, args, sizeof(void *));
+    return 0;
+}
+
+static void foreground_is_joined_at_the_end(void) {
+    board_t *board = new_board();
+    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_foreground_and_return, &board, sizeof board);
+    await_event(board->ready);
+    CHECK_STATUS(APR_TIMEUP, cohort_process_join(parent, 50000));
+    CHECK_INT(0, board->count);
+    set_event(board->go);
+    party_finish(parent);
+    CHECK_INT(3, board->count);
+}
+
+static void finalize_joins_too(void);
+
+static int finalize_and_return(void *args) {
+    (void)start_foreground_and_return(args);
+    cohort_finalize();
+    return 3;
+}
+
+static void finalize_joins_too(void) {
+    board_t *board = new_board();
+    cohort_process_t *parent = start_as(COHORT_FOREGROUND, finalize_and_return, &board, sizeof board);
+    await_event(board->ready);
+    set_event(board->go);
+    party_end(parent, 3);
+    CHECK_INT(3, board->count);
+}
+
+static int be_in_background(void *args) {
+    board_t *board = board_of(args);
+    char byte;
+    CHECK_INT(getpid(), getsid(0));
+    CHECK(open("/dev/tty", O_RDWR) < 0);
+    CHECK_INT(0, read(0, &byte, 1)); /* no input, but nothing else there either */
+    sign_in(board, 2);
+    await_event(board->go);
+    set_event(board->done);
+    return 0;
+}
+
+static int start_background(void *args) {
+    (void)start_as(COHORT_BACKGROUND, be_in_background, args, sizeof(void *));
+    sign_in(board_of(args), 2);
+    party_wait_for_death();
+}
+
+static void background_survives(void) {
+    board_t *board = new_board();
+    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_background, &board, sizeof board);
+    await_event(board->ready);
+    party_kill(parent);
+    set_event(board->go);
+    await_event(board->done);
+    await_gone(board->pids[0]);
+    await_gone(board->pids[1]);
+}
+
+static int start_background_and_return(void *args) {
+    (void)start_as(COHORT_BACKGROUND, be_in_background, args, sizeof(void *));
+    sign_in(board_of(args), 2);
+    return 0;
+}
+
+static void background_is_not_joined(void) {
+    board_t *board = new_board();
+    party_finish(start_as(COHORT_FOREGROUND, start_background_and_return, &board, sizeof board));
+    await_event(board->ready);
+    set_event(board->go);
+    await_event(board->done);
+    await_gone(board->pids[0]);
+    await_gone(board->pids[1]);
+}
+
+/* ---- the fork server ------------------------------------------------------------------------------------------------------------------ */
+
+static void need_server(void) {
+    if (strcmp(test_method(), "forkserver")) SKIP("only this start method has a server");
+}
+
+static int tell_parent_and_wait(void *args) {
+    board_t *board = board_of(args);
+    sign_in(board, 1);
+    await_event(board->go);
+    return 0;
+}
+
+static int tell_parent(void *args) {
+    sign_in(board_of(args), -1);
+    return 0;
+}
+
+static void check_server_hit(int signal, bool dies) {
+    board_t *board = new_board();
+    cohort_process_t *child = start_as(COHORT_DAEMON, tell_parent_and_wait, &board, sizeof board);
+    await_event(board->ready);
+    pid_t server = (pid_t)board->parents[0];
+    CHECK(server != getpid());
+    CHECK_INT(0, kill(server, signal));
+    if (dies) await_gone(server);
+    CHECK_INT(1, cohort_process_is_alive(child));
+    cohort_process_t *next = start_as(COHORT_DAEMON, tell_parent, &board, sizeof board);
+    party_end(next, 0);
+    if (dies) CHECK(board->parents[1] != server);
+    set_event(board->go);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(child, COHORT_FOREVER));
+    CHECK_INT(0, cohort_process_exit_code(child));
+}
+
+static void PROC_24_forkserver_sigint(void) {
+    need_server();
+    check_server_hit(SIGINT, false);
+}
+
+static void PROC_24_forkserver_sigkill(void) {
+    need_server();
+    check_server_hit(SIGKILL, true);
+}
+
+static void child_killed_after_its_server(void) {
+    need_server();
+    board_t *board = new_board();
+    cohort_process_t *child = start_as(COHORT_DAEMON, tell_parent_and_wait, &board, sizeof board);
+    await_event(board->ready);
+    kill((pid_t)board->parents[0], SIGKILL);
+    await_gone(board->parents[0]);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_kill(child));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(child, COHORT_FOREVER));
+    int code = cohort_process_exit_code(child);
+    CHECK(code == COHORT_EXIT_UNKNOWN || code == -9); /* nobody could see it: never a guess */
+}
+
+static void *APR_THREAD_FUNC kill_servers(apr_thread_t *thread, void *data) {
+    board_t *board = data;
+    (void)thread;
+    for (int at = 0; !atomic_load(&board->depth);) {
+        if (at >= atomic_load(&board->count)) {
+            apr_sleep(200);
+            continue;
+        }
+        apr_int64_t server = atomic_load(&board->parents[at % 16]);
+        if (server > 1 && server != getpid()) kill((pid_t)server, SIGKILL);
+        at = atomic_load(&board->count);
+    }
+    return NULL;
+}
+
+static int sign_in_around(void *args) {
+    board_t *board = board_of(args);
+    int parent = getppid(), own = 0;
+    /* Only of the server that is the test's child, so that nobody else is hit. */
+    if (process_state(parent, &own) && own == (int)board->pids[15]) {
+        int i = atomic_load(&board->count);
+        atomic_store(&board->parents[i % 16], parent);
+        atomic_store(&board->count, i + 1);
+    }
+    return 7;
+}
+
+/* Whatever instant the server dies at, a start succeeds in the end, and its child's code is right or unknown. */
+static void servers_are_killed_all_the_time(void) {
+    need_server();
+    board_t *board = new_board();
+    atomic_store(&board->pids[15], getpid());
+    apr_thread_t *killer = party_thread(kill_servers, board);
+    for (int i = 0; i < 60; i++) {
+        cohort_process_t *process = NULL;
+        cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, sign_in_around, &board, sizeof board, &options, NULL));
+        apr_status_t status = cohort_process_start(process);
+        if (status != COHORT_ESTART) {
+            CHECK_STATUS(APR_SUCCESS, status);
+            CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+            CHECK_INT(7, cohort_process_exit_code(process));
+        }
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    }
+    board->depth = 1;
+    party_thread_finish(killer);
+}
+
+static int start_and_tell(void *args) {
+    board_t *board = board_of(args);
+    (void)start_as(COHORT_DAEMON, tell_parent_and_wait, args, sizeof board);
+    party_wait_for_death();
+}
+
+static void parent_and_server_die_at_once(void) {
+    need_server();
+    for (int i = 0; i < 5; i++) {
+        board_t *board = new_board();
+        cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_and_tell, &board, sizeof board);
+        await_event(board->ready);
+        pid_t first = (pid_t)board->parents[0], second = (pid_t)cohort_process_pid(parent);
+        kill(i % 2 ? second : first, SIGKILL);
+        kill(i % 2 ? first : second, SIGKILL);
+        await_gone(board->pids[0]);
+        await_gone(first);
+        party_end(parent, -9);
+    }
+}
+
+/* The requester's directory, umask and environment reach the child, although the server was there before. */
+static int tell_context(void *args) {
+    board_t *board = board_of(args);
+    char cwd[64] = "";
+    const char *variable = getenv("COHORT_TEST_CONTEXT");
+    CHECK(getcwd(cwd, sizeof cwd) != NULL);
+    mode_t mask = umask(0);
+    board->depth = !strcmp(cwd, "/") << 2 | (mask == 0137) << 1 | (variable && !strcmp(variable, "yes"));
+    return 0;
+}
+
+static int change_context(void *args) {
+    party_finish(start_as(COHORT_FOREGROUND, tell_context, args, sizeof(void *)));
+    CHECK_INT(0, board_of(args)->depth);
+    CHECK_INT(0, chdir("/"));
+    umask(0137);
+    setenv("COHORT_TEST_CONTEXT", "yes", 1);
+    party_finish(start_as(COHORT_FOREGROUND, tell_context, args, sizeof(void *)));
+    CHECK_INT(7, board_of(args)->depth);
+    return 0;
+}
+
+static void children_begin_where_their_parent_is(void) {
+    board_t *board = new_board();
+    party_finish(start_as(COHORT_FOREGROUND, change_context, &board, sizeof board));
+}
+
+static int tell_user(void *args) {
+    board_of(args)->depth = (int)geteuid();
+    return 0;
+}
+
+static int become_nobody(void *args) {
+    party_finish(start_as(COHORT_FOREGROUND, tell_user, args, sizeof(void *)));
+    CHECK_INT(0, board_of(args)->depth);
+    CHECK_INT(0, setegid(65534));
+    CHECK_INT(0, seteuid(65534));
+    party_finish(start_as(COHORT_FOREGROUND, tell_user, args, sizeof(void *)));
+    CHECK_INT(65534, board_of(args)->depth);
+    return 0;
+}
+
+static void children_get_no_privileges_that_were_given_up(void) {
+    if (geteuid() != 0) SKIP("only root can give up privileges");
+    if (!strcmp(test_method(), "spawn")) SKIP("the executable may not be readable for others");
+    board_t *board = new_board();
+    party_finish(start_as(COHORT_FOREGROUND, become_nobody, &board, sizeof board));
+}
+
+/* ---- hosts with habits --------------------------------------------------------------------------------------------------------------- */
+
+static int seven(void *args) {
+    (void)args;
+    return 7;
+}
+
+static int sleep_until_killed(void *args) {
+    (void)args;
+    party_wait_for_death();
+}
+
+static int hard_exit(void *args) {
+    (void)args;
+    _exit(8);
+}
+
+static void check_codes(void) {
+    for (int i = 0; i < 5; i++) {
+        party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+        party_end(start_as(COHORT_FOREGROUND, hard_exit, NULL, 0), 8);
+        cohort_process_t *process = start_as(COHORT_FOREGROUND, sleep_until_killed, NULL, 0);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
+        party_end(process, -9);
+        cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", "exit 9", NULL}};
+        CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+        party_end(process, 9);
+    }
+}
+
+static int ignore_children(void *args) {
+    (void)args;
+    signal(SIGCHLD, SIG_IGN);
+    check_codes();
+    return 0;
+}
+
+static void host_that_ignores_its_children(void) {
+    party_finish(start_as(COHORT_FOREGROUND, ignore_children, NULL, 0));
+}
+
+static void on_child(int number) {
+    (void)number;
+    while (waitpid(-1, NULL, WNOHANG) > 0) continue;
+}
+
+static int reap_everything(void *args) {
+    struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART};
+    (void)args;
+    sigaction(SIGCHLD, &action, NULL);
+    for (int i = 0; i < 20; i++) {
+        party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+        cohort_process_t *process = start_as(COHORT_FOREGROUND, sleep_until_killed, NULL, 0);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+        int code = cohort_process_exit_code(process);
+        CHECK(code == -9 || code == COHORT_EXIT_UNKNOWN); /* the system may not tell those who come second */
+    }
+    return 0;
+}
+
+static void host_that_reaps_everything(void) {
+    party_finish(start_as(COHORT_FOREGROUND, reap_everything, NULL, 0));
+}
+
+static int close_standard_streams(void *args) {
+    for (int fd = 0; fd < 3; fd++) close(fd);
+    for (int i = 0; i < 3; i++) {
+        cohort_process_t *process = start_as(COHORT_FOREGROUND, seven, NULL, 0);
+        if (cohort_process_join(process, COHORT_FOREVER) || cohort_process_exit_code(process) != 7) _exit(1);
+    }
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) _exit(2); /* something of ours took its place */
+    }
+    (void)args;
+    return 0;
+}
+
+static void host_without_standard_streams(void) {
+    party_finish(start_as(COHORT_FOREGROUND, close_standard_streams, NULL, 0));
+}
+
+static int close_all(void *args) {
+    (void)args;
+    for (int fd = 3; fd < 1024; fd++) close(fd);
+    cohort_event_t *event = new_event();
+    set_event(event);
+    await_event(event);
+    if (!strcmp(test_method(), "fork")) party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+    return 0;
+}
+
+static int start_then_close_all(void *args) {
+    party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+    return close_all(args);
+}
+
+/* What was started before or after is still seen to end; only a re-executed child needs the arena's descriptor. */
+static void host_that_closes_everything(void) {
+    party_finish(start_as(COHORT_FOREGROUND, close_all, NULL, 0));
+    party_finish(start_as(COHORT_FOREGROUND, start_then_close_all, NULL, 0));
+}
+
+/* ---- raw copies -------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    cohort_event_t *event;
+    cohort_lock_t *lock;
+    cohort_queue_t *queue;
+    cohort_process_t *process;
+    apr_pool_t *pool;
+} things_t;
+
+#define EXPECT(status, call) \
+    if ((call) != (status)) _exit(__LINE__ % 200 + 1)
+
+static void be_no_member(things_t *t, apr_pool_t *pool) {
+    void *block = NULL;
+    cohort_process_t *process = NULL;
+    cohort_event_t *event = NULL;
+    if (cohort_process_current() || cohort_process_parent()) _exit(201);
+    EXPECT(COHORT_ENOTMEMBER, cohort_alloc(&block, 10));
+    EXPECT(COHORT_ENOTMEMBER, cohort_process_create(&process, seven, NULL, 0, NULL, NULL));
+    EXPECT(COHORT_ENOTMEMBER, cohort_process_start(t->process));
+    EXPECT(COHORT_ENOTMEMBER, cohort_process_kill(t->process));
+    EXPECT(COHORT_ENOTMEMBER, cohort_process_join(t->process, 0));
+    EXPECT(COHORT_ENOTMEMBER, cohort_event_create(&event, NULL));
+    EXPECT(COHORT_ENOTMEMBER, cohort_lock_acquire(t->lock, 0));
+    EXPECT(COHORT_ENOTMEMBER, cohort_lock_release(t->lock));
+    EXPECT(COHORT_ENOTMEMBER, cohort_queue_put(t->queue, "x", 1, 0));
+    EXPECT(COHORT_ETWICE, cohort_initialize(NULL, NULL, NULL));
+    apr_pool_destroy(pool); /* it made none of these */
+}
+
+static int fork_raw(void *args) {
+    things_t t = {0};
+    board_t *board = board_of(args);
+    int status;
+    CHECK_STATUS(APR_SUCCESS, apr_pool_create(&t.pool, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_event_create(&t.event, t.pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&t.lock, t.pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&t.queue, NULL, t.pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(t.lock, COHORT_FOREVER));
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&t.process, tell_parent_and_wait, &board, sizeof board, &options, t.pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(t.process));
+    await_event(board->ready);
+    for (int how = 0; how < 2; how++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            be_no_member(&t, t.pool);
+            if (how == 0) _exit(0);
+            cohort_finalize();
+            _exit(0);
+        }
+        CHECK_INT(pid, waitpid(pid, &status, 0));
+        CHECK_INT(0, status);
+    }
+    CHECK_INT(1, cohort_process_is_alive(t.process));
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_release(t.lock));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_put(t.queue, "x", 1, 0));
+    set_event(t.event);
+    set_event(board->go);
+    party_end(t.process, 0);
+    party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+    apr_pool_destroy(t.pool);
+    return 0;
+}
+
+static void raw_copies_are_no_members(void) {
+    board_t *board = new_board();
+    party_finish(start_as(COHORT_FOREGROUND, fork_raw, &board, sizeof board));
+}
+
+/* A raw copy that lives on keeps no daemon alive and no server busy. */
+static int fork_and_be_killed(void *args) {
+    board_t *board = board_of(args);
+    (void)start_as(COHORT_DAEMON, tell_parent_and_wait, args, sizeof board);
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (;;) pause();
+    }
+    atomic_store(&board->pids[8], pid);
+    set_event(board->done);
+    party_wait_for_death();
+}
+
+static void raw_copies_keep_nothing_alive(void) {
+    board_t *board = new_board();
+    cohort_process_t *parent = start_as(COHORT_FOREGROUND, fork_and_be_killed, &board, sizeof board);
+    await_event(board->ready);
+    await_event(board->done);
+    party_kill(parent);
+    await_gone(board->pids[0]);
+    CHECK(process_runs(board->pids[8]));
+    kill((pid_t)board->pids[8], SIGKILL);
+}
+
+/* ---- what starts leave ------------------------------------------------------------------------------------------------------------------- */
+
+static int tell_descriptors(void *args) {
+    board_t *board = board_of(args);
+    int i = atomic_fetch_add(&board->count, 1);
+    atomic_store(&board->pids[i], count_descriptors(getpid()));
+    if (i + 1 == board->depth) set_event(board->ready);
+    await_event(board->go);
+    return 0;
+}
+
+static void PROC_20_child_fd_inflation(void) {
+    if (!strcmp(test_method(), "fork")) SKIP("a fork copies the parent's descriptors");
+    board_t *board = new_board();
+    cohort_process_t *list[6];
+    board->depth = 6;
+    if (count_descriptors(getpid()) < 0) SKIP("the system does not tell descriptors");
+    parties_start(list, 6, tell_descriptors, &board, sizeof board);
+    await_event(board->ready);
+    for (int i = 1; i < 6; i++) CHECK_INT(board->pids[0], board->pids[i]);
+    set_event(board->go);
+    parties_finish(list, 6);
+}
+
+static void nothing_accumulates(void) {
+    board_t *board = new_board();
+    for (int i = 0; i < 3; i++) party_finish(start_as(COHORT_DAEMON, tell_parent, &board, sizeof board));
+    int server = (int)board->parents[0], own = count_descriptors(getpid()), servers = count_descriptors(server);
+    if (own < 0) SKIP("the system does not tell descriptors");
+    for (int i = 0; i < 30; i++) {
+        atomic_store(&board->count, 0);
+        cohort_process_t *process = start_as(COHORT_DAEMON, tell_parent, &board, sizeof board);
+        if (i % 2) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    }
+    CHECK_INT(0, count_zombies(getpid()));
+    CHECK_INT(own, count_descriptors(getpid()));
+    if (server == getpid()) return;
+    CHECK_INT(0, count_zombies(server));
+    CHECK_INT(servers, count_descriptors(server));
+}
+
+static int run_itself(void *args) {
+    char path[512] = "", command[600];
+    (void)args;
+    if (readlink("/proc/self/exe", path, sizeof path - 1) < 0) return 0;
+    snprintf(command, sizeof command, "'%s' --gtest_filter=Lifetime.daemons_end_with_a_parent_that_returns >/dev/null", path);
+    return system(command) != 0;
+}
+
+/* A child that runs the same executable by itself starts an ordinary program. */
+static void children_may_run_themselves(void) {
+    party_finish(start_as(COHORT_FOREGROUND, run_itself, NULL, 0));
+}
+
+static void run_limited(const char *limit) {
+    char path[512] = "", script[700];
+    cohort_process_t *process = NULL;
+    if (readlink("/proc/self/exe", path, sizeof path - 1) < 0) SKIP("the executable is not known");
+    snprintf(script, sizeof script, "%s || exit 77; exec '%s' --gtest_filter=Lifetime.nothing_accumulates >/dev/null", limit, path);
+    cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", script, NULL}};
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    if (cohort_process_exit_code(process) == 77) SKIP("the limit cannot be set");
+    CHECK_INT(0, cohort_process_exit_code(process));
+}
+
+static void limits_of_the_system_are_kept(void) {
+    run_limited("ulimit -v 600000");
+    run_limited("ulimit -f 200000");
+    run_limited("ulimit -n 40");
+}
+
+const test_case_t lifetime_cases[] = {
+    {"Lifetime", "daemons_die_with_a_killed_parent", daemons_die_with_a_killed_parent},
+    {"Lifetime", "daemons_die_with_a_terminated_parent", daemons_die_with_a_terminated_parent},
+    {"Lifetime", "what_daemons_join_dies_with_them", what_daemons_join_dies_with_them},
+    {"Lifetime", "daemons_end_with_a_parent_that_returns", daemons_end_with_a_parent_that_returns},
+    {"Lifetime", "daemons_end_with_a_parent_that_vanishes", daemons_end_with_a_parent_that_vanishes},
+    {"Lifetime", "daemons_end_with_a_parent_that_becomes_another_program", daemons_end_with_a_parent_that_becomes_another_program},
+    {"Lifetime", "programs_may_be_daemons", programs_may_be_daemons},
+    {"Lifetime", "a_daemon_that_closes_everything_dies_too", a_daemon_that_closes_everything_dies_too},
+    {"Lifetime", "foreground_is_joined_at_the_end", foreground_is_joined_at_the_end},
+    {"Lifetime", "finalize_joins_too", finalize_joins_too},
+    {"Lifetime", "background_survives", background_survives},
+    {"Lifetime", "background_is_not_joined", background_is_not_joined},
+    {"Lifetime", "PROC_20_child_fd_inflation", PROC_20_child_fd_inflation},
+    {"Lifetime", "PROC_24_forkserver_sigint", PROC_24_forkserver_sigint},
+    {"Lifetime", "PROC_24_forkserver_sigkill", PROC_24_forkserver_sigkill},
+    {"Lifetime", "child_killed_after_its_server", child_killed_after_its_server},
+    {"Lifetime", "servers_are_killed_all_the_time", servers_are_killed_all_the_time},
+    {"Lifetime", "parent_and_server_die_at_once", parent_and_server_die_at_once},
+    {"Lifetime", "children_begin_where_their_parent_is", children_begin_where_their_parent_is},
+    {"Lifetime", "children_get_no_privileges_that_were_given_up", children_get_no_privileges_that_were_given_up},
+    {"Lifetime", "host_that_ignores_its_children", host_that_ignores_its_children},
+    {"Lifetime", "host_that_reaps_everything", host_that_reaps_everything},
+    {"Lifetime", "host_without_standard_streams", host_without_standard_streams},
+    {"Lifetime", "host_that_closes_everything", host_that_closes_everything},
+    {"Lifetime", "raw_copies_are_no_members", raw_copies_are_no_members},
+    {"Lifetime", "raw_copies_keep_nothing_alive", raw_copies_keep_nothing_alive},
+    {"Lifetime", "nothing_accumulates", nothing_accumulates},
+    {"Lifetime", "children_may_run_themselves", children_may_run_themselves},
+    {"Lifetime", "limits_of_the_system_are_kept", limits_of_the_system_are_kept},
+    {0},
+};
