@@ -61,19 +61,45 @@ bool cohort__object_end(void *object, uint32_t tag) {
     return full >> 32 == tag && atomic_compare_exchange_strong(&o->tag, &full, 0);
 }
 
+static uint64_t claimed_by(cohort__thread_t *thread) {
+    return (uint64_t)atomic_load_explicit(&thread->index, memory_order_relaxed) + 1;
+}
+
+bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag) {
+    cohort__object_t *o = object;
+    uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);
+    if (full >> 32 != tag) return false;
+    cohort__op_begin(me, COHORT__OP_END, o, full);
+    if (atomic_compare_exchange_strong(&o->tag, &full, claimed_by(me))) return true;
+    cohort__op_end(me);
+    return false;
+}
+
+/* From the claim until the stage owns it, the announced operation is what remembers the object. */
+static void repair_claim(cohort__thread_t *dead) {
+    if (atomic_load_explicit(&dead->op, memory_order_acquire) != COHORT__OP_END) return;
+    cohort__object_t *o = atomic_load_explicit(&dead->op_object, memory_order_relaxed);
+    if (atomic_load_explicit(&o->tag, memory_order_acquire) == claimed_by(dead)) {
+        atomic_store_explicit(&dead->stage[0], o, memory_order_release);
+    }
+    cohort__op_end(dead);
+}
+
 static void free_parts(cohort__thread_t *me, cohort__object_t *o) {
     for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &o->parts[i]);
 }
 
 void cohort__object_free(cohort__thread_t *me, void *object) {
     atomic_store_explicit(&me->stage[0], object, memory_order_release);
+    if (atomic_load_explicit(&me->op, memory_order_relaxed) == COHORT__OP_END) cohort__op_end(me);
     free_parts(me, object);
     cohort__block_free(me, &me->stage[0]);
 }
 
 void cohort__object_repair(cohort__thread_t *me, cohort__thread_t *dead) {
+    repair_claim(dead);
     cohort__object_t *o = atomic_load_explicit(&dead->stage[0], memory_order_acquire);
     if (!o || cohort__block_is(o, COHORT__KIND_BYTES)) return;
-    if (atomic_load_explicit(&o->tag, memory_order_acquire) == 0) free_parts(me, o);
+    if (atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == 0) free_parts(me, o);
     else (void)cohort__block_give(&dead->stage[0]); /* it was published, and is the user's */
 }

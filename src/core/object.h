@@ -13,7 +13,7 @@
 #define COHORT__PARTS 4
 
 typedef struct cohort__object_t {
-    _Atomic uint64_t tag;  /* type tag << 32 | generation while alive; 0 while being made or destroyed */
+    _Atomic uint64_t tag;  /* type tag << 32 | generation while alive; else 0, or the number of the thread that claimed it */
     _Atomic uint32_t made; /* generations so far */
     uint32_t reserved;
     cohort__home_t parts[COHORT__PARTS]; /* the object's further blocks; a half-made object is freed with them */
@@ -31,6 +31,8 @@ void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, ap
 apr_status_t cohort__object_check(const void *object, cohort__kind_t kind, uint32_t tag);
 /* End its life: true for exactly one caller, who then calls cohort__object_free(), which frees the parts too. */
 bool cohort__object_end(void *object, uint32_t tag);
+/* The same; and should the caller die before it has called cohort__object_free(), its repair does. No other operation in between. */
+bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag);
 void cohort__object_free(cohort__thread_t *me, void *object);
 /* A dead thread was making an object: free its parts (its block is freed with the stage). */
 void cohort__object_repair(cohort__thread_t *me, cohort__thread_t *dead);

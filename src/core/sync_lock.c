@@ -31,7 +31,7 @@ bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint
     if (!object) return false;
     *status = cohort__use_begin(use, object, kind, tag);
     if (*status == COHORT_EHANDLE) *status = APR_SUCCESS;
-    else if (!*status) return cohort__object_end(object, tag);
+    else if (!*status) return cohort__object_claim(use->me, object, tag);
     return false;
 }
 

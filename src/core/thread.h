@@ -25,7 +25,8 @@ typedef enum {
     COHORT__OP_RING_GET, /* the same */
     COHORT__OP_LOOK,     /* object must not be freed while somebody looks at it; nothing to repair */
     COHORT__OP_DESTROY,  /* object = a queue or pipe, to be freed if object->destroyer is this thread */
-    COHORT__OP_SLOT      /* object = a process' slot in the making, position = the word of its life */
+    COHORT__OP_SLOT,     /* object = a process' slot in the making, position = the word of its life */
+    COHORT__OP_END       /* object = one to be freed by this thread if its tag names it */
 } cohort__op_kind_t;
 
 /* What a thread is doing to a block of memory; see alloc.c. */
