@@ -32,6 +32,19 @@ void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me) {
     if (atomic_load_explicit(&pool->transit.word, memory_order_relaxed)) cohort__job_free(pool, me);
 }
 
+uint64_t cohort__pool_tag(const cohort_pool_t *pool) {
+    if (cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) return 0;
+    uint64_t tag = atomic_load(&((cohort_pool_t *)pool)->object.tag);
+    return tag >> 32 == COHORT__POOL_TAG ? tag : 0;
+}
+
+apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    cohort__pool_enter(pool, me);
+    if (atomic_load(&pool->object.tag) == tag) return APR_SUCCESS;
+    cohort__pool_leave(pool);
+    return COHORT_EHANDLE;
+}
+
 void cohort__pool_leave(cohort_pool_t *pool) {
     cohort__guard_commit(&pool->guard);
     atomic_store_explicit(&pool->holder, 0, memory_order_relaxed);
@@ -133,7 +146,8 @@ static apr_status_t destroy(void *object) {
 /* A watcher that has just seen the end of a pool at the same place must not take it for this one: it would start the same workers. */
 static apr_status_t start_workers(cohort_pool_t *pool, cohort__thread_t *me) {
     apr_status_t status = APR_SUCCESS;
-    for (uint32_t i = 0; i < pool->workers && !status; i++) status = cohort__worker_start(pool, me, i);
+    uint64_t tag = cohort__pool_tag(pool);
+    for (uint32_t i = 0; i < pool->workers && !status; i++) status = cohort__worker_start(pool, me, tag, i);
     atomic_store(&pool->staffed, 1);
     if (!status) cohort__pool_tend(pool); /* those that have died already */
     return status;
@@ -146,7 +160,7 @@ apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_
     if (!pool) return APR_EINVAL;
     apr_status_t status = cohort__enter(&me);
     if (!status) status = plan_make(&plan, options);
-    if (!status) status = cohort__object_new(me, COHORT__KIND_POOL, sizeof *made, &made);
+    if (!status) status = cohort__object_new(me, COHORT__KIND_POOL, offsetof(cohort_pool_t, guard), &made);
     if (status) return status;
     status = add_blocks(made, me, &plan);
     if (status) {
@@ -167,39 +181,43 @@ void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name)
 
 /* ---- the end --------------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t check(const cohort_pool_t *pool, cohort__thread_t **me) {
+static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *tag) {
     apr_status_t status = cohort__enter(me);
-    return status ? status : cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+    if (!status) status = cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+    if (status) return status;
+    *tag = cohort__pool_tag(pool);
+    return *tag ? APR_SUCCESS : COHORT_EHANDLE;
 }
 
-static void abandon_jobs(cohort_pool_t *pool, cohort__thread_t *me) {
-    cohort__pool_enter(pool, me);
+static void abandon_jobs(cohort_pool_t *pool) {
     apr_status_t status = (apr_status_t)atomic_load(&pool->status);
     uint64_t end = address_of(&pool->all);
     for (uint64_t at = atomic_load(&pool->all.next); at != end; at = atomic_load(&link_at(at)->next)) {
         cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, status);
     }
-    cohort__pool_leave(pool);
 }
 
-void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, apr_status_t status) {
-    cohort__pool_enter(pool, me);
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t status) {
+    if (cohort__pool_enter_live(pool, me, tag)) return;
     if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
         atomic_store(&pool->ended, cohort_os_now());
         cohort__guard_set(&pool->guard, &pool->status, (uint64_t)(uint32_t)status);
         cohort__guard_set(&pool->guard, &pool->state, COHORT__POOL_ENDED);
+        cohort__guard_commit(&pool->guard);
     }
+    abandon_jobs(pool);
     cohort__pool_leave(pool);
-    abandon_jobs(pool, me);
+    atomic_thread_fence(memory_order_seq_cst);
     cohort__notify(&pool->work, COHORT__ALL);
     cohort__notify(&pool->changed, COHORT__ALL);
 }
 
 apr_status_t cohort_pool_close(cohort_pool_t *pool) {
     cohort__thread_t *me;
-    apr_status_t status = check(pool, &me);
+    uint64_t tag;
+    apr_status_t status = check(pool, &me, &tag);
+    if (!status) status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
-    cohort__pool_enter(pool, me);
     if (atomic_load(&pool->state) == COHORT__POOL_OPEN) {
         cohort__guard_set(&pool->guard, &pool->state, COHORT__POOL_CLOSED);
     }
@@ -209,27 +227,31 @@ apr_status_t cohort_pool_close(cohort_pool_t *pool) {
     return APR_SUCCESS;
 }
 
-static void signal_workers(cohort_pool_t *pool, apr_status_t (*how)(cohort_process_t *)) {
-    for (uint32_t i = 0; i < pool->workers; i++) {
-        cohort_process_t *slot = cohort__process_find(atomic_load(&cohort__pool_worker(pool, i)->process));
+static void signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t (*how)(cohort_process_t *)) {
+    for (uint32_t i = 0; i < COHORT__WORKERS_MAX && cohort__pool_tag(pool) == tag && i < pool->workers; i++) {
+        cohort_process_t *slot = cohort__process_find(cohort__staff_at(pool, me, tag, i));
         if (slot && cohort__process_state(slot) == COHORT__SLOT_RUNNING) (void)how(slot);
     }
 }
 
 apr_status_t cohort_pool_terminate(cohort_pool_t *pool) {
     cohort__thread_t *me;
-    apr_status_t status = check(pool, &me);
+    uint64_t tag;
+    apr_status_t status = check(pool, &me, &tag);
     if (status) return status;
-    cohort__pool_end(pool, me, COHORT_ETERMINATED);
-    signal_workers(pool, cohort_process_terminate);
+    cohort__pool_end(pool, me, tag, COHORT_ETERMINATED);
+    signal_workers(pool, me, tag, cohort_process_terminate);
     return APR_SUCCESS;
 }
 
+/* All are told to stop before the first is waited for. */
 void cohort__pools_end(void) {
-    for (uint32_t i = 0; i < cohort__process_count(); i++) {
-        cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
-        if (!pool || cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) continue;
-        if (pool->owner == cohort__self_id()) (void)cohort_pool_terminate(pool);
+    apr_status_t (*const steps[])(cohort_pool_t *) = {cohort_pool_terminate, cohort_pool_destroy};
+    for (int step = 0; step < 2; step++) {
+        for (uint32_t i = 0; i < cohort__process_count(); i++) {
+            cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
+            if (pool && cohort__pool_tag(pool) && pool->owner == cohort__self_id()) (void)steps[step](pool);
+        }
     }
 }
 
@@ -238,20 +260,6 @@ void cohort__pools_end(void) {
 static bool is_own_worker(cohort_pool_t *pool) {
     cohort_process_t *self = cohort__self();
     return self && self->role == COHORT__ROLE_WORKER && atomic_load(&self->pool) == pool;
-}
-
-/* One that is mourned has ended only when its slot says so. */
-static bool is_ending(cohort__pid_t id) {
-    cohort_process_t *slot = cohort__process_find(id);
-    return slot && cohort__process_state(slot) != COHORT__SLOT_ENDED;
-}
-
-static bool has_workers(cohort_pool_t *pool) {
-    for (uint32_t i = 0; i < pool->workers; i++) {
-        cohort__worker_t *worker = cohort__pool_worker(pool, i);
-        if (atomic_load(&worker->process) || is_ending(atomic_load(&worker->previous))) return true;
-    }
-    return false;
 }
 
 /* A closed pool whose workers are all gone is done only if its work is; a worker that died last may have left some. */
@@ -263,70 +271,86 @@ static bool has_work(cohort_pool_t *pool) {
 typedef struct {
     cohort_pool_t *pool;
     cohort__thread_t *me;
+    uint64_t tag;
 } join_t;
+
+static void press(join_t *join) {
+    cohort_pool_t *pool = join->pool;
+    cohort__pool_look(pool, join->me);
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED || cohort_os_now() - atomic_load(&pool->ended) < GRACE) return;
+    signal_workers(pool, join->me, join->tag, cohort_process_kill);
+}
 
 static apr_status_t try_join(void *arg, bool thorough) {
     join_t *join = arg;
     cohort_pool_t *pool = join->pool;
-    if (has_workers(pool) && thorough) {
-        cohort__pool_look(pool, join->me);
-        if (atomic_load(&pool->state) == COHORT__POOL_ENDED && cohort_os_now() - atomic_load(&pool->ended) > GRACE) {
-            signal_workers(pool, cohort_process_kill);
-        }
-    }
-    if (has_workers(pool)) return APR_EAGAIN;
-    if (has_work(pool)) {
-        if (thorough) cohort__pool_look(pool, join->me);
+    cohort__staff_t staff = cohort__staff_check(pool, join->me, join->tag, false);
+    if (staff == COHORT__STAFF_GONE) return APR_SUCCESS;
+    if (staff != COHORT__STAFF_NONE || has_work(pool)) {
+        if (thorough) press(join);
         return APR_EAGAIN;
     }
     return !cohort__in_callback() && cohort__callbacks_pending(pool) ? APR_EAGAIN : APR_SUCCESS;
 }
 
-static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, int64_t deadline) {
-    join_t j = {pool, me};
+static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, int64_t deadline) {
+    join_t j = {pool, me, tag};
     return cohort__await(&pool->changed, try_join, &j, deadline);
 }
 
 apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
     cohort__thread_t *me;
-    apr_status_t status = check(pool, &me);
+    uint64_t tag;
+    apr_status_t status = check(pool, &me, &tag);
     if (status) return status;
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
     if (atomic_load(&pool->state) == COHORT__POOL_OPEN) return APR_EINVAL;
-    return join(pool, me, cohort__deadline(timeout));
+    return join(pool, me, tag, cohort__deadline(timeout));
 }
 
 /* Whoever sees the destroyed pool without jobs frees it: the list becomes empty once, under the guard, so that is one process. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
-    bool last = atomic_load(&pool->gone) && atomic_load(&pool->all.next) == address_of(&pool->all);
-    if (last) atomic_store(&me->stage[0], pool);
+    bool last = atomic_load(&pool->gone) == 1 && atomic_load(&pool->all.next) == address_of(&pool->all);
+    if (last) {
+        cohort__guard_commit(&pool->guard);
+        cohort__guard_set(&pool->guard, &pool->gone, 2);
+        atomic_store(&me->stage[0], pool);
+    }
     cohort__pool_leave(pool);
     if (last) cohort__object_free(me, pool);
 }
 
+void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    if (cohort__pool_enter_live(pool, me, tag)) return;
+    cohort__staff_release(pool);
+    cohort__jobs_sweep(pool, me);
+    cohort__guard_commit(&pool->guard);
+    cohort__guard_set(&pool->guard, &pool->gone, 1);
+    cohort__guard_set(&pool->guard, &pool->object.tag, 0);
+    cohort__pool_leave_last(pool, me);
+}
+
 apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
     cohort__thread_t *me;
+    uint64_t tag;
     if (!pool) return APR_SUCCESS;
-    apr_status_t status = check(pool, &me);
+    apr_status_t status = check(pool, &me, &tag);
     if (status) return status == COHORT_EHANDLE && cohort__object_place(pool, COHORT__KIND_POOL) ? APR_SUCCESS : status;
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
     (void)cohort_pool_terminate(pool);
-    status = join(pool, me, COHORT_OS_NEVER);
-    if (status || !cohort__object_end(pool, COHORT__POOL_TAG)) return status;
-    cohort__staff_release(pool, me);
-    cohort__pool_enter(pool, me);
-    cohort__jobs_sweep(pool, me);
-    cohort__guard_set(&pool->guard, &pool->gone, 1);
-    cohort__pool_leave_last(pool, me);
-    return APR_SUCCESS;
+    status = join(pool, me, tag, COHORT_OS_NEVER);
+    if (!status) cohort__pool_retire(pool, me, tag);
+    return status;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------------------------------ */
 
 apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
     cohort__thread_t *me;
+    uint64_t tag;
     if (!workers || !n || !parent) return APR_EINVAL;
-    apr_status_t status = check(pool, &me);
+    apr_status_t status = check(pool, &me, &tag);
+    if (!status) status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
     cohort_process_t **list = apr_palloc(parent, pool->workers * sizeof *list);
     int count = 0;
@@ -334,6 +358,7 @@ apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
         cohort_process_t *slot = cohort__process_find(atomic_load(&cohort__pool_worker(pool, i)->process));
         if (slot && cohort__process_state(slot) == COHORT__SLOT_RUNNING) list[count++] = slot;
     }
+    cohort__pool_leave(pool);
     *workers = list;
     *n = count;
     return APR_SUCCESS;
@@ -341,8 +366,11 @@ apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
 
 /* Replacing workers is the watcher's work; only if that has not been done for a while, whoever waits does it. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
+    uint64_t tag = cohort__pool_tag(pool);
+    if (!tag) return;
     bool ended = atomic_load(&pool->state) == COHORT__POOL_ENDED;
-    if (!ended && !cohort__process_alive(pool->owner, true)) cohort__pool_end(pool, me, COHORT_ETERMINATED);
-    if (!cohort__staff_check(pool, me, true)) return;
+    if (!ended && !cohort__process_alive(pool->owner, true)) cohort__pool_end(pool, me, tag, COHORT_ETERMINATED);
+    cohort__staff_t staff = cohort__staff_check(pool, me, tag, true);
+    if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
     if (cohort_os_now() - atomic_load(&pool->vacant) > PATIENCE) cohort__pool_tend(pool);
 }

@@ -81,7 +81,6 @@ typedef struct {
 
 struct cohort_pool_t {
     cohort__object_t object; /* parts: workers, initializer's arguments, error record in the making */
-    _Alignas(64) cohort__guard_t guard;
     _Alignas(64) _Atomic uint64_t state;
     _Atomic uint64_t status;   /* why it ended */
     _Atomic uint64_t failures; /* of initializers and starts, one after the other */
@@ -89,8 +88,6 @@ struct cohort_pool_t {
     _Atomic uint64_t gone;     /* destroyed; freed with its last job */
     cohort__link_t all;        /* every job that was not freed */
     cohort__link_t ready;      /* jobs with chunks that nobody has begun */
-    cohort__transit_t transit;
-    _Atomic cohort__tid_t holder; /* of the guard */
     _Atomic uint32_t swept;    /* the cohort's deaths when orphans were last looked for */
     _Atomic int64_t ended;     /* when it was terminated */
     _Atomic int64_t vacant;    /* when a place last became vacant */
@@ -102,6 +99,10 @@ struct cohort_pool_t {
     char name[COHORT__POOL_NAME_MAX];
     _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
     cohort__ec_t changed;           /* workers came and went, callbacks returned */
+    /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes too late for that pool still uses it. */
+    _Alignas(64) cohort__guard_t guard;
+    _Atomic cohort__tid_t holder; /* of the guard */
+    cohort__transit_t transit;
 };
 
 /* What became of a failed item: a chain per chunk or worker, each with one writer at a time. */
@@ -169,9 +170,17 @@ static inline uint64_t cohort__word_start(uint64_t word) {
 
 /* ---- pool.c -------------------------------------------------------------------------------------------------------------- */
 
-/* The guard, and what a dead owner left in transit. With it neither bury nor anything that waits for another process. */
+/*
+ * The guard, and what a dead owner left in transit. With it neither bury nor anything that waits for another process.
+ * Who has a job of the pool, or is its worker, may just enter: the pool is there. Everybody else has no more than a handle, perhaps of a pool that was
+ * destroyed or is another by now, and may look at the workers only after it has entered with the tag that it knows: COHORT_EHANDLE, and not
+ * entered, when that pool is gone. (Blocks of pools stay blocks of pools, so trying is safe.)
+ */
 void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me);
+apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 void cohort__pool_leave(cohort_pool_t *pool);
+/* The tag of a live pool, with its generation; 0: there is none. */
+uint64_t cohort__pool_tag(const cohort_pool_t *pool);
 /* Guard: five entries of its journal to link, three to unlink. */
 void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link, bool front);
 void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link);
@@ -181,8 +190,10 @@ static inline bool cohort__linked(cohort__link_t *link) {
 static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_t number) {
     return (cohort__worker_t *)atomic_load_explicit(&pool->object.parts[0], memory_order_acquire) + number;
 }
-/* No more work for this reason; results that are not done end with it. */
-void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, apr_status_t status);
+/* No more work for this reason; results that are not done end with it. Nothing when that pool is gone. */
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t status);
+/* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
+void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 /* For whoever waits for a pool's work: see to it that dead workers are noticed, and that somebody replaces them. Not with a guard held. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
 /* The guard is left; if the pool is destroyed and this was its last job, free it. */
@@ -194,12 +205,20 @@ void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name)
 
 /* ---- pool_staff.c: workers come and go -------------------------------------------------------------------------------------- */
 
-/* Start a worker at a vacant place; no harm when it is not vacant (any more). */
-apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number);
-/* Deal with places whose process has ended. True: some place is vacant. */
-bool cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, bool thorough);
-/* Let go of the slots of a pool that is destroyed. */
-void cohort__staff_release(cohort_pool_t *pool, cohort__thread_t *me);
+/* Start a worker at this place; no harm when it is not vacant (any more), or the pool is gone. */
+apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number);
+typedef enum {
+    COHORT__STAFF_GONE,    /* the pool is */
+    COHORT__STAFF_NONE,    /* every worker has ended */
+    COHORT__STAFF_VACANT,  /* some have */
+    COHORT__STAFF_COMPLETE
+} cohort__staff_t;
+/* Mourn workers that have ended; thorough: also those that nobody has seen end. */
+cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, bool thorough);
+/* The running process at a place, 0 = none, or no such pool. */
+cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number);
+/* Guard: let go of the slots of a pool that is retired. */
+void cohort__staff_release(cohort_pool_t *pool);
 
 /* Called by the repair of a dead worker, any number of times: charge its item, make the rest free again, wake who waits. */
 void cohort__pool_worker_died(cohort_process_t *slot);

@@ -99,14 +99,16 @@ static void cut(cohort_result_t *job, const cohort__order_t *order, uint32_t wor
 
 static apr_status_t fill(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool, const cohort__order_t *order) {
     uint64_t used = 0;
-    cut(job, order, pool->workers);
+    uint32_t workers = pool->workers;
+    if (!workers) return COHORT_EHANDLE;
+    cut(job, order, workers);
     job->submitter = cohort__self_id();
     job->keeper = order->blocking ? cohort__thread_id(me) : 0;
     job->callbacks = !order->blocking && order->options && (order->options->on_success || order->options->on_error);
     apr_status_t status = find_code(order->task, &job->task);
     if (!status) status = place_inputs(me, job, order, &used);
     if (!status) status = place_outputs(me, job, order, &used);
-    if (!status) status = place_words(me, job, pool->workers);
+    if (!status) status = place_words(me, job, workers);
     return status;
 }
 
@@ -122,9 +124,10 @@ static apr_status_t destroy(void *object) {
 }
 
 /* Owned by the stage, then by transit, then by the list; alive at the end. In between the next owner of the guard, or a sweep, frees it. */
-static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, cohort_result_t *job, apr_pool_t *parent) {
-    cohort__pool_enter(pool, me);
-    apr_status_t status = refusal(pool);
+static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag, cohort_result_t *job, apr_pool_t *parent) {
+    apr_status_t status = cohort__pool_enter_live(pool, me, tag);
+    if (status) return status;
+    status = refusal(pool);
     if (!status) {
         atomic_store(&job->pool, pool);
         cohort__block_move(me, &me->stage[0], &pool->transit.home);
@@ -143,13 +146,14 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, cohort_res
 apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, cohort__thread_t *me, const cohort__order_t *order,
                                 apr_pool_t *parent) {
     cohort_result_t *job;
+    uint64_t tag = cohort__pool_tag(pool);
     apr_status_t status = order_check(order);
-    if (!status) status = refusal(pool);
+    if (!status) status = tag ? refusal(pool) : COHORT_EHANDLE;
     if (status) return status;
     status = cohort__object_new(me, COHORT__KIND_RESULT, offsetof(cohort_result_t, data), &job);
     if (status) return status;
     status = fill(me, job, pool, order);
-    if (!status) status = enlist(me, pool, job, parent);
+    if (!status) status = enlist(me, pool, tag, job, parent);
     if (status) {
         cohort__object_free(me, job);
         return status;

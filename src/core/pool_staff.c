@@ -2,14 +2,24 @@
 /*
  * A pool's workers: started, mourned, replaced. A place is taken and vacated under the guard, and a replacement gets it only when the process
  * before it is dealt with, so a worker's number is enough to say who owns a chunk. Everything here may be done by any process, and repeated
- * when the one that did it died.
+ * when the one that did it died; and the pool may be destroyed meanwhile by another, so each step asks for it anew. While a place is
+ * taken the pool stays.
  */
 #include "core/pool.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- starting ------------------------------------------------------------------------------------------------------------ */
 
+/* What is needed of the pool to start a worker, copied under the guard. */
+typedef struct {
+    char name[COHORT__NAME_MAX];
+    cohort_start_method_t method;
+    cohort__pid_t owner;
+} post_t;
+
+/* Guard. */
 static bool wanted(cohort_pool_t *pool) {
     uint64_t state = atomic_load(&pool->state);
     bool idle = atomic_load(&pool->ready.next) == (uint64_t)(uintptr_t)&pool->ready;
@@ -17,9 +27,19 @@ static bool wanted(cohort_pool_t *pool) {
     return state == COHORT__POOL_OPEN || (state == COHORT__POOL_CLOSED && !idle);
 }
 
-static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort_process_t *slot) {
+static bool describe_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, post_t *post) {
+    if (cohort__pool_enter_live(pool, me, tag)) return false;
+    bool open = number < pool->workers && !atomic_load(&cohort__pool_worker(pool, number)->process) && wanted(pool);
+    cohort__worker_name(pool, number, post->name);
+    post->method = pool->method;
+    post->owner = pool->owner;
+    cohort__pool_leave(pool);
+    return open;
+}
+
+static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort_process_t *slot) {
+    if (cohort__pool_enter_live(pool, me, tag)) return false;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
-    cohort__pool_enter(pool, me);
     bool taken = !atomic_load(&worker->process) && wanted(pool);
     if (taken) {
         atomic_store(&worker->launcher, cohort__thread_id(me));
@@ -36,34 +56,36 @@ static void drop_slot(cohort_process_t *slot) {
     cohort__slot_release(slot);
 }
 
-static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__worker_t *worker, cohort_process_t *slot) {
-    cohort__pool_enter(pool, me);
-    if (atomic_load(&worker->process) == cohort__process_id(slot)) {
-        cohort__guard_set(&pool->guard, &worker->process, 0);
-        cohort__guard_set(&pool->guard, &pool->failures, atomic_load(&pool->failures) + 1);
-        atomic_store(&pool->vacant, cohort_os_now());
+static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort_process_t *slot) {
+    if (!cohort__pool_enter_live(pool, me, tag)) {
+        cohort__worker_t *worker = cohort__pool_worker(pool, number);
+        if (atomic_load(&worker->process) == cohort__process_id(slot)) {
+            cohort__guard_set(&pool->guard, &worker->process, 0);
+            cohort__guard_set(&pool->guard, &pool->failures, atomic_load(&pool->failures) + 1);
+            atomic_store(&pool->vacant, cohort_os_now());
+        }
+        cohort__pool_leave(pool);
     }
-    cohort__pool_leave(pool);
     drop_slot(slot);
     cohort__notify(&pool->changed, COHORT__ALL);
 }
 
-apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number) {
-    char name[COHORT__NAME_MAX];
+apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number) {
     cohort_process_t *slot;
-    cohort__worker_name(pool, number, name);
-    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_WORKER, name, COHORT_DAEMON, pool->method);
+    post_t post;
+    if (!describe_post(pool, me, tag, number, &post)) return APR_SUCCESS;
+    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_WORKER, post.name, COHORT_DAEMON, post.method);
     if (status) return status;
     atomic_store(&slot->worker, number);
     atomic_store(&slot->pool, pool);
-    if (!take_place(pool, me, number, slot)) {
+    if (!take_place(pool, me, tag, number, slot)) {
         drop_slot(slot);
         return APR_SUCCESS;
     }
-    atomic_store(&slot->parent, pool->owner);
-    atomic_store(&slot->creator, pool->owner);
+    atomic_store(&slot->parent, post.owner);
+    atomic_store(&slot->creator, post.owner);
     status = cohort__process_launch(slot);
-    if (status) start_failed(pool, me, cohort__pool_worker(pool, number), slot);
+    if (status) start_failed(pool, me, tag, number, slot);
     return status;
 }
 
@@ -154,35 +176,53 @@ static void vacate(cohort_pool_t *pool, cohort__worker_t *worker, cohort__pid_t 
     cohort__guard_set(&pool->guard, &worker->process, 0);
 }
 
+/* Guard. */
 static bool gives_up(cohort_pool_t *pool) {
     return atomic_load(&pool->failures) >= 3 * (uint64_t)pool->workers && atomic_load(&pool->state) != COHORT__POOL_ENDED;
 }
 
-static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead, int code) {
+static bool has_nobody(cohort_pool_t *pool) {
+    for (uint32_t i = 0; i < pool->workers; i++) {
+        if (atomic_load(&cohort__pool_worker(pool, i)->process)) return false;
+    }
+    return true;
+}
+
+static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t dead, int code) {
+    if (cohort__pool_enter_live(pool, me, tag)) return;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
-    cohort__pool_enter(pool, me);
     if (atomic_load(&worker->process) == dead) {
         charge(pool, me, number, dead, code);
         vacate(pool, worker, dead);
     }
+    bool hopeless = gives_up(pool), abandoned = !cohort__process_alive(pool->owner, true) && has_nobody(pool);
     cohort__pool_leave(pool);
-    if (gives_up(pool)) cohort__pool_end(pool, me, COHORT_EINITFAILED);
+    if (hopeless) cohort__pool_end(pool, me, tag, COHORT_EINITFAILED);
+    if (abandoned) cohort__pool_end(pool, me, tag, COHORT_ETERMINATED);
+    if (abandoned) cohort__pool_retire(pool, me, tag);
     cohort__notify(&pool->work, COHORT__ALL);
     cohort__notify(&pool->changed, COHORT__ALL);
 }
 
 void cohort__pool_worker_died(cohort_process_t *slot) {
     cohort_pool_t *pool = atomic_load(&slot->pool);
-    uint32_t number = atomic_load(&slot->worker);
+    uint64_t tag = pool ? cohort__pool_tag(pool) : 0;
     int code = atomic_load(&slot->exit_code);
     cohort__pid_t id = cohort__process_id(slot);
+    uint32_t number = atomic_load(&slot->worker);
     cohort__thread_t *me;
-    if (cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG) || number >= pool->workers) return;
-    if (code == COHORT_EXIT_NONE || atomic_load(&cohort__pool_worker(pool, number)->process) != id) return;
-    if (!cohort__enter(&me)) mourn(pool, me, number, id, code);
+    if (!tag || code == COHORT_EXIT_NONE || cohort__enter(&me)) return;
+    if (cohort__staff_at(pool, me, tag, number) == id) mourn(pool, me, tag, number, id, code);
 }
 
 /* ---- looking after them ------------------------------------------------------------------------------------------------------- */
+
+cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number) {
+    if (cohort__pool_enter_live(pool, me, tag)) return 0;
+    cohort__pid_t id = number < pool->workers ? atomic_load(&cohort__pool_worker(pool, number)->process) : 0;
+    cohort__pool_leave(pool);
+    return id;
+}
 
 /* Has it ended, and how? A slot that is somebody else's by now says nothing. */
 static bool is_over(cohort__pid_t id, int *code) {
@@ -193,53 +233,88 @@ static bool is_over(cohort__pid_t id, int *code) {
     return cohort__process_state(slot) == COHORT__SLOT_ENDED;
 }
 
+static cohort__tid_t launcher_of(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number) {
+    if (cohort__pool_enter_live(pool, me, tag)) return 0;
+    cohort__tid_t launcher = atomic_load(&cohort__pool_worker(pool, number)->launcher);
+    cohort__pool_leave(pool);
+    return launcher;
+}
+
 /* Whoever was to start it is dead: it will not start any more. A child that takes off all the same finds the slot changed, and ends. */
-static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t id) {
-    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot || cohort__process_state(slot) > COHORT__SLOT_FAILED) return;
-    if (cohort__thread_alive(atomic_load(&worker->launcher), true)) return;
+    cohort__tid_t launcher = launcher_of(pool, me, tag, number);
+    if (!launcher || cohort__thread_alive(launcher, true) || cohort__process_find(id) != slot) return;
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING && !(atomic_load(&slot->claim) & 0xffffffff)) {
         cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
     }
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
-    if (cohort__process_state(slot) == COHORT__SLOT_NEW) start_failed(pool, me, worker, slot);
+    if (cohort__process_state(slot) == COHORT__SLOT_NEW) start_failed(pool, me, tag, number, slot);
 }
 
-bool cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, bool thorough) {
-    bool vacant = false;
+static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t id, bool thorough) {
+    int code;
+    if (thorough) {
+        (void)cohort__process_bury(id);
+        check_launch(pool, me, tag, number, id);
+    }
+    if (is_over(id, &code)) mourn(pool, me, tag, number, id, code);
+}
+
+/* Guard. One that is mourned has ended only when its slot says so. */
+static cohort__staff_t take_stock(cohort_pool_t *pool) {
+    uint32_t vacant = 0, ending = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
         cohort__worker_t *worker = cohort__pool_worker(pool, i);
-        cohort__pid_t id = atomic_load(&worker->process);
-        int code;
-        if (id && thorough) {
-            (void)cohort__process_bury(id);
-            check_launch(pool, me, i, id);
-        }
-        if (id && is_over(id, &code)) mourn(pool, me, i, id, code);
-        vacant |= !atomic_load(&worker->process);
+        cohort_process_t *before = cohort__process_find(atomic_load(&worker->previous));
+        vacant += !atomic_load(&worker->process);
+        ending += before && cohort__process_state(before) != COHORT__SLOT_ENDED;
     }
-    return vacant;
+    if (!vacant) return COHORT__STAFF_COMPLETE;
+    return vacant == pool->workers && !ending ? COHORT__STAFF_NONE : COHORT__STAFF_VACANT;
+}
+
+cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, bool thorough) {
+    if (cohort__pool_enter_live(pool, me, tag)) return COHORT__STAFF_GONE;
+    uint32_t workers = pool->workers;
+    cohort__pool_leave(pool);
+    for (uint32_t i = 0; i < workers; i++) {
+        cohort__pid_t id = cohort__staff_at(pool, me, tag, i);
+        if (id) check_worker(pool, me, tag, i, id, thorough);
+    }
+    if (cohort__pool_enter_live(pool, me, tag)) return COHORT__STAFF_GONE;
+    cohort__staff_t staff = take_stock(pool);
+    cohort__pool_leave(pool);
+    return staff;
+}
+
+/* How many places there are to be filled; 0: none, or not now. */
+static uint32_t places(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    if (cohort__pool_enter_live(pool, me, tag)) return 0;
+    uint32_t n = atomic_load(&pool->staffed) && wanted(pool) ? pool->workers : 0;
+    cohort__pool_leave(pool);
+    return n;
 }
 
 void cohort__pool_tend(cohort_pool_t *pool) {
     cohort__thread_t *me;
-    if (cohort__enter(&me) || cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) return;
-    if (!cohort__staff_check(pool, me, false) || !atomic_load(&pool->staffed)) return;
-    for (uint32_t i = 0; i < pool->workers && wanted(pool); i++) {
-        if (atomic_load(&cohort__pool_worker(pool, i)->process)) continue;
-        apr_status_t status = cohort__worker_start(pool, me, i);
-        if (status && gives_up(pool)) cohort__pool_end(pool, me, status);
-        if (status) return;
+    uint64_t tag = cohort__pool_tag(pool);
+    if (!tag || cohort__enter(&me)) return;
+    cohort__staff_t staff = cohort__staff_check(pool, me, tag, false);
+    if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
+    for (uint32_t i = 0; i < places(pool, me, tag); i++) {
+        apr_status_t status = cohort__worker_start(pool, me, tag, i);
+        if (!status) continue;
+        if (gives_up(pool)) cohort__pool_end(pool, me, tag, status);
+        return;
     }
 }
 
-void cohort__staff_release(cohort_pool_t *pool, cohort__thread_t *me) {
-    cohort__pool_enter(pool, me);
+void cohort__staff_release(cohort_pool_t *pool) {
     for (uint32_t i = 0; i < pool->workers; i++) {
         cohort__worker_t *worker = cohort__pool_worker(pool, i);
         release_slot(atomic_load(&worker->previous));
         atomic_store(&worker->previous, 0);
     }
-    cohort__pool_leave(pool);
 }

@@ -1144,6 +1144,13 @@ static void submitter_dies(void) {
     finish_pool(args.pool);
 }
 
+static void dead_submitters_leak_nothing(void) {
+    submitter_dies();
+    apr_uint64_t before = blocks_in_use();
+    submitter_dies();
+    CHECK_INT(before, blocks_in_use());
+}
+
 typedef struct {
     _Atomic(cohort_result_t *) result;
     _Atomic(cohort_pool_t *) pool;
@@ -1177,9 +1184,9 @@ static void maker_dies(void) {
     cohort_result_t *result = atomic_load(&shared->result);
     apr_status_t status = cohort_result_get(result, NULL, 0, COHORT_FOREVER);
     if (status != COHORT_EWORKERDIED) CHECK_STATUS(COHORT_ETERMINATED, status);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(atomic_load(&shared->pool)));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_join(atomic_load(&shared->pool), COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(atomic_load(&shared->pool)));
+    for (int i = 0; i < 2; i++) CHECK_INT(0, cohort_process_is_alive(workers[i]));
+    CHECK_STATUS(COHORT_EHANDLE, cohort_pool_close(atomic_load(&shared->pool)));
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
 }
 
@@ -1251,6 +1258,7 @@ const test_case_t pool_cases[] = {{"Pool", "POOL_01_apply", apply},
                                   {"PoolDeath", "storm_apply", storm_apply},
                                   {"PoolDeath", "leaks_nothing", deaths_leak_nothing},
                                   {"PoolDeath", "submitter_dies", submitter_dies},
+                                  {"PoolDeath", "dead_submitters_leak_nothing", dead_submitters_leak_nothing},
                                   {"PoolDeath", "maker_dies", maker_dies},
                                   {"PoolDeath", "initializer_dies", initializer_dies},
                                   {0}};
