@@ -2,7 +2,8 @@
 /*
  * The event count: word = changes * 2 | somebody sleeps. A sleeper sets the low bit, looks once more, and sleeps as long as the word is
  * what it saw. Whoever changes something adds 2 when the bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken
- * away only when a wake-up found nobody; if that is wrong by then, the word differs from what the newcomer saw, and it looks again.
+ * away together with that when all are woken, else only after a wake-up found nobody; since a newcomer may have fallen asleep between that wake-up and the
+ * taking, there is another wake-up then. Later newcomers see another word than they slept on, or set the bit themselves.
  */
 #include "core/park.h"
 
@@ -61,11 +62,10 @@ apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64
 
 static void notify(cohort__ec_t *ec, uint32_t seen, int count) {
     while (seen & 1) {
-        if (!atomic_compare_exchange_weak(&ec->word, &seen, seen + 2)) continue;
-        if (cohort_os_wake(&ec->word, count) == 0) {
-            uint32_t expected = seen + 2;
-            atomic_compare_exchange_strong(&ec->word, &expected, (seen + 2) & ~1u);
-        }
+        uint32_t next = count == COHORT__ALL ? seen + 1 : seen + 2;
+        if (!atomic_compare_exchange_weak(&ec->word, &seen, next)) continue;
+        if (cohort_os_wake(&ec->word, count) > 0 || count == COHORT__ALL) return;
+        if (atomic_compare_exchange_strong(&ec->word, &next, next - 1)) (void)cohort_os_wake(&ec->word, COHORT__ALL);
         return;
     }
 }

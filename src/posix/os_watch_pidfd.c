@@ -28,6 +28,7 @@
 
 #define ASK_EVERY_NS ((int64_t)10000000)
 #define LONGEST_NS ((int64_t)1000000000)
+#define REAPING_MS 100
 
 typedef struct entry_t {
     struct entry_t *next, **link;
@@ -152,6 +153,14 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
     return APR_SUCCESS;
 }
 
+/* It is no child of ours to be reaped any more: somebody is at it, or the system itself. The descriptor tells the code from the moment on when that is
+ * done, which it shows by a hang-up where it can tell codes at all. */
+static void await_reaping(int pidfd) {
+    struct pollfd look = {.fd = pidfd};
+    int result;
+    COHORT__RETRY(result, poll(&look, 1, REAPING_MS));
+}
+
 /* See to it that cohort_os_reap() will know the code, whoever else takes it. */
 static void note_code(const entry_t *entry) {
     int code;
@@ -160,7 +169,9 @@ static void note_code(const entry_t *entry) {
         return;
     }
     struct exit_info info = {.mask = WITH_EXIT};
-    if (entry->pidfd < 0 || ioctl(entry->pidfd, GET_EXIT_INFO, &info) != 0 || !(info.mask & WITH_EXIT)) return;
+    if (entry->pidfd < 0) return;
+    await_reaping(entry->pidfd);
+    if (ioctl(entry->pidfd, GET_EXIT_INFO, &info) != 0 || !(info.mask & WITH_EXIT)) return;
     int signal = info.exit_code & 0x7f;
     cohort__code_remember(entry->process, signal ? -signal : (info.exit_code >> 8) & 0xff);
 }

@@ -454,9 +454,11 @@ static void check_codes(void) {
         cohort_process_t *process = start_as(COHORT_FOREGROUND, sleep_until_killed, NULL, 0);
         CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         party_end(process, -9);
-        cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", "exit 9", NULL}};
-        CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, NULL));
+        cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", "read line; exit 9", NULL},
+                                    .streams = {{.kind = COHORT_STREAM_PIPE}}};
+        CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+        CHECK_STATUS(APR_SUCCESS, apr_file_close(program.streams[0].file));
         party_end(process, 9);
     }
 }
