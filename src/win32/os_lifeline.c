@@ -4,19 +4,19 @@
  * A child is put into the job before it runs (os_start.c), and what it starts is in it too, unless it breaks away (background).
  *
  * Keeper and reader are two handles of the job in the holder; no child ever gets one. When a living holder closes the keeper, the job is
- * ended then and there, whoever still has the reader.
+ * ended then and there, and whoever is started with the reader after that is ended too.
  */
 #include "os_win32.h"
 
 #include <stdlib.h>
 
-typedef struct keeper_t {
-    HANDLE job;
-    struct keeper_t *next;
-} keeper_t;
+typedef struct lifeline_t {
+    HANDLE reader, keeper; /* NULL when closed */
+    struct lifeline_t *next;
+} lifeline_t;
 
-static keeper_t *keepers;
-static SRWLOCK keepers_lock = SRWLOCK_INIT;
+static lifeline_t *lifelines;
+static SRWLOCK lifelines_lock = SRWLOCK_INIT;
 
 static apr_status_t create_job(HANDLE *job) {
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {0};
@@ -29,28 +29,28 @@ static apr_status_t create_job(HANDLE *job) {
     return status;
 }
 
-static void remember(keeper_t *keeper) {
-    AcquireSRWLockExclusive(&keepers_lock);
-    keeper->next = keepers;
-    keepers = keeper;
-    ReleaseSRWLockExclusive(&keepers_lock);
+static void remember(lifeline_t *lifeline) {
+    AcquireSRWLockExclusive(&lifelines_lock);
+    lifeline->next = lifelines;
+    lifelines = lifeline;
+    ReleaseSRWLockExclusive(&lifelines_lock);
 }
 
 apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper) {
     HANDLE job, copy, self = GetCurrentProcess();
-    keeper_t *entry = malloc(sizeof *entry);
-    if (!entry) return APR_ENOMEM;
+    lifeline_t *lifeline = malloc(sizeof *lifeline);
+    if (!lifeline) return APR_ENOMEM;
     apr_status_t status = create_job(&job);
     if (status == APR_SUCCESS && !DuplicateHandle(self, job, self, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS)) {
         status = cohort__last_error();
         CloseHandle(job);
     }
     if (status != APR_SUCCESS) {
-        free(entry);
+        free(lifeline);
         return status;
     }
-    entry->job = job;
-    remember(entry);
+    *lifeline = (lifeline_t){copy, job, NULL};
+    remember(lifeline);
     *reader = (cohort_os_handle_t)copy;
     *keeper = (cohort_os_handle_t)job;
     return APR_SUCCESS;
@@ -65,19 +65,35 @@ apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader) {
     return status;
 }
 
-bool cohort__keeper_close(HANDLE handle) {
-    keeper_t *found = NULL;
-    AcquireSRWLockExclusive(&keepers_lock);
-    for (keeper_t **link = &keepers; *link && !found; link = found ? link : &(*link)->next) {
-        if ((*link)->job != handle) continue;
-        found = *link;
-        *link = found->next;
-        break;
-    }
-    ReleaseSRWLockExclusive(&keepers_lock);
-    if (!found) return false;
-    TerminateJobObject(handle, cohort__exit_status(COHORT__SIGKILL));
-    CloseHandle(handle);
-    free(found);
-    return true;
+/* The link that points at the lifeline with this end, or at NULL. */
+static lifeline_t **lifeline_link(HANDLE end) {
+    lifeline_t **link = &lifelines;
+    while (*link && (*link)->reader != end && (*link)->keeper != end) link = &(*link)->next;
+    return link;
+}
+
+static void end_job(HANDLE job) { TerminateJobObject(job, cohort__exit_status(COHORT__SIGKILL)); }
+
+/* The child is in the job by now; the keeper ends the job after it has let go, so one of the two ends the child. */
+void cohort__lifeline_check(cohort_os_handle_t reader) {
+    AcquireSRWLockShared(&lifelines_lock);
+    lifeline_t *lifeline = *lifeline_link(cohort__handle(reader));
+    bool broken = lifeline && !lifeline->keeper;
+    ReleaseSRWLockShared(&lifelines_lock);
+    if (broken) end_job(cohort__handle(reader));
+}
+
+bool cohort__lifeline_close(HANDLE end) {
+    AcquireSRWLockExclusive(&lifelines_lock);
+    lifeline_t **link = lifeline_link(end), *lifeline = *link;
+    bool is_keeper = lifeline && lifeline->keeper == end;
+    if (is_keeper) lifeline->keeper = NULL;
+    else if (lifeline) lifeline->reader = NULL;
+    bool unused = lifeline && !lifeline->keeper && !lifeline->reader;
+    if (unused) *link = lifeline->next;
+    ReleaseSRWLockExclusive(&lifelines_lock);
+    if (is_keeper) end_job(end);
+    if (unused) free(lifeline);
+    if (lifeline) CloseHandle(end);
+    return lifeline != NULL;
 }

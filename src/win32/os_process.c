@@ -22,6 +22,7 @@
 
 DWORD cohort__exit_status(int signal) { return SIGNAL_STATUS + (DWORD)signal; }
 
+/* Signals by this system's own numbers where <signal.h> has them (SIGABRT is 22), so that -SIGABRT is what a portable program says. */
 static const struct {
     DWORD status;
     int code;
@@ -45,10 +46,10 @@ static const struct {
     {0xC0000093, -8},
     {0xC0000094, -8},  /* integer division by zero */
     {0xC0000095, -8},  /* integer overflow */
-    {0xC0000374, -6},  /* heap corruption: SIGABRT */
-    {0xC0000409, -6},  /* stack buffer overrun, fail fast */
-    {0xC0000420, -6},  /* assertion */
-    {0xC0000025, -6},  /* exception that cannot be continued */
+    {0xC0000374, -SIGABRT}, /* heap corruption */
+    {0xC0000409, -SIGABRT}, /* stack buffer overrun, fail fast */
+    {0xC0000420, -SIGABRT}, /* assertion */
+    {0xC0000025, -SIGABRT}, /* exception that cannot be continued */
     {0xC000013A, -2},  /* Ctrl-C: SIGINT */
     {0xC0000135, 127}, /* a DLL is missing: as a shell reports a program that cannot run */
     {0xC0000139, 127}, /* a DLL lacks an entry point */
@@ -61,7 +62,7 @@ int cohort__exit_code(DWORD status) {
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         if (meanings[i].status == status) return meanings[i].code;
     }
-    if (status >> 28 == 0xC) return -6;      /* any other crash */
+    if (status >> 28 == 0xC) return -SIGABRT; /* any other crash */
     return status & 0xFF ? status & 0xFF : 1; /* exit(-1) and the like: the low byte, but not success */
 }
 
@@ -98,6 +99,7 @@ HANDLE cohort__process_open(cohort_os_id_t id, DWORD access) {
 typedef struct child_t {
     cohort_os_id_t id;
     HANDLE process;
+    bool ours;
     struct child_t *next;
 } child_t;
 
@@ -112,10 +114,10 @@ static child_t **child_link(cohort_os_id_t id) {
     return link;
 }
 
-apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process) {
+apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, bool ours) {
     child_t *child = malloc(sizeof *child);
     if (!child) return APR_ENOMEM;
-    *child = (child_t){id, process, NULL};
+    *child = (child_t){id, process, ours, NULL};
     AcquireSRWLockExclusive(&children_lock);
     child->next = children[id.pid / 4 % BUCKETS];
     children[id.pid / 4 % BUCKETS] = child;
@@ -228,6 +230,11 @@ apr_status_t cohort_os_signal(cohort_os_id_t id, cohort_os_signal_t kind) {
     return status;
 }
 
+static int exit_code(DWORD status, bool ours) {
+    int code = cohort__exit_code(status);
+    return ours && code > 0 ? code & 0xFF : code;
+}
+
 apr_status_t cohort_os_reap(cohort_os_id_t id, int *code) {
     DWORD exit_status = 0;
     apr_status_t status = APR_ENOENT;
@@ -235,11 +242,11 @@ apr_status_t cohort_os_reap(cohort_os_id_t id, int *code) {
     child_t **link = child_link(id), *child = *link;
     if (child) status = has_ended(child->process) ? APR_SUCCESS : APR_EAGAIN;
     if (status == APR_SUCCESS) {
-        bool known = GetExitCodeProcess(child->process, &exit_status);
+        bool known = GetExitCodeProcess(child->process, &exit_status), ours = child->ours;
         *link = child->next;
         CloseHandle(child->process);
         free(child);
-        if (known) *code = cohort__exit_code(exit_status);
+        if (known) *code = exit_code(exit_status, ours);
         else status = APR_ENOENT;
     }
     ReleaseSRWLockExclusive(&children_lock);

@@ -322,13 +322,14 @@ static apr_status_t launch_once(launch_t *launch, cohort_os_id_t *child) {
     if (status != APR_SUCCESS) return status;
     cohort_os_id_t id = {(int64_t)launch->process.dwProcessId, cohort__birth(launch->process.hProcess)};
     if (launch->page) status = furnish(launch, id);
-    if (status == APR_SUCCESS) status = cohort__child_add(id, launch->process.hProcess);
+    if (status == APR_SUCCESS) status = cohort__child_add(id, launch->process.hProcess, launch->page != NULL);
     if (status != APR_SUCCESS) {
         destroy_suspended(launch);
         return status;
     }
     ResumeThread(launch->process.hThread);
     if (launch->job_is_ours) job_limits(launch->job, JOB_OBJECT_LIMIT_BREAKAWAY_OK);
+    else cohort__lifeline_check((cohort_os_handle_t)launch->job);
     CloseHandle(launch->process.hThread);
     *child = id;
     return APR_SUCCESS;
@@ -379,7 +380,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
 /* abort() ends with code 3 here; say what it was. Nothing of a crash may wait for somebody to press a button. */
 static void aborted(int number) {
     (void)number;
-    TerminateProcess(GetCurrentProcess(), cohort__exit_status(6));
+    TerminateProcess(GetCurrentProcess(), cohort__exit_status(SIGABRT));
 }
 
 static void fail_silently(void) {

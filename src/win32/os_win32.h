@@ -47,8 +47,8 @@ DWORD cohort__milliseconds(int64_t deadline);
 uint64_t cohort__birth(HANDLE process);
 /* The process, when it has not ended and is the one meant; else NULL. Close it. */
 HANDLE cohort__process_open(cohort_os_id_t id, DWORD access);
-/* Remember the handle of a child for reaping; takes it. */
-apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process);
+/* Remember the handle of a child for reaping; takes it. `ours`: a child of Cohort, whose exit code has eight bits as everywhere. */
+apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, bool ours);
 /* A new handle of a child that has not been reaped, ended or not; else NULL. */
 HANDLE cohort__child_handle(cohort_os_id_t id);
 /* The code that says "ended by this signal", and what a code means: 0, positive, or -signal. */
@@ -65,7 +65,9 @@ apr_status_t cohort__events_obey(HANDLE events[COHORT__OWN_SIGNALS]);
 void cohort__arena_premapped(uint64_t base);
 /* os_park.c: the arena goes away. */
 void cohort__park_drop(const char *base, uint64_t size);
-/* os_lifeline.c: if it is a keeper, end whoever was to die with it and close it: true. */
-bool cohort__keeper_close(HANDLE handle);
+/* os_lifeline.c: if it is an end of a lifeline, close it (a keeper ends whoever was to die with it): true. */
+bool cohort__lifeline_close(HANDLE end);
+/* After a start with this reader: was the keeper closed before? */
+void cohort__lifeline_check(cohort_os_handle_t reader);
 
 #endif

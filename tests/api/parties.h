@@ -71,8 +71,8 @@ static inline apr_thread_t *party_thread(apr_thread_start_t run, void *arg) {
 }
 
 static inline void party_thread_finish(apr_thread_t *thread) {
-    apr_status_t status;
-    CHECK_STATUS(APR_SUCCESS, apr_thread_join(&status, thread));
+    apr_status_t status, joined = apr_thread_join(&status, thread);
+    CHECK(joined == APR_SUCCESS || joined == APR_INCOMPLETE); /* what APR may say when the thread returned instead of apr_thread_exit() */
 }
 
 /* Microseconds that a call took at least are measured with APR's clock: leave it some tolerance. */
