@@ -11,10 +11,11 @@
 _Static_assert(sizeof(cohort_pool_t) <= COHORT__OBJECT_SIZE_MAX, "a pool fits its block");
 _Static_assert(sizeof(cohort_result_t) <= COHORT__OBJECT_SIZE_MAX, "a result fits its block");
 
-/* ---- the guard, and lists under it ------------------------------------------------------------------------------------ */
+/* ---- the guard, and lists under it ------------------------------------------------------------------------------- */
 
-/* A holder that died may have been moving a block from or to a home that the guard protects, and its repair finishes that, by what it finds in the
- * homes. So nobody may touch them before the dead thread's record is repaired: then its id names nobody any more. */
+/* A holder that died may have been moving a block from or to a home that the guard protects, and its repair finishes
+ * that, by what it finds in the homes. So nobody may touch them before the dead thread's record is repaired: then its
+ * id names nobody any more. */
 static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
     cohort__pid_t process;
     if (!holder || !cohort__thread_find(holder)) return true;
@@ -81,7 +82,7 @@ void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link) {
     cohort__guard_set(guard, &link->next, 0);
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     cohort_pool_options_t given;
@@ -143,7 +144,8 @@ static apr_status_t destroy(void *object) {
     return cohort_pool_destroy(object);
 }
 
-/* A watcher that has just seen the end of a pool at the same place must not take it for this one: it would start the same workers. */
+/* A watcher that has just seen the end of a pool at the same place must not take it for this one: it would start the
+ * same workers. */
 static apr_status_t start_workers(cohort_pool_t *pool, cohort__thread_t *me) {
     apr_status_t status = APR_SUCCESS;
     uint64_t tag = cohort__pool_tag(pool);
@@ -170,8 +172,10 @@ apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_
     fill(made, &plan);
     cohort__object_publish(me, made, COHORT__POOL_TAG, parent, destroy);
     status = start_workers(made, me);
-    if (status) (void)cohort_pool_destroy(made);
-    else *pool = made;
+    if (status)
+        (void)cohort_pool_destroy(made);
+    else
+        *pool = made;
     return status;
 }
 
@@ -179,7 +183,7 @@ void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name)
     snprintf(name, COHORT__NAME_MAX, "%s-%u", pool->name, (unsigned)number + 1);
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *tag) {
     apr_status_t status = cohort__enter(me);
@@ -227,7 +231,8 @@ apr_status_t cohort_pool_close(cohort_pool_t *pool) {
     return APR_SUCCESS;
 }
 
-static void signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t (*how)(cohort_process_t *)) {
+static void signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                           apr_status_t (*how)(cohort_process_t *)) {
     for (uint32_t i = 0; i < COHORT__WORKERS_MAX && cohort__pool_tag(pool) == tag && i < pool->workers; i++) {
         cohort_process_t *slot = cohort__process_find(cohort__staff_at(pool, me, tag, i));
         if (slot && cohort__process_state(slot) == COHORT__SLOT_RUNNING) (void)how(slot);
@@ -255,7 +260,7 @@ void cohort__pools_end(void) {
     }
 }
 
-/* ---- joining ------------------------------------------------------------------------------------------------------------------ */
+/* ---- joining ----------------------------------------------------------------------------------------------------- */
 
 static bool is_own_worker(cohort_pool_t *pool) {
     cohort_process_t *self = cohort__self();
@@ -308,7 +313,8 @@ apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) 
     return join(pool, me, tag, cohort__deadline(timeout));
 }
 
-/* Whoever sees the destroyed pool without jobs frees it: the list becomes empty once, under the guard, so that is one process. */
+/* Whoever sees the destroyed pool without jobs frees it: the list becomes empty once, under the guard, so that is one
+ * process. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
     bool last = atomic_load(&pool->gone) == 1 && atomic_load(&pool->all.next) == address_of(&pool->all);
     if (last) {
@@ -343,7 +349,7 @@ apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
     return status;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
     cohort__thread_t *me;

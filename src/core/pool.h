@@ -2,30 +2,34 @@
 /*
  * Process pools.
  *
- * Guarantee: whatever process dies at whatever instruction, each item of each job yields exactly one result, the death is charged to the one
- * item that ran, and nobody waits for the dead.
+ * Guarantee: whatever process dies at whatever instruction, each item of each job yields exactly one result, the death
+ * is charged to the one item that ran, and nobody waits for the dead.
  *
- * A job (the inside of a cohort_result_t) is an index range cut into chunks. What has become of a chunk is in one word, and that is the only truth:
+ * A job (the inside of a cohort_result_t) is an index range cut into chunks. What has become of a chunk is in one word,
+ * and that is the only truth:
  *
  *     FREE -> RUNNING(worker) -> DONE            the way of most
  *             RUNNING(worker) -> RETRY -> ...    the worker died: the rest goes back, with the offset where it starts
  *
- * A worker owns a chunk by a compare-and-swap from FREE or RETRY to RUNNING(me), having noted before which chunk it wants, so its repairer knows it.
- * It says in its record which item is under way, by plain stores. The shared cursor from which workers take batches of chunks is only a hint. When it has
- * run out, workers pass over all words once and take what others have not begun; after such a pass every chunk is RUNNING or DONE, and the job leaves the
- * pool's list of ready jobs. A death that makes chunks free again changes the job's round and puts the job back. DONE is final, so
- * "the first chunks up to here are done" can be remembered without care (scanned), and whoever finds that it is all of them completes the job, by one
- * compare-and-swap of its state.
+ * A worker owns a chunk by a compare-and-swap from FREE or RETRY to RUNNING(me), having noted before which chunk it
+ * wants, so its repairer knows it. It says in its record which item is under way, by plain stores. The shared cursor
+ * from which workers take batches of chunks is only a hint. When it has run out, workers pass over all words once and
+ * take what others have not begun; after such a pass every chunk is RUNNING or DONE, and the job leaves the pool's list
+ * of ready jobs. A death that makes chunks free again changes the job's round and puts the job back. DONE is final, so
+ * "the first chunks up to here are done" can be remembered without care (scanned), and whoever finds that it is all of
+ * them completes the job, by one compare-and-swap of its state.
  *
- * A job on the ready list is found by reading the list's head without a lock. A worker that wants it writes the job into its record and looks at
- * the head again: then whoever frees the job sees the record (a hazard pointer). Jobs are type-stable, so looking at a stale one harms nobody. A job that is destroyed
- * while workers are at it is marked doomed, and freed by the last who leaves it.
+ * A job on the ready list is found by reading the list's head without a lock. A worker that wants it writes the job
+ * into its record and looks at the head again: then whoever frees the job sees the record (a hazard pointer). Jobs are
+ * type-stable, so looking at a stale one harms nobody. A job that is destroyed while workers are at it is marked
+ * doomed, and freed by the last who leaves it.
  *
- * Everything else (lists, workers, states of the pool) is changed under the pool's guard, with its journal. The block that is being added
- * to or taken from the pool is owned by pool->transit meanwhile: the next owner of the guard frees what a dead one left there.
+ * Everything else (lists, workers, states of the pool) is changed under the pool's guard, with its journal. The block
+ * that is being added to or taken from the pool is owned by pool->transit meanwhile: the next owner of the guard frees
+ * what a dead one left there.
  *
- * Between the API and this dispatch are three calls: submit (cohort__job_submit), collect (the job's state and event count) and worker-lost
- * (cohort__pool_worker_died); another dispatcher can stand behind them.
+ * Between the API and this dispatch are three calls: submit (cohort__job_submit), collect (the job's state and event
+ * count) and worker-lost (cohort__pool_worker_died); another dispatcher can stand behind them.
  */
 #ifndef COHORT_CORE_POOL_H
 #define COHORT_CORE_POOL_H
@@ -74,9 +78,9 @@ typedef struct {
     _Atomic uint64_t chunk;                      /* that it wants or has */
     _Atomic uint64_t progress;                   /* item << 1 | it is running; items before it are done */
     _Atomic uint32_t phase;
-    _Alignas(64) _Atomic uint64_t process;       /* cohort__pid_t; 0 = the place is vacant. Guard. */
-    _Atomic uint64_t launcher;                   /* tid of who starts it */
-    _Atomic uint64_t previous;                   /* the process before it, whose slot is kept until the next death */
+    _Alignas(64) _Atomic uint64_t process; /* cohort__pid_t; 0 = the place is vacant. Guard. */
+    _Atomic uint64_t launcher;             /* tid of who starts it */
+    _Atomic uint64_t previous;             /* the process before it, whose slot is kept until the next death */
 } cohort__worker_t;
 
 struct cohort_pool_t {
@@ -99,7 +103,8 @@ struct cohort_pool_t {
     char name[COHORT__POOL_NAME_MAX];
     _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
     cohort__ec_t changed;           /* workers came and went, callbacks returned */
-    /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes too late for that pool still uses it. */
+    /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes too late for that
+     * pool still uses it. */
     _Alignas(64) cohort__guard_t guard;
     _Atomic cohort__tid_t holder; /* of the guard */
     cohort__transit_t transit;
@@ -125,14 +130,14 @@ struct cohort_result_t {
     const char *inputs;
     char *outputs;
     uint64_t n, input_size, output_size;
-    uint64_t chunk, chunks;      /* items in one, and their number */
-    _Atomic uint64_t *words;     /* of the chunks */
-    cohort__home_t *failures;    /* heads of chains; as many as chunks or workers, whichever is less */
-    void *destination;           /* private memory of the submitter that _get() fills */
+    uint64_t chunk, chunks;   /* items in one, and their number */
+    _Atomic uint64_t *words;  /* of the chunks */
+    cohort__home_t *failures; /* heads of chains; as many as chunks or workers, whichever is less */
+    void *destination;        /* private memory of the submitter that _get() fills */
     cohort__pid_t submitter;
-    cohort__tid_t keeper;        /* blocking calls: the thread that will destroy it; its death destroys it too */
-    uint32_t by_chunk;           /* failures are kept by chunk, not by worker */
-    uint32_t callbacks;          /* there is one to be called */
+    cohort__tid_t keeper; /* blocking calls: the thread that will destroy it; its death destroys it too */
+    uint32_t by_chunk;    /* failures are kept by chunk, not by worker */
+    uint32_t callbacks;   /* there is one to be called */
     _Alignas(64) _Atomic uint64_t cursor;
     _Alignas(64) _Atomic uint64_t state; /* 0: not done; else kind << 32 | status */
     _Atomic uint64_t first_failed;       /* (index + 1) << 32 | status; 0 = none */
@@ -141,14 +146,14 @@ struct cohort_result_t {
     _Atomic uint64_t doomed;             /* to be freed by the last who leaves; guard */
     _Atomic uint32_t called;             /* the callback has returned */
     cohort__ec_t changed;
-    _Atomic uint64_t word;               /* of a job with one chunk */
+    _Atomic uint64_t word; /* of a job with one chunk */
     cohort__home_t failure;
     _Alignas(16) char data[COHORT__INLINE];
 };
 
 enum { COHORT__JOB_DONE = 1, COHORT__JOB_ABANDONED };
 
-/* ---- words of chunks: state:3 | attempts so far:13 | worker:16 | offset of the first item that is not done:32 ------------------- */
+/* ---- words of chunks: state:3 | attempts so far:13 | worker:16 | offset of the first item that is not done:32 ---- */
 
 enum { COHORT__CHUNK_FREE, COHORT__CHUNK_RUNNING, COHORT__CHUNK_DONE, COHORT__CHUNK_RETRY };
 
@@ -168,13 +173,14 @@ static inline uint64_t cohort__word_start(uint64_t word) {
     return word & 0xffffffff;
 }
 
-/* ---- pool.c -------------------------------------------------------------------------------------------------------------- */
+/* ---- pool.c ------------------------------------------------------------------------------------------------------ */
 
 /*
  * The guard, and what a dead owner left in transit. With it neither bury nor anything that waits for another process.
- * Who has a job of the pool, or is its worker, may just enter: the pool is there. Everybody else has no more than a handle, perhaps of a pool that was
- * destroyed or is another by now, and may look at the workers only after it has entered with the tag that it knows: COHORT_EHANDLE, and not
- * entered, when that pool is gone. (Blocks of pools stay blocks of pools, so trying is safe.)
+ * Who has a job of the pool, or is its worker, may just enter: the pool is there. Everybody else has no more than a
+ * handle, perhaps of a pool that was destroyed or is another by now, and may look at the workers only after it has
+ * entered with the tag that it knows: COHORT_EHANDLE, and not entered, when that pool is gone. (Blocks of pools stay
+ * blocks of pools, so trying is safe.)
  */
 void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me);
 apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
@@ -194,7 +200,8 @@ static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_
 void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t status);
 /* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
 void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
-/* For whoever waits for a pool's work: see to it that dead workers are noticed, and that somebody replaces them. Not with a guard held. */
+/* For whoever waits for a pool's work: see to it that dead workers are noticed, and that somebody replaces them. Not
+ * with a guard held. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
 /* The guard is left; if the pool is destroyed and this was its last job, free it. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me);
@@ -203,14 +210,14 @@ void cohort__pools_end(void);
 /* "<pool>-<number>" */
 void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name);
 
-/* ---- pool_staff.c: workers come and go -------------------------------------------------------------------------------------- */
+/* ---- pool_staff.c: workers come and go --------------------------------------------------------------------------- */
 
 /* Start a worker at this place; no harm when it is not vacant (any more), or the pool is gone. */
 apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number);
 typedef enum {
-    COHORT__STAFF_GONE,    /* the pool is */
-    COHORT__STAFF_NONE,    /* every worker has ended */
-    COHORT__STAFF_VACANT,  /* some have */
+    COHORT__STAFF_GONE,   /* the pool is */
+    COHORT__STAFF_NONE,   /* every worker has ended */
+    COHORT__STAFF_VACANT, /* some have */
     COHORT__STAFF_COMPLETE
 } cohort__staff_t;
 /* Mourn workers that have ended; thorough: also those that nobody has seen end. */
@@ -220,17 +227,19 @@ cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64
 /* Guard: let go of the slots of a pool that is retired. */
 void cohort__staff_release(cohort_pool_t *pool);
 
-/* Called by the repair of a dead worker, any number of times: charge its item, make the rest free again, wake who waits. */
+/* Called by the repair of a dead worker, any number of times: charge its item, make the rest free again, wake who
+ * waits. */
 void cohort__pool_worker_died(cohort_process_t *slot);
-/* Called after a worker's end by a watcher (of a server or of the process that made the pool): replace what is missing. */
+/* Called after a worker's end by a watcher (of a server or of the process that made the pool): replace what is missing.
+ */
 void cohort__pool_tend(cohort_pool_t *pool);
 
-/* ---- pool_worker.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- pool_worker.c ----------------------------------------------------------------------------------------------- */
 
 /* The body of a worker; the child's runtime calls it when the slot's role is WORKER. */
 int cohort__pool_worker_main(cohort_process_t *self);
 
-/* ---- pool_job.c ------------------------------------------------------------------------------------------------------------------- */
+/* ---- pool_job.c -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_task_t task;
@@ -241,8 +250,8 @@ typedef struct {
     bool blocking;
 } cohort__order_t;
 
-apr_status_t cohort__job_submit(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me, const cohort__order_t *order,
-                                apr_pool_t *parent);
+apr_status_t cohort__job_submit(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me,
+                                const cohort__order_t *order, apr_pool_t *parent);
 /* End the job unless it has ended: all items were run, or it is abandoned with this status. */
 void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status);
 /* Complete it if all chunks are done; after the caller's last store to a word. */
@@ -271,7 +280,7 @@ static inline cohort__home_t *cohort__job_chain(cohort_result_t *job, uint64_t c
 apr_status_t cohort__result_check(cohort_result_t *result);
 apr_status_t cohort__result_try(cohort_result_t *result, bool thorough);
 
-/* ---- pool_failure.c -------------------------------------------------------------------------------------------------------------------- */
+/* ---- pool_failure.c ---------------------------------------------------------------------------------------------- */
 
 /* Make a record of a failure in a home that is NULL. APR_ENOMEM. */
 apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home, const cohort__failure_t *what,
@@ -290,7 +299,7 @@ extern cohort__running_t cohort__running;
 /* In a worker: the running item has failed. */
 void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status);
 
-/* ---- pool_callback.c ------------------------------------------------------------------------------------------------------------------ */
+/* ---- pool_callback.c --------------------------------------------------------------------------------------------- */
 
 typedef struct cohort__callback_t cohort__callback_t;
 /* Before a job with a callback is submitted: make sure that it can be called. */

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Callbacks of results. One thread of the submitting process calls them; it exists while there are some to be called. It sleeps on the
- * cohort's count of completions and goes through all that are outstanding when one of them may be ready.
+ * Callbacks of results. One thread of the submitting process calls them; it exists while there are some to be called.
+ * It sleeps on the cohort's count of completions and goes through all that are outstanding when one of them may be
+ * ready.
  */
 #include "core/pool.h"
 
@@ -19,7 +20,7 @@ struct cohort__callback_t {
 static cohort_os_mutex_t mutex;
 static cohort__callback_t *first, **last = &first;
 static cohort__callback_t *calling; /* being called now */
-static unsigned reserved; /* submissions under way that will bring one */
+static unsigned reserved;           /* submissions under way that will bring one */
 static bool running;
 static cohort__pid_t owner; /* whose all this is; a forked copy starts afresh */
 static _Thread_local bool inside;
@@ -159,8 +160,10 @@ apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_m
     made->on_error = options->on_error;
     made->arg = options->callback_arg;
     apr_status_t status = reserve();
-    if (status) free(made);
-    else *callback = made;
+    if (status)
+        free(made);
+    else
+        *callback = made;
     return status;
 }
 

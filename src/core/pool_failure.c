@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records of failed items. Each is a block of the arena; a chain of them belongs to a job and has one writer at a time, who appends by moving the
- * finished record from a home of its own: one step, so a dead writer has appended all of it or nothing.
+ * Records of failed items. Each is a block of the arena; a chain of them belongs to a job and has one writer at a time,
+ * who appends by moving the finished record from a home of its own: one step, so a dead writer has appended all of it
+ * or nothing.
  */
 #include "core/pool.h"
 
@@ -58,7 +59,8 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
     return status ? status : APR_EGENERAL;
 }
 
-/* The end of the chain as this process knows it, so that many failures of one job do not mean walking it again and again. */
+/* The end of the chain as this process knows it, so that many failures of one job do not mean walking it again and
+ * again. */
 static cohort__home_t *chain_end(cohort__home_t *chain) {
     static cohort__home_t *known, *end;
     static uint64_t visit;

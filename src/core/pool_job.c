@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- submitting -------------------------------------------------------------------------------------------------------- */
+/* ---- submitting -------------------------------------------------------------------------------------------------- */
 
 static bool is_product(uint64_t a, uint64_t b) {
     return a == 0 || b <= (UINT64_MAX >> 1) / a;
@@ -33,7 +33,8 @@ static apr_status_t find_code(cohort_task_t task, cohort__code_t *code) {
 }
 
 /* Room for something of the job: in the job itself, or a block. */
-static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned part, uint64_t size, uint64_t *used, char **at) {
+static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned part, uint64_t size, uint64_t *used,
+                         char **at) {
     size = (size + 15) & ~(uint64_t)15;
     if (size <= sizeof job->data - *used) {
         *at = job->data + *used;
@@ -45,7 +46,8 @@ static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned pa
     return status;
 }
 
-static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job, const cohort__order_t *order, uint64_t *used) {
+static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job, const cohort__order_t *order,
+                                 uint64_t *used) {
     uint64_t size = order->n * order->input_size;
     char *at;
     job->input_size = order->input_size;
@@ -59,7 +61,8 @@ static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job, con
     return APR_SUCCESS;
 }
 
-static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job, const cohort__order_t *order, uint64_t *used) {
+static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job, const cohort__order_t *order,
+                                  uint64_t *used) {
     uint64_t size = order->n * order->output_size;
     job->output_size = order->output_size;
     if (!size) return APR_SUCCESS;
@@ -97,7 +100,8 @@ static void cut(cohort_result_t *job, const cohort__order_t *order, uint32_t wor
     job->chunks = (order->n + chunk - 1) / chunk;
 }
 
-static apr_status_t fill(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool, const cohort__order_t *order) {
+static apr_status_t fill(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool,
+                         const cohort__order_t *order) {
     uint64_t used = 0;
     uint32_t workers = pool->workers;
     if (!workers) return COHORT_EHANDLE;
@@ -123,8 +127,10 @@ static apr_status_t destroy(void *object) {
     return cohort_result_destroy(object);
 }
 
-/* Owned by the stage, then by transit, then by the list; alive at the end. In between the next owner of the guard, or a sweep, frees it. */
-static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag, cohort_result_t *job, apr_pool_t *parent) {
+/* Owned by the stage, then by transit, then by the list; alive at the end. In between the next owner of the guard, or a
+ * sweep, frees it. */
+static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag, cohort_result_t *job,
+                           apr_pool_t *parent) {
     apr_status_t status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
     status = refusal(pool);
@@ -134,8 +140,10 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
         cohort__link_put(&pool->guard, &pool->all, &job->all, false);
         cohort__guard_set(&pool->guard, &pool->transit.word, 0);
         cohort__guard_commit(&pool->guard);
-        if (job->chunks) cohort__link_put(&pool->guard, &pool->ready, &job->ready, false);
-        else cohort__job_finish(job, COHORT__JOB_DONE, APR_SUCCESS);
+        if (job->chunks)
+            cohort__link_put(&pool->guard, &pool->ready, &job->ready, false);
+        else
+            cohort__job_finish(job, COHORT__JOB_DONE, APR_SUCCESS);
         cohort__guard_commit(&pool->guard);
         cohort__object_publish(me, job, COHORT__RESULT_TAG, parent, destroy);
     }
@@ -143,8 +151,8 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
     return status;
 }
 
-apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, cohort__thread_t *me, const cohort__order_t *order,
-                                apr_pool_t *parent) {
+apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, cohort__thread_t *me,
+                                const cohort__order_t *order, apr_pool_t *parent) {
     cohort_result_t *job;
     uint64_t tag = cohort__pool_tag(pool);
     apr_status_t status = order_check(order);
@@ -165,7 +173,7 @@ apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, coh
     return APR_SUCCESS;
 }
 
-/* ---- completing -------------------------------------------------------------------------------------------------------------- */
+/* ---- completing -------------------------------------------------------------------------------------------------- */
 
 void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status) {
     uint64_t mine = (index + 1) << 32 | (uint32_t)status, first = atomic_load(&job->first_failed);
@@ -193,10 +201,10 @@ void cohort__job_settle(cohort_result_t *job) {
     cohort__job_finish(job, COHORT__JOB_DONE, (apr_status_t)(uint32_t)atomic_load(&job->first_failed));
 }
 
-/* ---- freeing -------------------------------------------------------------------------------------------------------------------- */
+/* ---- freeing ----------------------------------------------------------------------------------------------------- */
 
-/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be the chain: whoever repeats this after a
- * death finds every record in one of the two. */
+/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be the chain: whoever
+ * repeats this after a death finds every record in one of the two. */
 static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain) {
     cohort__home_t *one = &job->object.parts[3];
     for (;;) {

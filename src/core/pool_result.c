@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- submitting -------------------------------------------------------------------------------------------------------- */
+/* ---- submitting -------------------------------------------------------------------------------------------------- */
 
 static apr_status_t check_pool(cohort_pool_t *pool, cohort__thread_t **me) {
     apr_status_t status = cohort__enter(me);
@@ -23,42 +23,45 @@ static apr_status_t run(cohort_pool_t *pool, const cohort__order_t *order) {
     return status;
 }
 
-static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool, const cohort__order_t *order, apr_pool_t *parent) {
+static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool, const cohort__order_t *order,
+                           apr_pool_t *parent) {
     cohort__callback_t *callback = NULL;
     cohort__thread_t *me;
     if (!result) return APR_EINVAL;
     apr_status_t status = check_pool(pool, &me);
     if (!status) status = cohort__callback_make(&callback, order->options);
     if (!status) status = cohort__job_submit(result, pool, me, order, parent);
-    if (status) cohort__callback_drop(callback);
-    else if (callback) cohort__callback_add(callback, *result);
+    if (status)
+        cohort__callback_drop(callback);
+    else if (callback)
+        cohort__callback_add(callback, *result);
     return status;
 }
 
-apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs, apr_size_t input_size, apr_size_t n,
-                             void *outputs, apr_size_t output_size, const cohort_map_options_t *options) {
+apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs, apr_size_t input_size,
+                             apr_size_t n, void *outputs, apr_size_t output_size, const cohort_map_options_t *options) {
     return run(pool, &(cohort__order_t){task, inputs, outputs, input_size, output_size, n, options, true});
 }
 
-apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task, const void *input, apr_size_t input_size, void *output,
-                               apr_size_t output_size) {
+apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task, const void *input, apr_size_t input_size,
+                               void *output, apr_size_t output_size) {
     return run(pool, &(cohort__order_t){task, input, output, input_size, output_size, 1, NULL, true});
 }
 
-apr_status_t cohort_pool_map_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task, const void *inputs,
-                                   apr_size_t input_size, apr_size_t n, void *outputs, apr_size_t output_size,
-                                   const cohort_map_options_t *options, apr_pool_t *parent) {
+apr_status_t cohort_pool_map_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
+                                   const void *inputs, apr_size_t input_size, apr_size_t n, void *outputs,
+                                   apr_size_t output_size, const cohort_map_options_t *options, apr_pool_t *parent) {
     cohort__order_t order = {task, inputs, outputs, input_size, output_size, n, options, false};
     return submit(result, pool, &order, parent);
 }
 
-apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task, const void *input,
-                                     apr_size_t input_size, void *output, apr_size_t output_size,
+apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
+                                     const void *input, apr_size_t input_size, void *output, apr_size_t output_size,
                                      const cohort_map_options_t *options, apr_pool_t *parent) {
     return cohort_pool_map_async(result, pool, task, input, input_size, 1, output, output_size, options, parent);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 apr_status_t cohort__result_check(cohort_result_t *result) {
     return cohort__object_check(result, COHORT__KIND_RESULT, COHORT__RESULT_TAG);
@@ -99,7 +102,7 @@ int cohort_result_ready(cohort_result_t *result) {
     return cohort__result_check(result) || cohort__result_try(result, false) != APR_EAGAIN;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------------------------------ */
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static apr_status_t check_ready(cohort_result_t *result) {
     apr_status_t status = cohort__result_check(result);
@@ -167,7 +170,8 @@ apr_status_t cohort_result_error(cohort_result_t *result, cohort_task_error_t *e
     uint64_t chain = 0, first;
     if (status) return status;
     first = atomic_load(&result->first_failed);
-    *error = (cohort_task_error_t){.status = status_of(result), .message = "", .worker = "", .exit_code = COHORT_EXIT_NONE};
+    *error =
+        (cohort_task_error_t){.status = status_of(result), .message = "", .worker = "", .exit_code = COHORT_EXIT_NONE};
     if (is_abandoned(result) || !first) return APR_SUCCESS;
     error->index = (apr_size_t)((first >> 32) - 1);
     for (cohort__failure_t *at = NULL; (at = next_failure(result, at, &chain)) != NULL;) {
@@ -184,7 +188,8 @@ static int by_index(const void *a, const void *b) {
     return left < right ? -1 : left > right;
 }
 
-apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t **errors, apr_size_t *n, apr_pool_t *pool) {
+apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t **errors, apr_size_t *n,
+                                  apr_pool_t *pool) {
     apr_status_t status = errors && n && pool ? check_ready(result) : APR_EINVAL;
     uint64_t chain = 0;
     apr_size_t count = 0, filled = 0;
@@ -200,14 +205,15 @@ apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t *
     return APR_SUCCESS;
 }
 
-/* ---- releasing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- releasing --------------------------------------------------------------------------------------------------- */
 
 apr_status_t cohort_result_destroy(cohort_result_t *result) {
     cohort__thread_t *me;
     if (!result) return APR_SUCCESS;
     apr_status_t status = cohort__enter(&me);
     if (!status) status = cohort__result_check(result);
-    if (status) return status == COHORT_EHANDLE && cohort__object_place(result, COHORT__KIND_RESULT) ? APR_SUCCESS : status;
+    if (status)
+        return status == COHORT_EHANDLE && cohort__object_place(result, COHORT__KIND_RESULT) ? APR_SUCCESS : status;
     cohort_pool_t *pool = atomic_load(&result->pool);
     cohort__pool_enter(pool, me);
     if (cohort__object_end(result, COHORT__RESULT_TAG)) cohort__job_doom(pool, me, result);

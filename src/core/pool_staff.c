@@ -1,16 +1,16 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pool's workers: started, mourned, replaced. A place is taken and vacated under the guard, and a replacement gets it only when the process
- * before it is dealt with, so a worker's number is enough to say who owns a chunk. Everything here may be done by any process, and repeated
- * when the one that did it died; and the pool may be destroyed meanwhile by another, so each step asks for it anew. While a place is
- * taken the pool stays.
+ * A pool's workers: started, mourned, replaced. A place is taken and vacated under the guard, and a replacement gets it
+ * only when the process before it is dealt with, so a worker's number is enough to say who owns a chunk. Everything
+ * here may be done by any process, and repeated when the one that did it died; and the pool may be destroyed meanwhile
+ * by another, so each step asks for it anew. While a place is taken the pool stays.
  */
 #include "core/pool.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- starting ------------------------------------------------------------------------------------------------------------ */
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 /* What is needed of the pool to start a worker, copied under the guard. */
 typedef struct {
@@ -37,7 +37,8 @@ static bool describe_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t ta
     return open;
 }
 
-static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort_process_t *slot) {
+static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
+                       cohort_process_t *slot) {
     if (cohort__pool_enter_live(pool, me, tag)) return false;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     bool taken = !atomic_load(&worker->process) && wanted(pool);
@@ -56,7 +57,8 @@ static void drop_slot(cohort_process_t *slot) {
     cohort__slot_release(slot);
 }
 
-static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort_process_t *slot) {
+static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
+                         cohort_process_t *slot) {
     if (!cohort__pool_enter_live(pool, me, tag)) {
         cohort__worker_t *worker = cohort__pool_worker(pool, number);
         if (atomic_load(&worker->process) == cohort__process_id(slot)) {
@@ -89,14 +91,14 @@ apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uin
     return status;
 }
 
-/* ---- deaths ---------------------------------------------------------------------------------------------------------------- */
+/* ---- deaths ------------------------------------------------------------------------------------------------------ */
 
 static void record_death(cohort_pool_t *pool, cohort__thread_t *me, cohort__home_t *chain, cohort__failure_t *what) {
     char message[160];
     cohort__home_t *home = &pool->object.parts[2];
     cohort__failure_t *last = cohort__failure_last(chain);
-    int length = snprintf(message, sizeof message, "worker %s (pid %lld) ended with exit code %d in the task", what->worker,
-                          (long long)what->pid, (int)what->exit_code);
+    int length = snprintf(message, sizeof message, "worker %s (pid %lld) ended with exit code %d in the task",
+                          what->worker, (long long)what->pid, (int)what->exit_code);
     cohort__block_free(me, home);
     if (cohort__failure_make(me, home, what, message, (size_t)length)) return;
     cohort__block_move(me, home, last ? &last->next : chain);
@@ -116,8 +118,10 @@ static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result
     return true;
 }
 
-/* Only the dead worker could change the word of its chunk, and now only the guard's owner; its one store is the last step. */
-static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job, uint32_t number, cohort__failure_t *what) {
+/* Only the dead worker could change the word of its chunk, and now only the guard's owner; its one store is the last
+ * step. */
+static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job, uint32_t number,
+                         cohort__failure_t *what) {
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     uint64_t c = atomic_load(&worker->chunk), progress = atomic_load(&worker->progress);
     if (c >= job->chunks) return;
@@ -136,9 +140,11 @@ static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_resul
     atomic_store(&job->words[c], cohort__word(state, attempt, number, item - first));
 }
 
-/* It may have taken a batch from the cursor that nobody else will look at, so the job is looked through again in any case. */
+/* It may have taken a batch from the cursor that nobody else will look at, so the job is looked through again in any
+ * case. */
 static void put_back(cohort_pool_t *pool, cohort_result_t *job) {
-    if (atomic_load(&job->state) || atomic_load(&job->doomed) || atomic_load(&pool->state) == COHORT__POOL_ENDED) return;
+    if (atomic_load(&job->state) || atomic_load(&job->doomed) || atomic_load(&pool->state) == COHORT__POOL_ENDED)
+        return;
     cohort__guard_set(&pool->guard, &job->round, atomic_load(&job->round) + 1);
     if (!cohort__linked(&job->ready)) cohort__link_put(&pool->guard, &pool->ready, &job->ready, true);
     cohort__guard_commit(&pool->guard);
@@ -178,7 +184,8 @@ static void vacate(cohort_pool_t *pool, cohort__worker_t *worker, cohort__pid_t 
 
 /* Guard. */
 static bool gives_up(cohort_pool_t *pool) {
-    return atomic_load(&pool->failures) >= 3 * (uint64_t)pool->workers && atomic_load(&pool->state) != COHORT__POOL_ENDED;
+    return atomic_load(&pool->failures) >= 3 * (uint64_t)pool->workers &&
+           atomic_load(&pool->state) != COHORT__POOL_ENDED;
 }
 
 static bool has_nobody(cohort_pool_t *pool) {
@@ -188,7 +195,8 @@ static bool has_nobody(cohort_pool_t *pool) {
     return true;
 }
 
-static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t dead, int code) {
+static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t dead,
+                  int code) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     if (atomic_load(&worker->process) == dead) {
@@ -215,7 +223,7 @@ void cohort__pool_worker_died(cohort_process_t *slot) {
     if (cohort__staff_at(pool, me, tag, number) == id) mourn(pool, me, tag, number, id, code);
 }
 
-/* ---- looking after them ------------------------------------------------------------------------------------------------------- */
+/* ---- looking after them ------------------------------------------------------------------------------------------ */
 
 cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number) {
     if (cohort__pool_enter_live(pool, me, tag)) return 0;
@@ -240,7 +248,8 @@ static cohort__tid_t launcher_of(cohort_pool_t *pool, cohort__thread_t *me, uint
     return launcher;
 }
 
-/* Whoever was to start it is dead: it will not start any more. A child that takes off all the same finds the slot changed, and ends. */
+/* Whoever was to start it is dead: it will not start any more. A child that takes off all the same finds the slot
+ * changed, and ends. */
 static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot || cohort__process_state(slot) > COHORT__SLOT_FAILED) return;
@@ -253,7 +262,8 @@ static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     if (cohort__process_state(slot) == COHORT__SLOT_NEW) start_failed(pool, me, tag, number, slot);
 }
 
-static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t id, bool thorough) {
+static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t id,
+                         bool thorough) {
     int code;
     if (thorough) {
         (void)cohort__process_bury(id);

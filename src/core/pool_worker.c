@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What a worker does: find a job, claim its chunks, run them. The order of stores matters in every line here; see pool.h. */
+/* What a worker does: find a job, claim its chunks, run them. The order of stores matters in every line here; see
+ * pool.h. */
 #include "core/pool.h"
 
 #include <stdlib.h>
@@ -17,15 +18,15 @@ typedef struct {
     /* the job at hand */
     cohort_result_t *job;
     cohort_task_t task;
-    apr_status_t lost;      /* why there is no task */
-    uint64_t round;         /* of the job, when this visit began */
-    uint64_t batch, to;     /* what is left of what the cursor gave */
-    uint64_t pass;          /* where the pass over all words is */
+    apr_status_t lost;  /* why there is no task */
+    uint64_t round;     /* of the job, when this visit began */
+    uint64_t batch, to; /* what is left of what the cursor gave */
+    uint64_t pass;      /* where the pass over all words is */
     bool passing;
-    cohort__code_t code;    /* of the task that was looked up last */
+    cohort__code_t code; /* of the task that was looked up last */
 } worker_t;
 
-/* ---- claiming ---------------------------------------------------------------------------------------------------------- */
+/* ---- claiming ---------------------------------------------------------------------------------------------------- */
 
 static bool claimable(uint64_t word) {
     unsigned state = cohort__word_state(word);
@@ -66,8 +67,10 @@ static bool next_chunk(worker_t *w, uint64_t *c, uint64_t *word) {
             take_batch(w);
         }
         w->passing = w->batch == job->chunks;
-        if (w->passing) w->pass = atomic_load(&job->scanned);
-        else if (claim(w, *c = w->batch++, word)) return true;
+        if (w->passing)
+            w->pass = atomic_load(&job->scanned);
+        else if (claim(w, *c = w->batch++, word))
+            return true;
     }
     while (w->pass < job->chunks) {
         if (claim(w, *c = w->pass++, word)) return true;
@@ -75,7 +78,7 @@ static bool next_chunk(worker_t *w, uint64_t *c, uint64_t *word) {
     return false;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 static bool is_over(worker_t *w) {
     return atomic_load_explicit(&w->pool->state, memory_order_relaxed) == COHORT__POOL_ENDED;
@@ -111,7 +114,7 @@ static bool run_chunk(worker_t *w, uint64_t c, uint64_t word) {
     return true;
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
 /* The code of one task is mostly that of the one before. */
 static void look_up(worker_t *w) {
@@ -145,7 +148,8 @@ static void unlist(worker_t *w) {
     cohort__pool_leave(w->pool);
 }
 
-/* From the store on the job may be freed by somebody else, and be another; what is said of it is looked at again under the guard. */
+/* From the store on the job may be freed by somebody else, and be another; what is said of it is looked at again under
+ * the guard. */
 static void leave(worker_t *w) {
     cohort_result_t *job = w->job;
     w->job = NULL;
@@ -174,7 +178,7 @@ static bool work(worker_t *w) {
     return goes_on;
 }
 
-/* ---- finding one ------------------------------------------------------------------------------------------------------------------- */
+/* ---- finding one ------------------------------------------------------------------------------------------------- */
 
 /* A job that is still the first after the record names it cannot be freed before the record names another. */
 static bool find_job(worker_t *w) {
@@ -211,7 +215,7 @@ static apr_status_t try_find(void *arg, bool thorough) {
     return APR_EAGAIN;
 }
 
-/* ---- the life of a worker -------------------------------------------------------------------------------------------------------------- */
+/* ---- the life of a worker ---------------------------------------------------------------------------------------- */
 
 /* Each worker has a copy of the arguments of its own, for its life. */
 static apr_status_t initialise(worker_t *w) {

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wait for several things: whatever ends or becomes ready notifies one event count of the cohort, on which all who wait for more than one thing
- * sleep; each looks at its own items.
+ * Wait for several things: whatever ends or becomes ready notifies one event count of the cohort, on which all who wait
+ * for more than one thing sleep; each looks at its own items.
  */
 #include <cohort/wait.h>
 
@@ -25,7 +25,8 @@ static apr_status_t check(cohort_waitable_t *items, apr_size_t n, cohort_wait_mo
     if ((n && !items) || (mode != COHORT_WAIT_ANY && mode != COHORT_WAIT_ALL)) return APR_EINVAL;
     for (apr_size_t i = 0; i < n; i++) {
         if (!items[i].process == !items[i].result) return APR_EINVAL;
-        apr_status_t status = items[i].process ? check_process(items[i].process) : cohort__result_check(items[i].result);
+        apr_status_t status =
+            items[i].process ? check_process(items[i].process) : cohort__result_check(items[i].result);
         if (status) return status;
         items[i].ready = 0;
     }

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Pools: what each call says, as Python's tests ask it; and what is left of the work when workers, submitters and makers are killed. */
+/* Pools: what each call says, as Python's tests ask it; and what is left of the work when workers, submitters and
+ * makers are killed. */
 #include "parties.h"
 
 #include <signal.h>
@@ -28,7 +29,7 @@ static int count_workers(cohort_pool_t *pool) {
     return n;
 }
 
-/* ---- tasks --------------------------------------------------------------------------------------------------------------- */
+/* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
 static apr_status_t square(const void *input, void *output) {
     int x = *(const int *)input;
@@ -70,7 +71,7 @@ static gate_t *new_gate(void) {
     return party_memory(sizeof(gate_t));
 }
 
-/* ---- apply and map ----------------------------------------------------------------------------------------------------------- */
+/* ---- apply and map ----------------------------------------------------------------------------------------------- */
 
 static void apply(void) {
     cohort_pool_t *pool = new_pool(4);
@@ -137,7 +138,8 @@ static void map_async(void) {
     int in[100], out[100], again[100], ok = 0;
     void *kept;
     fill(in, 100);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, 100, out, sizeof *out, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map_async(&result, pool, square, in, sizeof *in, 100, out, sizeof *out, NULL, NULL));
     memset(in, 0xff, sizeof in); /* they were copied */
     CHECK_STATUS(APR_SUCCESS, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_squares(out, 100);
@@ -208,7 +210,8 @@ static void empty(void) {
     cohort_result_t *result;
     int x = 0, ok = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, NULL, sizeof x, 0, NULL, sizeof x, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, &x, sizeof x, 0, &x, sizeof x, &by1, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map_async(&result, pool, square, &x, sizeof x, 0, &x, sizeof x, &by1, test_pool()));
     CHECK_INT(1, cohort_result_ready(result));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_result_successful(result, &ok));
@@ -230,7 +233,8 @@ static void bad_arguments(void) {
         CHECK_STATUS(COHORT_ELIMIT, cohort_pool_map(pool, square, &x, 0, (apr_size_t)1 << 33, &y, 0, NULL));
         CHECK_STATUS(APR_ENOMEM, cohort_pool_map(pool, square, &x, sizeof x, 1, NULL, absurd >> 2, NULL));
         CHECK_STATUS(APR_EINVAL, cohort_pool_map_async(NULL, pool, square, &x, sizeof x, 1, &y, sizeof y, NULL, NULL));
-        CHECK_STATUS(APR_EINVAL, cohort_pool_apply_async(&result, NULL, square, &x, sizeof x, &y, sizeof y, NULL, NULL));
+        CHECK_STATUS(APR_EINVAL,
+                     cohort_pool_apply_async(&result, NULL, square, &x, sizeof x, &y, sizeof y, NULL, NULL));
         CHECK_STATUS(COHORT_EHANDLE, cohort_pool_apply(party_memory(64), square, &x, sizeof x, &y, sizeof y));
         check_works(pool);
     }
@@ -242,14 +246,15 @@ static void bad_arguments(void) {
     finish_pool(pool);
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static void apply_async(void) {
     cohort_pool_t *pool = new_pool(2);
     gate_t *gate = new_gate();
     cohort_result_t *result;
     int ok;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
     CHECK_INT(0, cohort_result_ready(result));
     CHECK_STATUS(APR_EAGAIN, cohort_result_successful(result, &ok));
     CHECK_STATUS(APR_EAGAIN, cohort_result_get(result, NULL, 0, 0));
@@ -265,7 +270,8 @@ static void async_timeout(void) {
     gate_t *gate = new_gate();
     cohort_result_t *result;
     cohort_task_error_t error;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
     apr_time_t begin = apr_time_now();
     CHECK_STATUS(APR_TIMEUP, cohort_result_get(result, NULL, 0, A_WHILE));
     AT_LEAST(A_WHILE, begin);
@@ -277,7 +283,8 @@ static void async_timeout(void) {
     CHECK_STATUS(COHORT_ETERMINATED, error.status);
     CHECK_INT(0, atomic_load(&gate->done));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
-    CHECK_STATUS(COHORT_ETERMINATED, cohort_result_wait(result, 0) ? APR_EGENERAL : cohort_result_get(result, NULL, 0, 0));
+    CHECK_STATUS(COHORT_ETERMINATED,
+                 cohort_result_wait(result, 0) ? APR_EGENERAL : cohort_result_get(result, NULL, 0, 0));
 }
 
 /* Done results outlive their pool, and the pool's memory goes with the last. */
@@ -285,7 +292,8 @@ static void results_outlive_pool(void) {
     cohort_pool_t *pool = new_pool(2);
     cohort_result_t *results[10];
     for (int i = 0; i < 10; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i, NULL, sizeof(int), NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i, NULL, sizeof(int), NULL, NULL));
     }
     finish_pool(pool);
     CHECK_STATUS(COHORT_EHANDLE, cohort_pool_close(pool));
@@ -303,10 +311,12 @@ static void destroyed_early(void) {
     cohort_pool_t *pool = new_pool(1);
     gate_t *gate = new_gate();
     cohort_result_t *running, *queued[20];
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&running, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&running, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
     party_await(&gate->begun, 1);
     for (int i = 0; i < 20; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&queued[i], pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_apply_async(&queued[i], pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(running));
     for (int i = 0; i < 20; i++) CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(queued[i]));
@@ -317,7 +327,7 @@ static void destroyed_early(void) {
     finish_pool(pool);
 }
 
-/* ---- errors --------------------------------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 static apr_status_t odd_fails(const void *input, void *output) {
     int x = *(const int *)input;
@@ -335,7 +345,8 @@ static void errors(void) {
     apr_size_t n;
     char text[64], name[64];
     fill(in, 20);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 20, out, sizeof *out, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 20, out, sizeof *out,
+                                                    &options, test_pool()));
     CHECK_STATUS(APR_ENOTIMPL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     for (int i = 0; i < 20; i++) CHECK_INT(i, out[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_result_successful(result, &ok));
@@ -368,7 +379,8 @@ static void error_statuses(void) {
     int x = 7, y = 0, even = 2;
     CHECK_STATUS(APR_EINVAL, cohort_pool_apply(pool, odd_fails, &x, sizeof x, &y, sizeof y));
     CHECK_INT(7, y);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, odd_fails, &even, sizeof x, &y, sizeof y, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, odd_fails, &even, sizeof x, &y, sizeof y, NULL, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
     CHECK_STATUS(APR_SUCCESS, error.status);
@@ -395,7 +407,8 @@ static void no_failfast(void) {
     apr_size_t n;
     int in[10], out[10];
     fill(in, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, fail_at_length, in, sizeof *in, 10, out, sizeof *out, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, fail_at_length, in, sizeof *in, 10, out, sizeof *out,
+                                                    &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(APR_EGENERAL + 3, cohort_result_get(result, NULL, 0, 0));
@@ -428,7 +441,7 @@ static void failing_keeps_workers(void) {
     finish_pool(pool);
 }
 
-/* ---- callbacks -------------------------------------------------------------------------------------------------------------------- */
+/* ---- callbacks --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     _Atomic int successes, failures;
@@ -456,12 +469,14 @@ static void callbacks(void) {
     cohort_result_t *result;
     int in[10];
     fill(in, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, 10, NULL, sizeof(int), &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, 10, NULL, sizeof(int),
+                                                    &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.successes));
     CHECK_STATUS(APR_SUCCESS, heard.status);
     check_squares(heard.outputs, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 10, NULL, sizeof(int), &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 10, NULL, sizeof(int),
+                                                    &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));
     CHECK_STATUS(APR_ENOTIMPL, heard.error.status);
@@ -477,7 +492,8 @@ static void error_callback(void) {
     cohort_map_options_t options = {.on_error = on_error, .callback_arg = &heard};
     cohort_result_t *result;
     int x = 9, y;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, odd_fails, &x, sizeof x, &y, sizeof y, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, odd_fails, &x, sizeof x, &y, sizeof y, &options, test_pool()));
     CHECK_STATUS(APR_EINVAL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));
     CHECK_STATUS(APR_EINVAL, heard.error.status);
@@ -497,7 +513,8 @@ static void join_waits_for_callbacks(void) {
     cohort_map_options_t options = {.on_success = count_and_destroy, .callback_arg = &count};
     for (int i = 0; i < 500; i++) {
         cohort_result_t *result;
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, square, &i, sizeof i, NULL, sizeof i, &options, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_apply_async(&result, pool, square, &i, sizeof i, NULL, sizeof i, &options, NULL));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
@@ -511,7 +528,8 @@ static void terminate_calls_back(void) {
     heard_t heard = {0};
     cohort_map_options_t options = {.on_success = on_success, .on_error = on_error, .callback_arg = &heard};
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));
@@ -520,10 +538,11 @@ static void terminate_calls_back(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
-/* ---- the life of a pool -------------------------------------------------------------------------------------------------------------- */
+/* ---- the life of a pool ------------------------------------------------------------------------------------------ */
 
 static void make_pool(void) {
-    cohort_pool_options_t negative = {.workers = -1}, absurd = {.workers = 1000000}, unnamed = {.name = ""}, three = {.workers = 3};
+    cohort_pool_options_t negative = {.workers = -1}, absurd = {.workers = 1000000}, unnamed = {.name = ""},
+                          three = {.workers = 3};
     cohort_pool_options_t attempts = {.attempts = -1}, args = {.init_size = 3};
     cohort_pool_t *pool = NULL;
     cohort_process_t **workers;
@@ -558,7 +577,8 @@ static void terminate_10000(void) {
     gate_t *gate = new_gate();
     cohort_result_t **results = malloc(N * sizeof *results);
     for (int i = 0; i < N; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_apply_async(&results[i], pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
     }
     party_await(&gate->begun, 2);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
@@ -583,7 +603,8 @@ static void terminate_stubborn(void) {
     cohort_pool_t *pool = new_pool(2);
     gate_t *gate = new_gate();
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, stubborn, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, stubborn, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
     party_await(&gate->begun, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
     CHECK_STATUS(APR_EAGAIN, cohort_pool_join(pool, 0));
@@ -602,7 +623,8 @@ static void scope(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, inner));
     check_works(pool);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
-    CHECK_STATUS(COHORT_ENOTRUNNING, cohort_pool_map_async(&result, pool, square, &x, sizeof x, 1, &y, sizeof y, NULL, NULL));
+    CHECK_STATUS(COHORT_ENOTRUNNING,
+                 cohort_pool_map_async(&result, pool, square, &x, sizeof x, 1, &y, sizeof y, NULL, NULL));
     CHECK_STATUS(COHORT_ENOTRUNNING, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
     apr_pool_destroy(inner);
     CHECK_STATUS(COHORT_EHANDLE, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
@@ -615,7 +637,8 @@ static void close_finishes(void) {
     cohort_result_t *results[200];
     int out[200], x = 1;
     for (int i = 0; i < 200; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i, &out[i], sizeof *out, NULL, test_pool()));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i, &out[i], sizeof *out,
+                                                          NULL, test_pool()));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
@@ -630,7 +653,8 @@ static void join_times_out(void) {
     cohort_pool_t *pool = new_pool(1);
     gate_t *gate = new_gate();
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_EAGAIN, cohort_pool_join(pool, 0));
     apr_time_t begin = apr_time_now();
@@ -657,7 +681,8 @@ static void use_once(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 2000, out, sizeof *out, &by1));
     (void)cohort_pool_map(pool, odd_fails, in, sizeof *in, 2000, out, sizeof *out, &by1);
     for (int i = 0; i < 20; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&results[i], pool, odd_fails, in, sizeof *in, 100, NULL, sizeof *out, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&results[i], pool, odd_fails, in, sizeof *in, 100, NULL,
+                                                        sizeof *out, NULL, NULL));
         if (i % 3 == 0) CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(results[i]));
     }
     if (in[0] == 0) CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
@@ -704,7 +729,8 @@ static apr_status_t see_initialised(const void *input, void *output) {
 
 static void initializers(void) {
     _Atomic int *count = party_memory(sizeof *count);
-    cohort_pool_options_t options = {.workers = 3, .initializer = initializer, .init_args = &count, .init_size = sizeof count};
+    cohort_pool_options_t options = {
+        .workers = 3, .initializer = initializer, .init_args = &count, .init_size = sizeof count};
     cohort_pool_t *pool;
     int in[30], out[30];
     fill(in, 30);
@@ -832,7 +858,7 @@ static void worker_joins_itself(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
-/* ---- deaths ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- deaths ------------------------------------------------------------------------------------------------------ */
 
 typedef enum { NO_DEATH, BY_KILL, BY_EXIT, BY_COHORT_EXIT, BY_ABORT } death_t;
 
@@ -892,7 +918,8 @@ static void one_death(death_t death, int code) {
     apr_size_t n;
     int out[100];
     in[57].death = death;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 100, out, sizeof *out, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 100, out, sizeof *out,
+                                                    &options, test_pool()));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_mortals(in, out, 100);
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
@@ -931,7 +958,8 @@ static void every_task_dies(void) {
     apr_size_t n;
     int out[30];
     for (int i = 0; i < 30; i++) in[i].death = BY_KILL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 30, out, sizeof *out, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 30, out, sizeof *out,
+                                                    &options, test_pool()));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_mortals(in, out, 30);
     CHECK_STATUS(APR_SUCCESS, cohort_result_errors(result, &list, &n, test_pool()));
@@ -974,7 +1002,8 @@ static void poison(void) {
     int out[10];
     in[4].death = BY_KILL;
     in[4].times = 1000;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 10, out, sizeof *out, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 10, out, sizeof *out, NULL, test_pool()));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     for (int i = 0; i < 10; i++) CHECK_INT(i == 4 ? 3 : 1, atomic_load(&in[i].gate[i].runs));
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
@@ -991,7 +1020,8 @@ static void death_after_close(void) {
     cohort_result_t *result;
     int out[20];
     in[9].death = BY_KILL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 20, out, sizeof *out, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 20, out, sizeof *out,
+                                                    &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, 0));
@@ -1006,7 +1036,8 @@ static void kill_from_outside(void) {
     cohort_result_t *result;
     cohort_task_error_t error;
     int n;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
     party_await(&gate->begun, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
     CHECK_INT(2, n);
@@ -1071,7 +1102,8 @@ static void storm(apr_size_t chunk) {
     for (int round = 0; round < ROUNDS || atomic_load(&killer.kills) < 20; round++) {
         cohort_result_t *result;
         memset(out, 0xff, N * sizeof *out);
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, killer.pool, square, in, sizeof *in, N, out, sizeof *out, &options, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, killer.pool, square, in, sizeof *in, N, out,
+                                                        sizeof *out, &options, NULL));
         (void)cohort_result_get(result, NULL, 0, COHORT_FOREVER);
         check_storm(result, out, N);
         CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
@@ -1101,8 +1133,10 @@ static void storm_apply(void) {
     for (int i = 0; i < N || atomic_load(&killer.kills) < 20; i++) {
         int x = i % 1000, y = -1;
         apr_status_t status = cohort_pool_apply(killer.pool, square, &x, sizeof x, &y, sizeof y);
-        if (status) CHECK_STATUS(COHORT_EWORKERDIED, status);
-        else CHECK_INT(x * x, y);
+        if (status)
+            CHECK_STATUS(COHORT_EWORKERDIED, status);
+        else
+            CHECK_INT(x * x, y);
     }
     atomic_store(&killer.stop, 1);
     party_thread_finish(thread);
@@ -1163,7 +1197,8 @@ static int own_a_pool(void *args) {
     gate_t *gate = &shared->gate;
     cohort_pool_t *pool = new_pool(2);
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
     atomic_store(&shared->pool, pool);
     atomic_store(&shared->result, result);
     atomic_store(&shared->ready, 1);
@@ -1198,7 +1233,8 @@ static apr_status_t deadly_initializer(void *args) {
 
 static void initializer_dies(void) {
     _Atomic int *count = party_memory(sizeof *count);
-    cohort_pool_options_t options = {.workers = 2, .initializer = deadly_initializer, .init_args = &count, .init_size = sizeof count};
+    cohort_pool_options_t options = {
+        .workers = 2, .initializer = deadly_initializer, .init_args = &count, .init_size = sizeof count};
     cohort_pool_t *pool;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
     check_works(pool);

@@ -83,8 +83,10 @@ static void mixed(void) {
     cohort_waitable_t items[3] = {{0}};
     visitor_t first = {doors, 0}, second = {doors, 1};
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[0].result, pool, task_at_door, &first, sizeof first, NULL, 0, NULL, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[1].result, pool, task_at_door, &second, sizeof second, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[0].result, pool, task_at_door, &first, sizeof first, NULL,
+                                                      0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[1].result, pool, task_at_door, &second, sizeof second,
+                                                      NULL, 0, NULL, NULL));
     items[2].process = visitor(doors, 2);
     party_await(&doors->begun, 3);
     CHECK_STATUS(APR_EAGAIN, cohort_wait(items, 3, COHORT_WAIT_ANY, 0));
@@ -115,7 +117,8 @@ static void ended_results(void) {
     int n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
     for (int i = 0; i < 2; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[i].result, pool, task_at_door, &v, sizeof v, NULL, 0, NULL, test_pool()));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[i].result, pool, task_at_door, &v, sizeof v, NULL, 0,
+                                                          NULL, test_pool()));
     }
     party_await(&doors->begun, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
