@@ -601,6 +601,22 @@ bool cohort__object_place(const void *address, cohort__kind_t kind) {
     return kind_of(head) == CHUNK_SLAB && class_of(head) == OBJECT_CLASS + (unsigned)kind;
 }
 
+void *cohort__object_next(cohort__kind_t kind, const void *after) {
+    unsigned class = OBJECT_CLASS + (unsigned)kind;
+    uint64_t top = load(&heap()->top), chunk = 0;
+    uint32_t index = 0;
+    if (after) {
+        chunk = (uint64_t)((const char *)after - data_of(0)) / COHORT__CHUNK;
+        index = (uint32_t)((const char *)after - data_of(chunk)) / sizes[class] + 1;
+    }
+    for (; chunk < top; chunk++, index = 0) {
+        uint64_t head = load(head_of(chunk));
+        if (kind_of(head) == CHUNK_SLAB && class_of(head) == class && index < blocks_in(class))
+            return data_of(chunk) + (uint64_t)index * sizes[class];
+    }
+    return NULL;
+}
+
 /* ---- repair ------------------------------------------------------------------------------------------------------------------ */
 
 static void repair_small(cohort__thread_t *dead, const place_t *p) {

@@ -44,6 +44,8 @@ bool cohort__block_is(const void *address, cohort__kind_t kind);
 
 /* Does the address lie where objects of this kind do? Quicker than block_is, and enough beside the object's own tag. */
 bool cohort__object_place(const void *address, cohort__kind_t kind);
+/* All such places, also those of no live object: the first after `after` (NULL: the very first), NULL after the last. */
+void *cohort__object_next(cohort__kind_t kind, const void *after);
 
 /* Called by the arena and by the repair of a dead thread. */
 void cohort__alloc_setup(void);

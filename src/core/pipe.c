@@ -171,7 +171,7 @@ static apr_status_t give_up(const use_t *use, cohort__pid_t process, uint64_t en
     roster_close(use);
     cohort__ring_stir(&pipe->rings[0]);
     cohort__ring_stir(&pipe->rings[1]);
-    if (!status && closed == BOTH) cohort__ring_owner_destroy(use->call.me, &pipe->owner, COHORT__KIND_PIPE);
+    if (!status && closed == BOTH) cohort__ring_owner_destroy(&use->call, COHORT__KIND_PIPE);
     return status;
 }
 
@@ -381,4 +381,26 @@ apr_status_t cohort__connection_hold(cohort_connection_t *connection, cohort__pi
 void cohort__connection_drop(cohort_connection_t *connection, cohort__pid_t process) {
     use_t use;
     if (enter(connection, &use) == APR_SUCCESS) (void)give_up(&use, process, HOLDS(use.end));
+}
+
+/* ---- deaths --------------------------------------------------------------------------------------------------------------------- */
+
+/* An entry that cannot be seen without the guard may be there. */
+static bool may_hold(pipe_t *pipe, cohort__pid_t process) {
+    uint64_t value = 0;
+    if (cohort__roster_peek(&pipe->holders, process, &value)) return value & BOTH;
+    return atomic_load_explicit(&pipe->holders.active, memory_order_acquire) != 0;
+}
+
+/* When this thread is in the middle of something, it cannot do more than announce the next: then the pipes wait for somebody to close them. */
+void cohort__pipes_repair(cohort__pid_t dead) {
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    if (atomic_load(&me->op) != COHORT__OP_NONE || atomic_load(&me->stage[0])) return;
+    for (pipe_t *pipe = NULL; (pipe = cohort__object_next(COHORT__KIND_PIPE, pipe)) != NULL;) {
+        use_t use;
+        if (end_of(pipe->ends, &use) || !may_hold(pipe, dead)) continue;
+        use.call.me = me;
+        if (is_closed(&use, 0, true) && is_closed(&use, 1, false)) cohort__ring_owner_destroy(&use.call, COHORT__KIND_PIPE);
+    }
 }

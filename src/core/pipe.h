@@ -9,5 +9,7 @@
 apr_status_t cohort__connection_hold(cohort_connection_t *connection, cohort__pid_t process);
 /* Undo that, when the process was not started. */
 void cohort__connection_drop(cohort_connection_t *connection, cohort__pid_t process);
+/* A process has died, and its threads are repaired: free the pipes that nobody holds any more. */
+void cohort__pipes_repair(cohort__pid_t dead);
 
 #endif

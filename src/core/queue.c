@@ -370,7 +370,7 @@ apr_status_t cohort_queue_destroy(cohort_queue_t *queue) {
     apr_status_t status = enter(queue, &call);
     if (status == COHORT_EHANDLE && cohort__in_arena(queue, 1)) return APR_SUCCESS;
     if (status) return status;
-    cohort__ring_owner_destroy(call.me, &queue->owner, COHORT__KIND_QUEUE);
+    cohort__ring_owner_destroy(&call, COHORT__KIND_QUEUE);
     cohort__notify(&queue->done, COHORT__ALL);
     return APR_SUCCESS;
 }

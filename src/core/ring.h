@@ -117,9 +117,9 @@ bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, 
 /* Dead, and everything that it was doing is repaired. Does it if need be, so not with a guard held. */
 bool cohort__process_is_gone(cohort__pid_t process);
 
-/* Destroy an object whose rings these are: ends its life, waits until nobody touches it any more, frees it. Exactly one caller does it, and if
- * that one dies, its repair. */
-void cohort__ring_owner_destroy(cohort__thread_t *me, cohort__ring_owner_t *owner, cohort__kind_t kind);
+/* Destroy the object of the call, a queue or pipe: ends its life, waits until nobody touches it any more, frees it. Exactly one caller does it,
+ * and if that one dies, its repair. Nothing to do when it is destroyed already. */
+void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t kind);
 /* Given by queue.c and pipe.c: the i-th ring of an object, or NULL. */
 cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i);
 cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i);

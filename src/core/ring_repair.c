@@ -105,14 +105,17 @@ static void end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner
     for (int i = 0; (ring = ring_of(owner, kind, i)) != NULL; i++) ring_end(me, dead, ring);
 }
 
-void cohort__ring_owner_destroy(cohort__thread_t *me, cohort__ring_owner_t *owner, cohort__kind_t kind) {
+/* As long as this thread announces the object, nobody else's destruction of it is complete, so what is claimed here is what is meant. */
+void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t kind) {
+    cohort__ring_owner_t *owner = (cohort__ring_owner_t *)call->object;
     cohort__tid_t nobody = 0;
-    cohort__op_begin(me, COHORT__OP_DESTROY, owner, 0);
-    if (atomic_compare_exchange_strong(&owner->destroyer, &nobody, cohort__thread_id(me))) {
-        end(me, NULL, owner, kind);
-        cohort__object_free(me, owner);
+    if (!cohort__ring_look(call)) return;
+    atomic_store(&call->me->op, COHORT__OP_DESTROY);
+    if (atomic_compare_exchange_strong(&owner->destroyer, &nobody, cohort__thread_id(call->me))) {
+        end(call->me, NULL, owner, kind);
+        cohort__object_free(call->me, owner);
     }
-    cohort__op_end(me);
+    cohort__op_end(call->me);
 }
 
 /* The object's blocks are left in the dead one's stage, which is freed next. When this very thread is inside another operation, it might be

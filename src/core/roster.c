@@ -20,16 +20,14 @@ static more_t *more_of(cohort__roster_t *roster) {
 }
 
 static cohort__roster_entry_t *entry_at(cohort__roster_t *roster, uint64_t index) {
-    if (index < COHORT__ROSTER_INLINE)
-        return &roster->first[index];
+    if (index < COHORT__ROSTER_INLINE) return &roster->first[index];
     more_t *more = more_of(roster);
     index -= COHORT__ROSTER_INLINE;
     return more != NULL && index < more->capacity ? &more->entries[index] : NULL;
 }
 
 static uint64_t index_of(cohort__roster_t *roster, const cohort__roster_entry_t *entry) {
-    if (entry >= roster->first && entry < roster->first + COHORT__ROSTER_INLINE)
-        return (uint64_t)(entry - roster->first);
+    if (entry >= roster->first && entry < roster->first + COHORT__ROSTER_INLINE) return (uint64_t)(entry - roster->first);
     return COHORT__ROSTER_INLINE + (uint64_t)(entry - more_of(roster)->entries);
 }
 
@@ -37,8 +35,7 @@ static uint64_t index_of(cohort__roster_t *roster, const cohort__roster_entry_t 
 static cohort__roster_entry_t *search(cohort__roster_t *roster, uint64_t index, const uint64_t *id) {
     for (cohort__roster_entry_t *e; (e = entry_at(roster, index)) != NULL; index++) {
         uint64_t found = atomic_load_explicit(&e->id, memory_order_acquire);
-        if (id != NULL ? found == *id : found != 0)
-            return e;
+        if (id != NULL ? found == *id : found != 0) return e;
     }
     return NULL;
 }
@@ -77,8 +74,7 @@ static apr_status_t grow(cohort__roster_t *roster, cohort__guard_t *guard, cohor
     if (cohort__homes_unsettled(me, home, 1)) return APR_EAGAIN;
     cohort__block_free(me, home);
     apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, sizeof(more_t) + capacity * sizeof(cohort__roster_entry_t), home);
-    if (status != APR_SUCCESS)
-        return status;
+    if (status) return status;
     more_t *more = atomic_load(home);
     more->capacity = capacity;
     for (uint64_t i = 0; i < capacity; i++) {
@@ -96,8 +92,7 @@ apr_status_t cohort__roster_add(cohort__roster_t *roster, cohort__guard_t *guard
     cohort__roster_entry_t *e = search(roster, 0, &unused);
     if (e == NULL) {
         apr_status_t status = grow(roster, guard, me);
-        if (status != APR_SUCCESS)
-            return status;
+        if (status) return status;
         e = search(roster, 0, &unused);
     }
     cohort__guard_set(guard, &e->value, value);

@@ -8,6 +8,7 @@
 
 #include "core/arena.h"
 #include "core/object.h"
+#include "core/pipe.h"
 #include "core/pool.h"
 #include "core/process.h"
 
@@ -301,6 +302,7 @@ static void repair(cohort_process_t *slot) {
         cohort__pid_t dead = cohort__process_id(slot);
         cohort_os_park_forget(slot->os);
         cohort__threads_repair(dead);
+        cohort__pipes_repair(dead);
         if (slot->role == COHORT__ROLE_WORKER) cohort__pool_worker_died(slot);
         drop_handles(dead);
         atomic_store(&slot->repaired, 1);

@@ -556,6 +556,37 @@ static void a_receiver_dies(void) {
     }
 }
 
+static int talk_and_leave(void *data) {
+    args_t *a = data;
+    char large[3000] = "";
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_send(a->messages ? a->far : a->end, large, sizeof large, 0));
+    atomic_fetch_add(a->ready, 1);
+    if (a->messages == 2) party_wait_for_death();
+    return 0;
+}
+
+/* Nobody closes anything, one child ends and the other is killed: the pipe between them, and what is in it, is freed all the same. */
+static void what_the_dead_held_is_freed(void) {
+    apr_uint64_t blocks = 0;
+    for (int round = 0; round < 5; round++) {
+        args_t a = {.ready = party_memory(sizeof(int))};
+        CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&a.end, &a.far, NULL, NULL));
+        cohort_process_t *one = start_with(a.end, talk_and_leave, &a);
+        a.messages = 2;
+        cohort_process_t *other = start_with(a.far, talk_and_leave, &a);
+        CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.end));
+        CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
+        party_await(a.ready, 2);
+        party_finish(one);
+        party_kill(other);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(other));
+        CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll(a.end, 0));
+        CHECK_STATUS(APR_SUCCESS, cohort_free((void *)a.ready));
+        if (round == 0) blocks = blocks_in_use();
+    }
+    CHECK_INT(blocks, blocks_in_use());
+}
+
 /* The numbers 0..9 go through a second process that squares them, over two pipes. */
 typedef struct {
     cohort_connection_t *in, *out;
@@ -626,6 +657,7 @@ const test_case_t pipe_cases[] = {
     {"Pipe", "memory_comes_back", memory_comes_back},
     {"Pipe", "a_sender_dies", a_sender_dies},
     {"Pipe", "a_receiver_dies", a_receiver_dies},
+    {"Pipe", "what_the_dead_held_is_freed", what_the_dead_held_is_freed},
     {"Pipe", "squares_over_two_pipes", squares_over_two_pipes},
     {0},
 };

@@ -41,12 +41,13 @@ static box_t *new_box(uint64_t capacity, uint64_t first) {
     return box;
 }
 
-static void destroy(box_t *box) {
-    cohort__ring_owner_destroy(self(), &box->owner, COHORT__KIND_QUEUE);
-}
-
 static cohort__ring_call_t call_on(box_t *box) {
     return (cohort__ring_call_t){self(), &box->ring, &box->owner.object, atomic_load(&box->owner.object.tag)};
+}
+
+static void destroy(box_t *box) {
+    cohort__ring_call_t call = call_on(box);
+    cohort__ring_owner_destroy(&call, COHORT__KIND_QUEUE);
 }
 
 static apr_status_t put_sized(box_t *box, int number, size_t size, bool thorough) {
