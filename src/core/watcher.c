@@ -12,7 +12,9 @@
 #include <stdlib.h>
 
 /* One watched process. A slot may have been started again meanwhile, so the record says which start it was. */
-typedef struct {
+typedef struct watched_t {
+    struct watched_t *next;
+    struct watched_t **link; /* what points here */
     cohort__pid_t id;
     cohort_os_id_t os;
     bool child;
@@ -22,6 +24,34 @@ static cohort_os_mutex_t mutex;
 static cohort_os_watch_t *watch;
 static _Atomic cohort_os_handle_t stopper = COHORT_OS_NONE; /* a message there ends the thread */
 static _Atomic bool running;
+static watched_t *all; /* changed under the mutex, and by one store of what a forked copy reads */
+
+static void remember(watched_t *w) {
+    cohort_os_mutex_lock(&mutex);
+    w->next = all;
+    w->link = &all;
+    if (all) all->link = &w->next;
+    atomic_signal_fence(memory_order_release);
+    all = w;
+    cohort_os_mutex_unlock(&mutex);
+}
+
+static void forget(watched_t *w) {
+    cohort_os_mutex_lock(&mutex);
+    *w->link = w->next;
+    if (w->next) w->next->link = w->link;
+    cohort_os_mutex_unlock(&mutex);
+    free(w);
+}
+
+/* The watch itself is gone. */
+static void forget_all(void) {
+    while (all) {
+        watched_t *w = all;
+        all = w->next;
+        free(w);
+    }
+}
 
 static bool is_same(cohort_process_t *slot, const watched_t *w) {
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
@@ -53,7 +83,7 @@ static void ended(watched_t *w) {
         if (role == COHORT__ROLE_WORKER && pool) cohort__pool_tend(pool);
         if (role == COHORT__ROLE_SERVER) cohort__server_lost(slot);
     }
-    free(w);
+    forget(w);
 }
 
 void cohort__watcher_once(void) {
@@ -128,6 +158,7 @@ bool cohort__watcher_stop(void) {
     cohort_os_close(writer);
     cohort_os_watch_destroy(watch);
     watch = NULL;
+    forget_all();
     return true;
 }
 
@@ -139,12 +170,13 @@ apr_status_t cohort__watcher_own(cohort_os_handle_t channel) {
 apr_status_t cohort__watcher_add(cohort_process_t *slot, cohort_os_id_t os, bool child) {
     watched_t *w = malloc(sizeof *w);
     if (!w) return APR_ENOMEM;
-    *w = (watched_t){cohort__process_id(slot), os, child};
+    *w = (watched_t){.id = cohort__process_id(slot), .os = os, .child = child};
     cohort_os_mutex_lock(&mutex);
     apr_status_t status = begin();
     cohort_os_mutex_unlock(&mutex);
+    remember(w);
     if (!status) status = cohort_os_watch_process(watch, os, child, (uint64_t)(uintptr_t)w);
-    if (status) free(w);
+    if (status) forget(w);
     return status;
 }
 
@@ -154,4 +186,5 @@ void cohort__watcher_reset(void) {
     cohort_os_close(atomic_exchange(&stopper, COHORT_OS_NONE));
     atomic_store(&running, false);
     watch = NULL;
+    forget_all();
 }
