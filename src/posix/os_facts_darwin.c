@@ -22,6 +22,11 @@ cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
     return info.kp_proc.p_stat == SZOMB ? COHORT__ENDED : COHORT__RUNS;
 }
 
+int cohort__life_open(int64_t pid, uint64_t *birth) {
+    (void)pid, (void)birth;
+    return -1;
+}
+
 int cohort__signal_exact(cohort_os_id_t process, int signal) {
     (void)process, (void)signal;
     errno = ENOSYS;

@@ -74,6 +74,11 @@ static cohort__life_t life_from_proc(int64_t pid, uint64_t *birth) {
 
 cohort__life_t cohort__life(int64_t pid, uint64_t *birth) { return life_from_proc(pid, birth); }
 
+int cohort__life_open(int64_t pid, uint64_t *birth) {
+    (void)pid, (void)birth;
+    return -1;
+}
+
 int cohort__signal_exact(cohort_os_id_t process, int signal) {
     (void)process, (void)signal;
     errno = ENOSYS;
@@ -112,6 +117,16 @@ cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
     if (!inode) return life_from_proc(pid, birth);
     *birth = inode;
     return life;
+}
+
+int cohort__life_open(int64_t pid, uint64_t *birth) {
+    int fd = open_pidfd(pid);
+    if (fd >= 0 && fd <= 2) fd = cohort__fd_safe(fd);
+    if (fd < 0) return -1;
+    *birth = inode_birth(fd);
+    if (*birth || life_from_proc(pid, birth) != COHORT__GONE) return fd;
+    close(fd);
+    return -1;
 }
 
 static bool is_exactly(int fd, cohort_os_id_t process) {

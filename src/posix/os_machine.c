@@ -98,11 +98,15 @@ apr_status_t cohort_os_at_exit(void (*run)(void)) { return atexit(run) == 0 ? AP
 typedef struct {
     void (*run)(void *arg);
     void *arg;
+    sigset_t mask; /* of the thread that started it */
 } thread_start_t;
+
+_Thread_local const sigset_t *cohort__copy_mask;
 
 static void *thread_main(void *given) {
     thread_start_t start = *(thread_start_t *)given;
     free(given);
+    cohort__copy_mask = &start.mask;
     start.run(start.arg);
     return NULL;
 }
@@ -113,11 +117,12 @@ apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
     pthread_t thread;
     sigset_t all, before;
     if (!start) return APR_ENOMEM;
-    *start = (thread_start_t){run, arg};
+    *start = (thread_start_t){.run = run, .arg = arg};
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited by the thread */
+    start->mask = cohort__copy_mask ? *cohort__copy_mask : before;
     int error = pthread_create(&thread, &attributes, thread_main, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);

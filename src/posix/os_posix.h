@@ -8,6 +8,7 @@
 #include "core/os.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -33,6 +34,8 @@ bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena);
 
 /* os_machine.c */
 extern _Thread_local bool cohort__forking; /* this thread forks on behalf of cohort_os_start() */
+/* What a copy of this thread should have blocked: NULL: what this thread has. Cohort's own threads block everything, but begin on behalf of another one. */
+extern _Thread_local const sigset_t *cohort__copy_mask;
 struct timespec cohort__timespec(int64_t nanoseconds);
 /* Milliseconds until the deadline for poll(), rounded up; -1 for never. */
 int cohort__milliseconds(int64_t deadline);
@@ -43,6 +46,11 @@ void cohort__title_set(const char *name);
 
 /* os_process.c */
 void cohort__process_forked(void); /* in a forked copy */
+/* Who this new child is. Where there are descriptors of processes, one is opened at once and kept for the watcher, so that the code of a child is known
+ * that somebody else reaps. */
+void cohort__child_identify(pid_t pid, cohort_os_id_t *id);
+/* The descriptor kept for this child, which is the caller's then; -1: none. */
+int cohort__child_descriptor(cohort_os_id_t child);
 /* Exit codes seen by a watcher before somebody else could take them. */
 void cohort__code_remember(cohort_os_id_t process, int code);
 /* The code of an ended, unreaped child, which stays reapable. False when it runs, or is no child of ours. */
@@ -55,6 +63,8 @@ apr_status_t cohort__lifeline_exec(int reader);
 typedef enum { COHORT__GONE, COHORT__ENDED, COHORT__RUNS, COHORT__UNKNOWN } cohort__life_t;
 /* What became of a pid and, if it is there, its birth (0 when that cannot be told). */
 cohort__life_t cohort__life(int64_t pid, uint64_t *birth);
+/* The same of a child, by a descriptor that stays open; -1: that cannot be had. */
+int cohort__life_open(int64_t pid, uint64_t *birth);
 /* 0, or -1 with errno; ENOSYS when only a check of the birth and kill() remain. */
 int cohort__signal_exact(cohort_os_id_t process, int signal);
 extern const uint64_t cohort__arena_bases[]; /* ends with 0 */

@@ -48,11 +48,68 @@ static bool recall(cohort_os_id_t process, int *code) {
     return found;
 }
 
+/* ---- new children ---------------------------------------------------------------------------------------------- */
+
+#define FRESH 16u
+
+/* A child is taken out again by the thread that started it, so the table is as good as empty; what is forgotten there is overwritten. */
+static struct {
+    cohort_os_mutex_t mutex;
+    unsigned next;
+    struct {
+        cohort_os_id_t child;
+        int fd; /* + 1; 0 = unused */
+    } entries[FRESH];
+} fresh;
+
+static void keep_descriptor(cohort_os_id_t child, int fd) {
+    cohort_os_mutex_lock(&fresh.mutex);
+    unsigned i = fresh.next++ % FRESH;
+    int old = fresh.entries[i].fd - 1;
+    fresh.entries[i].child = child;
+    fresh.entries[i].fd = fd + 1;
+    cohort_os_mutex_unlock(&fresh.mutex);
+    if (old >= 0) close(old);
+}
+
+void cohort__child_identify(pid_t pid, cohort_os_id_t *id) {
+    cohort_os_id_t child = {(int64_t)pid, 0};
+    int fd = cohort__life_open(pid, &child.birth);
+    if (fd >= 0) keep_descriptor(child, fd);
+    else if (cohort__life(pid, &child.birth) == COHORT__GONE) child.birth = COHORT__BIRTH_GONE; /* somebody has reaped it already */
+    *id = child;
+}
+
+int cohort__child_descriptor(cohort_os_id_t child) {
+    int fd = -1;
+    cohort_os_mutex_lock(&fresh.mutex);
+    for (unsigned i = 0; i < FRESH && fd < 0; ++i) {
+        if (fresh.entries[i].child.pid != child.pid || fresh.entries[i].child.birth != child.birth) continue;
+        fd = fresh.entries[i].fd - 1;
+        fresh.entries[i].fd = 0;
+        fresh.entries[i].child.pid = 0;
+    }
+    cohort_os_mutex_unlock(&fresh.mutex);
+    return fd;
+}
+
 static _Atomic uint64_t known_birth;
 static _Atomic int64_t known_pid;
 
+/* ---- this process ---------------------------------------------------------------------------------------------- */
+
+static void drop_descriptors(void) {
+    cohort_os_mutex_reset(&fresh.mutex);
+    for (unsigned i = 0; i < FRESH; ++i) {
+        if (fresh.entries[i].fd) close(fresh.entries[i].fd - 1);
+        fresh.entries[i].fd = 0;
+        fresh.entries[i].child.pid = 0;
+    }
+}
+
 void cohort__process_forked(void) {
     cohort_os_mutex_reset(&seen.mutex);
+    drop_descriptors();
     atomic_store(&known_pid, 0); /* a copy may have the pid of a dead ancestor, but not its birth */
 }
 
@@ -111,6 +168,7 @@ bool cohort__code_peek(int64_t pid, int *code) { return look(pid, WNOWAIT, code)
 apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
     uint64_t birth = 0;
     if (child.pid <= 0) return APR_ENOENT;
+    cohort_os_close(cohort__child_descriptor(child)); /* if it was never watched */
     cohort__life_t life = cohort__life(child.pid, &birth);
     bool ours = life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
     int found, result = ours ? look(child.pid, 0, &found) : -1;

@@ -49,6 +49,7 @@ typedef struct {
     char title[TITLE_ROOM + 1];
     const char *self_argv[3];
     int report[2];         /* how the outcome comes back when memory is not shared */
+    int gate[2];           /* the child waits there until we know it; -1 = it does not */
     volatile int shared;   /* the child runs in our memory */
     volatile int error;
 } plan_t;
@@ -127,9 +128,19 @@ static void try_all(plan_t *plan) {
     fail(plan, error);
 }
 
+static void pass_gate(const int gate[2]) {
+    char byte;
+    ssize_t result;
+    if (gate[0] < 0) return;
+    close(gate[1]);
+    COHORT__RETRY(result, read(gate[0], &byte, 1));
+    close(gate[0]);
+}
+
 static _Noreturn void child_main(plan_t *plan) {
     const cohort_os_start_t *start = plan->start;
     plan->shared = 1;
+    pass_gate(plan->gate);
     if (plan->boot_pid) write_pid(plan->boot_pid);
     if (start->boot) give_boot_handles(plan);
     if (start->detach) setsid();
@@ -148,7 +159,7 @@ static _Noreturn void child_main(plan_t *plan) {
 /* Nothing of the caller may live in registers over vfork(), so it has a function of its own. */
 static __attribute__((noinline)) pid_t launch(plan_t *plan) {
 #ifdef COHORT_HAVE_VFORK
-    pid_t pid = vfork();
+    pid_t pid = plan->gate[0] < 0 ? vfork() : fork();
 #else
     pid_t pid = fork();
 #endif
@@ -264,18 +275,41 @@ static int outcome(plan_t *plan) {
     return got == (ssize_t)sizeof error ? error : 0;
 }
 
-static void identify(pid_t pid, cohort_os_id_t *id) {
-    *id = (cohort_os_id_t){(int64_t)pid, 0};
-    if (cohort__life(pid, &id->birth) == COHORT__GONE) id->birth = COHORT__BIRTH_GONE; /* somebody has reaped it already */
+/* The host ignores its children, so the system forgets them as they end: their codes can only be learnt by who knew them before. */
+static bool children_vanish(void) {
+    struct sigaction action;
+    return sigaction(SIGCHLD, NULL, &action) == 0 && (action.sa_handler == SIG_IGN || action.sa_flags & SA_NOCLDWAIT);
+}
+
+static apr_status_t make_gate(int gate[2]) {
+    cohort_os_handle_t reader, writer;
+    gate[0] = gate[1] = -1;
+    if (!children_vanish()) return APR_SUCCESS;
+    apr_status_t status = cohort_os_pipe_create(&reader, &writer);
+    if (status != APR_SUCCESS) return status;
+    gate[0] = (int)reader;
+    gate[1] = (int)writer;
+    return APR_SUCCESS;
+}
+
+static void open_gate(const int gate[2]) {
+    ssize_t result;
+    if (gate[0] < 0) return;
+    COHORT__RETRY(result, write(gate[1], "", 1)); /* its reader is open here too */
+    close(gate[0]);
+    close(gate[1]);
 }
 
 static apr_status_t launched(plan_t *plan, pid_t pid, cohort_os_id_t *id) {
     siginfo_t info;
+    if (plan->gate[0] >= 0) cohort__child_identify(pid, id);
+    open_gate(plan->gate);
     int result, error = outcome(plan);
     if (error == 0) {
-        identify(pid, id);
+        if (plan->gate[0] < 0) cohort__child_identify(pid, id);
         return APR_SUCCESS;
     }
+    if (plan->gate[0] >= 0) cohort_os_close(cohort__child_descriptor(*id));
     COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED));
     return error;
 }
@@ -287,6 +321,12 @@ static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
     if (status != APR_SUCCESS) return status;
     plan->report[0] = (int)reader;
     plan->report[1] = (int)writer;
+    status = make_gate(plan->gate);
+    if (status != APR_SUCCESS) {
+        cohort_os_close(reader);
+        cohort_os_close(writer);
+        return status;
+    }
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     cohort__forking = true;
@@ -294,6 +334,7 @@ static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
     int error = errno;
     cohort__forking = false;
     cohort_os_close(writer);
+    if (pid < 0) open_gate(plan->gate);
     status = pid < 0 ? error : launched(plan, pid, id);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     cohort_os_close(reader);
@@ -302,17 +343,23 @@ static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
 
 static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
     sigset_t all, before;
+    int gate[2];
+    apr_status_t status = make_gate(gate);
+    if (status != APR_SUCCESS) return status;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (cohort__copy_mask) before = *cohort__copy_mask;
     cohort__forking = true;
     pid_t pid = fork();
     int error = errno;
     cohort__forking = false;
     *in_child = pid == 0;
+    if (pid == 0) pass_gate(gate);
     if (pid == 0 && start->detach) cohort_os_detach();
     if (pid == 0) *child = cohort_os_self();
-    if (pid > 0) identify(pid, child);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid > 0) cohort__child_identify(pid, child);
+    if (pid != 0) open_gate(gate);
+    pthread_sigmask(SIG_SETMASK, pid != 0 && cohort__copy_mask ? &all : &before, NULL);
     return pid < 0 ? error : APR_SUCCESS;
 }
 

@@ -112,7 +112,10 @@ static void unlink_entry(cohort_os_watch_t *watch, entry_t *entry) {
 
 /* A descriptor of exactly this process, or -1. */
 static int descriptor(cohort_os_id_t process) {
-    int fd = cohort__fd_safe((int)syscall(SYS_pidfd_open, (pid_t)process.pid, 0));
+    int kept = cohort__child_descriptor(process);
+    if (kept >= 0) return kept;
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)process.pid, 0); /* closes on exec by itself */
+    if (fd >= 0 && fd <= 2) fd = cohort__fd_safe(fd);
     if (fd < 0) return -1;
     uint64_t birth = 0;
     cohort__life_t life = cohort__life(process.pid, &birth);
