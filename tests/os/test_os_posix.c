@@ -324,6 +324,7 @@ static void nothing_is_inherited(void) {
         if (flags != -1 && !ours && !(flags & FD_CLOEXEC)) fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
     CHECK_INT(0, seam_end_code(seam_start(DESCRIPTORS, 0)));
+    cohort_os_watch_destroy(watch);
 }
 
 static void standard_streams_are_not_taken(void) {
@@ -438,7 +439,8 @@ static void zombie_is_dead(void) {
 static void *wait_a_while(void *go) {
     char byte;
     CHECK_INT(0, read(*(int *)go, &byte, 1));
-    _exit(6);
+    kill(getpid(), SIGKILL); /* an end that asks nothing of the thread that is gone */
+    return NULL;
 }
 
 /* pthread_exit() would unwind the copied frames of GoogleTest. */
@@ -451,6 +453,9 @@ static void end_thread(void) {
 }
 
 static void process_lives_on_without_its_first_thread(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SKIP("a sanitizer's threads need the first one");
+#endif
     cohort_os_id_t child;
     int go[2];
     CHECK_INT(0, pipe(go));
@@ -466,7 +471,7 @@ static void process_lives_on_without_its_first_thread(void) {
         poll(NULL, 0, 1);
     }
     close(go[1]);
-    CHECK_INT(6, seam_end_code(child));
+    CHECK_INT(-9, seam_end_code(child));
 }
 
 static void watch_outlasts_closefrom(void) {
