@@ -312,7 +312,7 @@ static apr_status_t receive(cohort_connection_t *connection, use_t *u, apr_inter
     bool taken = status == APR_SUCCESS && u->as.receive.how != COHORT__RECEIVE_PEEK;
     /* A message that stays needs the wake-up that this call may have had. Room for one may be room for several, or for another. */
     if (taken) cohort__notify(&u->call.ring->space, COHORT__ALL);
-    else cohort__notify(&u->call.ring->items, 1);
+    else if (status != APR_EAGAIN) cohort__notify(&u->call.ring->items, 1);
     return status;
 }
 
