@@ -87,7 +87,17 @@ int cohort__signal_exact(cohort_os_id_t process, int signal) {
 
 #else
 
-static int open_pidfd(int64_t pid) { return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0); } /* closes on exec by itself */
+/* Closes on exec by itself. A kernel (or a tool that plays one) without the call is asked once. */
+static int open_pidfd(int64_t pid) {
+    static _Atomic bool absent;
+    if (atomic_load(&absent)) {
+        errno = ENOSYS;
+        return -1;
+    }
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (fd < 0 && errno == ENOSYS) atomic_store(&absent, true);
+    return fd;
+}
 
 /* The birth by the inode, 0 when descriptors of processes have no file system of their own. */
 static uint64_t inode_birth(int fd) {
