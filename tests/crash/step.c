@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #define POINTS 40           /* per scenario, by default */
+#define POINTS_MIN 6
+#define STEPS_CHEAP 1500       /* instructions of an operation that gets all of them */
 #define STEPS_MAX 4000000   /* an operation of more instructions than that is hanging */
 
 /* What the tracer and a stepped process share; in the arena. The scenario is code and data of this program, so stepped processes are forked. */
@@ -137,12 +139,17 @@ static long count_steps(const step_scenario_t *scenario, bool repair) {
     return n;
 }
 
-/* How far apart the points are, for so many instructions. */
+/* How far apart the points of death are. By default there are POINTS of them, fewer in long operations, since a point costs as many steps as lie before it. */
 static long stride_for(long steps) {
     const char *text = getenv("COHORT_CRASH");
-    long points = text && strcmp(text, "all") ? atol(text) : POINTS;
+    long points = text ? atol(text) : POINTS * STEPS_CHEAP < steps * POINTS ? POINTS * STEPS_CHEAP / steps : POINTS;
     if (text && !strcmp(text, "all")) return 1;
-    return points > 0 && steps > points ? steps / points : 1;
+    return points < POINTS_MIN ? steps / POINTS_MIN + 1 : steps > points ? steps / points : 1;
+}
+
+/* An operation may turn out longer than it was when it was counted. */
+static long next_stride(long stride, long points) {
+    return stride > 1 && points > POINTS && points % 8 == 0 ? stride * 2 : stride;
 }
 
 static void require_tracing(void) {
@@ -157,9 +164,7 @@ void step_through(const char *name, const step_scenario_t *scenario) {
     long steps = count_steps(scenario, false), stride = stride_for(steps), points = 0;
     srand((unsigned)getpid());
     long offset = stride > 1 ? rand() % stride : 0;
-    for (long n = offset;; n += stride, points++) {
-        if (try_points(name, scenario, n, -1)) break;
-    }
+    for (long n = offset; !try_points(name, scenario, n, -1); n += stride) stride = next_stride(stride, ++points);
     printf("crash: %s: killed at %ld points of %ld instructions\n", name, points + 1, steps);
 }
 
@@ -168,8 +173,8 @@ void step_through_repair(const char *name, const step_scenario_t *scenario) {
     long steps = count_steps(scenario, false), repair = count_steps(scenario, true), points = 0;
     long stride = stride_for(repair);
     srand((unsigned)getpid());
-    for (long m = rand() % stride;; m += stride, points++) {
-        if (try_points(name, scenario, rand() % (steps + 1), m)) break;
+    for (long m = rand() % stride; !try_points(name, scenario, rand() % (steps + 1), m); m += stride) {
+        stride = next_stride(stride, ++points);
     }
     printf("crash: %s: victim killed in %ld, repairer at %ld points of about %ld instructions\n", name, steps, points + 1, repair);
 }
