@@ -139,10 +139,11 @@ static long count_steps(const step_scenario_t *scenario, bool repair) {
     return n;
 }
 
-/* How far apart the points of death are. By default there are POINTS of them, fewer in long operations, since a point costs as many steps as lie before it. */
-static long stride_for(long steps) {
+/* How far apart the points of death are in so many instructions, when each try costs about `cost` steps. By default there are POINTS of them, and fewer when
+ * that would take too long. */
+static long stride_for(long steps, long cost) {
     const char *text = getenv("COHORT_CRASH");
-    long points = text ? atol(text) : POINTS * STEPS_CHEAP < steps * POINTS ? POINTS * STEPS_CHEAP / steps : POINTS;
+    long points = text ? atol(text) : cost <= STEPS_CHEAP ? POINTS : POINTS * STEPS_CHEAP / cost;
     if (text && !strcmp(text, "all")) return 1;
     return points < POINTS_MIN ? steps / POINTS_MIN + 1 : steps > points ? steps / points : 1;
 }
@@ -161,7 +162,7 @@ static void require_tracing(void) {
 
 void step_through(const char *name, const step_scenario_t *scenario) {
     require_tracing();
-    long steps = count_steps(scenario, false), stride = stride_for(steps), points = 0;
+    long steps = count_steps(scenario, false), stride = stride_for(steps, steps), points = 0;
     srand((unsigned)getpid());
     long offset = stride > 1 ? rand() % stride : 0;
     for (long n = offset; !try_points(name, scenario, n, -1); n += stride) stride = next_stride(stride, ++points);
@@ -171,7 +172,7 @@ void step_through(const char *name, const step_scenario_t *scenario) {
 void step_through_repair(const char *name, const step_scenario_t *scenario) {
     require_tracing();
     long steps = count_steps(scenario, false), repair = count_steps(scenario, true), points = 0;
-    long stride = stride_for(repair);
+    long stride = stride_for(repair, repair + steps);
     srand((unsigned)getpid());
     for (long m = rand() % stride; !try_points(name, scenario, rand() % (steps + 1), m); m += stride) {
         stride = next_stride(stride, ++points);
