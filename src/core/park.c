@@ -32,13 +32,16 @@ static apr_status_t spin(cohort__try_t try, void *arg) {
     return status;
 }
 
-/* Between prepare and the park the thread's record says where it sleeps, so that a death can wake it. */
+/* Between prepare and the park the thread's record says where it sleeps, so that a death can wake it. The try function may itself have slept, on something
+ * else: a death that was told meanwhile is seen by the count. */
 static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t until, cohort__thread_t *me) {
     uint32_t seen = atomic_fetch_or(&ec->word, 1) | 1;
-    if (me) atomic_store(&me->parked, ec);
+    cohort__ec_t *outer = me ? atomic_exchange(&me->parked, ec) : NULL;
+    uint32_t deaths = me ? atomic_load(&cohort__arena->death) : 0;
     apr_status_t status = try(arg, true);
-    if (status == APR_EAGAIN) (void)cohort_os_park(&ec->word, seen, until);
-    if (me) atomic_store_explicit(&me->parked, NULL, memory_order_release);
+    bool told = me && atomic_load(&cohort__arena->death) != deaths;
+    if (status == APR_EAGAIN && !told) (void)cohort_os_park(&ec->word, seen, until);
+    if (me) atomic_store_explicit(&me->parked, outer, memory_order_release);
     return status;
 }
 
