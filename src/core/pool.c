@@ -162,7 +162,7 @@ apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_
     if (!pool) return APR_EINVAL;
     apr_status_t status = cohort__enter(&me);
     if (!status) status = plan_make(&plan, options);
-    if (!status) status = cohort__object_new(me, COHORT__KIND_POOL, offsetof(cohort_pool_t, guard), &made);
+    if (!status) status = cohort__object_new(me, COHORT__KIND_POOL, offsetof(cohort_pool_t, work), &made);
     if (status) return status;
     status = add_blocks(made, me, &plan);
     if (status) {

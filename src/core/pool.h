@@ -101,11 +101,11 @@ struct cohort_pool_t {
     cohort__code_t initializer;
     uint64_t init_size;
     char name[COHORT__POOL_NAME_MAX];
-    _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
-    cohort__ec_t changed;           /* workers came and went, callbacks returned */
     /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes too late for that
      * pool still uses it. */
-    _Alignas(64) cohort__guard_t guard;
+    _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
+    cohort__ec_t changed;           /* workers came and went, callbacks returned */
+    cohort__guard_t guard;
     _Atomic cohort__tid_t holder; /* of the guard */
     cohort__transit_t transit;
 };
@@ -145,9 +145,9 @@ struct cohort_result_t {
     _Atomic uint64_t round;              /* changes when chunks are free again; guard */
     _Atomic uint64_t doomed;             /* to be freed by the last who leaves; guard */
     _Atomic uint32_t called;             /* the callback has returned */
-    cohort__ec_t changed;
     _Atomic uint64_t word; /* of a job with one chunk */
     cohort__home_t failure;
+    cohort__ec_t changed; /* from here on nothing is cleared: somebody may come late to notify it */
     _Alignas(16) char data[COHORT__INLINE];
 };
 

@@ -158,7 +158,7 @@ apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, coh
     apr_status_t status = order_check(order);
     if (!status) status = tag ? refusal(pool) : COHORT_EHANDLE;
     if (status) return status;
-    status = cohort__object_new(me, COHORT__KIND_RESULT, offsetof(cohort_result_t, data), &job);
+    status = cohort__object_new(me, COHORT__KIND_RESULT, offsetof(cohort_result_t, changed), &job);
     if (status) return status;
     status = fill(me, job, pool, order);
     if (!status) status = enlist(me, pool, tag, job, parent);
