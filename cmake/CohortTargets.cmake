@@ -27,6 +27,9 @@ function(cohort_library target kind)
   if(NOT (MSVC AND kind STREQUAL "STATIC"))
     set_target_properties(${target} PROPERTIES OUTPUT_NAME cohort)
   endif()
+  if(kind STREQUAL "SHARED" AND UNIX AND NOT APPLE)
+    target_link_options(${target} PRIVATE LINKER:-z,now) # resolved once in a fork server, not in each of its children
+  endif()
   if(kind STREQUAL "SHARED")
     generate_export_header(${target} BASE_NAME cohort EXPORT_MACRO_NAME COHORT_API STATIC_DEFINE COHORT_STATIC
                            EXPORT_FILE_NAME ${PROJECT_BINARY_DIR}/include/cohort/export.h)

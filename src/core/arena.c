@@ -85,6 +85,7 @@ apr_status_t cohort__arena_attach(const cohort_os_arena_t *map) {
 }
 
 void cohort__arena_detach(void) {
+    cohort__code_forget();
     cohort__arena = NULL;
     cohort_os_arena_detach(&cohort__map);
 }

@@ -14,7 +14,7 @@
 
 static cohort__birth_t birth_kind;
 static cohort_process_base_t *instance; /* of this process, when it is of a user's type */
-static _Atomic int ending;
+static _Atomic int ending, has_children;
 
 static _Noreturn void leave(int code) {
     if (birth_kind == COHORT__BORN_FORK) cohort_os_exit(code, true);
@@ -69,7 +69,7 @@ static void drop_blocks(cohort_process_t *slot) {
 static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline, cohort__function_t *run, void **args) {
     apr_status_t status = APR_SUCCESS;
     void *context = atomic_load(&slot->context);
-    if (slot->bound && lifeline != COHORT_OS_NONE) status = cohort_os_lifeline_arm(lifeline);
+    if (slot->bound && lifeline != COHORT_OS_NONE) status = cohort_os_lifeline_arm(lifeline, birth_kind == COHORT__BORN_SERVED);
     else if (lifeline != COHORT_OS_NONE) cohort_os_close(lifeline);
     if (!status && slot->lifetime == COHORT_BACKGROUND && birth_kind != COHORT__BORN_SPAWN) cohort_os_detach();
     if (!status && context) status = cohort_os_context_apply(context, (size_t)slot->context_size);
@@ -100,6 +100,11 @@ static _Noreturn void finish(int code) {
 
 void cohort__children_begin(void) {
     atomic_store(&ending, 0);
+    atomic_store(&has_children, 0);
+}
+
+void cohort__children_made(void) {
+    atomic_store(&has_children, 1);
 }
 
 void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth, cohort_os_handle_t lifeline) {
@@ -149,7 +154,7 @@ static bool join_foreground(void) {
 }
 
 void cohort__children_end(void) {
-    if (!cohort__self() || atomic_exchange(&ending, 1)) return;
+    if (!cohort__self() || atomic_exchange(&ending, 1) || !atomic_load(&has_children)) return;
     cohort__pools_end(); /* first: a pool must not replace the workers that end with this process */
     while (join_foreground()) continue; /* until now other threads, and those joined, may have started more */
     EACH_CHILD(slot, COHORT_DAEMON) cohort_process_terminate(slot);

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * The modules of the cohort (executable and libraries that targets lie in) are numbered in the arena, in order of first use. An entry is complete
- * before the count says that it exists, and never changes, so reading needs no lock.
+ * before the count says that it exists, and never changes, so reading needs no lock. Where the executable lies is looked up once: it stays there.
  */
 #include "core/code.h"
 
@@ -9,6 +9,10 @@
 
 #include <cohort/errors.h>
 #include <string.h>
+
+/* The executable's number, and its base once that is known. */
+static _Atomic uint32_t own_number;
+static _Atomic uintptr_t own_base;
 
 static cohort_os_code_t *module_at(uint32_t number) {
     return (cohort_os_code_t *)((char *)cohort__arena + cohort__arena->module_offset) + (number - 1);
@@ -60,9 +64,28 @@ apr_status_t cohort__code_at(const cohort__code_t *code, cohort__function_t *fun
         return APR_SUCCESS;
     }
     if (code->module > atomic_load(&cohort__arena->modules)) return COHORT_ETARGET;
+    if (code->module == atomic_load(&own_number)) {
+        *function = (cohort__function_t)(atomic_load(&own_base) + (uintptr_t)code->offset);
+        return APR_SUCCESS;
+    }
     cohort_os_code_t wanted = *module_at(code->module);
     wanted.offset = code->offset;
     apr_status_t status = cohort_os_code_at(&wanted, &address);
-    if (!status) *function = (cohort__function_t)(uintptr_t)address;
-    return status;
+    if (status) return status;
+    *function = (cohort__function_t)(uintptr_t)address;
+    if (wanted.path[0]) return APR_SUCCESS;
+    atomic_store(&own_base, (uintptr_t)address - (uintptr_t)code->offset);
+    atomic_store(&own_number, code->module);
+    return APR_SUCCESS;
+}
+
+/* Only of the executable: to load a library is the child's own business. */
+void cohort__code_foresee(const cohort__code_t *code) {
+    cohort__function_t function;
+    if (code->module == 0 || code->module > atomic_load(&cohort__arena->modules) || module_at(code->module)->path[0]) return;
+    (void)cohort__code_at(code, &function);
+}
+
+void cohort__code_forget(void) {
+    atomic_store(&own_number, 0);
 }

@@ -163,8 +163,9 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
 
 /* The holder keeps `keeper` open (it is never inherited); whoever armed `reader` is killed when the holder is gone. */
 apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper);
-/* Arm it for this process. The handle is consumed. */
-apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader);
+/* Arm it for this process. The handle is consumed. It outlasts a program that closes handles which are not its own, unless it is `backed`: somebody else will
+ * end this process then. (On Linux the former makes the end of a process take 25 ms.) */
+apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed);
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------------- */
 

@@ -59,6 +59,7 @@ apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, 
     if (role != COHORT__ROLE_PROGRAM) status = cohort__method_resolve(method, &method);
     if (!status) status = cohort__slot_new(made);
     if (status) return status;
+    cohort__children_made();
     (*made)->role = role;
     (*made)->lifetime = inherited(lifetime);
     (*made)->bound = is_bound((*made)->lifetime);

@@ -32,6 +32,8 @@ _Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, coho
                                   cohort_os_handle_t lifeline);
 /* This process is a root now. */
 void cohort__children_begin(void);
+/* It has made one: there is something to end. */
+void cohort__children_made(void);
 /* Children joined or ended; the exit code stored. Once per process. */
 void cohort__children_end(void);
 /* Runs at exit() of any member. */

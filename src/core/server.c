@@ -223,6 +223,7 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     cohort_os_start_t start = {.how = COHORT_OS_FORK};
     cohort_os_id_t child;
     bool in_child = false;
+    cohort__code_foresee(&slot->run);
     apr_status_t status = cohort_os_start(&start, &child, &in_child);
     if (status) return status;
     if (in_child) be_child(slot, attempt);

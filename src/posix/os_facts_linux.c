@@ -298,8 +298,8 @@ int cohort_os_cpu(void) { return sched_getcpu(); }
 
 /* Process lists show the name of the first thread. */
 void cohort__thread_title(const char *name) {
-    char text[16];
-    snprintf(text, sizeof text, "%s", name);
+    char text[16] = "";
+    memcpy(text, name, strnlen(name, sizeof text - 1));
     if (syscall(SYS_gettid) == (long)getpid()) {
         prctl(PR_SET_NAME, text, 0, 0, 0);
         return;

@@ -8,7 +8,8 @@
  *
  * A process may close descriptors that are not its own (closefrom). So the description is held a second time: by a poll request of kernel AIO
  * that never completes, which needs neither a descriptor nor a thread and ends with the process. Where that cannot be had, the descriptor alone has
- * to do. A program that was exec'ed has only the descriptor.
+ * to do. A program that was exec'ed has only the descriptor. The request has a price when the process ends (the kernel waits for a grace period, some 25 ms), so
+ * it is not made where somebody else stands by.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -82,10 +83,10 @@ static void hold(int fd) {
     if (syscall(SYS_io_submit, context, 1, &list) != 1) syscall(SYS_io_destroy, context);
 }
 
-apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader) {
+apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     int fd = arm_own((int)reader);
     apr_status_t status = fd < 0 ? errno : APR_SUCCESS;
-    if (fd >= 0) hold(fd);
+    if (fd >= 0 && !backed) hold(fd);
     close((int)reader);
     return status;
 }

@@ -31,7 +31,8 @@ static void wait_and_die(void *reader) {
     if (read((int)(intptr_t)reader, &byte, 1) == 0) kill(getpid(), SIGKILL);
 }
 
-apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader) {
+apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
+    (void)backed;
     fcntl((int)reader, F_SETFD, FD_CLOEXEC);
     atomic_store(&about_to_wait, 0);
     apr_status_t status = cohort_os_thread_start(wait_and_die, (void *)reader);

@@ -43,9 +43,8 @@ void cohort__title_take(void) {}
 
 void cohort__title_set(const char *name) {
     if (!area) return;
-    int length = snprintf(area, area_size - 1, "%s", name);
-    if (length < 0) return;
-    size_t used = (size_t)length < area_size - 2 ? (size_t)length : area_size - 2;
+    size_t used = strnlen(name, area_size - 2);
+    memcpy(area, name, used);
     memset(area + used, 0, area_size - used);
     area[area_size - 1] = ' '; /* what is not a 0 there tells Linux that the line has been rewritten and ends at the first 0 */
 }

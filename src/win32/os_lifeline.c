@@ -57,8 +57,9 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
 }
 
 /* Whoever was started with the lifeline is in the job already and has no handle of it. */
-apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader) {
+apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     apr_status_t status = APR_SUCCESS;
+    (void)backed;
     if (reader == COHORT_OS_NONE) return APR_SUCCESS;
     if (!AssignProcessToJobObject(cohort__handle(reader), GetCurrentProcess())) status = cohort__last_error();
     cohort_os_close(reader);

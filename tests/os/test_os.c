@@ -138,7 +138,7 @@ static int run_role(const cohort_os_boot_t *boot) {
     case HANG: hang(); return 0;
     case CALL: return call_code();
     case BOOT_GONE: return getenv("COHORT_BOOT") != NULL;
-    case ARM: CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_arm(boot->lifeline)); hang(); return 0;
+    case ARM: CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_arm(boot->lifeline, true)); hang(); return 0;
     case HOLD_LIFELINE: hold_lifeline(); return 0;
     case PARK_FOR_EVER: change(&shared->other, 1); sleep_until(&shared->word, 12345); return 0;
     default: return seam_system_role(boot, &arena);
