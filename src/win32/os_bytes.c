@@ -63,5 +63,5 @@ apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
 
 void cohort_os_close(cohort_os_handle_t handle) {
     if (handle == COHORT_OS_NONE || handle == 0) return;
-    if (!cohort__lifeline_close(cohort__handle(handle))) CloseHandle(cohort__handle(handle));
+    if (!cohort__job_close(cohort__handle(handle))) CloseHandle(cohort__handle(handle));
 }

@@ -76,7 +76,7 @@ static lifeline_t **lifeline_link(HANDLE end) {
 static void end_job(HANDLE job) { TerminateJobObject(job, cohort__exit_status(COHORT__SIGKILL)); }
 
 /* The child is in the job by now; the keeper ends the job after it has let go, so one of the two ends the child. */
-void cohort__lifeline_check(cohort_os_handle_t reader) {
+void cohort__job_check(cohort_os_handle_t reader) {
     AcquireSRWLockShared(&lifelines_lock);
     lifeline_t *lifeline = *lifeline_link(cohort__handle(reader));
     bool broken = lifeline && !lifeline->keeper;
@@ -84,7 +84,7 @@ void cohort__lifeline_check(cohort_os_handle_t reader) {
     if (broken) end_job(cohort__handle(reader));
 }
 
-bool cohort__lifeline_close(HANDLE end) {
+bool cohort__job_close(HANDLE end) {
     AcquireSRWLockExclusive(&lifelines_lock);
     lifeline_t **link = lifeline_link(end), *lifeline = *link;
     bool is_keeper = lifeline && lifeline->keeper == end;

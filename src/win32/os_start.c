@@ -329,7 +329,7 @@ static apr_status_t launch_once(launch_t *launch, cohort_os_id_t *child) {
     }
     ResumeThread(launch->process.hThread);
     if (launch->job_is_ours) job_limits(launch->job, JOB_OBJECT_LIMIT_BREAKAWAY_OK);
-    else cohort__lifeline_check((cohort_os_handle_t)launch->job);
+    else cohort__job_check((cohort_os_handle_t)launch->job);
     CloseHandle(launch->process.hThread);
     *child = id;
     return APR_SUCCESS;
