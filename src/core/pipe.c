@@ -98,8 +98,8 @@ static uint64_t closed_ends(pipe_t *pipe) {
     return atomic_load_explicit(&pipe->closed, memory_order_acquire);
 }
 
-/* A process that is yet to be started holds what it was given. */
-static bool may_use(cohort__pid_t process) {
+/* A process that is yet to be started holds what it was given. `thorough`: ask the system whether it lives, which takes its time. */
+static bool may_use(cohort__pid_t process, bool thorough) {
     cohort_process_t *slot = cohort__process_find(process);
     if (!slot) return false;
     switch (cohort__process_state(slot)) {
@@ -109,17 +109,17 @@ static bool may_use(cohort__pid_t process) {
     case COHORT__SLOT_FAILED:
         return true;
     default:
-        return cohort__process_alive(process, true);
+        return cohort__process_alive(process, thorough);
     }
 }
 
 /* With the roster open: write down which ends nobody holds any more. Entries of the dead are removed on the way, as far as the journal goes. */
-static void look_who_is_left(pipe_t *pipe) {
+static void look_who_is_left(pipe_t *pipe, bool thorough) {
     uint64_t held = 0;
     int drops = 0;
     uint32_t deaths = atomic_load(&cohort__arena->death);
     for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&pipe->holders, e)) != NULL;) {
-        if (may_use(atomic_load(&e->id))) held |= atomic_load(&e->value) & BOTH;
+        if (may_use(atomic_load(&e->id), thorough)) held |= atomic_load(&e->value) & BOTH;
         else if (drops++ < DROPS) cohort__roster_remove(&pipe->guard, e);
     }
     uint64_t closed = closed_ends(pipe) | (~held & BOTH);
@@ -135,7 +135,7 @@ static bool is_closed(const use_t *use, int end, bool thorough) {
     if (closed_ends(pipe) & bit) return true;
     if (!thorough && atomic_load(&pipe->deaths[end]) == atomic_load(&cohort__arena->death)) return false;
     if (!roster_open(use)) return true;
-    look_who_is_left(pipe);
+    look_who_is_left(pipe, thorough);
     roster_close(use);
     if (!(closed_ends(pipe) & bit)) return false;
     cohort__ring_stir(&pipe->rings[0]);
@@ -166,7 +166,7 @@ static apr_status_t give_up(const use_t *use, cohort__pid_t process, uint64_t en
     pipe_t *pipe = use->pipe;
     if (!roster_open(use)) return APR_SUCCESS;
     apr_status_t status = mark(use, process, ends * GAVE_UP(0), ends);
-    if (!status) look_who_is_left(pipe);
+    if (!status) look_who_is_left(pipe, false); /* the unrecorded dead will be, and then their pipes are looked at */
     uint64_t closed = closed_ends(pipe);
     roster_close(use);
     cohort__ring_stir(&pipe->rings[0]);
@@ -401,6 +401,6 @@ void cohort__pipes_repair(cohort__pid_t dead) {
         use_t use;
         if (end_of(pipe->ends, &use) || !may_hold(pipe, dead)) continue;
         use.call.me = me;
-        if (is_closed(&use, 0, true) && is_closed(&use, 1, false)) cohort__ring_owner_destroy(&use.call, COHORT__KIND_PIPE);
+        if (is_closed(&use, 0, false) && is_closed(&use, 1, false)) cohort__ring_owner_destroy(&use.call, COHORT__KIND_PIPE);
     }
 }

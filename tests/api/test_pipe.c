@@ -493,12 +493,14 @@ static void memory_comes_back(void) {
 
 /* ---- traffic and deaths ------------------------------------------------------------------------------------------------------------ */
 
+/* The last thousand when told. */
 static int send_traffic(void *data) {
     args_t *a = data;
     traffic_t *m = apr_palloc(test_pool(), sizeof *m);
     for (int i = 0; i < a->messages; i++) {
         CHECK_STATUS(APR_SUCCESS, cohort_connection_send(a->far, m, traffic_make(m, a->sender, i), FOREVER));
         atomic_store(a->sent, i + 1);
+        if (i == a->messages - 1000) party_await(a->ready, 1);
     }
     return 0;
 }
@@ -522,8 +524,8 @@ static int receive_traffic(void *data) {
 static void a_sender_dies(void) {
     for (int round = 0; round < 15; round++) {
         args_t a = new_args(round % 2);
-        a.messages = 1000000;
-        a.tally = tally_new(1, 100000);
+        a.messages = 20000;
+        a.tally = tally_new(1, a.messages);
         cohort_process_t *victim = start_with(a.far, send_traffic, &a), *receiver = start_with(a.end, receive_traffic, &a);
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.end));
@@ -541,7 +543,7 @@ static void a_sender_dies(void) {
 static void a_receiver_dies(void) {
     for (int round = 0; round < 15; round++) {
         args_t a = new_args(1);
-        a.messages = 3000;
+        a.messages = 5000;
         a.tally = tally_new(1, a.messages);
         cohort_process_t *victim = start_with(a.end, receive_traffic, &a), *other = start_with(a.end, receive_traffic, &a);
         cohort_process_t *sender = start_with(a.far, send_traffic, &a);
@@ -550,6 +552,7 @@ static void a_receiver_dies(void) {
         party_await(&a.tally->got, 100 + round * 50);
         apr_sleep(round * 37 % 300);
         party_kill(victim);
+        atomic_store(a.ready, 1);
         party_finish(sender);
         party_finish(other);
         CHECK(tally_missing(a.tally, 0, a.messages) <= 1); /* received and not counted any more */
@@ -562,6 +565,7 @@ static int talk_and_leave(void *data) {
     CHECK_STATUS(APR_SUCCESS, cohort_connection_send(a->messages ? a->far : a->end, large, sizeof large, 0));
     atomic_fetch_add(a->ready, 1);
     if (a->messages == 2) party_wait_for_death();
+    party_await(a->ready, 2);
     return 0;
 }
 

@@ -443,6 +443,11 @@ static int send_traffic(void *data) {
     return 0;
 }
 
+static int send_traffic_and_stay(void *data) {
+    (void)send_traffic(data);
+    party_wait_for_death();
+}
+
 static bool receive_one(args_t *a, traffic_t *m, int *last, apr_interval_time_t timeout) {
     apr_size_t size = sizeof *m;
     apr_status_t status = cohort_queue_get(a->queue, m, &size, timeout);
@@ -582,7 +587,7 @@ static void receivers_die_unbounded(void) {
 
 /* What a dead sender had put, and at most the one that it could not write down any more, arrives. */
 static void killing_senders(apr_size_t capacity) {
-    enum { SENDERS = 10, MESSAGES = 100000 };
+    enum { SENDERS = 10, MESSAGES = 20000 };
     cohort_process_t *receivers[2], *steady, *victim;
     args_t a = traffic_args(capacity, SENDERS + 1, MESSAGES);
     parties_start(receivers, 2, receive_traffic_in_any_order, &a, sizeof a);
@@ -591,7 +596,7 @@ static void killing_senders(apr_size_t capacity) {
     steady = party_start(send_traffic, &a, sizeof a);
     a.messages = MESSAGES;
     for (a.sender = 0; a.sender < SENDERS; a.sender++) {
-        victim = party_start(send_traffic, &a, sizeof a);
+        victim = party_start(send_traffic_and_stay, &a, sizeof a);
         party_await(&a.sent[a.sender], 40);
         apr_sleep(a.sender * 41 % 300);
         party_kill(victim);
