@@ -217,15 +217,21 @@ bool cohort_os_alive(cohort_os_id_t id) {
     return true;
 }
 
+/* A process on its way out cannot be ended again, and has its exit code already. */
+static bool is_ending(HANDLE process) {
+    DWORD error = GetLastError(), code = STILL_ACTIVE;
+    bool ending = has_ended(process) || (GetExitCodeProcess(process, &code) && code != STILL_ACTIVE);
+    SetLastError(error);
+    return ending;
+}
+
 apr_status_t cohort_os_signal(cohort_os_id_t id, cohort_os_signal_t kind) {
     apr_status_t status = APR_SUCCESS;
     int number = kind == COHORT_OS_KILL ? COHORT__SIGKILL : kind == COHORT_OS_TERMINATE ? COHORT__SIGTERM : COHORT__SIGINT;
     HANDLE process = cohort__process_open(id, PROCESS_TERMINATE);
     if (!process) return GetLastError() == ERROR_ACCESS_DENIED ? cohort__last_error() : APR_FROM_OS_ERROR(ESRCH);
     bool told = kind != COHORT_OS_KILL && raise_event(id, number);
-    if (!told && !TerminateProcess(process, cohort__exit_status(number))) {
-        status = has_ended(process) ? APR_FROM_OS_ERROR(ESRCH) : cohort__last_error();
-    }
+    if (!told && !TerminateProcess(process, cohort__exit_status(number)) && !is_ending(process)) status = cohort__last_error();
     CloseHandle(process);
     return status;
 }

@@ -27,20 +27,17 @@ struct cohort_os_watch_t {
     item_t *items;
 };
 
+/* Both under the lock. */
 static void link_item(cohort_os_watch_t *watch, item_t *item) {
-    AcquireSRWLockExclusive(&watch->lock);
     item->next = watch->items;
     item->link = &watch->items;
     if (item->next) item->next->link = &item->next;
     watch->items = item;
-    ReleaseSRWLockExclusive(&watch->lock);
 }
 
-static void unlink_item(cohort_os_watch_t *watch, item_t *item) {
-    AcquireSRWLockExclusive(&watch->lock);
+static void unlink_item(item_t *item) {
     *item->link = item->next;
     if (item->next) item->next->link = item->link;
-    ReleaseSRWLockExclusive(&watch->lock);
 }
 
 /* With `wait`, until a callback that runs at this moment has ended. */
@@ -93,6 +90,21 @@ static HANDLE handle_of(cohort_os_id_t process, bool child) {
     return handle ? handle : cohort__process_open(process, 0);
 }
 
+/* Under the lock, since the report may be on its way before the system has stored the number of the wait. */
+static apr_status_t await_end(cohort_os_watch_t *watch, item_t *item) {
+    apr_status_t status = APR_SUCCESS;
+    AcquireSRWLockExclusive(&watch->lock);
+    link_item(watch, item);
+    bool done = item->handle ? RegisterWaitForSingleObject(&item->wait, item->handle, process_ended, item, INFINITE, WT_EXECUTEONLYONCE)
+                             : PostQueuedCompletionStatus(watch->port, 0, 0, &item->overlapped);
+    if (!done) {
+        status = cohort__last_error();
+        unlink_item(item);
+    }
+    ReleaseSRWLockExclusive(&watch->lock);
+    return status;
+}
+
 /* One that cannot be found any more has ended, and is reported so. */
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
     item_t *item = calloc(1, sizeof *item);
@@ -104,13 +116,8 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t pr
         free(item);
         return cohort__last_error();
     }
-    link_item(watch, item);
-    bool done = item->handle ? RegisterWaitForSingleObject(&item->wait, item->handle, process_ended, item, INFINITE, WT_EXECUTEONLYONCE)
-                             : PostQueuedCompletionStatus(watch->port, 0, 0, &item->overlapped);
-    if (done) return APR_SUCCESS;
-    apr_status_t status = cohort__last_error();
-    unlink_item(watch, item);
-    free_item(item, false);
+    apr_status_t status = await_end(watch, item);
+    if (status != APR_SUCCESS) free_item(item, false);
     return status;
 }
 
@@ -131,18 +138,28 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
         free(item);
         return cohort__last_error();
     }
+    apr_status_t status = APR_SUCCESS;
+    AcquireSRWLockExclusive(&watch->lock);
     link_item(watch, item);
-    if (read_next(item)) return APR_SUCCESS;
-    apr_status_t status = cohort__last_error();
-    unlink_item(watch, item);
-    free(item);
+    if (!read_next(item)) {
+        status = cohort__last_error();
+        unlink_item(item);
+    }
+    ReleaseSRWLockExclusive(&watch->lock);
+    if (status != APR_SUCCESS) free(item);
     return status;
+}
+
+static void forget_item(cohort_os_watch_t *watch, item_t *item) {
+    AcquireSRWLockExclusive(&watch->lock);
+    unlink_item(item);
+    ReleaseSRWLockExclusive(&watch->lock);
+    free_item(item, false);
 }
 
 static void report_process(cohort_os_watch_t *watch, item_t *item, cohort_os_event_t *event) {
     *event = (cohort_os_event_t){COHORT_OS_ENDED, item->cookie, 0};
-    unlink_item(watch, item);
-    free_item(item, false);
+    forget_item(watch, item);
 }
 
 /* A message of another length is none of ours: nobody writes such. */
@@ -150,8 +167,7 @@ static void report_channel(cohort_os_watch_t *watch, item_t *item, DWORD length,
     *event = (cohort_os_event_t){COHORT_OS_MESSAGE, 0, item->value};
     if (length == sizeof item->value && read_next(item)) return;
     if (length != sizeof item->value) event->kind = COHORT_OS_GONE;
-    unlink_item(watch, item);
-    free_item(item, false);
+    forget_item(watch, item);
 }
 
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
