@@ -134,7 +134,7 @@ static void set_row_free(uint64_t at, uint64_t count, unsigned kind) {
 
 static void heap_enter(cohort__thread_t *me) {
     heap_t *h = heap();
-    cohort__guard_enter(&h->guard, me);
+    cohort__guard_enter_unsettled(&h->guard, me);
     uint64_t count = load(&h->busy_count), at = load(&h->busy_at);
     if (count == 0) return;
     /* The last holder died over this row: it is a block if its first word says so, else it is free. */
@@ -743,6 +743,11 @@ static const char *chunk_fault(uint64_t chunk, uint64_t *skip) {
 }
 
 bool cohort__alloc_sound(char *why, size_t size) {
+    cohort__thread_t *me;
+    if (!cohort__enter(&me)) {
+        heap_enter(me); /* settles a row that somebody died over */
+        heap_leave();
+    }
     uint64_t top = load(&heap()->top), skip;
     for (uint64_t chunk = 0; chunk < top; chunk += skip) {
         const char *fault = chunk_fault(chunk, &skip);

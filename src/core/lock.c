@@ -5,24 +5,40 @@
  */
 #include "core/lock.h"
 
+#include "core/table.h"
+
 #include <cohort/errors.h>
 
 typedef struct {
     cohort__lock_t *lock;
     cohort__tid_t me;
+    bool settled; /* take over from a dead owner only when its block is settled */
 } acquisition_t;
+
+/* Guards that this thread holds. Who holds one must not begin to repair a death, which may need it. */
+static _Thread_local unsigned held;
+
+/* What the dead owner was doing to a block must be finished or undone before its guard changes hands: the repair goes by what the homes say. */
+static bool is_settled(cohort__tid_t dead) {
+    cohort__thread_t *thread = cohort__thread_find(dead);
+    if (!thread || atomic_load_explicit(&thread->intent, memory_order_acquire) == COHORT__INTENT_NONE) return true;
+    cohort__pid_t process = cohort__thread_process(dead);
+    if (process && held == 0) (void)cohort__process_bury(process);
+    return false;
+}
 
 static apr_status_t try_acquire(void *arg, bool thorough) {
     acquisition_t *a = arg;
     cohort__tid_t owner = 0;
     if (atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me)) return APR_SUCCESS;
     if (!thorough || cohort__thread_alive(owner, true)) return APR_EAGAIN;
+    if (a->settled && !is_settled(owner)) return APR_EAGAIN;
     return atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me) ? COHORT_EOWNERDEAD : APR_EAGAIN;
 }
 
 apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, int64_t deadline) {
     cohort__tid_t owner = 0;
-    acquisition_t a = {lock, cohort__thread_id(me)};
+    acquisition_t a = {lock, cohort__thread_id(me), false};
     if (atomic_compare_exchange_strong(&lock->owner, &owner, a.me)) return APR_SUCCESS;
     if (owner == a.me) return deadline ? COHORT_EDEADLOCK : APR_EAGAIN;
     return cohort__await(&lock->freed, try_acquire, &a, deadline);
@@ -45,8 +61,23 @@ static void roll_back(cohort__guard_t *guard) {
     }
 }
 
+static void enter(cohort__guard_t *guard, cohort__thread_t *me, bool settled) {
+    cohort__tid_t owner = 0;
+    acquisition_t a = {&guard->lock, cohort__thread_id(me), settled};
+    apr_status_t status = APR_SUCCESS;
+    if (!atomic_compare_exchange_strong(&guard->lock.owner, &owner, a.me)) {
+        status = cohort__await(&guard->lock.freed, try_acquire, &a, COHORT_OS_NEVER);
+    }
+    if (status == COHORT_EOWNERDEAD) roll_back(guard);
+    held++;
+}
+
 void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me) {
-    if (cohort__lock_acquire(&guard->lock, me, COHORT_OS_NEVER) == COHORT_EOWNERDEAD) roll_back(guard);
+    enter(guard, me, true);
+}
+
+void cohort__guard_enter_unsettled(cohort__guard_t *guard, cohort__thread_t *me) {
+    enter(guard, me, false);
 }
 
 void cohort__guard_set(cohort__guard_t *guard, _Atomic uint64_t *word, uint64_t value) {
@@ -63,5 +94,6 @@ void cohort__guard_commit(cohort__guard_t *guard) {
 
 void cohort__guard_leave(cohort__guard_t *guard) {
     cohort__guard_commit(guard);
+    held--;
     cohort__lock_release(&guard->lock);
 }

@@ -36,8 +36,11 @@ typedef struct {
     } journal[COHORT__JOURNAL];
 } cohort__guard_t;
 
-/* Never fails for a member: it waits for a live owner and takes over from a dead one. */
+/* Never fails for a member: it waits for a live owner and takes over from a dead one, once the block that the dead one had on the move, if any, has
+ * been settled by the repair of its process (which this call begins, unless the thread holds another guard). */
 void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me);
+/* For the heap alone, which that repair needs, and whose own words tell what a dead owner was doing. */
+void cohort__guard_enter_unsettled(cohort__guard_t *guard, cohort__thread_t *me);
 /* Change a word that the guard protects; at most COHORT__JOURNAL times between enter and leave (or commit). */
 void cohort__guard_set(cohort__guard_t *guard, _Atomic uint64_t *word, uint64_t value);
 /* What was changed so far stays, whatever happens; the guard is still held. */

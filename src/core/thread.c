@@ -107,9 +107,8 @@ static void release(cohort__thread_t *thread) {
     atomic_store(&thread->owner, 0);
 }
 
-/* The ring first asks what the block on the move is for, so the intent is settled before it, and the stages after it. */
+/* Blocks on the move are settled already. The ring first asks what the stages are for, so they are emptied after it. */
 static void repair(cohort__thread_t *me, cohort__thread_t *dead) {
-    cohort__alloc_repair(dead);
     cohort__ring_repair(dead);
     cohort__slot_repair(dead);
     cohort__object_repair(me, dead);
@@ -122,9 +121,13 @@ void cohort__threads_repair(cohort__pid_t dead) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
     uint32_t count = cohort__thread_count();
-    for (uint32_t i = 0; i < count; i++) {
-        cohort__thread_t *thread = cohort__thread_at(i);
-        if (atomic_load_explicit(&thread->owner, memory_order_acquire) == dead) repair(me, thread);
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < count; i++) {
+            cohort__thread_t *thread = cohort__thread_at(i);
+            if (atomic_load_explicit(&thread->owner, memory_order_acquire) != dead) continue;
+            if (pass == 0) cohort__alloc_repair(thread); /* of all its threads first: guards wait for that */
+            else repair(me, thread);
+        }
     }
 }
 
