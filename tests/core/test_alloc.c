@@ -1,0 +1,288 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* The heap from the inside: every block has one owner, whoever dies when, and nothing is lost. */
+#include "../api/parties.h"
+
+#include "core/arena.h"
+
+#include <stdlib.h>
+
+static cohort__thread_t *enter(void) {
+    cohort__thread_t *me = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
+    return me;
+}
+
+static cohort__usage_t usage(void) {
+    cohort__usage_t now;
+    cohort__alloc_usage(&now);
+    return now;
+}
+
+static void check_sound(void) {
+    char why[200] = "";
+    if (!cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "the heap is broken: %s", why);
+}
+
+static cohort__home_t *new_homes(int n) {
+    return party_memory((apr_size_t)n * sizeof(cohort__home_t));
+}
+
+static void homes_own_blocks(void) {
+    cohort__thread_t *me = enter();
+    cohort__home_t *homes = new_homes(3);
+    uint64_t before = usage().blocks;
+    CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 100, &homes[0]));
+    void *block = homes[0];
+    CHECK(cohort__block_is(block, COHORT__KIND_BYTES));
+    CHECK(cohort__block_size(block) >= 100);
+    CHECK_INT(0, cohort__block_size((char *)block + 1));
+    cohort__block_move(me, &homes[0], &homes[1]);
+    CHECK(homes[0] == NULL);
+    CHECK(homes[1] == block);
+    CHECK(cohort__block_give(&homes[1]) == block);
+    CHECK(homes[1] == NULL);
+    CHECK_INT(before + 1, usage().blocks);
+    CHECK_STATUS(APR_SUCCESS, cohort__block_take(me, block, &homes[2]));
+    cohort__block_free(me, &homes[2]);
+    CHECK(homes[2] == NULL);
+    cohort__block_free(me, &homes[2]);
+    CHECK_STATUS(COHORT_EFREE, cohort__block_take(me, block, &homes[2]));
+    CHECK_STATUS(COHORT_EFREE, cohort__block_release(me, block));
+    CHECK(!cohort__block_is(block, COHORT__KIND_BYTES));
+    CHECK_INT(before, usage().blocks);
+    check_sound();
+}
+
+/* What once was an object of a kind is never anything else. */
+static void kinds_keep_to_themselves(void) {
+    enum { N = 300 };
+    cohort__thread_t *me = enter();
+    cohort__home_t *homes = new_homes(N), *others = new_homes(N);
+    void *was[N];
+    for (int i = 0; i < N; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_SYNC, 700, &homes[i]));
+        was[i] = homes[i];
+        CHECK(cohort__object_place(was[i], COHORT__KIND_SYNC));
+    }
+    for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i]);
+    for (int i = 0; i < N; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, i % 2 ? COHORT__KIND_BYTES : COHORT__KIND_BARRIER, 700, &others[i]));
+        for (int k = 0; k < N; k++) CHECK(others[i] != was[k]);
+    }
+    for (int i = 0; i < N; i++) {
+        cohort__block_free(me, &others[i]);
+        CHECK(cohort__object_place(was[i], COHORT__KIND_SYNC));
+        CHECK(!cohort__object_place((char *)was[i] + 8, COHORT__KIND_SYNC));
+    }
+    CHECK_STATUS(APR_EINVAL, cohort__block_new(me, COHORT__KIND_SYNC, 5000, &homes[0]));
+    check_sound();
+}
+
+static void freed_memory_goes_back(void) {
+    enum { N = 1200 };
+    cohort__thread_t *me = enter();
+    cohort__home_t *homes = new_homes(N);
+    uint64_t before = usage().committed;
+    for (int i = 0; i < N; i++) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 65536, &homes[i]));
+    CHECK(usage().committed >= before + N * 65536ull);
+    for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i]);
+    CHECK(usage().committed <= before + 600 * 65536ull); /* some is kept at hand */
+    check_sound();
+}
+
+/* Rows of every length, freed in another order, are found again: the heap does not grow for ever. */
+static void large_blocks_are_reused(void) {
+    enum { N = 40 };
+    cohort__thread_t *me = enter();
+    cohort__home_t *homes = new_homes(N);
+    char *highest = NULL, *first_round = NULL;
+    for (int round = 0; round < 30; round++) {
+        for (int i = 0; i < N; i++) {
+            CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, (size_t)(1 + (i * 7 + round) % 9) * 60000, &homes[i]));
+            char *end = (char *)homes[i] + cohort__block_size(homes[i]);
+            if (end > highest) highest = end;
+        }
+        for (int i = 0; i < N; i++) cohort__block_free(me, &homes[(i * 17 + round) % N]);
+        if (round == 2) first_round = highest;
+    }
+    CHECK(highest <= first_round + (32 << 20));
+    check_sound();
+}
+
+/* ---- with others, who may die ------------------------------------------------------------------------------------------------- */
+
+enum { HOMES = 96 };
+
+typedef struct {
+    cohort__home_t homes[HOMES];
+    _Atomic int steps;
+} yard_t;
+
+typedef struct {
+    yard_t *yards[4];
+    int self, steps; /* 0: until killed */
+} player_t;
+
+static unsigned next_random(unsigned *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    return *state ^= *state << 5;
+}
+
+static size_t random_size(unsigned r) {
+    switch (r % 8) {
+    case 0: return r / 8 % 300000;
+    case 1: return r / 8 % 40000;
+    default: return r / 8 % 1500;
+    }
+}
+
+/* Each has a yard of its own to make, move and free blocks in, and frees in its neighbour's upper half what that one puts there. */
+static int play(void *data) {
+    player_t *p = data;
+    cohort__thread_t *me = enter();
+    yard_t *own = p->yards[p->self];
+    unsigned state = (unsigned)apr_time_now() * 7919u + (unsigned)p->self * 104729u + 1;
+    for (int i = 0; !p->steps || i < p->steps; i++) {
+        unsigned r = next_random(&state), a = r % (HOMES / 2), b = r / HOMES % (HOMES / 2);
+        cohort__home_t *home = &own->homes[a];
+        if (!*home) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, random_size(next_random(&state)), home));
+        else if (r & 1 << 20) cohort__block_free(me, home);
+        else if (a != b && !own->homes[b]) cohort__block_move(me, home, &own->homes[b]);
+        atomic_fetch_add(&own->steps, 1);
+    }
+    return 0;
+}
+
+/* Blocks that one process makes, another one frees: a pair of homes per block, written by one side each. */
+static int free_foreign(void *data) {
+    player_t *p = data;
+    cohort__thread_t *me = enter();
+    yard_t *yard = p->yards[p->self ^ 1];
+    for (unsigned i = 0;; i++) {
+        cohort__home_t *home = &yard->homes[HOMES / 2 + i % (HOMES / 2)];
+        if (*home) cohort__block_free(me, home);
+        else atomic_fetch_add(&yard->steps, 1);
+    }
+    return 0;
+}
+
+static int make_for_others(void *data) {
+    player_t *p = data;
+    cohort__thread_t *me = enter();
+    yard_t *own = p->yards[p->self];
+    unsigned state = (unsigned)p->self + 77;
+    for (unsigned i = 0;; i++) {
+        cohort__home_t *home = &own->homes[HOMES / 2 + i % (HOMES / 2)];
+        if (!*home) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, random_size(next_random(&state)), home));
+    }
+    return 0;
+}
+
+/* As many blocks are in use as homes name, each named once, each in use. */
+static void check_owned(yard_t **yards, int n, uint64_t before) {
+    uint64_t owned = 0;
+    for (int y = 0; y < n; y++) {
+        for (int i = 0; i < HOMES; i++) {
+            void *block = yards[y]->homes[i];
+            if (!block) continue;
+            owned++;
+            CHECK(cohort__block_is(block, COHORT__KIND_BYTES));
+            for (int z = y; z < n; z++) {
+                for (int k = z == y ? i + 1 : 0; k < HOMES; k++) CHECK(yards[z]->homes[k] != block);
+            }
+        }
+    }
+    CHECK_INT(before + owned, usage().blocks);
+    check_sound();
+}
+
+static void wait_for_steps(yard_t *yard, int more) {
+    party_await(&yard->steps, atomic_load(&yard->steps) + more);
+}
+
+static void kill_players(cohort_target_t first, cohort_target_t second, int rounds) {
+    player_t p = {.steps = 0};
+    for (int i = 0; i < 4; i++) p.yards[i] = party_memory(sizeof(yard_t));
+    uint64_t before = usage().blocks;
+    unsigned state = 4711;
+    for (int round = 0; round < rounds; round++) {
+        cohort_process_t *players[4];
+        for (p.self = 0; p.self < 4; p.self++) players[p.self] = party_start(p.self % 2 ? second : first, &p, sizeof p);
+        for (int i = 0; i < 4; i++) {
+            wait_for_steps(p.yards[first == play ? i : 0], (int)(next_random(&state) % 500));
+            party_kill(players[i]);
+            CHECK_STATUS(APR_SUCCESS, cohort_process_close(players[i]));
+        }
+        check_owned(p.yards, 4, before);
+    }
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < HOMES; k++) cohort__block_free(enter(), &p.yards[i]->homes[k]);
+    }
+    CHECK_INT(before, usage().blocks);
+    check_sound();
+}
+
+static void deaths_lose_nothing(void) {
+    kill_players(play, play, 25);
+}
+
+static void players_finish_too(void) {
+    player_t p = {.steps = 4000};
+    cohort_process_t *players[4];
+    for (int i = 0; i < 4; i++) p.yards[i] = party_memory(sizeof(yard_t));
+    uint64_t before = usage().blocks;
+    for (p.self = 0; p.self < 4; p.self++) players[p.self] = party_start(play, &p, sizeof p);
+    parties_finish(players, 4);
+    check_owned(p.yards, 4, before);
+}
+
+/* A home that one side fills and the other empties belongs to whoever may act on it by its contents. */
+static void foreign_frees_and_deaths(void) {
+    player_t p = {.steps = 0};
+    for (int i = 0; i < 4; i++) p.yards[i] = party_memory(sizeof(yard_t));
+    uint64_t before = usage().blocks;
+    unsigned state = 99;
+    for (int round = 0; round < 25; round++) {
+        p.self = 0;
+        cohort_process_t *maker = party_start(make_for_others, &p, sizeof p);
+        p.self = 1;
+        cohort_process_t *freer = party_start(free_foreign, &p, sizeof p);
+        wait_for_steps(p.yards[0], 1 + (int)(next_random(&state) % 300));
+        party_kill(round % 2 ? maker : freer);
+        party_kill(round % 2 ? freer : maker);
+        check_owned(p.yards, 2, before);
+    }
+}
+
+static void *APR_THREAD_FUNC make_and_leave(apr_thread_t *thread, void *data) {
+    cohort__home_t *homes = data;
+    (void)thread;
+    for (int i = 0; i < 50; i++) CHECK_STATUS(APR_SUCCESS, cohort__block_new(enter(), COHORT__KIND_BYTES, (size_t)i * 40, &homes[i]));
+    return NULL;
+}
+
+/* The slabs of a thread that ended serve others. */
+static void slabs_of_ended_threads_are_used(void) {
+    cohort__home_t *homes = new_homes(50);
+    uint64_t committed = 0;
+    for (int round = 0; round < 60; round++) {
+        party_thread_finish(party_thread(make_and_leave, homes));
+        for (int i = 0; i < 50; i++) cohort__block_free(enter(), &homes[i]);
+        if (round == 10) committed = usage().committed;
+    }
+    CHECK(usage().committed <= committed + 8 * 65536);
+    check_sound();
+}
+
+const test_case_t alloc_cases[] = {
+    {"Alloc", "homes_own_blocks", homes_own_blocks},
+    {"Alloc", "kinds_keep_to_themselves", kinds_keep_to_themselves},
+    {"Alloc", "freed_memory_goes_back", freed_memory_goes_back},
+    {"Alloc", "large_blocks_are_reused", large_blocks_are_reused},
+    {"Alloc", "deaths_lose_nothing", deaths_lose_nothing},
+    {"Alloc", "players_finish_too", players_finish_too},
+    {"Alloc", "foreign_frees_and_deaths", foreign_frees_and_deaths},
+    {"Alloc", "slabs_of_ended_threads_are_used", slabs_of_ended_threads_are_used},
+    {0},
+};

@@ -1,0 +1,222 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* The process table: slots come and go, ids are never mistaken, and whoever dies over a step of a life leaves nothing behind. */
+#include "../api/parties.h"
+
+#include "core/arena.h"
+#include "core/process.h"
+
+typedef struct {
+    cohort_process_t *_Atomic slot;
+    _Atomic uint64_t id;
+    _Atomic int ready;
+    int step;
+} notes_t;
+
+static notes_t *new_notes(void) {
+    return party_memory(sizeof(notes_t));
+}
+
+static int nothing(void *args) {
+    (void)args;
+    return 0;
+}
+
+static int wait_for_death(void *args) {
+    (void)args;
+    party_wait_for_death();
+}
+
+static cohort_process_t *make(cohort_target_t target) {
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, "args", 5, NULL, NULL));
+    return process;
+}
+
+static void stale_ids_name_nobody(void) {
+    cohort_process_t *process = make(nothing);
+    cohort__pid_t id = cohort__process_id(process);
+    CHECK(cohort__process_find(id) == process);
+    CHECK(!cohort__process_alive(id, true)); /* not started */
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    party_end(process, 0);
+    CHECK(cohort__process_find(id) == process);
+    CHECK(!cohort__process_alive(id, true));
+    CHECK(cohort__process_bury(id));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK(cohort__process_find(id) == NULL);
+    CHECK(cohort__process_bury(id));
+    cohort__pid_t ids[] = {0, id + (1 << 16), id + 9999, UINT64_MAX, 0xffff};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        CHECK(cohort__process_find(ids[i]) == NULL);
+        CHECK(!cohort__process_alive(ids[i], true));
+    }
+}
+
+static void ten_thousand_slots(void) {
+    cohort__usage_t before, after;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(make(nothing)));
+    cohort__alloc_usage(&before);
+    cohort__pid_t last = 0;
+    for (int i = 0; i < 10000; i++) {
+        cohort_process_t *process = make(nothing);
+        CHECK(cohort__process_id(process) != last);
+        last = cohort__process_id(process);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    }
+    cohort__alloc_usage(&after);
+    CHECK(cohort__process_count() <= 40);
+    CHECK_INT(before.blocks, after.blocks);
+    CHECK_INT(before.used, after.used);
+}
+
+static void lives_leave_nothing(void) {
+    cohort__usage_t before, after;
+    int rounds = strcmp(test_method(), "spawn") ? 150 : 30;
+    party_finish(party_start(nothing, "args", 5));
+    cohort__alloc_usage(&before);
+    uint32_t threads = cohort__thread_count();
+    for (int i = 0; i < rounds; i++) {
+        cohort_process_t *process = party_start(i % 2 ? wait_for_death : nothing, "args", 5);
+        if (i % 2) party_kill(process);
+        else party_end(process, 0);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    }
+    cohort__alloc_usage(&after);
+    CHECK(cohort__process_count() <= 40);
+    CHECK(cohort__thread_count() <= threads + 2);
+    CHECK_INT(before.blocks, after.blocks);
+    CHECK_INT(before.used, after.used);
+}
+
+static void await_slot(notes_t *n, cohort__slot_state_t state) {
+    while (cohort__process_state(n->slot) != state) cohort_os_yield();
+}
+
+/* Up to a step of a life, and then it is killed. */
+static int make_up_to(void *data) {
+    notes_t *n = *(notes_t **)data;
+    cohort_process_t *process = make(nothing);
+    n->slot = process;
+    n->id = cohort__process_id(process);
+    if (n->step >= 1) CHECK(cohort__slot_step(process, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
+    if (n->step >= 1) atomic_store(&process->awaited, 1);
+    if (n->step >= 2) atomic_store(&process->reaper, cohort__self_id());
+    if (n->step >= 3) CHECK(cohort__slot_step(process, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED));
+    atomic_store(&n->ready, 1);
+    party_wait_for_death();
+}
+
+static void makers_may_die_at_any_step(void) {
+    cohort__usage_t before, after;
+    notes_t *n = new_notes();
+    cohort__alloc_usage(&before);
+    for (n->step = 0; n->step < 4; n->step++) {
+        atomic_store(&n->ready, 0);
+        cohort_process_t *maker = party_start(make_up_to, &n, sizeof n);
+        party_await(&n->ready, 1);
+        party_kill(maker);
+        await_slot(n, COHORT__SLOT_FREE);
+        CHECK(cohort__process_find(n->id) == NULL);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(maker));
+    }
+    cohort__alloc_usage(&after);
+    CHECK_INT(before.blocks, after.blocks);
+}
+
+/* As the thread's record and the slot look when a process dies before its new slot has a creator. */
+static int die_while_making(void *data) {
+    notes_t *n = *(notes_t **)data;
+    cohort__thread_t *me = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
+    cohort_process_t *process = make(nothing);
+    uint64_t life = (cohort__process_id(process) >> 16) << 8 | COHORT__SLOT_MAKING;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    life += (uint64_t)1 << 8;
+    if (n->step) cohort__op_begin(me, COHORT__OP_SLOT, process, life);
+    atomic_store(&process->life, life);
+    n->slot = process;
+    atomic_store(&n->ready, 1);
+    party_wait_for_death();
+}
+
+static void a_slot_in_the_making_is_found(void) {
+    notes_t *n = new_notes();
+    n->step = 1;
+    cohort_process_t *maker = party_start(die_while_making, &n, sizeof n);
+    party_await(&n->ready, 1);
+    CHECK_INT(COHORT__SLOT_MAKING, cohort__process_state(n->slot));
+    party_kill(maker);
+    CHECK_INT(COHORT__SLOT_FREE, cohort__process_state(n->slot));
+}
+
+/* Another thread is at the same slot: it is that one's, whoever else died over it. */
+static void a_slot_in_the_making_by_two_is_left(void) {
+    notes_t *n = new_notes();
+    cohort__thread_t *me = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
+    n->step = 1;
+    cohort_process_t *maker = party_start(die_while_making, &n, sizeof n);
+    party_await(&n->ready, 1);
+    cohort__op_begin(me, COHORT__OP_SLOT, n->slot, atomic_load(&n->slot->life));
+    party_kill(maker);
+    CHECK_INT(COHORT__SLOT_MAKING, cohort__process_state(n->slot));
+    cohort__op_end(me);
+    CHECK(cohort__slot_step(n->slot, COHORT__SLOT_MAKING, COHORT__SLOT_FREE));
+}
+
+static int start_and_leave_behind(void *data) {
+    notes_t *n = *(notes_t **)data;
+    cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND, .method = COHORT_SPAWN};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, wait_for_death, NULL, 0, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    n->slot = process;
+    n->id = cohort__process_id(process);
+    return 0;
+}
+
+/* Nobody who would see its end is there any more: whoever asks finds out, and so does who needs its slot. */
+static void orphans_are_found_dead(void) {
+    notes_t *n = new_notes();
+    for (int asked = 0; asked < 2; asked++) {
+        party_finish(party_start(start_and_leave_behind, &n, sizeof n));
+        CHECK(cohort__process_alive(n->id, true));
+        cohort_os_id_t os = n->slot->os;
+        CHECK_STATUS(APR_SUCCESS, cohort_os_signal(os, COHORT_OS_KILL));
+        while (cohort_os_alive(os)) cohort_os_yield();
+        if (asked) CHECK(cohort__process_bury(n->id));
+        for (int i = 0; i < 40 && !asked; i++) (void)make(nothing); /* until the table is full */
+        CHECK(cohort__process_find(n->id) == NULL);
+    }
+}
+
+static int end_with_three(void *args) {
+    (void)args;
+    return 3;
+}
+
+/* Deaths are reported by several at once; the first good code stays, and a report that comes too late changes nothing. */
+static void late_reports_change_nothing(void) {
+    cohort_process_t *process = party_start(end_with_three, NULL, 0);
+    party_end(process, 3);
+    cohort__process_ended(process, COHORT_EXIT_NONE);
+    cohort__process_ended(process, COHORT_EXIT_UNKNOWN);
+    cohort__process_ended(process, -9);
+    party_end(process, 3);
+    cohort_process_t *alive = party_start(wait_for_death, NULL, 0);
+    cohort__process_ended(alive, COHORT_EXIT_NONE); /* found dead by somebody who was mistaken */
+    CHECK_INT(1, cohort_process_is_alive(alive));
+    party_kill(alive);
+}
+
+const test_case_t table_cases[] = {
+    {"CoreTable", "stale_ids_name_nobody", stale_ids_name_nobody},
+    {"CoreTable", "ten_thousand_slots", ten_thousand_slots},
+    {"CoreTable", "lives_leave_nothing", lives_leave_nothing},
+    {"CoreTable", "makers_may_die_at_any_step", makers_may_die_at_any_step},
+    {"CoreTable", "a_slot_in_the_making_is_found", a_slot_in_the_making_is_found},
+    {"CoreTable", "a_slot_in_the_making_by_two_is_left", a_slot_in_the_making_by_two_is_left},
+    {"CoreTable", "orphans_are_found_dead", orphans_are_found_dead},
+    {"CoreTable", "late_reports_change_nothing", late_reports_change_nothing},
+    {0},
+};
