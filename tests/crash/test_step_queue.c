@@ -40,7 +40,7 @@ static unsigned take(state_t *s) {
 }
 
 static state_t *new_state(size_t size, unsigned before) {
-    void *block;
+    void *block = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
     state_t *s = memset(block, 0, sizeof(state_t));
     s->size = size;
