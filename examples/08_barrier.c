@@ -25,7 +25,7 @@ static int attend(void *args) {
     if (party->barrier) check(cohort_barrier_wait(party->barrier, NULL, COHORT_FOREVER), "barrier");
     *party->instant = party->barrier ? *party->meeting : apr_time_now();
     check(cohort_process_name(cohort_process_current(), name, sizeof name), "name");
-    printf("%s: %" APR_TIME_T_FMT "\n", name, *party->instant);
+    printf("%s: %lld\n", name, (long long)*party->instant);
     return 0;
 }
 

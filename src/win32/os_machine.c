@@ -71,7 +71,7 @@ void cohort_os_set_name(const char *name) {
     typedef HRESULT(WINAPI * describe_t)(HANDLE, PCWSTR);
     HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
     describe_t describe = kernel ? (describe_t)(void (*)(void))GetProcAddress(kernel, "SetThreadDescription") : NULL;
-    wchar_t *wide = describe ? cohort__wide(name) : NULL;
+    wchar_t *wide = describe ? cohort__wide_name(name) : NULL;
     if (wide) describe(GetCurrentThread(), wide);
     free(wide);
 }

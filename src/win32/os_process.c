@@ -22,7 +22,6 @@
 
 DWORD cohort__exit_status(int signal) { return SIGNAL_STATUS + (DWORD)signal; }
 
-/* Signals by this system's own numbers where <signal.h> has them (SIGABRT is 22), so that -SIGABRT is what a portable program says. */
 static const struct {
     DWORD status;
     int code;
@@ -46,10 +45,10 @@ static const struct {
     {0xC0000093, -8},
     {0xC0000094, -8},  /* integer division by zero */
     {0xC0000095, -8},  /* integer overflow */
-    {0xC0000374, -SIGABRT}, /* heap corruption */
-    {0xC0000409, -SIGABRT}, /* stack buffer overrun, fail fast */
-    {0xC0000420, -SIGABRT}, /* assertion */
-    {0xC0000025, -SIGABRT}, /* exception that cannot be continued */
+    {0xC0000374, -COHORT__SIGABRT}, /* heap corruption */
+    {0xC0000409, -COHORT__SIGABRT}, /* stack buffer overrun, fail fast */
+    {0xC0000420, -COHORT__SIGABRT}, /* assertion */
+    {0xC0000025, -COHORT__SIGABRT}, /* exception that cannot be continued */
     {0xC000013A, -2},  /* Ctrl-C: SIGINT */
     {0xC0000135, 127}, /* a DLL is missing: as a shell reports a program that cannot run */
     {0xC0000139, 127}, /* a DLL lacks an entry point */
@@ -62,7 +61,7 @@ int cohort__exit_code(DWORD status) {
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         if (meanings[i].status == status) return meanings[i].code;
     }
-    if (status >> 28 == 0xC) return -SIGABRT; /* any other crash */
+    if (status >> 28 == 0xC) return -COHORT__SIGABRT; /* any other crash */
     return status & 0xFF ? status & 0xFF : 1; /* exit(-1) and the like: the low byte, but not success */
 }
 

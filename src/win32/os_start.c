@@ -116,9 +116,12 @@ static wchar_t *find_program(const cohort_os_start_t *start, const wchar_t *cwd)
 
 /* The path of the executable, then the name: what process lists show. */
 static wchar_t *own_line(const wchar_t *path, const char *name) {
-    char program[COHORT_OS_PATH_MAX];
+    char program[COHORT_OS_PATH_MAX], shown[256] = "";
+    wchar_t *wide = cohort__wide_name(name ? name : "");
     if (!cohort__narrow(path, program, sizeof program)) strcpy(program, "cohort");
-    const char *argv[] = {program, name, NULL};
+    if (wide && !cohort__narrow(wide, shown, sizeof shown)) shown[0] = 0;
+    free(wide);
+    const char *argv[] = {program, shown, NULL};
     return cohort__command_line(argv);
 }
 
@@ -380,7 +383,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
 /* abort() ends with code 3 here; say what it was. Nothing of a crash may wait for somebody to press a button. */
 static void aborted(int number) {
     (void)number;
-    TerminateProcess(GetCurrentProcess(), cohort__exit_status(SIGABRT));
+    TerminateProcess(GetCurrentProcess(), cohort__exit_status(COHORT__SIGABRT));
 }
 
 static void fail_silently(void) {

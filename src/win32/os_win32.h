@@ -19,13 +19,15 @@
 #define COHORT__OWN_SIGNALS 2 /* terminate, interrupt */
 #define COHORT__EVENT_NAME 96 /* characters of a name of ours, the end included */
 
-/* The C standard's numbers, which are also those that exit codes report everywhere. */
-enum { COHORT__SIGINT = 2, COHORT__SIGKILL = 9, COHORT__SIGTERM = 15 };
+/* The numbers that exit codes report on every system, whether or not <signal.h> has them here (its SIGABRT is 22). */
+enum { COHORT__SIGINT = 2, COHORT__SIGABRT = 6, COHORT__SIGKILL = 9, COHORT__SIGTERM = 15 };
 
 static inline HANDLE cohort__handle(cohort_os_handle_t handle) { return (HANDLE)handle; }
 
 /* text.c: UTF-8 outside, UTF-16 to the system. Results are from malloc(); NULL: no memory, or not UTF-8. */
 wchar_t *cohort__wide(const char *text);
+/* For show only: what is not UTF-8 becomes a replacement character. */
+wchar_t *cohort__wide_name(const char *name);
 /* Into a buffer; false when it does not fit. */
 bool cohort__narrow(const wchar_t *text, char *buffer, size_t size);
 /* A command line that the C runtime of the child takes apart into exactly these arguments. */

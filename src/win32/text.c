@@ -10,12 +10,16 @@
 #include <string.h>
 #include <wchar.h>
 
-wchar_t *cohort__wide(const char *text) {
-    int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text, -1, NULL, 0);
+static wchar_t *widen(const char *text, DWORD flags) {
+    int length = MultiByteToWideChar(CP_UTF8, flags, text, -1, NULL, 0);
     wchar_t *wide = length > 0 ? malloc((size_t)length * sizeof *wide) : NULL;
-    if (wide) MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text, -1, wide, length);
+    if (wide) MultiByteToWideChar(CP_UTF8, flags, text, -1, wide, length);
     return wide;
 }
+
+wchar_t *cohort__wide(const char *text) { return widen(text, MB_ERR_INVALID_CHARS); }
+
+wchar_t *cohort__wide_name(const char *name) { return widen(name, 0); }
 
 bool cohort__narrow(const wchar_t *text, char *buffer, size_t size) {
     return WideCharToMultiByte(CP_UTF8, 0, text, -1, buffer, size > INT32_MAX ? INT32_MAX : (int)size, NULL, NULL) > 0;

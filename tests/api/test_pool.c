@@ -880,7 +880,6 @@ static void die(death_t death) {
         cohort_exit(4);
         break;
     case BY_ABORT:
-        signal(SIGABRT, SIG_DFL);
         abort();
     default:
         break;
@@ -946,7 +945,7 @@ static void death_by_cohort_exit(void) {
     one_death(BY_COHORT_EXIT, 4);
 }
 static void death_by_abort(void) {
-    one_death(BY_ABORT, -SIGABRT);
+    one_death(BY_ABORT, -6);
 }
 
 static void every_task_dies(void) {
