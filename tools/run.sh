@@ -7,7 +7,7 @@
 ## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
 ## tools/run.sh help                        this text
 #
-# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib) is installed through the system's package manager, and nothing else is.
+# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps) is installed through the system's package manager, and nothing else is.
 # A subcommand is a function run_NAME below and a line "## ..." above.
 set -euo pipefail
 
@@ -32,6 +32,7 @@ pkg-config pkg-config     pkgconf-pkg-config pkgconf pkgconf    have pkg-config
 APR        libapr1-dev    apr-devel     apr         apr         pkg-config --exists apr-1
 GoogleTest libgtest-dev   gtest-devel   gtest       googletest  pkg-config --exists gtest
 zlib       zlib1g-dev     zlib-devel    zlib        zlib        pkg-config --exists zlib
+ps         procps         procps-ng     procps-ng   -           have ps
 TABLE
 }
 
