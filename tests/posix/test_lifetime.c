@@ -425,6 +425,7 @@ static int become_nobody(void *args) {
 
 static void children_get_no_privileges_that_were_given_up(void) {
     if (geteuid() != 0) SKIP("only root can give up privileges");
+    if (SANITIZED) SKIP("the leak check needs the privileges");
     if (!strcmp(test_method(), "spawn")) SKIP("the executable may not be readable for others");
     board_t *board = new_board();
     party_finish(start_as(COHORT_FOREGROUND, become_nobody, &board, sizeof board));
@@ -710,7 +711,7 @@ static void run_limited(const char *limit) {
 }
 
 static void limits_of_the_system_are_kept(void) {
-    run_limited("ulimit -v 600000");
+    if (!SANITIZED) run_limited("ulimit -v 600000"); /* the sanitizers need more */
     run_limited("ulimit -f 200000");
     run_limited("ulimit -n 40");
 }
