@@ -209,11 +209,16 @@ void cohort__lifeline_reset(void) {
 typedef struct {
     cohort_process_t *slot;
     const cohort_os_id_t *child;
+    int dead_looks;
 } takeoff_t;
 
 /* Nobody has claimed the slot yet. Can somebody still? */
-static apr_status_t check_unclaimed(const takeoff_t *t) {
-    if (t->child) return APR_EAGAIN; /* this process' watcher will see its end, and the exit code says why */
+static apr_status_t check_unclaimed(takeoff_t *t) {
+    if (t->child) {
+        /* This process' watcher will see its end, and the exit code says why; unless the watcher itself is waiting here, or for whoever does. */
+        if (!cohort_os_alive(*t->child) && t->dead_looks++ > 0) cohort__process_ended(t->slot, COHORT_EXIT_NONE);
+        return APR_EAGAIN;
+    }
     return cohort__process_alive(atomic_load(&t->slot->reaper), true) ? APR_EAGAIN : COHORT_EWORKERDIED;
 }
 
@@ -236,7 +241,7 @@ static apr_status_t try_takeoff(void *arg, bool thorough) {
 }
 
 apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child) {
-    takeoff_t t = {slot, child};
+    takeoff_t t = {slot, child, 0};
     return cohort__await(&slot->changed, try_takeoff, &t, COHORT_OS_NEVER);
 }
 
@@ -468,11 +473,11 @@ int cohort_process_exit_code(const cohort_process_t *process) {
 }
 
 apr_int64_t cohort_process_pid(const cohort_process_t *process) {
-    return cohort__process_check(process) || !is_started(process) ? 0 : process->os.pid;
+    return is_gone_parent(process) || cohort__process_check(process) || !is_started(process) ? 0 : process->os.pid;
 }
 
 apr_status_t cohort_process_name(const cohort_process_t *process, char *buffer, apr_size_t size) {
-    apr_status_t status = cohort__process_check(process);
+    apr_status_t status = is_gone_parent(process) ? COHORT_EHANDLE : cohort__process_check(process);
     if (status) return status;
     if (!buffer || size == 0) return APR_EINVAL;
     cohort__process_get_name(process, buffer, size);

@@ -431,12 +431,83 @@ static void children_get_no_privileges_that_were_given_up(void) {
     party_finish(start_as(COHORT_FOREGROUND, become_nobody, &board, sizeof board));
 }
 
-/* ---- hosts with habits --------------------------------------------------------------------------------------------------------------- */
+/* ---- newborns ----------------------------------------------------------------------------------------------------------------------- */
 
 static int seven(void *args) {
     (void)args;
     return 7;
 }
+
+/* The newest process of the machine, 0 when the system does not tell. */
+static int newest_process(void) {
+    int newest = 0;
+    FILE *file = fopen("/proc/loadavg", "r");
+    if (file && fscanf(file, "%*s %*s %*s %*s %d", &newest) != 1) newest = 0;
+    if (file) fclose(file);
+    return newest;
+}
+
+/* Kill this process' child, or grandchild, if it is one of the newest. */
+static int kill_newest(bool grandchildren) {
+    int newest = newest_process(), parent = 0, above = 0;
+    for (int pid = newest; pid > newest - 6 && pid > 1; pid--) {
+        if (!process_state(pid, &parent) || pid == getpid()) continue;
+        if (grandchildren ? process_state(parent, &above) && above == getpid() : parent == getpid()) return kill(pid, SIGKILL) == 0;
+    }
+    return 0;
+}
+
+static void *APR_THREAD_FUNC kill_newborns(apr_thread_t *thread, void *data) {
+    board_t *board = data;
+    (void)thread;
+    while (!atomic_load(&board->parents[0])) atomic_fetch_add(&board->count, kill_newest(board->lifetime != 0));
+    return NULL;
+}
+
+static void start_under_fire(int n) {
+    for (int i = 0; i < n; i++) {
+        cohort_process_t *process = NULL;
+        apr_status_t status;
+        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, seven, "args", 5, NULL, NULL));
+        for (int attempt = 0; (status = cohort_process_start(process)) == COHORT_ESTART && attempt < 20;) attempt++;
+        if (status == APR_SUCCESS) {
+            CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+            int code = cohort_process_exit_code(process);
+            CHECK(code == 7 || code == -9 || code == COHORT_EXIT_UNKNOWN);
+        } else {
+            CHECK_STATUS(COHORT_ESTART, status);
+        }
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    }
+}
+
+/* The system's own children of this process (servers too), or their children, are killed at every moment of their lives. */
+static int be_under_fire(void *args) {
+    board_t *board = board_of(args);
+    cohort_arena_usage_t before, after;
+    start_under_fire(1);
+    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&before));
+    apr_thread_t *killer = party_thread(kill_newborns, board);
+    for (int i = 0; i < 100 && board->count < 12; i++) start_under_fire(2);
+    atomic_store(&board->parents[0], 1);
+    party_thread_finish(killer);
+    start_under_fire(1);
+    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&after));
+    CHECK_INT(before.blocks, after.blocks);
+    return 0;
+}
+
+static void newborns_may_be_killed(void) {
+    if (!newest_process()) SKIP("the system does not tell of new processes");
+    for (int grandchildren = 0; grandchildren < 2; grandchildren++) {
+        if (grandchildren && strcmp(test_method(), "forkserver")) return;
+        board_t *board = new_board();
+        board->lifetime = (cohort_lifetime_t)grandchildren;
+        party_finish(start_as(COHORT_FOREGROUND, be_under_fire, &board, sizeof board));
+    }
+}
+
+/* ---- hosts with habits --------------------------------------------------------------------------------------------------------------- */
 
 static int sleep_until_killed(void *args) {
     (void)args;
@@ -737,6 +808,7 @@ const test_case_t lifetime_cases[] = {
     {"Lifetime", "parent_and_server_die_at_once", parent_and_server_die_at_once},
     {"Lifetime", "children_begin_where_their_parent_is", children_begin_where_their_parent_is},
     {"Lifetime", "children_get_no_privileges_that_were_given_up", children_get_no_privileges_that_were_given_up},
+    {"Lifetime", "newborns_may_be_killed", newborns_may_be_killed},
     {"Lifetime", "host_that_ignores_its_children", host_that_ignores_its_children},
     {"Lifetime", "host_that_reaps_everything", host_that_reaps_everything},
     {"Lifetime", "host_without_standard_streams", host_without_standard_streams},
