@@ -160,8 +160,30 @@ test_windows() {
     "$root/tools/build-apr-mingw.sh" "$root/build/mingw-apr-work" "$root/build/mingw-apr" || die "APR could not be built for Windows."
     build mingw
     [ $build_only = 0 ] || return 0
-    (ctest_preset mingw "$@") || { "$root/cmake/wine-run.sh" --stop; exit 1; }
+    export WINEPREFIX=$root/build/wine
+    local result=0
+    (ctest_preset mingw "$@") || result=1
+    no_program_left || result=1
     "$root/cmake/wine-run.sh" --stop
+    count_tests "$root/build/mingw/junit.xml"
+    return $result
+}
+
+# Nothing that the tests started may run when they are done; what is ending gets five seconds.
+no_program_left() {
+    local pattern='build\mingw\' left=
+    for _ in 1 2 3 4 5; do
+        left=$(ps -axo pid=,args= | grep -F "$pattern" | grep -vF grep || true)
+        [ -n "$left" ] || return 0
+        sleep 1
+    done
+    printf 'Programs of the tests are still running:\n%s\n' "$left" >&2
+    return 1
+}
+
+count_tests() { # junit file
+    awk -F'"' '/<testcase / { all++; if (/status="notrun"/) { skipped++; names = names " " $2 } }
+        END { printf "Windows, under Wine: %d run, %d skipped%s%s\n", all - skipped, skipped, skipped ? ":" : "", names }' "$1"
 }
 
 ensure_windows_packages() {
