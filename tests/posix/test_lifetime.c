@@ -7,7 +7,7 @@
 /* What the processes of a case tell each other; in the arena. */
 typedef struct {
     cohort_event_t *ready, *go, *done;
-    _Atomic int count;
+    _Atomic int count, written;
     _Atomic apr_int64_t pids[16];
     _Atomic apr_int64_t parents[16];
     cohort_lifetime_t lifetime;
@@ -27,7 +27,7 @@ static void sign_in(board_t *board, int n) {
     int i = atomic_fetch_add(&board->count, 1);
     atomic_store(&board->pids[i], getpid());
     atomic_store(&board->parents[i], getppid());
-    if (i + 1 == n) set_event(board->ready);
+    if (atomic_fetch_add(&board->written, 1) + 1 == n) set_event(board->ready);
 }
 
 static board_t *board_of(void *args) {
@@ -728,7 +728,7 @@ static int tell_descriptors(void *args) {
     board_t *board = board_of(args);
     int i = atomic_fetch_add(&board->count, 1);
     atomic_store(&board->pids[i], count_descriptors(getpid()));
-    if (i + 1 == board->depth) set_event(board->ready);
+    if (atomic_fetch_add(&board->written, 1) + 1 == board->depth) set_event(board->ready);
     await_event(board->go);
     return 0;
 }
