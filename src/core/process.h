@@ -49,8 +49,8 @@ void cohort__watcher_reset(void);
 bool cohort__watcher_stop(void);
 /* For a process that is to watch with its main thread: everything but ends of processes goes to `other`, until that returns false. */
 apr_status_t cohort__watcher_own(cohort_os_handle_t channel);
-/* Wait for one end of a process. */
-void cohort__watcher_once(void);
+/* Serve one end of a process, if there is one before the deadline. */
+void cohort__watcher_once(int64_t deadline);
 void cohort__watcher_loop(bool (*other)(const cohort_os_event_t *event));
 
 /* ---- server.c: the fork server ----------------------------------------------------------------------------------------- */

@@ -266,6 +266,8 @@ static bool other_event(const cohort_os_event_t *event) {
     return event->kind != COHORT_OS_GONE;
 }
 
+#define WIND_UP_LOOK 100000 /* microseconds */
+
 /* Nobody is there to be served. Its daemons end now; foreground children are waited for, for the sake of their exit codes. The channel may close
  * a moment before the system calls the process dead, so that is waited for too, since the death cancels what was about to start. */
 static _Noreturn void wind_up(void) {
@@ -273,7 +275,10 @@ static _Noreturn void wind_up(void) {
     cohort_process_t *slot = cohort__process_find(parent);
     if (slot && !cohort__process_bury(parent)) (void)cohort__watcher_add(slot, slot->os, false);
     (void)children(COHORT_DAEMON, true);
-    while (children(COHORT_DAEMON, false) + children(COHORT_FOREGROUND, false) > 0) cohort__watcher_once();
+    /* Others may record the end of a child too, so not every end is an event here. */
+    while (children(COHORT_DAEMON, false) + children(COHORT_FOREGROUND, false) > 0) {
+        cohort__watcher_once(cohort__deadline(WIND_UP_LOOK));
+    }
     cohort_os_exit(0, true);
 }
 

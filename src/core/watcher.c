@@ -73,22 +73,37 @@ static int take_code(cohort_process_t *slot, const watched_t *w) {
     return code;
 }
 
+#define SETTLE_TIME 2000000 /* microseconds for another process to finish the repair that it has begun */
+
+static apr_status_t try_settled(void *arg, bool thorough) {
+    cohort_process_t *slot = arg;
+    if (thorough) cohort__process_ended(slot, COHORT_EXIT_NONE);
+    return cohort__process_state(slot) == COHORT__SLOT_DEAD ? APR_EAGAIN : APR_SUCCESS;
+}
+
+/* Another process may have noticed the death too, and be at its repair. What follows here needs it done. */
+static void record(cohort_process_t *slot, int code) {
+    cohort__process_ended(slot, code);
+    if (atomic_load(&slot->reaper) != cohort__self_id()) return;
+    (void)cohort__await(&slot->changed, try_settled, slot, cohort__deadline(SETTLE_TIME));
+}
+
 static void ended(watched_t *w) {
     cohort_process_t *slot = cohort__process_find(w->id);
     int code = take_code(slot, w);
     if (slot && is_same(slot, w)) {
         cohort_pool_t *pool = atomic_load(&slot->pool);
         uint32_t role = slot->role;
-        cohort__process_ended(slot, code);
+        record(slot, code);
         if (role == COHORT__ROLE_WORKER && pool) cohort__pool_tend(pool);
         if (role == COHORT__ROLE_SERVER) cohort__server_lost(slot);
     }
     forget(w);
 }
 
-void cohort__watcher_once(void) {
+void cohort__watcher_once(int64_t deadline) {
     cohort_os_event_t event;
-    if (!cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event) && event.kind == COHORT_OS_ENDED) {
+    if (!cohort_os_watch_wait(watch, deadline, &event) && event.kind == COHORT_OS_ENDED) {
         ended((watched_t *)(uintptr_t)event.cookie);
     }
 }
