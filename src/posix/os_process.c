@@ -152,18 +152,32 @@ apr_status_t cohort_os_signal(cohort_os_id_t process, cohort_os_signal_t signal)
 
 static int exit_code(const siginfo_t *info) { return info->si_code == CLD_EXITED ? info->si_status : -info->si_status; }
 
-/* 1 and the code, 0 when the child runs, -1 when it is none of ours. */
-static int look(int64_t pid, int options, int *code) {
+/* A tracer's wait also tells of stops, whatever it asks for; those are its own to take. */
+static bool is_end(const siginfo_t *info) {
+    return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED;
+}
+
+/* 1 and the code, which stays there for reaping; 0 when the child runs, -1 when it is none of ours. */
+static int peek(int64_t pid, int *code) {
     siginfo_t info = {.si_pid = 0};
     int result;
-    COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | options));
+    COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT));
     if (result != 0) return -1;
-    if (info.si_pid == 0) return 0;
+    if (info.si_pid == 0 || !is_end(&info)) return 0;
     *code = exit_code(&info);
     return 1;
 }
 
-bool cohort__code_peek(int64_t pid, int *code) { return look(pid, WNOWAIT, code) == 1; }
+/* The same, and takes it. */
+static int take(int64_t pid, int *code) {
+    siginfo_t info = {.si_pid = 0};
+    int result = peek(pid, code);
+    if (result != 1) return result;
+    COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG));
+    return result == 0 && info.si_pid != 0 ? 1 : -1;
+}
+
+bool cohort__code_peek(int64_t pid, int *code) { return peek(pid, code) == 1; }
 
 apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
     uint64_t birth = 0;
@@ -171,7 +185,7 @@ apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
     cohort_os_close(cohort__child_descriptor(child)); /* if it was never watched */
     cohort__life_t life = cohort__life(child.pid, &birth);
     bool ours = life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
-    int found, result = ours ? look(child.pid, 0, &found) : -1;
+    int found, result = ours ? take(child.pid, &found) : -1;
     if (result == 0) return APR_EAGAIN;
     if (result < 0) return recall(child, code) ? APR_SUCCESS : APR_ENOENT;
     recall(child, &(int){0}); /* the same, told twice */
