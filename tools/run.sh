@@ -193,6 +193,7 @@ ensure_windows_packages() {
     have wine64 || [ -x /usr/lib/wine/wine64 ] || packages+=(wine64)
     [ -f /usr/x86_64-w64-mingw32/lib/libz.a ] || packages+=(libz-mingw-w64-dev)
     [ -f /usr/src/googletest/CMakeLists.txt ] || packages+=(googletest)
+    have bzip2 || packages+=(bzip2) # APR's source is packed with it
     [ ${#packages[@]} -gt 0 ] || return 0
     have apt-get || die "this system has no apt-get; please install ${packages[*]} (as they are called on Debian) by hand."
     say "Installing with apt-get: ${packages[*]}"
