@@ -19,6 +19,7 @@ typedef struct item_t {
     uint64_t cookie;
     uint64_t value; /* where a message lands */
     bool is_channel;
+    bool idle; /* watch_destroy: its read has come to an end */
 } item_t;
 
 struct cohort_os_watch_t {
@@ -60,19 +61,28 @@ apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch) {
     return APR_SUCCESS;
 }
 
-/* The buffer of a read must not go before the read has. */
-static void stop_reading(item_t *item) {
-    DWORD length;
-    if (CancelIoEx(item->handle, &item->overlapped) || GetLastError() != ERROR_NOT_FOUND) {
-        GetOverlappedResult(item->handle, &item->overlapped, &length, TRUE);
+/*
+ * The buffer of a read must not go before the read has, and only its packet says so for certain: the system may still write to it when it has
+ * said that there is nothing to cancel. What else comes meanwhile is not reported any more.
+ */
+static void stop_reading(cohort_os_watch_t *watch, item_t *item) {
+    CancelIoEx(item->handle, &item->overlapped);
+    while (!item->idle) {
+        DWORD length;
+        ULONG_PTR key;
+        OVERLAPPED *overlapped = NULL;
+        GetQueuedCompletionStatus(watch->port, &length, &key, &overlapped, INFINITE);
+        if (overlapped) ((item_t *)overlapped)->idle = true;
     }
 }
 
 void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
     if (!watch) return;
+    for (item_t *item = watch->items; item; item = item->next) {
+        if (item->is_channel) stop_reading(watch, item);
+    }
     for (item_t *item = watch->items, *next; item; item = next) {
         next = item->next;
-        if (item->is_channel) stop_reading(item);
         free_item(item, true);
     }
     CloseHandle(watch->port);
