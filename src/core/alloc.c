@@ -10,7 +10,8 @@
  *
  * Deaths: a thread notes in its record (the intent) which block it is about to make, free or move, before it does. A repairer finishes or undoes
  * it. That is unambiguous because the block cannot change hands meanwhile: slabs of a dead thread are let go only after its repair, a
- * collector leaves alone what somebody intends to free, and the word of a large block names who is making or freeing it.
+ * collector leaves alone what somebody intends to free, and the word of a large block names who is making or freeing it. The chunks of a large block that was not
+ * made yet, or is freed already, may serve others before the repair, as a slab even; so the intent says that it is about a large block, and the word must agree.
  * Rows of chunks are made and freed under a guard, with the row in question noted in the heap.
  */
 #include "core/alloc.h"
@@ -220,6 +221,15 @@ static void intend(cohort__thread_t *me, cohort__intent_kind_t kind, void *block
     atomic_store_explicit(&me->intent, (uint32_t)kind, memory_order_release);
 }
 
+/* Blocks begin at even addresses. */
+static void *as_large(void *block) {
+    return (char *)block + 1;
+}
+
+static bool is_large(const void *intended) {
+    return (uintptr_t)intended & 1;
+}
+
 static void intent_done(cohort__thread_t *me) {
     atomic_store_explicit(&me->intent, COHORT__INTENT_NONE, memory_order_release);
 }
@@ -262,7 +272,7 @@ static uint64_t being_freed(uint64_t chunk, unsigned class, unsigned word) {
         cohort__thread_t *other = cohort__thread_at(i);
         if (atomic_load_explicit(&other->intent, memory_order_acquire) != COHORT__INTENT_FREE) continue;
         char *block = atomic_load_explicit(&other->intent_block, memory_order_relaxed);
-        if (block < data_of(chunk) || block >= data_of(chunk + 1)) continue;
+        if (is_large(block) || block < data_of(chunk) || block >= data_of(chunk + 1)) continue;
         uint32_t index = (uint32_t)(block - data_of(chunk)) / sizes[class];
         if (index / 64 == word) bits |= (uint64_t)1 << (index % 64);
     }
@@ -453,7 +463,7 @@ static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t 
     heap_enter(me);
     apr_status_t status = find_row(count, &at);
     if (!status) {
-        intend(me, COHORT__INTENT_NEW, data_of(at), NULL, home);
+        intend(me, COHORT__INTENT_NEW, as_large(data_of(at)), NULL, home);
         row_begin(at, count);
         for (uint64_t i = 1; i < count; i++) store(head_of(at + i), CHUNK_TAIL);
         store(head_of(at), large_head(count, number(me)));
@@ -523,7 +533,7 @@ static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t
     }
     uint64_t settled = large_head(count_of(head), 0);
     if (kind_of(head) != CHUNK_LARGE || block != data_of(chunk)) return COHORT_EFREE;
-    intend(me, COHORT__INTENT_FREE, block, from, NULL);
+    intend(me, COHORT__INTENT_FREE, as_large(block), from, NULL);
     if (!atomic_compare_exchange_strong(head_of(chunk), &settled, large_head(count_of(head), number(me)))) {
         intent_done(me);
         return COHORT_EFREE;
@@ -631,13 +641,13 @@ static void repair_small(cohort__thread_t *dead, const place_t *p) {
 }
 
 /* The block of the intent belongs to nobody: free it if that is not done yet. */
-static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *block) {
+static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *block, bool large) {
     uint64_t chunk;
     place_t p;
     if (!chunk_at(block, &chunk)) return;
     uint64_t head = load(head_of(chunk));
-    if (place(block, head, chunk, &p)) repair_small(dead, &p);
-    else if (kind_of(head) == CHUNK_LARGE && owner_of(head) == number(dead)) large_free(me, chunk);
+    if (!large && place(block, head, chunk, &p)) repair_small(dead, &p);
+    if (large && kind_of(head) == CHUNK_LARGE && owner_of(head) == number(dead)) large_free(me, chunk);
 }
 
 /* The block of the intent belongs to its home: take the dead one's mark off. */
@@ -655,17 +665,19 @@ static bool lives_at(cohort__home_t *home, void *block) {
 void cohort__alloc_repair(cohort__thread_t *dead) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
-    void *block = atomic_load_explicit(&dead->intent_block, memory_order_acquire);
+    char *intended = atomic_load_explicit(&dead->intent_block, memory_order_acquire);
+    bool large = is_large(intended);
+    void *block = intended - large;
     cohort__home_t *from = atomic_load_explicit(&dead->intent_from, memory_order_relaxed);
     cohort__home_t *to = atomic_load_explicit(&dead->intent_to, memory_order_relaxed);
     switch (atomic_load_explicit(&dead->intent, memory_order_acquire)) {
     case COHORT__INTENT_NEW:
         if (lives_at(to, block)) repair_keep(dead, block);
-        else repair_block(me, dead, block);
+        else repair_block(me, dead, block, large);
         break;
     case COHORT__INTENT_FREE:
         if (lives_at(from, block)) repair_keep(dead, block);
-        else repair_block(me, dead, block);
+        else repair_block(me, dead, block, large);
         break;
     case COHORT__INTENT_MOVE:
         put_home(to, block);

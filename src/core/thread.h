@@ -46,7 +46,7 @@ typedef struct cohort__thread_t {
     _Atomic uint64_t op_position;
     /* the block on the move */
     _Alignas(64) _Atomic uint32_t intent;
-    _Atomic(void *) intent_block;
+    _Atomic(void *) intent_block;             /* its address, + 1 when it is a large one */
     _Atomic(cohort__home_t *) intent_from;
     _Atomic(cohort__home_t *) intent_to;
     cohort__home_t stage[COHORT__STAGES];     /* blocks that the running call owns */

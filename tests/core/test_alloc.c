@@ -255,6 +255,52 @@ static void foreign_frees_and_deaths(void) {
     }
 }
 
+typedef struct {
+    void *_Atomic row;
+    _Atomic int ready;
+    uint32_t kind;
+} late_t;
+
+/* As if it had died between the last step of making or freeing a large block and the end of that intent. */
+static int die_over_a_row(void *data) {
+    late_t *late = *(late_t **)data;
+    cohort__thread_t *me = enter();
+    atomic_store(&me->intent_from, NULL);
+    atomic_store(&me->intent_to, NULL);
+    atomic_store(&me->intent_block, (char *)late->row + 1);
+    atomic_store(&me->intent, late->kind);
+    atomic_store(&late->ready, 1);
+    party_wait_for_death();
+}
+
+/* Its chunks may be somebody's slab by the time of the repair. */
+static void late_repairs_leave_others_alone(void) {
+    static const uint32_t kinds[] = {COHORT__INTENT_NEW, COHORT__INTENT_FREE};
+    for (int i = 0; i < 2; i++) {
+        enum { N = 20000 };
+        cohort__thread_t *me = enter();
+        late_t *late = party_memory(sizeof *late);
+        cohort__home_t *homes = new_homes(N);
+        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 100000, &homes[0]));
+        late->row = homes[0];
+        late->kind = kinds[i];
+        cohort__block_free(me, &homes[0]);
+        cohort_process_t *process = party_start(die_over_a_row, &late, sizeof late);
+        party_await(&late->ready, 1);
+        int n = 0;
+        bool reused = false;
+        while (n < N && !reused) {
+            CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 1500, &homes[n]));
+            reused = homes[n++] == late->row;
+        }
+        CHECK(reused);
+        party_kill(process);
+        CHECK(cohort__block_is(late->row, COHORT__KIND_BYTES));
+        while (n > 0) cohort__block_free(me, &homes[--n]);
+        check_sound();
+    }
+}
+
 static void *APR_THREAD_FUNC make_and_leave(apr_thread_t *thread, void *data) {
     cohort__home_t *homes = data;
     (void)thread;
@@ -283,6 +329,7 @@ const test_case_t alloc_cases[] = {
     {"Alloc", "deaths_lose_nothing", deaths_lose_nothing},
     {"Alloc", "players_finish_too", players_finish_too},
     {"Alloc", "foreign_frees_and_deaths", foreign_frees_and_deaths},
+    {"Alloc", "late_repairs_leave_others_alone", late_repairs_leave_others_alone},
     {"Alloc", "slabs_of_ended_threads_are_used", slabs_of_ended_threads_are_used},
     {0},
 };
