@@ -122,8 +122,8 @@ void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_
     cohort_os_set_interrupts(slot->role != COHORT__ROLE_WORKER);
     apr_status_t status = prepare(slot, lifeline, &run, &args);
     if (status) fail(slot, status);
-    drop_blocks(slot);
     if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
+    drop_blocks(slot); /* not earlier: until then the start may fail, and be tried again */
     cohort__notify(&slot->changed, COHORT__ALL);
     finish(run_body(slot, run, args));
 }

@@ -252,11 +252,15 @@ bool cohort__process_bury(cohort__pid_t id) {
     return true;
 }
 
-/* The right to repair: nobody's, ours, or a dead repairer's that we take over. */
+/* The right to repair: nobody's, ours, or a dead repairer's that we take over, when that one's own death is repaired: it may have been about to free what
+ * is to be freed here, and must not do so by its repairer's hand when it is freed already. */
 static bool repair_begin(cohort_process_t *slot, cohort__thread_t *me) {
     cohort__tid_t owner = 0, mine = cohort__thread_id(me);
     if (atomic_compare_exchange_strong(&slot->repairer, &owner, mine)) return true;
-    return !cohort__thread_alive(owner, true) && atomic_compare_exchange_strong(&slot->repairer, &owner, mine);
+    if (cohort__thread_alive(owner, true)) return false;
+    cohort__pid_t process = cohort__thread_process(owner);
+    if (process) (void)cohort__process_bury(process);
+    return !cohort__thread_find(owner) && atomic_compare_exchange_strong(&slot->repairer, &owner, mine);
 }
 
 void cohort__slot_settle(cohort_process_t *slot) {

@@ -412,10 +412,12 @@ static void PROC_19_lose_target_ref(void) {
     a->go = new_event();
     party_finish(party_start(wait_for_go, &(args_t){.go = a->go, .there = a->go}, sizeof(args_t)));
     CHECK_STATUS(APR_SUCCESS, cohort_event_clear(a->go));
+    a->there = new_event();
     apr_uint64_t before = usage().used;
     cohort_process_t *p = make(wait_for_go, bytes, 1 << 20, NULL);
     CHECK(usage().used >= before + (1 << 20));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_event_wait(a->there, COHORT_FOREVER));
     CHECK(usage().used < before + (1 << 20));
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(a->go));
     party_finish(p);
