@@ -399,7 +399,6 @@ static void *APR_THREAD_FUNC thread_receives(apr_thread_t *thread, void *data) {
     apr_size_t size = 0;
     atomic_fetch_add(a->ready, 1);
     CHECK_STATUS(COHORT_ECLOSED, cohort_connection_recv_copy(a->end, &message, &size, FOREVER, pool));
-    apr_thread_exit(thread, APR_SUCCESS);
     return NULL;
 }
 
