@@ -1,9 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/*
- * 10: parallel_gzip FILE [WORKERS]: write FILE.gz, compressed by a pool of worker processes. Each block becomes a gzip
- * member of its own; members one after another are a gzip file. Only the blocks under way are in memory, shared by all
- * processes: four for each worker, however large the file is. If a worker dies, another one does its block again.
- */
+/* 10: parallel_gzip FILE [WORKERS]: write FILE.gz, compressed by a pool of worker processes. Each block becomes a
+ * gzip member of its own; members one after another are a gzip file. Only the blocks under way are in memory, shared
+ * by all processes: four for each worker. If one dies, another does its block again. FILE.gz appears when complete. */
 #include "check.h"
 #include <apr_strings.h>
 #include <zlib.h>
@@ -24,7 +22,7 @@ static apr_status_t compress_block(const void *input, void *output) { /* in a wo
 }
 
 int main(int argc, char **argv) {
-    apr_pool_t *pool;
+    apr_pool_t *pool = NULL;
     apr_file_t *file, *gz, *terminal;
     apr_finfo_t info = {0};
     cohort_pool_t *gzips;
@@ -32,9 +30,10 @@ int main(int argc, char **argv) {
     check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
     int workers = argc > 2 ? (int)apr_atoi64(argv[2]) : cohort_cpu_count(), window = 4 * workers, begun = 0, done = 0;
     check(argc < 2 || workers < 1 ? APR_EINVAL : apr_pool_create(&pool, NULL), "usage: parallel_gzip FILE [WORKERS]");
-    double in = 0, out = 0, start = (double)apr_time_now();
+    double in = 0, out = 0, t0 = 1e-6 * (double)apr_time_now();
     check(apr_file_open(&file, argv[1], READ, APR_OS_DEFAULT, pool), argv[1]);
-    check(apr_file_open(&gz, apr_pstrcat(pool, argv[1], ".gz", NULL), WRITE, APR_OS_DEFAULT, pool), "output");
+    const char *name = apr_pstrcat(pool, argv[1], ".gz", NULL), *part = apr_pstrcat(pool, name, ".part", NULL);
+    check(apr_file_open(&gz, part, WRITE, APR_OS_DEFAULT, pool), part);
     if (!apr_file_open_stderr(&terminal, pool)) (void)apr_file_info_get(&info, APR_FINFO_TYPE, terminal);
     check(cohort_pool_create(&gzips, &(cohort_pool_options_t){workers, .name = "gzip", .attempts = 5}, NULL), "pool");
     check(cohort_alloc((void **)&slots, (apr_size_t)window * sizeof *slots), "alloc");
@@ -48,13 +47,14 @@ int main(int argc, char **argv) {
         } else { /* write the oldest block */
             slot_t *slot = &slots[done++ % window];
             check(cohort_result_get(slot->result, NULL, 0, COHORT_FOREVER), "compress");
-            check(cohort_result_destroy(slot->result), "destroy");
+            (void)cohort_result_destroy(slot->result);
             check(apr_file_write_full(gz, slot->out.data, slot->out.size, NULL), "write");
             in += (double)slot->in.size, out += (double)slot->out.size;
             if (info.filetype == APR_CHR) fprintf(stderr, "\r%.1f MB%s", in / 1e6, more || done < begun ? "" : "\n");
         }
     }
-    double time = ((double)apr_time_now() - start) / 1e6;
-    printf("%.0f -> %.0f bytes, ratio %.2f, %.2f s, %d workers\n", in, out, in / out, time, workers);
-    return apr_file_close(gz) || cohort_pool_destroy(gzips);
+    check(apr_file_close(gz), part), check(apr_file_rename(part, name, pool), name);
+    double s = 1e-6 * (double)apr_time_now() - t0;
+    printf("%.0f -> %.0f bytes, ratio %.2f, %.2f s, %d workers\n", in, out, in / out, s, workers);
+    return cohort_pool_destroy(gzips);
 }

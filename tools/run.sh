@@ -234,7 +234,7 @@ demo_gzip() { # directory
     "$program" "$input" || die "parallel_gzip failed with $?."
     check_gzip "$input"
     say "10_parallel_gzip again, and one of its workers is killed in the middle"
-    "$root/tests/checks/kill_workers.sh" 1 gzip- "$input.gz" "$program" "$input" || die "parallel_gzip failed after the death of a worker."
+    "$root/tests/checks/kill_workers.sh" 1 gzip- "$program" "$input" || die "parallel_gzip failed after the death of a worker."
     check_gzip "$input"
     say "The demo is done: both outputs are correct."
 }

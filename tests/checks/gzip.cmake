@@ -37,7 +37,7 @@ function(round_trip bytes period)
 endfunction()
 
 if(KILL)
-  set(COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/kill_workers.sh ${KILL} gzip- ${file}.gz ${COMMAND})
+  set(COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/kill_workers.sh ${KILL} gzip- ${COMMAND})
   round_trip(20000000 100000 3)
 else()
   foreach(bytes 0 1 524287 524288 524289 5000000)

@@ -16,7 +16,7 @@ awk 'BEGIN { srand(1); for (i = 0; i < 4000000; i++) printf "%d ", rand() * 1000
 fail() { echo "wine_kills.sh: $*" >&2; exit 1; }
 ours() { ps -axo pid=,args= | awk -v mark="$mark" 'index($0, mark) && index($0, ".exe") && !index($0, "wine_kills.sh")'; }
 workers() { ours | awk '/ gzip-[0-9]/ { print $1 }'; }
-output() { wc -c 2> /dev/null < "$here/input.gz" || echo 0; }
+output() { wc -c 2> /dev/null < "$here/input.gz.part" || echo 0; }
 
 "$emulator" "$copy" "$here/input" > "$here/said" 2>&1 &
 first=$!
