@@ -18,7 +18,7 @@ extern "C" {
     X(COHORT_ENOTINIT, 0, "cohort_initialize() has not been called in this process")                           \
     X(COHORT_ENOTMEMBER, 1, "this process is a raw fork() copy and not a member of the cohort")                \
     X(COHORT_EVERSION, 2, "the two sides use different versions of Cohort")                                    \
-    X(COHORT_ETWICE, 3, "Cohort is already initialised in this process")                                       \
+    X(COHORT_ETWICE, 3, "this copy of Cohort, or another one, is already initialised in this process")     \
     X(COHORT_EADDRESS, 4, "the shared arena could not be mapped at its address")                               \
     X(COHORT_EBINARY, 5, "the child runs another build of the target's module")                                \
     X(COHORT_ETARGET, 6, "the target function could not be found in the child")                                \

@@ -76,6 +76,22 @@ static apr_status_t arena_size(const cohort_options_t *options, apr_uint64_t *si
     return *size || !text || !*text ? APR_SUCCESS : parse_size(text, size);
 }
 
+/* A second copy of the library in this program would be a second cohort that knows nothing of the first, with a lifeline and a watcher of
+ * its own. The pool above all pools is one thing that both see: the copy that is initialised first leaves its mark there for good. */
+static apr_status_t mark_program(void) {
+    static const char key[] = "cohort";
+    apr_pool_t *pool;
+    void *mark = NULL;
+    apr_status_t status = apr_pool_create(&pool, NULL);
+    if (status) return status;
+    apr_pool_t *top = apr_pool_parent_get(pool);
+    (void)apr_pool_userdata_get(&mark, key, top);
+    if (mark && mark != key) status = COHORT_ETWICE;
+    if (!status) status = apr_pool_userdata_set(key, key, NULL, top);
+    apr_pool_destroy(pool);
+    return status;
+}
+
 static apr_status_t become_root(void) {
     cohort_process_t *slot;
     apr_status_t status = cohort__slot_new(&slot);
@@ -126,6 +142,7 @@ apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *
     status = arena_size(options, &size);
     if (!status && options) status = set_start(options->method, options->executable);
     if (!status) status = hook();
+    if (!status) status = mark_program();
     if (!status) status = cohort__arena_create(size);
     return status ? status : become_root();
 }

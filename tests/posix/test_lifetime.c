@@ -2,7 +2,10 @@
 /* Who outlives whom, and what is left of those who do not. */
 #include "system.h"
 
+#include <apr_file_io.h>
 #include <apr_signal.h>
+#include <apr_strings.h>
+#include <dlfcn.h>
 
 /* What the processes of a case tell each other; in the arena. */
 typedef struct {
@@ -693,6 +696,27 @@ static int fork_raw(void *args) {
     return 0;
 }
 
+/* ---- two copies of the library ------------------------------------------------------------------------------------------------------------- */
+
+static void a_second_copy_is_refused(void) {
+    Dl_info library;
+    char copy[] = "second_copy_XXXXXX";
+    CHECK(dladdr((void *)(uintptr_t)cohort_initialize, &library) != 0);
+    int file = mkstemp(copy);
+    CHECK(file >= 0);
+    CHECK_INT(0, close(file));
+    CHECK_STATUS(APR_SUCCESS, apr_file_copy(library.dli_fname, copy, APR_FILE_SOURCE_PERMS, test_pool()));
+    void *second = dlopen(apr_psprintf(test_pool(), "./%s", copy), RTLD_NOW | RTLD_LOCAL);
+    CHECK_INT(0, unlink(copy));
+    CHECK(second != NULL);
+    apr_status_t (*initialize)(int *, char ***, const cohort_options_t *);
+    *(void **)&initialize = dlsym(second, "cohort_initialize");
+    CHECK(initialize != NULL && initialize != cohort_initialize);
+    CHECK_STATUS(COHORT_ETWICE, initialize(NULL, NULL, NULL));
+    CHECK_INT(0, dlclose(second));
+    party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+}
+
 static void raw_copies_are_no_members(void) {
     board_t *board = new_board();
     party_finish(start_as(COHORT_FOREGROUND, fork_raw, &board, sizeof board));
@@ -826,6 +850,7 @@ const test_case_t lifetime_cases[] = {
     {"Lifetime", "host_without_standard_streams", host_without_standard_streams},
     {"Lifetime", "host_that_closes_everything", host_that_closes_everything},
     {"Lifetime", "raw_copies_are_no_members", raw_copies_are_no_members},
+    {"Lifetime", "a_second_copy_is_refused", a_second_copy_is_refused},
     {"Lifetime", "raw_copies_keep_nothing_alive", raw_copies_keep_nothing_alive},
     {"Lifetime", "nothing_accumulates", nothing_accumulates},
     {"Lifetime", "children_may_run_themselves", children_may_run_themselves},
