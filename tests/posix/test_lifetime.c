@@ -14,7 +14,7 @@ typedef struct {
     _Atomic apr_int64_t pids[16];
     _Atomic apr_int64_t parents[16];
     cohort_lifetime_t lifetime;
-    int depth;
+    _Atomic int depth;
 } board_t;
 
 static board_t *new_board(void) {
