@@ -7,7 +7,7 @@
 ## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
 ## tools/run.sh help                        this text
 #
-# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps) is installed through the system's package manager, and nothing else is.
+# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps, valgrind) is installed through the system's package manager, and nothing else is.
 # A subcommand is a function run_NAME below and a line "## ..." above.
 set -euo pipefail
 
@@ -33,8 +33,11 @@ APR        libapr1-dev    apr-devel     apr         apr         pkg-config --exi
 GoogleTest libgtest-dev   gtest-devel   gtest       googletest  pkg-config --exists gtest
 zlib       zlib1g-dev     zlib-devel    zlib        zlib        pkg-config --exists zlib
 ps         procps         procps-ng     procps-ng   -           have ps
+valgrind   valgrind       valgrind      valgrind    -           checks_memory
 TABLE
 }
+
+checks_memory() { have valgrind || [ "$(package_manager)" = brew ]; } # which has none; the test that wants it is left out there
 
 compiles() { # c or c++: is there a compiler of that language that can build a program?
     local compiler=${CC:-cc} program=${TMPDIR:-/tmp}/cohort-compiles-$$ result=0
