@@ -4,11 +4,19 @@
 #
 # Wine's server and service processes are started first, by one runner at a time and with none of the runner's pipes: a caller that reads our output to its end
 # would otherwise wait until they end. Programs run with the layout of the address space fixed, since Wine without a preloader now and then finds its
-# fixed pages taken (COHORT_WINE_ASLR=1 leaves the layout random). `wine-run.sh --stop` ends everything that runs in the prefix.
+# fixed pages taken (COHORT_WINE_ASLR=1 leaves the layout random). `wine-run.sh --stop` ends everything that runs in the prefix and waits until it is gone.
 set -eu
 
 find_tool() { # name: on PATH, else in the directory where Debian puts it
     command -v "$1" 2>/dev/null || ls /usr/lib/wine/"$1" /usr/lib/*/wine/"$1" 2>/dev/null | head -n 1
+}
+
+# Wine's processes in this prefix, by their environment (where there is no /proc, none).
+of_this_prefix() {
+    grep -lzxF "WINEPREFIX=$WINEPREFIX" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 |
+        while read -r process; do
+            case $(readlink "/proc/$process/exe") in */wine*) echo "$process" ;; esac
+        done
 }
 
 wine=${COHORT_WINE:-$(find_tool wine64)}
@@ -23,7 +31,9 @@ fi
 : "${WINEPREFIX:=${HOME:-/tmp}/.wine-cohort}"
 : "${WINEDEBUG:=fixme-all}"
 : "${WINEDLLOVERRIDES:=mscoree=;mshtml=;winemenubuilder.exe=;winedbg.exe=}"
-export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
+# The server's socket lies below TMPDIR: callers with another one would get a server of their own, which --stop does not find.
+TMPDIR=$WINEPREFIX
+export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES TMPDIR
 unset DISPLAY WAYLAND_DISPLAY
 
 fixed=
@@ -35,7 +45,13 @@ if [ "${1-}" = --stop ]; then
     [ -d "$WINEPREFIX" ] || exit 0
     "$server" -k 2>/dev/null || true
     "$server" -w 2>/dev/null || true
-    exit 0
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        left=$(of_this_prefix)
+        [ -n "$left" ] || exit 0
+        sleep 0.5
+    done
+    echo "wine-run.sh: still running in $WINEPREFIX:" $left >&2
+    exit 1
 fi
 
 mkdir -p "$WINEPREFIX"

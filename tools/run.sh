@@ -167,14 +167,14 @@ test_windows() {
     local result=0
     (ctest_preset mingw "$@") || result=1
     no_program_left || result=1
-    "$root/cmake/wine-run.sh" --stop
+    "$root/cmake/wine-run.sh" --stop || result=1
     count_tests "$root/build/mingw/junit.xml"
     return $result
 }
 
 # Nothing that the tests started may run when they are done; what is ending gets five seconds.
 no_program_left() {
-    local pattern='build\mingw\' left=
+    local pattern=${root//\//\\}\\build\\mingw\\ left=
     for _ in 1 2 3 4 5; do
         left=$(ps -axo pid=,args= | grep -F "$pattern" | grep -vF grep || true)
         [ -n "$left" ] || return 0
@@ -184,9 +184,12 @@ no_program_left() {
     return 1
 }
 
+# How many were run, and which were skipped and why: GoogleTest writes the reason below "FILE:LINE: Skipped".
 count_tests() { # junit file
-    awk -F'"' '/<testcase / { all++; if (/status="notrun"/) { skipped++; names = names " " $2 } }
-        END { printf "Windows, under Wine: %d run, %d skipped%s%s\n", all - skipped, skipped, skipped ? ":" : "", names }' "$1"
+    awk -F'"' '/<testcase / { all++; name = $2; if (/status="notrun"/) skipped++; else name = "" }
+        reason && name { list = list "\n  " name ": " $0; name = "" }
+        { reason = /: Skipped$/ }
+        END { printf "Windows, under Wine: %d run, %d skipped%s\n", all - skipped, skipped, skipped ? ":" list : "" }' "$1"
 }
 
 ensure_windows_packages() {

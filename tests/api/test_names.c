@@ -133,7 +133,7 @@ static void renaming_is_never_torn(void) {
 
 static apr_size_t read_file(const char *path, char *text, apr_size_t size) {
     FILE *file = fopen(path, "rb");
-    if (!file) SKIP("no /proc here");
+    if (!file) SKIP("this system shows names nowhere that a program could read them");
     size_t got = fread(text, 1, size - 1, file);
     fclose(file);
     text[got] = 0;
@@ -167,6 +167,8 @@ static int show_names(void *data) {
 
 /* A forked copy shows its parent's command line, as every fork does. */
 static void shown_by_the_system(void) {
+    char text[64];
+    (void)read_file("/proc/self/comm", text, sizeof text);
     args_t a = new_args();
     bool own_line = strcmp(test_method(), "fork") != 0;
     cohort_process_t *process = make_named(show_names, "worker of the night", &a);
