@@ -63,7 +63,8 @@ apr_status_t cohort_os_park_setup(void *region, bool fresh);
 /* Sleep while *word == expected, until woken or the deadline: APR_SUCCESS (woken, changed, or for no reason) or APR_TIMEUP.
  * Works between processes. A sleeper or waker that is killed at any point harms nobody else. */
 apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
-/* Wake up to `count` sleepers of the word; returns how many were woken (an estimate is allowed to be too high, never too low by all). */
+/* Wake up to `count` sleepers of the word, which was changed before; returns how many were woken. Too high an estimate is allowed; 0 only when nobody
+ * sleeps, or when the change alone wakes all sleepers. */
 int cohort_os_wake(_Atomic uint32_t *word, int count);
 /* A process has died: drop what it left in the region. */
 void cohort_os_park_forget(cohort_os_id_t dead);
