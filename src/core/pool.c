@@ -313,27 +313,56 @@ apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) 
     return join(pool, me, tag, cohort__deadline(timeout));
 }
 
-/* Whoever sees the destroyed pool without jobs frees it: the list becomes empty once, under the guard, so that is one
- * process. */
+static bool is_left(cohort_pool_t *pool) {
+    return atomic_load(&pool->object.tag) >> 32 == COHORT__POOL_TAG_RETIRED &&
+           atomic_load(&pool->all.next) == address_of(&pool->all);
+}
+
+/* Whoever claims the retired pool frees it, or its repair does. A thread that is inside something else cannot announce
+ * that too: then the pool stays until the next death. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
-    bool last = atomic_load(&pool->gone) == 1 && atomic_load(&pool->all.next) == address_of(&pool->all);
-    if (last) {
-        cohort__guard_commit(&pool->guard);
-        cohort__guard_set(&pool->guard, &pool->gone, 2);
-        atomic_store(&me->stage[0], pool);
-    }
+    cohort__guard_commit(&pool->guard);
+    bool last = is_left(pool) && !cohort__thread_is_busy(me) &&
+                cohort__object_claim(me, pool, COHORT__POOL_TAG_RETIRED);
     cohort__pool_leave(pool);
     if (last) cohort__object_free(me, pool);
 }
 
-void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+/* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
+static void retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
     cohort__staff_release(pool);
     cohort__jobs_sweep(pool, me);
     cohort__guard_commit(&pool->guard);
-    cohort__guard_set(&pool->guard, &pool->gone, 1);
-    cohort__guard_set(&pool->guard, &pool->object.tag, 0);
+    cohort__guard_set(&pool->guard, &pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag);
     cohort__pool_leave_last(pool, me);
+}
+
+static bool has_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    for (uint32_t i = 0; i < COHORT__WORKERS_MAX && i < pool->workers; i++) {
+        if (cohort__staff_at(pool, me, tag, i)) return true;
+    }
+    return false;
+}
+
+/* Nobody takes a place any more when the maker is dead. */
+void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    if (cohort__process_alive(pool->owner, true)) return;
+    cohort__pool_end(pool, me, tag, COHORT_ETERMINATED);
+    (void)cohort__staff_check(pool, me, tag, false);
+    if (!has_staff(pool, me, tag)) retire(pool, me, tag);
+}
+
+void cohort__pools_repair(void) {
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    for (cohort_pool_t *pool = NULL; (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
+        uint64_t tag = atomic_load(&pool->object.tag);
+        if (tag >> 32 == COHORT__POOL_TAG) cohort__pool_abandon(pool, me, tag);
+        if (tag >> 32 != COHORT__POOL_TAG_RETIRED || cohort__pool_enter_live(pool, me, tag)) continue;
+        cohort__jobs_sweep(pool, me);
+        cohort__pool_leave_last(pool, me);
+    }
 }
 
 apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
@@ -345,7 +374,7 @@ apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
     (void)cohort_pool_terminate(pool);
     status = join(pool, me, tag, COHORT_OS_NEVER);
-    if (!status) cohort__pool_retire(pool, me, tag);
+    if (!status) retire(pool, me, tag);
     return status;
 }
 
@@ -374,9 +403,8 @@ apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
     uint64_t tag = cohort__pool_tag(pool);
     if (!tag) return;
-    bool ended = atomic_load(&pool->state) == COHORT__POOL_ENDED;
-    if (!ended && !cohort__process_alive(pool->owner, true)) cohort__pool_end(pool, me, tag, COHORT_ETERMINATED);
     cohort__staff_t staff = cohort__staff_check(pool, me, tag, true);
+    cohort__pool_abandon(pool, me, tag);
     if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
     if (cohort_os_now() - atomic_load(&pool->vacant) > PATIENCE) cohort__pool_tend(pool);
 }

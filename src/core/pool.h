@@ -41,6 +41,7 @@
 #include <cohort/pool.h>
 
 #define COHORT__POOL_TAG COHORT__TAG('P', 'O', 'O', 'L')
+#define COHORT__POOL_TAG_RETIRED COHORT__TAG('R', 'T', 'R', 'D') /* destroyed; freed with its last job */
 #define COHORT__RESULT_TAG COHORT__TAG('R', 'S', 'L', 'T')
 
 #define COHORT__WORKERS_MAX 8192
@@ -89,7 +90,6 @@ struct cohort_pool_t {
     _Atomic uint64_t status;   /* why it ended */
     _Atomic uint64_t failures; /* of initializers and starts, one after the other */
     _Atomic uint64_t staffed;  /* its maker has started the workers; replacing them may begin */
-    _Atomic uint64_t gone;     /* destroyed; freed with its last job */
     cohort__link_t all;        /* every job that was not freed */
     cohort__link_t ready;      /* jobs with chunks that nobody has begun */
     _Atomic uint32_t swept;    /* the cohort's deaths when orphans were last looked for */
@@ -198,12 +198,14 @@ static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_
 }
 /* No more work for this reason; results that are not done end with it. Nothing when that pool is gone. */
 void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t status);
-/* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
-void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
+/* Its maker is dead: end it, and free it with its last worker. Nothing while the maker lives, or when it is gone. */
+void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
+/* Called by the repair of each death: whoever was to end, to retire or to free a pool may be the dead one. */
+void cohort__pools_repair(void);
 /* For whoever waits for a pool's work: see to it that dead workers are noticed, and that somebody replaces them. Not
  * with a guard held. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
-/* The guard is left; if the pool is destroyed and this was its last job, free it. */
+/* The guard is left; if the pool is retired and has no job any more, free it. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me);
 /* This process ends: so do the pools that it made. */
 void cohort__pools_end(void);

@@ -188,13 +188,6 @@ static bool gives_up(cohort_pool_t *pool) {
            atomic_load(&pool->state) != COHORT__POOL_ENDED;
 }
 
-static bool has_nobody(cohort_pool_t *pool) {
-    for (uint32_t i = 0; i < pool->workers; i++) {
-        if (atomic_load(&cohort__pool_worker(pool, i)->process)) return false;
-    }
-    return true;
-}
-
 static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t dead,
                   int code) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
@@ -203,11 +196,9 @@ static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint3
         charge(pool, me, number, dead, code);
         vacate(pool, worker, dead);
     }
-    bool hopeless = gives_up(pool), abandoned = !cohort__process_alive(pool->owner, true) && has_nobody(pool);
+    bool hopeless = gives_up(pool);
     cohort__pool_leave(pool);
     if (hopeless) cohort__pool_end(pool, me, tag, COHORT_EINITFAILED);
-    if (abandoned) cohort__pool_end(pool, me, tag, COHORT_ETERMINATED);
-    if (abandoned) cohort__pool_retire(pool, me, tag);
     cohort__notify(&pool->work, COHORT__ALL);
     cohort__notify(&pool->changed, COHORT__ALL);
 }
@@ -312,6 +303,7 @@ void cohort__pool_tend(cohort_pool_t *pool) {
     uint64_t tag = cohort__pool_tag(pool);
     if (!tag || cohort__enter(&me)) return;
     cohort__staff_t staff = cohort__staff_check(pool, me, tag, false);
+    cohort__pool_abandon(pool, me, tag);
     if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
     for (uint32_t i = 0; i < places(pool, me, tag); i++) {
         apr_status_t status = cohort__worker_start(pool, me, tag, i);

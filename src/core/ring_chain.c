@@ -66,12 +66,6 @@ static bool is_announced(const cohort__thread_t *me, const void *object) {
 
 /* ---- the guard ----------------------------------------------------------------------------------------------------- */
 
-bool cohort__process_is_gone(cohort__pid_t process) {
-    if (!cohort__process_bury(process)) return false;
-    cohort_process_t *slot = cohort__process_find(process);
-    return !slot || atomic_load(&slot->repaired);
-}
-
 typedef struct {
     const cohort__ring_call_t *call;
     cohort__pid_t process;

@@ -252,6 +252,12 @@ bool cohort__process_bury(cohort__pid_t id) {
     return true;
 }
 
+bool cohort__process_is_gone(cohort__pid_t id) {
+    if (!cohort__process_bury(id)) return false;
+    cohort_process_t *slot = cohort__process_find(id);
+    return !slot || atomic_load(&slot->repaired);
+}
+
 /* The right to repair: nobody's, ours, or a dead repairer's that we take over, when that one's own death is repaired: it may have been about to free what
  * is to be freed here, and must not do so by its repairer's hand when it is freed already. */
 static bool repair_begin(cohort_process_t *slot, cohort__thread_t *me) {
@@ -309,6 +315,7 @@ static void repair(cohort_process_t *slot) {
         cohort__pipes_repair(dead);
         if (slot->role == COHORT__ROLE_WORKER) cohort__pool_worker_died(slot);
         drop_handles(dead);
+        cohort__pools_repair();
         atomic_store(&slot->repaired, 1);
     }
     atomic_store(&slot->repairer, 0);

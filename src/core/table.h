@@ -79,6 +79,8 @@ cohort__slot_state_t cohort__process_state(const cohort_process_t *process);
 bool cohort__process_alive(cohort__pid_t id, bool thorough);
 /* The same, thoroughly, the other way round; and if it has died unseen, record and repair the death. Not with a guard held. */
 bool cohort__process_bury(cohort__pid_t id);
+/* And everything that it was doing is repaired. */
+bool cohort__process_is_gone(cohort__pid_t id);
 /* A pointer that the user gave: is it a slot in use? */
 apr_status_t cohort__process_check(const cohort_process_t *process);
 

@@ -73,6 +73,11 @@ static inline void cohort__op_end(cohort__thread_t *me) {
     atomic_store_explicit(&me->op, COHORT__OP_NONE, memory_order_release);
 }
 
+/* In the middle of something that its record tells of: it cannot announce another operation, or object on its way, before that is over. */
+static inline bool cohort__thread_is_busy(cohort__thread_t *me) {
+    return atomic_load_explicit(&me->op, memory_order_relaxed) != COHORT__OP_NONE || atomic_load_explicit(&me->stage[0], memory_order_relaxed);
+}
+
 /* The number of records ever used, and a record by its index below that (also free ones). */
 uint32_t cohort__thread_count(void);
 cohort__thread_t *cohort__thread_at(uint32_t index);
