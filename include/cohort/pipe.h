@@ -78,6 +78,14 @@ COHORT_API apr_status_t cohort_connection_send(cohort_connection_t *connection, 
 COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout);
 
 /**
+ * Receive the next message into a buffer of the caller, and be told whether it comes out of turn.
+ *
+ * @param message in: a buffer and its size; out: the message's size, and whether it came back from a process that died receiving it
+ * @return as cohort_connection_recv()
+ */
+COHORT_API apr_status_t cohort_connection_recv_message(cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout);
+
+/**
  * Receive the next message as a copy in a pool, with a zero byte behind it that is not counted.
  *
  * @return as cohort_connection_recv(), but never COHORT_ETOOSMALL; APR_ENOMEM: the message is still there

@@ -89,11 +89,13 @@ COHORT_API apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data
  */
 COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_size_t *size, apr_interval_time_t timeout);
 
-/** One of a batch: for put, `size` bytes at `data`; for get, a buffer and in: its size, out: the message's. */
-typedef struct {
-    void *data;
-    apr_size_t size;
-} cohort_message_t;
+/**
+ * Take the next message into a buffer of the caller, and be told whether it comes out of turn.
+ *
+ * @param message in: a buffer and its size; out: the message's size, and whether it came back from a process that died getting it
+ * @return as cohort_queue_get()
+ */
+COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout);
 
 /**
  * Put several messages, waiting for room for each.

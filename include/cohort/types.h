@@ -30,6 +30,16 @@ extern "C" {
 /** The process has ended, and nobody could see how. Never a guess. */
 #define COHORT_EXIT_UNKNOWN (-2147483647)
 
+/** A message, for those calls that put or get several, or tell more of one. */
+typedef struct {
+    /** To put: its bytes. To get: a buffer. */
+    void *data;
+    /** To put: bytes of it. To get, in: bytes of the buffer; out: of the message. */
+    apr_size_t size;
+    /** To get, out: not 0 when a process died getting this message before. It kept its place, so others that were put after it may have been got before. */
+    int returned;
+} cohort_message_t;
+
 /** A process of the cohort. Valid in every process of the cohort, as all pointers below. */
 typedef struct cohort_process_t cohort_process_t;
 /** One end of a pipe. */

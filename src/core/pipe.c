@@ -316,11 +316,19 @@ static apr_status_t receive(cohort_connection_t *connection, use_t *u, apr_inter
     return status;
 }
 
-apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
-    use_t u = {.as.receive = {.how = COHORT__RECEIVE_INTO, .data = buffer, .capacity = size ? *size : 0}};
-    if (!size || (!buffer && *size)) return APR_EINVAL;
+apr_status_t cohort_connection_recv_message(cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout) {
+    if (!message || (!message->data && message->size)) return APR_EINVAL;
+    use_t u = {.as.receive = {.how = COHORT__RECEIVE_INTO, .data = message->data, .capacity = message->size}};
     apr_status_t status = receive(connection, &u, timeout);
-    if (!status || status == COHORT_ETOOSMALL) *size = u.as.receive.size;
+    if (!status) message->returned = u.as.receive.returned;
+    if (!status || status == COHORT_ETOOSMALL) message->size = u.as.receive.size;
+    return status;
+}
+
+apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+    cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
+    apr_status_t status = cohort_connection_recv_message(connection, size ? &message : NULL, timeout);
+    if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
 }
 
@@ -396,7 +404,7 @@ static bool may_hold(pipe_t *pipe, cohort__pid_t process) {
 void cohort__pipes_repair(cohort__pid_t dead) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
-    if (atomic_load(&me->op) != COHORT__OP_NONE || atomic_load(&me->stage[0])) return;
+    if (cohort__thread_is_busy(me)) return;
     for (pipe_t *pipe = NULL; (pipe = cohort__object_next(COHORT__KIND_PIPE, pipe)) != NULL;) {
         use_t use;
         if (end_of(pipe->ends, &use) || !may_hold(pipe, dead)) continue;

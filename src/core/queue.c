@@ -138,6 +138,21 @@ apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size
     return status;
 }
 
+/* ---- the account of a joinable queue, for whoever owns the guard ---------------------------------------------------- */
+
+static uint64_t outstanding(cohort_queue_t *q) {
+    uint64_t sum = 0;
+    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) sum += atomic_load(&e->value);
+    return sum;
+}
+
+/* Credit beyond what there is was for messages that a dead process had. */
+static uint64_t unfinished(cohort_queue_t *q) {
+    uint64_t all = outstanding(q) + cohort__ring_count_inside(&q->ring), credit = atomic_load(&q->credit);
+    if (credit > all) cohort__guard_set(&q->guard, &q->credit, credit = all);
+    return all - credit;
+}
+
 /* ---- get --------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -146,7 +161,8 @@ typedef struct {
     cohort__receive_t receive;
 } get_t;
 
-static apr_status_t enter_account(void *arg) {
+/* The message is counted twice until it has left the ring: what is unfinished may seem more than it is, and never less. */
+static apr_status_t expect(void *arg) {
     get_t *g = arg;
     cohort_queue_t *q = g->queue;
     apr_status_t status = APR_SUCCESS;
@@ -158,6 +174,19 @@ static apr_status_t enter_account(void *arg) {
     return status;
 }
 
+/* Somebody may have said of it that it is done: then he meant another one. */
+static void in_vain(void *arg) {
+    get_t *g = arg;
+    cohort_queue_t *q = g->queue;
+    cohort__guard_enter(&q->guard, g->call.me);
+    cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
+    if (mine && atomic_load(&mine->value)) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) - 1);
+    else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
+    bool done = unfinished(q) == 0;
+    cohort__guard_leave(&q->guard);
+    if (done) cohort__notify(&q->done, COHORT__ALL);
+}
+
 static apr_status_t try_get(void *arg, bool thorough) {
     get_t *g = arg;
     if (is_closed(g->queue)) return COHORT_ECLOSED;
@@ -166,7 +195,8 @@ static apr_status_t try_get(void *arg, bool thorough) {
 
 static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
     if (g->queue->joinable) {
-        g->receive.before = enter_account;
+        g->receive.expect = expect;
+        g->receive.in_vain = in_vain;
         g->receive.arg = g;
     }
     apr_status_t status = await(&g->queue->ring.items, try_get, g, timeout);
@@ -175,19 +205,27 @@ static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
     return status;
 }
 
-static apr_status_t get_into(cohort_queue_t *queue, const cohort__ring_call_t *call, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
-    get_t g = {.call = *call, .queue = queue, .receive = {.how = COHORT__RECEIVE_INTO, .data = buffer}};
-    if (!size || (!buffer && *size)) return APR_EINVAL;
-    g.receive.capacity = *size;
+static apr_status_t get_into(cohort_queue_t *queue, const cohort__ring_call_t *call, cohort_message_t *message, apr_interval_time_t timeout) {
+    get_t g = {.call = *call, .queue = queue, .receive = {.how = COHORT__RECEIVE_INTO, .data = message->data, .capacity = message->size}};
+    if (!message->data && message->size) return APR_EINVAL;
     apr_status_t status = get(&g, timeout);
-    if (!status || status == COHORT_ETOOSMALL) *size = g.receive.size;
+    if (!status) message->returned = g.receive.returned;
+    if (!status || status == COHORT_ETOOSMALL) message->size = g.receive.size;
     return status;
 }
 
-apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout) {
     cohort__ring_call_t call;
     apr_status_t status = enter(queue, &call);
-    return status ? status : get_into(queue, &call, buffer, size, timeout);
+    if (!status && !message) status = APR_EINVAL;
+    return status ? status : get_into(queue, &call, message, timeout);
+}
+
+apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+    cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
+    apr_status_t status = cohort_queue_get_message(queue, size ? &message : NULL, timeout);
+    if (!status || status == COHORT_ETOOSMALL) *size = message.size;
+    return status;
 }
 
 apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
@@ -197,7 +235,7 @@ apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
     if (status) return status;
     if (!done || (!messages && count)) return APR_EINVAL;
     for (*done = 0; !status && *done < count; *done += !status) {
-        status = get_into(queue, &call, messages[*done].data, &messages[*done].size, *done ? 0 : timeout);
+        status = get_into(queue, &call, &messages[*done], *done ? 0 : timeout);
     }
     return *done ? APR_SUCCESS : status;
 }
@@ -277,19 +315,6 @@ static cohort__pid_t drop_dead(cohort_queue_t *q) {
     }
     cohort__guard_commit(&q->guard);
     return unburied;
-}
-
-static uint64_t outstanding(cohort_queue_t *q) {
-    uint64_t sum = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) sum += atomic_load(&e->value);
-    return sum;
-}
-
-/* Credit beyond what there is was for messages that a dead process had. */
-static uint64_t unfinished(cohort_queue_t *q) {
-    uint64_t all = outstanding(q) + cohort__ring_count_inside(&q->ring), credit = atomic_load(&q->credit);
-    if (credit > all) cohort__guard_set(&q->guard, &q->credit, credit = all);
-    return all - credit;
 }
 
 /* One's own first; then anybody's, since any process may say it; then one that is still in the queue. */

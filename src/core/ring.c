@@ -154,11 +154,16 @@ static apr_status_t copy_out(cohort__thread_t *me, cohort__slot_t *slot, cohort_
     return APR_SUCCESS;
 }
 
-static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t position) {
+static void in_vain(const cohort__receive_t *r) {
+    if (r->in_vain) r->in_vain(r->arg);
+}
+
+static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t position, const cohort__receive_t *r) {
     uint64_t mine = cohort__word(position, cohort__record(me), COHORT__READING);
     cohort__block_free(me, &me->stage[COHORT__STAGE_MESSAGE]);
     if (atomic_compare_exchange_strong(&cohort__slot_at(segment, position)->word, &mine, cohort__word(position, 0, COHORT__FULL)))
         cohort__ring_rewind(segment, position);
+    in_vain(r);
     cohort__op_end(me);
     cohort__notify(&segment->ring->items, 1);
 }
@@ -184,21 +189,25 @@ static apr_status_t take(const cohort__ring_call_t *call, cohort__segment_t *seg
     cohort__thread_t *me = call->me;
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     uint64_t full = cohort__word(position, 0, COHORT__FULL);
-    uint64_t size = atomic_load_explicit(&slot->size, memory_order_acquire);
+    r->size = (size_t)(atomic_load_explicit(&slot->size, memory_order_acquire) & COHORT__SIZE_MAX);
     if (atomic_load_explicit(&slot->word, memory_order_acquire) != full) return LOST;
-    r->size = (size_t)(size & COHORT__SIZE_MAX);
-    r->returned = size & COHORT__RETURNED;
     if (r->how == COHORT__RECEIVE_PEEK) return APR_SUCCESS;
     if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return COHORT_ETOOSMALL;
 
+    apr_status_t status = r->expect ? r->expect(r->arg) : APR_SUCCESS;
+    if (status) return status;
     if (!head) atomic_store(&call->ring->irregular, 1);
     announce(me, COHORT__OP_RING_GET, position);
-    if (!atomic_compare_exchange_strong(&slot->word, &full, cohort__word(position, cohort__record(me), COHORT__READING))) return LOST;
+    if (!atomic_compare_exchange_strong(&slot->word, &full, cohort__word(position, cohort__record(me), COHORT__READING))) {
+        in_vain(r);
+        return LOST;
+    }
     if (head) bump_head(segment, *head);
-    apr_status_t status = copy_out(me, slot, r);
-    if (!status && r->before) status = r->before(r->arg);
+    r->returned = atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__RETURNED;
+    status = copy_out(me, slot, r);
+    if (!status && r->claimed) status = r->claimed(r->arg);
     if (!status) return commit(call, segment, position, r);
-    give_back(me, segment, position);
+    give_back(me, segment, position, r);
     return status;
 }
 

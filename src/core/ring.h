@@ -87,8 +87,12 @@ typedef struct {
     apr_pool_t *pool;  /* COPY */
     size_t size;       /* of the message, also when the buffer is too small */
     bool returned;     /* it has been with a reader who died */
-    /* Called when the message is sure, before it is taken; anything but APR_SUCCESS gives it back. May be NULL. */
-    apr_status_t (*before)(void *arg);
+    /* Called when a message is there, before it is claimed, so that it is never out of all accounts; anything but APR_SUCCESS leaves it. May be NULL. */
+    apr_status_t (*expect)(void *arg);
+    /* And when it was not taken after all. */
+    void (*in_vain)(void *arg);
+    /* Between the claim and the commit; anything but APR_SUCCESS gives the message back. For tests, which let things happen here. */
+    apr_status_t (*claimed)(void *arg);
     void *arg;
 } cohort__receive_t;
 
@@ -114,8 +118,6 @@ void cohort__ring_look_end(const cohort__ring_call_t *call);
 /* Enter the guard for work that makes, moves or frees blocks in these homes, after what a dead owner left of that is settled. The object is
  * announced by the caller. false: destroyed meanwhile, and the guard is not held. */
 bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count);
-/* Dead, and everything that it was doing is repaired. Does it if need be, so not with a guard held. */
-bool cohort__process_is_gone(cohort__pid_t process);
 
 /* Destroy the object of the call, a queue or pipe: ends its life, waits until nobody touches it any more, frees it. Exactly one caller does it,
  * and if that one dies, its repair. Nothing to do when it is destroyed already. */

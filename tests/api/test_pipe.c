@@ -2,6 +2,8 @@
 /* Pipes: what Python's tests ask of Connection and Poll; then who holds what, deaths, bounds and use after the end. */
 #include "traffic.h"
 
+#include <stdlib.h>
+
 #define A_WHILE 50000 /* microseconds, where time has to run out */
 #define FOREVER COHORT_FOREVER
 
@@ -558,6 +560,49 @@ static void a_receiver_dies(void) {
     }
 }
 
+#define SLOW_TO_COPY (16 << 20) /* bytes: time enough to be killed in the middle */
+
+static int receive_slowly(void *data) {
+    args_t *a = data;
+    apr_size_t size = SLOW_TO_COPY;
+    void *buffer = malloc(SLOW_TO_COPY);
+    CHECK(buffer != NULL);
+    atomic_store(a->ready, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(a->end, buffer, &size, COHORT_FOREVER));
+    party_wait_for_death();
+}
+
+/* One child after the other is killed while it receives the message, until one was in the middle of it. */
+static void what_came_back_from_the_dead_says_so(void) {
+    args_t a = new_args(1);
+    char *buffer = malloc(SLOW_TO_COPY);
+    cohort_message_t message = {.returned = 0};
+    CHECK(buffer != NULL);
+    memset(buffer, 7, SLOW_TO_COPY);
+    while (!message.returned) {
+        apr_status_t status = cohort_connection_send(a.far, buffer, SLOW_TO_COPY, 0);
+        CHECK(status == APR_SUCCESS || APR_STATUS_IS_EAGAIN(status)); /* the last one died too early */
+        atomic_store(a.ready, 0);
+        cohort_process_t *receiver = start_with(a.end, receive_slowly, &a);
+        party_await(a.ready, 1);
+        party_kill(receiver);
+        message = (cohort_message_t){buffer, SLOW_TO_COPY, 4711};
+        status = cohort_connection_recv_message(a.end, &message, 0);
+        if (APR_STATUS_IS_EAGAIN(status)) message.returned = 0; /* it died too late */
+        else CHECK_STATUS(APR_SUCCESS, status);
+        CHECK(message.returned == 0 || message.returned == 1);
+        CHECK_INT(SLOW_TO_COPY, message.size);
+        CHECK(buffer[0] == 7 && buffer[SLOW_TO_COPY - 1] == 7);
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_send(a.far, "x", 1, 0));
+    message.size = SLOW_TO_COPY;
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv_message(a.end, &message, 0));
+    CHECK_INT(0, message.returned);
+    CHECK_INT(1, message.size);
+    CHECK_STATUS(APR_EINVAL, cohort_connection_recv_message(a.end, NULL, 0));
+    free(buffer);
+}
+
 static int talk_and_leave(void *data) {
     args_t *a = data;
     char large[3000] = "";
@@ -661,6 +706,7 @@ const test_case_t pipe_cases[] = {
     {"Pipe", "a_sender_dies", a_sender_dies},
     {"Pipe", "a_receiver_dies", a_receiver_dies},
     {"Pipe", "what_the_dead_held_is_freed", what_the_dead_held_is_freed},
+    {"Pipe", "what_came_back_from_the_dead_says_so", what_came_back_from_the_dead_says_so},
     {"Pipe", "squares_over_two_pipes", squares_over_two_pipes},
     {0},
 };

@@ -2,6 +2,8 @@
 /* Queues: what Python's tests ask of Queue, JoinableQueue and SimpleQueue; then sizes, deaths and use after the end. */
 #include "traffic.h"
 
+#include <stdlib.h>
+
 #define A_WHILE 50000 /* microseconds, where time has to run out */
 
 typedef struct {
@@ -149,6 +151,20 @@ static void Q_05_task_done(void) {
     CHECK_INT(10, atomic_load(a.ready));
     for (int i = 0; i < 4; i++) CHECK_STATUS(APR_SUCCESS, put_int(a.queue, -1, COHORT_FOREVER));
     parties_finish(workers, 4);
+}
+
+/* What is being taken counts as long as it is not done. */
+static void join_waits_for_what_is_being_taken(void) {
+    cohort_process_t *workers[3];
+    args_t a = {.queue = new_queue(4, 1), .ready = party_memory(sizeof(int))};
+    parties_start(workers, 3, work_until_told, &a, sizeof a);
+    for (int i = 1; i <= 300; i++) {
+        CHECK_STATUS(APR_SUCCESS, put_int(a.queue, i, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_join(a.queue, COHORT_FOREVER));
+        CHECK_INT(i, atomic_load(a.ready));
+    }
+    for (int i = 0; i < 3; i++) CHECK_STATUS(APR_SUCCESS, put_int(a.queue, -1, COHORT_FOREVER));
+    parties_finish(workers, 3);
 }
 
 static void Q_07_timeout(void) {
@@ -351,10 +367,10 @@ static void batches(void) {
     int out[8] = {0, 1, 2, 3, 4, 5, 6, 7}, in[8];
     cohort_message_t messages[8];
     apr_size_t done = 4711;
-    for (int i = 0; i < 8; i++) messages[i] = (cohort_message_t){&out[i], sizeof out[i]};
+    for (int i = 0; i < 8; i++) messages[i] = (cohort_message_t){.data = &out[i], .size = sizeof out[i]};
     CHECK_STATUS(APR_EAGAIN, cohort_queue_put_many(queue, messages, 8, &done, 0));
     CHECK_INT(5, done);
-    for (int i = 0; i < 8; i++) messages[i] = (cohort_message_t){&in[i], sizeof in[i]};
+    for (int i = 0; i < 8; i++) messages[i] = (cohort_message_t){.data = &in[i], .size = sizeof in[i]};
     CHECK_STATUS(APR_SUCCESS, cohort_queue_get_many(queue, messages, 3, &done, COHORT_FOREVER));
     CHECK_INT(3, done);
     messages[1].size = 1; /* the second does not fit: it is the first of the next call */
@@ -659,6 +675,49 @@ static void join_does_not_wait_for_the_dead(void) {
     CHECK_STATUS(COHORT_EOVERRELEASE, cohort_queue_task_done(a.queue));
 }
 
+#define SLOW_TO_COPY (16 << 20) /* bytes: time enough to be killed in the middle */
+
+static int get_slowly(void *data) {
+    args_t *a = data;
+    apr_size_t size = SLOW_TO_COPY;
+    void *buffer = malloc(SLOW_TO_COPY);
+    CHECK(buffer != NULL);
+    atomic_store(a->ready, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(a->queue, buffer, &size, COHORT_FOREVER));
+    party_wait_for_death();
+}
+
+/* One child after the other is killed while it gets the message, until one was in the middle of it. */
+static void what_came_back_from_the_dead_says_so(void) {
+    args_t a = {.queue = new_queue(1, 0), .ready = party_memory(sizeof(int))};
+    char *buffer = malloc(SLOW_TO_COPY);
+    cohort_message_t message = {.returned = 0};
+    CHECK(buffer != NULL);
+    memset(buffer, 7, SLOW_TO_COPY);
+    while (!message.returned) {
+        apr_status_t status = cohort_queue_put(a.queue, buffer, SLOW_TO_COPY, 0);
+        CHECK(status == APR_SUCCESS || APR_STATUS_IS_EAGAIN(status)); /* the last one died too early */
+        atomic_store(a.ready, 0);
+        cohort_process_t *getter = party_start(get_slowly, &a, sizeof a);
+        party_await(a.ready, 1);
+        party_kill(getter);
+        message = (cohort_message_t){buffer, SLOW_TO_COPY, 4711};
+        status = cohort_queue_get_message(a.queue, &message, 0);
+        if (APR_STATUS_IS_EAGAIN(status)) message.returned = 0; /* it died too late */
+        else CHECK_STATUS(APR_SUCCESS, status);
+        CHECK(message.returned == 0 || message.returned == 1);
+        CHECK_INT(SLOW_TO_COPY, message.size);
+        CHECK(buffer[0] == 7 && buffer[SLOW_TO_COPY - 1] == 7);
+    }
+    CHECK_STATUS(APR_SUCCESS, put_int(a.queue, 1, 0));
+    message.size = SLOW_TO_COPY;
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_get_message(a.queue, &message, 0));
+    CHECK_INT(0, message.returned);
+    CHECK_INT(sizeof(int), message.size);
+    CHECK_STATUS(APR_EINVAL, cohort_queue_get_message(a.queue, NULL, 0));
+    free(buffer);
+}
+
 static int join_it(void *data) {
     args_t *a = data;
     atomic_fetch_add(a->ready, 1);
@@ -846,6 +905,7 @@ const test_case_t queue_cases[] = {
     {"Queue", "Q_03_used_before_start", Q_03_used_before_start},
     {"Queue", "Q_04_qsize", Q_04_qsize},
     {"Queue", "Q_05_task_done", Q_05_task_done},
+    {"Queue", "join_waits_for_what_is_being_taken", join_waits_for_what_is_being_taken},
     {"Queue", "Q_07_timeout", Q_07_timeout},
     {"Queue", "Q_08_failed_put_frees_its_slot", Q_08_failed_put_frees_its_slot},
     {"Queue", "Q_09_failed_put_is_told", Q_09_failed_put_is_told},
@@ -873,6 +933,7 @@ const test_case_t queue_cases[] = {
     {"Queue", "senders_die_unbounded", senders_die_unbounded},
     {"Queue", "deaths_leave_no_memory", deaths_leave_no_memory},
     {"Queue", "join_does_not_wait_for_the_dead", join_does_not_wait_for_the_dead},
+    {"Queue", "what_came_back_from_the_dead_says_so", what_came_back_from_the_dead_says_so},
     {"Queue", "a_death_ends_a_join_that_waits", a_death_ends_a_join_that_waits},
     {"Queue", "task_done_is_counted", task_done_is_counted},
     {"Queue", "many_have_something_outstanding", many_have_something_outstanding},

@@ -197,7 +197,7 @@ static int die_in_get(void *data) {
     args_t *a = data;
     cohort__ring_call_t call = call_on(a->box);
     int message[LARGE];
-    cohort__receive_t r = {.how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message, .before = wait_in_get, .arg = a};
+    cohort__receive_t r = {.how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message, .claimed = wait_in_get, .arg = a};
     if (a->step == BEFORE_COMMIT) return cohort__ring_get(&call, &r, true);
     cohort__segment_t *segment = cohort__segment_hold(&call, &call.ring->head);
     uint64_t p = cohort__head_position(atomic_load(&segment->head)), word = cohort__word(p, 0, COHORT__FULL);
@@ -340,7 +340,7 @@ static void the_falsely_dead_take_nothing(void) {
         box_t *box = new_box(3, 0);
         cohort__ring_call_t call = call_on(box);
         int message[LARGE];
-        cohort__receive_t r = {.how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message, .before = declare_dead_twice};
+        cohort__receive_t r = {.how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message, .claimed = declare_dead_twice};
         CHECK_STATUS(APR_SUCCESS, put_sized(box, 1, (size_t)size, true));
         CHECK_STATUS(COHORT_ENOTMEMBER, cohort__ring_get(&call, &r, true));
         check_get(1, true, box);
