@@ -144,7 +144,10 @@ apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *
     if (!status) status = hook();
     if (!status) status = mark_program();
     if (!status) status = cohort__arena_create(size);
-    return status ? status : become_root();
+    if (status) return status;
+    status = become_root();
+    if (status) cohort__arena_detach();
+    return status;
 }
 
 void cohort_finalize(void) {
