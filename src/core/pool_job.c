@@ -20,12 +20,12 @@ static apr_status_t order_check(const cohort__order_t *order) {
 /* Finding the code of a function is slow where the system must be asked; a thread mostly submits the same. */
 static apr_status_t find_code(cohort_task_t task, cohort__code_t *code) {
     static _Thread_local cohort_task_t known;
-    static _Thread_local cohort__pid_t member;
+    static _Thread_local uint32_t member;
     static _Thread_local cohort__code_t found;
-    if (known != task || member != cohort__self_id()) {
+    if (known != task || member != cohort__membership()) {
         apr_status_t status = cohort__code_find((cohort__function_t)task, &found);
         known = status ? NULL : task;
-        member = cohort__self_id();
+        member = cohort__membership();
         if (status) return status;
     }
     *code = found;

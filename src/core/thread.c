@@ -29,6 +29,10 @@ void cohort__threads_reset(void) {
     atomic_fetch_add(&epoch, 1);
 }
 
+uint32_t cohort__membership(void) {
+    return atomic_load_explicit(&epoch, memory_order_relaxed);
+}
+
 static bool claim(uint32_t index, cohort__pid_t owner) {
     cohort__thread_t *thread = cohort__thread_at(index);
     cohort__pid_t nobody = 0;

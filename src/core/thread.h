@@ -83,6 +83,8 @@ uint32_t cohort__thread_count(void);
 cohort__thread_t *cohort__thread_at(uint32_t index);
 /* In a new member process: no thread of it has a record yet. */
 void cohort__threads_reset(void);
+/* A number that changes with each such reset: of what a thread has learnt of the cohort, nothing is true any more. */
+uint32_t cohort__membership(void);
 /* Finish or undo everything that the threads of this dead process were doing, and free their records. Idempotent: may be repeated when the
  * repairer died; the caller holds the process' repair right. */
 void cohort__threads_repair(cohort__pid_t dead);
