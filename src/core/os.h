@@ -153,9 +153,12 @@ typedef struct {
 apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch);
 /* Also closes it; in a forked copy it releases the copy's handles only. */
 void cohort_os_watch_destroy(cohort_os_watch_t *watch);
+/* What watching one process needs of memory, so that it is there before the process is: whoever was started can be watched. */
+typedef struct { _Alignas(16) unsigned char opaque[128]; } cohort_os_watch_room_t;
 /* Report the end of this process once, by ENDED with the cookie. `child`: it is a child of the calling process.
- * Others may be watched too (the system may need to poll them). Thread-safe against watch_wait in another thread. */
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie);
+ * Others may be watched too (the system may need to poll them). `room` is the watch's until then, or until the watch is destroyed. Fails only
+ * where the system itself may refuse. Thread-safe against watch_wait in another thread. */
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie);
 apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader);
 /* One event, or APR_TIMEUP. One thread at a time. */
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event);
@@ -170,7 +173,8 @@ apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed);
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------------- */
 
-/* 64-bit messages from any number of writers to one watcher. post: APR_EOF-like (APR_EPIPE) when the reader is gone; no signal. */
+/* 64-bit messages from any number of writers to one watcher. post: APR_EOF-like (APR_EPIPE) when the reader is gone, APR_ENOMEM when it
+ * may go better later; no signal. */
 apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer);
 apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value);
 /* A byte pipe for the standard streams of a program. */

@@ -224,14 +224,7 @@ static apr_status_t check_unclaimed(takeoff_t *t) {
 
 static apr_status_t try_takeoff(void *arg, bool thorough) {
     takeoff_t *t = arg;
-    switch (cohort__process_state(t->slot)) {
-    case COHORT__SLOT_STARTING:
-        break;
-    case COHORT__SLOT_FAILED:
-        return atomic_load(&t->slot->start_status);
-    default:
-        return APR_SUCCESS;
-    }
+    if (cohort__process_state(t->slot) != COHORT__SLOT_STARTING) return APR_SUCCESS;
     if (!thorough) return APR_EAGAIN;
     int64_t pid = (int64_t)(atomic_load(&t->slot->claim) & 0xffffffff);
     if (pid == 0) return check_unclaimed(t);
@@ -242,7 +235,9 @@ static apr_status_t try_takeoff(void *arg, bool thorough) {
 
 apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child) {
     takeoff_t t = {slot, child, 0};
-    return cohort__await(&slot->changed, try_takeoff, &t, COHORT_OS_NEVER);
+    apr_status_t status = cohort__await(&slot->changed, try_takeoff, &t, COHORT_OS_NEVER);
+    bool failed = !status && cohort__process_state(slot) == COHORT__SLOT_FAILED;
+    return failed ? atomic_load(&slot->start_status) : status; /* which may be any, what cohort__await() goes on at too */
 }
 
 apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status) {
@@ -254,14 +249,12 @@ static uint32_t attempt_of(cohort_process_t *slot) {
     return (uint32_t)(atomic_load(&slot->claim) >> 32);
 }
 
-/* The child exists. If it cannot be watched it must not live: nobody would learn of its end. */
-static apr_status_t watch_takeoff(cohort_process_t *slot, cohort_os_id_t child) {
+apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child, cohort__watched_t *watched) {
     int code;
-    apr_status_t status = cohort__watcher_add(slot, child, true);
+    apr_status_t status = cohort__watcher_add(watched, slot, child, true);
     if (!status) return cohort__await_takeoff(slot, &child);
     (void)cohort_os_signal(child, COHORT_OS_KILL);
-    while (cohort_os_alive(child)) cohort_os_yield();
-    (void)cohort_os_reap(child, &code);
+    while (APR_STATUS_IS_EAGAIN(cohort_os_reap(child, &code))) cohort_os_yield();
     cohort__slot_step(slot, COHORT__SLOT_RUNNING, COHORT__SLOT_STARTING);
     cohort__process_ended(slot, COHORT_EXIT_NONE);
     return status;
@@ -285,28 +278,39 @@ apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, coho
 
 static apr_status_t launch_spawn(cohort_process_t *slot, cohort_os_handle_t lifeline) {
     cohort_os_boot_t boot = {.lifeline = lifeline, .channel = COHORT_OS_NONE};
+    cohort__watched_t *watched;
     cohort_os_id_t child;
     atomic_store(&slot->reaper, cohort__self_id());
-    apr_status_t status = cohort__reexec(slot, &boot, &child);
-    return status ? status : watch_takeoff(slot, child);
+    apr_status_t status = cohort__watcher_reserve(&watched);
+    if (status) return status;
+    status = cohort__reexec(slot, &boot, &child);
+    if (!status) return cohort__watch_takeoff(slot, child, watched);
+    cohort__watcher_unreserve(watched);
+    return status;
 }
 
 static apr_status_t launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline) {
     cohort_os_start_t start = {.how = COHORT_OS_FORK};
+    cohort__watched_t *watched;
     cohort_os_id_t child;
     uint32_t attempt = attempt_of(slot);
     bool in_child = false;
     atomic_store(&slot->reaper, cohort__self_id());
+    apr_status_t status = cohort__watcher_reserve(&watched);
+    if (status) return status;
     fflush(stdout);
     fflush(stderr);
     fork_lock();
-    apr_status_t status = cohort_os_start(&start, &child, &in_child);
+    status = cohort_os_start(&start, &child, &in_child);
     if (!status && in_child) {
         cohort__forked();
+        cohort__watcher_unreserve(watched);
         cohort__child_main(slot, attempt, COHORT__BORN_FORK, lifeline);
     }
     fork_unlock();
-    return status ? status : watch_takeoff(slot, child);
+    if (!status) return cohort__watch_takeoff(slot, child, watched);
+    cohort__watcher_unreserve(watched);
+    return status;
 }
 
 static apr_status_t launch_by(cohort_process_t *slot) {
@@ -378,22 +382,28 @@ static apr_status_t hand_over(cohort_program_t *program, streams_t *s, apr_pool_
     return APR_SUCCESS;
 }
 
-static void program_runs(cohort_process_t *slot, cohort_os_id_t child) {
+static void program_runs(cohort_process_t *slot, cohort_os_id_t child, cohort__watched_t *watched) {
     slot->os = child;
     atomic_store(&slot->reaper, cohort__self_id());
     cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING);
-    if (cohort__watcher_add(slot, child, true)) cohort_os_signal(child, COHORT_OS_KILL);
+    if (!cohort__watcher_add(watched, slot, child, true)) return;
+    atomic_store(&slot->reaper, 0); /* whoever waits for its end finds it himself */
+    cohort_os_signal(child, COHORT_OS_KILL);
 }
 
 static apr_status_t exec_program(cohort_process_t *slot, const cohort_program_t *program, const streams_t *s) {
     cohort_os_start_t start = {.how = COHORT_OS_PROGRAM, .path = program->argv[0], .argv = program->argv, .env = program->env,
                                .cwd = program->cwd, .stdio = {s->child[0], s->child[1], s->child[2]},
                                .lifeline = COHORT_OS_NONE, .detach = slot->lifetime == COHORT_BACKGROUND};
+    cohort__watched_t *watched;
     cohort_os_id_t child;
     bool in_child;
     apr_status_t status = slot->bound ? cohort__lifeline(&start.lifeline) : APR_SUCCESS;
-    if (!status) status = cohort_os_start(&start, &child, &in_child);
-    if (!status) program_runs(slot, child);
+    if (!status) status = cohort__watcher_reserve(&watched);
+    if (status) return status;
+    status = cohort_os_start(&start, &child, &in_child);
+    if (status) cohort__watcher_unreserve(watched);
+    else program_runs(slot, child, watched);
     return status;
 }
 

@@ -41,8 +41,15 @@ void cohort__at_exit(void);
 
 /* ---- watcher.c: seeing the ends of processes ---------------------------------------------------------------------- */
 
-/* Have this process' watcher (a thread, or the server's loop) see the end of `os`, which was started for the slot. `child`: it is a child of this process. */
-apr_status_t cohort__watcher_add(cohort_process_t *slot, cohort_os_id_t os, bool child);
+/* What it takes to watch one more process, had before that process is started: then nothing is left that can fail for want of means. */
+typedef struct cohort__watched_t cohort__watched_t;
+apr_status_t cohort__watcher_reserve(cohort__watched_t **watched);
+void cohort__watcher_unreserve(cohort__watched_t *watched);
+/* Have this process' watcher (a thread, or the server's loop) see the end of `os`, which was started for the slot. `child`: it is a child of this process.
+ * `watched` is used up in any case. */
+apr_status_t cohort__watcher_add(cohort__watched_t *watched, cohort_process_t *slot, cohort_os_id_t os, bool child);
+/* Both for one that runs already, of another process' making. Should that fail, whoever waits for its end finds it himself. */
+void cohort__watcher_adopt(cohort_process_t *slot);
 /* In a copy of the process: it watches nothing. */
 void cohort__watcher_reset(void);
 /* Returns when the watcher's thread will not touch the arena any more; false: it cannot be told. */
@@ -80,6 +87,8 @@ void cohort__lifeline_close(void);
 /* Wait until the slot's process runs, or cannot any more. `child`: who it will be, when that is known; else COHORT_EWORKERDIED says that the slot's reaper
  * died before anybody claimed the slot. */
 apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
+/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it must not live: nobody would learn of its end. */
+apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child, cohort__watched_t *watched);
 /* The start failed: NEW again. */
 apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status);
 /* Start a process of the own executable for the slot. */

@@ -56,12 +56,15 @@ static void forget(void) {
 
 static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t reader) {
     cohort_os_boot_t boot = {.channel = reader};
+    cohort__watched_t *watched;
     cohort_os_id_t child;
     apr_status_t status = cohort__lifeline(&boot.lifeline);
-    if (!status) status = cohort__reexec(slot, &boot, &child);
+    if (!status) status = cohort__watcher_reserve(&watched);
     if (status) return status;
-    status = cohort__watcher_add(slot, child, true);
-    return status ? status : cohort__await_takeoff(slot, &child);
+    status = cohort__reexec(slot, &boot, &child);
+    if (status) cohort__watcher_unreserve(watched);
+    else status = cohort__watch_takeoff(slot, child, watched);
+    return status;
 }
 
 static apr_status_t start_server(void) {
@@ -130,7 +133,7 @@ static apr_status_t request(cohort_process_t *slot) {
         uint64_t attempt = atomic_load(&slot->claim) >> 32;
         atomic_store(&slot->reaper, server.id);
         status = cohort_os_channel_post(server.channel, attempt << 48 | cohort__process_id(slot));
-        if (status) {
+        if (status && status != APR_ENOMEM) {
             forget();
             status = COHORT_EWORKERDIED; /* of the server: try again */
         }
@@ -142,7 +145,7 @@ static apr_status_t request(cohort_process_t *slot) {
 static void adopt(cohort_process_t *slot, cohort__pid_t from) {
     if (!atomic_compare_exchange_strong(&slot->reaper, &from, cohort__self_id())) return;
     if (cohort__process_state(slot) != COHORT__SLOT_RUNNING) cohort__process_ended(slot, COHORT_EXIT_NONE);
-    else (void)cohort__watcher_add(slot, slot->os, false);
+    else cohort__watcher_adopt(slot);
 }
 
 /* If its server is dead by now, its children may have been adopted before this one was to be seen. */
@@ -221,13 +224,17 @@ static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt) {
 
 static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     cohort_os_start_t start = {.how = COHORT_OS_FORK};
+    cohort__watched_t *watched;
     cohort_os_id_t child;
     bool in_child = false;
-    cohort__code_foresee(&slot->run);
-    apr_status_t status = cohort_os_start(&start, &child, &in_child);
+    apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
+    cohort__code_foresee(&slot->run);
+    status = cohort_os_start(&start, &child, &in_child);
+    if (!status && !in_child) return cohort__watcher_add(watched, slot, child, true);
+    cohort__watcher_unreserve(watched);
     if (in_child) be_child(slot, attempt);
-    return cohort__watcher_add(slot, child, true);
+    return status;
 }
 
 apr_status_t cohort__server_fork(cohort_process_t *slot) {
@@ -273,7 +280,7 @@ static bool other_event(const cohort_os_event_t *event) {
 static _Noreturn void wind_up(void) {
     cohort__pid_t parent = atomic_load(&me_slot->parent);
     cohort_process_t *slot = cohort__process_find(parent);
-    if (slot && !cohort__process_bury(parent)) (void)cohort__watcher_add(slot, slot->os, false);
+    if (slot && !cohort__process_bury(parent)) cohort__watcher_adopt(slot);
     (void)children(COHORT_DAEMON, true);
     /* Others may record the end of a child too, so not every end is an event here. */
     while (children(COHORT_DAEMON, false) + children(COHORT_FOREGROUND, false) > 0) {
@@ -292,7 +299,11 @@ void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     cohort_os_set_interrupts(false);
     daemons_lifeline = boot->lifeline;
     me_slot = slot;
-    if (cohort__watcher_own(boot->channel)) cohort_os_exit(255, false);
+    apr_status_t status = cohort__watcher_own(boot->channel);
+    if (status) {
+        atomic_store(&slot->start_status, status);
+        cohort_os_exit(255, false);
+    }
     if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
     cohort__notify(&slot->changed, COHORT__ALL);
     cohort__watcher_loop(other_event);

@@ -12,21 +12,21 @@
 #include <stdlib.h>
 
 /* One watched process. A slot may have been started again meanwhile, so the record says which start it was. */
-typedef struct watched_t {
-    struct watched_t *next;
-    struct watched_t **link; /* what points here */
+struct cohort__watched_t {
+    cohort_os_watch_room_t room;
+    struct cohort__watched_t *next, **link; /* what points here */
     cohort__pid_t id;
     cohort_os_id_t os;
     bool child;
-} watched_t;
+};
 
 static cohort_os_mutex_t mutex;
 static cohort_os_watch_t *watch;
 static _Atomic cohort_os_handle_t stopper = COHORT_OS_NONE; /* a message there ends the thread */
 static _Atomic bool running;
-static watched_t *all; /* changed under the mutex, and by one store of what a forked copy reads */
+static cohort__watched_t *all; /* changed under the mutex, and by one store of what a forked copy reads */
 
-static void remember(watched_t *w) {
+static void remember(cohort__watched_t *w) {
     cohort_os_mutex_lock(&mutex);
     w->next = all;
     w->link = &all;
@@ -36,7 +36,7 @@ static void remember(watched_t *w) {
     cohort_os_mutex_unlock(&mutex);
 }
 
-static void forget(watched_t *w) {
+static void forget(cohort__watched_t *w) {
     cohort_os_mutex_lock(&mutex);
     *w->link = w->next;
     if (w->next) w->next->link = w->link;
@@ -47,13 +47,13 @@ static void forget(watched_t *w) {
 /* The watch itself is gone. */
 static void forget_all(void) {
     while (all) {
-        watched_t *w = all;
+        cohort__watched_t *w = all;
         all = w->next;
         free(w);
     }
 }
 
-static bool is_same(cohort_process_t *slot, const watched_t *w) {
+static bool is_same(cohort_process_t *slot, const cohort__watched_t *w) {
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
         int64_t claimed = (int64_t)(atomic_load(&slot->claim) & 0xffffffff);
         return claimed == 0 || claimed == w->os.pid;
@@ -62,7 +62,7 @@ static bool is_same(cohort_process_t *slot, const watched_t *w) {
 }
 
 /* Under the slot's guard, so that nobody signals the pid between its release and the record of the death. */
-static int take_code(cohort_process_t *slot, const watched_t *w) {
+static int take_code(cohort_process_t *slot, const cohort__watched_t *w) {
     cohort__thread_t *me;
     int code = COHORT_EXIT_NONE;
     bool locked = slot && !cohort__enter(&me);
@@ -88,7 +88,7 @@ static void record(cohort_process_t *slot, int code) {
     (void)cohort__await(&slot->changed, try_settled, slot, cohort__deadline(SETTLE_TIME));
 }
 
-static void ended(watched_t *w) {
+static void ended(cohort__watched_t *w) {
     cohort_process_t *slot = cohort__process_find(w->id);
     int code = take_code(slot, w);
     if (slot && is_same(slot, w)) {
@@ -104,7 +104,7 @@ static void ended(watched_t *w) {
 void cohort__watcher_once(int64_t deadline) {
     cohort_os_event_t event;
     if (!cohort_os_watch_wait(watch, deadline, &event) && event.kind == COHORT_OS_ENDED) {
-        ended((watched_t *)(uintptr_t)event.cookie);
+        ended((cohort__watched_t *)(uintptr_t)event.cookie);
     }
 }
 
@@ -112,7 +112,7 @@ void cohort__watcher_loop(bool (*other)(const cohort_os_event_t *event)) {
     cohort_os_event_t event;
     for (;;) {
         if (cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event)) continue;
-        if (event.kind == COHORT_OS_ENDED) ended((watched_t *)(uintptr_t)event.cookie);
+        if (event.kind == COHORT_OS_ENDED) ended((cohort__watched_t *)(uintptr_t)event.cookie);
         else if (!other(&event)) return;
     }
 }
@@ -164,6 +164,14 @@ static void disown(void) {
     }
 }
 
+/* Somebody else may have been quicker to record the ends of these: what the system keeps of them is released here. */
+static void reap_all(void) {
+    int code;
+    for (const cohort__watched_t *w = all; w; w = w->next) {
+        if (w->child) (void)cohort_os_reap(w->os, &code);
+    }
+}
+
 bool cohort__watcher_stop(void) {
     cohort_os_handle_t writer = atomic_exchange(&stopper, COHORT_OS_NONE);
     disown();
@@ -173,6 +181,7 @@ bool cohort__watcher_stop(void) {
     cohort_os_close(writer);
     cohort_os_watch_destroy(watch);
     watch = NULL;
+    reap_all();
     forget_all();
     return true;
 }
@@ -182,17 +191,37 @@ apr_status_t cohort__watcher_own(cohort_os_handle_t channel) {
     return status ? status : cohort_os_watch_channel(watch, channel);
 }
 
-apr_status_t cohort__watcher_add(cohort_process_t *slot, cohort_os_id_t os, bool child) {
-    watched_t *w = malloc(sizeof *w);
+apr_status_t cohort__watcher_reserve(cohort__watched_t **watched) {
+    cohort__watched_t *w = malloc(sizeof *w);
     if (!w) return APR_ENOMEM;
-    *w = (watched_t){.id = cohort__process_id(slot), .os = os, .child = child};
     cohort_os_mutex_lock(&mutex);
     apr_status_t status = begin();
     cohort_os_mutex_unlock(&mutex);
+    if (status) free(w);
+    else *watched = w;
+    return status;
+}
+
+void cohort__watcher_unreserve(cohort__watched_t *watched) {
+    free(watched);
+}
+
+apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, cohort_os_id_t os, bool child) {
+    w->id = cohort__process_id(slot);
+    w->os = os;
+    w->child = child;
     remember(w);
-    if (!status) status = cohort_os_watch_process(watch, os, child, (uint64_t)(uintptr_t)w);
+    apr_status_t status = cohort_os_watch_process(watch, &w->room, os, child, (uint64_t)(uintptr_t)w);
     if (status) forget(w);
     return status;
+}
+
+void cohort__watcher_adopt(cohort_process_t *slot) {
+    cohort__pid_t me = cohort__self_id();
+    cohort__watched_t *w;
+    apr_status_t status = cohort__watcher_reserve(&w);
+    if (!status) status = cohort__watcher_add(w, slot, slot->os, false);
+    if (status) atomic_compare_exchange_strong(&slot->reaper, &me, 0);
 }
 
 void cohort__watcher_reset(void) {

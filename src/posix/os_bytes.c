@@ -85,6 +85,7 @@ apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
     ssize_t sent;
     COHORT__RETRY(sent, put((int)writer, &value));
     if (sent == (ssize_t)sizeof value) return APR_SUCCESS;
+    if (errno == ENOBUFS || errno == ENOMEM) return APR_ENOMEM;
     return errno == ECONNRESET || errno == ENOTCONN ? EPIPE : errno;
 }
 

@@ -135,9 +135,10 @@ static bool same_birth(uint64_t known, uint64_t found) {
 
 bool cohort_os_alive(cohort_os_id_t process) {
     uint64_t birth = 0;
+    int code;
     if (process.pid <= 0 || process.birth == COHORT__BIRTH_GONE) return false;
     cohort__life_t life = cohort__life(process.pid, &birth);
-    if (life == COHORT__UNKNOWN) return kill((pid_t)process.pid, 0) == 0 || errno != ESRCH;
+    if (life == COHORT__UNKNOWN) return !cohort__code_peek(process.pid, &code) && (kill((pid_t)process.pid, 0) == 0 || errno != ESRCH);
     return life == COHORT__RUNS && same_birth(process.birth, birth);
 }
 

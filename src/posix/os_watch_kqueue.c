@@ -17,6 +17,8 @@ typedef struct entry_t {
     bool child;
 } entry_t;
 
+_Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits its room");
+
 struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
@@ -49,11 +51,6 @@ apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
 
 void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
     if (!watch) return;
-    while (watch->entries) {
-        entry_t *entry = watch->entries;
-        watch->entries = entry->next;
-        free(entry);
-    }
     if (watch->owner == getpid()) close(watch->queue);
     if (watch->channel >= 0) close(watch->channel);
     free(watch);
@@ -71,9 +68,8 @@ static void unlink_entry(entry_t *entry) {
     if (entry->next) entry->next->link = entry->link;
 }
 
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
-    entry_t *entry = calloc(1, sizeof *entry);
-    if (!entry) return APR_ENOMEM;
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
+    entry_t *entry = (void *)room;
     *entry = (entry_t){.process = process, .cookie = cookie, .child = child};
     cohort_os_mutex_lock(&watch->mutex);
     link_entry(watch, entry);
@@ -113,7 +109,6 @@ static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event
     cohort_os_mutex_lock(&watch->mutex);
     unlink_entry(entry);
     cohort_os_mutex_unlock(&watch->mutex);
-    free(entry);
 }
 
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {

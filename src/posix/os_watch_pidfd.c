@@ -38,6 +38,8 @@ typedef struct entry_t {
     bool child;
 } entry_t;
 
+_Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits its room");
+
 struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
@@ -88,7 +90,6 @@ void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
         entry_t *entry = watch->entries;
         watch->entries = entry->next;
         release(entry->pidfd);
-        free(entry);
     }
     release(watch->epoll);
     release(watch->nudge);
@@ -136,9 +137,8 @@ static void enter_set(cohort_os_watch_t *watch, entry_t *entry) {
     entry->pidfd = -1;
 }
 
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
-    entry_t *entry = calloc(1, sizeof *entry);
-    if (!entry) return APR_ENOMEM;
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
+    entry_t *entry = (void *)room;
     *entry = (entry_t){.process = process, .cookie = cookie, .pidfd = descriptor(process), .child = child};
     cohort_os_mutex_lock(&watch->mutex);
     enter_set(watch, entry);
@@ -187,7 +187,6 @@ static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event
         epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL); /* a forked copy may keep it open */
         close(entry->pidfd);
     }
-    free(entry);
 }
 
 /* A child can be asked for even when no descriptor at all is to be had. */

@@ -25,6 +25,8 @@ typedef struct entry_t {
     bool child;
 } entry_t;
 
+_Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits its room");
+
 struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
@@ -50,20 +52,14 @@ apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
 
 void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
     if (!watch) return;
-    while (watch->entries) {
-        entry_t *entry = watch->entries;
-        watch->entries = entry->next;
-        free(entry);
-    }
     cohort_os_close(watch->nudged);
     cohort_os_close(watch->nudge);
     if (watch->channel >= 0) close(watch->channel);
     free(watch);
 }
 
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
-    entry_t *entry = calloc(1, sizeof *entry);
-    if (!entry) return APR_ENOMEM;
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
+    entry_t *entry = (void *)room;
     *entry = (entry_t){NULL, process, cookie, child};
     cohort_os_mutex_lock(&watch->mutex);
     entry->next = watch->entries;
@@ -97,7 +93,6 @@ static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
         if (!has_ended(entry)) continue;
         *event = (cohort_os_event_t){.kind = COHORT_OS_ENDED, .cookie = entry->cookie};
         *link = entry->next;
-        free(entry);
         found = true;
     }
     cohort_os_mutex_unlock(&watch->mutex);

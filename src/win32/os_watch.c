@@ -22,6 +22,8 @@ typedef struct item_t {
     bool idle; /* watch_destroy: its read has come to an end */
 } item_t;
 
+_Static_assert(sizeof(item_t) <= sizeof(cohort_os_watch_room_t), "a process' item fits its room");
+
 struct cohort_os_watch_t {
     HANDLE port;
     SRWLOCK lock;
@@ -45,7 +47,7 @@ static void unlink_item(item_t *item) {
 static void free_item(item_t *item, bool wait) {
     if (item->wait) UnregisterWaitEx(item->wait, wait ? INVALID_HANDLE_VALUE : NULL);
     if (item->handle) cohort_os_close((cohort_os_handle_t)item->handle);
-    free(item);
+    if (item->is_channel) free(item);
 }
 
 apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch) {
@@ -116,16 +118,10 @@ static apr_status_t await_end(cohort_os_watch_t *watch, item_t *item) {
 }
 
 /* One that cannot be found any more has ended, and is reported so. */
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_id_t process, bool child, uint64_t cookie) {
-    item_t *item = calloc(1, sizeof *item);
-    if (!item) return APR_ENOMEM;
-    item->port = watch->port;
-    item->cookie = cookie;
-    item->handle = handle_of(process, child);
-    if (!item->handle && GetLastError() == ERROR_ACCESS_DENIED) {
-        free(item);
-        return cohort__last_error();
-    }
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
+    item_t *item = (void *)room;
+    *item = (item_t){.port = watch->port, .cookie = cookie, .handle = handle_of(process, child)};
+    if (!item->handle && GetLastError() == ERROR_ACCESS_DENIED) return cohort__last_error();
     apr_status_t status = await_end(watch, item);
     if (status != APR_SUCCESS) free_item(item, false);
     return status;

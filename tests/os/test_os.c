@@ -64,9 +64,10 @@ cohort_os_id_t seam_start(uint32_t role, uint64_t argument) {
 
 void seam_await_end(cohort_os_id_t id, bool child) {
     cohort_os_watch_t *watch;
+    cohort_os_watch_room_t room;
     cohort_os_event_t event;
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, id, child, 77));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, id, child, 77));
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
     CHECK_INT(COHORT_OS_ENDED, event.kind);
     CHECK_INT(77, event.cookie);
@@ -305,12 +306,13 @@ static void watch_sees_every_end(void) {
     enum { N = 40 };
     cohort_os_id_t children[N];
     bool seen[N] = {false};
+    cohort_os_watch_room_t rooms[N];
     cohort_os_watch_t *watch;
     cohort_os_event_t event;
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
     for (int i = 0; i < N; ++i) {
         children[i] = seam_start(EXIT_CODE, (uint64_t)i);
-        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, children[i], true, (uint64_t)i));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &rooms[i], children[i], true, (uint64_t)i));
     }
     for (int i = 0; i < N; ++i) {
         int code = -1000;
@@ -334,9 +336,10 @@ static void watch_tells_of_one_that_has_ended_already(void) {
 static cohort_os_watch_t *busy_watch;
 
 static void post_later(void *arg) {
+    static cohort_os_watch_room_t room;
     cohort_os_id_t *child = arg;
     sleep_until(&shared->word, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(busy_watch, *child, true, 9));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(busy_watch, &room, *child, true, 9));
 }
 
 static void watch_takes_processes_while_it_waits(void) {

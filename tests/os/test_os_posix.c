@@ -389,11 +389,12 @@ static void code_is_known_when_the_host_reaps_first(void) {
     const char *const argv[] = {"sh", "-c", "exit 9", NULL};
     cohort_os_start_t start = program(argv);
     cohort_os_watch_t *watch;
+    cohort_os_watch_room_t room;
     cohort_os_event_t event;
     int code = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
     cohort_os_id_t id = run(&start);
-    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, id, true, 1));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, id, true, 1));
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
     CHECK_INT(id.pid, waitpid(-1, NULL, 0)); /* the host, between the end and our look at it */
     CHECK_STATUS(APR_SUCCESS, cohort_os_reap(id, &code));
@@ -479,6 +480,7 @@ static void watch_outlasts_closefrom(void) {
     if (fork_child(&runner)) {
         cohort_os_id_t child;
         cohort_os_watch_t *watch;
+        cohort_os_watch_room_t room;
         cohort_os_event_t event;
         int code = 0;
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
@@ -486,7 +488,7 @@ static void watch_outlasts_closefrom(void) {
             poll(NULL, 0, 50);
             _exit(8);
         }
-        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, child, true, 5));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, child, true, 5));
         close_all();
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
         CHECK_INT(5, event.cookie);
@@ -590,6 +592,7 @@ static void out_of_descriptors_is_a_status(void) {
         struct rlimit value = {20, 20};
         cohort_os_handle_t handles[2];
         cohort_os_watch_t *watch;
+        cohort_os_watch_room_t room;
         cohort_os_event_t event;
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
         CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &value));
@@ -599,7 +602,7 @@ static void out_of_descriptors_is_a_status(void) {
         CHECK(cohort_os_alive(cohort_os_self()));
         cohort_os_id_t other;
         if (fork_child(&other)) _exit(3);
-        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, other, true, 4));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, other, true, 4));
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
         CHECK_INT(4, event.cookie);
         int code = 0;
