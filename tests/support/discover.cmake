@@ -6,7 +6,7 @@ cmake_policy(VERSION 3.21)
 
 function(add_case suite case method)
   set(name ${suite}.${case})
-  set(labels ${PROGRAM} ${suite})
+  set(labels ${PROGRAM} ${suite} ${LABELS})
   set(environment TMPDIR=${DIRECTORY})
   if(method)
     string(PREPEND name ${method}.)

@@ -1,0 +1,230 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "faults.h"
+
+#include "core/alloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define VARIABLE "COHORT_TEST_FAULT"
+#define STORM 2 /* interruptions of each call */
+
+static _Thread_local bool armed;
+static bool children_armed;
+static bool hit;
+static fault_kind_t kind;
+static long count;
+static const char *name = "";
+
+static void set(fault_kind_t how, long n) {
+    kind = how;
+    count = n;
+    hit = false;
+    name = "";
+}
+
+void fault_arm(fault_kind_t how, long n) {
+    set(how, n);
+    armed = true;
+}
+
+void fault_arm_children(fault_kind_t how, long n) {
+    char text[40];
+    snprintf(text, sizeof text, "%d %ld", (int)how, n);
+    setenv(VARIABLE, text, 1);
+    set(how, n);
+    children_armed = true;
+}
+
+bool fault_disarm(void) {
+    armed = children_armed = false;
+    unsetenv(VARIABLE);
+    return hit;
+}
+
+const char *fault_name(void) { return name; }
+
+/* Before main(): a process that was executed by an armed one. */
+__attribute__((constructor)) static void inherit(void) {
+    const char *text = getenv(VARIABLE);
+    int how;
+    long n;
+    if (!text || sscanf(text, "%d %ld", &how, &n) != 2) return;
+    set((fault_kind_t)how, n);
+    armed = children_armed = true;
+    unsetenv(VARIABLE);
+}
+
+static bool now(const char *what) {
+    if (!armed || kind == FAULT_STORM) return false;
+    if (--count > 0 || (count < 0 && kind == FAULT_ONCE)) return false;
+    hit = true;
+    name = what;
+    return true;
+}
+
+/* A call that a signal has interrupted is made again at once, so it suffices to count. */
+static bool interrupted(const char *what) {
+    static _Thread_local int calls;
+    if (!armed || kind != FAULT_STORM || calls++ % (STORM + 1) == STORM) return false;
+    hit = true;
+    name = what;
+    errno = EINTR;
+    return true;
+}
+
+static pid_t copied(pid_t pid) {
+    if (pid == 0) armed = children_armed;
+    return pid;
+}
+
+/* ---- the wrapped calls -------------------------------------------------------------------------------------------- */
+
+#define WRAP(result, call, parameters, arguments, failure, error) \
+    result __real_##call parameters;                              \
+    result __wrap_##call parameters;                              \
+    result __wrap_##call parameters {                             \
+        if (!now(#call)) return __real_##call arguments;          \
+        errno = (error);                                          \
+        return failure;                                           \
+    }
+
+#define WRAP_SLOW(result, call, parameters, arguments, error)    \
+    result __real_##call parameters;                             \
+    result __wrap_##call parameters;                             \
+    result __wrap_##call parameters {                            \
+        if (interrupted(#call)) return -1;                       \
+        if ((error) == 0 || !now(#call)) return __real_##call arguments; \
+        errno = (error);                                         \
+        return -1;                                               \
+    }
+
+WRAP(void *, malloc, (size_t size), (size), NULL, ENOMEM)
+WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL, ENOMEM)
+WRAP(char *, strdup, (const char *text), (text), NULL, ENOMEM)
+WRAP(int, pipe2, (int fds[2], int flags), (fds, flags), -1, EMFILE)
+WRAP(int, socketpair, (int domain, int type, int protocol, int fds[2]), (domain, type, protocol, fds), -1, EMFILE)
+WRAP(int, memfd_create, (const char *text, unsigned flags), (text, flags), -1, EMFILE)
+WRAP(void *, mmap, (void *at, size_t size, int prot, int flags, int fd, off_t offset), (at, size, prot, flags, fd, offset), MAP_FAILED, ENOMEM)
+WRAP(int, epoll_create1, (int flags), (flags), -1, EMFILE)
+WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1, EMFILE)
+WRAP(char *, getcwd, (char *buffer, size_t size), (buffer, size), NULL, ENOENT)
+WRAP(int, chdir, (const char *path), (path), -1, ENOMEM)
+WRAP(int, execve, (const char *path, char *const argv[], char *const env[]), (path, argv, env), -1, ENOMEM)
+WRAP(ssize_t, readlink, (const char *path, char *buffer, size_t size), (path, buffer, size), -1, ENOMEM)
+WRAP(char *, realpath, (const char *path, char *to), (path, to), NULL, ENOMEM)
+WRAP_SLOW(int, ftruncate, (int fd, off_t size), (fd, size), ENOSPC)
+WRAP_SLOW(int, fallocate, (int fd, int mode, off_t offset, off_t size), (fd, mode, offset, size), ENOSPC)
+WRAP_SLOW(int, dup2, (int from, int to), (from, to), EMFILE)
+WRAP_SLOW(ssize_t, read, (int fd, void *buffer, size_t size), (fd, buffer, size), 0)
+WRAP_SLOW(ssize_t, write, (int fd, const void *buffer, size_t size), (fd, buffer, size), 0)
+WRAP_SLOW(ssize_t, send, (int fd, const void *buffer, size_t size, int flags), (fd, buffer, size, flags), ENOBUFS)
+WRAP_SLOW(ssize_t, recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags), 0)
+WRAP_SLOW(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options), 0)
+WRAP_SLOW(int, epoll_wait, (int fd, struct epoll_event *events, int n, int timeout), (fd, events, n, timeout), 0)
+
+/* Taking something out of the set does not need memory. */
+int __real_epoll_ctl(int fd, int op, int what, struct epoll_event *event);
+int __wrap_epoll_ctl(int fd, int op, int what, struct epoll_event *event);
+int __wrap_epoll_ctl(int fd, int op, int what, struct epoll_event *event) {
+    if (op != EPOLL_CTL_ADD || !now("epoll_ctl")) return __real_epoll_ctl(fd, op, what, event);
+    errno = ENOSPC;
+    return -1;
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...) {
+    va_list list;
+    va_start(list, flags);
+    mode_t mode = flags & O_CREAT ? (mode_t)va_arg(list, int) : 0;
+    va_end(list);
+    if (interrupted("open")) return -1;
+    if (!now("open")) return __real_open(path, flags, mode);
+    errno = EMFILE;
+    return -1;
+}
+
+/* Only making a descriptor can fail. */
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...) {
+    va_list list;
+    va_start(list, command);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    if (command != F_DUPFD_CLOEXEC || !now("fcntl")) return __real_fcntl(fd, command, argument);
+    errno = EMFILE;
+    return -1;
+}
+
+static bool may_fail(long number) {
+    return number == SYS_io_setup || number == SYS_io_submit
+#ifdef SYS_pidfd_open
+           || number == SYS_pidfd_open
+#endif
+        ;
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...) {
+    long a[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
+    va_end(list);
+    if (number == SYS_futex && interrupted("futex")) return -1;
+    if (!may_fail(number) || !now("syscall")) return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    errno = number == SYS_io_setup || number == SYS_io_submit ? EAGAIN : EMFILE;
+    return -1;
+}
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void) {
+    if (!now("fork")) return copied(__real_fork());
+    errno = EAGAIN;
+    return -1;
+}
+
+/* A function of C cannot pass on what vfork() returns twice; and a fork() is what vfork() is elsewhere. */
+pid_t __wrap_vfork(void);
+pid_t __wrap_vfork(void) {
+    if (!now("vfork")) return copied(__real_fork());
+    errno = EAGAIN;
+    return -1;
+}
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg) {
+    return now("pthread_create") ? EAGAIN : __real_pthread_create(thread, attributes, run, arg);
+}
+
+/* ---- the arena ------------------------------------------------------------------------------------------------------- */
+
+apr_status_t __real_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size, cohort__home_t *home);
+apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size, cohort__home_t *home);
+apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size, cohort__home_t *home) {
+    return now("cohort__block_new") ? APR_ENOMEM : __real_cohort__block_new(me, what, size, home);
+}
+
+apr_status_t __real_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
+apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
+apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+    return now("cohort_os_arena_commit") ? APR_ENOMEM : __real_cohort_os_arena_commit(arena, offset, length);
+}
