@@ -224,11 +224,12 @@ static apr_status_t list_attributes(launch_t *launch) {
 
 /* ---- create --------------------------------------------------------------------------------------------------------------- */
 
-/* A process without a console (background, a service) must not make one pop up for each of its children. */
+/* A process without a console (background, a service) must not make one pop up for each of its children. Ours have none either, since each console is a
+ * process more; a program gets one that does not show, for itself and what it starts. */
 static DWORD creation_flags(const launch_t *launch) {
     DWORD flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT;
     if (launch->start->detach) flags |= DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP | CREATE_BREAKAWAY_FROM_JOB;
-    else if (GetConsoleCP() == 0) flags |= CREATE_NO_WINDOW;
+    else if (GetConsoleCP() == 0) flags |= launch->start->how == COHORT_OS_REEXEC ? DETACHED_PROCESS : CREATE_NO_WINDOW;
     return flags;
 }
 
