@@ -15,6 +15,9 @@ static inline int cohort__lowest_bit(uint64_t word) {
 static inline int cohort__count_bits(uint64_t word) {
     return (int)__popcnt64(word);
 }
+static inline void cohort__prefetch(const void *address) {
+    (void)address;
+}
 #else
 /* Index of the lowest set bit of a word that is not 0. */
 static inline int cohort__lowest_bit(uint64_t word) {
@@ -22,6 +25,10 @@ static inline int cohort__lowest_bit(uint64_t word) {
 }
 static inline int cohort__count_bits(uint64_t word) {
     return __builtin_popcountll(word);
+}
+/* The line at this address will be written soon. A hint: any address will do. */
+static inline void cohort__prefetch(const void *address) {
+    __builtin_prefetch(address, 1);
 }
 #endif
 

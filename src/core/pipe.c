@@ -256,11 +256,6 @@ apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t
 
 /* ---- sending --------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout) {
-    apr_status_t status = try(arg, false);
-    return status == APR_EAGAIN ? cohort__await(ec, try, arg, cohort__deadline(timeout)) : status;
-}
-
 /* Only large messages count, since small ones are bounded by their number. */
 static bool has_room(const use_t *u) {
     if (!u->as.send.staged) return true;
@@ -285,7 +280,7 @@ apr_status_t cohort_connection_send(cohort_connection_t *connection, const void 
     u.call.ring = &u.pipe->rings[!u.end];
     u.as.send = (cohort__send_t){data, size, false};
     status = cohort__ring_stage(&u.call, &u.as.send);
-    if (!status) status = await(&u.call.ring->space, try_send, &u, timeout);
+    if (!status) status = cohort__ring_await(&u.call, &u.call.ring->space, try_send, &u, timeout);
     if (u.as.send.staged) cohort__ring_unstage(&u.call);
     return status;
 }
@@ -308,7 +303,7 @@ static apr_status_t receive(cohort_connection_t *connection, use_t *u, apr_inter
     if (status) return status;
     if (!can_receive(u)) return COHORT_EDIRECTION;
     u->call.ring = &u->pipe->rings[u->end];
-    status = await(&u->call.ring->items, try_receive, u, timeout);
+    status = cohort__ring_await(&u->call, &u->call.ring->items, try_receive, u, timeout);
     bool taken = status == APR_SUCCESS && u->as.receive.how != COHORT__RECEIVE_PEEK;
     /* A message that stays needs the wake-up that this call may have had. Room for one may be room for several, or for another. */
     if (taken) cohort__notify(&u->call.ring->space, COHORT__ALL);

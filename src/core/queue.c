@@ -74,12 +74,6 @@ static bool is_closed(cohort_queue_t *queue) {
     return atomic_load_explicit(&queue->closed, memory_order_acquire) != 0;
 }
 
-/* Without a look at the clock when there is nothing to wait for. */
-static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout) {
-    apr_status_t status = try(arg, false);
-    return status == APR_EAGAIN ? cohort__await(ec, try, arg, cohort__deadline(timeout)) : status;
-}
-
 /* ---- put --------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -94,31 +88,34 @@ static apr_status_t try_put(void *arg, bool thorough) {
     return cohort__ring_put(&p->call, &p->send, thorough);
 }
 
-static apr_status_t put(cohort_queue_t *queue, const cohort__ring_call_t *call, const void *data, apr_size_t size, apr_interval_time_t timeout) {
-    put_t p = {*call, queue, {data, size, false}};
-    if (!data && size) return APR_EINVAL;
-    if (is_closed(queue)) return COHORT_ECLOSED;
-    apr_status_t status = cohort__ring_stage(&p.call, &p.send);
-    if (!status) status = await(&queue->ring.space, try_put, &p, timeout);
-    if (p.send.staged) cohort__ring_unstage(&p.call);
+static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
+    if (!p->send.data && p->send.size) return APR_EINVAL;
+    if (is_closed(p->queue)) return COHORT_ECLOSED;
+    apr_status_t status = cohort__ring_stage(&p->call, &p->send);
+    if (!status) status = cohort__ring_await(&p->call, &p->queue->ring.space, try_put, p, timeout);
+    if (p->send.staged) cohort__ring_unstage(&p->call);
     return status;
 }
 
 apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter(queue, &call);
-    return status ? status : put(queue, &call, data, size, timeout);
+    put_t p = {.queue = queue, .send = {data, size, false}};
+    apr_status_t status = enter(queue, &p.call);
+    return status ? status : put(&p, timeout);
 }
 
 apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter(queue, &call);
+    put_t p = {.queue = queue};
+    apr_status_t status = enter(queue, &p.call);
     if (status) return status;
     if (!done || (!messages && count)) return APR_EINVAL;
-    for (*done = 0; *done < count; ++*done) {
-        status = put(queue, &call, messages[*done].data, messages[*done].size, timeout);
+    for (*done = 0; *done < count;) {
+        if (!is_closed(queue)) *done += cohort__ring_put_run(&p.call, messages + *done, count - *done);
+        if (*done == count) break;
+        p.send = (cohort__send_t){messages[*done].data, messages[*done].size, false};
+        status = put(&p, timeout);
         if (status) return status;
+        ++*done;
     }
     return APR_SUCCESS;
 }
@@ -133,7 +130,7 @@ apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size
     cohort__home_t *stage = &p.call.me->stage[COHORT__STAGE_MESSAGE];
     status = cohort__block_take(p.call.me, block, stage);
     if (status) return status;
-    status = await(&queue->ring.space, try_put, &p, timeout);
+    status = cohort__ring_await(&p.call, &queue->ring.space, try_put, &p, timeout);
     if (status) (void)cohort__block_give(stage);
     return status;
 }
@@ -199,26 +196,27 @@ static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
         g->receive.in_vain = in_vain;
         g->receive.arg = g;
     }
-    apr_status_t status = await(&g->queue->ring.items, try_get, g, timeout);
+    apr_status_t status = cohort__ring_await(&g->call, &g->queue->ring.items, try_get, g, timeout);
     /* The message stays, and so must the wake-up that this one took. */
     if (status == COHORT_ETOOSMALL || status == APR_ENOMEM) cohort__notify(&g->queue->ring.items, 1);
     return status;
 }
 
-static apr_status_t get_into(cohort_queue_t *queue, const cohort__ring_call_t *call, cohort_message_t *message, apr_interval_time_t timeout) {
-    get_t g = {.call = *call, .queue = queue, .receive = {.how = COHORT__RECEIVE_INTO, .data = message->data, .capacity = message->size}};
+static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_time_t timeout) {
     if (!message->data && message->size) return APR_EINVAL;
-    apr_status_t status = get(&g, timeout);
-    if (!status) message->returned = g.receive.returned;
-    if (!status || status == COHORT_ETOOSMALL) message->size = g.receive.size;
+    g->receive.data = message->data;
+    g->receive.capacity = message->size;
+    apr_status_t status = get(g, timeout);
+    if (!status) message->returned = g->receive.returned;
+    if (!status || status == COHORT_ETOOSMALL) message->size = g->receive.size;
     return status;
 }
 
 apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter(queue, &call);
+    get_t g = {.queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
+    apr_status_t status = enter(queue, &g.call);
     if (!status && !message) status = APR_EINVAL;
-    return status ? status : get_into(queue, &call, message, timeout);
+    return status ? status : get_into(&g, message, timeout);
 }
 
 apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
@@ -230,12 +228,15 @@ apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *s
 
 apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter(queue, &call);
+    get_t g = {.queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
+    apr_status_t status = enter(queue, &g.call);
     if (status) return status;
     if (!done || (!messages && count)) return APR_EINVAL;
-    for (*done = 0; !status && *done < count; *done += !status) {
-        status = get_into(queue, &call, &messages[*done], *done ? 0 : timeout);
+    for (*done = 0; !status && *done < count;) {
+        if (!queue->joinable && !is_closed(queue)) *done += cohort__ring_get_run(&g.call, messages + *done, count - *done);
+        if (*done == count) break;
+        status = get_into(&g, &messages[*done], *done ? 0 : timeout);
+        *done += !status;
     }
     return *done ? APR_SUCCESS : status;
 }
@@ -375,7 +376,7 @@ static apr_status_t try_join(void *arg, bool thorough) {
 apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
     join_t j = {.queue = queue};
     apr_status_t status = enter_joinable(queue, &j.call);
-    return status ? status : await(&queue->done, try_join, &j, timeout);
+    return status ? status : cohort__ring_await(&j.call, &queue->done, try_join, &j, timeout);
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* The ring's slots: putting, getting, counting. See ring.h for the guarantee and the algorithm. */
+#include "core/bits.h"
 #include "core/ring_slots.h"
 
 #include <cohort/errors.h>
@@ -11,6 +12,8 @@
 #define PASSED APR_EOF
 /* How often a try goes on after the repair of somebody in its way, before it waits for whoever else repairs. */
 #define REPAIRS 3
+/* Pauses, about a microsecond in all. */
+#define LINGER 48
 
 static void announce(cohort__thread_t *me, cohort__op_kind_t kind, uint64_t position) {
     atomic_store_explicit(&me->op_position, position, memory_order_relaxed);
@@ -25,11 +28,54 @@ static bool clear_the_way(uint64_t word) {
     return owner == 0 || cohort__process_bury(owner);
 }
 
-/* ---- put ------------------------------------------------------------------------------------------------------ */
-
-static void bump_tail(cohort__segment_t *segment, uint64_t tail) {
-    atomic_compare_exchange_strong(&segment->tail, &tail, cohort__step(segment, tail, 1));
+/* The slot that comes next: its line is still with whoever used it in the lap before. */
+static void prefetch(cohort__segment_t *segment, uint64_t position) {
+    const char *slot = (const char *)cohort__slot_at(segment, position);
+    cohort__prefetch(slot);
+    cohort__prefetch(slot + 64);
 }
+
+/* ---- the hints ------------------------------------------------------------------------------------------------- */
+
+/* All positions before this one are spoken for. In any case a full barrier. */
+static void raise_tail(cohort__segment_t *segment, uint64_t tail, uint64_t to) {
+    do {
+        if (!cohort__is_ahead(segment, tail, to)) {
+            atomic_thread_fence(memory_order_seq_cst);
+            return;
+        }
+    } while (!atomic_compare_exchange_weak(&segment->tail, &tail, to));
+}
+
+/* All positions from the head as it was seen to this one are spoken for; unless it went back meanwhile. In any case a full barrier. */
+static void raise_head(cohort__segment_t *segment, uint64_t seen, uint64_t to) {
+    uint64_t head = seen;
+    do {
+        if ((head ^ seen) >= COHORT__POSITIONS || !cohort__is_ahead(segment, cohort__head_position(head), to)) {
+            atomic_thread_fence(memory_order_seq_cst);
+            return;
+        }
+    } while (!atomic_compare_exchange_weak(&segment->head, &head, cohort__head_with(head, to)));
+}
+
+static bool is_within(const cohort__segment_t *segment, uint64_t position) {
+    return segment->laps || position < segment->slots;
+}
+
+void cohort__ring_catch_up(cohort__segment_t *segment) {
+    for (;;) {
+        uint64_t tail = atomic_load(&segment->tail);
+        if (!is_within(segment, tail) || !cohort__is_put(segment, atomic_load(&cohort__slot_at(segment, tail)->word), tail)) break;
+        raise_tail(segment, tail, cohort__step(segment, tail, 1));
+    }
+    for (;;) {
+        uint64_t head = atomic_load(&segment->head), position = cohort__head_position(head);
+        if (!is_within(segment, position) || !cohort__is_taken(segment, atomic_load(&cohort__slot_at(segment, position)->word), position)) break;
+        raise_head(segment, head, cohort__step(segment, position, 1));
+    }
+}
+
+/* ---- put ------------------------------------------------------------------------------------------------------ */
 
 static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment, uint64_t *position, uint64_t *in_the_way) {
     for (;;) {
@@ -40,13 +86,11 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
         if (word == cohort__word(tail, 0, COHORT__FREE)) {
             announce(me, COHORT__OP_RING_PUT, tail);
             if (!atomic_compare_exchange_strong(&slot->word, &word, cohort__word(tail, cohort__record(me), COHORT__WRITING))) continue;
-            bump_tail(segment, tail);
             *position = tail;
             return APR_SUCCESS;
         }
-        uint64_t there = cohort__word_position(word);
-        if (there == tail || cohort__is_ahead(segment, tail, there)) {
-            bump_tail(segment, tail);
+        if (cohort__is_put(segment, word, tail)) {
+            raise_tail(segment, tail, cohort__step(segment, tail, 1));
         } else if (atomic_load_explicit(&segment->tail, memory_order_acquire) == tail) {
             *in_the_way = word;
             return APR_EAGAIN;
@@ -65,13 +109,14 @@ static void fill(const cohort__ring_call_t *call, const cohort__send_t *send, co
     atomic_store_explicit(&slot->size, size, memory_order_relaxed);
 }
 
-static apr_status_t publish(const cohort__ring_call_t *call, cohort__slot_t *slot, uint64_t position) {
-    uint64_t mine = cohort__word(position, cohort__record(call->me), COHORT__WRITING);
-    bool published = atomic_compare_exchange_strong(&slot->word, &mine, cohort__word(position, 0, COHORT__FULL));
+/* The commit is one store. Raising the tail after it is the barrier that the wake-up needs. */
+static void publish(const cohort__ring_call_t *call, cohort__segment_t *segment, cohort__slot_t *slot, uint64_t position) {
+    uint64_t next = cohort__step(segment, position, 1);
+    atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL), memory_order_release);
+    raise_tail(segment, position, next);
     cohort__op_end(call->me);
-    if (!published) return COHORT_ENOTMEMBER;
+    prefetch(segment, next);
     cohort__notify(&call->ring->items, 1);
-    return APR_SUCCESS;
 }
 
 apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__send_t *send, bool thorough) {
@@ -83,7 +128,8 @@ apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__sen
         if (!status) {
             cohort__slot_t *slot = cohort__slot_at(segment, position);
             fill(call, send, slot);
-            return publish(call, slot, position);
+            publish(call, segment, slot, position);
+            return APR_SUCCESS;
         }
         cohort__op_end(call->me);
         if (status == PASSED) {
@@ -93,6 +139,36 @@ apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__sen
             return APR_EAGAIN;
         }
     }
+}
+
+/* Each message is its own commit; the tail and the sleepers hear of all of them at the end. */
+size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_message_t *messages, size_t count) {
+    cohort__segment_t *segment = cohort__segment_hold(call, &call->ring->tail);
+    if (!segment) return 0;
+    uint64_t first = atomic_load_explicit(&segment->tail, memory_order_acquire), position = first;
+    uint32_t me = cohort__record(call->me);
+    size_t done = 0;
+    while (done < count && messages[done].size <= segment->inline_size && is_within(segment, position)) {
+        cohort__slot_t *slot = cohort__slot_at(segment, position);
+        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        if (word == cohort__word(position, 0, COHORT__FREE)) {
+            if (!messages[done].data && messages[done].size) break;
+            announce(call->me, COHORT__OP_RING_PUT, position);
+            if (!atomic_compare_exchange_strong(&slot->word, &word, cohort__word(position, me, COHORT__WRITING))) continue;
+            if (messages[done].size) memcpy(slot->bytes, messages[done].data, messages[done].size);
+            atomic_store_explicit(&slot->size, messages[done].size, memory_order_relaxed);
+            atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL), memory_order_release);
+            done++;
+        } else if (!cohort__is_put(segment, word, position)) {
+            break;
+        }
+        position = cohort__step(segment, position, 1);
+        prefetch(segment, position);
+    }
+    raise_tail(segment, first, position);
+    cohort__op_end(call->me);
+    if (done) cohort__notify(&call->ring->items, (int)done);
+    return done;
 }
 
 apr_status_t cohort__ring_stage(const cohort__ring_call_t *call, cohort__send_t *send) {
@@ -111,11 +187,6 @@ void cohort__ring_unstage(const cohort__ring_call_t *call) {
 }
 
 /* ---- get ------------------------------------------------------------------------------------------------------- */
-
-static void bump_head(cohort__segment_t *segment, uint64_t head) {
-    uint64_t next = cohort__step(segment, cohort__head_position(head), 1);
-    atomic_compare_exchange_strong(&segment->head, &head, cohort__head_with(head, next));
-}
 
 /* A new epoch in any case: somebody may be about to bump the head past this position, since the slot was READING. */
 void cohort__ring_rewind(cohort__segment_t *segment, uint64_t position) {
@@ -168,20 +239,22 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
     cohort__notify(&segment->ring->items, 1);
 }
 
-/* The commit. A large message's block leaves the slot before, and the repair of a death in between brings it back from the stage. */
-static apr_status_t commit(const cohort__ring_call_t *call, cohort__segment_t *segment, uint64_t position, cohort__receive_t *r) {
+/* The commit is one store. A large message's block leaves the slot before, and the repair of a death in between brings it back from the stage. Then
+ * the head is raised, which is the barrier that the wake-up needs. */
+static void commit(const cohort__ring_call_t *call, cohort__segment_t *segment, uint64_t position, const uint64_t *head, cohort__receive_t *r) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
-    uint64_t mine = cohort__word(position, cohort__record(call->me), COHORT__READING);
-    bool is_mine = atomic_load_explicit(&slot->word, memory_order_acquire) == mine;
-    if (is_mine && is_out_of_line(slot)) cohort__block_move(call->me, &slot->block, stage);
-    bool taken = is_mine && atomic_compare_exchange_strong(&slot->word, &mine, cohort__free_again(segment, position));
+    uint64_t next = cohort__step(segment, position, 1);
+    bool out = is_out_of_line(slot);
+    if (out) cohort__block_move(call->me, &slot->block, stage);
+    atomic_store_explicit(&slot->word, cohort__free_again(segment, position), memory_order_release);
+    if (head) raise_head(segment, *head, next);
+    else atomic_thread_fence(memory_order_seq_cst);
     cohort__op_end(call->me);
-    if (!taken) return COHORT_ENOTMEMBER;
+    prefetch(segment, next);
     cohort__notify(&call->ring->space, 1);
     if (r->how == COHORT__RECEIVE_BLOCK) r->data = cohort__block_give(stage);
-    else cohort__block_free(call->me, stage);
-    return APR_SUCCESS;
+    else if (out) cohort__block_free(call->me, stage);
 }
 
 /* Take what is at a position if it is FULL. `head`: the hint that led here, to be bumped; NULL when another way led here. */
@@ -202,12 +275,11 @@ static apr_status_t take(const cohort__ring_call_t *call, cohort__segment_t *seg
         in_vain(r);
         return LOST;
     }
-    if (head) bump_head(segment, *head);
     r->returned = atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__RETURNED;
     status = copy_out(me, slot, r);
     if (!status && r->claimed) status = r->claimed(r->arg);
-    if (!status) return commit(call, segment, position, r);
-    give_back(me, segment, position, r);
+    if (status) give_back(me, segment, position, r);
+    else commit(call, segment, position, head, r);
     return status;
 }
 
@@ -237,7 +309,7 @@ static apr_status_t get_in(const cohort__ring_call_t *call, cohort__segment_t *s
             *in_the_way = word;
             return thorough ? get_behind(call, segment, position, r) : APR_EAGAIN;
         } else if (there == position || cohort__is_ahead(segment, position, there)) {
-            bump_head(segment, head);
+            raise_head(segment, head, cohort__step(segment, position, 1));
         } else if (atomic_load_explicit(&segment->head, memory_order_acquire) == head) {
             *in_the_way = word; /* a reader of the lap before */
             return APR_EAGAIN;
@@ -283,6 +355,43 @@ apr_status_t cohort__ring_get(const cohort__ring_call_t *call, cohort__receive_t
         if (status == LOST) continue;
         if (status != APR_EAGAIN || !thorough || repairs++ == REPAIRS || !clear_the_way(in_the_way)) return status;
     }
+}
+
+static bool fits(cohort__slot_t *slot, const cohort_message_t *message) {
+    uint64_t size = atomic_load_explicit(&slot->size, memory_order_relaxed);
+    return !(size & COHORT__OUT_OF_LINE) && (size & COHORT__SIZE_MAX) <= message->size && (message->data || !message->size);
+}
+
+/* As cohort__ring_put_run(). */
+size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *messages, size_t count) {
+    cohort__segment_t *segment = cohort__segment_hold(call, &call->ring->head);
+    if (!segment) return 0;
+    uint64_t head = atomic_load_explicit(&segment->head, memory_order_acquire), position = cohort__head_position(head);
+    uint32_t me = cohort__record(call->me);
+    size_t done = 0;
+    while (done < count && is_within(segment, position)) {
+        cohort__slot_t *slot = cohort__slot_at(segment, position);
+        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        if (word == cohort__word(position, 0, COHORT__FULL)) {
+            if (!fits(slot, &messages[done])) break;
+            announce(call->me, COHORT__OP_RING_GET, position);
+            if (!atomic_compare_exchange_strong(&slot->word, &word, cohort__word(position, me, COHORT__READING))) continue;
+            uint64_t said = atomic_load_explicit(&slot->size, memory_order_relaxed);
+            cohort_message_t *message = &messages[done++];
+            message->size = (apr_size_t)(said & COHORT__SIZE_MAX);
+            message->returned = (said & COHORT__RETURNED) != 0;
+            if (message->size) memcpy(message->data, slot->bytes, message->size);
+            atomic_store_explicit(&slot->word, cohort__free_again(segment, position), memory_order_release);
+        } else if (!cohort__is_taken(segment, word, position)) {
+            break;
+        }
+        position = cohort__step(segment, position, 1);
+        prefetch(segment, position);
+    }
+    raise_head(segment, head, position);
+    cohort__op_end(call->me);
+    if (done) cohort__notify(&call->ring->space, (int)done);
+    return done;
 }
 
 /* ---- counting ----------------------------------------------------------------------------------------------------- */
@@ -373,4 +482,23 @@ void cohort__ring_stir(cohort__ring_t *ring) {
     atomic_fetch_or(&ring->irregular, 0); /* a full barrier */
     cohort__notify(&ring->items, COHORT__ALL);
     cohort__notify(&ring->space, COHORT__ALL);
+}
+
+/* ---- waiting -------------------------------------------------------------------------------------------------------- */
+
+/* A thread that does the same thing to a ring again and again and is faster than the other side would fight with it for the line of each message. It
+ * gives the other side the time of a few messages, and then has them in one go. Who waits for an answer does not linger. */
+static void linger(const cohort__ring_call_t *call, const cohort__ec_t *ec) {
+    if (call->me->waited != ec) return;
+    for (int i = 0; i < LINGER; i++) cohort_os_relax();
+}
+
+apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout) {
+    apr_status_t status = try(arg, false);
+    if (status == APR_EAGAIN) {
+        if (timeout > 0) linger(call, ec);
+        status = cohort__await(ec, try, arg, cohort__deadline(timeout));
+    }
+    call->me->waited = ec;
+    return status;
 }

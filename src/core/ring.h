@@ -4,16 +4,16 @@
  *
  * Guarantee: each message that was published is taken exactly once, or is still there; publishing and taking are one store each. A writer that
  * dies before its store has put nothing, a reader that dies before its store has taken nothing. Nobody waits for a dead one longer than it takes to notice
- * the death. A process that was declared dead but goes on cannot publish or take any more.
+ * the death.
  *
- * Algorithm: each slot's word says position | owner | state, and each step of a slot's life is one compare-and-swap of it:
+ * Algorithm: each slot's word says position | owner | state, and claiming it is a compare-and-swap of that, and the step after a claim one store:
  *
  *     FREE(p) -> WRITING(p, me) -> FULL(p) -> READING(p, me) -> FREE(p + n)
  *
- * head and tail are hints, bumped by whoever sees that they lag. A thread announces the position in its record before it claims the slot, so that the
+ * head and tail are hints, raised after the step and by whoever sees that they lag. A thread announces the position in its record before it claims the slot, so that the
  * repair of its process finds it: WRITING(dead) becomes FREE(p + n), as if written and taken; READING(dead) becomes FULL again
- * and the head hint goes back to it. head carries an epoch, which changes when it goes back, so that a bump that was under way fails. Both
- * repairs may be done in part, again, or by two.
+ * and the head hint goes back to it. head carries an epoch, which changes when it goes back, so that a raise that was under way fails. Both
+ * repairs may be done in part, again, or by two. Only the system says who is dead, so the owner of a slot ends its step by a plain store.
  *
  * A bounded ring is one segment of exactly `capacity` slots, used lap after lap. An unbounded one is a chain of segments, each used for one lap:
  * the chain belongs to homes[0], and homes[1] keeps one spare. Growing and retiring happen under the guard. Before a segment is touched it is
@@ -26,6 +26,8 @@
 #define COHORT_CORE_RING_H
 
 #include "core/object.h"
+
+#include <cohort/queue.h>
 
 typedef struct cohort__segment_t cohort__segment_t;
 
@@ -75,8 +77,11 @@ typedef struct {
 apr_status_t cohort__ring_stage(const cohort__ring_call_t *call, cohort__send_t *send);
 /* After the last try. */
 void cohort__ring_unstage(const cohort__ring_call_t *call);
-/* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. COHORT_ENOTMEMBER: this process was declared dead. */
+/* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. */
 apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__send_t *send, bool thorough);
+
+/* Put as many of these messages as there is room for, and say how many. Stops at a large one and at whatever cohort__ring_put() would see to. */
+size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_message_t *messages, size_t count);
 
 typedef enum { COHORT__RECEIVE_INTO, COHORT__RECEIVE_COPY, COHORT__RECEIVE_BLOCK, COHORT__RECEIVE_PEEK } cohort__receive_how_t;
 
@@ -97,8 +102,11 @@ typedef struct {
 } cohort__receive_t;
 
 /* One try. APR_EAGAIN: nothing there. COHORT_ETOOSMALL: size says the need, and the message is still there. APR_ENOMEM: still there. COHORT_EHANDLE,
- * COHORT_ENOTMEMBER as above. PEEK: APR_SUCCESS when a get would have found something. */
+ * as above. PEEK: APR_SUCCESS when a get would have found something. */
 apr_status_t cohort__ring_get(const cohort__ring_call_t *call, cohort__receive_t *receive, bool thorough);
+
+/* Take as many messages as there are, and say how many. Stops at one that is large or does not fit and at whatever cohort__ring_get() would see to. */
+size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *messages, size_t count);
 
 /* Messages in it, and the bytes of those. Exact while nobody puts or gets. 0 when it is destroyed. */
 uint64_t cohort__ring_count(const cohort__ring_call_t *call);
@@ -108,6 +116,9 @@ uint64_t cohort__ring_count_inside(cohort__ring_t *ring);
 
 /* Nothing is in a bounded ring, nor on its way in or out; `thorough`: if somebody dead is in its way, see to the repair. */
 bool cohort__ring_is_idle(const cohort__ring_call_t *call, bool thorough);
+
+/* cohort__await() for a call on a ring; without a look at the clock when there is nothing to wait for. */
+apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout);
 
 /* Wake all who wait, to see that something is different. */
 void cohort__ring_stir(cohort__ring_t *ring);

@@ -15,10 +15,12 @@
 static void undo_put(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment, uint64_t position) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     uint64_t writing = cohort__word(position, cohort__record(dead), COHORT__WRITING);
-    if (atomic_load(&slot->word) != writing) return;
-    atomic_store(&segment->ring->irregular, 1);
-    cohort__block_free(me, &slot->block);
-    atomic_compare_exchange_strong(&slot->word, &writing, cohort__free_again(segment, position));
+    if (atomic_load(&slot->word) == writing) {
+        atomic_store(&segment->ring->irregular, 1);
+        cohort__block_free(me, &slot->block);
+        atomic_compare_exchange_strong(&slot->word, &writing, cohort__free_again(segment, position));
+    }
+    cohort__ring_catch_up(segment);
     cohort__ring_stir(segment->ring);
 }
 
@@ -34,8 +36,8 @@ static void undo_get(cohort__thread_t *me, cohort__thread_t *dead, cohort__segme
         atomic_compare_exchange_strong(&slot->word, &reading, full);
     }
     /* An earlier repairer may have died right here. */
-    if (atomic_load(&slot->word) != full) return;
-    cohort__ring_rewind(segment, position);
+    if (atomic_load(&slot->word) == full) cohort__ring_rewind(segment, position);
+    cohort__ring_catch_up(segment);
     cohort__ring_stir(segment->ring);
 }
 

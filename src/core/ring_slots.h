@@ -71,6 +71,15 @@ static inline bool cohort__is_ahead(const cohort__segment_t *segment, uint64_t f
     uint64_t ahead = cohort__ahead(segment, from, to);
     return ahead != 0 && ahead < segment->limit / 2;
 }
+/* By its slot's word: has this position been claimed for putting, or given up? And for taking? */
+static inline bool cohort__is_put(const cohort__segment_t *segment, uint64_t word, uint64_t position) {
+    uint64_t there = cohort__word_position(word);
+    return there == position ? cohort__word_step(word) != COHORT__FREE : cohort__is_ahead(segment, position, there);
+}
+static inline bool cohort__is_taken(const cohort__segment_t *segment, uint64_t word, uint64_t position) {
+    uint64_t there = cohort__word_position(word);
+    return there == position ? cohort__word_step(word) == COHORT__READING : cohort__is_ahead(segment, position, there);
+}
 static inline uint64_t cohort__free_again(const cohort__segment_t *segment, uint64_t position) {
     return cohort__word(cohort__step(segment, position, segment->slots), 0, COHORT__FREE);
 }
@@ -80,6 +89,8 @@ static inline uint32_t cohort__record(const cohort__thread_t *thread) {
 
 /* ring.c: a message goes back to its place, which others passed. */
 void cohort__ring_rewind(cohort__segment_t *segment, uint64_t position);
+/* Bring head and tail to where they belong: whoever should have raised them is dead. */
+void cohort__ring_catch_up(cohort__segment_t *segment);
 
 /* ring_chain.c */
 

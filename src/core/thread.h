@@ -40,6 +40,7 @@ typedef struct cohort__thread_t {
     _Atomic uint32_t generation;
     _Atomic uint32_t index;
     _Atomic(cohort__ec_t *) parked;           /* sleeps, or is about to, on this */
+    const cohort__ec_t *waited;               /* what the last call on a ring would have waited for; its own note */
     /* the operation under way */
     _Atomic uint32_t op;
     _Atomic(void *) op_object;

@@ -113,6 +113,30 @@ static void take_one(void *state) {
     else (void)cohort_connection_recv(s->receiver, s->buffer, &size, 0);
 }
 
+/* Several at once: three are put, or all but the last are taken. */
+#define MANY 3
+
+static void put_many(void *state) {
+    state_t *s = state;
+    cohort_message_t messages[MANY];
+    char bytes[MANY][64];
+    apr_size_t done;
+    for (unsigned i = 0; i < MANY; i++) {
+        memset(bytes[i], (int)(s->before + 1 + i), s->size);
+        messages[i] = (cohort_message_t){bytes[i], s->size};
+    }
+    (void)cohort_queue_put_many(s->queue, messages, MANY, &done, 0);
+}
+
+static void take_many(void *state) {
+    state_t *s = state;
+    cohort_message_t messages[MANY];
+    char bytes[MANY][64];
+    apr_size_t done;
+    for (unsigned i = 0; i < MANY; i++) messages[i] = (cohort_message_t){bytes[i], sizeof bytes[i]};
+    (void)cohort_queue_get_many(s->queue, messages, MANY, &done, 0);
+}
+
 /* What is left must be from..to in order; then the queue must still do all that a queue does. */
 static void check_works(state_t *s) {
     for (unsigned lap = 0; lap < 3; lap++) {
@@ -152,6 +176,31 @@ static void check_take(void *state, bool finished) {
     check_works(s);
 }
 
+/* The first so many of them are there, without a gap. */
+static void check_put_many(void *state, bool finished) {
+    state_t *s = state;
+    apr_size_t size;
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_size(s->queue, &size));
+    unsigned next = 1, number;
+    for (; (number = take(s)) != 0; next++) CHECK_INT(next, number);
+    CHECK_INT(size, next - 1);
+    CHECK(next - 1 >= s->before && next - 1 <= s->before + MANY);
+    CHECK(!finished || !s->capacity || next - 1 == (s->before + MANY < s->capacity ? s->before + MANY : s->capacity));
+    check_works(s);
+}
+
+static void check_take_many(void *state, bool finished) {
+    state_t *s = state;
+    apr_size_t size;
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_size(s->queue, &size));
+    unsigned number = take(s), next = number;
+    CHECK(!finished || number == (s->before > MANY ? MANY + 1 : 0));
+    for (; number != 0; number = take(s), next++) CHECK_INT(next, number);
+    CHECK(next == 0 || next == s->before + 1);
+    CHECK(next != 0 || size == 0);
+    check_works(s);
+}
+
 static void discard(void *state) {
     state_t *s = state;
     if (s->queue) CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(s->queue));
@@ -183,6 +232,10 @@ CASE(get_single_slot, single_slot, take_one, check_take)
 CASE(get_medium, some_medium, take_one, check_take)
 CASE(get_large, some_large, take_one, check_take)
 CASE(get_unbounded, unbounded, take_one, check_take)
+CASE(put_run, some_small, put_many, check_put_many)
+CASE(put_run_unbounded, unbounded, put_many, check_put_many)
+CASE(get_run, full_small, take_many, check_take_many)
+CASE(get_run_all, some_small, take_many, check_take_many)
 CASE(pipe_send, pipe_small, put_one, check_put)
 CASE(pipe_send_large, pipe_large, put_one, check_put)
 CASE(pipe_recv, pipe_small, take_one, check_take)
@@ -192,5 +245,6 @@ CASE(pipe_recv_large, pipe_large, take_one, check_take)
 const test_case_t step_queue_cases[] = {
     ENTRIES(put_empty),    ENTRIES(put_some),        ENTRIES(put_last_slot), ENTRIES(put_full),        ENTRIES(put_medium),
     ENTRIES(put_large),    ENTRIES(put_unbounded),   ENTRIES(get_empty),     ENTRIES(get_some),        ENTRIES(get_full),
+    ENTRIES(put_run),      ENTRIES(put_run_unbounded), ENTRIES(get_run),     ENTRIES(get_run_all),
     ENTRIES(get_medium),   ENTRIES(get_single_slot), ENTRIES(get_large),     ENTRIES(get_unbounded),   ENTRIES(pipe_send),
     ENTRIES(pipe_send_large), ENTRIES(pipe_recv),    ENTRIES(pipe_recv_large), {0}};
