@@ -123,7 +123,7 @@ static void put_many(void *state) {
     apr_size_t done;
     for (unsigned i = 0; i < MANY; i++) {
         memset(bytes[i], (int)(s->before + 1 + i), s->size);
-        messages[i] = (cohort_message_t){bytes[i], s->size};
+        messages[i] = (cohort_message_t){.data = bytes[i], .size = s->size};
     }
     (void)cohort_queue_put_many(s->queue, messages, MANY, &done, 0);
 }
@@ -133,7 +133,7 @@ static void take_many(void *state) {
     cohort_message_t messages[MANY];
     char bytes[MANY][64];
     apr_size_t done;
-    for (unsigned i = 0; i < MANY; i++) messages[i] = (cohort_message_t){bytes[i], sizeof bytes[i]};
+    for (unsigned i = 0; i < MANY; i++) messages[i] = (cohort_message_t){.data = bytes[i], .size = sizeof bytes[i]};
     (void)cohort_queue_get_many(s->queue, messages, MANY, &done, 0);
 }
 
