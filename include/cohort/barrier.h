@@ -5,7 +5,7 @@
  *
  * A barrier is broken, for all who wait and all who come, when a wait's time runs out, when it is aborted, when a party dies while
  * it waits or runs the action, and when a process that took part in the last meeting is killed or crashes before the next (a
- * process that ended by itself does not break it: others may take its place). It stays broken until it is reset.
+ * process that returned, or called exit() or cohort_exit(), does not break it: others may take its place). It stays broken until it is reset.
  *
  * A party is a thread of any process of the cohort; who comes may change from one meeting to the next. All functions may be called
  * from any of them, not from signal handlers. Every function may return COHORT_ENOTINIT, COHORT_ENOTMEMBER, and COHORT_EHANDLE (no

@@ -140,13 +140,13 @@ static bool has_left(uint64_t arrival, bool thorough) {
     return arrival_of(thread, phase_of(arrival)) != arrival || !cohort__thread_alive(thread, thorough);
 }
 
-/* Did it end, and not by itself? A slot that was freed says so until it is used again. A death that nobody has seen is recorded now, and with it how it
- * ended. */
+/* Did it end, and not by itself? It says so itself, since whoever kills a process may choose its exit code on some systems. A slot that was freed says so until it
+ * is used again. A death that nobody has seen is recorded now. */
 static bool was_killed(cohort__pid_t id, bool thorough) {
     if (thorough ? !cohort__process_bury(id) : cohort__process_alive(id, false)) return false;
     cohort_process_t *process = cohort__process_at((uint32_t)(id & 0xffff));
-    int32_t code = atomic_load(&process->exit_code);
-    return cohort__process_id(process) == id && code < 0 && code != COHORT_EXIT_NONE;
+    bool left = atomic_load(&process->left);
+    return cohort__process_id(process) == id && !left;
 }
 
 static bool party_missing(cohort_barrier_t *b, uint32_t phase, bool thorough) {

@@ -93,7 +93,7 @@ static _Noreturn void finish(int code) {
     cohort__children_end();
     if (self) {
         atomic_compare_exchange_strong(&self->exit_code, &none, code);
-        atomic_store(&self->final, 1);
+        atomic_store(&self->left, 1);
     }
     leave(code);
 }
@@ -166,5 +166,8 @@ void cohort__children_end(void) {
 }
 
 void cohort__at_exit(void) {
-    if (cohort__self()) cohort__children_end();
+    cohort_process_t *self = cohort__self();
+    if (!self) return;
+    cohort__children_end();
+    atomic_store(&self->left, 1);
 }

@@ -152,8 +152,10 @@ apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *
 
 void cohort_finalize(void) {
     cohort__thread_t *me;
-    if (!cohort__self()) return;
+    cohort_process_t *self = cohort__self();
+    if (!self) return;
     cohort__children_end();
+    atomic_store(&self->left, 1);
     bool stopped = cohort__watcher_stop();
     cohort__lifeline_close();
     if (!cohort__enter(&me)) cohort__thread_exit(me);

@@ -120,7 +120,7 @@ static void fresh(cohort_process_t *slot) {
     atomic_store(&slot->reaper, 0);
     atomic_store(&slot->claim, 0);
     atomic_store(&slot->children, 0);
-    atomic_store(&slot->final, 0);
+    atomic_store(&slot->left, 0);
     atomic_store(&slot->repaired, 0);
     atomic_store(&slot->pool, NULL);
     atomic_store(&slot->worker, 0);

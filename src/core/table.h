@@ -48,7 +48,7 @@ struct cohort_process_t {
     uint32_t lifetime;
     uint32_t bound;                     /* hangs on its parent's lifeline: a daemon, and all that one starts to be joined */
     uint32_t method;
-    _Atomic uint32_t final;             /* exit_code was stored by the process itself */
+    _Atomic uint32_t left;              /* it came to its end by itself: it returned or called exit(), on which no system's exit code can be relied */
     _Atomic(cohort_pool_t *) pool;      /* a worker's */
     _Atomic uint32_t worker;            /* and its number there */
     cohort__guard_t guard;              /* the name; reaping against signalling */

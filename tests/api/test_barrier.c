@@ -2,6 +2,8 @@
 /* Barrier: meetings, actions, what breaks it, and that no death makes anybody wait. */
 #include "parties.h"
 
+#include <stdlib.h>
+
 #define A_WHILE 50000 /* microseconds, where time has to run out */
 #define ROUNDS_MAX 400
 
@@ -413,6 +415,36 @@ static void killed_between_meetings(void) {
     check_broken(1, args.barrier);
 }
 
+static int meet_once_and_vanish(void *data) {
+    CHECK_STATUS(APR_SUCCESS, meet(((args_t *)data)->barrier));
+    _Exit(0);
+}
+
+/* An exit code says nothing about who has chosen it: whoever goes without a word is dead. */
+static void vanished_between_meetings(void) {
+    args_t args = new_args(2, 1, NULL);
+    cohort_process_t *victim = party_start(meet_once_and_vanish, &args, sizeof args);
+    CHECK_STATUS(APR_SUCCESS, meet(args.barrier));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(victim, COHORT_FOREVER));
+    CHECK_STATUS(COHORT_EBROKEN, meet(args.barrier));
+    check_broken(1, args.barrier);
+}
+
+static int meet_once_and_exit(void *data) {
+    CHECK_STATUS(APR_SUCCESS, meet(((args_t *)data)->barrier));
+    exit(3);
+}
+
+static void exit_between_meetings(void) {
+    args_t args = new_args(2, 1, NULL);
+    cohort_process_t *first = party_start(meet_once_and_exit, &args, sizeof args), *second;
+    CHECK_STATUS(APR_SUCCESS, meet(args.barrier));
+    party_end(first, 3);
+    second = party_start(expect_met, &args, sizeof args);
+    CHECK_STATUS(APR_SUCCESS, meet(args.barrier));
+    party_finish(second);
+}
+
 static void killed_between_meetings_under_parties(void) {
     args_t args = new_args(3, 1, NULL);
     cohort_process_t *victim = party_start(meet_once_and_idle, &args, sizeof args);
@@ -496,6 +528,8 @@ const test_case_t barrier_cases[] = {
     {"Barrier", "killed_in_action", killed_in_action},
     {"Barrier", "ended_in_action", ended_in_action},
     {"Barrier", "killed_between_meetings", killed_between_meetings},
+    {"Barrier", "vanished_between_meetings", vanished_between_meetings},
+    {"Barrier", "exit_between_meetings", exit_between_meetings},
     {"Barrier", "killed_between_meetings_under_parties", killed_between_meetings_under_parties},
     {"Barrier", "thread_ends_between_meetings", thread_ends_between_meetings},
     {"Barrier", "killed_at_any_moment", killed_at_any_moment},
