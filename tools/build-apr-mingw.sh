@@ -3,8 +3,7 @@
 # Cross-build APR as a DLL for 64-bit Windows, from the distribution's own source package. A DLL, since the program and Cohort's own DLL must share
 # one APR: pools go from one to the other.
 #   tools/build-apr-mingw.sh WORK PREFIX      WORK: downloads and objects; PREFIX: receives include/, lib/ and bin/
-# Does nothing when PREFIX is complete. Needs cc, cmake, ninja, mingw-w64 and, for the source, apt-get (no root, no change of the
-# system's package sources: a private list with deb-src entries is made in WORK). A tarball apr*.tar.* put into WORK is used as it is.
+# Does nothing when PREFIX is complete. Needs cc, cmake, ninja, mingw-w64, and what tools/fetch-apr.sh needs.
 set -eu
 [ $# = 2 ] || { echo "usage: $0 WORK PREFIX" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,28 +12,8 @@ work=$(cd "$1" && pwd)
 prefix=$(cd "$2" && pwd)
 [ ! -f "$prefix/lib/pkgconfig/apr-1.pc" ] || exit 0
 
-# Download the source package through private package lists, so that the system needs no deb-src entry.
-fetch_source() {
-    mkdir -p "$work/lists/partial" "$work/sources.d"
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' "Created-By: Packages" | sort -u |
-        while read -r uri release component; do
-            key=$(ls /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/ubuntu-archive-keyring.gpg 2>/dev/null | head -n 1)
-            case "$component" in main | universe) ;; *) continue ;; esac
-            case "$uri" in *debian.org* | *ubuntu.com* | *debian* | *ubuntu*) ;; *) continue ;; esac
-            printf 'deb-src %s%s %s %s\n' "${key:+[signed-by=$key] }" "$uri" "$release" "$component"
-        done > "$work/sources.d/source.list"
-    set -- -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/sources.d" -o Dir::State::lists="$work/lists" \
-        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=
-    (cd "$work" && apt-get "$@" -qq update && apt-get "$@" -qq source --download-only apr)
-}
-
-tarball() { ls "$work"/apr*.tar.gz "$work"/apr*.tar.bz2 "$work"/apr*.tar.xz 2>/dev/null | grep -v debian | head -n 1; }
-
-[ -n "$(tarball)" ] || fetch_source
-[ -n "$(tarball)" ] || { echo "The source of APR could not be had from the package sources of this system." >&2; exit 1; }
-rm -rf "$work/apr" "$work/build"
-mkdir "$work/apr"
-tar xf "$(tarball)" -C "$work/apr" --strip-components=1
+"$here/fetch-apr.sh" "$work"
+rm -rf "$work/build"
 
 # APR runs a program of its own while it builds: give it a native one. -DWIN32 selects the table for Windows' shell.
 cc -DCROSS_COMPILE -DWIN32 -o "$work/gen_test_char" "$work/apr/tools/gen_test_char.c"

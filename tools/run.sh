@@ -5,6 +5,7 @@
 ## tools/run.sh demo                        run every example, then compress a real file in parallel
 ## tools/run.sh test [--preset NAME] [...]  build and run the tests; further arguments go to ctest (-L Queue, -R POOL_02)
 ## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
+## tools/run.sh macos                       compile and link all for macOS, both architectures; ends with 77 when the compiler cannot be had
 ## tools/run.sh help                        this text
 #
 # What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps, valgrind) is installed through the system's package manager, and nothing else is.
@@ -204,6 +205,16 @@ ensure_windows_packages() {
     have apt-get || die "this system has no apt-get; please install ${packages[*]} (as they are called on Debian) by hand."
     say "Installing with apt-get: ${packages[*]}"
     install_packages apt-get "${packages[@]}" || die "apt-get could not install: ${packages[*]}."
+}
+
+# ---- macOS ----------------------------------------------------------------------------------------------------
+
+run_macos() {
+    ensure_packages
+    have make || ! have apt-get || install_packages apt-get make || true # APR is built with it
+    [ -f /usr/src/googletest/CMakeLists.txt ] || ! have apt-get || install_packages apt-get googletest || true
+    say "Compiling and linking for macOS"
+    exec "$root/tools/check-macos.sh" "$root/build/macos"
 }
 
 # ---- demo ---------------------------------------------------------------------------------------------------

@@ -31,9 +31,11 @@ const test_case_t os_posix_cases[] = {{0}};
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 #define MIB ((uint64_t)1 << 20)
 #define FORK {.how = COHORT_OS_FORK}
@@ -444,9 +446,9 @@ static void *wait_a_while(void *go) {
     return NULL;
 }
 
-/* pthread_exit() would unwind the copied frames of GoogleTest. */
+/* pthread_exit() would unwind the copied frames of GoogleTest. Elsewhere the call of this number ends the whole process. */
 static void end_thread(void) {
-#ifdef SYS_exit
+#ifdef __linux__
     syscall(SYS_exit, 0);
 #else
     pause();
