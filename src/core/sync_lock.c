@@ -30,8 +30,8 @@ bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint
     *status = APR_SUCCESS;
     if (!object) return false;
     *status = cohort__use_begin(use, object, kind, tag);
-    if (*status == COHORT_EHANDLE) *status = APR_SUCCESS;
-    else if (!*status) return cohort__object_claim(use->me, object, tag);
+    if (!*status) return cohort__object_claim(use->me, object, tag);
+    if (*status == COHORT_EHANDLE && cohort__object_place(object, kind)) *status = APR_SUCCESS; /* destroyed already */
     return false;
 }
 
