@@ -12,13 +12,21 @@ typedef struct {
     apr_status_t (*destroy)(void *object);
 } cleanup_t;
 
+/* By atomic stores: somebody may still look at the object that was here, to find that it is gone. */
+static void wipe(void *from, size_t size) {
+    _Atomic uint64_t *words = from;
+    size_t count = size / sizeof *words;
+    for (size_t i = 0; i < count; i++) atomic_store_explicit(&words[i], 0, memory_order_relaxed);
+    memset(words + count, 0, size % sizeof *words);
+}
+
 /* stage[0] holds an object under construction, marked by its kind in object_kind only while that is so. */
 apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, void *object) {
     apr_status_t status = cohort__block_new(me, kind, size, &me->stage[0]);
     if (status) return status;
     cohort__object_t *o = atomic_load_explicit(&me->stage[0], memory_order_relaxed);
     uint32_t made = atomic_load_explicit(&o->made, memory_order_relaxed);
-    memset((char *)o + sizeof *o, 0, size - sizeof *o);
+    wipe(o + 1, size - sizeof *o);
     for (int i = 0; i < COHORT__PARTS; i++) atomic_store_explicit(&o->parts[i], NULL, memory_order_relaxed);
     atomic_store_explicit(&o->tag, 0, memory_order_release);
     atomic_store_explicit(&o->made, made + 1, memory_order_release);

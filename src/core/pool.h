@@ -297,7 +297,7 @@ typedef struct {
     uint64_t attempt;
     uint64_t visit; /* counts the jobs that this worker has come to */
 } cohort__running_t;
-extern cohort__running_t cohort__running;
+extern COHORT__PER_PROCESS cohort__running_t cohort__running;
 /* In a worker: the running item has failed. */
 void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status);
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-cohort__running_t cohort__running;
+COHORT__PER_PROCESS cohort__running_t cohort__running;
 
 /* The message of a task, as long as it pleases. It belongs to the item whose task made it. */
 static _Thread_local struct {
@@ -62,8 +62,8 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
 /* The end of the chain as this process knows it, so that many failures of one job do not mean walking it again and
  * again. */
 static cohort__home_t *chain_end(cohort__home_t *chain) {
-    static cohort__home_t *known, *end;
-    static uint64_t visit;
+    static COHORT__PER_PROCESS cohort__home_t *known, *end;
+    static COHORT__PER_PROCESS uint64_t visit;
     cohort__failure_t *last;
     if (known != chain || visit != cohort__running.visit) {
         known = end = chain;

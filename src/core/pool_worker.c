@@ -230,7 +230,7 @@ static apr_status_t initialise(worker_t *w) {
 }
 
 int cohort__pool_worker_main(cohort_process_t *self) {
-    static worker_t w;
+    worker_t w = {0};
     w.pool = atomic_load(&self->pool);
     w.number = atomic_load(&self->worker);
     w.record = cohort__pool_worker(w.pool, w.number);

@@ -15,8 +15,8 @@
 #include <apr_strings.h>
 #include <cohort/errors.h>
 
-static cohort_process_t *self;
-static cohort__pid_t self_id;
+static COHORT__PER_PROCESS cohort_process_t *self;
+static COHORT__PER_PROCESS cohort__pid_t self_id;
 
 cohort_process_t *cohort__self(void) {
     return self;

@@ -9,6 +9,11 @@
 
 #include "core/park.h"
 
+/* What belongs to who a process is. _Thread_local in tests that play processes with threads. */
+#ifndef COHORT__PER_PROCESS
+#define COHORT__PER_PROCESS
+#endif
+
 #define COHORT__THREADS_MAX 16384u
 #define COHORT__STAGES 3
 #define COHORT__CLASSES_MAX 64

@@ -1,0 +1,519 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For ThreadSanitizer, which sees nothing across processes: the participants are threads over one arena, all at once at the same objects. What they hand to
+ * each other is plain memory, so that an order which an object does not establish is a race. This program is linked with a
+ * library in which who a process is belongs to the thread (COHORT__PER_PROCESS): each participant is a process of the cohort, with a slot and a record of
+ * its own, and so are the workers of pools, which are started as threads here. Without the sanitizer these are tests of the same invariants.
+ */
+#include "check.h"
+
+#include "core/arena.h"
+#include "core/pool.h"
+#include "core/process.h"
+
+#include <apr_thread_proc.h>
+#include <cohort/cohort.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define PARTIES 4
+#define MOST 16
+
+/* ---- threads that are processes ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    cohort_process_t *slot;
+    void (*run)(void *arg, int index);
+    void *arg;
+    int index;
+} life_t;
+
+static cohort_process_t *root;
+
+static cohort_process_t *new_slot(void) {
+    cohort_process_t *slot;
+    CHECK_STATUS(APR_SUCCESS, cohort__process_make(&slot, COHORT__ROLE_CHILD, NULL, COHORT_FOREGROUND, COHORT_SPAWN));
+    slot->os = cohort_os_self();
+    CHECK(cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
+    CHECK(cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
+    return slot;
+}
+
+/* Its death is recorded by the root, in whose name the thread goes on for that. */
+static void end_slot(cohort_process_t *slot) {
+    cohort__thread_t *me;
+    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
+    cohort__thread_exit(me);
+    cohort__self_set(root);
+    cohort__process_ended(slot, 0);
+    if (!cohort__enter(&me)) cohort__thread_exit(me);
+}
+
+static void *APR_THREAD_FUNC live(apr_thread_t *thread, void *given) {
+    life_t *life = given;
+    (void)thread;
+    cohort__self_set(life->slot);
+    life->run(life->arg, life->index);
+    end_slot(life->slot);
+    return NULL;
+}
+
+static void together(int n, void (*run)(void *arg, int index), void *arg) {
+    apr_thread_t *threads[MOST];
+    life_t lives[MOST];
+    apr_status_t status;
+    root = cohort_process_current();
+    for (int i = 0; i < n; i++) {
+        lives[i] = (life_t){new_slot(), run, arg, i};
+        CHECK_STATUS(APR_SUCCESS, apr_thread_create(&threads[i], NULL, live, &lives[i], test_pool()));
+    }
+    for (int i = 0; i < n; i++) (void)apr_thread_join(&status, threads[i]);
+    for (int i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(lives[i].slot));
+}
+
+/* The linker gives these two calls of the library to us. */
+
+typedef struct {
+    void (*run)(void *arg);
+    void *arg;
+    cohort_process_t *self;
+} helper_t;
+
+static void help(void *given) {
+    helper_t h = *(helper_t *)given;
+    free(given);
+    cohort__self_set(h.self);
+    h.run(h.arg);
+}
+
+apr_status_t __real_cohort_os_thread_start(void (*run)(void *arg), void *arg);
+apr_status_t __wrap_cohort_os_thread_start(void (*run)(void *arg), void *arg);
+apr_status_t __wrap_cohort_os_thread_start(void (*run)(void *arg), void *arg) {
+    helper_t *h = malloc(sizeof *h);
+    CHECK(h != NULL);
+    *h = (helper_t){run, arg, cohort__self()};
+    return __real_cohort_os_thread_start(help, h);
+}
+
+static void *APR_THREAD_FUNC be_worker(apr_thread_t *thread, void *given) {
+    cohort_process_t *slot = given;
+    (void)thread;
+    cohort__self_set(slot);
+    CHECK_INT(0, cohort__pool_worker_main(slot));
+    end_slot(slot);
+    return NULL;
+}
+
+static apr_thread_t *workers[MOST];
+static _Atomic int started;
+
+apr_status_t __real_cohort__process_launch(cohort_process_t *slot);
+apr_status_t __wrap_cohort__process_launch(cohort_process_t *slot);
+apr_status_t __wrap_cohort__process_launch(cohort_process_t *slot) {
+    if (slot->role != COHORT__ROLE_WORKER) return __real_cohort__process_launch(slot);
+    slot->os = cohort_os_self();
+    CHECK(cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
+    CHECK(cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
+    int i = atomic_fetch_add(&started, 1);
+    CHECK(i < MOST);
+    return apr_thread_create(&workers[i], NULL, be_worker, slot, test_pool());
+}
+
+static apr_uint64_t blocks_in_use(void) {
+    cohort_arena_usage_t usage;
+    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
+    return usage.blocks;
+}
+
+static void check_heap(apr_uint64_t blocks) {
+    char why[200];
+    CHECK_INT(blocks, blocks_in_use());
+    if (!cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "%s", why);
+}
+
+/* ---- the allocator ---------------------------------------------------------------------------------------------------------- */
+
+enum { EXCHANGES = 64, BLOCKS = 4000 };
+typedef struct {
+    _Atomic(unsigned char *) places[EXCHANGES];
+} exchange_t;
+
+/* Blocks go from hand to hand; whoever gets one frees it, and finds in it what its maker wrote. */
+static void swap_blocks(void *arg, int index) {
+    exchange_t *x = arg;
+    unsigned seed = (unsigned)index * 7919 + 1;
+    for (int i = 0; i < BLOCKS; i++) {
+        seed = seed * 1103515245 + 12345;
+        apr_size_t size = seed >> 16 & 15 ? 8 + (seed >> 20) % 600 : 70000;
+        unsigned char *block, *other;
+        CHECK_STATUS(APR_SUCCESS, cohort_alloc((void **)&block, size));
+        block[0] = block[size - 1] = block[4] = (unsigned char)i;
+        memcpy(block + 1, &(unsigned short){(unsigned short)size}, 2);
+        other = atomic_exchange(&x->places[(seed >> 8) % EXCHANGES], block);
+        if (!other) continue;
+        CHECK_INT(other[0], other[4]);
+        CHECK_STATUS(APR_SUCCESS, cohort_free(other));
+    }
+}
+
+static void blocks(void) {
+    static exchange_t exchange;
+    apr_uint64_t before = blocks_in_use();
+    together(PARTIES, swap_blocks, &exchange);
+    for (int i = 0; i < EXCHANGES; i++) CHECK_STATUS(APR_SUCCESS, cohort_free(atomic_exchange(&exchange.places[i], NULL)));
+    check_heap(before);
+}
+
+/* ---- queues and pipes --------------------------------------------------------------------------------------------------------- */
+
+enum { MESSAGES = 2500 };
+typedef struct {
+    cohort_queue_t *queue;
+    cohort_connection_t *in, *out;
+    _Atomic int sum, left;
+} traffic_t;
+
+/* The message names a block of plain memory, which belongs to whoever has the message. */
+typedef struct {
+    int *number;
+    char padding[40];
+} parcel_t;
+
+static parcel_t *parcel(char *room, int number) {
+    parcel_t *p = (parcel_t *)(void *)room;
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc((void **)&p->number, sizeof *p->number));
+    *p->number = number;
+    return p;
+}
+
+static void unpack(traffic_t *t, const void *message) {
+    int *number = ((const parcel_t *)message)->number;
+    atomic_fetch_add(&t->sum, *number);
+    *number = -1;
+    CHECK_STATUS(APR_SUCCESS, cohort_free(number));
+}
+
+static apr_size_t size_of(int i) { return i % 50 == 49 ? 3000 : sizeof(parcel_t); }
+
+/* The even put, the odd get. */
+static void use_queue(void *arg, int index) {
+    _Alignas(16) char room[3000] = {0};
+    traffic_t *t = arg;
+    for (int i = 0; index % 2 == 0 && i < MESSAGES; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_put(t->queue, parcel(room, i), size_of(i), COHORT_FOREVER));
+    while (index % 2 == 1 && atomic_fetch_sub(&t->left, 1) > 0) {
+        apr_size_t size = sizeof room;
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, room, &size, COHORT_FOREVER));
+        unpack(t, room);
+        (void)cohort_queue_task_done(t->queue);
+        (void)cohort_queue_size(t->queue, &size);
+    }
+}
+
+static void queue_with(const cohort_queue_options_t *options) {
+    traffic_t t = {.left = PARTIES / 2 * MESSAGES};
+    apr_uint64_t before = blocks_in_use();
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&t.queue, options, NULL));
+    together(PARTIES, use_queue, &t);
+    CHECK_INT(PARTIES / 2 * (MESSAGES - 1) * MESSAGES / 2, atomic_load(&t.sum));
+    if (options->joinable) CHECK_STATUS(APR_SUCCESS, cohort_queue_join(t.queue, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(t.queue));
+    check_heap(before);
+}
+
+static void queue_bounded(void) { queue_with(&(cohort_queue_options_t){.capacity = 5}); }
+static void queue_of_one(void) { queue_with(&(cohort_queue_options_t){.capacity = 1}); }
+static void queue_unbounded(void) { queue_with(&(cohort_queue_options_t){0}); }
+static void queue_joinable(void) { queue_with(&(cohort_queue_options_t){.capacity = 64, .joinable = 1}); }
+
+static void use_pipe(void *arg, int index) {
+    _Alignas(16) char room[3000] = {0};
+    traffic_t *t = arg;
+    for (int i = 0; index % 2 == 0 && i < MESSAGES; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_connection_send(t->in, parcel(room, i), size_of(i), COHORT_FOREVER));
+    while (index % 2 == 1 && atomic_fetch_sub(&t->left, 1) > 0) {
+        apr_size_t size = sizeof room;
+        CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(t->out, room, &size, COHORT_FOREVER));
+        unpack(t, room);
+        (void)cohort_connection_poll(t->out, 0);
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_close(index % 2 == 0 ? t->in : t->out));
+}
+
+static void pipe_of_many(void) {
+    traffic_t t = {.left = PARTIES / 2 * MESSAGES};
+    apr_uint64_t before = blocks_in_use();
+    CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&t.in, &t.out, NULL, NULL));
+    together(PARTIES, use_pipe, &t);
+    CHECK_INT(PARTIES / 2 * (MESSAGES - 1) * MESSAGES / 2, atomic_load(&t.sum));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_close(t.in));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_close(t.out));
+    check_heap(before);
+}
+
+/* ---- synchronisers ------------------------------------------------------------------------------------------------------------------ */
+
+enum { ROUNDS = 2000 };
+typedef struct {
+    cohort_lock_t *lock;
+    cohort_rlock_t *rlock;
+    cohort_semaphore_t *semaphore;
+    cohort_condition_t *condition;
+    cohort_event_t *event;
+    cohort_barrier_t *barrier;
+    int counter; /* plain: whoever has the lock alone touches it */
+    int tokens, made;
+    int cells[2][MOST];
+} shared_t;
+
+static void count_locked(void *arg, int index) {
+    shared_t *s = arg;
+    cohort_process_t *owner;
+    (void)index;
+    for (int i = 0; i < ROUNDS; i++) {
+        while (cohort_lock_acquire(s->lock, i % 3 ? COHORT_FOREVER : 100) != APR_SUCCESS) continue;
+        s->counter++;
+        CHECK_STATUS(APR_SUCCESS, cohort_lock_release(s->lock));
+        (void)cohort_lock_owner(s->lock, &owner);
+    }
+}
+
+static void lock(void) {
+    shared_t s = {0};
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&s.lock, NULL));
+    together(PARTIES, count_locked, &s);
+    CHECK_INT(PARTIES * ROUNDS, s.counter);
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(s.lock));
+}
+
+static void count_twice_locked(void *arg, int index) {
+    shared_t *s = arg;
+    (void)index;
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_rlock_acquire(s->rlock, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS, cohort_rlock_acquire(s->rlock, COHORT_FOREVER));
+        s->counter++;
+        CHECK_STATUS(APR_SUCCESS, cohort_rlock_release(s->rlock));
+        CHECK_STATUS(APR_SUCCESS, cohort_rlock_release(s->rlock));
+    }
+}
+
+static void rlock(void) {
+    shared_t s = {0};
+    CHECK_STATUS(APR_SUCCESS, cohort_rlock_create(&s.rlock, NULL));
+    together(PARTIES, count_twice_locked, &s);
+    CHECK_INT(PARTIES * ROUNDS, s.counter);
+    CHECK_STATUS(APR_SUCCESS, cohort_rlock_destroy(s.rlock));
+}
+
+static void count_with_permit(void *arg, int index) {
+    shared_t *s = arg;
+    unsigned value;
+    (void)index;
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, COHORT_FOREVER));
+        s->counter++;
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(s->semaphore, 1));
+    }
+}
+
+static void semaphore(void) {
+    shared_t s = {0};
+    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_create(&s.semaphore, 1, NULL, NULL));
+    together(PARTIES, count_with_permit, &s);
+    CHECK_INT(PARTIES * ROUNDS, s.counter);
+    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_destroy(s.semaphore));
+}
+
+/* The even make tokens, the odd take them. */
+static void pass_tokens(void *arg, int index) {
+    shared_t *s = arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_condition_acquire(s->condition, COHORT_FOREVER));
+        if (index % 2 == 0) {
+            s->tokens++;
+            CHECK_STATUS(APR_SUCCESS, i % 5 ? cohort_condition_notify(s->condition, 1) : cohort_condition_notify_all(s->condition));
+        }
+        while (index % 2 == 1 && s->tokens == 0) CHECK_STATUS(APR_SUCCESS, cohort_condition_wait(s->condition, COHORT_FOREVER));
+        if (index % 2 == 1) s->tokens--;
+        CHECK_STATUS(APR_SUCCESS, cohort_condition_release(s->condition));
+    }
+}
+
+static void condition(void) {
+    shared_t s = {0};
+    CHECK_STATUS(APR_SUCCESS, cohort_condition_create(&s.condition, NULL, NULL));
+    together(PARTIES, pass_tokens, &s);
+    CHECK_INT(0, s.tokens);
+    CHECK_STATUS(APR_SUCCESS, cohort_condition_destroy(s.condition));
+}
+
+/* What was written before the set is there after the wait. */
+static void tell_by_event(void *arg, int index) {
+    shared_t *s = arg;
+    if (index == 0) {
+        s->made = 42;
+        CHECK_STATUS(APR_SUCCESS, cohort_event_set(s->event));
+    } else {
+        CHECK_STATUS(APR_SUCCESS, cohort_event_wait(s->event, COHORT_FOREVER));
+        CHECK_INT(42, s->made);
+    }
+}
+
+static void event(void) {
+    for (int i = 0; i < 50; i++) {
+        shared_t s = {0};
+        CHECK_STATUS(APR_SUCCESS, cohort_event_create(&s.event, NULL));
+        together(PARTIES, tell_by_event, &s);
+        CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(s.event));
+    }
+}
+
+/* Each reads after the meeting what its neighbour wrote before it. */
+static void meet(void *arg, int index) {
+    shared_t *s = arg;
+    unsigned place;
+    for (int i = 0; i < ROUNDS / 2; i++) {
+        s->cells[i % 2][index] = i + index;
+        CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(s->barrier, &place, COHORT_FOREVER));
+        int neighbour = (index + 1) % PARTIES;
+        CHECK_INT(i + neighbour, s->cells[i % 2][neighbour]);
+    }
+}
+
+static void barrier(void) {
+    shared_t s = {0};
+    CHECK_STATUS(APR_SUCCESS, cohort_barrier_create(&s.barrier, PARTIES, NULL, NULL));
+    together(PARTIES, meet, &s);
+    CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(s.barrier));
+}
+
+/* ---- objects that come and go, names, the table --------------------------------------------------------------------------------------- */
+
+static int nothing(void *args) {
+    (void)args;
+    return 0;
+}
+
+static void make_and_end(void *arg, int index) {
+    char name[64], text[8] = "name-x";
+    (void)arg;
+    for (int i = 0; i < 300; i++) {
+        cohort_queue_t *queue;
+        cohort_event_t *e;
+        cohort_process_t *process;
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_event_create(&e, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, nothing, "args", 5, NULL, NULL));
+        text[5] = (char)('a' + (index + i) % 26);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_set_name(root, text));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_name(root, name, sizeof name));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(e));
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(queue));
+    }
+}
+
+static void comings_and_goings(void) {
+    apr_uint64_t before = blocks_in_use();
+    together(PARTIES, make_and_end, NULL);
+    check_heap(before);
+}
+
+/* ---- pools ------------------------------------------------------------------------------------------------------------------------------ */
+
+enum { ITEMS = 2000 };
+static cohort_pool_t *pool;
+
+static apr_status_t square(const void *input, void *output) {
+    *(int *)output = *(const int *)input * *(const int *)input;
+    return *(const int *)input == 13 ? cohort_task_fail(APR_EGENERAL, "no %d", 13) : APR_SUCCESS;
+}
+
+static void submit(void *arg, int index) {
+    int *in, *results, one = 5 + index, result = 0;
+    (void)arg;
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc((void **)&in, ITEMS * sizeof *in));
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc((void **)&results, ITEMS * sizeof *in));
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < ITEMS; i++) in[i] = i + 20 + round;
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, ITEMS, results, sizeof *in, NULL));
+        for (int i = 0; i < ITEMS; i++) CHECK_INT(in[i] * in[i], results[i]);
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, square, &one, sizeof one, &result, sizeof result));
+        CHECK_INT(one * one, result);
+        in[7] = 13;
+        CHECK_STATUS(APR_EGENERAL, cohort_pool_map(pool, square, in, sizeof *in, 30, results, sizeof *in, NULL));
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_free(in));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(results));
+}
+
+static void dispatch(void) {
+    apr_status_t status;
+    apr_uint64_t before = blocks_in_use();
+    root = cohort_process_current();
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 3}, NULL));
+    together(3, submit, NULL);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
+    for (int i = 0; i < atomic_load(&started); i++) (void)apr_thread_join(&status, workers[i]);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+    check_heap(before);
+}
+
+/* ---- can this check fail? --------------------------------------------------------------------------------------------------------------- */
+
+#if defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#define SANITIZER_EXIT 66
+
+static void count_unlocked(void *arg, int index) {
+    shared_t *s = arg;
+    (void)index;
+    for (int i = 0; i < ROUNDS; i++) s->counter++;
+}
+
+static int race(void *args) {
+    shared_t s = {0};
+    (void)args;
+    together(PARTIES, count_unlocked, &s);
+    return 0;
+}
+
+static void a_race_is_seen(void) {
+    cohort_process_t *process;
+    if (!SANITIZED) SKIP("not built with ThreadSanitizer");
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, race, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    CHECK_INT(SANITIZER_EXIT, cohort_process_exit_code(process));
+}
+
+const test_case_t races_cases[] = {
+    {"Races", "a_race_is_seen", a_race_is_seen},
+    {"Races", "blocks", blocks},
+    {"Races", "queue_bounded", queue_bounded},
+    {"Races", "queue_of_one", queue_of_one},
+    {"Races", "queue_unbounded", queue_unbounded},
+    {"Races", "queue_joinable", queue_joinable},
+    {"Races", "pipe_of_many", pipe_of_many},
+    {"Races", "lock", lock},
+    {"Races", "rlock", rlock},
+    {"Races", "semaphore", semaphore},
+    {"Races", "condition", condition},
+    {"Races", "event", event},
+    {"Races", "barrier", barrier},
+    {"Races", "comings_and_goings", comings_and_goings},
+    {"Races", "dispatch", dispatch},
+    {0},
+};
