@@ -25,10 +25,8 @@
 
 #define WORDS 32u /* of a bitmap: 2048 blocks of 32 bytes */
 #define CLASSES 32
-#define OBJECT_CLASS 40 /* + kind */
+#define SMALL_SIZE 1024u
 #define READY_MAX 512u /* free chunks that keep their memory */
-
-enum { CHUNK_FREE, CHUNK_READY, CHUNK_SLAB, CHUNK_LARGE, CHUNK_TAIL };
 
 typedef struct {
     _Atomic uint64_t used[WORDS];
@@ -49,26 +47,39 @@ typedef struct {
 static const uint32_t sizes[COHORT__CLASSES_MAX] = {
     32,   48,   64,   128,  192,  256,  320,  384,  448,  512,  640,  768,   896,   1024,  1280, 1536, 1792,
     2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21824, 32768,
-    [OBJECT_CLASS + COHORT__KIND_QUEUE] = 1024,   [OBJECT_CLASS + COHORT__KIND_PIPE] = 1024,
-    [OBJECT_CLASS + COHORT__KIND_SYNC] = 768,     [OBJECT_CLASS + COHORT__KIND_BARRIER] = 768,
-    [OBJECT_CLASS + COHORT__KIND_POOL] = 1024,    [OBJECT_CLASS + COHORT__KIND_RESULT] = 1024,
+    [COHORT__OBJECT_CLASS + COHORT__KIND_QUEUE] = 1024,   [COHORT__OBJECT_CLASS + COHORT__KIND_PIPE] = 1024,
+    [COHORT__OBJECT_CLASS + COHORT__KIND_SYNC] = 768,     [COHORT__OBJECT_CLASS + COHORT__KIND_BARRIER] = 768,
+    [COHORT__OBJECT_CLASS + COHORT__KIND_POOL] = 1024,    [COHORT__OBJECT_CLASS + COHORT__KIND_RESULT] = 1024,
 };
 
+/* What every call needs, kept by each process: where the tables lie, the number of blocks of each class, the multiplier that stands for a division by
+ * its size (exact for what fits into a chunk), and the class for each 16 bytes of size. */
+static struct {
+    heap_t *heap;
+    _Atomic uint64_t *partial;
+    meta_t *metas;
+    uint32_t blocks[COHORT__CLASSES_MAX];
+    uint64_t inverse[COHORT__CLASSES_MAX];
+    uint8_t class_of_16[SMALL_SIZE / 16 + 1];
+} here;
+
+cohort__chunks_t cohort__chunks;
+
 static heap_t *heap(void) {
-    return (heap_t *)((char *)cohort__arena + cohort__arena->heap_offset);
+    return here.heap;
 }
 static _Atomic uint64_t *head_of(uint64_t chunk) {
-    return (_Atomic uint64_t *)((char *)cohort__arena + heap()->heads_at) + chunk;
+    return cohort__chunks.heads + chunk;
 }
 static meta_t *meta_of(uint64_t chunk) {
-    return (meta_t *)((char *)cohort__arena + heap()->meta_at) + chunk;
+    return here.metas + chunk;
 }
 static char *data_of(uint64_t chunk) {
-    return (char *)cohort__arena + heap()->data_at + chunk * COHORT__CHUNK;
+    return cohort__chunks.data + chunk * COHORT__CHUNK;
 }
 /* One bit per chunk and class, 64 chunks' words of all classes side by side: "unowned, and may have room". */
 static _Atomic uint64_t *partial_of(uint64_t chunk, unsigned class) {
-    return (_Atomic uint64_t *)((char *)cohort__arena + heap()->partial_at) + chunk / 64 * COHORT__CLASSES_MAX + class;
+    return here.partial + chunk / 64 * COHORT__CLASSES_MAX + class;
 }
 
 /* Words of chunks: kind in the low byte. */
@@ -76,10 +87,10 @@ static unsigned kind_of(uint64_t head) {
     return head & 0xff;
 }
 static uint64_t slab_head(unsigned class, uint32_t owner) {
-    return CHUNK_SLAB | (uint64_t)class << 8 | (uint64_t)owner << 16;
+    return COHORT__HEAP_SLAB | (uint64_t)class << 8 | (uint64_t)owner << 16;
 }
 static uint64_t large_head(uint64_t count, uint32_t mover) {
-    return CHUNK_LARGE | (uint64_t)mover << 16 | count << 32;
+    return COHORT__HEAP_LARGE | (uint64_t)mover << 16 | count << 32;
 }
 static unsigned class_of(uint64_t head) {
     return head >> 8 & 0xff;
@@ -94,7 +105,11 @@ static uint32_t number(const cohort__thread_t *thread) {
     return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed) + 1;
 }
 static uint32_t blocks_in(unsigned class) {
-    return (uint32_t)(COHORT__CHUNK / sizes[class]);
+    return here.blocks[class];
+}
+/* Which block of a chunk is at this offset, or before it. */
+static uint32_t index_at(unsigned class, uint32_t offset) {
+    return (uint32_t)(offset * here.inverse[class] >> 32);
 }
 static uint64_t bits_of_word(unsigned class, unsigned word) {
     uint32_t blocks = blocks_in(class), first = word * 64;
@@ -114,8 +129,7 @@ static uint64_t align_up(uint64_t value, uint64_t unit) {
 
 /* ---- set-up --------------------------------------------------------------------------------------------------- */
 
-void cohort__alloc_setup(void) {
-    heap_t *h = heap();
+static void lay_out(heap_t *h) {
     uint64_t at = align_up(cohort__arena->heap_offset + sizeof *h, COHORT__CHUNK);
     uint64_t each = 8 + sizeof(meta_t) + COHORT__CHUNK + 8 * COHORT__CLASSES_MAX / 64;
     uint64_t chunks = (cohort__arena->size - at - 4 * COHORT__CHUNK) / each;
@@ -125,6 +139,38 @@ void cohort__alloc_setup(void) {
     h->meta_at = align_up(h->partial_at + (chunks / 64 + 1) * COHORT__CLASSES_MAX * 8, COHORT__CHUNK);
     h->data_at = align_up(h->meta_at + chunks * sizeof(meta_t), COHORT__CHUNK);
     while (h->data_at + h->chunks * COHORT__CHUNK > cohort__arena->size) h->chunks--;
+}
+
+/* The smallest class of such blocks. */
+static unsigned search_class(size_t size) {
+    unsigned low = 0, high = CLASSES - 1;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (sizes[middle] < size) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static unsigned class_for(size_t size) {
+    return size <= SMALL_SIZE ? here.class_of_16[(size + 15) / 16] : search_class(size);
+}
+
+void cohort__alloc_setup(bool fresh) {
+    char *base = (char *)cohort__arena;
+    heap_t *h = here.heap = (heap_t *)(base + cohort__arena->heap_offset);
+    if (fresh) lay_out(h);
+    cohort__chunks.heads = (_Atomic uint64_t *)(base + h->heads_at);
+    here.partial = (_Atomic uint64_t *)(base + h->partial_at);
+    here.metas = (meta_t *)(base + h->meta_at);
+    cohort__chunks.data = base + h->data_at;
+    cohort__chunks.top = &h->top;
+    for (unsigned class = 0; class < COHORT__CLASSES_MAX; class++) {
+        if (!sizes[class]) continue;
+        here.blocks[class] = (uint32_t)(COHORT__CHUNK / sizes[class]);
+        here.inverse[class] = (((uint64_t)1 << 32) + sizes[class] - 1) / sizes[class];
+    }
+    for (unsigned i = 0; i <= SMALL_SIZE / 16; i++) here.class_of_16[i] = (uint8_t)search_class(i * 16);
 }
 
 /* ---- rows of chunks (under the guard) --------------------------------------------------------------------------- */
@@ -139,7 +185,7 @@ static void heap_enter(cohort__thread_t *me) {
     uint64_t count = load(&h->busy_count), at = load(&h->busy_at);
     if (count == 0) return;
     /* The last holder died over this row: it is a block if its first word says so, else it is free. */
-    if (kind_of(load(head_of(at))) != CHUNK_LARGE) set_row_free(at, count, CHUNK_FREE);
+    if (kind_of(load(head_of(at))) != COHORT__HEAP_LARGE) set_row_free(at, count, COHORT__HEAP_FREE);
     store(&h->busy_count, 0);
 }
 
@@ -166,7 +212,7 @@ static apr_status_t commit_tables(uint64_t chunks) {
 
 static bool row_is_free(uint64_t at, uint64_t count, uint64_t *blocker) {
     for (uint64_t i = count; i-- > 0;) {
-        if (kind_of(load(head_of(at + i))) > CHUNK_READY) {
+        if (kind_of(load(head_of(at + i))) > COHORT__HEAP_READY) {
             *blocker = at + i;
             return false;
         }
@@ -192,13 +238,13 @@ static apr_status_t find_row(uint64_t count, uint64_t *found) {
     if (cursor > top) cursor = 0;
     if (!search(cursor, top, count, &at) && !search(0, top, count, &at)) {
         at = top;
-        while (at > 0 && kind_of(load(head_of(at - 1))) <= CHUNK_READY) at--;
+        while (at > 0 && kind_of(load(head_of(at - 1))) <= COHORT__HEAP_READY) at--;
         if (count > h->chunks || at > h->chunks - count) return APR_ENOMEM;
         apr_status_t status = commit_tables(at + count);
         if (status) return status;
     }
     for (uint64_t i = 0; i < count; i++) {
-        if (at + i < top && kind_of(load(head_of(at + i))) == CHUNK_READY) {
+        if (at + i < top && kind_of(load(head_of(at + i))) == COHORT__HEAP_READY) {
             if (load(&h->ready)) store(&h->ready, load(&h->ready) - 1);
             continue;
         }
@@ -248,11 +294,11 @@ typedef struct {
 
 /* Where a block lies: false when it is no start of a small block. */
 static bool place(const void *block, uint64_t head, uint64_t chunk, place_t *p) {
-    if (kind_of(head) != CHUNK_SLAB) return false;
-    uint32_t size = sizes[class_of(head)];
-    uint32_t offset = (uint32_t)((const char *)block - data_of(chunk));
-    if (offset % size || offset / size >= blocks_in(class_of(head))) return false;
-    *p = (place_t){chunk, class_of(head), offset / size / 64, (uint64_t)1 << (offset / size % 64)};
+    if (kind_of(head) != COHORT__HEAP_SLAB) return false;
+    unsigned class = class_of(head);
+    uint32_t offset = (uint32_t)((const char *)block - data_of(chunk)), index = index_at(class, offset);
+    if (index * sizes[class] != offset || index >= blocks_in(class)) return false;
+    *p = (place_t){chunk, class, index / 64, (uint64_t)1 << index % 64};
     return true;
 }
 
@@ -273,7 +319,7 @@ static uint64_t being_freed(uint64_t chunk, unsigned class, unsigned word) {
         if (atomic_load_explicit(&other->intent, memory_order_acquire) != COHORT__INTENT_FREE) continue;
         char *block = atomic_load_explicit(&other->intent_block, memory_order_relaxed);
         if (is_large(block) || block < data_of(chunk) || block >= data_of(chunk + 1)) continue;
-        uint32_t index = (uint32_t)(block - data_of(chunk)) / sizes[class];
+        uint32_t index = index_at(class, (uint32_t)(block - data_of(chunk)));
         if (index / 64 == word) bits |= (uint64_t)1 << (index % 64);
     }
     return bits;
@@ -317,17 +363,17 @@ static void slab_dissolve(cohort__thread_t *me, uint64_t chunk) {
     heap_enter(me);
     if (load(&h->ready) < READY_MAX) {
         store(&h->ready, load(&h->ready) + 1);
-        store(head_of(chunk), CHUNK_READY);
+        store(head_of(chunk), COHORT__HEAP_READY);
     } else {
         cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(chunk) - cohort__map.base), COHORT__CHUNK);
-        store(head_of(chunk), CHUNK_FREE);
+        store(head_of(chunk), COHORT__HEAP_FREE);
     }
     heap_leave();
 }
 
 /* The owner lets go of a slab; `room`: others should find it. */
 static void slab_release(cohort__thread_t *me, uint64_t chunk, unsigned class, bool room) {
-    if (class < OBJECT_CLASS && room && is_empty(chunk)) {
+    if (class < COHORT__OBJECT_CLASS && room && is_empty(chunk)) {
         slab_dissolve(me, chunk);
         atomic_store_explicit(&me->chunk[class], 0, memory_order_release);
         return;
@@ -382,7 +428,7 @@ static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
     heap_enter(me);
     apr_status_t status = find_row(1, &chunk);
     if (!status) {
-        if (class >= OBJECT_CLASS) memset(data_of(chunk), 0, COHORT__CHUNK);
+        if (class >= COHORT__OBJECT_CLASS) memset(data_of(chunk), 0, COHORT__CHUNK);
         atomic_store_explicit(&meta_of(chunk)->first, 0, memory_order_relaxed);
         atomic_store_explicit(&me->chunk[class], (uint32_t)chunk + 1, memory_order_release);
         store(head_of(chunk), slab_head(class, number(me)));
@@ -448,7 +494,7 @@ static void small_free(cohort__thread_t *me, const place_t *p) {
     if (owner_of(load(head_of(p->chunk)))) return;
     bool all = ((before | p->bit) & load(&meta->used[p->word])) == load(&meta->used[p->word]);
     uint32_t mine = atomic_load_explicit(&me->chunk[p->class], memory_order_relaxed);
-    if (all && p->class < OBJECT_CLASS && !mine && slab_claim(me, p->chunk, p->class)) {
+    if (all && p->class < COHORT__OBJECT_CLASS && !mine && slab_claim(me, p->chunk, p->class)) {
         bool room = collect(p->chunk, p->class);
         slab_release(me, p->chunk, p->class, room);
         return;
@@ -465,7 +511,7 @@ static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t 
     if (!status) {
         intend(me, COHORT__INTENT_NEW, as_large(data_of(at)), NULL, home);
         row_begin(at, count);
-        for (uint64_t i = 1; i < count; i++) store(head_of(at + i), CHUNK_TAIL);
+        for (uint64_t i = 1; i < count; i++) store(head_of(at + i), COHORT__HEAP_TAIL);
         store(head_of(at), large_head(count, number(me)));
         store(&heap()->busy_count, 0);
     }
@@ -485,31 +531,21 @@ static void large_free(cohort__thread_t *me, uint64_t at) {
     bool keep = load(&h->ready) + count <= READY_MAX;
     row_begin(at, count);
     if (!keep) {
-        store(head_of(at), CHUNK_FREE);
+        store(head_of(at), COHORT__HEAP_FREE);
         cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(at) - cohort__map.base), count * COHORT__CHUNK);
     } else {
         store(&h->ready, load(&h->ready) + count);
     }
-    set_row_free(at, count, keep ? CHUNK_READY : CHUNK_FREE);
+    set_row_free(at, count, keep ? COHORT__HEAP_READY : COHORT__HEAP_FREE);
     store(&h->busy_count, 0);
     heap_leave();
 }
 
 /* ---- the interface ---------------------------------------------------------------------------------------------------------- */
 
-static unsigned class_for(size_t size) {
-    unsigned low = 0, high = CLASSES - 1;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (sizes[middle] < size) low = middle + 1;
-        else high = middle;
-    }
-    return low;
-}
-
 apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home) {
     if (kind != COHORT__KIND_BYTES) {
-        unsigned class = OBJECT_CLASS + (unsigned)kind;
+        unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
         return size > sizes[class] ? APR_EINVAL : small_new(me, class, home);
     }
     if (size > heap()->chunks * COHORT__CHUNK) return APR_ENOMEM;
@@ -525,6 +561,7 @@ static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t
     uint64_t head = load(head_of(chunk));
     if (place(block, head, chunk, &p)) {
         meta_t *meta = meta_of(chunk);
+        if (!from && p.class >= COHORT__OBJECT_CLASS) return COHORT_EFREE; /* never a user's */
         if (!(load(&meta->used[p.word]) & p.bit) || load(&meta->freed[p.word]) & p.bit) return COHORT_EFREE;
         intend(me, COHORT__INTENT_FREE, block, from, NULL);
         put_home(from, NULL);
@@ -532,7 +569,7 @@ static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t
         return APR_SUCCESS;
     }
     uint64_t settled = large_head(count_of(head), 0);
-    if (kind_of(head) != CHUNK_LARGE || block != data_of(chunk)) return COHORT_EFREE;
+    if (kind_of(head) != COHORT__HEAP_LARGE || block != data_of(chunk)) return COHORT_EFREE;
     intend(me, COHORT__INTENT_FREE, as_large(block), from, NULL);
     if (!atomic_compare_exchange_strong(head_of(chunk), &settled, large_head(count_of(head), number(me)))) {
         intent_done(me);
@@ -572,7 +609,7 @@ static bool in_use(const void *block, uint64_t *head) {
     place_t p;
     if (!chunk_at(block, &chunk)) return false;
     *head = load(head_of(chunk));
-    if (kind_of(*head) == CHUNK_LARGE) return block == data_of(chunk);
+    if (kind_of(*head) == COHORT__HEAP_LARGE) return block == data_of(chunk);
     if (!place(block, *head, chunk, &p)) return false;
     meta_t *meta = meta_of(chunk);
     return load(&meta->used[p.word]) & p.bit && !(load(&meta->freed[p.word]) & p.bit);
@@ -589,7 +626,7 @@ apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_
 size_t cohort__block_size(const void *block) {
     uint64_t head;
     if (!in_use(block, &head)) return 0;
-    return kind_of(head) == CHUNK_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK) : sizes[class_of(head)];
+    return kind_of(head) == COHORT__HEAP_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK) : sizes[class_of(head)];
 }
 
 bool cohort__in_arena(const void *address, size_t size) {
@@ -600,28 +637,21 @@ bool cohort__in_arena(const void *address, size_t size) {
 bool cohort__block_is(const void *address, cohort__kind_t kind) {
     uint64_t head;
     if (!cohort__arena || !in_use(address, &head)) return false;
-    bool object = kind_of(head) == CHUNK_SLAB && class_of(head) >= OBJECT_CLASS;
-    return kind == COHORT__KIND_BYTES ? !object : object && class_of(head) == OBJECT_CLASS + (unsigned)kind;
-}
-
-bool cohort__object_place(const void *address, cohort__kind_t kind) {
-    uint64_t chunk;
-    if ((uintptr_t)address % 16 || !chunk_at(address, &chunk)) return false;
-    uint64_t head = load(head_of(chunk));
-    return kind_of(head) == CHUNK_SLAB && class_of(head) == OBJECT_CLASS + (unsigned)kind;
+    bool object = kind_of(head) == COHORT__HEAP_SLAB && class_of(head) >= COHORT__OBJECT_CLASS;
+    return kind == COHORT__KIND_BYTES ? !object : object && class_of(head) == COHORT__OBJECT_CLASS + (unsigned)kind;
 }
 
 void *cohort__object_next(cohort__kind_t kind, const void *after) {
-    unsigned class = OBJECT_CLASS + (unsigned)kind;
+    unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
     uint64_t top = load(&heap()->top), chunk = 0;
     uint32_t index = 0;
     if (after) {
         chunk = (uint64_t)((const char *)after - data_of(0)) / COHORT__CHUNK;
-        index = (uint32_t)((const char *)after - data_of(chunk)) / sizes[class] + 1;
+        index = index_at(class, (uint32_t)((const char *)after - data_of(chunk))) + 1;
     }
     for (; chunk < top; chunk++, index = 0) {
         uint64_t head = load(head_of(chunk));
-        if (kind_of(head) == CHUNK_SLAB && class_of(head) == class && index < blocks_in(class))
+        if (kind_of(head) == COHORT__HEAP_SLAB && class_of(head) == class && index < blocks_in(class))
             return data_of(chunk) + (uint64_t)index * sizes[class];
     }
     return NULL;
@@ -647,7 +677,7 @@ static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *blo
     if (!chunk_at(block, &chunk)) return;
     uint64_t head = load(head_of(chunk));
     if (!large && place(block, head, chunk, &p)) repair_small(dead, &p);
-    if (large && kind_of(head) == CHUNK_LARGE && owner_of(head) == number(dead)) large_free(me, chunk);
+    if (large && kind_of(head) == COHORT__HEAP_LARGE && owner_of(head) == number(dead)) large_free(me, chunk);
 }
 
 /* The block of the intent belongs to its home: take the dead one's mark off. */
@@ -655,7 +685,7 @@ static void repair_keep(cohort__thread_t *dead, void *block) {
     uint64_t chunk;
     if (!chunk_at(block, &chunk)) return;
     uint64_t head = load(head_of(chunk));
-    if (kind_of(head) == CHUNK_LARGE && owner_of(head) == number(dead)) store(head_of(chunk), large_head(count_of(head), 0));
+    if (kind_of(head) == COHORT__HEAP_LARGE && owner_of(head) == number(dead)) store(head_of(chunk), large_head(count_of(head), 0));
 }
 
 static bool lives_at(cohort__home_t *home, void *block) {
@@ -717,12 +747,12 @@ void cohort__alloc_usage(cohort__usage_t *usage) {
     uint64_t top = load(&heap()->top);
     for (uint64_t chunk = 0; chunk < top; chunk++) {
         uint64_t head = load(head_of(chunk));
-        if (kind_of(head) != CHUNK_FREE) sum.committed += COHORT__CHUNK;
-        if (kind_of(head) == CHUNK_SLAB) {
+        if (kind_of(head) != COHORT__HEAP_FREE) sum.committed += COHORT__CHUNK;
+        if (kind_of(head) == COHORT__HEAP_SLAB) {
             unsigned blocks = slab_used(chunk);
             sum.blocks += blocks;
             sum.used += (uint64_t)blocks * sizes[class_of(head)];
-        } else if (kind_of(head) == CHUNK_LARGE) {
+        } else if (kind_of(head) == COHORT__HEAP_LARGE) {
             sum.blocks++;
             sum.used += count_of(head) * COHORT__CHUNK;
         }
@@ -735,15 +765,15 @@ static const char *chunk_fault(uint64_t chunk, uint64_t *skip) {
     meta_t *meta = meta_of(chunk);
     *skip = 1;
     switch (kind_of(head)) {
-    case CHUNK_TAIL:
+    case COHORT__HEAP_TAIL:
         return "a later chunk of no large block";
-    case CHUNK_LARGE:
+    case COHORT__HEAP_LARGE:
         for (uint64_t i = 1; i < count_of(head); i++) {
-            if (kind_of(load(head_of(chunk + i))) != CHUNK_TAIL) return "a large block with a hole";
+            if (kind_of(load(head_of(chunk + i))) != COHORT__HEAP_TAIL) return "a large block with a hole";
         }
         *skip = count_of(head);
         return count_of(head) ? NULL : "a large block of no size";
-    case CHUNK_SLAB:
+    case COHORT__HEAP_SLAB:
         for (unsigned w = 0; w < WORDS; w++) {
             if (load(&meta->freed[w]) & ~load(&meta->used[w])) return "freed what was not used";
             if (load(&meta->used[w]) & ~bits_of_word(class_of(head), w)) return "used beyond the slab";

@@ -42,13 +42,31 @@ bool cohort__in_arena(const void *address, size_t size);
 /* Is it the start of a block in use, of this kind? For checking users' pointers; never faults. */
 bool cohort__block_is(const void *address, cohort__kind_t kind);
 
+#define COHORT__CHUNK ((uint64_t)65536)
+#define COHORT__OBJECT_CLASS 40 /* + kind: the size class of objects */
+
+/* The low bytes of a chunk's word: what it is, and of which class its blocks are. */
+enum { COHORT__HEAP_FREE, COHORT__HEAP_READY, COHORT__HEAP_SLAB, COHORT__HEAP_LARGE, COHORT__HEAP_TAIL };
+
+/* Where this process sees the chunks: their words, how many there are, and the first. */
+typedef struct {
+    _Atomic uint64_t *heads, *top;
+    char *data;
+} cohort__chunks_t;
+extern cohort__chunks_t cohort__chunks;
+
 /* Does the address lie where objects of this kind do? Quicker than block_is, and enough beside the object's own tag. */
-bool cohort__object_place(const void *address, cohort__kind_t kind);
+static inline bool cohort__object_place(const void *address, cohort__kind_t kind) {
+    uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)cohort__chunks.data);
+    if (offset % 16 || offset >= atomic_load_explicit(cohort__chunks.top, memory_order_acquire) * COHORT__CHUNK) return false;
+    uint64_t head = atomic_load_explicit(&cohort__chunks.heads[offset / COHORT__CHUNK], memory_order_acquire);
+    return (head & 0xffff) == (COHORT__HEAP_SLAB | (uint64_t)(COHORT__OBJECT_CLASS + (unsigned)kind) << 8);
+}
 /* All such places, also those of no live object: the first after `after` (NULL: the very first), NULL after the last. */
 void *cohort__object_next(cohort__kind_t kind, const void *after);
 
-/* Called by the arena and by the repair of a dead thread. */
-void cohort__alloc_setup(void);
+/* Called by the arena, in each process, and by the repair of a dead thread. */
+void cohort__alloc_setup(bool fresh);
 void cohort__alloc_repair(cohort__thread_t *dead);
 /* A thread ends: its chunks may be used by others. */
 void cohort__alloc_retire(cohort__thread_t *thread);

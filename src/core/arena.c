@@ -50,7 +50,7 @@ static apr_status_t enter_map(bool fresh) {
         status = COHORT_EVERSION;
     }
     if (!status) status = cohort_os_park_setup(cohort__map.base + cohort__arena->park_offset, fresh);
-    if (!status && fresh) cohort__alloc_setup();
+    if (!status) cohort__alloc_setup(fresh);
     if (status) cohort__arena_detach();
     return status;
 }

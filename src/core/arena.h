@@ -7,7 +7,6 @@
 #include "core/table.h"
 
 #define COHORT__MODULES_MAX 256u
-#define COHORT__CHUNK ((uint64_t)65536)
 
 typedef struct cohort__arena_t {
     uint64_t magic;

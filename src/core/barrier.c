@@ -10,8 +10,8 @@
  * with a reset in between it is told that it was broken.)
  *
  * Arrivals are entries of an array: to arrive is one compare-and-swap that writes phase and thread into an entry of an earlier phase. The
- * number of the entry is the party's index. A ticket says where to start looking, so that parties do not fight for the same entry; it is a
- * hint. After its entry a party adds itself to a count, to which it need not be true: it falls short only of those who died
+ * number of the entry is the party's index. After its entry a party adds itself to a count, which also says where the next one looks for an
+ * entry first. It need not be true: it falls short only of those who died
  * before they counted, and their entries break the meeting. Who makes the count full looks at all entries once, runs the action and releases.
  *
  * Odd and even phases have an array each, so during a meeting the other array still says who took part in the last one. Such a process, if it
@@ -45,7 +45,6 @@ struct cohort_barrier_t {
     _Alignas(64) _Atomic uint64_t word;
     cohort__ec_t changed;
     _Alignas(64) _Atomic uint64_t arrived; /* phase << 32 | count */
-    _Atomic uint64_t ticket;
     _Alignas(64) _Atomic uint64_t deaths;  /* the count of deaths up to which nobody was missing */
     _Atomic int64_t looked;                /* when the system was asked last */
 };
@@ -190,12 +189,11 @@ static bool claim(entry_t *e, uint64_t arrival) {
     return (int32_t)(phase_of(seen) - phase_of(arrival)) < 0 && atomic_compare_exchange_strong(&e->arrival, &seen, arrival);
 }
 
-static bool take_entry(wait_t *w, uint32_t phase) {
+static bool take_entry(wait_t *w, uint32_t phase, uint32_t start) {
     cohort_barrier_t *b = w->barrier;
     uint64_t arrival = arrival_of(cohort__thread_id(w->use.me), phase);
-    uint32_t start = (uint32_t)(atomic_fetch_add(&b->ticket, 1) % b->parties);
     for (uint32_t i = 0; i < b->parties; i++) {
-        uint32_t index = (start + i) % b->parties;
+        uint32_t index = start + i < b->parties ? start + i : start + i - b->parties;
         entry_t *e = entry_at(b, phase, index);
         if (!claim(e, arrival)) continue;
         atomic_store_explicit(&e->process, cohort__self_id(), memory_order_release);
@@ -247,7 +245,7 @@ static apr_status_t arrive(wait_t *w) {
     uint64_t word = load(b);
     uint32_t phase = phase_of(word), count = count_of(b, phase);
     if (state_of(word) == BROKEN) return COHORT_EBROKEN;
-    if (count >= b->parties || (w->polls && count + 1 < b->parties) || !take_entry(w, phase)) return APR_EAGAIN;
+    if (count >= b->parties || (w->polls && count + 1 < b->parties) || !take_entry(w, phase, count)) return APR_EAGAIN;
     return count_me(b, phase) == b->parties ? complete(b, phase) : APR_EAGAIN;
 }
 

@@ -55,14 +55,6 @@ void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, ap
     (void)cohort__block_give(&me->stage[0]);
 }
 
-apr_status_t cohort__object_check(const void *object, cohort__kind_t kind, uint32_t tag) {
-    if (!cohort__arena) return COHORT_ENOTINIT;
-    if (!object) return APR_EINVAL;
-    if (!cohort__object_place(object, kind)) return COHORT_EHANDLE;
-    cohort__object_t *o = (cohort__object_t *)object;
-    return atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
-}
-
 bool cohort__object_end(void *object, uint32_t tag) {
     cohort__object_t *o = object;
     uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);

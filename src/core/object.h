@@ -9,6 +9,7 @@
 #include "core/arena.h"
 
 #include <apr_pools.h>
+#include <cohort/errors.h>
 
 #define COHORT__PARTS 4
 
@@ -28,7 +29,13 @@ apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_
 /* Alive from here on, and released with `pool` unless pool is NULL (destroy is called with the object by the process that made it only). */
 void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, apr_pool_t *pool, apr_status_t (*destroy)(void *object));
 /* COHORT_EHANDLE unless it is a live object of that type; cheap. */
-apr_status_t cohort__object_check(const void *object, cohort__kind_t kind, uint32_t tag);
+static inline apr_status_t cohort__object_check(const void *object, cohort__kind_t kind, uint32_t tag) {
+    if (!cohort__arena) return COHORT_ENOTINIT;
+    if (!object) return APR_EINVAL;
+    if (!cohort__object_place(object, kind)) return COHORT_EHANDLE;
+    cohort__object_t *o = (cohort__object_t *)object;
+    return atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
+}
 /* End its life: true for exactly one caller, who then calls cohort__object_free(), which frees the parts too. */
 bool cohort__object_end(void *object, uint32_t tag);
 /* The same; and should the caller die before it has called cohort__object_free(), its repair does. No other operation in between. */

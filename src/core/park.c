@@ -9,26 +9,50 @@
 
 #include "core/arena.h"
 
-#define SPINS 200          /* before the CPU is given up */
-#define YIELDS 4           /* before going to sleep */
+#define SPINS_MOST 128      /* pauses before the CPU is given up, a few microseconds */
+#define SPINS_LEAST 16
+#define EAGER 32            /* of these, with a look after each; then after every fourth */
+#define YIELDS_MOST 64      /* before going to sleep */
+#define YIELDS_LEAST 2
+#define WORTH 100000        /* nanoseconds: about what going to sleep and being woken costs twice */
 #define LOOK_FIRST 250     /* milliseconds asleep until the first look around, doubled up to ... */
 #define LOOK_LAST 1000
 #define MILLISECOND 1000000
 
+/* How long this thread spins, and how often it gives up the CPU before it goes to sleep: longer as long as that is rewarded, less when it is not. */
+static _Thread_local unsigned spins = SPINS_MOST, yields = 8;
+
 int64_t cohort__deadline(apr_interval_time_t timeout) {
     if (timeout <= 0) return 0;
+    if (timeout > COHORT_OS_NEVER / 1000) return COHORT_OS_NEVER;
     int64_t now = cohort_os_now();
-    if (timeout > (COHORT_OS_NEVER - now) / 1000) return COHORT_OS_NEVER;
-    return now + timeout * 1000;
+    return timeout * 1000 > COHORT_OS_NEVER - now ? COHORT_OS_NEVER : now + timeout * 1000;
+}
+
+static unsigned adapt(unsigned budget, bool rewarded, unsigned least, unsigned most) {
+    if (rewarded) return budget * 2 < most ? budget * 2 : most;
+    return budget / 2 > least ? budget / 2 : least;
 }
 
 static apr_status_t spin(cohort__try_t try, void *arg) {
     apr_status_t status = try(arg, false);
-    for (int i = 0; status == APR_EAGAIN && i < SPINS + YIELDS; i++) {
-        if (i < SPINS) cohort_os_relax();
-        else cohort_os_yield();
-        if (i % 8 == 7 || i >= SPINS) status = try(arg, false);
+    for (unsigned i = 0; status == APR_EAGAIN && i < spins; i++) {
+        cohort_os_relax();
+        if (i < EAGER || i % 4 == 3) status = try(arg, false);
     }
+    spins = adapt(spins, status != APR_EAGAIN, SPINS_LEAST, SPINS_MOST);
+    return status;
+}
+
+/* Whoever is waited for may want this CPU, and then the wait is over without any sleep. A neighbour who keeps it for long is no help. */
+static apr_status_t yield(cohort__try_t try, void *arg) {
+    apr_status_t status = APR_EAGAIN;
+    int64_t begin = cohort_os_now();
+    for (unsigned i = 0; status == APR_EAGAIN && i < yields; i++) {
+        cohort_os_yield();
+        status = try(arg, false);
+    }
+    yields = adapt(yields, status != APR_EAGAIN && cohort_os_now() - begin < WORTH, YIELDS_LEAST, YIELDS_MOST);
     return status;
 }
 
@@ -49,6 +73,7 @@ apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64
     if (deadline == 0) return try(arg, true);
     cohort__thread_t *me = NULL;
     apr_status_t status = spin(try, arg);
+    if (status == APR_EAGAIN) status = yield(try, arg);
     if (status != APR_EAGAIN) return status;
     if (cohort__enter(&me)) me = NULL;
     for (int64_t look = LOOK_FIRST;; look = look < LOOK_LAST ? look * 2 : look) {
@@ -63,7 +88,7 @@ apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64
     }
 }
 
-static void notify(cohort__ec_t *ec, uint32_t seen, int count) {
+void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count) {
     while (seen & 1) {
         uint32_t next = count == COHORT__ALL ? seen + 1 : seen + 2;
         if (!atomic_compare_exchange_weak(&ec->word, &seen, next)) continue;
@@ -71,11 +96,6 @@ static void notify(cohort__ec_t *ec, uint32_t seen, int count) {
         if (atomic_compare_exchange_strong(&ec->word, &next, next - 1)) (void)cohort_os_wake(&ec->word, COHORT__ALL);
         return;
     }
-}
-
-void cohort__notify(cohort__ec_t *ec, int count) {
-    uint32_t seen = atomic_load(&ec->word);
-    if (seen & 1) notify(ec, seen, count);
 }
 
 void cohort__notify_everybody(void) {

@@ -29,9 +29,14 @@ int64_t cohort__deadline(apr_interval_time_t timeout);
  * thorough try; a deadline that passed: APR_TIMEUP. Needs no registration as a member of the cohort. */
 apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline);
 
+void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count);
+
 /* After a change that others may wait for, made by a sequentially consistent read-modify-write (or followed by a fence): wake up to `count`. Costs one load
  * when nobody sleeps. */
-void cohort__notify(cohort__ec_t *ec, int count);
+static inline void cohort__notify(cohort__ec_t *ec, int count) {
+    uint32_t seen = atomic_load(&ec->word);
+    if (seen & 1) cohort__notify_sleepers(ec, seen, count);
+}
 #define COHORT__ALL INT32_MAX
 
 /* Wake every sleeper of the cohort, so that each looks for itself: after a death. */

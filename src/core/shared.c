@@ -16,7 +16,7 @@ apr_status_t cohort_free(void *block) {
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
     if (status || !block) return status;
-    return cohort__block_is(block, COHORT__KIND_BYTES) ? cohort__block_release(me, block) : COHORT_EFREE;
+    return cohort__block_release(me, block);
 }
 
 apr_status_t cohort_arena_usage(cohort_arena_usage_t *usage) {

@@ -12,10 +12,10 @@
 
 #include <cohort/errors.h>
 
-static _Thread_local cohort__thread_t *self;
-static _Thread_local uint32_t self_epoch;
+_Thread_local cohort__thread_t *cohort__thread_self;
+_Thread_local uint32_t cohort__thread_epoch;
 /* Changes when this process becomes another member, or none: what threads remember of it is void then. */
-static _Atomic uint32_t epoch = 1;
+_Atomic uint32_t cohort__epoch = 1;
 
 uint32_t cohort__thread_count(void) {
     return atomic_load_explicit(&cohort__arena->threads, memory_order_acquire);
@@ -26,11 +26,11 @@ cohort__thread_t *cohort__thread_at(uint32_t index) {
 }
 
 void cohort__threads_reset(void) {
-    atomic_fetch_add(&epoch, 1);
+    atomic_fetch_add(&cohort__epoch, 1);
 }
 
 uint32_t cohort__membership(void) {
-    return atomic_load_explicit(&epoch, memory_order_relaxed);
+    return atomic_load_explicit(&cohort__epoch, memory_order_relaxed);
 }
 
 static bool claim(uint32_t index, cohort__pid_t owner) {
@@ -39,8 +39,8 @@ static bool claim(uint32_t index, cohort__pid_t owner) {
     if (atomic_load_explicit(&thread->owner, memory_order_relaxed) != 0) return false;
     if (!atomic_compare_exchange_strong(&thread->owner, &nobody, owner)) return false;
     atomic_store_explicit(&thread->index, index, memory_order_relaxed);
-    self = thread;
-    self_epoch = atomic_load_explicit(&epoch, memory_order_relaxed);
+    cohort__thread_self = thread;
+    cohort__thread_epoch = atomic_load_explicit(&cohort__epoch, memory_order_relaxed);
     cohort_os_thread_mark(thread);
     return true;
 }
@@ -54,7 +54,7 @@ static apr_status_t grow(void) {
     return status;
 }
 
-static apr_status_t register_thread(cohort__thread_t **me) {
+apr_status_t cohort__thread_register(cohort__thread_t **me) {
     cohort__pid_t owner = cohort__self_id();
     if (!cohort__arena) return COHORT_ENOTINIT;
     if (!owner) return COHORT_ENOTMEMBER;
@@ -62,20 +62,12 @@ static apr_status_t register_thread(cohort__thread_t **me) {
         uint32_t count = cohort__thread_count();
         for (uint32_t i = 0; i < count; i++) {
             if (!claim(i, owner)) continue;
-            *me = self;
+            *me = cohort__thread_self;
             return APR_SUCCESS;
         }
         apr_status_t status = grow();
         if (status) return status;
     }
-}
-
-apr_status_t cohort__enter(cohort__thread_t **me) {
-    if (self && self_epoch == atomic_load_explicit(&epoch, memory_order_relaxed)) {
-        *me = self;
-        return APR_SUCCESS;
-    }
-    return register_thread(me);
 }
 
 cohort__tid_t cohort__thread_id(const cohort__thread_t *thread) {
@@ -137,8 +129,8 @@ void cohort__threads_repair(cohort__pid_t dead) {
 
 void cohort__thread_exit(void *mark) {
     cohort__thread_t *thread = mark;
-    if (thread != self || self_epoch != atomic_load(&epoch) || !cohort__arena) return;
+    if (thread != cohort__thread_self || cohort__thread_epoch != atomic_load(&cohort__epoch) || !cohort__arena) return;
     cohort__alloc_retire(thread);
-    self = NULL;
+    cohort__thread_self = NULL;
     release(thread);
 }

@@ -59,9 +59,19 @@ typedef struct cohort__thread_t {
     _Atomic uint32_t chunk[COHORT__CLASSES_MAX]; /* the allocator's current chunk of each size class, 0 = none */
 } cohort__thread_t;
 
+/* What this thread remembers of its record, as long as its process is the same member. */
+extern _Thread_local cohort__thread_t *cohort__thread_self;
+extern _Thread_local uint32_t cohort__thread_epoch;
+extern _Atomic uint32_t cohort__epoch;
+apr_status_t cohort__thread_register(cohort__thread_t **me);
+
 /* The calling thread's record, made at first use. COHORT_ENOTINIT, COHORT_ENOTMEMBER (a raw fork copy), COHORT_ELIMIT. Every public function
  * that touches the arena begins with this. */
-apr_status_t cohort__enter(cohort__thread_t **me);
+static inline apr_status_t cohort__enter(cohort__thread_t **me) {
+    *me = cohort__thread_self;
+    if (*me && cohort__thread_epoch == atomic_load_explicit(&cohort__epoch, memory_order_relaxed)) return APR_SUCCESS;
+    return cohort__thread_register(me);
+}
 cohort__tid_t cohort__thread_id(const cohort__thread_t *thread);
 /* The record that an id names, or NULL when that thread is gone (its record freed or reused). */
 cohort__thread_t *cohort__thread_find(cohort__tid_t id);
