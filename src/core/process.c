@@ -245,9 +245,6 @@ apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status) 
     return status;
 }
 
-static uint32_t attempt_of(cohort_process_t *slot) {
-    return (uint32_t)(atomic_load(&slot->claim) >> 32);
-}
 
 apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child, cohort__watched_t *watched) {
     int code;
@@ -268,7 +265,7 @@ apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, coho
     cohort__process_get_name(slot, name, sizeof name);
     start.detach = slot->lifetime == COHORT_BACKGROUND;
     boot->version = COHORT_OS_BOOT_VERSION;
-    boot->role = slot->role | attempt_of(slot) << 8;
+    boot->role = slot->role | cohort__process_attempt(slot) << 8;
     boot->slot = cohort__process_id(slot);
     boot->base = (uint64_t)(uintptr_t)cohort__map.base;
     boot->size = cohort__map.size;
@@ -293,7 +290,7 @@ static apr_status_t launch_fork(cohort_process_t *slot, cohort_os_handle_t lifel
     cohort_os_start_t start = {.how = COHORT_OS_FORK};
     cohort__watched_t *watched;
     cohort_os_id_t child;
-    uint32_t attempt = attempt_of(slot);
+    uint32_t attempt = cohort__process_attempt(slot);
     bool in_child = false;
     atomic_store(&slot->reaper, cohort__self_id());
     apr_status_t status = cohort__watcher_reserve(&watched);

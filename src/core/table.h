@@ -71,6 +71,10 @@ void cohort__self_set(cohort_process_t *slot);
 cohort_process_t *cohort__self(void);
 cohort__pid_t cohort__self_id(void);
 cohort__pid_t cohort__acting_id(void);
+/* Which start of a slot this is; a start that failed may be followed by another. */
+static inline uint32_t cohort__process_attempt(cohort_process_t *slot) {
+    return (uint32_t)(atomic_load(&slot->claim) >> 32);
+}
 cohort__pid_t cohort__process_id(const cohort_process_t *process);
 /* The slot of an id when it still is that process, else NULL. */
 cohort_process_t *cohort__process_find(cohort__pid_t id);

@@ -17,6 +17,7 @@ struct cohort__watched_t {
     struct cohort__watched_t *next, **link; /* what points here */
     cohort__pid_t id;
     cohort_os_id_t os;
+    uint32_t attempt;
     bool child;
 };
 
@@ -54,10 +55,7 @@ static void forget_all(void) {
 }
 
 static bool is_same(cohort_process_t *slot, const cohort__watched_t *w) {
-    if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
-        int64_t claimed = (int64_t)(atomic_load(&slot->claim) & 0xffffffff);
-        return claimed == 0 || claimed == w->os.pid;
-    }
+    if (cohort__process_state(slot) == COHORT__SLOT_STARTING) return cohort__process_attempt(slot) == w->attempt;
     return slot->os.pid == w->os.pid;
 }
 
@@ -172,15 +170,22 @@ static void reap_all(void) {
     }
 }
 
-bool cohort__watcher_stop(void) {
+/* The thread does its last work as the one who tells, so that it reaps what it has heard of. */
+static bool stop_thread(void) {
     cohort_os_handle_t writer = atomic_exchange(&stopper, COHORT_OS_NONE);
-    disown();
     if (!watch) return true;
     if (writer == COHORT_OS_NONE || cohort_os_channel_post(writer, 0)) return false;
     while (atomic_load(&running)) cohort_os_yield();
     cohort_os_close(writer);
     cohort_os_watch_destroy(watch);
     watch = NULL;
+    return true;
+}
+
+bool cohort__watcher_stop(void) {
+    bool stopped = stop_thread();
+    disown();
+    if (!stopped) return false;
     reap_all();
     forget_all();
     return true;
@@ -209,6 +214,7 @@ void cohort__watcher_unreserve(cohort__watched_t *watched) {
 apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, cohort_os_id_t os, bool child) {
     w->id = cohort__process_id(slot);
     w->os = os;
+    w->attempt = cohort__process_attempt(slot);
     w->child = child;
     remember(w);
     apr_status_t status = cohort_os_watch_process(watch, &w->room, os, child, (uint64_t)(uintptr_t)w);
