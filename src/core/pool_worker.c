@@ -99,15 +99,18 @@ static bool run_chunk(worker_t *w, uint64_t c, uint64_t word) {
     uint64_t item = first + cohort__word_start(word), attempt = cohort__word_attempt(word);
     const char *input = job->inputs ? job->inputs + item * job->input_size : NULL;
     char *output = job->outputs ? job->outputs + item * job->output_size : NULL;
-    for (; item < end; item++, attempt = 0) {
+    cohort__running.item = item;
+    atomic_store_explicit(progress, item << 1 | 1, memory_order_release);
+    for (;;) {
         if (is_over(w)) return false;
-        cohort__running.item = item;
-        atomic_store_explicit(progress, item << 1 | 1, memory_order_release);
         apr_status_t status = w->task ? w->task(input, output) : w->lost;
         if (status) item_failed(w, c, item, status, attempt);
-        atomic_store_explicit(progress, (item + 1) << 1, memory_order_release);
+        cohort__running.item = ++item;
+        atomic_store_explicit(progress, item << 1 | (item < end), memory_order_release); /* this one is done, and the next one begins */
+        if (item == end) break;
         if (input) input += job->input_size;
         if (output) output += job->output_size;
+        attempt = 0;
     }
     uint64_t done = cohort__word(COHORT__CHUNK_DONE, 0, w->number, 0);
     atomic_store_explicit(&job->words[c], done, memory_order_release);
