@@ -131,6 +131,7 @@ apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *
     (void)argv;
     if (cohort__arena) return COHORT_ETWICE;
     apr_status_t status = apr_initialize();
+    if (!status) status = mark_program(); /* before anything of this copy is known to the system */
     if (status) return status;
     status = cohort_os_boot_take(&boot);
     if (!status) {
@@ -142,7 +143,6 @@ apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *
     status = arena_size(options, &size);
     if (!status && options) status = set_start(options->method, options->executable);
     if (!status) status = hook();
-    if (!status) status = mark_program();
     if (!status) status = cohort__arena_create(size);
     if (status) return status;
     status = become_root();

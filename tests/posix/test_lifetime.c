@@ -1,11 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Who outlives whom, and what is left of those who do not. */
+/* Who outlives whom, and what is left of those who do not, where it takes POSIX: tests/api/test_lifetime.c has the rest. */
 #include "system.h"
 
-#include <apr_file_io.h>
 #include <apr_signal.h>
-#include <apr_strings.h>
-#include <dlfcn.h>
 
 /* What the processes of a case tell each other; in the arena. */
 typedef struct {
@@ -39,47 +36,6 @@ static board_t *board_of(void *args) {
 
 /* ---- daemons ---------------------------------------------------------------------------------------------------------------- */
 
-/* A chain of processes, each starting the next: `depth` daemons or what the board says. */
-static int descend(void *args) {
-    board_t *board = board_of(args);
-    int level = atomic_load(&board->count);
-    atomic_store(&board->pids[level], getpid());
-    atomic_fetch_add(&board->count, 1);
-    if (level + 1 < board->depth) (void)start_as(level == 0 ? COHORT_DAEMON : board->lifetime, descend, args, sizeof board);
-    else set_event(board->ready);
-    party_wait_for_death();
-}
-
-static board_t *start_chain(cohort_lifetime_t lifetime, cohort_process_t **top) {
-    board_t *board = new_board();
-    board->depth = 4;
-    board->lifetime = lifetime;
-    *top = start_as(COHORT_FOREGROUND, descend, &board, sizeof board);
-    await_event(board->ready);
-    for (int i = 0; i < board->depth; i++) CHECK(process_runs(board->pids[i]));
-    return board;
-}
-
-static void check_chain_dies(cohort_lifetime_t lifetime, apr_status_t (*how)(cohort_process_t *), int code) {
-    cohort_process_t *top;
-    board_t *board = start_chain(lifetime, &top);
-    CHECK_STATUS(APR_SUCCESS, how(top));
-    party_end(top, code);
-    for (int i = 0; i < board->depth; i++) await_gone(board->pids[i]);
-}
-
-static void daemons_die_with_a_killed_parent(void) {
-    check_chain_dies(COHORT_DAEMON, cohort_process_kill, -9);
-}
-
-static void daemons_die_with_a_terminated_parent(void) {
-    check_chain_dies(COHORT_LIFETIME_DEFAULT, cohort_process_terminate, -15);
-}
-
-static void what_daemons_join_dies_with_them(void) {
-    check_chain_dies(COHORT_FOREGROUND, cohort_process_kill, -9);
-}
-
 static int be_daemon(void *args) {
     CHECK_INT(1, cohort_process_is_daemon(cohort_process_current()));
     sign_in(board_of(args), 2);
@@ -93,25 +49,6 @@ static int start_daemon_and_return(void *args) {
     return 0;
 }
 
-static void daemons_end_with_a_parent_that_returns(void) {
-    board_t *board = new_board();
-    party_finish(start_as(COHORT_FOREGROUND, start_daemon_and_return, &board, sizeof board));
-    await_gone(board->pids[0]);
-    await_gone(board->pids[1]);
-}
-
-static int start_daemon_and_vanish(void *args) {
-    (void)start_daemon_and_return(args);
-    _exit(5); /* no handler runs */
-}
-
-static void daemons_end_with_a_parent_that_vanishes(void) {
-    board_t *board = new_board();
-    party_end(start_as(COHORT_FOREGROUND, start_daemon_and_vanish, &board, sizeof board), 5);
-    await_gone(board->pids[0]);
-    await_gone(board->pids[1]);
-}
-
 static int start_daemon_and_exec(void *args) {
     (void)start_daemon_and_return(args);
     execl("/bin/sh", "sh", "-c", "exit 6", (char *)NULL);
@@ -123,28 +60,6 @@ static void daemons_end_with_a_parent_that_becomes_another_program(void) {
     party_end(start_as(COHORT_FOREGROUND, start_daemon_and_exec, &board, sizeof board), 6);
     await_gone(board->pids[0]);
     await_gone(board->pids[1]);
-}
-
-static int start_daemon_program(void *args) {
-    board_t *board = board_of(args);
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
-    cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", "while :; do read line; done", NULL},
-                                .streams = {{.kind = COHORT_STREAM_PIPE}}};
-    cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
-    atomic_store(&board->pids[0], cohort_process_pid(process));
-    set_event(board->ready);
-    party_wait_for_death();
-}
-
-static void programs_may_be_daemons(void) {
-    board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_daemon_program, &board, sizeof board);
-    await_event(board->ready);
-    CHECK(process_runs(board->pids[0]));
-    party_kill(parent);
-    await_gone(board->pids[0]);
 }
 
 static int close_everything_and_wait(void *args) {
@@ -170,47 +85,6 @@ static void a_daemon_that_closes_everything_dies_too(void) {
 
 /* ---- foreground and background ---------------------------------------------------------------------------------------------------- */
 
-static int wait_and_count(void *args) {
-    board_t *board = board_of(args);
-    set_event(board->ready);
-    await_event(board->go);
-    atomic_fetch_add(&board->count, 1);
-    return 0;
-}
-
-static int start_foreground_and_return(void *args) {
-    for (int i = 0; i < 3; i++) (void)start_as(COHORT_FOREGROUND, wait_and_count, args, sizeof(void *));
-    return 0;
-}
-
-static void foreground_is_joined_at_the_end(void) {
-    board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_foreground_and_return, &board, sizeof board);
-    await_event(board->ready);
-    CHECK_STATUS(APR_TIMEUP, cohort_process_join(parent, 50000));
-    CHECK_INT(0, board->count);
-    set_event(board->go);
-    party_finish(parent);
-    CHECK_INT(3, board->count);
-}
-
-static void finalize_joins_too(void);
-
-static int finalize_and_return(void *args) {
-    (void)start_foreground_and_return(args);
-    cohort_finalize();
-    return 3;
-}
-
-static void finalize_joins_too(void) {
-    board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, finalize_and_return, &board, sizeof board);
-    await_event(board->ready);
-    set_event(board->go);
-    party_end(parent, 3);
-    CHECK_INT(3, board->count);
-}
-
 static int be_in_background(void *args) {
     board_t *board = board_of(args);
     char byte;
@@ -229,27 +103,11 @@ static int start_background(void *args) {
     party_wait_for_death();
 }
 
-static void background_survives(void) {
+static void background_has_a_session_of_its_own(void) {
     board_t *board = new_board();
     cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_background, &board, sizeof board);
     await_event(board->ready);
     party_kill(parent);
-    set_event(board->go);
-    await_event(board->done);
-    await_gone(board->pids[0]);
-    await_gone(board->pids[1]);
-}
-
-static int start_background_and_return(void *args) {
-    (void)start_as(COHORT_BACKGROUND, be_in_background, args, sizeof(void *));
-    sign_in(board_of(args), 2);
-    return 0;
-}
-
-static void background_is_not_joined(void) {
-    board_t *board = new_board();
-    party_finish(start_as(COHORT_FOREGROUND, start_background_and_return, &board, sizeof board));
-    await_event(board->ready);
     set_event(board->go);
     await_event(board->done);
     await_gone(board->pids[0]);
@@ -696,27 +554,6 @@ static int fork_raw(void *args) {
     return 0;
 }
 
-/* ---- two copies of the library ------------------------------------------------------------------------------------------------------------- */
-
-static void a_second_copy_is_refused(void) {
-    Dl_info library;
-    char copy[] = "second_copy_XXXXXX";
-    CHECK(dladdr((void *)(uintptr_t)cohort_initialize, &library) != 0);
-    int file = mkstemp(copy);
-    CHECK(file >= 0);
-    CHECK_INT(0, close(file));
-    CHECK_STATUS(APR_SUCCESS, apr_file_copy(library.dli_fname, copy, APR_FILE_SOURCE_PERMS, test_pool()));
-    void *second = dlopen(apr_psprintf(test_pool(), "./%s", copy), RTLD_NOW | RTLD_LOCAL);
-    CHECK_INT(0, unlink(copy));
-    CHECK(second != NULL);
-    apr_status_t (*initialize)(int *, char ***, const cohort_options_t *);
-    *(void **)&initialize = dlsym(second, "cohort_initialize");
-    CHECK(initialize != NULL && initialize != cohort_initialize);
-    CHECK_STATUS(COHORT_ETWICE, initialize(NULL, NULL, NULL));
-    CHECK_INT(0, dlclose(second));
-    party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
-}
-
 static void raw_copies_are_no_members(void) {
     board_t *board = new_board();
     party_finish(start_as(COHORT_FOREGROUND, fork_raw, &board, sizeof board));
@@ -791,19 +628,6 @@ static void nothing_accumulates(void) {
     if (server != getpid()) await_tidy(server, servers);
 }
 
-static int run_itself(void *args) {
-    char path[512] = "", command[600];
-    (void)args;
-    if (readlink("/proc/self/exe", path, sizeof path - 1) < 0) return 0;
-    snprintf(command, sizeof command, "'%s' --gtest_filter=Lifetime.daemons_end_with_a_parent_that_returns >/dev/null", path);
-    return system(command) != 0;
-}
-
-/* A child that runs the same executable by itself starts an ordinary program. */
-static void children_may_run_themselves(void) {
-    party_finish(start_as(COHORT_FOREGROUND, run_itself, NULL, 0));
-}
-
 static void run_limited(const char *limit) {
     char path[512] = "", script[700];
     cohort_process_t *process = NULL;
@@ -824,18 +648,9 @@ static void limits_of_the_system_are_kept(void) {
 }
 
 const test_case_t lifetime_cases[] = {
-    {"Lifetime", "daemons_die_with_a_killed_parent", daemons_die_with_a_killed_parent},
-    {"Lifetime", "daemons_die_with_a_terminated_parent", daemons_die_with_a_terminated_parent},
-    {"Lifetime", "what_daemons_join_dies_with_them", what_daemons_join_dies_with_them},
-    {"Lifetime", "daemons_end_with_a_parent_that_returns", daemons_end_with_a_parent_that_returns},
-    {"Lifetime", "daemons_end_with_a_parent_that_vanishes", daemons_end_with_a_parent_that_vanishes},
     {"Lifetime", "daemons_end_with_a_parent_that_becomes_another_program", daemons_end_with_a_parent_that_becomes_another_program},
-    {"Lifetime", "programs_may_be_daemons", programs_may_be_daemons},
     {"Lifetime", "a_daemon_that_closes_everything_dies_too", a_daemon_that_closes_everything_dies_too},
-    {"Lifetime", "foreground_is_joined_at_the_end", foreground_is_joined_at_the_end},
-    {"Lifetime", "finalize_joins_too", finalize_joins_too},
-    {"Lifetime", "background_survives", background_survives},
-    {"Lifetime", "background_is_not_joined", background_is_not_joined},
+    {"Lifetime", "background_has_a_session_of_its_own", background_has_a_session_of_its_own},
     {"Lifetime", "PROC_20_child_fd_inflation", PROC_20_child_fd_inflation},
     {"Lifetime", "PROC_24_forkserver_sigint", PROC_24_forkserver_sigint},
     {"Lifetime", "PROC_24_forkserver_sigkill", PROC_24_forkserver_sigkill},
@@ -850,10 +665,8 @@ const test_case_t lifetime_cases[] = {
     {"Lifetime", "host_without_standard_streams", host_without_standard_streams},
     {"Lifetime", "host_that_closes_everything", host_that_closes_everything},
     {"Lifetime", "raw_copies_are_no_members", raw_copies_are_no_members},
-    {"Lifetime", "a_second_copy_is_refused", a_second_copy_is_refused},
     {"Lifetime", "raw_copies_keep_nothing_alive", raw_copies_keep_nothing_alive},
     {"Lifetime", "nothing_accumulates", nothing_accumulates},
-    {"Lifetime", "children_may_run_themselves", children_may_run_themselves},
     {"Lifetime", "limits_of_the_system_are_kept", limits_of_the_system_are_kept},
     {0},
 };
