@@ -1,24 +1,36 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* cohort-bench [--json] [section ...]: see bench.h. BENCH_REPEATS sets the number of repeats (5). */
+/* cohort-bench: see bench.h for what it measures, and usage() for how it is called. */
 #include "bench.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int json;
+static int json, failed;
 
 static const struct {
     const char *name;
     void (*run)(void);
-} sections[] = {{"start", bench_start}, {"pipe", bench_pipe}, {"queue", bench_queue}, {"barrier", bench_barrier},
-                {"pool", bench_pool},   {"alloc", bench_memory}, {"lock", bench_sync}};
-#define SECTIONS (int)(sizeof sections / sizeof *sections)
+} sections[] = {
+    {"start", bench_section_start},     {"pipe", bench_section_pipe},         {"queue", bench_section_queue},
+    {"barrier", bench_section_barrier}, {"pool", bench_section_pool},         {"alloc", bench_section_alloc},
+    {"lock", bench_section_lock},       {"commands", bench_section_commands}, {"scale", bench_section_scale},
+};
+enum { SECTIONS = sizeof sections / sizeof *sections };
+
+static int usage(void) {
+    fprintf(stderr, "usage: cohort-bench [--json] [start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
+                    "       cohort-bench --check    compare the instructions of the hot paths with those recorded\n"
+                    "       cohort-bench --record   record them\n"
+                    "BENCH_REPEATS: rounds of each contest (5). BENCH_FILE: what the section commands compresses.\n");
+    return 2;
+}
 
 int bench_repeats(void) {
     const char *text = getenv("BENCH_REPEATS");
     int n = text ? atoi(text) : 5;
-    return n < 1 ? 1 : n > REPEATS_MAX ? REPEATS_MAX : n;
+    return n < 1 ? 1 : n > BENCH_REPEATS_MAX ? BENCH_REPEATS_MAX : n;
 }
 
 double bench_now(void) {
@@ -26,9 +38,33 @@ double bench_now(void) {
 }
 
 void bench_check(int ok, const char *what) {
-    if (ok) return;
+    if (ok)
+        return;
     fprintf(stderr, "cohort-bench: wrong: %s\n", what);
     exit(1);
+}
+
+static void comment(const char *kind, const char *format, va_list args) {
+    FILE *to = json ? stderr : stdout;
+    fprintf(to, "# %s", kind);
+    vfprintf(to, format, args);
+    fputc('\n', to);
+    fflush(to);
+}
+
+void bench_comment(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    comment("", format, args);
+    va_end(args);
+}
+
+void bench_fail(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    comment("FAILED: ", format, args);
+    va_end(args);
+    failed = 1;
 }
 
 static int compare(const void *a, const void *b) {
@@ -36,51 +72,78 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-void bench_print(const char *metric, const char *peer, const char *unit, double *values, int n) {
-    static const char *const formats[] = {"%-28s %-14s %12.3f %-6s min=%.3f max=%.3f n=%d\n",
-                                          "{\"metric\": \"%s\", \"peer\": \"%s\", \"median\": %.3f, \"unit\": \"%s\", \"min\": %.3f, \"max\": %.3f, \"n\": %d}\n"};
+double bench_median(double *values, int n) {
     qsort(values, (size_t)n, sizeof *values, compare);
-    printf(formats[json], metric, peer, values[n / 2], unit, values[0], values[n - 1], n);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+double bench_blocks(bench_block_t block, void *arg, int count) {
+    enum { BLOCKS = 500 };
+    static const double limit = 1e6;
+    static double took[2 * BLOCKS + 1];
+    int size = count / BLOCKS + 1, blocks = 0;
+    double all = 0;
+    for (int i = 0; i < count && all < limit; i += size) {
+        int n = count - i < size ? count - i : size;
+        double begin = bench_now();
+        block(arg, i, n);
+        double each = bench_now() - begin;
+        all += each;
+        took[blocks++] = each / n;
+    }
+    return bench_median(took, blocks) * count;
+}
+
+void bench_print(const char *metric, const char *peer, const char *unit, double *values, int n) {
+    double median = bench_median(values, n);
+    if (json)
+        printf(
+            "{\"metric\": \"%s\", \"peer\": \"%s\", \"median\": %.6g, \"unit\": \"%s\", \"min\": %.6g, \"max\": %.6g, "
+            "\"n\": %d}\n",
+            metric, peer, median, unit, values[0], values[n - 1], n);
+    else
+        printf("%-26s %-24s %12.6g %-5s min=%.6g max=%.6g n=%d\n", metric, peer, median, unit, values[0], values[n - 1],
+               n);
     fflush(stdout);
 }
 
-void bench(const char *metric, const char *peer, const char *unit, double scale, int count, bench_run_t run, void *arg) {
-    double values[REPEATS_MAX];
-    int n = bench_repeats();
-    (void)run(arg, count / 10 + 1);
-    for (int i = 0; i < n; i++) {
-        double each = run(arg, count) / count;
-        values[i] = scale == 0 ? 1e6 / each : each * scale;
-    }
-    bench_print(metric, peer, unit, values, n);
-}
-
-static int wanted(const char *name, int argc, char **argv) {
-    int named = 0;
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], name)) return 1;
-        named += argv[i][0] != '-';
-    }
-    return named == 0;
-}
-
-static int is_section(const char *name) {
+static int section(const char *name) {
     for (int i = 0; i < SECTIONS; i++) {
-        if (!strcmp(sections[i].name, name)) return 1;
+        if (!strcmp(sections[i].name, name))
+            return i;
     }
-    return !strcmp(name, "--json");
+    return -1;
+}
+
+static void run_sections(unsigned wanted) {
+    for (int i = 0; i < SECTIONS; i++) {
+        if (wanted != 0 && !(wanted >> i & 1))
+            continue;
+        double begin = bench_now();
+        sections[i].run();
+        bench_comment("%s: %.0f s", sections[i].name, (bench_now() - begin) / 1e6);
+    }
 }
 
 int main(int argc, char **argv) {
-    MUST(cohort_initialize(&argc, &argv, NULL));
+    unsigned wanted = 0;
+    cohort_options_t options = {0};
+    if (argc > 1 && !strcmp(argv[1], "--count"))
+        options.arena_size = (apr_uint64_t)256 << 20; /* valgrind makes all of it real */
+    MUST(cohort_initialize(&argc, &argv, &options));
+    (void)bench_beside(argv[0]);
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--json")) json = 1;
-        if (is_section(argv[i])) continue;
-        fprintf(stderr, "usage: cohort-bench [--json] [start|pipe|queue|barrier|pool|alloc|lock ...]\n");
-        return 2;
+        if (!strcmp(argv[i], "--json"))
+            json = 1;
+        else if (!strcmp(argv[i], "--check") || !strcmp(argv[i], "--record"))
+            return bench_counts_check(argv[0], argv[i][2] == 'r');
+        else if (!strcmp(argv[i], "--count") && i + 1 < argc)
+            return bench_counts_one(argv[i + 1]);
+        else if (section(argv[i]) >= 0)
+            wanted |= 1u << section(argv[i]);
+        else
+            return usage();
     }
-    for (int i = 0; i < SECTIONS; i++) {
-        if (wanted(sections[i].name, argc, argv)) sections[i].run();
-    }
-    return 0;
+    run_sections(wanted);
+    return failed;
 }

@@ -1,51 +1,60 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* From before the start to after the join of a child that does nothing, one at a time; the parent has touched 10 MB, and then 512 MiB. */
+/*
+ * From before the start to after the join of a child that does nothing, one at a time. The parent has touched 10 MB;
+ * then 2 GiB, and it has 50 more threads.
+ */
 #include "bench.h"
 
+#include <apr_thread_cond.h>
+#include <apr_thread_mutex.h>
 #include <apr_thread_proc.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { THREADS = 50 };
 
 static int nothing(void *args) {
     (void)args;
     return 0;
 }
 
-static double run_method(void *arg, int count) {
+static void start_and_join(cohort_process_t *p) {
+    MUST(cohort_process_start(p));
+    MUST(cohort_process_join(p, COHORT_FOREVER));
+    bench_check(cohort_process_exit_code(p) == 0, "exit code");
+    MUST(cohort_process_close(p));
+}
+
+static void start_functions(void *arg, int first, int n) {
     cohort_process_options_t options = {.method = *(cohort_start_method_t *)arg};
-    double begin = bench_now();
-    for (int i = 0; i < count; i++) {
+    for (int i = first; i < first + n; i++) {
         cohort_process_t *p;
         MUST(cohort_process_create(&p, nothing, NULL, 0, &options, NULL));
-        MUST(cohort_process_start(p));
-        MUST(cohort_process_join(p, COHORT_FOREVER));
-        bench_check(cohort_process_exit_code(p) == 0, "exit code");
-        MUST(cohort_process_close(p));
+        start_and_join(p);
     }
-    return bench_now() - begin;
+}
+
+static double run_method(void *arg, int count) {
+    return bench_blocks(start_functions, arg, count);
+}
+
+static void start_programs(void *arg, int first, int n) {
+    const char *argv[] = {arg, NULL};
+    cohort_program_t program = {.argv = argv};
+    for (int i = first; i < first + n; i++) {
+        cohort_process_t *p;
+        MUST(cohort_process_create_program(&p, &program, NULL, NULL));
+        start_and_join(p);
+    }
 }
 
 static double run_program(void *arg, int count) {
-    const char *argv[] = {"true", NULL};
-    cohort_program_t program = {.argv = argv};
-    (void)arg;
-    double begin = bench_now();
-    for (int i = 0; i < count; i++) {
-        cohort_process_t *p;
-        MUST(cohort_process_create_program(&p, &program, NULL, NULL));
-        MUST(cohort_process_start(p));
-        MUST(cohort_process_join(p, COHORT_FOREVER));
-        bench_check(cohort_process_exit_code(p) == 0, "exit code");
-        MUST(cohort_process_close(p));
-    }
-    return bench_now() - begin;
+    return bench_blocks(start_programs, arg, count);
 }
 
-static double run_apr_program(void *arg, int count) {
-    const char *argv[] = {"true", NULL};
-    (void)arg;
-    double begin = bench_now();
-    for (int i = 0; i < count; i++) {
+static void start_apr_programs(void *arg, int first, int n) {
+    const char *argv[] = {arg, NULL};
+    for (int i = first; i < first + n; i++) {
         apr_pool_t *pool;
         apr_procattr_t *attributes;
         apr_proc_t process;
@@ -58,59 +67,101 @@ static double run_apr_program(void *arg, int count) {
         bench_check(apr_proc_wait(&process, &code, &why, APR_WAIT) == APR_CHILD_DONE && code == 0, "exit code");
         apr_pool_destroy(pool);
     }
-    return bench_now() - begin;
 }
 
-#if APR_HAS_FORK
-static double run_fork(void *arg, int count) {
-    (void)arg;
-    double begin = bench_now();
-    for (int i = 0; i < count; i++) {
-        apr_pool_t *pool;
-        apr_proc_t process;
-        int code;
-        apr_exit_why_e why;
-        MUST(apr_pool_create(&pool, NULL));
-        apr_status_t status = apr_proc_fork(&process, pool);
-        if (status == APR_INCHILD) _Exit(0);
-        bench_check(status == APR_INPARENT, "fork");
-        bench_check(apr_proc_wait(&process, &code, &why, APR_WAIT) == APR_CHILD_DONE && code == 0, "exit code");
-        apr_pool_destroy(pool);
-    }
-    return bench_now() - begin;
-}
-#endif
-
-static void with_parent(const char *size, int count) {
-    static const struct {
-        const char *name;
-        cohort_start_method_t method;
-    } methods[] = {{"cohort-server", COHORT_FORKSERVER}, {"cohort-fork", COHORT_FORK}, {"cohort-spawn", COHORT_SPAWN}};
-    char metric[40];
-    strcat(strcpy(metric, "start.function."), size);
-    for (int i = 0; i < 3; i++) {
-        cohort_start_method_t method = methods[i].method;
-        if (method != COHORT_SPAWN && cohort_start_method() == COHORT_SPAWN) continue;
-        bench(metric, methods[i].name, "us", 1, method == COHORT_FORKSERVER ? count : count / 5 + 1, run_method, &method);
-    }
-#if APR_HAS_FORK
-    bench(metric, "apr-fork", "us", 1, count / 5 + 1, run_fork, NULL);
-#endif
-    strcat(strcpy(metric, "start.program."), size);
-    bench(metric, "cohort", "us", 1, count / 5 + 1, run_program, NULL);
-    bench(metric, "apr", "us", 1, count / 5 + 1, run_apr_program, NULL);
+static double run_apr_program(void *arg, int count) {
+    return bench_blocks(start_apr_programs, arg, count);
 }
 
-void bench_start(void) {
-    size_t big = (size_t)512 << 20;
-    char *touched = malloc((size_t)10 << 20);
-    bench_check(touched != NULL, "memory");
-    memset(touched, 1, (size_t)10 << 20);
-    with_parent("10MB", 200);
-    free(touched);
-    touched = malloc(big);
-    bench_check(touched != NULL, "memory");
-    memset(touched, 1, big);
-    with_parent("512MiB", 25);
-    free(touched);
+/* ---- what the parent has -------------------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    apr_pool_t *pool;
+    apr_thread_mutex_t *mutex;
+    apr_thread_cond_t *over;
+    apr_thread_t *threads[THREADS];
+    int done;
+} crowd_t;
+
+static void *APR_THREAD_FUNC idle(apr_thread_t *thread, void *arg) {
+    crowd_t *crowd = arg;
+    (void)thread;
+    (void)apr_thread_mutex_lock(crowd->mutex);
+    while (!crowd->done)
+        (void)apr_thread_cond_wait(crowd->over, crowd->mutex);
+    (void)apr_thread_mutex_unlock(crowd->mutex);
+    return NULL;
+}
+
+static void start_threads(crowd_t *crowd) {
+    MUST(apr_pool_create(&crowd->pool, NULL));
+    MUST(apr_thread_mutex_create(&crowd->mutex, APR_THREAD_MUTEX_DEFAULT, crowd->pool));
+    MUST(apr_thread_cond_create(&crowd->over, crowd->pool));
+    for (int i = 0; i < THREADS; i++)
+        MUST(apr_thread_create(&crowd->threads[i], NULL, idle, crowd, crowd->pool));
+}
+
+static void end_threads(crowd_t *crowd) {
+    apr_status_t status;
+    MUST(apr_thread_mutex_lock(crowd->mutex));
+    crowd->done = 1;
+    MUST(apr_thread_cond_broadcast(crowd->over));
+    MUST(apr_thread_mutex_unlock(crowd->mutex));
+    for (int i = 0; i < THREADS; i++)
+        MUST(apr_thread_join(&status, crowd->threads[i]));
+    apr_pool_destroy(crowd->pool);
+}
+
+static char *touch(size_t size) {
+    char *memory = malloc(size);
+    bench_check(memory != NULL, "memory");
+    for (size_t i = 0; i < size; i += 4096)
+        ((volatile char *)memory)[i] = 1;
+    return memory;
+}
+
+/* ---- the contests
+ * ---------------------------------------------------------------------------------------------------- */
+
+static cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN};
+
+static int methods_here(void) {
+    return cohort_start_method() == COHORT_SPAWN ? 1 : 3;
+}
+
+static void small_parent(void) {
+    bench_contestant_t starts[] = {{"cohort", run_method, &methods[0]},
+                                   {"cohort-fork", run_method, &methods[1]},
+                                   {"cohort-spawn", run_method, &methods[2]}};
+    bench_contestant_t programs[] = {{"cohort", run_program, "true"}, {"apr", run_apr_program, "true"}};
+    char *memory = touch((size_t)10 << 20);
+    bench_contest(&(bench_contest_t){"start.fn.10MB", "us", BENCH_US, 4, 2000}, starts, methods_here(),
+                  "raw:fork raw:vfork python:fork python:forkserver python:spawn");
+    BENCH_CONTEST((&(bench_contest_t){"start.program.10MB", "us", BENCH_US, 4, 2000}), programs,
+                  "raw:posix_spawn raw:vfork+exec raw:fork+exec uv:uv_spawn python:subprocess");
+    free(memory);
+}
+
+/* Its peers touch as much in each round, so there are fewer of them. */
+static void large_parent(void) {
+    bench_contestant_t starts[] = {{"cohort", run_method, &methods[0]}, {"cohort-fork", run_method, &methods[1]}};
+    bench_contestant_t programs[] = {{"cohort", run_program, "true"}, {"apr", run_apr_program, "true"}};
+    crowd_t crowd = {0};
+    char *memory = touch((size_t)2 << 30);
+    start_threads(&crowd);
+    bench_contest(&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 4, 0}, &starts[1], methods_here() > 1,
+                  "raw:fork");
+    bench_contest(&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 200, 0}, starts, 1,
+                  "raw:vfork python:forkserver");
+    bench_contest(&(bench_contest_t){"start.program.2GiB", "us", BENCH_US, 100, 0}, programs, 1, "raw:posix_spawn");
+    bench_contest(&(bench_contest_t){"start.program.2GiB", "us", BENCH_US, 4, 0}, &programs[1], 1,
+                  "uv:uv_spawn python:subprocess");
+    end_threads(&crowd);
+    free(memory);
+}
+
+void bench_section_start(void) {
+    small_parent();
+    large_parent();
 }

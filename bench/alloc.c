@@ -1,0 +1,99 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Shared memory beside malloc: each turn frees the block of 64 turns ago and allocates one. In one process, and in two
+ * at the same time. */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { HELD = 64, PROCESSES = 2 };
+
+typedef struct {
+    apr_size_t size;
+    int with_malloc, processes, count;
+    cohort_barrier_t *barrier;
+} work_t;
+
+static int turn_shared(const work_t *w, int count) {
+    char *held[HELD] = {NULL};
+    for (int i = 0; i < count; i++) {
+        char **block = &held[i % HELD];
+        if ((*block && **block != (char)(i - HELD)) || cohort_free(*block) || cohort_alloc((void **)block, w->size))
+            return 0;
+        **block = (char)i;
+    }
+    for (int i = 0; i < HELD; i++)
+        (void)cohort_free(held[i]);
+    return 1;
+}
+
+static int turn_malloc(const work_t *w, int count) {
+    char *volatile held[HELD] = {NULL};
+    for (int i = 0; i < count; i++) {
+        char *volatile *block = &held[i % HELD];
+        if (*block && **block != (char)(i - HELD))
+            return 0;
+        free(*block);
+        *block = malloc(w->size);
+        if (!*block)
+            return 0;
+        **block = (char)i;
+    }
+    for (int i = 0; i < HELD; i++)
+        free(held[i]);
+    return 1;
+}
+
+static int turn(const work_t *w, int count) {
+    return w->with_malloc ? turn_malloc(w, count) : turn_shared(w, count);
+}
+
+static int one_of_two(void *args) {
+    work_t *w = *(work_t **)args;
+    if (!turn(w, 1000) || cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) || !turn(w, w->count))
+        return 1;
+    return cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) != APR_SUCCESS;
+}
+
+static double run_two(const work_t *arg, int count) {
+    work_t *w;
+    cohort_process_t *p[PROCESSES];
+    MUST(cohort_alloc((void **)&w, sizeof *w));
+    *w = *arg;
+    w->count = count;
+    MUST(cohort_barrier_create(&w->barrier, PROCESSES + 1, NULL, NULL));
+    for (int i = 0; i < PROCESSES; i++)
+        p[i] = bench_start_child(one_of_two, &w, sizeof w);
+    MUST(cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER));
+    double begin = bench_now();
+    MUST(cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER));
+    double took = bench_now() - begin;
+    for (int i = 0; i < PROCESSES; i++)
+        bench_finish_child(p[i]);
+    MUST(cohort_barrier_destroy(w->barrier));
+    MUST(cohort_free(w));
+    return took / PROCESSES; /* of a turn, by all of them */
+}
+
+static double run(void *arg, int count) {
+    const work_t *w = arg;
+    if (w->processes > 1)
+        return run_two(w, count);
+    double begin = bench_now();
+    bench_check(turn(w, count), "blocks");
+    return bench_now() - begin;
+}
+
+void bench_section_alloc(void) {
+    static const apr_size_t sizes[] = {64, 4096};
+    for (int i = 0; i < 2; i++) {
+        for (int processes = 1; processes <= PROCESSES; processes++) {
+            char metric[40];
+            work_t ours = {.size = sizes[i], .processes = processes}, theirs = ours;
+            theirs.with_malloc = 1;
+            bench_contestant_t both[] = {{"cohort", run, &ours}, {"malloc", run, &theirs}};
+            snprintf(metric, sizeof metric, "alloc.%s.%d", sizes[i] == 64 ? "64B" : "4KiB", processes);
+            BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 1000, 20000000}), both, NULL);
+        }
+    }
+}

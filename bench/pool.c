@@ -1,0 +1,220 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Pools of two workers: what a task costs, how long one takes there and back, how much of two processors the work gets,
+ * what idle costs. */
+#include "bench.h"
+#include "burn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TASKS = 1000000, IDLE_WORKERS = 64, IDLE_APPLIES = 60 };
+
+typedef struct {
+    cohort_pool_t *pool;
+    apr_int64_t *in, *out;
+    apr_size_t chunk;
+} map_t;
+
+/* ---- map and apply
+ * ------------------------------------------------------------------------------------------------------ */
+
+static apr_status_t square(const void *input, void *output) {
+    *(apr_int64_t *)output = *(const apr_int64_t *)input * *(const apr_int64_t *)input;
+    return APR_SUCCESS;
+}
+
+static double run_map(void *arg, int count) {
+    map_t *a = arg;
+    memset(a->out, 0xff, (size_t)count * sizeof *a->out);
+    double begin = bench_now();
+    MUST(cohort_pool_map(a->pool, square, a->in, sizeof *a->in, (apr_size_t)count, a->out, sizeof *a->out,
+                         &(cohort_map_options_t){.chunk = a->chunk}));
+    double took = bench_now() - begin;
+    for (int i = 0; i < count; i++)
+        bench_check(a->out[i] == (apr_int64_t)i * i, "square");
+    return took;
+}
+
+static void apply(void *arg, int first, int n) {
+    map_t *a = arg;
+    for (int i = first; i < first + n; i++) {
+        apr_int64_t in = i, out = -1;
+        MUST(cohort_pool_apply(a->pool, square, &in, sizeof in, &out, sizeof out));
+        bench_check(out == in * in, "square");
+    }
+}
+
+static double run_apply(void *arg, int count) {
+    return bench_blocks(apply, arg, count);
+}
+
+/* The pool has had time to fall asleep before each; the clock does not run meanwhile. */
+static double run_apply_idle(void *arg, int count) {
+    double took[IDLE_APPLIES];
+    for (int i = 0; i < count; i++) {
+        apr_sleep(2000);
+        double begin = bench_now();
+        apply(arg, i, 1);
+        took[i] = bench_now() - begin;
+    }
+    return bench_median(took, count) * count;
+}
+
+static void maps(map_t *a) {
+    bench_contestant_t cohort[] = {{"cohort", run_map, a}};
+    a->chunk = 1;
+    BENCH_CONTEST((&(bench_contest_t){"pool.map.x*x.chunk1", "ns", BENCH_NS, 50000, TASKS}), cohort,
+                  "openmp:dynamic,1 raw:fetch_add python:Pool");
+    a->chunk = 0;
+    BENCH_CONTEST((&(bench_contest_t){"pool.map.x*x.default", "ns", BENCH_NS, TASKS, 0}), cohort,
+                  "openmp:static raw:fetch_add python:Pool");
+    bench_contestant_t hot[] = {{"cohort", run_apply, a}}, idle[] = {{"cohort", run_apply_idle, a}};
+    BENCH_CONTEST((&(bench_contest_t){"pool.apply.hot", "us", BENCH_US, 100, 1000000}), hot,
+                  "openmp:region raw:spin-worker raw:futex-worker python:Pool");
+    BENCH_CONTEST((&(bench_contest_t){"pool.apply.idle", "us", BENCH_US, IDLE_APPLIES, 0}), idle,
+                  "raw:futex-worker python:Pool");
+}
+
+/* ---- an array in the arena, whose elements the tasks do not touch
+ * ------------------------------------------------------- */
+
+static apr_status_t ignore(const void *input, void *output) {
+    *(apr_int64_t *)output = input != NULL;
+    return APR_SUCCESS;
+}
+
+typedef struct {
+    map_t *map;
+    apr_size_t size;
+} array_t;
+
+static double run_array(void *arg, int count) {
+    array_t *a = arg;
+    char *array;
+    MUST(cohort_alloc((void **)&array, (apr_size_t)count * a->size));
+    memset(a->map->out, 0, (size_t)count * sizeof *a->map->out);
+    double begin = bench_now();
+    MUST(cohort_pool_map(a->map->pool, ignore, array, a->size, (apr_size_t)count, a->map->out, sizeof *a->map->out,
+                         &(cohort_map_options_t){.chunk = 1}));
+    double took = bench_now() - begin;
+    for (int i = 0; i < count; i++)
+        bench_check(a->map->out[i] == 1, "element");
+    MUST(cohort_free(array));
+    return took;
+}
+
+static void arrays(map_t *map) {
+    static const struct {
+        const char *metric;
+        apr_size_t size;
+    } sizes[] = {{"pool.array.8B", 8}, {"pool.array.1KiB", 1024}, {"pool.array.64KiB", 65536}};
+    for (int i = 0; i < 3; i++) {
+        array_t array = {map, sizes[i].size};
+        bench_contestant_t cohort[] = {{"cohort", run_array, &array}};
+        BENCH_CONTEST((&(bench_contest_t){sizes[i].metric, "ns", BENCH_NS, 4000, 0}), cohort, NULL);
+    }
+}
+
+/* ---- efficiency
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static apr_status_t burn_task(const void *input, void *output) {
+    *(apr_uint64_t *)output = burn(*(const apr_uint64_t *)input);
+    return APR_SUCCESS;
+}
+
+typedef struct {
+    map_t *map;
+    double us;
+} work_t;
+
+/* The part of the ideal speed-up that a map of tasks so long reaches; one process alone is timed before and after. */
+static double run_work(void *arg, int count) {
+    work_t *w = arg;
+    apr_int64_t *in = w->map->in;
+    apr_uint64_t turns = burn_turns(bench_now, w->us), right = burn(turns);
+    double before = burn_alone(bench_now, turns);
+    for (int i = 0; i < count; i++) {
+        in[i] = (apr_int64_t)turns;
+        w->map->out[i] = 0;
+    }
+    double begin = bench_now();
+    MUST(cohort_pool_map(w->map->pool, burn_task, in, sizeof *in, (apr_size_t)count, w->map->out, sizeof *w->map->out,
+                         &(cohort_map_options_t){.chunk = w->map->chunk}));
+    double took = bench_now() - begin, after = burn_alone(bench_now, turns);
+    for (int i = 0; i < count; i++)
+        bench_check((apr_uint64_t)w->map->out[i] == right, "work");
+    return (after < before ? after : before) * count / BURN_WORKERS / took;
+}
+
+static void efficiency(map_t *map) {
+    static const char *const metrics[] = {"pool.eff.1us", "pool.eff.10us", "pool.eff.100us", "pool.eff.1ms",
+                                          "pool.eff.10ms"};
+    for (int i = 0; i < 5; i++) {
+        work_t work = {map, burn_microseconds(metrics[i])};
+        bench_contestant_t cohort[] = {{"cohort", run_work, &work}};
+        int count = (int)(400e3 / work.us); /* 0.4 s of work */
+        map->chunk = 1;
+        BENCH_CONTEST((&(bench_contest_t){metrics[i], "frac", BENCH_FIGURE, count, 0}), cohort,
+                      "openmp:dynamic,1 raw:fetch_add");
+    }
+}
+
+/* ---- idle
+ * -------------------------------------------------------------------------------------------------------------------
+ */
+
+/* The workers', and this process'. */
+static double cpu_of(cohort_process_t **workers, int n) {
+    double all = bench_cpu_seconds(cohort_process_pid(cohort_process_current()));
+    for (int i = 0; i < n; i++) {
+        double one = bench_cpu_seconds(cohort_process_pid(workers[i]));
+        if (one < 0)
+            return -1;
+        all += one;
+    }
+    return all;
+}
+
+/* Ten seconds of nothing. */
+static void idle_pool(void) {
+    cohort_pool_t *pool;
+    cohort_process_t **workers;
+    apr_pool_t *memory;
+    int n;
+    double dirty = 0;
+    MUST(apr_pool_create(&memory, NULL));
+    MUST(cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = IDLE_WORKERS}, NULL));
+    apr_int64_t in[4 * IDLE_WORKERS] = {0}, out[4 * IDLE_WORKERS];
+    MUST(cohort_pool_map(pool, square, in, sizeof *in, 4 * IDLE_WORKERS, out, sizeof *out, NULL));
+    MUST(cohort_pool_workers(pool, &workers, &n, memory));
+    apr_sleep(1000000);
+    double before = cpu_of(workers, n);
+    apr_sleep(10000000);
+    double used = (cpu_of(workers, n) - before) * 1e3;
+    for (int i = 0; i < n; i++)
+        dirty += bench_private_dirty_kib(cohort_process_pid(workers[i])) / n;
+    if (before >= 0)
+        bench_print("pool.idle64.cpu", "cohort", "ms", &used, 1);
+    if (dirty > 0)
+        bench_print("pool.idle64.private", "cohort", "KiB", &dirty, 1);
+    MUST(cohort_pool_destroy(pool));
+    apr_pool_destroy(memory);
+}
+
+void bench_section_pool(void) {
+    map_t a = {.chunk = 1};
+    MUST(cohort_pool_create(&a.pool, &(cohort_pool_options_t){.workers = BURN_WORKERS}, NULL));
+    MUST(cohort_alloc((void **)&a.in, TASKS * sizeof *a.in));
+    MUST(cohort_alloc((void **)&a.out, TASKS * sizeof *a.out));
+    for (int i = 0; i < TASKS; i++)
+        a.in[i] = i;
+    maps(&a);
+    arrays(&a);
+    efficiency(&a);
+    MUST(cohort_pool_destroy(a.pool));
+    MUST(cohort_free(a.in));
+    MUST(cohort_free(a.out));
+    idle_pool();
+}

@@ -1,0 +1,89 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* cohort-peer-openmp: loops shared by two threads. They share one process, so no task survives another's crash. */
+#include "../burn.h"
+#include "peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t *results;
+
+static void squares_dynamic(long count) {
+    uint64_t *out = results;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(BURN_WORKERS)
+    for (long i = 0; i < count; i++)
+        out[i] = (uint64_t)i * (uint64_t)i;
+}
+
+static void squares_static(long count) {
+    uint64_t *out = results;
+#pragma omp parallel for schedule(static) num_threads(BURN_WORKERS)
+    for (long i = 0; i < count; i++)
+        out[i] = (uint64_t)i * (uint64_t)i;
+}
+
+static double run_map(long count, void (*squares)(long)) {
+    results = malloc(sizeof *results * (size_t)count);
+    squares(count);
+    memset(results, 0xff, sizeof *results * (size_t)count);
+    double begin = peer_now();
+    squares(count);
+    double took = peer_now() - begin;
+    for (long i = 0; i < count; i++)
+        PEER_MUST(results[i] == (uint64_t)i * (uint64_t)i);
+    return took;
+}
+
+static double run_dynamic(const char *metric, long count) {
+    (void)metric;
+    return run_map(count, squares_dynamic);
+}
+
+static double run_static(const char *metric, long count) {
+    (void)metric;
+    return run_map(count, squares_static);
+}
+
+static void burn_all(long count, uint64_t turns) {
+    uint64_t *out = results;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(BURN_WORKERS)
+    for (long i = 0; i < count; i++)
+        out[i] = burn(turns);
+}
+
+static double run_work(const char *metric, long count) {
+    results = calloc(sizeof *results, (size_t)count);
+    uint64_t turns = burn_turns(peer_now, burn_microseconds(metric)), right = burn(turns);
+    double before = burn_alone(peer_now, turns);
+    burn_all(2, 1); /* the threads are there */
+    double begin = peer_now();
+    burn_all(count, turns);
+    double took = peer_now() - begin, after = burn_alone(peer_now, turns);
+    for (long i = 0; i < count; i++)
+        PEER_MUST(results[i] == right);
+    return (after < before ? after : before) * (double)count / BURN_WORKERS / took;
+}
+
+static void regions(void *arg, long first, long n) {
+    volatile uint64_t there[BURN_WORKERS] = {0};
+    (void)arg;
+    for (long i = first; i < first + n; i++) {
+#pragma omp parallel for schedule(static) num_threads(BURN_WORKERS)
+        for (int k = 0; k < BURN_WORKERS; k++)
+            there[k] = (uint64_t)i * (uint64_t)i;
+        PEER_MUST(there[BURN_WORKERS - 1] == (uint64_t)i * (uint64_t)i);
+    }
+}
+
+static double run_region(const char *metric, long count) {
+    return strstr(metric, "hot") ? peer_blocks(regions, NULL, count) : 0;
+}
+
+int main(int argc, char **argv) {
+    static const peer_work_t table[] = {{"dynamic,1", "pool.map", run_dynamic},
+                                        {"static", "pool.map", run_static},
+                                        {"dynamic,1", "pool.eff", run_work},
+                                        {"region", "pool.apply", run_region},
+                                        {NULL, NULL, NULL}};
+    return peer_main(argc, argv, table);
+}

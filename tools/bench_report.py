@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
+"""bench_report.py RESULTS DIRECTORY [DOCUMENT]
+
+Reads what cohort-bench printed, prints one table of it with the targets, and draws DIRECTORY/performance-ratios.svg and
+DIRECTORY/performance-scale.svg. With DOCUMENT, the table there between the lines <!-- table --> and <!-- /table --> is replaced."""
+import math
+import sys
+from collections import namedtuple
+
+# Targets are "WHOM OP LIMIT": Cohort's figure divided by the other's is at most or at least the limit. WHOM is a peer of the same metric, the
+# best of several ("a|b"), METRIC:PEER of another metric, or "=": the figure itself. "-" instead of a ratio: the difference.
+Row = namedtuple("Row", "title metric floor targets")
+QUEUES = "boost-message_queue|raw-pipe|raw-mutex+cond"
+
+
+def rows():
+    yield Row("start and join a function, parent of 10 MB", "start.fn.10MB", "raw-vfork", ["raw-fork <= 0.5", "python-forkserver <= 0.04"])
+    yield Row("the same, parent of 2 GiB and 50 threads", "start.fn.2GiB", "raw-vfork", ["start.fn.10MB:cohort <= 1.2"])
+    yield Row("run a program, parent of 10 MB", "start.program.10MB", "raw-vfork+exec", ["raw-posix_spawn <= 1.1"])
+    yield Row("the same, parent of 2 GiB and 50 threads", "start.program.2GiB", "", ["raw-posix_spawn <= 1.1"])
+    yield Row("commands, 2 at a time", "commands.true.j2", "", ["raw-posix_spawn >= 0.95"])
+    yield Row("pipe, 1 B there and back, free", "pingpong.1B.free", "raw-spin", ["raw-spin <= 2"])
+    yield Row("the same, on two CPUs", "pingpong.1B.split", "raw-spin", ["raw-spin <= 2"])
+    yield Row("the same, on one CPU", "pingpong.1B.same", "raw-futex", ["raw-futex <= 1.5"])
+    yield Row("pipe, 64 KiB there and back", "pingpong.64KiB.free", "raw-spin", ["raw-spin <= 1.3"])
+    yield Row("pipe, 1 MiB one way", "oneway.1MiB.free", "raw-spin", ["raw-spin >= 0.8"])
+    for size in ("1MiB", "16MiB"):
+        yield Row("receive %s without a copy" % size, "receive.block." + size, "", ["receive.block.64KiB:cohort <= 1.5"])
+    for size in ("1MiB", "16MiB"):
+        yield Row("a block of %s through a queue" % size, "handover.block." + size, "", ["handover.block.64KiB:cohort <= 1.5"])
+    for crowd in ("1to1", "4to1", "1to4", "4to4"):
+        yield Row("queue, 64 B, %s" % crowd.replace("to", " to "), "queue.64B." + crowd, "raw-mpmc-spin",
+                  [QUEUES + " >= 4", "zmq-push-pull >= 3", "raw-mpmc-spin >= " + ("0.6" if crowd == "1to1" else "0.5"), "python-Queue >= 100"])
+    for crowd in ("1to1", "4to1", "1to4", "4to4"):
+        yield Row("queue, 1 KiB, %s" % crowd.replace("to", " to "), "queue.1KiB." + crowd, "raw-mpmc-spin",
+                  [QUEUES + " >= 2.5", "raw-mpmc-spin >= 0.6"])
+    for crowd in ("1to1", "4to1", "1to4", "4to4"):
+        yield Row("queue, batches of 32 x 64 B, %s" % crowd.replace("to", " to "), "batch.64B." + crowd, "raw-mpmc-spin",
+                  ["raw-mpmc-spin >= 0.8"])
+    yield Row("lock, alone", "lock.uncontended", "raw-mutex", ["raw-mutex <= 1.5"])
+    yield Row("lock, contended by 2", "lock.contended.2", "", ["raw-robust >= 0.9"])
+    yield Row("lock, contended by 8", "lock.contended.8", "", ["raw-robust >= 0.9"])
+    yield Row("barrier of 2", "barrier.2", "raw-spin", ["raw-spin <= 2"])
+    for parties in (4, 8, 64):
+        yield Row("barrier of %d" % parties, "barrier.%d" % parties, "raw-futex", ["raw-pthread <= 1.1"])
+    yield Row("map of x*x, one by one", "pool.map.x*x.chunk1", "raw-fetch_add", ["openmp-dynamic,1 <= 1.5", "python-Pool <= 0.01"])
+    yield Row("map of x*x, default chunks", "pool.map.x*x.default", "raw-fetch_add", ["= <= 2", "python-Pool <= 0.01"])
+    yield Row("apply, pool awake", "pool.apply.hot", "raw-spin-worker", ["= <= 2"])
+    yield Row("apply, pool asleep", "pool.apply.idle", "raw-futex-worker", ["raw-futex-worker <= 1.1"])
+    for task in ("1us", "10us", "100us", "1ms", "10ms"):
+        yield Row("efficiency, tasks of " + task.replace("us", " us").replace("ms", " ms"), "pool.eff." + task, "raw-fetch_add",
+                  ["openmp-dynamic,1 - -0.03"])
+    for size in ("1KiB", "64KiB"):
+        yield Row("map over an arena array of %s elements" % size, "pool.array." + size, "", ["pool.array.8B:cohort <= 1.5"])
+    for size in ("64B", "4KiB"):
+        yield Row("allocate and free %s" % size, "alloc.%s.1" % size, "", ["malloc <= 2"])
+        yield Row("the same, 2 processes at once", "alloc.%s.2" % size, "", ["alloc.%s.1:cohort <= 0.588" % size])
+    yield Row("64 idle workers: CPU in 10 s", "pool.idle64.cpu", "", ["= <= 10"])
+    yield Row("64 idle workers: private memory each", "pool.idle64.private", "", ["= <= 300"])
+    yield Row("parallel_gzip, 2 processes", "commands.gzip", "", ["pigz >= 0.95"])
+    yield Row("its compression", "commands.gzip.ratio", "", [])
+
+
+def read(path):
+    """{metric: {peer: (median, unit)}}"""
+    figures = {}
+    for line in open(path):
+        words = line.split()
+        if len(words) == 7 and words[4].startswith("min=") and not line.startswith("#"):
+            figures.setdefault(words[0], {})[words[1]] = (float(words[2]), words[3])
+    return figures
+
+
+MORE = {"/s", "GB/s", "MB/s", "frac", "x"}  # units of which more is better
+
+
+def show(value, unit):
+    for limit, mark in ((1e6, " M"), (1e4, " k")):
+        if unit == "/s" and value >= limit:
+            return "%.3g%s/s" % (value / {" M": 1e6, " k": 1e3}[mark], mark)
+    text = "%.3g" % value if value < 1000 else "%.0f" % value
+    return text + {"/s": "/s", "frac": "", "x": " x"}.get(unit, " " + unit)
+
+
+def best(peers, names, unit):
+    there = [(peers[name][0], name) for name in names if name in peers]
+    return (max(there) if unit in MORE else min(there)) if there else (None, "")
+
+
+def judge(target, metric, figures):
+    """(text, is it met?); None when what it is compared with is not there."""
+    whom, op, limit = target.split()
+    mine, unit = figures[metric]["cohort"]
+    limit = float(limit)
+    if whom == "=":
+        return "at most %s" % show(limit, unit), mine <= limit
+    if ":" in whom:
+        other = figures.get(whom.split(":")[0], {}).get(whom.split(":")[1], (None,))[0]
+        name = whom.split(":")[0] if whom.split(":")[1] == "cohort" else whom
+    else:
+        other, name = best(figures[metric], whom.split("|"), unit)
+        name = "the best queue" if "|" in whom else name
+    if other is None:
+        return "%s %s of %s" % (op, limit, whom), None
+    if op == "-":
+        return "%+.2f of %s" % (limit, name), mine - other >= limit
+    ratio = mine / other
+    text = "%s %gx %s: %.3g" % ({"<=": "at most", ">=": "at least"}[op], limit, name, ratio)
+    return text, ratio <= limit if op == "<=" else ratio >= limit
+
+
+Line = namedtuple("Line", "row unit mine peer peer_name floor python targets met")
+
+
+def lines(figures):
+    for row in rows():
+        peers = figures.get(row.metric, {})
+        if "cohort" not in peers:
+            continue
+        mine, unit = peers["cohort"]
+        others = [p for p in peers if not p.startswith(("cohort", "python")) and p != row.floor]
+        peer, peer_name = best(peers, others, unit)
+        python, _ = best(peers, [p for p in peers if p.startswith("python")], unit)
+        judged = [judge(target, row.metric, figures) for target in row.targets]
+        met = None if not judged or any(m is None for _, m in judged) else all(m for _, m in judged)
+        yield Line(row, unit, mine, peer, peer_name, peers.get(row.floor, (None,))[0], python, [t for t, _ in judged], met)
+
+
+def table(found):
+    text = ["| work | Cohort | best peer | to it | to Python | to the floor | target | met |", "| --- | ---: | --- | ---: | ---: | ---: | --- | --- |"]
+    for line in found:
+        ratio = lambda other: "" if other is None else "%.3g" % (line.mine / other)
+        peer = "" if line.peer is None else "%s (%s)" % (show(line.peer, line.unit), line.peer_name)
+        met = {True: "yes", False: "**no**", None: ""}[line.met]
+        text.append("| %s | %s | %s | %s | %s | %s | %s | %s |" % (line.row.title, show(line.mine, line.unit), peer, ratio(line.peer),
+                    ratio(line.python), ratio(line.floor), "; ".join(line.targets), met))
+    return "\n".join(text)
+
+
+# ---- drawing ---------------------------------------------------------------------------------------------------------------------
+
+STYLE = ("<style>text{font:12px sans-serif;fill:#222}.t{font-weight:bold;font-size:14px}.n{fill:#666;font-size:11px}"
+         ".g{stroke:#ddd}.one{stroke:#888}.yes{fill:#3a7d44}.no{fill:#c46a2b}.none{fill:#7a8ba0}.l{fill:none;stroke:#3a5f8a;stroke-width:2}"
+         ".d{fill:#3a5f8a}</style>")
+
+
+def svg(width, height, parts):
+    return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d">%s<rect width="100%%" height="100%%" fill="#fff"/>'
+            % (width, height, width, height, STYLE) + "\n".join(parts) + "</svg>\n")
+
+
+def text(x, y, words, kind="", anchor="start"):
+    words = words.replace("&", "&amp;").replace("<", "&lt;")
+    return '<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>' % (x, y, kind, anchor, words)
+
+
+def speed(line, other):
+    return line.mine / other if line.unit in MORE else other / line.mine
+
+
+def ratios(found):
+    """One bar for each line: how many times as fast as the best peer; dots where the floor and Python are."""
+    shown = [line for line in found if line.peer is not None and line.unit != "x"]
+    left, right, top, step = 290, 830, 62, 19
+    low, high = 0.05, 2000
+    x = lambda v: left + (right - left) * (math.log(min(max(v, low), high)) - math.log(low)) / (math.log(high) - math.log(low))
+    height = top + step * len(shown) + 36
+    parts = [text(20, 22, "How many times as fast as the best peer", "t"),
+             text(20, 40, "Bars: Cohort; green: all its targets are met. Diamonds: the bare floor, which gives no guarantee; circles: "
+                  "Python, both relative to that peer.", "n")]
+    for tick in (0.1, 1, 10, 100, 1000):
+        parts.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" class="%s"/>' % (x(tick), x(tick), top - 6, height - 30, "one" if tick == 1 else "g"))
+        parts.append(text(x(tick), height - 14, "%gx" % tick, "n", "middle"))
+    for i, line in enumerate(shown):
+        y, value = top + step * i, speed(line, line.peer)
+        a, b = sorted((x(1), x(value)))
+        parts.append(text(left - 8, y + 11, line.row.title, "", "end"))
+        parts.append('<rect x="%.1f" y="%d" width="%.1f" height="12" class="%s"/>' % (a, y + 1, max(b - a, 1), {True: "yes", False: "no", None: "none"}[line.met]))
+        for other, draw in ((line.floor, '<path d="M%.1f %.1fl5 5l-5 5l-5-5z" fill="#fff" stroke="#222"/>'), (line.python, '<circle cx="%.1f" cy="%.1f" r="4" fill="#fff" stroke="#222"/>')):
+            if other is not None:
+                mark = speed(line, line.peer) / speed(line, other)
+                parts.append(draw % (x(mark), y + (2 if "path" in draw else 7)))
+        parts.append(text(right + 8, y + 11, "%.3gx  %s" % (value, line.peer_name), "n"))
+    return svg(1010, height, parts)
+
+
+def panel(left, top, title, unit, across, points):
+    width, height = 330, 190
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    low = 10 ** math.floor(math.log10(min(ys)))
+    high = 10 ** math.ceil(math.log10(max(max(ys), low * 1.01)))
+    x = lambda v: left + 50 + width * (math.log(v) - math.log(xs[0])) / (math.log(xs[-1]) - math.log(xs[0]))
+    y = lambda v: top + 30 + height * (1 - (math.log(v) - math.log(low)) / (math.log(high) - math.log(low)))
+    parts = [text(left + 50, top + 16, "%s, %s" % (title, unit), "t")]
+    tick = low
+    while tick <= high * 1.001:
+        parts.append('<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" class="g"/>' % (left + 50, left + 50 + width, y(tick), y(tick)))
+        parts.append(text(left + 44, y(tick) + 4, "%g" % tick, "n", "end"))
+        tick *= 10
+    for v, value in points:
+        parts.append('<circle cx="%.1f" cy="%.1f" r="3" class="d"/>' % (x(v), y(value)))
+        parts.append(text(x(v), y(value) - 7, "%.3g" % value, "n", "middle"))
+        parts.append(text(x(v), top + height + 46, "%g" % v if v < 1e4 else "1e%d" % round(math.log10(v)), "n", "middle"))
+    parts.append('<path class="l" d="M%s"/>' % "L".join("%.1f %.1f" % (x(v), y(value)) for v, value in points))
+    parts.append(text(left + 50 + width / 2, top + height + 62, across, "n", "middle"))
+    return parts
+
+
+def scale(figures):
+    panels = [("start", "one more start", "us", "processes that live meanwhile"), ("message", "a message of 64 B", "ns", "producers, to one consumer"),
+              ("task", "a task, one by one", "ns", "workers in the pool"), ("block", "one more block of 64 B and its end", "ns", "blocks in the arena")]
+    parts = []
+    for i, (name, title, unit, across) in enumerate(panels):
+        prefix = "scale.%s." % name
+        points = sorted((int(m[len(prefix):]), p["cohort"][0]) for m, p in figures.items() if m.startswith(prefix))
+        if len(points) > 1:
+            parts += panel(20 + i % 2 * 420, 12 + i // 2 * 280, title, unit, across, points)
+    return svg(860, 570, parts) if parts else None
+
+
+def replace_table(path, words):
+    document = open(path).read()
+    begin, end = document.index("<!-- table -->"), document.index("<!-- /table -->")
+    open(path, "w").write(document[:begin] + "<!-- table -->\n" + words + "\n" + document[end:])
+
+
+def main():
+    figures, directory = read(sys.argv[1]), sys.argv[2]
+    found = list(lines(figures))
+    words = table(found)
+    print(words)
+    judged = [line.met for line in found if line.met is not None]
+    print("\n%d of %d lines meet their targets." % (sum(judged), len(judged)))
+    for name, drawing in (("ratios", ratios(found)), ("scale", scale(figures))):
+        if drawing:
+            open("%s/performance-%s.svg" % (directory, name), "w").write(drawing)
+    if len(sys.argv) > 3:
+        replace_table(sys.argv[3], words)
+
+
+if __name__ == "__main__":
+    main()
