@@ -29,11 +29,18 @@ static bool is_settled(cohort__tid_t dead) {
 
 static apr_status_t try_acquire(void *arg, bool thorough) {
     acquisition_t *a = arg;
-    cohort__tid_t owner = 0;
-    if (atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me)) return APR_SUCCESS;
+    cohort__tid_t owner = atomic_load_explicit(&a->lock->owner, memory_order_relaxed);
+    if (!owner && atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me)) return APR_SUCCESS;
     if (!thorough || cohort__thread_alive(owner, true)) return APR_EAGAIN;
     if (a->settled && !is_settled(owner)) return APR_EAGAIN;
     return atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me) ? COHORT_EOWNERDEAD : APR_EAGAIN;
+}
+
+static apr_status_t await(acquisition_t *a, int64_t deadline) {
+    bool slept;
+    apr_status_t status = cohort__await_heir(&a->lock->freed, try_acquire, a, deadline, &slept);
+    if (slept && (!status || status == COHORT_EOWNERDEAD)) cohort__heir_came(&a->lock->freed);
+    return status;
 }
 
 apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, int64_t deadline) {
@@ -41,12 +48,12 @@ apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, in
     acquisition_t a = {lock, cohort__thread_id(me), false};
     if (atomic_compare_exchange_strong(&lock->owner, &owner, a.me)) return APR_SUCCESS;
     if (owner == a.me) return deadline ? COHORT_EDEADLOCK : APR_EAGAIN;
-    return cohort__await(&lock->freed, try_acquire, &a, deadline);
+    return await(&a, deadline);
 }
 
 void cohort__lock_release(cohort__lock_t *lock) {
     atomic_exchange(&lock->owner, 0);
-    cohort__notify(&lock->freed, 1);
+    cohort__notify_heir(&lock->freed);
 }
 
 /* Undo from the last change to the first; the count goes down only after the word is back, so a repairer that dies is repeated. */
@@ -66,7 +73,7 @@ static void enter(cohort__guard_t *guard, cohort__thread_t *me, bool settled) {
     acquisition_t a = {&guard->lock, cohort__thread_id(me), settled};
     apr_status_t status = APR_SUCCESS;
     if (!atomic_compare_exchange_strong(&guard->lock.owner, &owner, a.me)) {
-        status = cohort__await(&guard->lock.freed, try_acquire, &a, COHORT_OS_NEVER);
+        status = await(&a, COHORT_OS_NEVER);
     }
     if (status == COHORT_EOWNERDEAD) roll_back(guard);
     held++;

@@ -12,10 +12,11 @@
 #define SPINS_MOST 128      /* pauses before the CPU is given up, a few microseconds */
 #define SPINS_LEAST 16
 #define EAGER 32            /* of these, with a look after each; then after every fourth */
+#define HEIR 32             /* who waits for what one holds at a time looks less often: each look costs the holder a cache miss */
 #define YIELDS_MOST 64      /* before going to sleep */
 #define YIELDS_LEAST 2
 #define WORTH 100000        /* nanoseconds: about what going to sleep and being woken costs twice */
-#define LOOK_FIRST 250     /* milliseconds asleep until the first look around, doubled up to ... */
+#define LOOK_FIRST 250      /* milliseconds asleep until the first look around, doubled up to ... */
 #define LOOK_LAST 1000
 #define MILLISECOND 1000000
 
@@ -34,11 +35,11 @@ static unsigned adapt(unsigned budget, bool rewarded, unsigned least, unsigned m
     return budget / 2 > least ? budget / 2 : least;
 }
 
-static apr_status_t spin(cohort__try_t try, void *arg) {
-    apr_status_t status = try(arg, false);
+static apr_status_t spin(cohort__try_t try, void *arg, bool heir) {
+    apr_status_t status = heir ? APR_EAGAIN : try(arg, false);
     for (unsigned i = 0; status == APR_EAGAIN && i < spins; i++) {
         cohort_os_relax();
-        if (i < EAGER || i % 4 == 3) status = try(arg, false);
+        if (heir ? i % HEIR == HEIR - 1 : i < EAGER || i % 4 == 3) status = try(arg, false);
     }
     spins = adapt(spins, status != APR_EAGAIN, SPINS_LEAST, SPINS_MOST);
     return status;
@@ -69,10 +70,10 @@ static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, i
     return status;
 }
 
-apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline) {
+static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, bool *slept) {
     if (deadline == 0) return try(arg, true);
     cohort__thread_t *me = NULL;
-    apr_status_t status = spin(try, arg);
+    apr_status_t status = spin(try, arg, slept != NULL);
     if (status == APR_EAGAIN) status = yield(try, arg);
     if (status != APR_EAGAIN) return status;
     if (cohort__enter(&me)) me = NULL;
@@ -82,10 +83,20 @@ apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64
             status = try(arg, true);
             return status == APR_EAGAIN ? APR_TIMEUP : status;
         }
+        if (slept) *slept = true;
         status = sleep_once(ec, try, arg, until < deadline ? until : deadline, me);
         if (status == APR_EAGAIN) status = try(arg, false);
         if (status != APR_EAGAIN) return status;
     }
+}
+
+apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline) {
+    return await(ec, try, arg, deadline, NULL);
+}
+
+apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, bool *slept) {
+    *slept = false;
+    return await(ec, try, arg, deadline, slept);
 }
 
 void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count) {
@@ -98,10 +109,22 @@ void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count) {
     }
 }
 
+void cohort__notify_heir(cohort__ec_t *ec) {
+    uint32_t seen = atomic_load(&ec->word);
+    while (seen & 1) {
+        if (!atomic_compare_exchange_weak(&ec->word, &seen, seen + 1)) continue;
+        (void)cohort_os_wake(&ec->word, 1);
+        return;
+    }
+}
+
+/* Also where the bit says that nobody sleeps: an heir may have died. */
 void cohort__notify_everybody(void) {
     uint32_t count = cohort__thread_count();
     for (uint32_t i = 0; i < count; i++) {
         cohort__ec_t *ec = atomic_load(&cohort__thread_at(i)->parked);
-        if (ec) cohort__notify(ec, COHORT__ALL);
+        if (!ec) continue;
+        atomic_fetch_add(&ec->word, 2);
+        (void)cohort_os_wake(&ec->word, COHORT__ALL);
     }
 }

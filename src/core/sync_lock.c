@@ -47,7 +47,7 @@ apr_status_t cohort__hold_release(cohort__lock_t *lock) {
     do {
         if (!owner) return COHORT_EOVERRELEASE;
     } while (!atomic_compare_exchange_weak(&lock->owner, &owner, 0));
-    cohort__notify(&lock->freed, 1);
+    cohort__notify_heir(&lock->freed);
     return APR_SUCCESS;
 }
 
