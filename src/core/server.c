@@ -142,9 +142,10 @@ static apr_status_t request(cohort_process_t *slot) {
     return status;
 }
 
+/* One that has been found dead already has no exit code yet, and now nobody will learn it any more. */
 static void adopt(cohort_process_t *slot, cohort__pid_t from) {
     if (!atomic_compare_exchange_strong(&slot->reaper, &from, cohort__self_id())) return;
-    if (cohort__process_state(slot) != COHORT__SLOT_RUNNING) cohort__process_ended(slot, COHORT_EXIT_NONE);
+    if (cohort__process_state(slot) != COHORT__SLOT_RUNNING) cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
     else cohort__watcher_adopt(slot);
 }
 

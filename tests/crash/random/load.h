@@ -1,0 +1,100 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The load of the random kills: what the processes do all at once while they are killed, and what each writes down, in memory of the arena, so that it can
+ * be said afterwards whether anything was lost, doubled, torn or left.
+ *
+ * Each process has a place, which is filled again when it is killed. It says in its place when it is inside a call whose outcome a killed process
+ * cannot write down any more ("open"): at most one message, or one block, may be missing for each that was killed there.
+ */
+#ifndef COHORT_TESTS_RANDOM_LOAD_H
+#define COHORT_TESTS_RANDOM_LOAD_H
+
+#include <cohort/cohort.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LANES 4         /* a small queue, an unbounded one, a joinable one, a pipe */
+#define PIPE_LANE 3
+#define JOINABLE_LANE 2
+#define PER_LANE 1500   /* messages of one producer */
+#define PARTIES 3
+#define PERMITS 2
+#define LEDGER 12       /* blocks that an allocator keeps */
+#define PLACES 20
+
+/* A producer's own account. It outlives the producer, and messages point at it. */
+typedef struct account_t {
+    struct account_t *next; /* root's */
+    uint32_t number;
+    struct {
+        _Atomic uint32_t begun, done; /* messages that it began to put, and those that are surely there */
+        _Atomic uint8_t got[PER_LANE];
+    } lane[LANES];
+} account_t;
+
+typedef enum { PRODUCER, CONSUMER, PARTY, LOCKER, WAITER, NOTIFIER, SUBMITTER, ALLOCATOR, STARTER, KINDS } kind_t;
+
+typedef enum { SHUT, OPEN_MESSAGE, OPEN_BLOCK } open_t;
+
+typedef struct {
+    kind_t kind;
+    _Atomic int open;
+    _Atomic uint32_t open_lane;
+    _Atomic uint64_t progress;
+    _Atomic(void *) ledger[LEDGER];
+    /* root's */
+    cohort_process_t *process;
+    account_t *account;
+    uint64_t lives;
+} place_t;
+
+typedef struct {
+    _Atomic int stop, failed;
+    cohort_queue_t *queues[PIPE_LANE];
+    cohort_connection_t *receiver, *sender;
+    cohort_barrier_t *barrier;
+    _Atomic uint32_t barrier_round; /* whoever found it broken waits for the next */
+    _Atomic uint64_t meetings, met;
+    cohort_lock_t *lock;
+    cohort_rlock_t *rlock;
+    _Atomic uint64_t a, b, c, d; /* a == b under the lock, c == d under the other */
+    cohort_semaphore_t *semaphore;
+    cohort_condition_t *condition;
+    _Atomic uint64_t tokens;
+    cohort_event_t *event;
+    cohort_pool_t *pool;
+    place_t places[PLACES];
+} board_t;
+
+/* What a process is told at its start. */
+typedef struct {
+    board_t *board;
+    uint32_t place;
+    uint64_t seed;
+} orders_t;
+
+/* A deterministic sequence of numbers. */
+typedef struct {
+    uint64_t state;
+} dice_t;
+uint64_t roll(dice_t *dice);
+uint64_t roll_below(dice_t *dice, uint64_t limit);
+
+/* Something does not hold. Says so, and lets the run fail; returns. */
+void violation(board_t *board, const char *format, ...);
+#define MUST(board, condition, ...) ((condition) ? (void)0 : violation(board, __VA_ARGS__))
+
+/* The body of every process of the load. */
+int load_run(void *orders);
+/* One message of a lane, looked at and written down; false: none there. */
+bool load_take(board_t *board, place_t *place, uint32_t lane, dice_t *dice, apr_interval_time_t timeout);
+/* The tasks: `item` + 1 into the output; every 97th fails with status 77. */
+typedef struct {
+    _Atomic uint32_t *runs; /* counts how often the item ran; may be NULL */
+    uint32_t item;
+} job_t;
+apr_status_t load_task(const void *input, void *output);
+#define TASK_FAILS 77
+
+#endif
