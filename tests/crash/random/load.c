@@ -174,7 +174,7 @@ bool load_take(board_t *board, place_t *place, uint32_t lane, dice_t *dice, apr_
     if (how == 0) apr_pool_create(&pool, NULL);
     if (place) {
         atomic_store(&place->open_lane, lane);
-        atomic_store(&place->open, OPEN_MESSAGE);
+        atomic_store(&place->open, how == 1 ? OPEN_MESSAGE | OPEN_BLOCK : OPEN_MESSAGE);
     }
     if (pool) take_copy(board, lane, timeout, pool, &t);
     else if (how == 1) take_block(board, lane, timeout, &t);

@@ -35,7 +35,7 @@ typedef struct account_t {
 
 typedef enum { PRODUCER, CONSUMER, PARTY, LOCKER, WAITER, NOTIFIER, SUBMITTER, ALLOCATOR, STARTER, KINDS } kind_t;
 
-typedef enum { SHUT, OPEN_MESSAGE, OPEN_BLOCK } open_t;
+enum { SHUT, OPEN_MESSAGE = 1, OPEN_BLOCK = 2 }; /* both: it gets a message as a block */
 
 typedef struct {
     kind_t kind;

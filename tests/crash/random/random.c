@@ -11,7 +11,7 @@
  *   - every message that was put is got exactly once, whole, in order unless it came back from the dead; at most one is missing per consumer that was killed inside a get,
  *   - every item of a map has one outcome, and ran once; the pool goes on,
  *   - locks, permits, meetings add up,
- *   - nothing is left: blocks (but for at most one per allocator that was killed inside a call), processes, threads' records, descriptors; the heap is sound.
+ *   - nothing is left: blocks (but for at most one per process that was killed while it was given one, or gave one back), processes, threads' records, descriptors; the heap is sound.
  * Nobody may hang: when somebody makes no progress for COHORT_TEST_TIMEOUT seconds (60), all that is known is printed, and the program aborts.
  * The seed is printed; the same seed gives the same schedule of kills.
  */
@@ -182,8 +182,8 @@ static void fill_place(uint32_t i) {
 static void mourn(place_t *place) {
     int code = cohort_process_exit_code(place->process);
     MUST(board, code == 0 || code == -9 || code == COHORT_EXIT_UNKNOWN, "a %s ended with %d", kind_names[place->kind], code);
-    if (atomic_load(&place->open) == OPEN_MESSAGE) tally.lost_allowed[atomic_load(&place->open_lane)]++;
-    if (atomic_load(&place->open) == OPEN_BLOCK) tally.blocks_allowed++;
+    if (atomic_load(&place->open) & OPEN_MESSAGE) tally.lost_allowed[atomic_load(&place->open_lane)]++;
+    if (atomic_load(&place->open) & OPEN_BLOCK) tally.blocks_allowed++;
     atomic_store(&place->open, SHUT);
     apr_status_t status = cohort_process_close(place->process);
     MUST(board, !status, "the close of a process gave status %d", status);
