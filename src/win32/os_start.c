@@ -321,11 +321,17 @@ static apr_status_t furnish(launch_t *launch, cohort_os_id_t id) {
 
 /* ---- the whole ----------------------------------------------------------------------------------------------------------------- */
 
+/* Somebody may kill the child before it runs; nothing can be done to it then, though it may not count as ended yet. Nobody else refuses access to a child of ours. */
+static bool is_killed(launch_t *launch, apr_status_t status) {
+    return WaitForSingleObject(launch->process.hProcess, APR_STATUS_IS_EACCES(status) ? 1000 : 0) == WAIT_OBJECT_0;
+}
+
 static apr_status_t launch_once(launch_t *launch, cohort_os_id_t *child) {
     apr_status_t status = create_suspended(launch);
     if (status != APR_SUCCESS) return status;
     cohort_os_id_t id = {(int64_t)launch->process.dwProcessId, cohort__birth(launch->process.hProcess)};
     if (launch->page) status = furnish(launch, id);
+    if (status != APR_SUCCESS && is_killed(launch, status)) status = APR_SUCCESS; /* it was started, and has ended */
     if (status == APR_SUCCESS) status = cohort__child_add(id, launch->process.hProcess, launch->page != NULL);
     if (status != APR_SUCCESS) {
         destroy_suspended(launch);

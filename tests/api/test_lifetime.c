@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Who outlives whom, and what is left of those who do not; tests/posix/test_lifetime.c has what takes POSIX. */
-#include "parties.h"
 #include "facts.h"
+#include "parties.h"
 
 #include <apr_dso.h>
 #include <apr_env.h>
@@ -58,27 +58,31 @@ static cohort_process_t *start_as(cohort_lifetime_t lifetime, cohort_target_t ta
 /* The watchdog sees to it that this ends. */
 static void await_gone(apr_int64_t pid) {
     CHECK(pid > 0);
-    while (system_runs(pid)) apr_sleep(1000);
+    while (system_runs(pid))
+        apr_sleep(1000);
 }
 
 /* Write a number on the board; the one who makes it `n` says that all are there. */
 static void write_down(board_t *board, apr_int64_t number, int n) {
     atomic_store(&board->pids[atomic_fetch_add(&board->count, 1)], number);
-    if (atomic_fetch_add(&board->written, 1) + 1 == n) set_event(board->ready);
+    if (atomic_fetch_add(&board->written, 1) + 1 == n)
+        set_event(board->ready);
 }
 
 static void sign_in(board_t *board, int n) {
     write_down(board, cohort_process_pid(cohort_process_current()), n);
 }
 
-/* ---- daemons ---------------------------------------------------------------------------------------------------------------- */
+/* ---- daemons
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* A chain of processes, each starting the next: a daemon first, then what the board says. */
 static int descend(void *args) {
     board_t *board = board_of(args);
     int level = atomic_load(&board->count);
     sign_in(board, board->depth);
-    if (level + 1 < board->depth) (void)start_as(level == 0 ? COHORT_DAEMON : board->lifetime, descend, board);
+    if (level + 1 < board->depth)
+        (void)start_as(level == 0 ? COHORT_DAEMON : board->lifetime, descend, board);
     party_wait_for_death();
 }
 
@@ -88,10 +92,12 @@ static void check_chain_dies(cohort_lifetime_t lifetime, apr_status_t (*how)(coh
     board->lifetime = lifetime;
     cohort_process_t *top = start_as(COHORT_FOREGROUND, descend, board);
     await_event(board->ready);
-    for (int i = 0; i < board->depth; i++) CHECK(system_runs(board->pids[i]));
+    for (int i = 0; i < board->depth; i++)
+        CHECK(system_runs(board->pids[i]));
     CHECK_STATUS(APR_SUCCESS, how(top));
     party_end(top, code);
-    for (int i = 0; i < board->depth; i++) await_gone(board->pids[i]);
+    for (int i = 0; i < board->depth; i++)
+        await_gone(board->pids[i]);
 }
 
 static void daemons_die_with_a_killed_parent(void) {
@@ -142,7 +148,8 @@ static void daemons_end_with_a_parent_that_vanishes(void) {
 static int start_daemon_program(void *args) {
     board_t *board = board_of(args);
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
-    cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, "cat", NULL}, .streams = {{.kind = COHORT_STREAM_PIPE}}};
+    cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, "cat", NULL},
+                                .streams = {{.kind = COHORT_STREAM_PIPE}}};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -159,7 +166,8 @@ static void programs_may_be_daemons(void) {
     await_gone(board->pids[0]);
 }
 
-/* ---- foreground and background ---------------------------------------------------------------------------------------------------- */
+/* ---- foreground and background
+ * ---------------------------------------------------------------------------------------------------- */
 
 static int wait_and_count(void *args) {
     board_t *board = board_of(args);
@@ -170,7 +178,8 @@ static int wait_and_count(void *args) {
 }
 
 static int start_foreground_and_return(void *args) {
-    for (int i = 0; i < 3; i++) (void)start_as(COHORT_FOREGROUND, wait_and_count, board_of(args));
+    for (int i = 0; i < 3; i++)
+        (void)start_as(COHORT_FOREGROUND, wait_and_count, board_of(args));
     return 0;
 }
 
@@ -256,7 +265,8 @@ static void background_survives_a_daemon(void) {
     check_background_goes_on(board);
 }
 
-/* ---- what children are given ---------------------------------------------------------------------------------------------------------- */
+/* ---- what children are given
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static char *working_directory(void) {
     char *path = NULL;
@@ -290,8 +300,10 @@ static void children_take_over_directory_and_environment(void) {
 }
 
 static int run_itself(void *args) {
-    cohort_program_t program = {.argv = (const char *const[]){TEST_ITSELF, "--gtest_filter=Lifetime.daemons_end_with_a_parent_that_returns", NULL},
-                                .streams = {[1] = {.kind = COHORT_STREAM_NULL}}};
+    cohort_program_t program = {
+        .argv =
+            (const char *const[]){TEST_ITSELF, "--gtest_filter=Lifetime.daemons_end_with_a_parent_that_returns", NULL},
+        .streams = {[1] = {.kind = COHORT_STREAM_NULL}}};
     cohort_process_t *process = NULL;
     (void)args;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
@@ -305,7 +317,8 @@ static void children_may_run_themselves(void) {
     party_finish(start_as(COHORT_FOREGROUND, run_itself, new_board()));
 }
 
-/* ---- what starts leave ------------------------------------------------------------------------------------------------------------------ */
+/* ---- what starts leave
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static int tell_handles_and_wait(void *args) {
     write_down(board_of(args), system_handles(), -1);
@@ -316,8 +329,10 @@ static int tell_handles_and_wait(void *args) {
 
 /* Not even when its parent has many children already does a child begin with more than the first one. */
 static void children_inherit_nothing(void) {
-    if (!strcmp(test_method(), "fork")) SKIP("a fork copies the parent's descriptors");
-    if (system_handles() < 0) SKIP("the system does not tell descriptors");
+    if (!strcmp(test_method(), "fork"))
+        SKIP("a fork copies the parent's descriptors");
+    if (system_handles() < 0)
+        SKIP("the system does not tell descriptors");
     board_t *board = new_board();
     cohort_process_t *list[12];
     for (int i = 0; i < 12; i++) {
@@ -338,22 +353,27 @@ static int seven(void *args) {
 static void start_many(int n) {
     for (int i = 0; i < n; i++) {
         cohort_process_t *process = start_as(COHORT_DAEMON, seven, NULL);
-        if (i % 2) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
+        if (i % 2)
+            CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
         CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
     }
 }
 
-/* Each start that left something would show; a few the system may keep for later. Whoever waited may go on before the watcher has put all away. */
+/* Each start that left something would show; a few the system may keep for later. Whoever waited may go on before the
+ * watcher has put all away. */
 static void handles_do_not_accumulate(void) {
-    if (system_handles() < 0) SKIP("the system does not tell descriptors");
+    if (system_handles() < 0)
+        SKIP("the system does not tell descriptors");
     start_many(10);
     int before = system_handles();
     start_many(40);
-    while (system_handles() >= before + 20) apr_sleep(1000);
+    while (system_handles() >= before + 20)
+        apr_sleep(1000);
 }
 
-/* ---- two copies of the library ------------------------------------------------------------------------------------------------------------- */
+/* ---- two copies of the library
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void a_second_copy_is_refused(void) {
     apr_dso_handle_t *second;

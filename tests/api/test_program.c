@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Running other programs: what they are given, where their streams go, how they end, and why they do not begin. The other program is tests/actor. */
-#include "parties.h"
+/* Running other programs: what they are given, where their streams go, how they end, and why they do not begin. The
+ * other program is tests/actor. */
 #include "facts.h"
+#include "parties.h"
 
 #include <apr_env.h>
 #include <apr_file_info.h>
@@ -10,8 +11,10 @@
 #include <apr_strings.h>
 
 #define ACT(...) ((const char *const[]){TEST_ACTOR, __VA_ARGS__, NULL})
-#define PIPE {.kind = COHORT_STREAM_PIPE}
-#define NO_STREAM {.kind = COHORT_STREAM_NULL}
+#define PIPE \
+    { .kind = COHORT_STREAM_PIPE }
+#define NO_STREAM \
+    { .kind = COHORT_STREAM_NULL }
 
 static cohort_process_t *start_program(cohort_program_t *program, const cohort_process_options_t *options) {
     cohort_process_t *process = NULL;
@@ -43,7 +46,8 @@ static char *read_all(apr_file_t *file) {
     for (;;) {
         apr_size_t size = sizeof text - 1 - used;
         apr_status_t status = apr_file_read(file, text + used, &size);
-        if (APR_STATUS_IS_EOF(status)) break;
+        if (APR_STATUS_IS_EOF(status))
+            break;
         CHECK_STATUS(APR_SUCCESS, status);
         used += size;
     }
@@ -62,8 +66,9 @@ static const char *output_of(const char *const *argv, const char *const *env, co
 
 static void arguments_arrive(void) {
     CHECK_STR("<><two words><$HOME %PATH% \"'\\><\\\\\\\"><a\\ b\\><tab\t><\x01\n><gr\xc3\xbc\xc3\x9f \xe2\x82\xac>",
-              output_of(ACT("arguments", "", "two words", "$HOME %PATH% \"'\\", "\\\\\\\"", "a\\ b\\", "tab\t", "\x01\n",
-                            "gr\xc3\xbc\xc3\x9f \xe2\x82\xac"), NULL, NULL));
+              output_of(ACT("arguments", "", "two words", "$HOME %PATH% \"'\\", "\\\\\\\"", "a\\ b\\", "tab\t",
+                            "\x01\n", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac"),
+                        NULL, NULL));
 }
 
 static void environment_is_replaced(void) {
@@ -82,7 +87,8 @@ static void directory_is_changed(void) {
     CHECK_STATUS(APR_SUCCESS, apr_dir_make(directory, APR_OS_DEFAULT, test_pool()));
     const char *said = output_of(ACT("cwd"), NULL, directory), *name = strrchr(said, '/');
     apr_status_t removed = apr_dir_remove(directory, test_pool());
-    if (!name) name = strrchr(said, '\\');
+    if (!name)
+        name = strrchr(said, '\\');
     CHECK(name != NULL);
     CHECK_STR("program_directory\n", name + 1);
     CHECK_STATUS(APR_SUCCESS, removed);
@@ -91,7 +97,8 @@ static void directory_is_changed(void) {
 static void path_is_searched(void) {
     const char *name = apr_filepath_name_get(TEST_ACTOR);
     const char *path = apr_psprintf(test_pool(), "PATH=%.*s", (int)(name - TEST_ACTOR - 1), TEST_ACTOR);
-    const char *const found[] = {path, NULL}, *const nowhere[] = {"PATH=/nonexistent", NULL}, *const argv[] = {name, "say", "found", NULL};
+    const char *const found[] = {path, NULL}, *const nowhere[] = {"PATH=/nonexistent", NULL},
+                      *const argv[] = {name, "say", "found", NULL};
     CHECK_STR("found\n", output_of(argv, found, NULL));
     cohort_program_t program = {.argv = argv, .env = nowhere};
     CHECK(APR_STATUS_IS_ENOENT(start_fails(&program)));
@@ -107,7 +114,8 @@ static void pipes_in_both_directions(void) {
     party_end(process, 4);
 }
 
-/* The parent's end of a pipe must not be open in the second program, or the first would never see the end of its input. */
+/* The parent's end of a pipe must not be open in the second program, or the first would never see the end of its input.
+ */
 static void pipes_are_not_inherited(void) {
     cohort_program_t first = {.argv = ACT("cat"), .streams = {PIPE}};
     cohort_program_t second = {.argv = ACT("cat"), .streams = {PIPE}};
@@ -119,13 +127,16 @@ static void pipes_are_not_inherited(void) {
 }
 
 static void null_streams(void) {
-    cohort_program_t program = {.argv = ACT("say", "nobody sees this", "cry", "nor this", "no-line"), .streams = {NO_STREAM, NO_STREAM, NO_STREAM}};
+    cohort_program_t program = {.argv = ACT("say", "nobody sees this", "cry", "nor this", "no-line"),
+                                .streams = {NO_STREAM, NO_STREAM, NO_STREAM}};
     run_program(&program, 0);
 }
 
 static apr_file_t *new_file(char *path) {
     apr_file_t *file = NULL;
-    CHECK_STATUS(APR_SUCCESS, apr_file_mktemp(&file, path, APR_READ | APR_WRITE | APR_CREATE | APR_BINARY | APR_DELONCLOSE, test_pool()));
+    CHECK_STATUS(
+        APR_SUCCESS,
+        apr_file_mktemp(&file, path, APR_READ | APR_WRITE | APR_CREATE | APR_BINARY | APR_DELONCLOSE, test_pool()));
     return file;
 }
 
@@ -163,7 +174,8 @@ static int run_inheriting(void *data) {
     return 0;
 }
 
-/* Whatever the test's own output is, a program that is given no other writes there; here it is only seen to end well. */
+/* Whatever the test's own output is, a program that is given no other writes there; here it is only seen to end well.
+ */
 static void children_run_programs(void) {
     party_finish(party_start(run_inheriting, NULL, 0));
 }
@@ -182,7 +194,8 @@ static void exit_codes(void) {
 }
 
 static void signals_reach_it(void) {
-    static apr_status_t (*const stops[])(cohort_process_t *) = {cohort_process_terminate, cohort_process_kill, cohort_process_interrupt};
+    static apr_status_t (*const stops[])(cohort_process_t *) = {cohort_process_terminate, cohort_process_kill,
+                                                                cohort_process_interrupt};
     static const int codes[] = {-15, -9, -2};
     for (int i = 0; i < 3; i++) {
         cohort_program_t program = {.argv = ACT("cat"), .streams = {PIPE}};
@@ -217,11 +230,14 @@ static void what_is_no_program(void) {
 }
 
 static void failed_starts_leave_nothing(void) {
-    cohort_program_t program = {.argv = (const char *const[]){"/nonexistent/program", NULL}, .streams = {PIPE, PIPE, NO_STREAM}};
+    cohort_program_t program = {.argv = (const char *const[]){"/nonexistent/program", NULL},
+                                .streams = {PIPE, PIPE, NO_STREAM}};
     (void)start_fails(&program);
     int before = system_handles();
-    if (before < 0) SKIP("the system does not tell descriptors");
-    for (int i = 0; i < 40; i++) (void)start_fails(&program);
+    if (before < 0)
+        SKIP("the system does not tell descriptors");
+    for (int i = 0; i < 40; i++)
+        (void)start_fails(&program);
     CHECK(system_handles() - before < 20); /* some systems keep a few for later */
 }
 
@@ -241,7 +257,8 @@ static void names_of_programs(void) {
 
 static void bad_programs(void) {
     cohort_process_t *process = NULL;
-    cohort_program_t none = {0}, empty = {.argv = (const char *const[]){NULL}}, nameless = {.argv = (const char *const[]){"", NULL}},
+    cohort_program_t none = {0}, empty = {.argv = (const char *const[]){NULL}},
+                     nameless = {.argv = (const char *const[]){"", NULL}},
                      file = {.argv = ACT("exit", "0"), .streams = {{.kind = COHORT_STREAM_FILE}}},
                      kind = {.argv = ACT("exit", "0"), .streams = {{.kind = (cohort_stream_kind_t)17}}},
                      pipe = {.argv = ACT("exit", "0"), .streams = {PIPE}};
@@ -261,7 +278,8 @@ static int join_program(void *data) {
 
 static void anybody_may_join_a_program(void) {
     cohort_program_t program = {.argv = ACT("cat"), .streams = {PIPE}};
-    cohort_process_t *process = start_program(&program, NULL), *joiner = party_start(join_program, &process, sizeof process);
+    cohort_process_t *process = start_program(&program, NULL),
+                     *joiner = party_start(join_program, &process, sizeof process);
     CHECK_STATUS(APR_SUCCESS, cohort_process_terminate(process));
     party_finish(joiner);
     party_end(process, -15);

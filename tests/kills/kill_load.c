@@ -1,12 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill_load FILE | kill_load DEATHS: a pool, a queue and a barrier at full work, while somebody kills those who work there: whoever runs this program, until
- * FILE exists; or the program itself, until each of the three has seen so many deaths. Whatever is hit and when:
+ * kill_load FILE | kill_load DEATHS: a pool, a queue and a barrier at full work, while somebody kills those who work
+ * there: whoever runs this program, until FILE exists; or the program itself, until each of the three has seen so many
+ * deaths. Whatever is hit and when:
  *  - pool: every item of every map has its right result;
- *  - queue: each message is received whole, and never twice; none that was put is missing, except that each dead receiver may have taken one with it;
+ *  - queue: each message is received whole, and never twice; none that was put is missing, except that each dead
+ * receiver may have taken one with it;
  *  - barrier: the parties that live are told, and a new barrier works.
- * Nobody may hang: then this program does not end. Those who can be killed are named pool-N, queue-N and barrier-N. Who ended by itself has said so before; so
- * nothing here goes by exit codes, which a killer may choose.
+ * Nobody may hang: then this program does not end. Those who can be killed are named pool-N, queue-N and barrier-N. Who
+ * ended by itself has said so before; so nothing here goes by exit codes, which a killer may choose.
  */
 #include <apr_file_info.h>
 #include <apr_general.h>
@@ -21,11 +23,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKERS = 3, ITEMS = 60, PUTTERS = 2, GETTERS = 2, PARTIES = 3, LANES = 4096, LANE_LENGTH = 16384, MESSAGE_MAX = 3000 };
+enum {
+    WORKERS = 3,
+    ITEMS = 60,
+    PUTTERS = 2,
+    GETTERS = 2,
+    PARTIES = 3,
+    LANES = 4096,
+    LANE_LENGTH = 16384,
+    MESSAGE_MAX = 3000
+};
 
 static void require(int condition, const char *format, ...) {
     va_list args;
-    if (condition) return;
+    if (condition)
+        return;
     va_start(args, format);
     fputs("kill_load: ", stderr);
     vfprintf(stderr, format, args);
@@ -46,14 +58,16 @@ static void *shared(apr_size_t size) {
     return block;
 }
 
-static cohort_process_t *start(const char *group, int number, cohort_target_t target, const void *args, apr_size_t size) {
+static cohort_process_t *start(const char *group, int number, cohort_target_t target, const void *args,
+                               apr_size_t size) {
     char name[32];
     cohort_process_t *process = NULL;
     snprintf(name, sizeof name, "%s-%d", group, number);
     cohort_process_options_t options = {.name = name, .lifetime = COHORT_DAEMON};
     must(cohort_process_create(&process, target, args, size, &options, NULL), "cohort_process_create");
     apr_status_t status = COHORT_ESTART; /* killed before it began: then it may be tried again */
-    while (status == COHORT_ESTART) status = cohort_process_start(process);
+    while (status == COHORT_ESTART)
+        status = cohort_process_start(process);
     must(status, "cohort_process_start");
     return process;
 }
@@ -63,12 +77,17 @@ static void finish(cohort_process_t *process) {
     must(cohort_process_close(process), "cohort_process_close");
 }
 
-static void hit(cohort_process_t *process) { (void)cohort_process_kill(process); /* it may have ended meanwhile */ }
+static void hit(cohort_process_t *process) {
+    (void)cohort_process_kill(process); /* it may have ended meanwhile */
+}
 
-/* ---- pool -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- pool
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t scrambled(uint32_t x) {
-    for (int i = 0; i < 30000; i++) x = x * 1664525 + 1013904223;
+    for (int i = 0; i < 30000; i++)
+        x = x * 1664525 + 1013904223;
     return x;
 }
 
@@ -99,28 +118,37 @@ static void pool_look(pool_side_t *side, int kill, apr_pool_t *memory) {
     int n;
     must(cohort_pool_workers(side->pool, &workers, &n, memory), "cohort_pool_workers");
     require(n <= WORKERS, "%d workers", n);
-    for (int i = 0; i < n; i++) pids[i] = cohort_process_pid(workers[i]);
+    for (int i = 0; i < n; i++)
+        pids[i] = cohort_process_pid(workers[i]);
     for (int i = 0; i < WORKERS; i++) {
         bool gone = side->pids[i] != 0;
-        for (int j = 0; j < WORKERS; j++) gone = gone && pids[j] != side->pids[i];
+        for (int j = 0; j < WORKERS; j++)
+            gone = gone && pids[j] != side->pids[i];
         side->deaths += gone;
     }
     memcpy(side->pids, pids, sizeof pids);
-    if (kill && n) hit(workers[side->maps % n]);
+    if (kill && n)
+        hit(workers[side->maps % n]);
 }
 
 static void pool_map(pool_side_t *side, int kill, apr_pool_t *memory) {
     cohort_result_t *result;
-    for (uint32_t i = 0; i < ITEMS; i++) side->in[i] = (uint32_t)side->maps * ITEMS + i;
-    must(cohort_pool_map_async(&result, side->pool, scramble, side->in, sizeof *side->in, ITEMS, side->out, sizeof *side->out, NULL, NULL), "map");
+    for (uint32_t i = 0; i < ITEMS; i++)
+        side->in[i] = (uint32_t)side->maps * ITEMS + i;
+    must(cohort_pool_map_async(&result, side->pool, scramble, side->in, sizeof *side->in, ITEMS, side->out,
+                               sizeof *side->out, NULL, NULL),
+         "map");
     pool_look(side, kill, memory);
     must(cohort_result_get(result, side->out, sizeof side->out, COHORT_FOREVER), "cohort_result_get");
     must(cohort_result_destroy(result), "cohort_result_destroy");
-    for (uint32_t i = 0; i < ITEMS; i++) require(side->out[i] == scrambled(side->in[i]), "map %d: item %u is wrong", side->maps, i);
+    for (uint32_t i = 0; i < ITEMS; i++)
+        require(side->out[i] == scrambled(side->in[i]), "map %d: item %u is wrong", side->maps, i);
     side->maps++;
 }
 
-/* ---- queue ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- queue
+ * -------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* What one putter put; whoever takes its place begins another one. */
 typedef struct {
@@ -148,7 +176,8 @@ typedef struct {
 
 static uint32_t fill(message_t *m, uint32_t lane, uint32_t number) {
     *m = (message_t){.lane = lane, .number = number, .size = (lane * 7919 + number * 104729) % MESSAGE_MAX};
-    for (uint32_t i = 0; i < m->size; i++) m->bytes[i] = (unsigned char)(lane + number * 31 + i);
+    for (uint32_t i = 0; i < m->size; i++)
+        m->bytes[i] = (unsigned char)(lane + number * 31 + i);
     return (uint32_t)offsetof(message_t, bytes) + m->size;
 }
 
@@ -171,8 +200,10 @@ static int put_messages(void *args) {
 static void check_message(queue_board_t *board, const message_t *m, apr_size_t size) {
     static message_t expected;
     lane_t *lane = m->lane < LANES ? atomic_load(&board->lanes[m->lane]) : NULL;
-    if (!lane || m->number >= LANE_LENGTH || size != fill(&expected, m->lane, m->number) || memcmp(m, &expected, size)) atomic_store(&board->torn, 1);
-    else if (atomic_exchange(&lane->got[m->number], 1)) atomic_store(&board->twice, 1);
+    if (!lane || m->number >= LANE_LENGTH || size != fill(&expected, m->lane, m->number) || memcmp(m, &expected, size))
+        atomic_store(&board->torn, 1);
+    else if (atomic_exchange(&lane->got[m->number], 1))
+        atomic_store(&board->twice, 1);
 }
 
 static int get_messages(void *args) {
@@ -183,7 +214,8 @@ static int get_messages(void *args) {
         message_t m;
         apr_size_t size = sizeof m;
         status = cohort_queue_get(board->queue, &m, &size, COHORT_FOREVER);
-        if (status != APR_SUCCESS) break;
+        if (status != APR_SUCCESS)
+            break;
         check_message(board, &m, size);
     }
     require(status == APR_EOF || status == COHORT_ECLOSED, "get: %d", (int)status);
@@ -205,8 +237,10 @@ static void queue_start(queue_side_t *side, int i) {
 
 static void queue_begin(queue_side_t *side) {
     side->board = shared(sizeof *side->board);
-    must(cohort_queue_create(&side->board->queue, &(cohort_queue_options_t){.capacity = 64, .message_size = 512}, NULL), "cohort_queue_create");
-    for (int i = 0; i < PUTTERS + GETTERS; i++) queue_start(side, i);
+    must(cohort_queue_create(&side->board->queue, &(cohort_queue_options_t){.capacity = 64, .message_size = 512}, NULL),
+         "cohort_queue_create");
+    for (int i = 0; i < PUTTERS + GETTERS; i++)
+        queue_start(side, i);
 }
 
 /* Who has ended was killed, or has filled its lane and said so. */
@@ -218,9 +252,11 @@ static void queue_end(queue_side_t *side, int i) {
 }
 
 static void queue_look(queue_side_t *side, int kill) {
-    if (kill) hit(side->members[side->rounds++ % (PUTTERS + GETTERS)]);
+    if (kill)
+        hit(side->members[side->rounds++ % (PUTTERS + GETTERS)]);
     for (int i = 0; i < PUTTERS + GETTERS; i++) {
-        if (cohort_process_is_alive(side->members[i])) continue;
+        if (cohort_process_is_alive(side->members[i]))
+            continue;
         queue_end(side, i);
         queue_start(side, i);
     }
@@ -232,9 +268,11 @@ static int queue_check(queue_side_t *side) {
     queue_board_t *board = side->board;
     int missing = 0, received = 0;
     atomic_store(&board->stop, 1);
-    for (int i = 0; i < PUTTERS; i++) queue_end(side, i);
+    for (int i = 0; i < PUTTERS; i++)
+        queue_end(side, i);
     must(cohort_queue_close(board->queue), "cohort_queue_close");
-    for (int i = PUTTERS; i < PUTTERS + GETTERS; i++) queue_end(side, i);
+    for (int i = PUTTERS; i < PUTTERS + GETTERS; i++)
+        queue_end(side, i);
     for (uint32_t l = 0; l < atomic_load(&board->lane_count); l++) {
         lane_t *lane = atomic_load(&board->lanes[l]);
         uint32_t put = lane ? atomic_load(&lane->put) : 0;
@@ -245,11 +283,14 @@ static int queue_check(queue_side_t *side) {
             require(!got || i <= put, "message %u of lane %u was never put", i, l);
         }
     }
-    require(missing <= side->dead_getters, "%d messages are missing, and %d receivers were killed", missing, side->dead_getters);
+    require(missing <= side->dead_getters, "%d messages are missing, and %d receivers were killed", missing,
+            side->dead_getters);
     return received;
 }
 
-/* ---- barrier ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- barrier
+ * -----------------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     cohort_barrier_t *barrier;
@@ -261,7 +302,8 @@ static int meet(void *args) {
     apr_status_t status;
     unsigned index;
     while ((status = cohort_barrier_wait(board->barrier, &index, COHORT_FOREVER)) == APR_SUCCESS) {
-        if (index == 0) atomic_fetch_add(&board->meetings, 1);
+        if (index == 0)
+            atomic_fetch_add(&board->meetings, 1);
     }
     require(status == COHORT_EBROKEN, "wait: %d", (int)status);
     atomic_fetch_add(&board->told, 1);
@@ -275,23 +317,29 @@ typedef struct {
 } barrier_side_t;
 
 static void barrier_begin(barrier_side_t *side) {
-    if (!side->board) side->board = shared(sizeof *side->board);
+    if (!side->board)
+        side->board = shared(sizeof *side->board);
     must(cohort_barrier_create(&side->board->barrier, PARTIES, NULL, NULL), "cohort_barrier_create");
     atomic_store(&side->board->told, 0);
-    for (int i = 0; i < PARTIES; i++) side->parties[i] = start("barrier", i + 1, meet, &side->board, sizeof side->board);
+    for (int i = 0; i < PARTIES; i++)
+        side->parties[i] = start("barrier", i + 1, meet, &side->board, sizeof side->board);
 }
 
 static void barrier_end(barrier_side_t *side) {
-    for (int i = 0; i < PARTIES; i++) finish(side->parties[i]);
+    for (int i = 0; i < PARTIES; i++)
+        finish(side->parties[i]);
     side->deaths += PARTIES - atomic_load(&side->board->told);
     must(cohort_barrier_destroy(side->board->barrier), "cohort_barrier_destroy");
 }
 
 static void barrier_look(barrier_side_t *side, int kill) {
     bool all = true;
-    if (kill) hit(side->parties[side->rounds++ % PARTIES]);
-    for (int i = 0; i < PARTIES; i++) all = all && cohort_process_is_alive(side->parties[i]);
-    if (all) return;
+    if (kill)
+        hit(side->parties[side->rounds++ % PARTIES]);
+    for (int i = 0; i < PARTIES; i++)
+        all = all && cohort_process_is_alive(side->parties[i]);
+    if (all)
+        return;
     barrier_end(side);
     barrier_begin(side);
 }
@@ -302,7 +350,9 @@ static int barrier_check(barrier_side_t *side) {
     return atomic_load(&side->board->meetings);
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------------------------------- */
+/* ---- all of them
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static pool_side_t pool_side;
 static queue_side_t queue_side;
@@ -310,7 +360,8 @@ static barrier_side_t barrier_side;
 
 static bool enough(const char *file, int wanted, apr_pool_t *memory) {
     apr_finfo_t info;
-    if (!wanted) return apr_stat(&info, file, APR_FINFO_TYPE, memory) == APR_SUCCESS;
+    if (!wanted)
+        return apr_stat(&info, file, APR_FINFO_TYPE, memory) == APR_SUCCESS;
     return pool_side.deaths >= wanted && queue_side.deaths >= wanted && barrier_side.deaths >= wanted;
 }
 
@@ -332,7 +383,7 @@ int main(int argc, char **argv) {
         apr_pool_clear(memory);
     } while (!enough(argv[1], wanted, memory));
     int messages = queue_check(&queue_side), meetings = barrier_check(&barrier_side);
-    printf("pool %d deaths, %d maps\nqueue %d deaths, %d messages\nbarrier %d deaths, %d meetings\n", pool_side.deaths, pool_side.maps, queue_side.deaths,
-           messages, barrier_side.deaths, meetings);
+    printf("pool %d deaths, %d maps\nqueue %d deaths, %d messages\nbarrier %d deaths, %d meetings\n", pool_side.deaths,
+           pool_side.maps, queue_side.deaths, messages, barrier_side.deaths, meetings);
     return cohort_pool_destroy(pool_side.pool) != APR_SUCCESS;
 }

@@ -3,6 +3,10 @@
 
 #include "system.h"
 
-bool system_runs(int64_t pid) { return process_runs(pid); }
+bool system_runs(int64_t pid) {
+    return process_runs(pid);
+}
 
-int system_handles(void) { return count_descriptors(getpid()); }
+int system_handles(void) {
+    return count_descriptors(getpid());
+}

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the system says, for tests that do not want to take Cohort's word for it. By tests/posix/facts.c and tests/win32/facts.c. */
+/* What the system says, for tests that do not want to take Cohort's word for it. By tests/posix/facts.c and
+ * tests/win32/facts.c. */
 #ifndef COHORT_TESTS_FACTS_H
 #define COHORT_TESTS_FACTS_H
 

@@ -6,7 +6,8 @@
 bool system_runs(int64_t pid) {
     HANDLE process = OpenProcess(SYNCHRONIZE, FALSE, (DWORD)pid);
     bool runs = process && WaitForSingleObject(process, 0) == WAIT_TIMEOUT;
-    if (process) CloseHandle(process);
+    if (process)
+        CloseHandle(process);
     return runs;
 }
 
