@@ -18,6 +18,7 @@
 #define WORTH 100000        /* nanoseconds: about what going to sleep and being woken costs twice */
 #define LOOK_FIRST 250      /* milliseconds asleep until the first look around, doubled up to ... */
 #define LOOK_LAST 1000
+#define LOOK_IDLE 4000      /* ... or this, by who has nothing to do and keeps nobody waiting */
 #define MILLISECOND 1000000
 
 /* How long this thread spins, and how often it gives up the CPU before it goes to sleep: longer as long as that is rewarded, less when it is not. */
@@ -77,7 +78,7 @@ static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_
     if (status == APR_EAGAIN) status = yield(try, arg);
     if (status != APR_EAGAIN) return status;
     if (cohort__enter(&me)) me = NULL;
-    for (int64_t look = LOOK_FIRST;; look = look < LOOK_LAST ? look * 2 : look) {
+    for (int64_t look = LOOK_FIRST;; look = look < (me && me->idle ? LOOK_IDLE : LOOK_LAST) ? look * 2 : look) {
         int64_t now = cohort_os_now(), until = now + look * MILLISECOND;
         if (now >= deadline) {
             status = try(arg, true);

@@ -3,7 +3,7 @@
  * Waiting. Every blocking call of Cohort is cohort__await() over an event count: a word that changes whenever
  * something happened that a sleeper may wait for. Bit 0 says that somebody sleeps (or is about to).
  *
- * No wait is for ever: a sleeper looks again at least every second, and at once when any process of the cohort has died, and each time
+ * No wait is for ever: a sleeper looks again at least every second (an idle worker, every four), and at once when any process of the cohort has died, and each time
  * its try function is told to look thoroughly, that is, to ask whether what it depends on still lives. So neither a killed waker nor a killed
  * sleeper that took a wake-up with it can hang anybody.
  */

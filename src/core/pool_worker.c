@@ -169,6 +169,7 @@ static void leave(worker_t *w) {
 static bool work(worker_t *w) {
     uint64_t c, word;
     bool goes_on = true;
+    w->me->idle = false;
     begin(w);
     while (goes_on && !atomic_load_explicit(&w->job->doomed, memory_order_relaxed) && next_chunk(w, &c, &word)) {
         goes_on = run_chunk(w, c, word);
@@ -243,8 +244,9 @@ int cohort__pool_worker_main(cohort_process_t *self) {
     if (initialise(&w)) return 1;
     atomic_store(&w.record->phase, COHORT__WORKER_READY);
     atomic_store(&w.pool->failures, 0);
-    while (!cohort__await(&w.pool->work, try_find, &w, COHORT_OS_NEVER)) {
-        if (!work(&w)) break;
+    for (bool goes_on = true; goes_on;) {
+        w.me->idle = true;
+        goes_on = !cohort__await(&w.pool->work, try_find, &w, COHORT_OS_NEVER) && work(&w);
     }
     return 0;
 }
