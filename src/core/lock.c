@@ -36,10 +36,12 @@ static apr_status_t try_acquire(void *arg, bool thorough) {
     return atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me) ? COHORT_EOWNERDEAD : APR_EAGAIN;
 }
 
+/* Who was woken and then gives up, since somebody else was faster, passes the inheritance on. */
 static apr_status_t await(acquisition_t *a, int64_t deadline) {
     bool slept;
     apr_status_t status = cohort__await_heir(&a->lock->freed, try_acquire, a, deadline, &slept);
-    if (slept && (!status || status == COHORT_EOWNERDEAD)) cohort__heir_came(&a->lock->freed);
+    if (slept) cohort__heir_came(&a->lock->freed);
+    if (slept && status == APR_TIMEUP && atomic_load(&a->lock->owner) == 0) cohort__notify_heir(&a->lock->freed);
     return status;
 }
 

@@ -119,13 +119,14 @@ void cohort__notify_heir(cohort__ec_t *ec) {
     }
 }
 
-/* Also where the bit says that nobody sleeps: an heir may have died. */
+/* Where the bit says that nobody sleeps, an heir may have died before he set it again. Whoever is about to sleep there sees another word than he has read. */
 void cohort__notify_everybody(void) {
     uint32_t count = cohort__thread_count();
     for (uint32_t i = 0; i < count; i++) {
         cohort__ec_t *ec = atomic_load(&cohort__thread_at(i)->parked);
         if (!ec) continue;
-        atomic_fetch_add(&ec->word, 2);
-        (void)cohort_os_wake(&ec->word, COHORT__ALL);
+        uint32_t seen = atomic_load(&ec->word);
+        if (seen & 1) cohort__notify_sleepers(ec, seen, COHORT__ALL);
+        else (void)cohort_os_wake(&ec->word, COHORT__ALL);
     }
 }

@@ -39,8 +39,8 @@ static inline void cohort__notify(cohort__ec_t *ec, int count) {
 }
 #define COHORT__ALL INT32_MAX
 
-/* For what only one at a time can have: wake one, and nobody else until that one gives it back. So the one who slept (*slept) sets the bit again when he has got
- * it: cohort__heir_came(). Should he die before, everybody is woken. */
+/* For what only one at a time can have: wake one, and nobody else until that one gives it back. So whoever slept (*slept) sets the bit again when he is done
+ * waiting: cohort__heir_came(). Should he die before, everybody is woken. */
 void cohort__notify_heir(cohort__ec_t *ec);
 apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, bool *slept);
 static inline void cohort__heir_came(cohort__ec_t *ec) {
