@@ -246,7 +246,7 @@ static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     if (!slot || cohort__process_state(slot) > COHORT__SLOT_FAILED) return;
     cohort__tid_t launcher = launcher_of(pool, me, tag, number);
     if (!launcher || cohort__thread_alive(launcher, true) || cohort__process_find(id) != slot) return;
-    if (cohort__process_state(slot) == COHORT__SLOT_STARTING && !(atomic_load(&slot->claim) & 0xffffffff)) {
+    if (cohort__process_state(slot) == COHORT__SLOT_STARTING && cohort__claim_withdraw(slot)) {
         cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
     }
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);

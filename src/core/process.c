@@ -323,7 +323,7 @@ static apr_status_t launch_by(cohort_process_t *slot) {
 apr_status_t cohort__process_launch(cohort_process_t *slot) {
     if (!cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING)) return COHORT_ESTARTED;
     cohort__slot_settle(slot);
-    atomic_store(&slot->claim, ((atomic_load(&slot->claim) >> 32) + 1) << 32);
+    atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     atomic_store(&slot->start_status, APR_SUCCESS);
     atomic_store(&slot->exit_code, COHORT_EXIT_NONE);
     atomic_store(&slot->repaired, 0);

@@ -76,7 +76,7 @@ static apr_status_t start_server(void) {
     if (status) goto no_channel;
     cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING);
     atomic_store(&slot->awaited, 1);
-    atomic_store(&slot->claim, (uint64_t)1 << 32);
+    atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     atomic_store(&slot->reaper, cohort__self_id());
     status = spawn_server(slot, reader);
     cohort_os_close(reader);
@@ -167,9 +167,7 @@ apr_status_t cohort__server_launch(cohort_process_t *slot) {
         status = request(slot);
         if (!status) status = await_served(slot);
         if (status != COHORT_EWORKERDIED) return status;
-        uint64_t open = atomic_load(&slot->claim);
-        while (!(open & 0xffffffff) && !atomic_compare_exchange_strong(&slot->claim, &open, ((open >> 32) + 1) << 32)) continue;
-        if (open & 0xffffffff) return await_served(slot);
+        if (!cohort__claim_withdraw(slot)) return await_served(slot);
     }
     return status == COHORT_EWORKERDIED ? COHORT_ESTART : status;
 }

@@ -118,7 +118,7 @@ static void fresh(cohort_process_t *slot) {
     atomic_store(&slot->exit_code, COHORT_EXIT_NONE);
     atomic_store(&slot->start_status, APR_SUCCESS);
     atomic_store(&slot->reaper, 0);
-    atomic_store(&slot->claim, 0);
+    atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     atomic_store(&slot->children, 0);
     atomic_store(&slot->left, 0);
     atomic_store(&slot->repaired, 0);
@@ -178,12 +178,17 @@ apr_status_t cohort__slot_new(cohort_process_t **made) {
     return APR_SUCCESS;
 }
 
-/* The blocks go first, one after the other; the slot is free by one last step, so whoever dies in here is simply repeated. */
+static bool is_held(cohort_process_t *slot) {
+    cohort__pid_t creator = atomic_load(&slot->creator);
+    return creator && cohort__process_alive(creator, false);
+}
+
+/* The blocks go first, one after the other; the slot is free by one last step, so whoever dies in here is simply repeated. By now it may be another's. */
 static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
     cohort__guard_enter(&slot->guard, me);
-    if (cohort__process_state(slot) == from) {
+    if (cohort__process_state(slot) == from && !is_held(slot)) {
         cohort__block_free(me, &slot->args);
         cohort__block_free(me, &slot->context);
         atomic_store(&slot->creator, 0); /* it names nobody while it is free */
@@ -193,8 +198,7 @@ static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
 }
 
 void cohort__slot_release(cohort_process_t *slot) {
-    cohort__pid_t creator = atomic_load(&slot->creator);
-    if (creator && cohort__process_alive(creator, false)) return;
+    if (is_held(slot)) return;
     switch (cohort__process_state(slot)) {
     case COHORT__SLOT_NEW:
         slot_free(slot, COHORT__SLOT_NEW);
@@ -282,25 +286,31 @@ static bool is_over(cohort_process_t *slot) {
     return state == COHORT__SLOT_DEAD;
 }
 
+bool cohort__claim_withdraw(cohort_process_t *slot) {
+    uint64_t open = atomic_load(&slot->claim);
+    while (!(open & 0xffffffff)) {
+        if (atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_next(open))) return true;
+    }
+    return false;
+}
+
 /* The creator died over the start. What no child has claimed none will claim from here on; what one has claimed is a process like any other. */
 static void drop_start(cohort_process_t *slot) {
-    uint64_t open = atomic_load(&slot->claim);
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
         atomic_store(&slot->awaited, 0);
-        bool claimed = open & 0xffffffff || !atomic_compare_exchange_strong(&slot->claim, &open, ((open >> 32) + 1) << 32);
-        if (!claimed) cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
+        if (cohort__claim_withdraw(slot)) cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
         else (void)cohort__process_bury(cohort__process_id(slot));
     }
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
 }
 
-/* What the dead process had made and nobody holds any more; what it had started goes on, its handles are dropped. */
+/* What the dead process had made and nobody holds any more; what it had started goes on, its handles are dropped. Whoever was to let go of a slot that
+ * nobody holds may be the dead one too, so all are looked at. */
 static void drop_handles(cohort__pid_t dead) {
     uint32_t count = cohort__process_count();
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        if (atomic_load(&slot->creator) != dead) continue;
-        drop_start(slot);
+        if (atomic_load(&slot->creator) == dead) drop_start(slot);
         cohort__slot_release(slot);
     }
 }

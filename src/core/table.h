@@ -100,6 +100,12 @@ apr_status_t cohort__slot_new(cohort_process_t **slot);
 /* This dead thread was making a slot: it is free again. */
 void cohort__slot_repair(cohort__thread_t *dead);
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to);
+/* Attempts at a start are never numbered twice in a slot, whoever has it, so a child that comes too late does not claim another's start. */
+static inline uint64_t cohort__claim_next(uint64_t claim) {
+    return (((claim >> 32) + 1) & 0xffffff) << 32;
+}
+/* No child will claim the attempt under way; false: one has. */
+bool cohort__claim_withdraw(cohort_process_t *slot);
 /* The process has ended with this code (COHORT_EXIT_UNKNOWN when nobody knows, COHORT_EXIT_NONE when it was found dead and its reaper may know): repair what
  * it was doing, release who waits. Any process may call it, any number of times. */
 void cohort__process_ended(cohort_process_t *slot, int code);
