@@ -16,6 +16,7 @@
 #define YIELDS_MOST 64      /* before going to sleep */
 #define YIELDS_LEAST 2
 #define WORTH 100000        /* nanoseconds: about what going to sleep and being woken costs twice */
+#define ENOUGH 1000000      /* nanoseconds after which it is no use to give up the CPU once more */
 #define LOOK_FIRST 250      /* milliseconds asleep until the first look around, doubled up to ... */
 #define LOOK_LAST 1000
 #define LOOK_IDLE 4000      /* ... or this, by who has nothing to do and keeps nobody waiting */
@@ -49,12 +50,13 @@ static apr_status_t spin(cohort__try_t try, void *arg, bool heir) {
 /* Whoever is waited for may want this CPU, and then the wait is over without any sleep. A neighbour who keeps it for long is no help. */
 static apr_status_t yield(cohort__try_t try, void *arg) {
     apr_status_t status = APR_EAGAIN;
-    int64_t begin = cohort_os_now();
-    for (unsigned i = 0; status == APR_EAGAIN && i < yields; i++) {
+    int64_t begin = cohort_os_now(), took = 0;
+    for (unsigned i = 0; status == APR_EAGAIN && i < yields && took < ENOUGH; i++) {
         cohort_os_yield();
         status = try(arg, false);
+        took = cohort_os_now() - begin;
     }
-    yields = adapt(yields, status != APR_EAGAIN && cohort_os_now() - begin < WORTH, YIELDS_LEAST, YIELDS_MOST);
+    yields = adapt(yields, status != APR_EAGAIN && took < WORTH, YIELDS_LEAST, YIELDS_MOST);
     return status;
 }
 
