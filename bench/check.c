@@ -17,7 +17,9 @@
 enum { COUNT = 2000, WARM = 3000, KEY = 160 };
 static const double MORE = 1.05; /* what a count may grow to */
 
-#if defined(__GNUC__)
+#if defined(__clang__)
+#define APART __attribute__((noinline, used))
+#elif defined(__GNUC__)
 #define APART __attribute__((noinline, noclone, used))
 #else
 #define APART
