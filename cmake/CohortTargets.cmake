@@ -5,7 +5,7 @@ include(GenerateExportHeader)
 function(cohort_strict target)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   if(MSVC)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:/W4 /experimental:c11atomics> $<$<BOOL:${COHORT_WERROR}>:/WX>)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:/W4> $<$<COMPILE_LANG_AND_ID:C,MSVC>:/experimental:c11atomics> $<$<BOOL:${COHORT_WERROR}>:/WX>)
   else()
     target_compile_options(${target} PRIVATE -Wall -Wextra $<$<COMPILE_LANGUAGE:C>:-Wvla -Wstrict-prototypes -Wpointer-arith>
                                              $<$<BOOL:${COHORT_WERROR}>:-Werror>)
