@@ -144,17 +144,18 @@ static void blocks(void) {
     static const int held[] = {1000, 10000, 100000, 1000000};
     void **all = malloc(sizeof *all * 1000000);
     int n = 0;
+    cohort_arena_usage_t usage, empty;
     bench_check(all != NULL, "memory");
+    MUST(cohort_arena_usage(&empty));
     for (int i = 0; i < 4; i++) {
         char metric[40];
         bench_contestant_t cohort[] = {{"cohort", run_blocks, NULL}};
-        cohort_arena_usage_t usage;
         double begin = bench_now(), first = n;
         while (n < held[i])
             MUST(cohort_alloc(&all[n++], BLOCK));
         double each = (bench_now() - begin) / (n - first) * 1e3;
         MUST(cohort_arena_usage(&usage));
-        double bytes = (double)usage.committed / (double)usage.blocks;
+        double bytes = (double)(usage.committed - empty.committed) / n;
         snprintf(metric, sizeof metric, "scale.fill.%d", held[i]);
         bench_print(metric, "cohort", "ns", &each, 1);
         snprintf(metric, sizeof metric, "scale.bytes.%d", held[i]);
