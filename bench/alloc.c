@@ -75,13 +75,16 @@ static double run_two(const work_t *arg, int count) {
     return took / PROCESSES; /* of a turn, by all of them */
 }
 
+static void turn_block(void *arg, int first, int n) {
+    (void)first;
+    bench_check(turn(arg, n), "blocks");
+}
+
 static double run(void *arg, int count) {
     const work_t *w = arg;
     if (w->processes > 1)
         return run_two(w, count);
-    double begin = bench_now();
-    bench_check(turn(w, count), "blocks");
-    return bench_now() - begin;
+    return bench_blocks(turn_block, arg, count);
 }
 
 void bench_section_alloc(void) {

@@ -209,6 +209,7 @@ def panel(left, top, title, unit, across, points):
 
 def scale(figures):
     panels = [("start", "one more start", "us", "processes that live meanwhile"), ("message", "a message of 64 B", "ns", "producers, to one consumer"),
+              ("waiting", "one more start, as others wait", "us", "processes that wait in Cohort meanwhile"),
               ("task", "a task, one by one", "ns", "workers in the pool"), ("block", "one more block of 64 B and its end", "ns", "blocks in the arena")]
     parts = []
     for i, (name, title, unit, across) in enumerate(panels):
@@ -216,7 +217,7 @@ def scale(figures):
         points = sorted((int(m[len(prefix):]), p["cohort"][0]) for m, p in figures.items() if m.startswith(prefix))
         if len(points) > 1:
             parts += panel(20 + i % 2 * 420, 12 + i // 2 * 280, title, unit, across, points)
-    return svg(860, 570, parts) if parts else None
+    return svg(860, 850, parts) if parts else None
 
 
 def replace_table(path, words):

@@ -6,6 +6,7 @@
 ## tools/run.sh test [--preset NAME] [...]  build and run the tests; further arguments go to ctest (-L Queue, -R POOL_02)
 ## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
 ## tools/run.sh macos                       compile and link all for macOS, both architectures; ends with 77 when the compiler cannot be had
+## tools/run.sh bench [--docs] [SECTION...] measure Cohort beside its peers and print one table; --docs: and put it into docs/performance.md
 ## tools/run.sh help                        this text
 #
 # What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps, valgrind) is installed through the system's package manager, and nothing else is.
@@ -261,6 +262,60 @@ check_gzip() { # input
     gunzip -c "$1.gz" | cmp - "$1" || die "the output does not give back the input."
     awk -v in_size="$(wc -c <"$1")" -v out_size="$(wc -c <"$1.gz")" \
         'BEGIN { printf "checked: gunzip -t and byte comparison; %d -> %d bytes, ratio %.2f\n", in_size, out_size, in_size / out_size }'
+}
+
+# ---- bench --------------------------------------------------------------------------------------------------
+
+# What the peers need; each may be missing, and is left out then. The columns are those of needs().
+peers() {
+    cat <<'TABLE'
+libuv      libuv1-dev     libuv-devel   libuv       libuv       pkg-config --exists libuv
+ZeroMQ     libzmq3-dev    zeromq-devel  zeromq      zeromq      pkg-config --exists libzmq
+Boost      libboost-dev   boost-devel   boost       boost       test -f /usr/include/boost/interprocess/ipc/message_queue.hpp
+Python     python3        python3       python      python3     have python3
+pigz       pigz           pigz          pigz        pigz        have pigz
+xargs      findutils      findutils     findutils   -           have xargs
+TABLE
+}
+
+# One after the other: one that cannot be had shall not keep the others away.
+ensure_peers() {
+    local manager what apt dnf pacman brew check package
+    manager=$(package_manager)
+    while read -r what apt dnf pacman brew check; do
+        $check >/dev/null 2>&1 && continue
+        case $manager in apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;; brew) package=$brew ;; *) package=- ;; esac
+        [ "$package" != - ] && say "Installing $what" && install_packages "$manager" "$package" </dev/null && continue
+        echo "$what could not be installed; its part is left out."
+    done < <(peers)
+    return 0
+}
+
+machine() {
+    local model
+    model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
+    echo "# machine: ${model:-$(uname -m)}, $(cores) CPUs, $(uname -s) $(uname -r | sed 's/\(^[0-9]*\.[0-9]*\).*/\1/'), $(cc --version | head -n 1)"
+}
+
+run_bench() {
+    local work=$root/build/bench document=
+    if [ "${1-}" = --docs ]; then
+        document=$root/docs/performance.md
+        shift
+    fi
+    ensure_packages
+    ensure_peers
+    build release
+    mkdir -p "$work"
+    make_input "$work/input.tar"
+    say "Measuring; all of it takes about ten minutes, and other work on the machine spoils it"
+    { machine && cd "$work" && BENCH_FILE=$work/input.tar "$root/build/release/bin/cohort-bench" "$@"; } | tee "$work/results.txt" ||
+        die "the benchmark failed; what it printed is in build/bench/results.txt."
+    have python3 || die "the table needs Python 3; the figures are in build/bench/results.txt."
+    say "The table; ratios are Cohort's figure divided by the other's"
+    # shellcheck disable=SC2086  # an empty word is none
+    python3 "$root/tools/bench_report.py" "$work/results.txt" "$([ -n "$document" ] && echo "$root/docs" || echo "$work")" $document
+    say "Also drawn: performance-ratios.svg and performance-scale.svg in $([ -n "$document" ] && echo docs || echo build/bench)"
 }
 
 run_help() { sed -n 's/^## \{0,1\}//p' "${BASH_SOURCE[0]}"; }
