@@ -81,16 +81,17 @@ static void environment_is_replaced(void) {
 }
 
 static void directory_is_changed(void) {
+    const char *called = apr_pstrcat(test_pool(), "program_directory_", test_method(), NULL); /* all three may be made at once */
     char *directory;
     CHECK_STATUS(APR_SUCCESS, apr_filepath_get(&directory, APR_FILEPATH_NATIVE, test_pool()));
-    directory = apr_pstrcat(test_pool(), directory, "/program_directory", NULL);
+    directory = apr_pstrcat(test_pool(), directory, "/", called, NULL);
     CHECK_STATUS(APR_SUCCESS, apr_dir_make(directory, APR_OS_DEFAULT, test_pool()));
     const char *said = output_of(ACT("cwd"), NULL, directory), *name = strrchr(said, '/');
     apr_status_t removed = apr_dir_remove(directory, test_pool());
     if (!name)
         name = strrchr(said, '\\');
     CHECK(name != NULL);
-    CHECK_STR("program_directory\n", name + 1);
+    CHECK_STR(apr_pstrcat(test_pool(), called, "\n", NULL), name + 1);
     CHECK_STATUS(APR_SUCCESS, removed);
 }
 
