@@ -5,6 +5,7 @@
 ## tools/run.sh demo                        run every example, then compress a real file in parallel
 ## tools/run.sh test [--preset NAME] [...]  build and run the tests; further arguments go to ctest (-L Queue, -R POOL_02)
 ## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
+## tools/run.sh crash [--seconds N]         prove what holds when processes die: at chosen instructions, at random for N seconds (60), after 10,000 deaths; in 15 minutes
 ## tools/run.sh macos                       compile and link all for macOS, both architectures; ends with 77 when the compiler cannot be had
 ## tools/run.sh bench [--docs] [SECTION...] measure Cohort beside its peers and print one table; --docs: and put it into docs/performance.md
 ## tools/run.sh help                        this text
@@ -316,6 +317,42 @@ run_bench() {
     # shellcheck disable=SC2086  # an empty word is none
     python3 "$root/tools/bench_report.py" "$work/results.txt" "$([ -n "$document" ] && echo "$root/docs" || echo "$work")" $document
     say "Also drawn: performance-ratios.svg and performance-scale.svg in $([ -n "$document" ] && echo docs || echo build/bench)"
+}
+
+# ---- crash --------------------------------------------------------------------------------------------------
+
+crash_left() { # seconds of the 15 minutes that are left, some of them for what comes after
+    local left=$((crash_end - SECONDS - ${1:-0}))
+    echo $((left > 1 ? left : 1))
+}
+
+run_crash() {
+    local seconds=60 log=$root/build/crash.log result=0 method crash_end
+    if [ "${1-}" = --seconds ] && [ $# -ge 2 ]; then seconds=$2; fi
+    ensure_packages
+    build release
+    crash_end=$((SECONDS + 840))
+    : >"$log"
+    say "Random kills: $seconds seconds, then 10,000 deaths"
+    for method in forkserver fork spawn; do
+        timeout "$(crash_left)" "$root/build/release/bin/crash_random" --seconds $((seconds / 3 + 1)) --method $method 2>&1 | tee -a "$log" || result=1
+    done
+    timeout "$(crash_left 240)" "$root/build/release/bin/crash_random" --deaths 10000 2>&1 | tee -a "$log" || result=1
+    say "Kills at chosen instructions, and every test labelled test_crash or proof"
+    (cd "$root/build/release" && timeout "$(crash_left)" ctest -j "$(cores)" -L '^(test_crash|proof)$' --output-on-failure --output-log "$root/build/crash-tests.log") ||
+        result=1
+    cat "$root/build/release/Testing/Temporary/LastTest.log" >>"$log"
+    count_crashes "$log"
+    [ $result = 0 ] || die "a proof failed, or there was not time enough; see above, build/crash.log and build/crash-tests.log."
+}
+
+# "crash: NAME: killed at N points of ...", "crash: NAME: victim killed in ..., repairer at N points of ...", "crash: random: seed S: N killed (...)"
+count_crashes() { # log
+    say "Killed at so many points, operation by operation"
+    sed -n 's/^crash: \([a-z_]*\): killed at \([0-9]*\) points of \(.*\)/\1 \2 of \3/p; s/^crash: \([a-z_]*\): victim killed in .*, repairer at \([0-9]*\) points.*/\1 (and its repairer) \2/p' "$1" |
+        sort | column -c 160 2>/dev/null || true
+    awk '/^crash: random: .* killed \(/ { kills += $5; runs++ } / points of / { for (i = 1; i < NF; i++) if ($(i + 1) == "points") { points += $i; operations++ } }
+        END { printf "%d points in %d operations and repairs; %d random kills survived in %d runs\n", points, operations, kills, runs }' "$1"
 }
 
 run_help() { sed -n 's/^## \{0,1\}//p' "${BASH_SOURCE[0]}"; }
