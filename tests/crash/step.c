@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define POINTS 40           /* per scenario, by default */
-#define POINTS_MIN 6
+#define POINTS_MIN 12
 #define STEPS_CHEAP 1500       /* instructions of an operation that gets all of them */
 #define STEPS_MAX 4000000   /* an operation of more instructions than that is hanging */
 
@@ -25,14 +25,16 @@ typedef struct {
     const step_scenario_t *scenario;
     void *state;
     cohort_process_t *dead; /* for a repairer: whose death to repair */
-    _Atomic int ready, go, done;
+    step_place_t place;
 } step_t;
 
 /* A stepped process, held by the tracer. */
 typedef struct {
     cohort_process_t *process;
-    step_t *step;
+    step_t *step; /* NULL: the scenario's own */
+    step_place_t *place;
     pid_t pid;
+    bool ended; /* by itself */
 } stepped_t;
 
 static int run_stepped(void *args) {
@@ -40,54 +42,84 @@ static int run_stepped(void *args) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return TEST_EXIT_FAILED;
     if (step->scenario->warm && !step->dead) step->scenario->warm(step->state);
-    atomic_store(&step->ready, 1);
-    while (!atomic_load(&step->go)) sched_yield();
+    atomic_store(&step->place.ready, 1);
+    while (!atomic_load(&step->place.go)) sched_yield();
     raise(SIGTRAP); /* the tracer steps from here on */
     if (step->dead) cohort__process_ended(step->dead, -SIGKILL);
     else step->scenario->operate(step->state);
-    atomic_store(&step->done, 1);
+    atomic_store(&step->place.done, 1);
     for (;;) pause();
 }
 
-static stepped_t begin(const step_scenario_t *scenario, void *state, cohort_process_t *dead) {
-    stepped_t s;
+static void start_stepped(stepped_t *s, const step_scenario_t *scenario, void *state, cohort_process_t *dead) {
     void *block;
-    int status;
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(step_t)));
-    s.step = block;
-    *s.step = (step_t){.scenario = scenario, .state = state, .dead = dead};
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&s.process, run_stepped, &s.step, sizeof s.step,
+    s->step = block;
+    *s->step = (step_t){.scenario = scenario, .state = state, .dead = dead};
+    s->place = &s->step->place;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&s->process, run_stepped, &s->step, sizeof s->step,
                                                     &(cohort_process_options_t){.lifetime = COHORT_DAEMON, .method = COHORT_FORK}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_start(s.process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->process));
+}
+
+static stepped_t begin(const step_scenario_t *scenario, void *state, cohort_process_t *dead) {
+    stepped_t s = {0};
+    int status;
+    if (scenario->victim && !dead) s.process = scenario->victim(state, &s.place);
+    else start_stepped(&s, scenario, state, dead);
     s.pid = (pid_t)cohort_process_pid(s.process);
-    while (!atomic_load(&s.step->ready) && cohort_process_is_alive(s.process)) sched_yield();
-    CHECK(atomic_load(&s.step->ready));
+    while (!atomic_load(&s.place->ready) && cohort_process_is_alive(s.process)) sched_yield();
+    CHECK(atomic_load(&s.place->ready));
     CHECK_INT(0, ptrace(PTRACE_SEIZE, s.pid, NULL, NULL));
-    atomic_store(&s.step->go, 1);
+    atomic_store(&s.place->go, 1);
     CHECK_INT(s.pid, waitpid(s.pid, &status, __WALL));
     CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
     return s;
+}
+
+static bool is_done(const stepped_t *s) {
+    return s->ended || atomic_load(&s->place->done);
 }
 
 /* Up to `count` instructions; returns how many there were until the operation was done. */
 static long advance(stepped_t *s, long count) {
     long n = 0;
     int status;
-    while (n < count && !atomic_load(&s->step->done)) {
+    while (n < count && !is_done(s)) {
         CHECK_INT(0, ptrace(PTRACE_SINGLESTEP, s->pid, NULL, NULL));
         CHECK_INT(s->pid, waitpid(s->pid, &status, __WALL));
-        CHECK(WIFSTOPPED(status));
+        s->ended = WIFEXITED(status);
+        CHECK(s->ended || WIFSTOPPED(status));
         n++;
     }
     return n;
 }
 
 static void end(stepped_t *s) {
-    CHECK_INT(0, kill(s->pid, SIGKILL));
+    if (!s->ended) CHECK_INT(0, kill(s->pid, SIGKILL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->process, COHORT_FOREVER));
-    CHECK_INT(-SIGKILL, cohort_process_exit_code(s->process));
+    if (!s->step) return; /* the scenario sees to the rest */
+    CHECK_INT(s->ended ? STEP_EXIT_CODE : -SIGKILL, cohort_process_exit_code(s->process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->process));
     CHECK_STATUS(APR_SUCCESS, cohort_free(s->step));
+}
+
+static bool is_orphan(cohort_process_t *slot) {
+    cohort__slot_state_t state = cohort__process_state(slot);
+    return slot != cohort_process_current() && state != COHORT__SLOT_FREE && atomic_load(&slot->parent) != cohort__self_id();
+}
+
+void step_bury_orphans(void) {
+    for (bool any = true; any;) {
+        any = false;
+        for (uint32_t i = 0; i < cohort__process_count(); i++) {
+            cohort_process_t *slot = cohort__process_at(i);
+            if (!is_orphan(slot)) continue;
+            (void)cohort__process_bury(cohort__process_id(slot));
+            any = any || is_orphan(slot);
+        }
+        if (any) apr_sleep(500);
+    }
 }
 
 static uint64_t blocks_in_use(void) {
@@ -104,11 +136,11 @@ static bool try_points(const char *name, const step_scenario_t *scenario, long n
     void *state = scenario->prepare();
     stepped_t victim = begin(scenario, state, NULL);
     advance(&victim, n);
-    bool finished = atomic_load(&victim.step->done), repaired = true;
+    bool finished = is_done(&victim), repaired = true;
     if (m >= 0) {
         stepped_t repairer = begin(scenario, state, victim.process);
         advance(&repairer, m);
-        repaired = atomic_load(&repairer.step->done);
+        repaired = is_done(&repairer);
         end(&repairer);
         cohort__process_ended(victim.process, -SIGKILL);
     }
@@ -132,7 +164,7 @@ static long count_steps(const step_scenario_t *scenario, bool repair) {
         end(&repairer);
     }
     CHECK(n < STEPS_MAX);
-    bool finished = atomic_load(&victim.step->done);
+    bool finished = is_done(&victim);
     end(&victim);
     scenario->check(state, finished);
     scenario->discard(state);

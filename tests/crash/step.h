@@ -7,20 +7,34 @@
 #ifndef COHORT_TESTS_STEP_H
 #define COHORT_TESTS_STEP_H
 
+#include <cohort/types.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+
+typedef struct {
+    _Atomic int ready, go, done;
+} step_place_t;
 
 typedef struct {
     /* In the survivor, before each try: make the objects. Returns what the other functions get; a block or object of the arena, or NULL. */
     void *(*prepare)(void);
     /* In the victim, before the stepping: what must have happened already. May be NULL. */
     void (*warm)(void *state);
-    /* In the victim, stepped. Must not wait for the survivor. */
+    /* In the victim, stepped. Must not wait for the survivor. It may end the process. */
     void (*operate)(void *state);
+    /* Instead of those two: a process of the scenario's own, which waits for its place's `go`, raises SIGTRAP, and sets `done` at the end of the operation. */
+    cohort_process_t *(*victim)(void *state, step_place_t **place);
     /* In the survivor, after the victim's death: `finished` when operate() had returned. */
     void (*check)(void *state, bool finished);
     /* In the survivor: free all that prepare() made. After it the arena holds as many blocks as before prepare(). */
     void (*discard)(void *state);
 } step_scenario_t;
+
+/* What an operation ends its process with. */
+#define STEP_EXIT_CODE 3
+
+/* For a check: what the victim had started ends by itself; see that everybody knows. */
+void step_bury_orphans(void);
 
 /* Run a scenario at its points of death. Prints how many there were. */
 void step_through(const char *name, const step_scenario_t *scenario);

@@ -78,6 +78,9 @@ static void *some_medium(void) {
 static void *some_large(void) {
     return queue_of(SIZE_MAX_TESTED, 2, 4);
 }
+static void *full_large(void) {
+    return queue_of(3000, 4, 4);
+}
 static void *unbounded(void) {
     return queue_of(60, 2, 0);
 }
@@ -91,6 +94,9 @@ static void *pipe_of(size_t size, unsigned before) {
 }
 static void *pipe_small(void) {
     return pipe_of(60, 2);
+}
+static void *pipe_empty(void) {
+    return pipe_of(60, 0);
 }
 static void *pipe_large(void) {
     return pipe_of(SIZE_MAX_TESTED, 2);
@@ -135,6 +141,19 @@ static void take_many(void *state) {
     apr_size_t done;
     for (unsigned i = 0; i < MANY; i++) messages[i] = (cohort_message_t){.data = bytes[i], .size = sizeof bytes[i]};
     (void)cohort_queue_get_many(s->queue, messages, MANY, &done, 0);
+}
+
+/* Waits in vain, for as short a time as there is: all the steps of going to sleep, and of coming back. */
+static void put_in_vain(void *state) {
+    state_t *s = state;
+    (void)(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 1) : cohort_connection_send(s->sender, s->buffer, s->size, 1));
+}
+
+static void take_in_vain(void *state) {
+    state_t *s = state;
+    apr_size_t size = sizeof s->buffer;
+    if (s->queue) (void)cohort_queue_get(s->queue, s->buffer, &size, 1);
+    else (void)cohort_connection_recv(s->receiver, s->buffer, &size, 1);
 }
 
 /* What is left must be from..to in order; then the queue must still do all that a queue does. */
@@ -210,7 +229,7 @@ static void discard(void *state) {
 }
 
 #define CASE(function, prepare_, operate_, check_)                                                                      \
-    static const step_scenario_t function##_scenario = {prepare_, warm_put, operate_, check_, discard};                     \
+    static const step_scenario_t function##_scenario = {prepare_, warm_put, operate_, NULL, check_, discard};                     \
     static void function(void) {                                                                                        \
         step_through(#function, &function##_scenario);                                                                  \
     }                                                                                                                   \
@@ -236,6 +255,10 @@ CASE(put_run, some_small, put_many, check_put_many)
 CASE(put_run_unbounded, unbounded, put_many, check_put_many)
 CASE(get_run, full_small, take_many, check_take_many)
 CASE(get_run_all, some_small, take_many, check_take_many)
+CASE(put_blocked, full_small, put_in_vain, check_put)
+CASE(put_blocked_large, full_large, put_in_vain, check_put)
+CASE(get_blocked, empty_small, take_in_vain, check_take)
+CASE(pipe_recv_blocked, pipe_empty, take_in_vain, check_take)
 CASE(pipe_send, pipe_small, put_one, check_put)
 CASE(pipe_send_large, pipe_large, put_one, check_put)
 CASE(pipe_recv, pipe_small, take_one, check_take)
@@ -247,4 +270,5 @@ const test_case_t step_queue_cases[] = {
     ENTRIES(put_large),    ENTRIES(put_unbounded),   ENTRIES(get_empty),     ENTRIES(get_some),        ENTRIES(get_full),
     ENTRIES(put_run),      ENTRIES(put_run_unbounded), ENTRIES(get_run),     ENTRIES(get_run_all),
     ENTRIES(get_medium),   ENTRIES(get_single_slot), ENTRIES(get_large),     ENTRIES(get_unbounded),   ENTRIES(pipe_send),
-    ENTRIES(pipe_send_large), ENTRIES(pipe_recv),    ENTRIES(pipe_recv_large), {0}};
+    ENTRIES(pipe_send_large), ENTRIES(pipe_recv),    ENTRIES(pipe_recv_large), ENTRIES(put_blocked), ENTRIES(put_blocked_large),
+    ENTRIES(get_blocked),  ENTRIES(pipe_recv_blocked), {0}};

@@ -209,6 +209,41 @@ static void check_signal(void *state, bool finished) {
     CHECK_STATUS(APR_EAGAIN, cohort_semaphore_acquire(s->semaphore, 0));
 }
 
+static void semaphore_take_in_vain(void *state) {
+    (void)cohort_semaphore_acquire(((state_t *)state)->semaphore, 1);
+}
+
+/* Whoever waited in vain has taken nothing. */
+static void check_no_permit(void *state, bool finished) {
+    state_t *s = state;
+    unsigned value;
+    (void)finished;
+    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
+    CHECK_INT(0, value);
+    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(s->semaphore, 1));
+    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, 0));
+    CHECK_STATUS(APR_EAGAIN, cohort_semaphore_acquire(s->semaphore, 0));
+}
+
+/* ---- Lock, held by another ---------------------------------------------------------------------------------------------- */
+
+static void *a_held_lock(void) {
+    state_t *s = a_lock();
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(s->lock, 0));
+    return s;
+}
+
+static void lock_in_vain(void *state) {
+    (void)cohort_lock_acquire(((state_t *)state)->lock, 1);
+}
+
+static void check_held(void *state, bool finished) {
+    state_t *s = state;
+    (void)finished;
+    CHECK_STATUS(APR_EAGAIN, cohort_lock_acquire(s->lock, 0));
+    check_lock_works(s);
+}
+
 /* ---- Event --------------------------------------------------------------------------------------------------------------- */
 
 static void *APR_THREAD_FUNC await_event(apr_thread_t *thread, void *state) {
@@ -373,6 +408,37 @@ static void check_last(void *state, bool finished) {
     check_barrier_works(s);
 }
 
+/* Of three, one waits; the victim is the second, and goes again when its time is over. */
+static void *a_barrier_of_three(void) {
+    state_t *s = new_state();
+    cohort_barrier_options_t options = {.action = count_action, .action_arg = &s->actions};
+    unsigned waiting = 0;
+    CHECK_STATUS(APR_SUCCESS, cohort_barrier_create(&s->barrier, 3, &options, NULL));
+    thread_start(s, meet);
+    for (; waiting == 0; apr_sleep(100)) CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(s->barrier, &waiting));
+    return s;
+}
+
+static apr_status_t meet_three(state_t *s, bool first_waits) {
+    state_t second = {.barrier = s->barrier, .pool = s->pool};
+    if (!first_waits) thread_start(s, meet);
+    thread_start(&second, meet);
+    apr_status_t status = cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER);
+    CHECK_STATUS(status, thread_result(&second));
+    CHECK_STATUS(status, thread_result(s));
+    return status;
+}
+
+/* Two more come. They meet the one who waits if the victim never came, or all find the barrier broken. */
+static void check_middle(void *state, bool finished) {
+    state_t *s = state;
+    apr_status_t status = meet_three(s, true);
+    CHECK(status == COHORT_EBROKEN || (status == APR_SUCCESS && !finished));
+    CHECK_INT(status == APR_SUCCESS, atomic_load(&s->actions));
+    CHECK_STATUS(APR_SUCCESS, cohort_barrier_reset(s->barrier));
+    CHECK_STATUS(APR_SUCCESS, meet_three(s, false));
+}
+
 static void barrier_destroy(void *state) {
     (void)cohort_barrier_destroy(((state_t *)state)->barrier);
 }
@@ -388,7 +454,7 @@ static void check_destroyed(void *state, bool finished) {
 }
 
 #define CASE(function, prepare_, warm_, operate_, check_)                                                               \
-    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, check_, discard};                       \
+    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard};                       \
     static void case_##function(void) {                                                                                 \
         step_through(#function, &function##_scenario);                                                                  \
     }                                                                                                                   \
@@ -409,6 +475,9 @@ CASE(condition_notify, a_condition, NULL, condition_notify, check_notified)
 CASE(condition_wait, a_condition, NULL, condition_wait, check_waited)
 CASE(barrier_first, a_barrier, NULL, barrier_wait_in_vain, check_first)
 CASE(barrier_last, a_barrier_with_one, NULL, barrier_wait_as_last, check_last)
+CASE(barrier_middle, a_barrier_of_three, NULL, barrier_wait_in_vain, check_middle)
+CASE(semaphore_blocked, a_signal, NULL, semaphore_take_in_vain, check_no_permit)
+CASE(lock_blocked, a_held_lock, NULL, lock_in_vain, check_held)
 CASE(barrier_destroy, a_barrier, NULL, barrier_destroy, check_destroyed)
 
 #define ENTRIES(function) {"StepSync", #function, case_##function}, {"StepSync", #function "_repair", case_##function##_repair}
@@ -425,5 +494,8 @@ const test_case_t step_sync_cases[] = {ENTRIES(lock_acquire),
                                        ENTRIES(condition_wait),
                                        ENTRIES(barrier_first),
                                        ENTRIES(barrier_last),
+                                       ENTRIES(barrier_middle),
+                                       ENTRIES(semaphore_blocked),
+                                       ENTRIES(lock_blocked),
                                        ENTRIES(barrier_destroy),
                                        {0}};

@@ -1,0 +1,185 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Death around pools and processes: a worker between two tasks, a submitter, the maker of a pool; who starts a process, and a process that ends. Each item
+ * of a job has one outcome, the pool goes on, and of the dead, of what they had made and of those they had started nothing is left.
+ */
+#include "check.h"
+#include "step.h"
+
+#include <cohort/cohort.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define ITEMS 3
+
+typedef struct {
+    cohort_pool_t *pool;
+    cohort_result_t *job;
+    step_place_t place;
+    _Atomic int armed; /* the first item is to be stopped in */
+    _Atomic int runs[ITEMS];
+} state_t;
+
+typedef struct {
+    state_t *state;
+    int item;
+} item_t;
+
+static state_t *new_state(void) {
+    void *block;
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
+    return memset(block, 0, sizeof(state_t));
+}
+
+static void discard(void *state) {
+    state_t *s = state;
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(s->job));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(s->pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(s));
+}
+
+static const cohort_pool_options_t one_worker = {.workers = 1, .method = COHORT_FORK, .name = "stepped"};
+
+static state_t *with_pool(void) {
+    state_t *s = new_state();
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&s->pool, &one_worker, NULL));
+    return s;
+}
+
+/* ---- a worker ------------------------------------------------------------------------------------------------------ */
+
+static apr_status_t count_up(const void *input, void *output) {
+    *(int *)output = *(const int *)input + 1;
+    return APR_SUCCESS;
+}
+
+static void check_pool_works(state_t *s) {
+    int in[5] = {0, 1, 2, 3, 4}, out[5] = {0};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(s->pool, count_up, in, sizeof *in, 5, out, sizeof *out, NULL));
+    for (int i = 0; i < 5; i++) CHECK_INT(i + 1, out[i]);
+}
+
+/* The stepping begins in the first item and ends in the last: in between lie two results and two tasks that are taken. */
+static apr_status_t run_item(const void *input, void *output) {
+    const item_t *item = input;
+    state_t *s = item->state;
+    atomic_fetch_add(&s->runs[item->item], 1);
+    if (item->item == 0 && atomic_exchange(&s->armed, 0)) {
+        atomic_store(&s->place.ready, 1);
+        while (!atomic_load(&s->place.go)) sched_yield();
+        raise(SIGTRAP);
+    }
+    if (item->item == ITEMS - 1) atomic_store(&s->place.done, 1);
+    *(int *)output = item->item + 1;
+    return APR_SUCCESS;
+}
+
+static void *a_job(void) {
+    state_t *s = with_pool();
+    item_t items[ITEMS];
+    for (int i = 0; i < ITEMS; i++) items[i] = (item_t){s, i};
+    atomic_store(&s->armed, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, run_item, items, sizeof *items, ITEMS, NULL, sizeof(int),
+                                                    &(cohort_map_options_t){.chunk = 1}, NULL));
+    return s;
+}
+
+static cohort_process_t *the_worker(void *state, step_place_t **place) {
+    state_t *s = state;
+    cohort_process_t **list;
+    int n = 0;
+    *place = &s->place;
+    while (!atomic_load(&s->place.ready)) sched_yield();
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &list, &n, test_pool()));
+    CHECK_INT(1, n);
+    return list[0];
+}
+
+/* Each item ran once at most and has one outcome; at most one is charged with the death. */
+static void check_job(void *state, bool finished) {
+    state_t *s = state;
+    int out[ITEMS] = {0};
+    cohort_task_error_t *errors = NULL;
+    apr_size_t n = 0;
+    (void)finished;
+    apr_status_t status = cohort_result_get(s->job, out, sizeof out, COHORT_FOREVER);
+    CHECK(status == APR_SUCCESS || status == COHORT_EWORKERDIED);
+    CHECK_STATUS(APR_SUCCESS, cohort_result_errors(s->job, &errors, &n, test_pool()));
+    CHECK_INT(status != APR_SUCCESS, n);
+    for (int i = 0; i < ITEMS; i++) {
+        bool charged = n == 1 && errors[0].index == (apr_size_t)i;
+        CHECK(charged ? atomic_load(&s->runs[i]) <= 1 : atomic_load(&s->runs[i]) == 1 && out[i] == i + 1);
+    }
+    check_pool_works(s);
+}
+
+/* ---- a submitter, a maker ------------------------------------------------------------------------------------------ */
+
+static void *a_pool(void) {
+    return with_pool();
+}
+
+static void submit(void *state) {
+    int in = 41, out = 0;
+    (void)cohort_pool_apply(((state_t *)state)->pool, count_up, &in, sizeof in, &out, sizeof out);
+}
+
+static void check_pool(void *state, bool finished) {
+    (void)finished;
+    check_pool_works(state);
+}
+
+static void *nothing(void) {
+    return new_state();
+}
+
+static void make_pool(void *state) {
+    cohort_pool_t *pool;
+    (void)state;
+    (void)cohort_pool_create(&pool, &one_worker, NULL);
+}
+
+static void check_nothing_left(void *state, bool finished) {
+    (void)state, (void)finished;
+    step_bury_orphans();
+}
+
+/* ---- processes ----------------------------------------------------------------------------------------------------- */
+
+static int be_a_child(void *code) {
+    return *(int *)code;
+}
+
+static void start_and_join(void *state) {
+    int code = 7;
+    cohort_process_t *child;
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = COHORT_FORK};
+    (void)state;
+    if (cohort_process_create(&child, be_a_child, &code, sizeof code, &options, NULL) || cohort_process_start(child)) return;
+    if (!cohort_process_join(child, COHORT_FOREVER)) (void)cohort_process_close(child);
+}
+
+static void leave(void *state) {
+    (void)state;
+    cohort_exit(STEP_EXIT_CODE);
+}
+
+#define CASE(function, prepare_, operate_, victim_, check_)                                                            \
+    static const step_scenario_t function##_scenario = {prepare_, NULL, operate_, victim_, check_, discard};           \
+    static void function(void) {                                                                                       \
+        step_through(#function, &function##_scenario);                                                                 \
+    }                                                                                                                  \
+    static void function##_repair(void) {                                                                              \
+        step_through_repair(#function, &function##_scenario);                                                          \
+    }
+
+CASE(worker_publishes_and_takes, a_job, NULL, the_worker, check_job)
+CASE(pool_submit, a_pool, submit, NULL, check_pool)
+CASE(pool_create, nothing, make_pool, NULL, check_nothing_left)
+CASE(process_start, nothing, start_and_join, NULL, check_nothing_left)
+CASE(process_exit, nothing, leave, NULL, check_nothing_left)
+
+#define ENTRIES(function) {"StepPool", #function, function}, {"StepPool", #function "_repair", function##_repair}
+const test_case_t step_pool_cases[] = {ENTRIES(worker_publishes_and_takes), ENTRIES(pool_submit),
+                                       ENTRIES(pool_create), ENTRIES(process_start), ENTRIES(process_exit), {0}};
