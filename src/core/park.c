@@ -121,12 +121,16 @@ void cohort__notify_heir(cohort__ec_t *ec) {
     }
 }
 
-/* Where the bit says that nobody sleeps, an heir may have died before he set it again. Whoever is about to sleep there sees another word than he has read. */
+/* Where the bit says that nobody sleeps, an heir may have died before he set it again. Whoever is about to sleep there sees another word than he has read.
+ * Once for each word, however many sleep on it; of many words the table forgets some, which are told again. */
 void cohort__notify_everybody(void) {
+    const cohort__ec_t *told[64] = {NULL};
     uint32_t count = cohort__thread_count();
     for (uint32_t i = 0; i < count; i++) {
         cohort__ec_t *ec = atomic_load(&cohort__thread_at(i)->parked);
-        if (!ec) continue;
+        const cohort__ec_t **place = &told[(uintptr_t)ec / 64 % 64];
+        if (!ec || *place == ec) continue;
+        *place = ec;
         uint32_t seen = atomic_load(&ec->word);
         if (seen & 1) cohort__notify_sleepers(ec, seen, COHORT__ALL);
         else (void)cohort_os_wake(&ec->word, COHORT__ALL);
