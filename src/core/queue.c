@@ -143,6 +143,23 @@ static uint64_t outstanding(cohort_queue_t *q) {
     return sum;
 }
 
+/* What a dead process was getting is back in the ring only after its repair: returns one that has to be buried first, or 0. */
+static cohort__pid_t drop_dead(cohort_queue_t *q) {
+    cohort__pid_t unburied = 0;
+    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
+        cohort__pid_t process = atomic_load(&e->id);
+        cohort_process_t *slot = cohort__process_find(process);
+        if (cohort__process_alive(process, true)) continue;
+        if (slot && !atomic_load(&slot->repaired)) {
+            unburied = process;
+        } else {
+            cohort__roster_remove(&q->guard, e);
+            cohort__guard_commit(&q->guard);
+        }
+    }
+    return unburied;
+}
+
 /* Credit beyond what there is was for messages that a dead process had. */
 static uint64_t unfinished(cohort_queue_t *q) {
     uint64_t all = outstanding(q) + cohort__ring_count_inside(&q->ring), credit = atomic_load(&q->credit);
@@ -165,6 +182,7 @@ static apr_status_t expect(void *arg) {
     apr_status_t status = APR_SUCCESS;
     if (!cohort__ring_guard(&g->call, &q->owner.object.parts[ROSTER_PARTS], 2)) return COHORT_EHANDLE;
     cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
+    if (!mine) (void)drop_dead(q); /* so that the list is never longer than what lived at one time */
     if (mine) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) + 1);
     else status = cohort__roster_add(&q->outstanding, &q->guard, g->call.me, cohort__self_id(), 1, NULL);
     cohort__guard_leave(&q->guard);
@@ -294,29 +312,6 @@ apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
 }
 
 /* ---- joining ------------------------------------------------------------------------------------------------------- */
-
-#define DROPS 8 /* entries of dead processes at a time, as far as the journal goes */
-
-/* All of these: looking at the object, and owning the guard. */
-
-/* What a dead process was getting is back in the ring only after its repair: returns one that has to be buried first, or 0. */
-static cohort__pid_t drop_dead(cohort_queue_t *q) {
-    cohort__pid_t unburied = 0;
-    int drops = 0;
-    for (cohort__roster_entry_t *e = NULL; drops < DROPS && (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
-        cohort__pid_t process = atomic_load(&e->id);
-        cohort_process_t *slot = cohort__process_find(process);
-        if (cohort__process_alive(process, true)) continue;
-        if (slot && !atomic_load(&slot->repaired)) {
-            unburied = process;
-        } else {
-            cohort__roster_remove(&q->guard, e);
-            drops++;
-        }
-    }
-    cohort__guard_commit(&q->guard);
-    return unburied;
-}
 
 /* One's own first; then anybody's, since any process may say it; then one that is still in the queue. */
 static void count_done(cohort_queue_t *q) {

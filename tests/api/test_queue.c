@@ -675,6 +675,19 @@ static void join_does_not_wait_for_the_dead(void) {
     CHECK_STATUS(COHORT_EOVERRELEASE, cohort_queue_task_done(a.queue));
 }
 
+/* However many they are, one look at them is enough. */
+static void join_drops_all_the_dead_at_once(void) {
+    enum { MANY = 20 };
+    args_t a = {.queue = new_queue(0, 1), .ready = party_memory(sizeof(int))};
+    cohort_process_t *workers[MANY];
+    for (int i = 0; i < MANY; i++) CHECK_STATUS(APR_SUCCESS, put_int(a.queue, i, 0));
+    parties_start(workers, MANY, get_and_stay, &a, sizeof a);
+    party_await(a.ready, MANY);
+    CHECK_STATUS(APR_EAGAIN, cohort_queue_join(a.queue, 0));
+    for (int i = 0; i < MANY; i++) party_kill(workers[i]);
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_join(a.queue, 0));
+}
+
 #define SLOW_TO_COPY (16 << 20) /* bytes: time enough to be killed in the middle */
 
 static int get_slowly(void *data) {
@@ -933,6 +946,7 @@ const test_case_t queue_cases[] = {
     {"Queue", "senders_die_unbounded", senders_die_unbounded},
     {"Queue", "deaths_leave_no_memory", deaths_leave_no_memory},
     {"Queue", "join_does_not_wait_for_the_dead", join_does_not_wait_for_the_dead},
+    {"Queue", "join_drops_all_the_dead_at_once", join_drops_all_the_dead_at_once},
     {"Queue", "what_came_back_from_the_dead_says_so", what_came_back_from_the_dead_says_so},
     {"Queue", "a_death_ends_a_join_that_waits", a_death_ends_a_join_that_waits},
     {"Queue", "task_done_is_counted", task_done_is_counted},
