@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-"""bench_report.py RESULTS DIRECTORY [DOCUMENT]
+"""bench_report.py [--best] RESULTS DIRECTORY [DOCUMENT]
 
 Reads what cohort-bench printed, prints one table of it with the targets, and draws DIRECTORY/performance-ratios.svg and
-DIRECTORY/performance-scale.svg. With DOCUMENT, the table there between the lines <!-- table --> and <!-- /table --> is replaced."""
+DIRECTORY/performance-scale.svg. With DOCUMENT, the table there between the lines <!-- table --> and <!-- /table --> is replaced.
+--best takes the best round of each contestant instead of the median one: where other work on the machine disturbs most of them."""
 import math
 import sys
 from collections import namedtuple
@@ -62,13 +63,15 @@ def rows():
     yield Row("its compression", "commands.gzip.ratio", "", [])
 
 
-def read(path):
-    """{metric: {peer: (median, unit)}}"""
+def read(path, take_best):
+    """{metric: {peer: (figure, unit)}}"""
     figures = {}
     for line in open(path):
         words = line.split()
         if len(words) == 7 and words[4].startswith("min=") and not line.startswith("#"):
-            figures.setdefault(words[0], {})[words[1]] = (float(words[2]), words[3])
+            extreme = words[5] if words[3] in MORE else words[4]
+            figure = extreme.split("=")[1] if take_best else words[2]
+            figures.setdefault(words[0], {})[words[1]] = (float(figure), words[3])
     return figures
 
 
@@ -88,9 +91,10 @@ def best(peers, names, unit):
     return (max(there) if unit in MORE else min(there)) if there else (None, "")
 
 
-def judge(target, metric, figures):
-    """(text, is it met?); None when what it is compared with is not there."""
+def judge(target, row, figures):
+    """(text, is it met?); None when what it is compared with is not there, or is no floor: who spins needs a CPU for itself, and is slow without."""
     whom, op, limit = target.split()
+    metric = row.metric
     mine, unit = figures[metric]["cohort"]
     limit = float(limit)
     if whom == "=":
@@ -104,8 +108,10 @@ def judge(target, metric, figures):
     if other is None:
         return "%s %s of %s" % (op, limit, whom), None
     if op == "-":
-        return "%+.2f of %s" % (limit, name), mine - other >= limit
+        return "at least %s's %+.2f: %+.3f" % (name, limit, mine - other), mine - other >= limit
     ratio = mine / other
+    if whom == row.floor and (ratio > 2 if unit in MORE else ratio < 0.5):
+        return "%s %gx %s: which was disturbed" % ({"<=": "at most", ">=": "at least"}[op], limit, name), None
     text = "%s %gx %s: %.3g" % ({"<=": "at most", ">=": "at least"}[op], limit, name, ratio)
     return text, ratio <= limit if op == "<=" else ratio >= limit
 
@@ -122,8 +128,9 @@ def lines(figures):
         others = [p for p in peers if not p.startswith(("cohort", "python")) and p != row.floor]
         peer, peer_name = best(peers, others, unit)
         python, _ = best(peers, [p for p in peers if p.startswith("python")], unit)
-        judged = [judge(target, row.metric, figures) for target in row.targets]
-        met = None if not judged or any(m is None for _, m in judged) else all(m for _, m in judged)
+        judged = [judge(target, row, figures) for target in row.targets]
+        verdicts = [m for _, m in judged]
+        met = False if False in verdicts else None if None in verdicts or not verdicts else True
         yield Line(row, unit, mine, peer, peer_name, peers.get(row.floor, (None,))[0], python, [t for t, _ in judged], met)
 
 
@@ -132,7 +139,7 @@ def table(found):
     for line in found:
         ratio = lambda other: "" if other is None else "%.3g" % (line.mine / other)
         peer = "" if line.peer is None else "%s (%s)" % (show(line.peer, line.unit), line.peer_name)
-        met = {True: "yes", False: "**no**", None: ""}[line.met]
+        met = {True: "yes", False: "**no**", None: "?" if line.row.targets else ""}[line.met]
         text.append("| %s | %s | %s | %s | %s | %s | %s | %s |" % (line.row.title, show(line.mine, line.unit), peer, ratio(line.peer),
                     ratio(line.python), ratio(line.floor), "; ".join(line.targets), met))
     return "\n".join(text)
@@ -227,7 +234,9 @@ def replace_table(path, words):
 
 
 def main():
-    figures, directory = read(sys.argv[1]), sys.argv[2]
+    take_best = "--best" in sys.argv
+    args = [arg for arg in sys.argv[1:] if arg != "--best"]
+    figures, directory = read(args[0], take_best), args[1]
     found = list(lines(figures))
     words = table(found)
     print(words)
@@ -236,8 +245,8 @@ def main():
     for name, drawing in (("ratios", ratios(found)), ("scale", scale(figures))):
         if drawing:
             open("%s/performance-%s.svg" % (directory, name), "w").write(drawing)
-    if len(sys.argv) > 3:
-        replace_table(sys.argv[3], words)
+    if len(args) > 2:
+        replace_table(args[2], words)
 
 
 if __name__ == "__main__":

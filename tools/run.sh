@@ -7,7 +7,8 @@
 ## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
 ## tools/run.sh crash [--seconds N]         prove what holds when processes die: at chosen instructions, at random for N seconds (60), after 10,000 deaths; in 15 minutes
 ## tools/run.sh macos                       compile and link all for macOS, both architectures; ends with 77 when the compiler cannot be had
-## tools/run.sh bench [--docs] [SECTION...] measure Cohort beside its peers and print one table; --docs: and put it into docs/performance.md
+## tools/run.sh bench [--best] [--docs] [SECTION...]  measure Cohort beside its peers and print one table (of the best rounds, where the
+##                                          machine is disturbed); --docs: and put it into docs/performance.md
 ## tools/run.sh help                        this text
 #
 # What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps, valgrind) is installed through the system's package manager, and nothing else is.
@@ -295,15 +296,19 @@ ensure_peers() {
 machine() {
     local model
     model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
-    echo "# machine: ${model:-$(uname -m)}, $(cores) CPUs, $(uname -s) $(uname -r | sed 's/\(^[0-9]*\.[0-9]*\).*/\1/'), $(cc --version | head -n 1)"
+    echo "# machine: ${model:-$(uname -m)}, $(cores) CPUs, $(uname -s) $(uname -r | sed 's/\(^[0-9]*\.[0-9]*\).*/\1/'), $(cc --version | head -n 1); load before: $(uptime | sed 's/.*load average[s]*: *//')"
 }
 
 run_bench() {
-    local work=$root/build/bench document=
-    if [ "${1-}" = --docs ]; then
-        document=$root/docs/performance.md
+    local work=$root/build/bench document='' best=''
+    while :; do
+        case ${1-} in
+        --docs) document=$root/docs/performance.md ;;
+        --best) best=--best ;;
+        *) break ;;
+        esac
         shift
-    fi
+    done
     ensure_packages
     ensure_peers
     build release
@@ -314,8 +319,8 @@ run_bench() {
         die "the benchmark failed; what it printed is in build/bench/results.txt."
     have python3 || die "the table needs Python 3; the figures are in build/bench/results.txt."
     say "The table; ratios are Cohort's figure divided by the other's"
-    # shellcheck disable=SC2086  # an empty word is none
-    python3 "$root/tools/bench_report.py" "$work/results.txt" "$([ -n "$document" ] && echo "$root/docs" || echo "$work")" $document
+    # shellcheck disable=SC2086  # empty words are none
+    python3 "$root/tools/bench_report.py" $best "$work/results.txt" "$([ -n "$document" ] && echo "$root/docs" || echo "$work")" $document
     say "Also drawn: performance-ratios.svg and performance-scale.svg in $([ -n "$document" ] && echo docs || echo build/bench)"
 }
 
