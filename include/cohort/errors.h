@@ -41,7 +41,8 @@ extern "C" {
     X(COHORT_ELIMIT, 23, "a fixed limit of the cohort is reached")                                             \
     X(COHORT_EFREE, 24, "not a block that cohort_alloc() returned, or freed already")                          \
     X(COHORT_ENOWAIT, 25, "a process cannot wait for itself")                                                  \
-    X(COHORT_EINITFAILED, 26, "the pool's initializer failed in a worker")
+    X(COHORT_EINITFAILED, 26, "the pool's initializer failed in a worker")                                     \
+    X(COHORT_EDAMAGED, 27, "a process of the cohort has written over what is not its own in the shared memory")
 
 enum {
 #define COHORT_ERROR_ENUM(name, offset, message) name = APR_OS_START_USERERR + 7300 + (offset),

@@ -23,7 +23,7 @@ static void announce(cohort__thread_t *me, cohort__op_kind_t kind, uint64_t posi
 /* `word` is in the way. If its owner is dead, see that it is repaired: true = look again. */
 static bool clear_the_way(uint64_t word) {
     cohort__slot_step_t step = cohort__word_step(word);
-    if (step != COHORT__WRITING && step != COHORT__READING) return false;
+    if ((step != COHORT__WRITING && step != COHORT__READING) || cohort__word_owner(word) >= cohort__thread_count()) return false;
     cohort__pid_t owner = atomic_load_explicit(&cohort__thread_at(cohort__word_owner(word))->owner, memory_order_acquire);
     return owner == 0 || cohort__process_bury(owner);
 }
@@ -65,12 +65,16 @@ static bool is_within(const cohort__segment_t *segment, uint64_t position) {
 void cohort__ring_catch_up(cohort__segment_t *segment) {
     for (;;) {
         uint64_t tail = atomic_load(&segment->tail);
-        if (!is_within(segment, tail) || !cohort__is_put(segment, atomic_load(&cohort__slot_at(segment, tail)->word), tail)) break;
+        uint64_t word = is_within(segment, tail) ? atomic_load(&cohort__slot_at(segment, tail)->word) : cohort__word(tail, 0, COHORT__FREE);
+        if (!cohort__is_put(segment, word, tail)) break;
+        if (cohort__is_absurd(segment, word, tail) && atomic_load(&segment->tail) == tail) break;
         raise_tail(segment, tail, cohort__step(segment, tail, 1));
     }
     for (;;) {
         uint64_t head = atomic_load(&segment->head), position = cohort__head_position(head);
-        if (!is_within(segment, position) || !cohort__is_taken(segment, atomic_load(&cohort__slot_at(segment, position)->word), position)) break;
+        uint64_t word = is_within(segment, position) ? atomic_load(&cohort__slot_at(segment, position)->word) : cohort__word(position, 0, COHORT__FREE);
+        if (!cohort__is_taken(segment, word, position)) break;
+        if (cohort__is_absurd(segment, word, position) && atomic_load(&segment->head) == head) break;
         raise_head(segment, head, cohort__step(segment, position, 1));
     }
 }
@@ -90,6 +94,7 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
             return APR_SUCCESS;
         }
         if (cohort__is_put(segment, word, tail)) {
+            if (cohort__is_absurd(segment, word, tail) && atomic_load(&segment->tail) == tail) return COHORT_EDAMAGED;
             raise_tail(segment, tail, cohort__step(segment, tail, 1));
         } else if (atomic_load_explicit(&segment->tail, memory_order_acquire) == tail) {
             *in_the_way = word;
@@ -135,6 +140,8 @@ apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__sen
         if (status == PASSED) {
             status = cohort__chain_grow(call);
             if (status) return status;
+        } else if (status != APR_EAGAIN) {
+            return status;
         } else if (!thorough || repairs++ == REPAIRS || !clear_the_way(in_the_way)) {
             return APR_EAGAIN;
         }
@@ -159,7 +166,7 @@ size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_messag
             atomic_store_explicit(&slot->size, messages[done].size, memory_order_relaxed);
             atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL), memory_order_release);
             done++;
-        } else if (!cohort__is_put(segment, word, position)) {
+        } else if (!cohort__is_put(segment, word, position) || cohort__is_absurd(segment, word, position)) {
             break;
         }
         position = cohort__step(segment, position, 1);
@@ -257,13 +264,36 @@ static void commit(const cohort__ring_call_t *call, cohort__segment_t *segment, 
     else if (out) cohort__block_free(call->me, stage);
 }
 
+/* Of a message that does not lie in its slot: is there such a block? */
+static bool is_sound(cohort__slot_t *slot, uint64_t size) {
+    void *block = atomic_load_explicit(&slot->block, memory_order_acquire);
+    return size & COHORT__OUT_OF_LINE && cohort__block_is(block, COHORT__KIND_BYTES) && (size & COHORT__SIZE_MAX) <= cohort__block_size(block);
+}
+
+/* Nobody can make sense of this message: it goes, so that those behind it can be had. Its block, whatever it is, is left alone. */
+static apr_status_t drop(const cohort__ring_call_t *call, cohort__segment_t *segment, uint64_t position, const uint64_t *head) {
+    cohort__slot_t *slot = cohort__slot_at(segment, position);
+    uint64_t full = cohort__word(position, 0, COHORT__FULL);
+    announce(call->me, COHORT__OP_RING_GET, position);
+    if (!atomic_compare_exchange_strong(&slot->word, &full, cohort__word(position, cohort__record(call->me), COHORT__READING))) return LOST;
+    cohort__receive_t nothing = {.how = COHORT__RECEIVE_INTO};
+    atomic_store(&slot->block, NULL);
+    atomic_store(&slot->size, 0);
+    if (!head) atomic_store(&call->ring->irregular, 1);
+    commit(call, segment, position, head, &nothing);
+    return COHORT_EDAMAGED;
+}
+
 /* Take what is at a position if it is FULL. `head`: the hint that led here, to be bumped; NULL when another way led here. */
 static apr_status_t take(const cohort__ring_call_t *call, cohort__segment_t *segment, uint64_t position, const uint64_t *head, cohort__receive_t *r) {
     cohort__thread_t *me = call->me;
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     uint64_t full = cohort__word(position, 0, COHORT__FULL);
-    r->size = (size_t)(atomic_load_explicit(&slot->size, memory_order_acquire) & COHORT__SIZE_MAX);
+    uint64_t said = atomic_load_explicit(&slot->size, memory_order_acquire) & ~COHORT__RETURNED;
+    bool sound = said <= segment->inline_size || is_sound(slot, said);
+    r->size = (size_t)(said & COHORT__SIZE_MAX);
     if (atomic_load_explicit(&slot->word, memory_order_acquire) != full) return LOST;
+    if (!sound) return drop(call, segment, position, head);
     if (r->how == COHORT__RECEIVE_PEEK) return APR_SUCCESS;
     if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return COHORT_ETOOSMALL;
 
@@ -286,7 +316,8 @@ static apr_status_t take(const cohort__ring_call_t *call, cohort__segment_t *seg
 /* The first message is not finished. One behind it that is finished was put no earlier than the first will be, so it may be taken first. */
 static apr_status_t get_behind(const cohort__ring_call_t *call, cohort__segment_t *segment, uint64_t first, cohort__receive_t *r) {
     uint64_t tail = atomic_load_explicit(&segment->tail, memory_order_acquire);
-    for (uint64_t p = cohort__step(segment, first, 1); cohort__is_ahead(segment, p, tail); p = cohort__step(segment, p, 1)) {
+    uint64_t left = segment->slots;
+    for (uint64_t p = cohort__step(segment, first, 1); left-- > 0 && cohort__is_ahead(segment, p, tail); p = cohort__step(segment, p, 1)) {
         apr_status_t status = take(call, segment, p, NULL, r);
         if (status != LOST) return status;
     }
@@ -301,6 +332,7 @@ static apr_status_t get_in(const cohort__ring_call_t *call, cohort__segment_t *s
         uint64_t there = cohort__word_position(word);
         cohort__slot_step_t step = cohort__word_step(word);
         if (there == position && step == COHORT__FULL) {
+            if (cohort__word_owner(word)) return COHORT_EDAMAGED;
             apr_status_t status = take(call, segment, position, &head, r);
             if (status != LOST) return status;
         } else if (there == position && step == COHORT__FREE) {
@@ -309,6 +341,7 @@ static apr_status_t get_in(const cohort__ring_call_t *call, cohort__segment_t *s
             *in_the_way = word;
             return thorough ? get_behind(call, segment, position, r) : APR_EAGAIN;
         } else if (there == position || cohort__is_ahead(segment, position, there)) {
+            if (cohort__is_absurd(segment, word, position) && atomic_load(&segment->head) == head) return COHORT_EDAMAGED;
             raise_head(segment, head, cohort__step(segment, position, 1));
         } else if (atomic_load_explicit(&segment->head, memory_order_acquire) == head) {
             *in_the_way = word; /* a reader of the lap before */
@@ -357,9 +390,10 @@ apr_status_t cohort__ring_get(const cohort__ring_call_t *call, cohort__receive_t
     }
 }
 
-static bool fits(cohort__slot_t *slot, const cohort_message_t *message) {
+static bool fits(const cohort__segment_t *segment, cohort__slot_t *slot, const cohort_message_t *message) {
     uint64_t size = atomic_load_explicit(&slot->size, memory_order_relaxed);
-    return !(size & COHORT__OUT_OF_LINE) && (size & COHORT__SIZE_MAX) <= message->size && (message->data || !message->size);
+    size &= ~COHORT__RETURNED; /* more than a slot has: out of line, or damaged */
+    return size <= segment->inline_size && size <= message->size && (message->data || !message->size);
 }
 
 /* As cohort__ring_put_run(). */
@@ -373,7 +407,7 @@ size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *m
         cohort__slot_t *slot = cohort__slot_at(segment, position);
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
         if (word == cohort__word(position, 0, COHORT__FULL)) {
-            if (!fits(slot, &messages[done])) break;
+            if (!fits(segment, slot, &messages[done])) break;
             announce(call->me, COHORT__OP_RING_GET, position);
             if (!atomic_compare_exchange_strong(&slot->word, &word, cohort__word(position, me, COHORT__READING))) continue;
             uint64_t said = atomic_load_explicit(&slot->size, memory_order_relaxed);
@@ -382,7 +416,7 @@ size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *m
             message->returned = (said & COHORT__RETURNED) != 0;
             if (message->size) memcpy(message->data, slot->bytes, message->size);
             atomic_store_explicit(&slot->word, cohort__free_again(segment, position), memory_order_release);
-        } else if (!cohort__is_taken(segment, word, position)) {
+        } else if (!cohort__is_taken(segment, word, position) || cohort__is_absurd(segment, word, position)) {
             break;
         }
         position = cohort__step(segment, position, 1);
@@ -402,7 +436,8 @@ typedef struct {
 
 static sum_t look_over(cohort__segment_t *segment, uint64_t from, uint64_t to) {
     sum_t sum = {0, 0};
-    for (uint64_t p = from; cohort__is_ahead(segment, p, to); p = cohort__step(segment, p, 1)) {
+    uint64_t left = segment->slots;
+    for (uint64_t p = from; left-- > 0 && cohort__is_ahead(segment, p, to); p = cohort__step(segment, p, 1)) {
         cohort__slot_t *slot = cohort__slot_at(segment, p);
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
         cohort__slot_step_t step = cohort__word_step(word);

@@ -11,6 +11,13 @@
 
 /* ---- put and get ---------------------------------------------------------------------------------------------------- */
 
+bool cohort__is_segment(const void *address) {
+    const cohort__segment_t *s = address;
+    if (!cohort__block_is(address, COHORT__KIND_BYTES) || cohort__block_size(address) < sizeof *s) return false;
+    if (!s->slots || s->stride < sizeof(cohort__slot_t) || s->limit != COHORT__POSITIONS - COHORT__POSITIONS % s->slots) return false;
+    return s->slots <= (cohort__block_size(address) - sizeof *s) / s->stride && cohort__in_arena(s->ring, sizeof *s->ring);
+}
+
 /* Never published: the slot is as if it had been written and taken. */
 static void undo_put(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment, uint64_t position) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
@@ -138,9 +145,11 @@ void cohort__ring_repair(cohort__thread_t *dead) {
     void *object = atomic_load(&dead->op_object);
     switch (atomic_load(&dead->op)) {
     case COHORT__OP_RING_PUT:
+        if (!cohort__is_segment(object)) break;
         undo_put(me, dead, object, position);
         break;
     case COHORT__OP_RING_GET:
+        if (!cohort__is_segment(object)) break;
         undo_get(me, dead, object, position);
         break;
     case COHORT__OP_DESTROY:

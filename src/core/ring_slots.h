@@ -80,6 +80,10 @@ static inline bool cohort__is_taken(const cohort__segment_t *segment, uint64_t w
     uint64_t there = cohort__word_position(word);
     return there == position ? cohort__word_step(word) == COHORT__READING : cohort__is_ahead(segment, position, there);
 }
+/* No ring gets there: what is at a position that a hint says now is at most a lap ahead of it. */
+static inline bool cohort__is_absurd(const cohort__segment_t *segment, uint64_t word, uint64_t position) {
+    return cohort__ahead(segment, position, cohort__word_position(word)) > segment->slots && cohort__is_ahead(segment, position, cohort__word_position(word));
+}
 static inline uint64_t cohort__free_again(const cohort__segment_t *segment, uint64_t position) {
     return cohort__word(cohort__step(segment, position, segment->slots), 0, COHORT__FREE);
 }
@@ -89,6 +93,8 @@ static inline uint32_t cohort__record(const cohort__thread_t *thread) {
 
 /* ring.c: a message goes back to its place, which others passed. */
 void cohort__ring_rewind(cohort__segment_t *segment, uint64_t position);
+/* Is it a segment, as far as can be seen? For pointers that a dead process has left. */
+bool cohort__is_segment(const void *address);
 /* Bring head and tail to where they belong: whoever should have raised them is dead. */
 void cohort__ring_catch_up(cohort__segment_t *segment);
 

@@ -56,9 +56,9 @@ bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena) {
 static apr_status_t map_at(uint64_t base, uint64_t size, int fd) {
     void *want = (void *)(uintptr_t)base;
     void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
+    if (got == MAP_FAILED) return errno == ENOMEM && space_left() < size ? APR_ENOMEM : COHORT_EADDRESS;
     if (got == want) atomic_store(&object_inode, inode(fd));
     if (got == want) return APR_SUCCESS;
-    if (got == MAP_FAILED) return errno == ENOMEM && space_left() < size ? APR_ENOMEM : COHORT_EADDRESS;
     munmap(got, size);
     return COHORT_EADDRESS;
 }
@@ -95,6 +95,7 @@ apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
 apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
     struct stat facts;
     int fd = (int)arena->handle;
+    if (!arena->base || arena->size == 0 || arena->size % MIB != 0) return APR_EINVAL;
     if (fstat(fd, &facts) != 0) return errno;
     if ((uint64_t)facts.st_size < arena->size) return APR_EINVAL;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
