@@ -11,7 +11,7 @@
 ##                                          machine is disturbed); --docs: and put it into docs/performance.md
 ## tools/run.sh help                        this text
 #
-# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps, valgrind) is installed through the system's package manager, and nothing else is.
+# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps, valgrind, Spin) is installed through the system's package manager, and nothing else is.
 # A subcommand is a function run_NAME below and a line "## ..." above.
 set -euo pipefail
 
@@ -38,10 +38,12 @@ GoogleTest libgtest-dev   gtest-devel   gtest       googletest  pkg-config --exi
 zlib       zlib1g-dev     zlib-devel    zlib        zlib        pkg-config --exists zlib
 ps         procps         procps-ng     procps-ng   -           have ps
 valgrind   valgrind       valgrind      valgrind    -           checks_memory
+spin       spin           -             -           spin        checks_models
 TABLE
 }
 
 checks_memory() { have valgrind || [ "$(package_manager)" = brew ]; } # which has none; the test that wants it is left out there
+checks_models() { have spin || { [ "$(package_manager)" != apt-get ] && [ "$(package_manager)" != brew ]; }; } # the others have none
 
 compiles() { # c or c++: is there a compiler of that language that can build a program?
     local compiler=${CC:-cc} program=${TMPDIR:-/tmp}/cohort-compiles-$$ result=0
