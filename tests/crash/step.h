@@ -2,7 +2,8 @@
 /*
  * Killing a process after its n-th instruction, for every n. A scenario is one operation on shared objects; the victim runs it under single-stepping and
  * is killed after n instructions, for one n after the other until the operation ends; after each kill the survivor checks everything that
- * must hold whatever n was. The environment variable COHORT_CRASH chooses how many n are tried: a number of points per scenario, or "all".
+ * must hold whatever n was. An instruction that repeats counts once per repetition. Of operations of many thousand instructions all n would take hours, so they get fewer
+ * points, evenly spread from a random one on. The environment variable COHORT_CRASH chooses how many n are tried: a number of points per scenario, or "all".
  */
 #ifndef COHORT_TESTS_STEP_H
 #define COHORT_TESTS_STEP_H
