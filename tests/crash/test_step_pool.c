@@ -27,7 +27,7 @@ typedef struct {
 } item_t;
 
 static state_t *new_state(void) {
-    void *block;
+    void *block = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
     return memset(block, 0, sizeof(state_t));
 }
