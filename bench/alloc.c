@@ -14,43 +14,51 @@ typedef struct {
     cohort_barrier_t *barrier;
 } work_t;
 
-static int turn_shared(const work_t *w, int count) {
-    char *held[HELD] = {NULL};
-    for (int i = 0; i < count; i++) {
-        char **block = &held[i % HELD];
-        if ((*block && **block != (char)(i - HELD)) || cohort_free(*block) || cohort_alloc((void **)block, w->size))
+static char *volatile held[HELD]; /* of this process */
+
+static int turn_shared(const work_t *w, int first, int n) {
+    for (int i = first; i < first + n; i++) {
+        void *block = held[i % HELD];
+        if ((block && *(char *)block != (char)(i % HELD)) || cohort_free(block) || cohort_alloc(&block, w->size))
             return 0;
-        **block = (char)i;
+        *(char *)block = (char)(i % HELD);
+        held[i % HELD] = block;
     }
-    for (int i = 0; i < HELD; i++)
-        (void)cohort_free(held[i]);
     return 1;
 }
 
-static int turn_malloc(const work_t *w, int count) {
-    char *volatile held[HELD] = {NULL};
-    for (int i = 0; i < count; i++) {
-        char *volatile *block = &held[i % HELD];
-        if (*block && **block != (char)(i - HELD))
+static int turn_malloc(const work_t *w, int first, int n) {
+    for (int i = first; i < first + n; i++) {
+        char *block = held[i % HELD];
+        if (block && *block != (char)(i % HELD))
             return 0;
-        free(*block);
-        *block = malloc(w->size);
-        if (!*block)
+        free(block);
+        block = malloc(w->size);
+        if (!block)
             return 0;
-        **block = (char)i;
+        *block = (char)(i % HELD);
+        held[i % HELD] = block;
     }
-    for (int i = 0; i < HELD; i++)
-        free(held[i]);
     return 1;
 }
 
-static int turn(const work_t *w, int count) {
-    return w->with_malloc ? turn_malloc(w, count) : turn_shared(w, count);
+static int turn(const work_t *w, int first, int n) {
+    return w->with_malloc ? turn_malloc(w, first, n) : turn_shared(w, first, n);
+}
+
+static void free_all(const work_t *w) {
+    for (int i = 0; i < HELD; i++) {
+        if (w->with_malloc)
+            free(held[i]);
+        else
+            MUST(cohort_free(held[i]));
+        held[i] = NULL;
+    }
 }
 
 static int one_of_two(void *args) {
     work_t *w = *(work_t **)args;
-    if (!turn(w, 1000) || cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) || !turn(w, w->count))
+    if (!turn(w, 0, 1000) || cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) || !turn(w, 0, w->count))
         return 1;
     return cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) != APR_SUCCESS;
 }
@@ -76,15 +84,16 @@ static double run_two(const work_t *arg, int count) {
 }
 
 static void turn_block(void *arg, int first, int n) {
-    (void)first;
-    bench_check(turn(arg, n), "blocks");
+    bench_check(turn(arg, first, n), "blocks");
 }
 
 static double run(void *arg, int count) {
     const work_t *w = arg;
     if (w->processes > 1)
         return run_two(w, count);
-    return bench_blocks(turn_block, arg, count);
+    double took = bench_blocks(turn_block, arg, count);
+    free_all(w);
+    return took;
 }
 
 void bench_section_alloc(void) {

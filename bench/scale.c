@@ -159,7 +159,8 @@ static void blocks(void) {
         snprintf(metric, sizeof metric, "scale.fill.%d", held[i]);
         bench_print(metric, "cohort", "ns", &each, 1);
         snprintf(metric, sizeof metric, "scale.bytes.%d", held[i]);
-        bench_print(metric, "cohort", "B", &bytes, 1);
+        if (bytes > 0) /* else what was kept from before was enough */
+            bench_print(metric, "cohort", "B", &bytes, 1);
         snprintf(metric, sizeof metric, "scale.block.%d", held[i]);
         BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 1000, 10000000}), cohort, NULL);
     }
