@@ -300,6 +300,8 @@ typedef struct {
 extern COHORT__PER_PROCESS cohort__running_t cohort__running;
 /* In a worker: the running item has failed. */
 void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status);
+/* In a worker that ends: what was last said of a failure is not needed any more. */
+void cohort__failure_forget(void);
 
 /* ---- pool_callback.c --------------------------------------------------------------------------------------------- */
 

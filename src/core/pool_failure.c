@@ -59,6 +59,12 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
     return status ? status : APR_EGENERAL;
 }
 
+void cohort__failure_forget(void) {
+    free(said.text);
+    said.text = NULL;
+    said.length = 0;
+}
+
 /* The end of the chain as this process knows it, so that many failures of one job do not mean walking it again and
  * again. */
 static cohort__home_t *chain_end(cohort__home_t *chain) {

@@ -248,5 +248,6 @@ int cohort__pool_worker_main(cohort_process_t *self) {
         w.me->idle = true;
         goes_on = !cohort__await(&w.pool->work, try_find, &w, COHORT_OS_NEVER) && work(&w);
     }
+    cohort__failure_forget();
     return 0;
 }
