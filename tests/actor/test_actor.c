@@ -1,10 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that knows nothing of Cohort and does what its arguments say, one after the other; output is UTF-8, lines
- * end with LF on every system: say TEXT      write it to stdout              cry TEXT      write it to stderr variable
- * NAME write its value, or (none)      cwd           write the working directory cat           copy stdin to stdout
- * line          read one line; end with 1 when there was none no-line       end with 1 when there is one    exit CODE
- * end crash         end by a bad address            arguments     write the rest of them as <one><two>, and end
+ * A program that knows nothing of Cohort and does what its arguments say, one after the other; output is UTF-8, lines end with LF on every system:
+ *  - say TEXT, cry TEXT: write it to stdout, to stderr; variable NAME: write its value, or (none); cwd: write the working directory
+ *  - cat: copy stdin to stdout; line: read one line, end with 1 when there was none; no-line: end with 1 when there is one
+ *  - exit CODE: end; crash: end by a bad address; arguments: write the rest of them as <one><two>, and end
  */
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 
 #ifdef _WIN32
+#include <direct.h>
 #include <fcntl.h>
 #include <io.h>
 #include <windows.h>
@@ -49,7 +49,8 @@ static char *directory(void) {
 }
 
 static void crash(void) {
-    *(volatile int *)16 = 1;
+    int *volatile nowhere = NULL;
+    *nowhere = 1;
 }
 #else
 #include <unistd.h>
