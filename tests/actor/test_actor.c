@@ -49,7 +49,7 @@ static char *directory(void) {
 }
 
 static void crash(void) {
-    int *volatile nowhere = NULL;
+    volatile int *volatile nowhere = (volatile int *)16;
     *nowhere = 1;
 }
 #else
