@@ -108,7 +108,10 @@ typedef struct {
 
 static void pool_begin(pool_side_t *side) {
     cohort_pool_options_t options = {.workers = WORKERS, .name = "pool", .attempts = 100};
-    must(cohort_pool_create(&side->pool, &options, NULL), "cohort_pool_create");
+    apr_status_t status = COHORT_ESTART; /* a worker killed before it began, again */
+    while (status == COHORT_ESTART)
+        status = cohort_pool_create(&side->pool, &options, NULL);
+    must(status, "cohort_pool_create");
 }
 
 /* A worker that is not there any more was killed. Its place may be empty for a while. */
