@@ -5,11 +5,13 @@
 #  2. the system kills them with SIGKILL, four of the pool, the queue and the barrier each: the others go on, and every check of kill_load holds;
 #  3. its root is killed so, too: no process of it is left.
 # Under an emulator all processes are children of init; they are found by the path of the program then, which is a copy for this run alone.
+# There a victim is one that was let go by its starter, and so has a second thread: Wine never completes a call that maps memory into another
+# process (NtMapViewOfSection) when the host kills that process meanwhile, where Windows fails it.
 set -eu
 program=$1 directory=$2 emulator=${3-}
 here=$(mktemp -d "$directory/kills.XXXXXX")
 mark=$(basename "$here")
-root=
+root= least=1
 
 fail() { echo "kills.sh: $*" >&2; exit 1; }
 clean() {
@@ -21,7 +23,8 @@ trap clean EXIT
 if [ -n "$emulator" ]; then
     cp "$program" "$(dirname "$program")"/*.dll "$here/"
     program=$here/$(basename "$program")
-    listed() { ps -axo pid=,stat=,args= | awk -v mark="$mark" '$2 !~ /Z/ && index($0, mark) && index($0, ".exe") && !index($0, "kills.sh") { print $1, $NF }'; }
+    listed() { ps -axo pid=,stat=,nlwp=,args= | awk -v mark="$mark" '$2 !~ /Z/ && index($0, mark) && index($0, ".exe") && !index($0, "kills.sh") { print $1, $NF, $3 }'; }
+    least=2
 else
     # The descendants of the root, whether or not it lives: each one's parent is noted when it is first seen.
     listed() {
@@ -30,11 +33,11 @@ else
             BEGIN { while ((getline line < seen) > 0) known[line] = 1 }
             { parent[$1] = $2; state[$1] = $3; name[$1] = $4 }
             END { for (p in parent) { for (q = p; q in parent && q != root && !(q in known); q = parent[q]) { }
-                  if ((q == root || q in known) && state[p] !~ /Z/) { print p, name[p]; if (p != root && !(p in known)) print p >> seen } } }'
+                  if ((q == root || q in known) && state[p] !~ /Z/) { print p, name[p], 1; if (p != root && !(p in known)) print p >> seen } } }'
     }
 fi
 ours() { listed | cut -d' ' -f1; }
-named() { listed | awk -v name="$1" 'index($2, name "-") == 1 { print $1 }'; }
+named() { listed | awk -v name="$1" -v least="$least" 'index($2, name "-") == 1 && $3 >= least { print $1 }'; }
 runs() { kill -0 "$root" 2> /dev/null; }
 
 begin() { # argument

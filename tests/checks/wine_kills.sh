@@ -3,7 +3,8 @@
 # wine_kills.sh EMULATOR PROGRAM DIRECTORY GUNZIP: what becomes of the compression of a file when the host, not Windows, kills with SIGKILL:
 #  1. a worker, three times in one run: the output is right all the same;
 #  2. the root: no process of its is left.
-# Wine's processes are all children of init, so they are found by the path of the program, which is a copy for this run alone.
+# Wine's processes are all children of init, so they are found by the path of the program, which is a copy for this run alone; victims have a second thread
+# (kills.sh says why).
 set -eu
 emulator=$1 program=$2 directory=$3 gunzip=$4
 here=$(mktemp -d "$directory/wine_kills.XXXXXX")
@@ -14,8 +15,8 @@ copy=$here/$(basename "$program")
 awk 'BEGIN { srand(1); for (i = 0; i < 4000000; i++) printf "%d ", rand() * 100000 }' > "$here/input"
 
 fail() { echo "wine_kills.sh: $*" >&2; exit 1; }
-ours() { ps -axo pid=,stat=,args= | awk -v mark="$mark" '$2 !~ /Z/ && index($0, mark) && index($0, ".exe") && !index($0, "wine_kills.sh")'; }
-workers() { ours | awk '/ gzip-[0-9]/ { print $1 }'; }
+ours() { ps -axo pid=,stat=,nlwp=,args= | awk -v mark="$mark" '$2 !~ /Z/ && index($0, mark) && index($0, ".exe") && !index($0, "wine_kills.sh")'; }
+workers() { ours | awk '/ gzip-[0-9]/ && $3 >= 2 { print $1 }'; }
 output() { wc -c 2> /dev/null < "$here/input.gz.part" || echo 0; }
 
 "$emulator" "$copy" "$here/input" > "$here/said" 2>&1 &
