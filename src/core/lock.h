@@ -16,6 +16,11 @@ typedef struct {
     cohort__ec_t freed;
 } cohort__lock_t;
 
+/* The whole of an acquisition when nobody holds the lock: one compare-and-swap. */
+static inline bool cohort__lock_quick(cohort__lock_t *lock, cohort__thread_t *me) {
+    cohort__tid_t nobody = 0;
+    return atomic_compare_exchange_strong(&lock->owner, &nobody, cohort__thread_id(me));
+}
 /* APR_SUCCESS; COHORT_EOWNERDEAD: taken over from a dead owner (and held); APR_EAGAIN / APR_TIMEUP; COHORT_EDEADLOCK: held by the caller. */
 apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, int64_t deadline);
 /* Whoever holds it is not asked. */

@@ -112,8 +112,7 @@ void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count) {
     }
 }
 
-void cohort__notify_heir(cohort__ec_t *ec) {
-    uint32_t seen = atomic_load(&ec->word);
+void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen) {
     while (seen & 1) {
         if (!atomic_compare_exchange_weak(&ec->word, &seen, seen + 1)) continue;
         (void)cohort_os_wake(&ec->word, 1);

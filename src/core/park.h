@@ -41,7 +41,11 @@ static inline void cohort__notify(cohort__ec_t *ec, int count) {
 
 /* For what only one at a time can have: wake one, and nobody else until that one gives it back. So whoever slept (*slept) sets the bit again when he is done
  * waiting: cohort__heir_came(). Should he die before, everybody is woken. */
-void cohort__notify_heir(cohort__ec_t *ec);
+void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen);
+static inline void cohort__notify_heir(cohort__ec_t *ec) {
+    uint32_t seen = atomic_load(&ec->word);
+    if (seen & 1) cohort__wake_heir(ec, seen);
+}
 apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, bool *slept);
 static inline void cohort__heir_came(cohort__ec_t *ec) {
     atomic_fetch_or(&ec->word, 1);

@@ -16,7 +16,14 @@ typedef struct {
 } cohort__use_t;
 
 /* COHORT_EHANDLE unless it is a live object of that type; COHORT_ENOTINIT, COHORT_ENOTMEMBER. */
-apr_status_t cohort__use_begin(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag);
+static inline apr_status_t cohort__use_begin(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag) {
+    apr_status_t status = cohort__enter(&use->me);
+    if (status) return status;
+    if (!cohort__object_place(object, kind)) return object ? COHORT_EHANDLE : APR_EINVAL;
+    use->object = object;
+    use->life = atomic_load_explicit(&use->object->tag, memory_order_acquire);
+    return use->life >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
+}
 static inline bool cohort__use_over(const cohort__use_t *use) {
     return atomic_load_explicit(&use->object->tag, memory_order_acquire) != use->life;
 }

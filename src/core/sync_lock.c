@@ -17,15 +17,6 @@ struct cohort_rlock_t {
     _Atomic uint32_t depth;
 };
 
-apr_status_t cohort__use_begin(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag) {
-    apr_status_t status = cohort__enter(&use->me);
-    if (!status) status = cohort__object_check(object, kind, tag);
-    if (status) return status;
-    use->object = object;
-    use->life = atomic_load_explicit(&use->object->tag, memory_order_acquire);
-    return use->life >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
-}
-
 bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag, apr_status_t *status) {
     *status = APR_SUCCESS;
     if (!object) return false;
@@ -35,18 +26,19 @@ bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint
     return false;
 }
 
-apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline) {
-    apr_status_t status = cohort__lock_acquire(lock, use->me, deadline);
-    if ((status && status != COHORT_EOWNERDEAD) || !cohort__use_over(use)) return status;
+static apr_status_t too_late(cohort__lock_t *lock) {
     cohort__lock_release(lock);
     return COHORT_EHANDLE;
 }
 
+apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline) {
+    apr_status_t status = cohort__lock_acquire(lock, use->me, deadline);
+    if (status && status != COHORT_EOWNERDEAD) return status;
+    return cohort__use_over(use) ? too_late(lock) : status;
+}
+
 apr_status_t cohort__hold_release(cohort__lock_t *lock) {
-    cohort__tid_t owner = cohort__lock_owner(lock);
-    do {
-        if (!owner) return COHORT_EOVERRELEASE;
-    } while (!atomic_compare_exchange_weak(&lock->owner, &owner, 0));
+    if (!atomic_exchange(&lock->owner, 0)) return COHORT_EOVERRELEASE;
     cohort__notify_heir(&lock->freed);
     return APR_SUCCESS;
 }
@@ -83,7 +75,9 @@ apr_status_t cohort_lock_create(cohort_lock_t **lock, apr_pool_t *pool) {
 apr_status_t cohort_lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeout) {
     cohort__use_t use;
     apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
-    return status ? status : cohort__hold_acquire(&use, &lock->lock, cohort__deadline(timeout));
+    if (status) return status;
+    if (cohort__lock_quick(&lock->lock, use.me)) return cohort__use_over(&use) ? too_late(&lock->lock) : APR_SUCCESS;
+    return cohort__hold_acquire(&use, &lock->lock, cohort__deadline(timeout));
 }
 
 apr_status_t cohort_lock_release(cohort_lock_t *lock) {

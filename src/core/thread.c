@@ -71,12 +71,6 @@ apr_status_t cohort__thread_register(cohort__thread_t **me) {
     }
 }
 
-cohort__tid_t cohort__thread_id(const cohort__thread_t *thread) {
-    cohort__thread_t *t = (cohort__thread_t *)thread;
-    return (uint64_t)atomic_load_explicit(&t->generation, memory_order_relaxed) << 16 |
-           (atomic_load_explicit(&t->index, memory_order_relaxed) + 1);
-}
-
 cohort__thread_t *cohort__thread_find(cohort__tid_t id) {
     uint32_t index = (uint32_t)(id & 0xffff);
     if (index == 0 || index > cohort__thread_count()) return NULL;

@@ -73,7 +73,11 @@ static inline apr_status_t cohort__enter(cohort__thread_t **me) {
     if (*me && cohort__thread_epoch == atomic_load_explicit(&cohort__epoch, memory_order_relaxed)) return APR_SUCCESS;
     return cohort__thread_register(me);
 }
-cohort__tid_t cohort__thread_id(const cohort__thread_t *thread);
+static inline cohort__tid_t cohort__thread_id(const cohort__thread_t *thread) {
+    cohort__thread_t *t = (cohort__thread_t *)thread;
+    return (uint64_t)atomic_load_explicit(&t->generation, memory_order_relaxed) << 16 |
+           (atomic_load_explicit(&t->index, memory_order_relaxed) + 1);
+}
 /* The record that an id names, or NULL when that thread is gone (its record freed or reused). */
 cohort__thread_t *cohort__thread_find(cohort__tid_t id);
 /* False when the thread has ended or its process has died. May look at the system when `thorough`. */
