@@ -4,9 +4,9 @@
  * or free, and free blocks are found again.
  *
  * The heap is a row of 64 KiB chunks, each described by one word: free, a slab of equal blocks, or the first or a later chunk of a large
- * block. Small blocks: each thread owns one slab per size class; `used` bits are written by the owner alone, with plain stores, so the fast
- * path has no atomic read-modify-write. Everybody else frees by setting a bit in `freed`, which the owner collects when it runs out. A slab that
- * its owner has filled is let go, and found again through the `partial` bits once something in it was freed.
+ * block. Small blocks: each thread owns a few slabs per size class and takes blocks from one of them; `used` bits are written by the owner alone, with plain
+ * stores, so the fast path has no atomic read-modify-write, and two processes do not meet in it. Everybody else frees by setting a bit in `freed`, which the owner
+ * collects when it runs out. When all its slabs are full it lets one go, which is found again through the `partial` bits once something in it was freed.
  *
  * Deaths: a thread notes in its record (the intent) which block it is about to make, free or move, before it does. A repairer finishes or undoes
  * it. That is unambiguous because the block cannot change hands meanwhile: slabs of a dead thread are let go only after its repair, a
@@ -52,13 +52,15 @@ static const uint32_t sizes[COHORT__CLASSES_MAX] = {
     [COHORT__OBJECT_CLASS + COHORT__KIND_POOL] = 1024,    [COHORT__OBJECT_CLASS + COHORT__KIND_RESULT] = 1024,
 };
 
-/* What every call needs, kept by each process: where the tables lie, the number of blocks of each class, the multiplier that stands for a division by
+/* What every call needs, kept by each process: where the tables lie, the number of blocks of each class and the end of its bitmap, the multiplier that stands for a division by
  * its size (exact for what fits into a chunk), and the class for each 16 bytes of size. */
 static struct {
     heap_t *heap;
     _Atomic uint64_t *partial;
     meta_t *metas;
     uint32_t blocks[COHORT__CLASSES_MAX];
+    uint32_t last_word[COHORT__CLASSES_MAX]; /* of its bitmap */
+    uint64_t last_bits[COHORT__CLASSES_MAX];
     uint64_t inverse[COHORT__CLASSES_MAX];
     uint8_t class_of_16[SMALL_SIZE / 16 + 1];
 } here;
@@ -168,6 +170,8 @@ void cohort__alloc_setup(bool fresh) {
     for (unsigned class = 0; class < COHORT__CLASSES_MAX; class++) {
         if (!sizes[class]) continue;
         here.blocks[class] = (uint32_t)(COHORT__CHUNK / sizes[class]);
+        here.last_word[class] = (here.blocks[class] - 1) / 64;
+        here.last_bits[class] = bits_of_word(class, here.last_word[class]);
         here.inverse[class] = (((uint64_t)1 << 32) + sizes[class] - 1) / sizes[class];
     }
     for (unsigned i = 0; i <= SMALL_SIZE / 16; i++) here.class_of_16[i] = (uint8_t)search_class(i * 16);
@@ -293,7 +297,7 @@ typedef struct {
 } place_t;
 
 /* Where a block lies: false when it is no start of a small block. */
-static bool place(const void *block, uint64_t head, uint64_t chunk, place_t *p) {
+static inline bool place(const void *block, uint64_t head, uint64_t chunk, place_t *p) {
     if (kind_of(head) != COHORT__HEAP_SLAB) return false;
     unsigned class = class_of(head);
     uint32_t offset = (uint32_t)((const char *)block - data_of(chunk)), index = index_at(class, offset);
@@ -371,26 +375,33 @@ static void slab_dissolve(cohort__thread_t *me, uint64_t chunk) {
     heap_leave();
 }
 
-/* The owner lets go of a slab; `room`: others should find it. */
-static void slab_release(cohort__thread_t *me, uint64_t chunk, unsigned class, bool room) {
+/* Where the thread's record names the slab that it takes blocks of this class from. */
+static _Atomic uint32_t *current(cohort__thread_t *me, unsigned class) {
+    return &me->slabs[class][me->slab[class]];
+}
+
+/* The owner lets go of the slab in `*mine`; `room`: others should find it. */
+static void slab_release(cohort__thread_t *me, _Atomic uint32_t *mine, unsigned class, bool room) {
+    uint64_t chunk = atomic_load_explicit(mine, memory_order_relaxed) - 1;
     if (class < COHORT__OBJECT_CLASS && room && is_empty(chunk)) {
         slab_dissolve(me, chunk);
-        atomic_store_explicit(&me->chunk[class], 0, memory_order_release);
+        atomic_store_explicit(mine, 0, memory_order_release);
         return;
     }
     store(head_of(chunk), slab_head(class, 0));
-    atomic_store_explicit(&me->chunk[class], 0, memory_order_release);
+    atomic_store_explicit(mine, 0, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
     /* Something may have been freed while nobody would have been told. */
     for (unsigned w = 0; !room && w < WORDS; w++) room = load(&meta_of(chunk)->freed[w]) != 0;
     if (room) mark_partial(chunk, class);
 }
 
-static bool slab_claim(cohort__thread_t *me, uint64_t chunk, unsigned class) {
+/* Into a vacant place of the record, which names it before it is owned. */
+static bool slab_claim(cohort__thread_t *me, _Atomic uint32_t *vacant, uint64_t chunk, unsigned class) {
     uint64_t unowned = slab_head(class, 0);
-    atomic_store_explicit(&me->chunk[class], (uint32_t)chunk + 1, memory_order_release);
+    atomic_store_explicit(vacant, (uint32_t)chunk + 1, memory_order_release);
     if (atomic_compare_exchange_strong(head_of(chunk), &unowned, slab_head(class, number(me)))) return true;
-    atomic_store_explicit(&me->chunk[class], 0, memory_order_release);
+    atomic_store_explicit(vacant, 0, memory_order_release);
     return false;
 }
 
@@ -402,9 +413,9 @@ static bool slab_reuse(cohort__thread_t *me, unsigned class) {
         while ((bits = load(word)) != 0) {
             uint64_t chunk = w * 64 + (uint64_t)cohort__lowest_bit(bits);
             atomic_fetch_and_explicit(word, ~((uint64_t)1 << (chunk % 64)), memory_order_acq_rel);
-            if (!slab_claim(me, chunk, class)) continue;
+            if (!slab_claim(me, current(me, class), chunk, class)) continue;
             if (collect(chunk, class)) return true;
-            slab_release(me, chunk, class, false);
+            slab_release(me, current(me, class), class, false);
             if (load(word) & ((uint64_t)1 << (chunk % 64))) break; /* somebody is freeing in it right now */
         }
     }
@@ -415,13 +426,14 @@ static bool slab_reuse(cohort__thread_t *me, unsigned class) {
 static bool slab_sweep(cohort__thread_t *me, unsigned class) {
     uint64_t top = load(&heap()->top);
     for (uint64_t chunk = 0; chunk < top; chunk++) {
-        if (load(head_of(chunk)) != slab_head(class, 0) || !slab_claim(me, chunk, class)) continue;
+        if (load(head_of(chunk)) != slab_head(class, 0) || !slab_claim(me, current(me, class), chunk, class)) continue;
         if (collect(chunk, class)) return true;
-        slab_release(me, chunk, class, false);
+        slab_release(me, current(me, class), class, false);
     }
     return false;
 }
 
+/* For the current place, which is vacant. */
 static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
     uint64_t chunk;
     if (slab_reuse(me, class)) return APR_SUCCESS;
@@ -430,7 +442,7 @@ static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
     if (!status) {
         if (class >= COHORT__OBJECT_CLASS) memset(data_of(chunk), 0, COHORT__CHUNK);
         atomic_store_explicit(&meta_of(chunk)->first, 0, memory_order_relaxed);
-        atomic_store_explicit(&me->chunk[class], (uint32_t)chunk + 1, memory_order_release);
+        atomic_store_explicit(current(me, class), (uint32_t)chunk + 1, memory_order_release);
         store(head_of(chunk), slab_head(class, number(me)));
     }
     heap_leave();
@@ -438,37 +450,55 @@ static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
     return status;
 }
 
-/* A free block of the thread's slab, or NULL. */
+/* A free block of the thread's current slab, or NULL. */
 static void *small_find(cohort__thread_t *me, unsigned class, place_t *p) {
-    uint32_t number_of_chunk = atomic_load_explicit(&me->chunk[class], memory_order_relaxed);
-    if (!number_of_chunk) return NULL;
-    uint64_t chunk = number_of_chunk - 1;
-    meta_t *meta = meta_of(chunk);
-    for (unsigned w = atomic_load_explicit(&meta->first, memory_order_relaxed); w < WORDS; w++) {
-        uint64_t mask = bits_of_word(class, w);
-        if (!mask) break;
+    uint32_t slab = atomic_load_explicit(current(me, class), memory_order_relaxed);
+    if (!slab) return NULL;
+    meta_t *meta = meta_of(slab - 1);
+    unsigned first = atomic_load_explicit(&meta->first, memory_order_relaxed), last = here.last_word[class];
+    for (unsigned w = first; w <= last; w++) {
         /* A bit that is free here has no bit in `freed`: blocks are freed once, and collect() clears `freed` before it is looked at again. */
-        uint64_t room = ~atomic_load_explicit(&meta->used[w], memory_order_relaxed) & mask;
+        uint64_t room = ~atomic_load_explicit(&meta->used[w], memory_order_relaxed);
+        if (w == last) room &= here.last_bits[class];
         if (!room) continue;
-        atomic_store_explicit(&meta->first, w, memory_order_relaxed);
+        if (w != first) atomic_store_explicit(&meta->first, w, memory_order_relaxed);
         unsigned bit = (unsigned)cohort__lowest_bit(room);
-        *p = (place_t){chunk, class, w, (uint64_t)1 << bit};
-        return data_of(chunk) + (uint64_t)(w * 64 + bit) * sizes[class];
+        *p = (place_t){slab - 1, class, w, (uint64_t)1 << bit};
+        return data_of(slab - 1) + (uint64_t)(w * 64 + bit) * sizes[class];
     }
     atomic_store_explicit(&meta->first, WORDS, memory_order_relaxed);
     return NULL;
+}
+
+static bool has_room(uint64_t chunk, unsigned class) {
+    return atomic_load_explicit(&meta_of(chunk)->first, memory_order_relaxed) <= here.last_word[class] || collect(chunk, class);
+}
+
+/* Turn to another slab of the thread's that has room (or may have). If there is none, to a place without a slab. */
+static bool turn(cohort__thread_t *me, unsigned class) {
+    unsigned before = me->slab[class], vacant = COHORT__SLABS;
+    for (unsigned i = 1; i <= COHORT__SLABS; i++) {
+        unsigned place = (before + i) % COHORT__SLABS;
+        uint32_t slab = atomic_load_explicit(&me->slabs[class][place], memory_order_relaxed);
+        if (!slab && vacant == COHORT__SLABS) vacant = place;
+        if (!slab || !has_room(slab - 1, class)) continue;
+        me->slab[class] = (uint8_t)place;
+        return true;
+    }
+    me->slab[class] = (uint8_t)(vacant < COHORT__SLABS ? vacant : (before + 1) % COHORT__SLABS);
+    if (vacant == COHORT__SLABS) slab_release(me, current(me, class), class, false);
+    return false;
+}
+
+static COHORT__APART apr_status_t refill(cohort__thread_t *me, unsigned class) {
+    return turn(me, class) ? APR_SUCCESS : slab_new(me, class);
 }
 
 static apr_status_t small_new(cohort__thread_t *me, unsigned class, cohort__home_t *home) {
     place_t p;
     void *block;
     while ((block = small_find(me, class, &p)) == NULL) {
-        uint32_t current = atomic_load_explicit(&me->chunk[class], memory_order_relaxed);
-        if (current) {
-            if (collect(current - 1, class)) continue;
-            slab_release(me, current - 1, class, false);
-        }
-        apr_status_t status = slab_new(me, class);
+        apr_status_t status = refill(me, class);
         if (status) return status;
     }
     intend(me, COHORT__INTENT_NEW, block, NULL, home);
@@ -479,27 +509,39 @@ static apr_status_t small_new(cohort__thread_t *me, unsigned class, cohort__home
     return APR_SUCCESS;
 }
 
-static void small_free(cohort__thread_t *me, const place_t *p) {
-    meta_t *meta = meta_of(p->chunk);
-    if (owner_of(load(head_of(p->chunk))) == number(me)) {
-        store(&meta->used[p->word], load(&meta->used[p->word]) & ~p->bit);
-        if (p->word < atomic_load_explicit(&meta->first, memory_order_relaxed)) {
-            atomic_store_explicit(&meta->first, p->word, memory_order_relaxed);
-        }
-        intent_done(me);
-        return;
+static _Atomic uint32_t *vacant_place(cohort__thread_t *me, unsigned class) {
+    for (unsigned i = 0; i < COHORT__SLABS; i++) {
+        if (!atomic_load_explicit(&me->slabs[class][i], memory_order_relaxed)) return &me->slabs[class][i];
     }
+    return NULL;
+}
+
+/* Of another's slab, or nobody's. */
+static COHORT__APART void free_elsewhere(cohort__thread_t *me, const place_t *p) {
+    meta_t *meta = meta_of(p->chunk);
     uint64_t before = atomic_fetch_or(&meta->freed[p->word], p->bit);
     intent_done(me);
     if (owner_of(load(head_of(p->chunk)))) return;
     bool all = ((before | p->bit) & load(&meta->used[p->word])) == load(&meta->used[p->word]);
-    uint32_t mine = atomic_load_explicit(&me->chunk[p->class], memory_order_relaxed);
-    if (all && p->class < COHORT__OBJECT_CLASS && !mine && slab_claim(me, p->chunk, p->class)) {
-        bool room = collect(p->chunk, p->class);
-        slab_release(me, p->chunk, p->class, room);
+    _Atomic uint32_t *vacant = all && p->class < COHORT__OBJECT_CLASS ? vacant_place(me, p->class) : NULL;
+    if (vacant && slab_claim(me, vacant, p->chunk, p->class)) {
+        slab_release(me, vacant, p->class, collect(p->chunk, p->class));
         return;
     }
     mark_partial(p->chunk, p->class);
+}
+
+static void small_free(cohort__thread_t *me, const place_t *p) {
+    meta_t *meta = meta_of(p->chunk);
+    if (owner_of(load(head_of(p->chunk))) != number(me)) {
+        free_elsewhere(me, p);
+        return;
+    }
+    store(&meta->used[p->word], load(&meta->used[p->word]) & ~p->bit);
+    if (p->word < atomic_load_explicit(&meta->first, memory_order_relaxed)) {
+        atomic_store_explicit(&meta->first, p->word, memory_order_relaxed);
+    }
+    intent_done(me);
 }
 
 /* ---- large blocks -------------------------------------------------------------------------------------------------------- */
@@ -553,21 +595,7 @@ apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t
     return large_new(me, size, home);
 }
 
-/* Free a block that `from` (or the user) owns. */
-static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t *from) {
-    uint64_t chunk;
-    place_t p;
-    if (!chunk_at(block, &chunk)) return COHORT_EFREE;
-    uint64_t head = load(head_of(chunk));
-    if (place(block, head, chunk, &p)) {
-        meta_t *meta = meta_of(chunk);
-        if (!from && p.class >= COHORT__OBJECT_CLASS) return COHORT_EFREE; /* never a user's */
-        if (!(load(&meta->used[p.word]) & p.bit) || load(&meta->freed[p.word]) & p.bit) return COHORT_EFREE;
-        intend(me, COHORT__INTENT_FREE, block, from, NULL);
-        put_home(from, NULL);
-        small_free(me, &p);
-        return APR_SUCCESS;
-    }
+static COHORT__APART apr_status_t drop_large(cohort__thread_t *me, void *block, cohort__home_t *from, uint64_t chunk, uint64_t head) {
     uint64_t settled = large_head(count_of(head), 0);
     if (kind_of(head) != COHORT__HEAP_LARGE || block != data_of(chunk)) return COHORT_EFREE;
     intend(me, COHORT__INTENT_FREE, as_large(block), from, NULL);
@@ -578,6 +606,22 @@ static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t
     put_home(from, NULL);
     large_free(me, chunk);
     intent_done(me);
+    return APR_SUCCESS;
+}
+
+/* Free a block that `from` (or the user) owns. */
+static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t *from) {
+    uint64_t chunk;
+    place_t p;
+    if (!chunk_at(block, &chunk)) return COHORT_EFREE;
+    uint64_t head = load(head_of(chunk));
+    if (!place(block, head, chunk, &p)) return drop_large(me, block, from, chunk, head);
+    meta_t *meta = meta_of(chunk);
+    if (!from && p.class >= COHORT__OBJECT_CLASS) return COHORT_EFREE; /* never a user's */
+    if (!(load(&meta->used[p.word]) & p.bit) || load(&meta->freed[p.word]) & p.bit) return COHORT_EFREE;
+    intend(me, COHORT__INTENT_FREE, block, from, NULL);
+    put_home(from, NULL);
+    small_free(me, &p);
     return APR_SUCCESS;
 }
 
@@ -720,15 +764,17 @@ void cohort__alloc_repair(cohort__thread_t *dead) {
 }
 
 void cohort__alloc_retire(cohort__thread_t *thread) {
-    for (unsigned class = 0; class < COHORT__CLASSES_MAX; class++) {
-        uint32_t chunk = atomic_load_explicit(&thread->chunk[class], memory_order_acquire);
-        if (!chunk) continue;
-        if (load(head_of(chunk - 1)) == slab_head(class, number(thread))) {
-            (void)collect(chunk - 1, class);
-            store(head_of(chunk - 1), slab_head(class, 0));
-            mark_partial(chunk - 1, class);
+    for (unsigned i = 0; i < COHORT__CLASSES_MAX * COHORT__SLABS; i++) {
+        unsigned class = i / COHORT__SLABS;
+        _Atomic uint32_t *place = &thread->slabs[class][i % COHORT__SLABS];
+        uint32_t slab = atomic_load_explicit(place, memory_order_acquire);
+        if (!slab) continue;
+        if (load(head_of(slab - 1)) == slab_head(class, number(thread))) {
+            (void)collect(slab - 1, class);
+            store(head_of(slab - 1), slab_head(class, 0));
+            mark_partial(slab - 1, class);
         }
-        atomic_store_explicit(&thread->chunk[class], 0, memory_order_release);
+        atomic_store_explicit(place, 0, memory_order_release);
     }
 }
 

@@ -5,8 +5,11 @@
 
 #include <stdint.h>
 
+/* COHORT__APART: a function that is called so seldom that it should not make its caller larger. */
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
+#define COHORT__APART __declspec(noinline)
 static inline int cohort__lowest_bit(uint64_t word) {
     unsigned long index;
     _BitScanForward64(&index, word);
@@ -19,6 +22,7 @@ static inline void cohort__prefetch(const void *address) {
     (void)address;
 }
 #else
+#define COHORT__APART __attribute__((noinline))
 /* Index of the lowest set bit of a word that is not 0. */
 static inline int cohort__lowest_bit(uint64_t word) {
     return __builtin_ctzll(word);

@@ -16,7 +16,8 @@
 
 #define COHORT__THREADS_MAX 16384u
 #define COHORT__STAGES 3
-#define COHORT__CLASSES_MAX 64
+#define COHORT__CLASSES_MAX 48
+#define COHORT__SLABS 4 /* of one class, that a thread keeps */
 
 /* A process of the cohort: generation << 16 | slot; 0 is nobody. Never reused. */
 typedef uint64_t cohort__pid_t;
@@ -57,7 +58,8 @@ typedef struct cohort__thread_t {
     _Atomic(cohort__home_t *) intent_from;
     _Atomic(cohort__home_t *) intent_to;
     cohort__home_t stage[COHORT__STAGES];     /* blocks that the running call owns */
-    _Atomic uint32_t chunk[COHORT__CLASSES_MAX]; /* the allocator's current chunk of each size class, 0 = none */
+    _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS]; /* the allocator's chunks of each size class, + 1; 0 = none */
+    uint8_t slab[COHORT__CLASSES_MAX];        /* in which of those places the one is that blocks are taken from; its own note */
 } cohort__thread_t;
 
 /* What this thread remembers of its record, as long as its process is the same member. */

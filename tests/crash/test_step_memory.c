@@ -7,6 +7,8 @@
 #include <cohort/cohort.h>
 
 #define KEPT 8
+#define HELD 9  /* blocks of `wide`, two to a slab: more slabs than a thread keeps */
+#define HOMES 12
 
 typedef struct {
     size_t size;
@@ -14,6 +16,7 @@ typedef struct {
     _Atomic(void *) received; /* by the victim */
     _Atomic uint64_t a, b;   /* always equal for whoever holds the guard */
     cohort__guard_t guard;
+    cohort__home_t homes[HOMES]; /* of the victim's blocks */
 } state_t;
 
 static state_t *new_state(size_t size) {
@@ -33,6 +36,9 @@ static void *small(void) {
 }
 static void *medium(void) {
     return new_state(5000);
+}
+static void *wide(void) {
+    return new_state(30000);
 }
 static void *large(void) {
     return new_state(200000);
@@ -86,6 +92,33 @@ static void own_slab(void *state) {
     if (!cohort_alloc(&block, ((state_t *)state)->size)) cohort_free(block);
 }
 
+/* All places for slabs are taken, one slab was let go, and another one has room. */
+static void hold_many(void *state) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    for (int i = 0; i < HELD; i++) (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
+    cohort__block_free(me, &s->homes[HELD / 2]);
+}
+
+static void make_more(void *state) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    for (int i = HELD; i < HOMES; i++) (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
+}
+
+static void check_more(void *state, bool finished) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
+    for (int i = 0; i < HOMES; i++) {
+        CHECK((i >= HELD && !finished) || !atomic_load(&s->homes[i]) == (i == HELD / 2));
+        cohort__block_free(me, &s->homes[i]);
+    }
+    check_kept(s, 0);
+}
+
 static void change(void *state) {
     state_t *s = state;
     cohort__thread_t *me;
@@ -119,6 +152,7 @@ CASE(make_small, small, own_slab, make, check_make)
 CASE(make_first_small, small, NULL, make, check_make)
 CASE(make_medium, medium, NULL, make, check_make)
 CASE(make_large, large, NULL, make, check_make)
+CASE(make_turning, wide, hold_many, make_more, check_more)
 CASE(free_small, small, NULL, release, check_release)
 CASE(free_medium, medium, own_slab, release, check_release)
 CASE(free_large, large, NULL, release, check_release)
@@ -127,4 +161,4 @@ CASE(guarded_change, small, NULL, change, check_change)
 #define ENTRIES(function) {"StepMemory", #function, function}, {"StepMemory", #function "_repair", function##_repair}
 const test_case_t step_memory_cases[] = {
     ENTRIES(make_small),       ENTRIES(make_first_small), ENTRIES(make_medium), ENTRIES(make_large),
-    ENTRIES(free_small),       ENTRIES(free_medium),      ENTRIES(free_large),  ENTRIES(guarded_change), {0}};
+    ENTRIES(make_turning),     ENTRIES(free_small),       ENTRIES(free_medium),      ENTRIES(free_large),  ENTRIES(guarded_change), {0}};
