@@ -1,0 +1,244 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How those who wait for a lock are woken: src/core/park.c's cohort__await_heir(), cohort__notify_heir(), cohort__heir_came(), cohort__notify_everybody(), and
+ * their use by src/core/lock.c. CONTENDERS want the lock once each, and MORE of them (whichever they are) once again. Each may be killed before any of its
+ * steps, KILLS of them: asleep, woken and on his way, holding the lock, letting go of it. A step is one access to shared memory. What the dead one was doing
+ * to a block may have to be settled before his guard changes hands. Somebody notices each death, counts it, settles, and calls cohort__notify_everybody().
+ *
+ * A sleep here has no end of its own: what the library's second is for must not be needed. But whoever waits may run out of time, whenever he looks at it.
+ *
+ * Checked, in every state in which nothing moves (but for a time that may run out, or another kill): nobody who lives sleeps while the lock is free, or
+ * while its owner is dead. And one live contender at a time has it.
+ *
+ * -DMISTAKE=1: whoever gives up does not pass the inheritance on. 2: who slept does not set the bit again. 3: only those are woken after a death
+ * who are announced in the word. 4: nobody cares about deaths. 5: a sleeper that was elsewhere when a death was told sleeps on. 6: a sleeper does not look
+ * once more after he has announced himself. All of these must be found.
+ */
+#ifndef CONTENDERS
+#define CONTENDERS 3
+#endif
+#ifndef MORE
+#define MORE 1
+#endif
+#ifndef KILLS
+#define KILLS 2
+#endif
+#ifndef MISTAKE
+#define MISTAKE 0
+#endif
+#define NOBODY 0
+
+byte owner = NOBODY; /* lock->owner */
+byte word;           /* lock->freed: changes * 2 | somebody sleeps */
+byte deaths;         /* cohort__arena->death */
+bool parked[CONTENDERS + 1], asleep[CONTENDERS + 1];
+bool dead[CONTENDERS + 1], unsettled[CONTENDERS + 1], noticed[CONTENDERS + 1];
+
+byte more = MORE, kills = KILLS;
+byte inside;                 /* live contenders that have the lock */
+byte moving = CONTENDERS;    /* live contenders that neither sleep nor are done, */
+byte unnoticed;              /* deaths that nobody has noticed yet, */
+bool noticing;               /* and whether somebody is at it: what there is to come */
+
+/* All that the system takes from it at once. Until it is noticed it looks like one that has not come to its next step. */
+inline die() {
+    kills--;
+    unnoticed++;
+    moving = (asleep[me] -> moving : moving - 1);
+    asleep[me] = false;
+    parked[me] = false;
+    dead[me] = true;
+    if
+    :: owner == me -> inside--; if :: unsettled[me] = true :: skip fi
+    :: else
+    fi
+}
+
+#define STEP(what) atomic { if :: what :: kills > 0 -> die(); goto killed fi }
+
+#define ROUSE(id) asleep[id] = false; moving++
+
+inline wake_one() {
+    if
+    :: asleep[1] -> ROUSE(1)
+    :: asleep[2] -> ROUSE(2)
+    :: asleep[3] -> ROUSE(3)
+#if CONTENDERS > 3
+    :: asleep[4] -> ROUSE(4)
+#endif
+    :: else
+    fi
+}
+
+/* try_acquire(), quickly: compare-and-swap from nobody to me. */
+#define TRY STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else fi)
+
+/* The same, thoroughly. Who finds that the dead owner's block is not settled counts the death too, and sees to it or waits for who does: elsewhere, so nobody
+ * finds him here meanwhile. (He may come back sooner, but then he does not sleep, and finds the same.) */
+inline look(parks) {
+    STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else -> holder = owner fi);
+    STEP(settled = dead[holder] && !unsettled[holder]; elsewhere = unsettled[holder]);
+    if
+    :: settled -> STEP(settled = false; if :: owner == holder -> owner = me; inside++; goto got :: else fi)
+    :: elsewhere ->
+        STEP(elsewhere = false; deaths++);
+        STEP(parked[me] = false);
+        if
+        :: STEP(unsettled[holder] = false)
+        :: STEP(!unsettled[holder])
+        fi;
+        STEP(parked[me] = parks)
+    :: else
+    fi;
+    holder = NOBODY
+}
+
+proctype contender(byte me) {
+    byte seen, told, holder;
+    bool slept, settled, elsewhere;
+begin:
+    TRY; /* who spins may as well come later */
+again:
+    STEP(if :: word = word | 1; seen = word; slept = true :: goto late fi);
+    STEP(parked[me] = true);
+    STEP(told = deaths);
+#if MISTAKE != 6
+    look(true);
+#endif
+#if MISTAKE != 5
+    STEP(if :: told != deaths -> told = 0; seen = 0; goto awake :: else -> told = 0 fi);
+#endif
+    STEP(if :: word == seen -> asleep[me] = true; moving-- :: else fi; seen = 0; told = 0);
+end_asleep:
+    STEP(!asleep[me]);
+awake:
+    STEP(parked[me] = false);
+    TRY;
+    goto again;
+
+got: /* from here on holder is not used, and seen not before it is set */
+    seen = 0; told = 0; holder = NOBODY; settled = false; elsewhere = false;
+    if
+    :: parked[me] -> STEP(parked[me] = false)
+    :: else
+    fi;
+#if MISTAKE != 2
+    if
+    :: slept -> STEP(word = word | 1)
+    :: else
+    fi;
+#endif
+    STEP(assert(inside == 1 && owner == me); owner = NOBODY; inside--);
+    goto notify;
+
+late:
+    look(false);
+    if
+    :: !slept -> goto done
+    :: else
+    fi;
+#if MISTAKE != 2
+    STEP(word = word | 1);
+#endif
+#if MISTAKE == 1
+    goto done;
+#endif
+    STEP(if :: owner != NOBODY -> goto done :: else fi);
+
+notify: /* cohort__notify_heir() */
+    STEP(seen = word);
+    do
+    :: seen & 1 -> STEP(if :: word == seen -> word = word + 1; goto changed :: else -> seen = word fi)
+    :: else -> goto done
+    od;
+changed:
+    STEP(seen = 0; wake_one());
+
+done:
+    atomic {
+        seen = 0;
+        slept = false;
+        if
+        :: more > 0 -> more--; goto begin
+        :: moving--
+        fi
+    };
+killed:
+    atomic { seen = 0; told = 0; holder = NOBODY; slept = false; settled = false; elsewhere = false } /* those who are done with all look the same */
+}
+
+/* Who is not killed here. The one word is told once, if anybody is parked on it. */
+proctype noticer() {
+    byte seen, i;
+end_idle:
+    do
+    :: unnoticed > 0 ->
+        atomic { unnoticed--; noticing = true };
+#if MISTAKE != 4
+        deaths++;
+        d_step {
+            i = 1;
+            do
+            :: dead[i] && !noticed[i] -> noticed[i] = true; unsettled[i] = false; break
+            :: else -> i++
+            od;
+            i = 1
+        };
+        do
+        :: i <= CONTENDERS && !parked[i] -> i++
+        :: i <= CONTENDERS && parked[i] -> break
+        :: i > CONTENDERS -> goto all_told
+        od;
+        seen = word;
+        do
+        :: seen & 1 ->
+            atomic {
+                if
+                :: word == seen -> word = word + 1; break
+                :: else -> seen = word; if :: seen & 1 :: else -> goto all_told fi
+                fi
+            }
+        :: else ->
+#if MISTAKE == 3
+            goto all_told
+#else
+            break
+#endif
+        od;
+        atomic {
+            for (i : 1 .. CONTENDERS) {
+                if
+                :: asleep[i] -> ROUSE(i)
+                :: else
+                fi
+            }
+        };
+#endif
+all_told:
+        atomic { seen = 0; i = 0; noticing = false }
+    od
+}
+
+#define STUCK(id) (asleep[id] && (owner == NOBODY || dead[owner]))
+
+proctype judge() {
+end_still:
+    do
+    :: d_step {
+        moving == 0 && unnoticed == 0 && !noticing ->
+        assert(!STUCK(1) && !STUCK(2) && !STUCK(3));
+#if CONTENDERS > 3
+        assert(!STUCK(4))
+#endif
+    }
+    od
+}
+
+init {
+    byte i;
+    atomic {
+        for (i : 1 .. CONTENDERS) { run contender(i) };
+        run noticer();
+        run judge()
+    }
+}
