@@ -39,6 +39,26 @@ apr_status_t cohort__fd_pair(int raw[2], cohort_os_handle_t *first, cohort_os_ha
     return status;
 }
 
+size_t cohort__read_all(int fd, void *buffer, size_t size) {
+    size_t total = 0;
+    ssize_t got = 1;
+    while (got > 0 && total < size) {
+        COHORT__RETRY(got, read(fd, (char *)buffer + total, size - total));
+        if (got > 0) total += (size_t)got;
+    }
+    return total;
+}
+
+size_t cohort__write_all(int fd, const void *buffer, size_t size) {
+    size_t total = 0;
+    ssize_t put = 1;
+    while (put > 0 && total < size) {
+        COHORT__RETRY(put, write(fd, (const char *)buffer + total, size - total));
+        if (put > 0) total += (size_t)put;
+    }
+    return total;
+}
+
 static int raw_pipe(int raw[2]) {
 #ifdef COHORT_HAVE_PIPE2
     return pipe2(raw, O_CLOEXEC);

@@ -37,16 +37,12 @@
 
 static ssize_t read_text(const char *path, char *buffer, size_t size) {
     int fd;
-    ssize_t got, total = 0;
     COHORT__RETRY(fd, open(path, O_RDONLY | O_CLOEXEC));
     if (fd < 0) return -1;
-    do {
-        COHORT__RETRY(got, read(fd, buffer + total, size - 1 - (size_t)total));
-        if (got > 0) total += got;
-    } while (got > 0 && (size_t)total < size - 1);
+    size_t total = cohort__read_all(fd, buffer, size - 1);
     close(fd);
     buffer[total] = 0;
-    return total;
+    return (ssize_t)total;
 }
 
 /* ---- processes -------------------------------------------------------------------------------------------------- */
@@ -308,6 +304,6 @@ void cohort__thread_title(const char *name) {
     ssize_t result;
     COHORT__RETRY(fd, open("/proc/self/comm", O_WRONLY | O_CLOEXEC));
     if (fd < 0) return;
-    COHORT__RETRY(result, write(fd, text, strlen(text)));
+    COHORT__RETRY(result, write(fd, text, strlen(text))); /* each write is a name of its own */
     close(fd);
 }

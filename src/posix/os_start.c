@@ -57,9 +57,8 @@ typedef struct {
 /* ---- in the child: only async-signal-safe calls, no allocation ------------------------------------------------ */
 
 static _Noreturn void fail(plan_t *plan, int error) {
-    ssize_t result;
     plan->error = error;
-    COHORT__RETRY(result, write(plan->report[1], &error, sizeof error));
+    (void)cohort__write_all(plan->report[1], &error, sizeof error);
     _exit(127);
 }
 
@@ -269,10 +268,8 @@ static void discard(plan_t *plan) {
 
 static int outcome(plan_t *plan) {
     int error = 0;
-    ssize_t got;
     if (plan->shared) return plan->error;
-    COHORT__RETRY(got, read(plan->report[0], &error, sizeof error));
-    return got == (ssize_t)sizeof error ? error : 0;
+    return cohort__read_all(plan->report[0], &error, sizeof error) == sizeof error ? error : 0;
 }
 
 /* The host ignores its children, so the system forgets them as they end: their codes can only be learnt by who knew them before. */
