@@ -12,10 +12,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/magic.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,7 +72,7 @@ __attribute__((constructor)) static void inherit(void) {
 }
 
 static bool now(const char *what) {
-    if (!armed || kind == FAULT_STORM) return false;
+    if (!armed || (kind != FAULT_ONCE && kind != FAULT_ONWARD)) return false;
     if (--count > 0 || (count < 0 && kind == FAULT_ONCE)) return false;
     hit = true;
     name = what;
@@ -84,6 +87,28 @@ static bool interrupted(const char *what) {
     name = what;
     errno = EINTR;
     return true;
+}
+
+/* What a stream of bytes takes or gives may be less than what was asked for. What is moved as a whole: the messages of SOCK_SEQPACKET and SOCK_DGRAM, and the
+ * number in an eventfd. A file of /proc takes each write for all that it is told. */
+static bool may_be_short(int fd, bool writes) {
+    struct stat facts;
+    struct statfs system;
+    int type;
+    socklen_t length = sizeof type;
+    if (fstat(fd, &facts) != 0) return false;
+    if (S_ISSOCK(facts.st_mode)) return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+    if (S_ISREG(facts.st_mode)) return !writes || (fstatfs(fd, &system) == 0 && system.f_type != PROC_SUPER_MAGIC);
+    return S_ISFIFO(facts.st_mode);
+}
+
+/* How many bytes of these are moved. */
+static size_t part(const char *what, int fd, size_t size, bool writes) {
+    if (!armed || (kind != FAULT_SHORT && kind != FAULT_DRIP) || size < 2 || !may_be_short(fd, writes)) return size;
+    if (kind == FAULT_SHORT && --count != 0) return size;
+    hit = true;
+    name = what;
+    return 1;
 }
 
 static pid_t copied(pid_t pid) {
@@ -112,6 +137,19 @@ static pid_t copied(pid_t pid) {
         return -1;                                               \
     }
 
+#define WRAP_TRANSFER(call, parameters, arguments, writes, error) \
+    ssize_t __real_##call parameters;                             \
+    ssize_t __wrap_##call parameters;                             \
+    ssize_t __wrap_##call parameters {                            \
+        if (interrupted(#call)) return -1;                        \
+        if ((error) != 0 && now(#call)) {                         \
+            errno = (error);                                      \
+            return -1;                                            \
+        }                                                         \
+        size = part(#call, fd, size, writes);                     \
+        return __real_##call arguments;                           \
+    }
+
 WRAP(void *, malloc, (size_t size), (size), NULL, ENOMEM)
 WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL, ENOMEM)
 WRAP(char *, strdup, (const char *text), (text), NULL, ENOMEM)
@@ -129,10 +167,10 @@ WRAP(char *, realpath, (const char *path, char *to), (path, to), NULL, ENOMEM)
 WRAP_SLOW(int, ftruncate, (int fd, off_t size), (fd, size), ENOSPC)
 WRAP_SLOW(int, fallocate, (int fd, int mode, off_t offset, off_t size), (fd, mode, offset, size), ENOSPC)
 WRAP_SLOW(int, dup2, (int from, int to), (from, to), EMFILE)
-WRAP_SLOW(ssize_t, read, (int fd, void *buffer, size_t size), (fd, buffer, size), 0)
-WRAP_SLOW(ssize_t, write, (int fd, const void *buffer, size_t size), (fd, buffer, size), 0)
-WRAP_SLOW(ssize_t, send, (int fd, const void *buffer, size_t size, int flags), (fd, buffer, size, flags), ENOBUFS)
-WRAP_SLOW(ssize_t, recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags), 0)
+WRAP_TRANSFER(read, (int fd, void *buffer, size_t size), (fd, buffer, size), false, 0)
+WRAP_TRANSFER(write, (int fd, const void *buffer, size_t size), (fd, buffer, size), true, 0)
+WRAP_TRANSFER(send, (int fd, const void *buffer, size_t size, int flags), (fd, buffer, size, flags), true, ENOBUFS)
+WRAP_TRANSFER(recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags), false, 0)
 WRAP_SLOW(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options), 0)
 WRAP_SLOW(int, epoll_wait, (int fd, struct epoll_event *events, int n, int timeout), (fd, events, n, timeout), 0)
 

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making the n-th allocation or system call of an operation fail. The calls that can fail are wrapped by the linker (see CMakeLists.txt for
+ * Making the n-th allocation or system call of an operation fail, or the n-th transfer of bytes end early. The calls that can fail are wrapped by the linker (see CMakeLists.txt for
  * which), so the library has no code for this. They are counted in the thread that armed the fault alone; or, on demand, in the processes that it starts.
  */
 #ifndef COHORT_TESTS_FAULTS_H
@@ -11,7 +11,9 @@
 typedef enum {
     FAULT_ONCE,   /* the n-th call fails */
     FAULT_ONWARD, /* and so do all after it */
-    FAULT_STORM   /* every call that a signal can interrupt is interrupted twice before it is made; n is not used */
+    FAULT_STORM,  /* every call that a signal can interrupt is interrupted twice before it is made; n is not used */
+    FAULT_SHORT,  /* the n-th transfer that may end early moves one byte */
+    FAULT_DRIP    /* and so do all of them; n is not used */
 } fault_kind_t;
 
 /* In the calling thread, from now on. */
