@@ -4,6 +4,7 @@
 #include "check.h"
 #include "core/arena.h"
 #include "core/process.h"
+#include "step_trace.h"
 
 #include <cohort/cohort.h>
 #include <errno.h>
@@ -11,14 +12,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define POINTS 40           /* per scenario, by default */
+#define POINTS 40         /* per scenario, by default */
 #define POINTS_MIN 12
-#define STEPS_CHEAP 1500       /* instructions of an operation that gets all of them */
-#define STEPS_MAX 4000000   /* an operation of more instructions than that is hanging */
+#define STEPS_CHEAP 1500  /* instructions of an operation that gets so many points by default */
+#define STEPS_ALL 2000    /* and of one that may be killed after each of them, not only where others can notice */
+#define STEPS_MAX 4000000 /* an operation of more instructions than that is hanging */
 
 /* What the tracer and a stepped process share; in the arena. The scenario is code and data of this program, so stepped processes are forked. */
 typedef struct {
@@ -30,12 +30,22 @@ typedef struct {
 
 /* A stepped process, held by the tracer. */
 typedef struct {
-    cohort_process_t *process;
-    step_t *step; /* NULL: the scenario's own */
+    cohort_process_t *process; /* NULL: another process' child */
+    step_t *step;              /* NULL: the scenario's own */
     step_place_t *place;
-    pid_t pid;
-    bool ended; /* by itself */
+    traced_t traced;
 } stepped_t;
+
+/* How long an operation is, in instructions and in those of them that are points. */
+typedef struct {
+    long steps, points;
+} length_t;
+
+/* Where to kill: after so many instructions, or points. */
+typedef struct {
+    long count;
+    bool points;
+} death_t;
 
 static int run_stepped(void *args) {
     step_t *step = *(step_t **)args;
@@ -64,54 +74,58 @@ static void start_stepped(stepped_t *s, const step_scenario_t *scenario, void *s
 
 static stepped_t begin(const step_scenario_t *scenario, void *state, cohort_process_t *dead) {
     stepped_t s = {0};
-    int status;
     if (scenario->victim && !dead) s.process = scenario->victim(state, &s.place);
     else start_stepped(&s, scenario, state, dead);
-    s.pid = (pid_t)cohort_process_pid(s.process);
+    pid_t pid = (pid_t)cohort_process_pid(s.process);
     while (!atomic_load(&s.place->ready) && cohort_process_is_alive(s.process)) sched_yield();
     CHECK(atomic_load(&s.place->ready));
-    CHECK_INT(0, ptrace(PTRACE_SEIZE, s.pid, NULL, NULL));
+    trace_seize(pid, false);
     atomic_store(&s.place->go, 1);
-    CHECK_INT(s.pid, waitpid(s.pid, &status, __WALL));
-    CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
+    s.traced = trace_trapped(pid);
+    return s;
+}
+
+static stepped_t begin_victim(const step_scenario_t *scenario, void *state) {
+    stepped_t s = {0};
+    if (!scenario->starter) return begin(scenario, state, NULL);
+    pid_t pid = scenario->starter(state, &s.place);
+    trace_seize(pid, true);
+    atomic_store(&s.place->go, 1);
+    s.traced = trace_child(pid);
     return s;
 }
 
 static bool is_done(const stepped_t *s) {
-    return s->ended || atomic_load(&s->place->done);
+    return s->traced.ended || atomic_load(&s->place->done);
 }
 
-/* False when it has ended by itself; this process' watcher may have taken its code by then. */
-static bool step_once(pid_t pid) {
-    int status = 0;
-    if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0) {
-        CHECK_INT(ESRCH, errno);
-        return false;
+static void advance(stepped_t *s, death_t death) {
+    for (long n = 0; !is_done(s); trace_move(&s->traced)) {
+        if (death.points && !trace_at_point(&s->traced)) continue;
+        if (n++ == death.count) return;
     }
-    if (waitpid(pid, &status, __WALL) != pid) {
-        CHECK_INT(ECHILD, errno);
-        return false;
-    }
-    CHECK(WIFEXITED(status) || WIFSTOPPED(status));
-    return WIFSTOPPED(status);
 }
 
-/* Up to `count` instructions; returns how many there were until the operation was done. */
-static long advance(stepped_t *s, long count) {
-    long n = 0;
-    while (n < count && !is_done(s)) {
-        s->ended = !step_once(s->pid);
-        n++;
+static length_t advance_to_end(stepped_t *s) {
+    length_t length = {0, 0};
+    for (; !is_done(s); length.steps++) {
+        CHECK(length.steps < STEPS_MAX);
+        length.points += trace_at_point(&s->traced);
+        trace_move(&s->traced);
     }
-    return n;
+    return length;
 }
 
 static void end(stepped_t *s) {
-    if (!s->ended) CHECK(kill(s->pid, SIGKILL) == 0 || errno == ESRCH);
+    if (!s->process) {
+        trace_kill(&s->traced);
+        return;
+    }
+    if (!s->traced.ended) CHECK(kill(s->traced.pid, SIGKILL) == 0 || errno == ESRCH);
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->process, COHORT_FOREVER));
     if (!s->step) return; /* the scenario sees to the rest */
     int code = cohort_process_exit_code(s->process);
-    CHECK(code == STEP_EXIT_CODE || (code == -SIGKILL && !s->ended)); /* it may be past recall, and not ended */
+    CHECK(code == STEP_EXIT_CODE || (code == -SIGKILL && !s->traced.ended)); /* it may be past recall, and not ended */
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->process));
     CHECK_STATUS(APR_SUCCESS, cohort_free(s->step));
 }
@@ -142,54 +156,67 @@ static uint64_t blocks_in_use(void) {
     return usage.blocks;
 }
 
-/* One death of the victim after n instructions, and if m >= 0, one of its repairer after m. Returns whether the stepped operations had ended by then. */
-static bool try_points(const char *name, const step_scenario_t *scenario, long n, long m) {
+static void check_blocks(const char *name, uint64_t before, death_t victim, const death_t *repairer) {
+    uint64_t after = blocks_in_use();
+    if (after == before) return;
+    test_fail(__FILE__, __LINE__, "%s killed after %ld, %ld %s: %ld blocks are lost", name, victim.count, repairer ? repairer->count : -1,
+              victim.points ? "points" : "instructions", (long)(after - before));
+}
+
+/* One death of the victim, and with `repairer` one of its repairer. Returns whether the last stepped operation had ended by then. */
+static bool try_deaths(const char *name, const step_scenario_t *scenario, death_t death, const death_t *repairer) {
     uint64_t before = blocks_in_use();
     void *state = scenario->prepare();
-    stepped_t victim = begin(scenario, state, NULL);
-    advance(&victim, n);
-    bool finished = is_done(&victim), repaired = true;
-    if (m >= 0) {
-        stepped_t repairer = begin(scenario, state, victim.process);
-        advance(&repairer, m);
-        repaired = is_done(&repairer);
-        end(&repairer);
+    stepped_t victim = begin_victim(scenario, state);
+    advance(&victim, death);
+    bool finished = is_done(&victim), repaired = finished;
+    if (repairer) {
+        stepped_t s = begin(scenario, state, victim.process);
+        advance(&s, *repairer);
+        repaired = is_done(&s);
+        end(&s);
         cohort__process_ended(victim.process, -SIGKILL);
     }
     end(&victim);
     scenario->check(state, finished);
     scenario->discard(state);
-    uint64_t after = blocks_in_use();
-    if (after != before) {
-        test_fail(__FILE__, __LINE__, "%s killed after %ld, %ld instructions: %ld blocks are lost", name, n, m, (long)(after - before));
-    }
-    return m < 0 ? finished : repaired;
+    check_blocks(name, before, death, repairer);
+    return repaired;
 }
 
-static long count_steps(const step_scenario_t *scenario, bool repair) {
+static length_t measure(const step_scenario_t *scenario, bool repair) {
     void *state = scenario->prepare();
-    stepped_t victim = begin(scenario, state, NULL);
-    long n = repair ? 0 : advance(&victim, STEPS_MAX);
+    stepped_t victim = begin_victim(scenario, state);
+    length_t length = {0, 0};
     if (repair) {
         stepped_t repairer = begin(scenario, state, victim.process);
-        n = advance(&repairer, STEPS_MAX);
+        length = advance_to_end(&repairer);
         end(&repairer);
+    } else {
+        length = advance_to_end(&victim);
     }
-    CHECK(n < STEPS_MAX);
     bool finished = is_done(&victim);
     end(&victim);
     scenario->check(state, finished);
     scenario->discard(state);
-    return n;
+    return length;
 }
 
-/* How far apart the points of death are in so many instructions, when each try costs about `cost` steps. By default there are POINTS of them, and fewer when
+static bool by_points(length_t length) {
+    return length.steps > STEPS_ALL && length.points < length.steps;
+}
+
+static long places(length_t length) {
+    return by_points(length) ? length.points : length.steps;
+}
+
+/* How far apart the deaths are in so many places, when each try costs about `cost` steps. By default there are POINTS of them, and fewer when
  * that would take too long. */
-static long stride_for(long steps, long cost) {
+static long stride_for(long count, long cost) {
     const char *text = getenv("COHORT_CRASH");
     long points = text ? atol(text) : cost <= STEPS_CHEAP ? POINTS : POINTS * STEPS_CHEAP / cost;
     if (text && !strcmp(text, "all")) return 1;
-    return points < POINTS_MIN ? steps / POINTS_MIN + 1 : steps > points ? steps / points : 1;
+    return points < POINTS_MIN ? count / POINTS_MIN + 1 : count > points ? count / points : 1;
 }
 
 /* An operation may turn out longer than it was when it was counted. */
@@ -204,22 +231,46 @@ static void require_tracing(void) {
     if (getenv("COHORT_UNDER_VALGRIND")) SKIP("no tracing under valgrind");
 }
 
+/* Of what the deaths were among, as tools/run.sh reads it. */
+static const char *among(length_t length) {
+    static char text[120];
+    snprintf(text, sizeof text, "%ld instructions", length.steps);
+    if (by_points(length)) {
+        snprintf(text, sizeof text, "%ld instructions (%ld stores to the arena and system calls)", length.steps, length.points);
+    }
+    return text;
+}
+
 void step_through(const char *name, const step_scenario_t *scenario) {
     require_tracing();
-    long steps = count_steps(scenario, false), stride = stride_for(steps, steps), points = 0;
+    length_t length = measure(scenario, false);
+    long stride = stride_for(places(length), length.steps), points = 0;
     srand((unsigned)getpid());
-    long offset = stride > 1 ? rand() % stride : 0;
-    for (long n = offset; !try_points(name, scenario, n, -1); n += stride) stride = next_stride(stride, ++points);
-    printf("crash: %s: killed at %ld points of %ld instructions\n", name, points + 1, steps);
+    death_t death = {rand() % stride, by_points(length)};
+    for (; !try_deaths(name, scenario, death, NULL); death.count += stride) stride = next_stride(stride, ++points);
+    printf("crash: %s: killed at %ld points of %s\n", name, points + 1, among(length));
 }
 
 void step_through_repair(const char *name, const step_scenario_t *scenario) {
     require_tracing();
-    long steps = count_steps(scenario, false), repair = count_steps(scenario, true), points = 0;
-    long stride = stride_for(repair, repair + steps);
+    length_t length = measure(scenario, false), repair = measure(scenario, true);
+    long stride = stride_for(places(repair), repair.steps + length.steps), points = 0;
     srand((unsigned)getpid());
-    for (long m = rand() % stride; !try_points(name, scenario, rand() % (steps + 1), m); m += stride) {
+    death_t death = {rand() % (places(length) + 1), by_points(length)}, again = {rand() % stride, by_points(repair)};
+    for (; !try_deaths(name, scenario, death, &again); again.count += stride) {
         stride = next_stride(stride, ++points);
+        death.count = rand() % (places(length) + 1);
     }
-    printf("crash: %s: victim killed in %ld, repairer at %ld points of about %ld instructions\n", name, steps, points + 1, repair);
+    printf("crash: %s: victim killed in %ld, repairer at %ld points of about %s\n", name, length.steps, points + 1, among(repair));
+}
+
+void step_each(const step_scenario_t *scenario, void (*look)(pid_t pid)) {
+    require_tracing();
+    void *state = scenario->prepare();
+    stepped_t victim = begin_victim(scenario, state);
+    for (; !is_done(&victim); trace_move(&victim.traced)) look(victim.traced.pid);
+    look(victim.traced.pid);
+    end(&victim);
+    scenario->check(state, true);
+    scenario->discard(state);
 }

@@ -2,8 +2,10 @@
 /*
  * Killing a process after its n-th instruction, for every n. A scenario is one operation on shared objects; the victim runs it under single-stepping and
  * is killed after n instructions, for one n after the other until the operation ends; after each kill the survivor checks everything that
- * must hold whatever n was. An instruction that repeats counts once per repetition. Of operations of many thousand instructions all n would take hours, so they get fewer
- * points, evenly spread from a random one on. The environment variable COHORT_CRASH chooses how many n are tried: a number of points per scenario, or "all".
+ * must hold whatever n was. An instruction that repeats counts once per repetition. Where an operation is longer than 2,000 instructions, n counts those of them that others can
+ * notice: it is killed before each store to the arena and before each system call (step_points.h).
+ *
+ * By default only some n are tried, evenly spread from a random one on. The environment variable COHORT_CRASH chooses how many: a number of points per scenario, or "all".
  */
 #ifndef COHORT_TESTS_STEP_H
 #define COHORT_TESTS_STEP_H
@@ -11,6 +13,7 @@
 #include <cohort/types.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 typedef struct {
     _Atomic int ready, go, done;
@@ -29,6 +32,9 @@ typedef struct {
     void (*check)(void *state, bool finished);
     /* In the survivor: free all that prepare() made. After it the arena holds as many blocks as before prepare(). */
     void (*discard)(void *state);
+    /* Instead of warm(), operate() and victim(): a process that, after its place's `go`, starts one. That one is the victim, from its first instruction on until
+     * it sets `done`. */
+    pid_t (*starter)(void *state, step_place_t **place);
 } step_scenario_t;
 
 /* What an operation ends its process with. */
@@ -41,5 +47,8 @@ void step_bury_orphans(void);
 void step_through(const char *name, const step_scenario_t *scenario);
 /* The same, and the process that repairs the victim's death is itself killed after its m-th instruction, before the survivor repairs both. */
 void step_through_repair(const char *name, const step_scenario_t *scenario);
+
+/* Run a scenario to its end, and look at its process before each instruction and after the last. */
+void step_each(const step_scenario_t *scenario, void (*look)(pid_t pid));
 
 #endif

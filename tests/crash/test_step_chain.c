@@ -250,7 +250,7 @@ static void check_closing(void *state, bool finished) {
 }
 
 #define CASE(function, prepare_, warm_, operate_, check_)                                                                   \
-    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard};                        \
+    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard, NULL};                        \
     static void function(void) {                                                                                            \
         step_through(#function, &function##_scenario);                                                                      \
     }                                                                                                                       \

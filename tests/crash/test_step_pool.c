@@ -166,7 +166,7 @@ static void leave(void *state) {
 }
 
 #define CASE(function, prepare_, operate_, victim_, check_)                                                            \
-    static const step_scenario_t function##_scenario = {prepare_, NULL, operate_, victim_, check_, discard};           \
+    static const step_scenario_t function##_scenario = {prepare_, NULL, operate_, victim_, check_, discard, NULL};           \
     static void function(void) {                                                                                       \
         step_through(#function, &function##_scenario);                                                                 \
     }                                                                                                                  \

@@ -229,7 +229,7 @@ static void discard(void *state) {
 }
 
 #define CASE(function, prepare_, operate_, check_)                                                                      \
-    static const step_scenario_t function##_scenario = {prepare_, warm_put, operate_, NULL, check_, discard};                     \
+    static const step_scenario_t function##_scenario = {prepare_, warm_put, operate_, NULL, check_, discard, NULL};                     \
     static void function(void) {                                                                                        \
         step_through(#function, &function##_scenario);                                                                  \
     }                                                                                                                   \

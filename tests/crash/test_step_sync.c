@@ -454,7 +454,7 @@ static void check_destroyed(void *state, bool finished) {
 }
 
 #define CASE(function, prepare_, warm_, operate_, check_)                                                               \
-    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard};                       \
+    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard, NULL};                       \
     static void case_##function(void) {                                                                                 \
         step_through(#function, &function##_scenario);                                                                  \
     }                                                                                                                   \
