@@ -1,0 +1,216 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Death of a process that is being started: between its first instruction and the first of its target function, which it reaches by way of its claim of the slot, the arena, its
+ * arguments and the take-off. Whoever starts it gets a status, and never waits for ever; if that is success, the process can be joined and has the exit code of a kill, or an unknown one;
+ * if not, it can be started again. Of the dead one nothing is left. And death of a fork server, until it has started its first child: that one's start
+ * fails, or it lives on.
+ */
+#include "check.h"
+#include "core/arena.h"
+#include "core/process.h"
+#include "step.h"
+
+#include <cohort/cohort.h>
+#include <dirent.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CODE 7
+
+typedef struct {
+    cohort_start_method_t method;
+    bool renews;               /* the victim is the fork server itself, over its start and first service */
+    cohort_process_t *starter; /* which starts the victim */
+    step_place_t place;
+    _Atomic int64_t forker;    /* whose child the victim will be: the starter, or its fork server */
+    _Atomic int again;         /* the victim is dead */
+    _Atomic apr_status_t status; /* of its start */
+    _Atomic int code;
+} state_t;
+
+/* ---- the starter ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t blocks;
+    int processes, records, descriptors, zombies;
+} left_t;
+
+static int descriptors_of(int64_t pid) {
+    char path[64];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%lld/fd", (long long)pid);
+    DIR *directory = opendir(path);
+    while (directory && readdir(directory)) n++;
+    if (directory) closedir(directory);
+    return n;
+}
+
+static bool has_zombie(void) {
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+/* Of processes that are not alive, records of threads count; those of the living come and go. */
+static left_t measure(const state_t *s) {
+    left_t left = {0};
+    cohort__usage_t usage;
+    cohort__alloc_usage(&usage);
+    left.blocks = usage.blocks;
+    for (uint32_t i = 0; i < cohort__process_count(); i++) {
+        left.processes += cohort__process_state(cohort__process_at(i)) != COHORT__SLOT_FREE;
+    }
+    for (uint32_t i = 0; i < cohort__thread_count(); i++) {
+        cohort__pid_t owner = atomic_load(&cohort__thread_at(i)->owner);
+        left.records += owner && !cohort__process_alive(owner, false);
+    }
+    left.descriptors = descriptors_of(getpid()) + descriptors_of(atomic_load(&s->forker));
+    left.zombies = has_zombie();
+    return left;
+}
+
+#define LOOKS 500
+
+static void check_left(const state_t *s, const left_t *before) {
+    left_t now = measure(s);
+    for (int i = 0; i < LOOKS && memcmp(&now, before, sizeof now) != 0; i++) {
+        apr_sleep(10000);
+        now = measure(s);
+    }
+    CHECK_INT(before->blocks, now.blocks);
+    CHECK_INT(before->processes, now.processes);
+    CHECK_INT(before->records, now.records);
+    CHECK_INT(before->descriptors, now.descriptors);
+    CHECK_INT(before->zombies, now.zombies);
+}
+
+static int be_the_child(void *args) {
+    state_t *s = *(state_t **)args;
+    if (atomic_load(&s->again)) return CODE;
+    atomic_store(&s->place.done, 1);
+    while (!s->renews) pause();
+    return CODE;
+}
+
+static cohort_process_t *a_child(state_t *s) {
+    cohort_process_t *child;
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = s->method};
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, be_the_child, &s, sizeof s, &options, NULL));
+    return child;
+}
+
+static void run_to_its_end(cohort_process_t *child) {
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(child, COHORT_FOREVER));
+    CHECK_INT(CODE, cohort_process_exit_code(child));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+}
+
+static void start_the_victim(state_t *s) {
+    cohort_process_t *child = a_child(s);
+    atomic_store(&s->again, 0);
+    apr_status_t status = cohort_process_start(child);
+    if (!status) CHECK_STATUS(APR_SUCCESS, cohort_process_join(child, COHORT_FOREVER));
+    atomic_store(&s->status, status);
+    atomic_store(&s->code, cohort_process_exit_code(child));
+    atomic_store(&s->again, 1);
+    if (status) run_to_its_end(child);
+    else CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+}
+
+static int64_t find_forker(const state_t *s) {
+    if (s->method != COHORT_FORKSERVER || s->renews) return getpid();
+    for (uint32_t i = 0; i < cohort__process_count(); i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        bool mine = slot->role == COHORT__ROLE_SERVER && atomic_load(&slot->parent) == cohort__self_id();
+        if (mine && cohort__process_state(slot) == COHORT__SLOT_RUNNING) return slot->os.pid;
+    }
+    return 0;
+}
+
+/* The starts before bring what stays: the watcher, the fork server, their descriptors. */
+static int be_the_starter(void *args) {
+    state_t *s = *(state_t **)args;
+    atomic_store(&s->again, 1);
+    for (int i = 0; i < 2; i++) run_to_its_end(a_child(s));
+    atomic_store(&s->forker, find_forker(s));
+    CHECK(atomic_load(&s->forker));
+    left_t before = measure(s);
+    if (s->renews) cohort__server_close();
+    atomic_store(&s->place.ready, 1);
+    while (!atomic_load(&s->place.go)) sched_yield();
+    start_the_victim(s);
+    run_to_its_end(a_child(s));
+    check_left(s, &before);
+    return 0;
+}
+
+/* ---- the test ------------------------------------------------------------------------------------------------------------ */
+
+static void *prepare(cohort_start_method_t method, bool renews) {
+    void *block;
+    cohort_process_options_t options = {.method = COHORT_FORK};
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
+    state_t *s = memset(block, 0, sizeof(state_t));
+    s->method = method;
+    s->renews = renews;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&s->starter, be_the_starter, &s, sizeof s, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->starter));
+    return s;
+}
+
+static void *by_fork(void) {
+    return prepare(COHORT_FORK, false);
+}
+static void *by_server(void) {
+    return prepare(COHORT_FORKSERVER, false);
+}
+static void *by_spawn(void) {
+    return prepare(COHORT_SPAWN, false);
+}
+
+static void *by_new_server(void) {
+    return prepare(COHORT_FORKSERVER, true);
+}
+
+static pid_t the_forker(void *state, step_place_t **place) {
+    state_t *s = state;
+    *place = &s->place;
+    while (!atomic_load(&s->place.ready) && cohort_process_is_alive(s->starter)) sched_yield();
+    CHECK(atomic_load(&s->place.ready));
+    return (pid_t)atomic_load(&s->forker);
+}
+
+static void check_start(void *state, bool finished) {
+    state_t *s = state;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->starter, COHORT_FOREVER));
+    CHECK_INT(0, cohort_process_exit_code(s->starter));
+    apr_status_t status = atomic_load(&s->status);
+    int code = atomic_load(&s->code);
+    CHECK(status == APR_SUCCESS || (status == COHORT_ESTART && !finished));
+    if (status) CHECK_INT(COHORT_EXIT_NONE, code);
+    else if (s->renews || code != COHORT_EXIT_UNKNOWN) CHECK_INT(s->renews ? CODE : -SIGKILL, code);
+    step_bury_orphans();
+}
+
+static void discard(void *state) {
+    state_t *s = state;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->starter));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(s));
+}
+
+#define CASE(function, prepare_)                                                                                        \
+    static const step_scenario_t function##_scenario = {prepare_, NULL, NULL, NULL, check_start, discard, the_forker};  \
+    static void function(void) {                                                                                        \
+        step_through(#function, &function##_scenario);                                                                  \
+    }
+
+CASE(child_of_fork, by_fork)
+CASE(child_of_server, by_server)
+CASE(child_of_spawn, by_spawn)
+CASE(fork_server, by_new_server)
+
+#define ENTRY(function) {"StepStart", #function, function}
+const test_case_t step_start_cases[] = {ENTRY(child_of_fork), ENTRY(child_of_server), ENTRY(child_of_spawn), ENTRY(fork_server), {0}};
