@@ -16,6 +16,7 @@
 typedef struct {
     cohort_pool_t *pool;
     cohort_result_t *job;
+    cohort_start_method_t method; /* of a process that the victim starts */
     step_place_t place;
     _Atomic int armed; /* the first item is to be stopped in */
     _Atomic int runs[ITEMS];
@@ -151,11 +152,26 @@ static int be_a_child(void *code) {
     return *(int *)code;
 }
 
+static state_t *with_method(cohort_start_method_t method) {
+    state_t *s = new_state();
+    s->method = method;
+    return s;
+}
+
+static void *by_fork(void) {
+    return with_method(COHORT_FORK);
+}
+static void *by_spawn(void) {
+    return with_method(COHORT_SPAWN);
+}
+static void *by_server(void) {
+    return with_method(COHORT_FORKSERVER);
+}
+
 static void start_and_join(void *state) {
     int code = 7;
     cohort_process_t *child;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = COHORT_FORK};
-    (void)state;
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = ((state_t *)state)->method};
     if (cohort_process_create(&child, be_a_child, &code, sizeof code, &options, NULL) || cohort_process_start(child)) return;
     if (!cohort_process_join(child, COHORT_FOREVER)) (void)cohort_process_close(child);
 }
@@ -177,9 +193,12 @@ static void leave(void *state) {
 CASE(worker_publishes_and_takes, a_job, NULL, the_worker, check_job)
 CASE(pool_submit, a_pool, submit, NULL, check_pool)
 CASE(pool_create, nothing, make_pool, NULL, check_nothing_left)
-CASE(process_start, nothing, start_and_join, NULL, check_nothing_left)
+CASE(process_start, by_fork, start_and_join, NULL, check_nothing_left)
+CASE(process_start_spawn, by_spawn, start_and_join, NULL, check_nothing_left)
+CASE(process_start_server, by_server, start_and_join, NULL, check_nothing_left)
 CASE(process_exit, nothing, leave, NULL, check_nothing_left)
 
 #define ENTRIES(function) {"StepPool", #function, function}, {"StepPool", #function "_repair", function##_repair}
 const test_case_t step_pool_cases[] = {ENTRIES(worker_publishes_and_takes), ENTRIES(pool_submit),
-                                       ENTRIES(pool_create), ENTRIES(process_start), ENTRIES(process_exit), {0}};
+                                       ENTRIES(pool_create), ENTRIES(process_start), ENTRIES(process_start_spawn),
+                                       ENTRIES(process_start_server), ENTRIES(process_exit), {0}};
