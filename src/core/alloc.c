@@ -37,7 +37,7 @@ typedef struct {
 typedef struct {
     cohort__guard_t guard;
     _Atomic uint64_t top;    /* chunks ever used */
-    _Atomic uint64_t cursor; /* where the last search ended */
+    _Atomic uint64_t cursor; /* where the next search begins */
     _Atomic uint64_t ready;  /* about how many free chunks keep their memory */
     _Atomic uint64_t busy_at, busy_count; /* a row that is being made or freed */
     _Atomic uint64_t ready_top; /* tables are committed for so many chunks */
@@ -579,6 +579,7 @@ static void large_free(cohort__thread_t *me, uint64_t at) {
         store(&h->ready, load(&h->ready) + count);
     }
     set_row_free(at, count, keep ? COHORT__HEAP_READY : COHORT__HEAP_FREE);
+    store(&h->cursor, at); /* the next large block is the one whose bytes are still in the caches */
     store(&h->busy_count, 0);
     heap_leave();
 }

@@ -15,6 +15,7 @@ typedef struct cohort__arena_t {
     _Atomic cohort__pid_t root;
     _Atomic uint32_t processes; /* slots ever used */
     _Atomic uint32_t next_slot; /* where the search for a free one goes on */
+    _Atomic uint32_t free_slots; /* about how many there are */
     _Atomic uint32_t threads;   /* records ever used */
     _Atomic uint32_t modules;   /* ever seen */
     _Atomic uint32_t death;     /* counts deaths */

@@ -80,10 +80,21 @@ bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort
     return (life & 0xff) == (uint64_t)from && atomic_compare_exchange_strong(&slot->life, &life, (life & ~(uint64_t)0xff) | (uint64_t)to);
 }
 
-static apr_status_t grow(void) {
+/* A hint, which a death may make wrong: then the table grows sooner, or is searched in vain once. */
+static void one_free_more(void) {
+    atomic_fetch_add(&cohort__arena->free_slots, 1);
+}
+static void one_free_less(void) {
+    uint32_t free_slots = atomic_load(&cohort__arena->free_slots);
+    while (free_slots && !atomic_compare_exchange_weak(&cohort__arena->free_slots, &free_slots, free_slots - 1)) continue;
+}
+
+/* One slot more; it may be somebody else's by now. */
+static apr_status_t grow(cohort_process_t **slot) {
     uint32_t count = cohort__process_count();
     if (count >= COHORT__PROCESSES_MAX) return COHORT_ELIMIT;
-    apr_status_t status = cohort__arena_commit(cohort__process_at(count), sizeof(cohort_process_t));
+    *slot = cohort__process_at(count);
+    apr_status_t status = cohort__arena_commit(*slot, sizeof **slot);
     if (!status) atomic_compare_exchange_strong(&cohort__arena->processes, &count, count + 1);
     return status;
 }
@@ -108,7 +119,7 @@ void cohort__slot_repair(cohort__thread_t *dead) {
         cohort__thread_t *other = cohort__thread_at(i);
         if (other != dead && atomic_load(&other->op) == COHORT__OP_SLOT && atomic_load(&other->op_object) == slot) return;
     }
-    atomic_compare_exchange_strong(&slot->life, &life, (life & ~(uint64_t)0xff) | COHORT__SLOT_FREE);
+    if (atomic_compare_exchange_strong(&slot->life, &life, (life & ~(uint64_t)0xff) | COHORT__SLOT_FREE)) one_free_more();
 }
 
 static void fresh(cohort_process_t *slot) {
@@ -134,17 +145,21 @@ static void fresh(cohort_process_t *slot) {
     slot->args_size = slot->context_size = 0;
 }
 
+/* Not the slot that was freed last: a stale handle should stay recognisable for long. */
 static cohort_process_t *take_free(cohort__thread_t *me) {
-    uint32_t count = cohort__process_count();
+    uint32_t count = cohort__process_count(), from = atomic_load(&cohort__arena->next_slot);
     for (uint32_t i = 0; i < count; i++) {
-        /* Not the slot that was freed last: a stale handle should stay recognisable for long. */
-        cohort_process_t *slot = cohort__process_at(atomic_fetch_add(&cohort__arena->next_slot, 1) % count);
-        if (claim(slot, me)) return slot;
+        cohort_process_t *slot = cohort__process_at((from + i) % count);
+        if (!claim(slot, me)) continue;
+        atomic_store(&cohort__arena->next_slot, (from + i) % count + 1);
+        one_free_less();
+        return slot;
     }
+    atomic_store(&cohort__arena->free_slots, 0);
     return NULL;
 }
 
-/* Processes that outlive those who would see their end (background ones, orphans) are looked after when the table is full. */
+/* Processes that outlive those who would see their end (background ones, orphans) are looked after when the table has doubled or is full. */
 static void bury_unwatched(void) {
     uint32_t count = cohort__process_count();
     for (uint32_t i = 0; i < count; i++) {
@@ -157,20 +172,36 @@ static void bury_unwatched(void) {
 
 #define SLOTS_MIN 32 /* before any is used a second time */
 
+static bool has_many_free(uint32_t count) {
+    return atomic_load(&cohort__arena->free_slots) >= count / 4;
+}
+
+/* If a fourth of the slots is free, a search finds one soon. `full`: the table cannot grow. */
+static cohort_process_t *take_old(cohort__thread_t *me, bool full) {
+    uint32_t count = cohort__process_count();
+    bool doubled = (count & (count - 1)) == 0;
+    if (count < SLOTS_MIN) return NULL;
+    if (me && (full || (doubled && !has_many_free(count)))) bury_unwatched();
+    return full || has_many_free(count) ? take_free(me) : NULL;
+}
+
+static apr_status_t take_new(cohort__thread_t *me, cohort_process_t **taken) {
+    cohort_process_t *slot;
+    for (;;) {
+        apr_status_t status = grow(&slot);
+        if (status) return status;
+        *taken = slot;
+        if (claim(slot, me)) return APR_SUCCESS;
+    }
+}
+
 apr_status_t cohort__slot_new(cohort_process_t **made) {
     cohort__thread_t *me;
-    cohort_process_t *slot = NULL;
+    apr_status_t status = APR_SUCCESS;
     if (cohort__enter(&me)) me = NULL; /* the root has no record yet */
-    if (cohort__process_count() >= SLOTS_MIN) slot = take_free(me);
-    if (!slot && me && cohort__process_count() >= SLOTS_MIN) {
-        bury_unwatched();
-        slot = take_free(me);
-    }
-    while (!slot) {
-        apr_status_t status = grow();
-        if (status) return status;
-        slot = take_free(me);
-    }
+    cohort_process_t *slot = take_old(me, false);
+    if (!slot) status = take_new(me, &slot);
+    if (status && !(slot = take_old(me, true))) return status;
     fresh(slot);
     cohort__slot_step(slot, COHORT__SLOT_MAKING, COHORT__SLOT_NEW);
     if (me) cohort__op_end(me);
@@ -192,7 +223,7 @@ static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
         cohort__block_free(me, &slot->args);
         cohort__block_free(me, &slot->context);
         atomic_store(&slot->creator, 0); /* it names nobody while it is free */
-        cohort__slot_step(slot, from, COHORT__SLOT_FREE);
+        if (cohort__slot_step(slot, from, COHORT__SLOT_FREE)) one_free_more();
     }
     cohort__guard_leave(&slot->guard);
 }
