@@ -97,10 +97,21 @@ static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
     return status;
 }
 
+/* What most calls are: the message is small, and there is room. Whatever else there is to see to is not seen to here. */
+static bool put_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, const void *data, size_t size) {
+    cohort_message_t message = {.data = (void *)data, .size = size};
+    if (is_closed(queue) || !cohort__ring_put_run(call, &message, 1)) return false;
+    call->me->waited = &queue->ring.space;
+    return true;
+}
+
 apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout) {
-    put_t p = {.queue = queue, .send = {data, size, false}};
-    apr_status_t status = enter(queue, &p.call);
-    return status ? status : put(&p, timeout);
+    cohort__ring_call_t call;
+    apr_status_t status = enter(queue, &call);
+    if (status) return status;
+    if (put_quickly(&call, queue, data, size)) return APR_SUCCESS;
+    put_t p = {.call = call, .queue = queue, .send = {data, size, false}};
+    return put(&p, timeout);
 }
 
 apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
@@ -220,6 +231,13 @@ static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
     return status;
 }
 
+/* What most calls are: a small message is there. Whatever else there is to see to is not seen to here. */
+static bool get_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, cohort_message_t *message) {
+    if (queue->joinable || is_closed(queue) || !cohort__ring_get_run(call, message, 1)) return false;
+    call->me->waited = &queue->ring.items;
+    return true;
+}
+
 static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_time_t timeout) {
     if (!message->data && message->size) return APR_EINVAL;
     g->receive.data = message->data;
@@ -231,10 +249,13 @@ static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_t
 }
 
 apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout) {
-    get_t g = {.queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
-    apr_status_t status = enter(queue, &g.call);
+    cohort__ring_call_t call;
+    apr_status_t status = enter(queue, &call);
     if (!status && !message) status = APR_EINVAL;
-    return status ? status : get_into(&g, message, timeout);
+    if (status) return status;
+    if (get_quickly(&call, queue, message)) return APR_SUCCESS;
+    get_t g = {.call = call, .queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
+    return get_into(&g, message, timeout);
 }
 
 apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {

@@ -172,7 +172,7 @@ size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_messag
         position = cohort__step(segment, position, 1);
         prefetch(segment, position);
     }
-    raise_tail(segment, first, position);
+    if (position != first) raise_tail(segment, first, position);
     cohort__op_end(call->me);
     if (done) cohort__notify(&call->ring->items, (int)done);
     return done;
@@ -422,7 +422,7 @@ size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *m
         position = cohort__step(segment, position, 1);
         prefetch(segment, position);
     }
-    raise_head(segment, head, position);
+    if (position != cohort__head_position(head)) raise_head(segment, head, position);
     cohort__op_end(call->me);
     if (done) cohort__notify(&call->ring->space, (int)done);
     return done;
