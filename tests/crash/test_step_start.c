@@ -151,7 +151,7 @@ static int be_the_starter(void *args) {
 
 static void *prepare(cohort_start_method_t method, bool renews) {
     void *block;
-    cohort_process_options_t options = {.method = COHORT_FORK};
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = COHORT_FORK};
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
     state_t *s = memset(block, 0, sizeof(state_t));
     s->method = method;
