@@ -18,6 +18,7 @@
 #define POINTS_MIN 12
 #define STEPS_CHEAP 1500  /* instructions of an operation that gets so many points by default */
 #define STEPS_ALL 2000    /* and of one that may be killed after each of them, not only where others can notice */
+#define REPAIRS 6         /* deaths whose repair is measured, and one */
 #define STEPS_MAX 4000000 /* an operation of more instructions than that is hanging */
 
 /* What the tracer and a stepped process share; in the arena. The scenario is code and data of this program, so stepped processes are forked. */
@@ -184,18 +185,24 @@ static bool try_deaths(const char *name, const step_scenario_t *scenario, death_
     return repaired;
 }
 
-static length_t measure(const step_scenario_t *scenario, bool repair) {
+static length_t measure(const step_scenario_t *scenario) {
     void *state = scenario->prepare();
     stepped_t victim = begin_victim(scenario, state);
-    length_t length = {0, 0};
-    if (repair) {
-        stepped_t repairer = begin(scenario, state, victim.process);
-        length = advance_to_end(&repairer);
-        end(&repairer);
-    } else {
-        length = advance_to_end(&victim);
-    }
+    length_t length = advance_to_end(&victim);
+    end(&victim);
+    scenario->check(state, true);
+    scenario->discard(state);
+    return length;
+}
+
+static length_t measure_repair(const step_scenario_t *scenario, death_t death) {
+    void *state = scenario->prepare();
+    stepped_t victim = begin(scenario, state, NULL);
+    advance(&victim, death);
     bool finished = is_done(&victim);
+    stepped_t repairer = begin(scenario, state, victim.process);
+    length_t length = advance_to_end(&repairer);
+    end(&repairer);
     end(&victim);
     scenario->check(state, finished);
     scenario->discard(state);
@@ -210,13 +217,31 @@ static long places(length_t length) {
     return by_points(length) ? length.points : length.steps;
 }
 
-/* How far apart the deaths are in so many places, when each try costs about `cost` steps. By default there are POINTS of them, and fewer when
- * that would take too long. */
-static long stride_for(long count, long cost) {
+/* How much there is to repair depends on where the victim died; the longest of a few. */
+static length_t measure_repairs(const step_scenario_t *scenario, length_t victim) {
+    length_t longest = {0, 0};
+    for (long i = 1; i < REPAIRS; i++) {
+        length_t length = measure_repair(scenario, (death_t){places(victim) * i / REPAIRS, by_points(victim)});
+        if (length.steps > longest.steps) longest = length;
+    }
+    return longest;
+}
+
+static bool wants_all(void) {
     const char *text = getenv("COHORT_CRASH");
-    long points = text ? atol(text) : cost <= STEPS_CHEAP ? POINTS : POINTS * STEPS_CHEAP / cost;
-    if (text && !strcmp(text, "all")) return 1;
-    return points < POINTS_MIN ? count / POINTS_MIN + 1 : count > points ? count / points : 1;
+    return text && !strcmp(text, "all");
+}
+
+/* How many deaths, when each try costs about `cost` steps. By default there are POINTS of them, and fewer when that would take too long. */
+static long deaths_wanted(long cost) {
+    const char *text = getenv("COHORT_CRASH");
+    if (wants_all()) return STEPS_ALL;
+    long deaths = text ? atol(text) : cost <= STEPS_CHEAP ? POINTS : POINTS * STEPS_CHEAP / cost;
+    return deaths < POINTS_MIN ? POINTS_MIN : deaths;
+}
+
+static long stride_for(long count, long deaths) {
+    return wants_all() || count <= deaths ? 1 : (count + deaths - 1) / deaths;
 }
 
 /* An operation may turn out longer than it was when it was counted. */
@@ -243,25 +268,35 @@ static const char *among(length_t length) {
 
 void step_through(const char *name, const step_scenario_t *scenario) {
     require_tracing();
-    length_t length = measure(scenario, false);
-    long stride = stride_for(places(length), length.steps), points = 0;
+    length_t length = measure(scenario);
+    long stride = stride_for(places(length), deaths_wanted(length.steps)), points = 0;
     srand((unsigned)getpid());
     death_t death = {rand() % stride, by_points(length)};
     for (; !try_deaths(name, scenario, death, NULL); death.count += stride) stride = next_stride(stride, ++points);
     printf("crash: %s: killed at %ld points of %s\n", name, points + 1, among(length));
 }
 
-void step_through_repair(const char *name, const step_scenario_t *scenario) {
-    require_tracing();
-    length_t length = measure(scenario, false), repair = measure(scenario, true);
-    long stride = stride_for(places(repair), repair.steps + length.steps), points = 0;
-    srand((unsigned)getpid());
+/* Repairers, at all their places; each of a victim that died somewhere. Returns how many. */
+static long try_repairs(const char *name, const step_scenario_t *scenario, length_t length, length_t repair, long stride) {
+    long points = 0;
     death_t death = {rand() % (places(length) + 1), by_points(length)}, again = {rand() % stride, by_points(repair)};
-    for (; !try_deaths(name, scenario, death, &again); again.count += stride) {
+    while (!try_deaths(name, scenario, death, &again) || again.count < places(repair)) {
         stride = next_stride(stride, ++points);
+        again.count += stride;
         death.count = rand() % (places(length) + 1);
     }
-    printf("crash: %s: victim killed in %ld, repairer at %ld points of about %s\n", name, length.steps, points + 1, among(repair));
+    return points + 1;
+}
+
+/* Where places of the repairer's are few, they are tried with several of the victim's. */
+void step_through_repair(const char *name, const step_scenario_t *scenario) {
+    require_tracing();
+    length_t length = measure(scenario), repair = measure_repairs(scenario, length);
+    long deaths = deaths_wanted(repair.steps + length.steps), points = 0;
+    srand((unsigned)getpid());
+    do points += try_repairs(name, scenario, length, repair, stride_for(places(repair), deaths));
+    while (points + places(repair) <= deaths);
+    printf("crash: %s: victim killed in %ld, repairer at %ld points of about %s\n", name, length.steps, points, among(repair));
 }
 
 void step_each(const step_scenario_t *scenario, void (*look)(pid_t pid)) {
