@@ -2,8 +2,8 @@
 /*
  * Death of a process that is being started: between its first instruction and the first of its target function, which it reaches by way of its claim of the slot, the arena, its
  * arguments and the take-off. Whoever starts it gets a status, and never waits for ever; if that is success, the process can be joined and has the exit code of a kill, or an unknown one;
- * if not, it can be started again. Of the dead one nothing is left. And death of a fork server, until it has started its first child: that one's start
- * fails, or it lives on.
+ * if not, it can be started again. Of the dead one nothing is left. The same of a pool's worker, until its initializer: the pool is made, and replaces it, or can be made
+ * again. And death of a fork server, until it has started its first child: that one's start fails, or it lives on.
  */
 #include "check.h"
 #include "core/arena.h"
@@ -20,15 +20,16 @@
 
 #define CODE 7
 
+typedef enum { A_CHILD, A_WORKER, A_SERVER } victim_t;
+
 typedef struct {
     cohort_start_method_t method;
-    bool renews;               /* the victim is the fork server itself, over its start and first service */
-    cohort_process_t *starter; /* which starts the victim */
+    victim_t victim;
+    cohort_process_t *starter;   /* which starts the victim */
     step_place_t place;
-    _Atomic int64_t forker;    /* whose child the victim will be: the starter, or its fork server */
-    _Atomic int again;         /* the victim is dead */
+    _Atomic int64_t forker;      /* whose child the victim will be: the starter, or its fork server */
+    _Atomic int again;           /* the victim is dead */
     _Atomic apr_status_t status; /* of its start */
-    _Atomic int code;
 } state_t;
 
 /* ---- the starter ---------------------------------------------------------------------------------------------------- */
@@ -86,11 +87,14 @@ static void check_left(const state_t *s, const left_t *before) {
     CHECK_INT(before->zombies, now.zombies);
 }
 
-static int be_the_child(void *args) {
-    state_t *s = *(state_t **)args;
-    if (atomic_load(&s->again)) return CODE;
+/* In the process that is started: the victim is dead when it comes back. A server's child is not the victim. */
+static void come_to_the_end(state_t *s) {
     atomic_store(&s->place.done, 1);
-    while (!s->renews) pause();
+    while (!atomic_load(&s->again) && s->victim != A_SERVER) sched_yield();
+}
+
+static int be_the_child(void *args) {
+    come_to_the_end(*(state_t **)args);
     return CODE;
 }
 
@@ -108,20 +112,51 @@ static void run_to_its_end(cohort_process_t *child) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
 }
 
-static void start_the_victim(state_t *s) {
+static void start_a_child(state_t *s) {
     cohort_process_t *child = a_child(s);
-    atomic_store(&s->again, 0);
     apr_status_t status = cohort_process_start(child);
-    if (!status) CHECK_STATUS(APR_SUCCESS, cohort_process_join(child, COHORT_FOREVER));
     atomic_store(&s->status, status);
-    atomic_store(&s->code, cohort_process_exit_code(child));
-    atomic_store(&s->again, 1);
-    if (status) run_to_its_end(child);
-    else CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+    if (status) {
+        CHECK_INT(COHORT_EXIT_NONE, cohort_process_exit_code(child));
+        run_to_its_end(child);
+        return;
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(child, COHORT_FOREVER));
+    int code = cohort_process_exit_code(child);
+    if (s->victim == A_SERVER) CHECK_INT(CODE, code);
+    else if (code != COHORT_EXIT_UNKNOWN) CHECK_INT(-SIGKILL, code);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+}
+
+static apr_status_t be_a_worker(void *args) {
+    come_to_the_end(*(state_t **)args);
+    return APR_SUCCESS;
+}
+
+static apr_status_t count_up(const void *input, void *output) {
+    *(int *)output = *(const int *)input + 1;
+    return APR_SUCCESS;
+}
+
+static void start_a_worker(state_t *s) {
+    int in[3] = {0, 1, 2}, out[3] = {0};
+    cohort_pool_t *pool;
+    cohort_pool_options_t options = {.workers = 1, .method = s->method, .initializer = be_a_worker, .init_args = &s, .init_size = sizeof s};
+    apr_status_t status = cohort_pool_create(&pool, &options, NULL);
+    atomic_store(&s->status, status);
+    if (status) CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, count_up, in, sizeof *in, 3, out, sizeof *out, NULL));
+    for (int i = 0; i < 3; i++) CHECK_INT(i + 1, out[i]);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+}
+
+static void start_a_victim(state_t *s) {
+    if (s->victim == A_WORKER) start_a_worker(s);
+    else start_a_child(s);
 }
 
 static int64_t find_forker(const state_t *s) {
-    if (s->method != COHORT_FORKSERVER || s->renews) return getpid();
+    if (s->method != COHORT_FORKSERVER || s->victim == A_SERVER) return getpid();
     for (uint32_t i = 0; i < cohort__process_count(); i++) {
         cohort_process_t *slot = cohort__process_at(i);
         bool mine = slot->role == COHORT__ROLE_SERVER && atomic_load(&slot->parent) == cohort__self_id();
@@ -134,14 +169,17 @@ static int64_t find_forker(const state_t *s) {
 static int be_the_starter(void *args) {
     state_t *s = *(state_t **)args;
     atomic_store(&s->again, 1);
-    for (int i = 0; i < 2; i++) run_to_its_end(a_child(s));
+    run_to_its_end(a_child(s));
+    start_a_worker(s);
     atomic_store(&s->forker, find_forker(s));
     CHECK(atomic_load(&s->forker));
     left_t before = measure(s);
-    if (s->renews) cohort__server_close();
+    if (s->victim == A_SERVER) cohort__server_close();
+    atomic_store(&s->again, 0);
+    atomic_store(&s->place.done, 0);
     atomic_store(&s->place.ready, 1);
     while (!atomic_load(&s->place.go)) sched_yield();
-    start_the_victim(s);
+    start_a_victim(s);
     run_to_its_end(a_child(s));
     check_left(s, &before);
     return 0;
@@ -149,30 +187,38 @@ static int be_the_starter(void *args) {
 
 /* ---- the test ------------------------------------------------------------------------------------------------------------ */
 
-static void *prepare(cohort_start_method_t method, bool renews) {
+static void *prepare(cohort_start_method_t method, victim_t victim) {
     void *block;
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = COHORT_FORK};
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
     state_t *s = memset(block, 0, sizeof(state_t));
     s->method = method;
-    s->renews = renews;
+    s->victim = victim;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&s->starter, be_the_starter, &s, sizeof s, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->starter));
     return s;
 }
 
-static void *by_fork(void) {
-    return prepare(COHORT_FORK, false);
+static void *child_by_fork(void) {
+    return prepare(COHORT_FORK, A_CHILD);
 }
-static void *by_server(void) {
-    return prepare(COHORT_FORKSERVER, false);
+static void *child_by_server(void) {
+    return prepare(COHORT_FORKSERVER, A_CHILD);
 }
-static void *by_spawn(void) {
-    return prepare(COHORT_SPAWN, false);
+static void *child_by_spawn(void) {
+    return prepare(COHORT_SPAWN, A_CHILD);
 }
-
-static void *by_new_server(void) {
-    return prepare(COHORT_FORKSERVER, true);
+static void *worker_by_fork(void) {
+    return prepare(COHORT_FORK, A_WORKER);
+}
+static void *worker_by_server(void) {
+    return prepare(COHORT_FORKSERVER, A_WORKER);
+}
+static void *worker_by_spawn(void) {
+    return prepare(COHORT_SPAWN, A_WORKER);
+}
+static void *new_server(void) {
+    return prepare(COHORT_FORKSERVER, A_SERVER);
 }
 
 static pid_t the_forker(void *state, step_place_t **place) {
@@ -185,13 +231,11 @@ static pid_t the_forker(void *state, step_place_t **place) {
 
 static void check_start(void *state, bool finished) {
     state_t *s = state;
+    atomic_store(&s->again, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->starter, COHORT_FOREVER));
     CHECK_INT(0, cohort_process_exit_code(s->starter));
     apr_status_t status = atomic_load(&s->status);
-    int code = atomic_load(&s->code);
     CHECK(status == APR_SUCCESS || (status == COHORT_ESTART && !finished));
-    if (status) CHECK_INT(COHORT_EXIT_NONE, code);
-    else if (s->renews || code != COHORT_EXIT_UNKNOWN) CHECK_INT(s->renews ? CODE : -SIGKILL, code);
     step_bury_orphans();
 }
 
@@ -207,10 +251,14 @@ static void discard(void *state) {
         step_through(#function, &function##_scenario);                                                                  \
     }
 
-CASE(child_of_fork, by_fork)
-CASE(child_of_server, by_server)
-CASE(child_of_spawn, by_spawn)
-CASE(fork_server, by_new_server)
+CASE(child_of_fork, child_by_fork)
+CASE(child_of_server, child_by_server)
+CASE(child_of_spawn, child_by_spawn)
+CASE(worker_of_fork, worker_by_fork)
+CASE(worker_of_server, worker_by_server)
+CASE(worker_of_spawn, worker_by_spawn)
+CASE(fork_server, new_server)
 
 #define ENTRY(function) {"StepStart", #function, function}
-const test_case_t step_start_cases[] = {ENTRY(child_of_fork), ENTRY(child_of_server), ENTRY(child_of_spawn), ENTRY(fork_server), {0}};
+const test_case_t step_start_cases[] = {ENTRY(child_of_fork),    ENTRY(child_of_server), ENTRY(child_of_spawn), ENTRY(worker_of_fork),
+                                        ENTRY(worker_of_server), ENTRY(worker_of_spawn), ENTRY(fork_server),    {0}};
