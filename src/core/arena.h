@@ -18,7 +18,7 @@ typedef struct cohort__arena_t {
     _Atomic uint32_t free_slots; /* about how many there are */
     _Atomic uint32_t threads;   /* records ever used */
     _Atomic uint32_t modules;   /* ever seen */
-    _Atomic uint32_t death;     /* counts deaths */
+    _Atomic uint32_t death;     /* counts deaths, and what came of each: it changes when there is something to look at */
     cohort__ec_t completed;     /* any process ended, any result became ready: what wait-any sleeps on */
     cohort__guard_t tables;     /* new processes, threads, modules; growing */
     uint64_t process_offset, thread_offset, module_offset, park_offset, heap_offset;

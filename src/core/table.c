@@ -346,10 +346,12 @@ static void drop_handles(cohort__pid_t dead) {
     }
 }
 
-static void repair(cohort_process_t *slot) {
+/* True when this call has finished it. */
+static bool repair(cohort_process_t *slot) {
     cohort__thread_t *me;
-    if (atomic_load(&slot->repaired) || cohort__enter(&me) || !repair_begin(slot, me)) return;
-    if (!atomic_load(&slot->repaired) && is_over(slot)) {
+    if (atomic_load(&slot->repaired) || cohort__enter(&me) || !repair_begin(slot, me)) return false;
+    bool mine = !atomic_load(&slot->repaired) && is_over(slot);
+    if (mine) {
         cohort__pid_t dead = cohort__process_id(slot);
         cohort_os_park_forget(slot->os);
         cohort__threads_repair(dead);
@@ -360,6 +362,14 @@ static void repair(cohort_process_t *slot) {
         atomic_store(&slot->repaired, 1);
     }
     atomic_store(&slot->repairer, 0);
+    return mine;
+}
+
+/* What has become of a death: who is about to sleep sees the count and looks once more, who sleeps is woken. Only when there is something new to see, since all who
+ * wait ask for the dead, and would wake each other for as long as the one who is to go on does not. */
+static void tell(void) {
+    atomic_fetch_add(&cohort__arena->death, 1);
+    cohort__notify_everybody();
 }
 
 static void learn_code(cohort_process_t *slot, int code) {
@@ -386,28 +396,34 @@ static bool start_failed(cohort_process_t *slot, int code) {
     int32_t none = APR_SUCCESS;
     if (cohort__process_state(slot) != COHORT__SLOT_STARTING || !atomic_load(&slot->awaited)) return false;
     atomic_compare_exchange_strong(&slot->start_status, &none, reason(slot, code));
-    repair(slot);
+    bool news = repair(slot);
     if (!atomic_load(&slot->repaired)) return true;
     if (cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED)) cohort__notify(&slot->changed, COHORT__ALL);
+    if (news) tell();
+    return true;
+}
+
+/* True for the one who is the first to say so. What is seen in the slot alone is looked at after the count has changed. */
+static bool set_dead(cohort_process_t *slot) {
+    if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) && !cohort__slot_step(slot, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD)) return false;
+    atomic_fetch_add(&cohort__arena->death, 1);
     return true;
 }
 
 void cohort__process_ended(cohort_process_t *slot, int code) {
     if (start_failed(slot, code)) return;
     if (code == COHORT_EXIT_NONE && cohort__process_alive(cohort__process_id(slot), true)) return; /* started again meanwhile */
-    cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD);
-    cohort__slot_step(slot, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD);
+    bool news = set_dead(slot);
     if (cohort__process_state(slot) != COHORT__SLOT_DEAD) return;
     settle_code(slot, code);
-    atomic_fetch_add(&cohort__arena->death, 1);
-    repair(slot);
+    news = repair(slot) || news;
     if (!atomic_load(&slot->repaired) || atomic_load(&slot->exit_code) == COHORT_EXIT_NONE) {
-        cohort__notify_everybody();
+        if (news) tell();
         return;
     }
     if (!cohort__slot_step(slot, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
     cohort__notify(&slot->changed, COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
-    cohort__notify_everybody();
+    tell();
     cohort__slot_release(slot);
 }

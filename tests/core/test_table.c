@@ -209,6 +209,40 @@ static void late_reports_change_nothing(void) {
     party_kill(alive);
 }
 
+/* All who wait for a process whose code its reaper has not told yet find it dead, again and again: that is news once, or none of them would ever sleep. */
+static void a_death_is_told_when_something_is_new(void) {
+    cohort_process_t *before = party_start(nothing, NULL, 0), *process = make(nothing);
+    party_end(before, 0);
+    process->os = before->os;
+    atomic_store(&process->reaper, cohort__self_id());
+    CHECK(cohort__slot_step(process, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
+    CHECK(cohort__slot_step(process, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
+    uint32_t deaths = atomic_load(&cohort__arena->death);
+    CHECK(cohort__process_bury(cohort__process_id(process)));
+    CHECK_INT(COHORT__SLOT_DEAD, cohort__process_state(process));
+    CHECK(atomic_load(&cohort__arena->death) != deaths);
+    deaths = atomic_load(&cohort__arena->death);
+    for (int i = 0; i < 10; i++) CHECK(cohort__process_bury(cohort__process_id(process)));
+    CHECK_INT(deaths, atomic_load(&cohort__arena->death));
+    cohort__process_ended(process, 3);
+    CHECK(atomic_load(&cohort__arena->death) != deaths);
+    party_end(process, 3);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(before));
+}
+
+static void a_failed_start_is_a_death_too(void) {
+    cohort_process_t *process = make(nothing);
+    uint32_t deaths = atomic_load(&cohort__arena->death);
+    CHECK(cohort__slot_step(process, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
+    atomic_store(&process->awaited, 1);
+    cohort__process_ended(process, COHORT_EXIT_UNKNOWN);
+    CHECK_INT(COHORT__SLOT_FAILED, cohort__process_state(process));
+    CHECK(atomic_load(&cohort__arena->death) != deaths);
+    CHECK(cohort__slot_step(process, COHORT__SLOT_FAILED, COHORT__SLOT_NEW));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+}
+
 const test_case_t table_cases[] = {
     {"CoreTable", "stale_ids_name_nobody", stale_ids_name_nobody},
     {"CoreTable", "ten_thousand_slots", ten_thousand_slots},
@@ -218,5 +252,7 @@ const test_case_t table_cases[] = {
     {"CoreTable", "a_slot_in_the_making_by_two_is_left", a_slot_in_the_making_by_two_is_left},
     {"CoreTable", "orphans_are_found_dead", orphans_are_found_dead},
     {"CoreTable", "late_reports_change_nothing", late_reports_change_nothing},
+    {"CoreTable", "a_death_is_told_when_something_is_new", a_death_is_told_when_something_is_new},
+    {"CoreTable", "a_failed_start_is_a_death_too", a_failed_start_is_a_death_too},
     {0},
 };
