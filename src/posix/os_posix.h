@@ -25,7 +25,7 @@
 /* os_bytes.c: move a descriptor above the standard three and make it close on exec; -1 with errno, and it is closed. */
 int cohort__fd_safe(int fd);
 apr_status_t cohort__fd_pair(int raw[2], cohort_os_handle_t *first, cohort_os_handle_t *second);
-/* The whole of it, in however many pieces the system moves it. The number of bytes: fewer at the end of the input, or when it fails (0 bytes). Async-signal-safe. */
+/* All of it, in however many pieces the system moves it. Returns the number of bytes: fewer at the end of the input, or when it fails. Async-signal-safe. */
 size_t cohort__read_all(int fd, void *buffer, size_t size);
 size_t cohort__write_all(int fd, const void *buffer, size_t size);
 /* One message of a channel: 1, 0 when the writers are gone, -1 with errno (EAGAIN: none there). */

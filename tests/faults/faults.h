@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making the n-th allocation or system call of an operation fail, or the n-th transfer of bytes end early. The calls that can fail are wrapped by the linker (see CMakeLists.txt for
- * which), so the library has no code for this. They are counted in the thread that armed the fault alone; or, on demand, in the processes that it starts.
+ * Making the n-th allocation or system call of an operation fail, or the n-th transfer of bytes end early. The calls are wrapped by the linker (see CMakeLists.txt
+ * for which), so the library has no code for this. They are counted in the thread that armed the fault alone; or, on demand, in the processes that it starts.
  */
 #ifndef COHORT_TESTS_FAULTS_H
 #define COHORT_TESTS_FAULTS_H

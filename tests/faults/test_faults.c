@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whatever allocation or system call fails in whatever call of Cohort's: the call says so or copes, it leaves nothing behind, and the same call made
- * again succeeds. A transfer of bytes that ends early is not even told. Each operation below is made with its first failing call, its second, and so on until it gets by without one; in a cohort that is
- * in use, and in one that was just made, where more has to be set up.
+ * again succeeds. A transfer of bytes that ends early is not even told. Each operation below is made with its first failing call, its second, and so on
+ * until it gets by without one; in a cohort that is in use, and in one that was just made, where more has to be set up.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
