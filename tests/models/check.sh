@@ -16,7 +16,7 @@ verify() {
     rm -f pan pan.* ./*.trail
     spin -a "$@" "$model" >spin.txt
     ${CC:-cc} -O1 -w -DSAFETY -DVECTORSZ=2048 -o pan pan.c
-    ./pan -m1000000 -w22 >pan.txt
+    ./pan -m1000000 -w24 >pan.txt
     if grep -q 'max search depth too small\|out of memory' pan.txt; then cat pan.txt; exit 1; fi
     sed -n 's/.*errors: \([0-9]*\).*/\1/p' pan.txt
 }

@@ -3,7 +3,8 @@
  * How those who wait for a lock are woken: src/core/park.c's cohort__await_heir(), cohort__notify_heir(), cohort__heir_came(), cohort__notify_everybody(), and
  * their use by src/core/lock.c. CONTENDERS want the lock once each, and MORE of them (whichever they are) once again. Each may be killed before any of its
  * steps, KILLS of them: asleep, woken and on his way, holding the lock, letting go of it. A step is one access to shared memory. What the dead one was doing
- * to a block may have to be settled before his guard changes hands. Somebody notices each death, counts it, settles, and calls cohort__notify_everybody().
+ * to a block may have to be settled before his guard changes hands. Somebody notices each death, counts it, repairs what the dead left, counts once more and
+ * calls cohort__notify_everybody(), as src/core/table.c does; who waits may be faster at the repair.
  *
  * A sleep here has no end of its own: what the library's second is for must not be needed. But whoever waits may run out of time, whenever he looks at it.
  *
@@ -12,7 +13,7 @@
  *
  * -DMISTAKE=1: whoever gives up does not pass the inheritance on. 2: who slept does not set the bit again. 3: only those are woken after a death
  * who are announced in the word. 4: nobody cares about deaths. 5: a sleeper that was elsewhere when a death was told sleeps on. 6: a sleeper does not look
- * once more after he has announced himself. All of these must be found.
+ * once more after he has announced himself. 7: a death is counted before its repair, but not after it. All of these must be found.
  */
 #ifndef CONTENDERS
 #define CONTENDERS 3
@@ -20,25 +21,37 @@
 #ifndef MORE
 #define MORE 1
 #endif
-#ifndef KILLS
-#define KILLS 2
-#endif
 #ifndef MISTAKE
 #define MISTAKE 0
 #endif
+#ifndef KILLS
+#if MISTAKE == 1 || MISTAKE == 2 /* which need no death */
+#define KILLS 0
+#else
+#define KILLS 2
+#endif
+#endif
 #define NOBODY 0
+#define NOTICER (CONTENDERS + 1)
 
 byte owner = NOBODY; /* lock->owner */
 byte word;           /* lock->freed: changes * 2 | somebody sleeps */
 byte deaths;         /* cohort__arena->death */
 bool parked[CONTENDERS + 1], asleep[CONTENDERS + 1];
-bool dead[CONTENDERS + 1], unsettled[CONTENDERS + 1], noticed[CONTENDERS + 1];
+bool dead[CONTENDERS + 1], unsettled[CONTENDERS + 1], noticed[CONTENDERS + 2];
+byte repairer = NOBODY; /* of the one who is unsettled */
 
 byte more = MORE, kills = KILLS;
 byte inside;                 /* live contenders that have the lock */
 byte moving = CONTENDERS;    /* live contenders that neither sleep nor are done, */
-byte unnoticed;              /* deaths that nobody has noticed yet, */
+byte unnoticed;              /* deaths that nobody has noticed yet, and repairs that have not been told, */
 bool noticing;               /* and whether somebody is at it: what there is to come */
+
+#if MISTAKE == 7
+#define COUNT_AFTER skip
+#else
+#define COUNT_AFTER deaths++
+#endif
 
 /* All that the system takes from it at once. Until it is noticed it looks like one that has not come to its next step. */
 inline die() {
@@ -73,21 +86,25 @@ inline wake_one() {
 /* try_acquire(), quickly: compare-and-swap from nobody to me. */
 #define TRY STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else fi)
 
-/* The same, thoroughly. Who finds that the dead owner's block is not settled counts the death too, and sees to it or waits for who does: elsewhere, so nobody
- * finds him here meanwhile. (He may come back sooner, but then he does not sleep, and finds the same.) */
+/* The same, thoroughly. Who finds that the dead owner's block is not settled repairs it, if nobody else does. Meanwhile he is elsewhere, so nobody finds him
+ * here. Having repaired it he tells everybody, if he gets as far: when that comes to an end is left open here. */
 inline look(parks) {
     STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else -> holder = owner fi);
     STEP(settled = dead[holder] && !unsettled[holder]; elsewhere = unsettled[holder]);
     if
     :: settled -> STEP(settled = false; if :: owner == holder -> owner = me; inside++; goto got :: else fi)
     :: elsewhere ->
-        STEP(elsewhere = false; deaths++);
-        STEP(parked[me] = false);
+        STEP(if :: repairer == NOBODY || noticed[repairer] -> repairer = me :: else -> elsewhere = false fi);
         if
-        :: STEP(unsettled[holder] = false)
-        :: STEP(!unsettled[holder])
-        fi;
-        STEP(parked[me] = parks)
+        :: elsewhere ->
+            STEP(elsewhere = false; parked[me] = false);
+            if
+            :: unsettled[holder] -> STEP(unsettled[holder] = false; repairer = NOBODY); STEP(COUNT_AFTER; unnoticed++)
+            :: else -> STEP(repairer = NOBODY)
+            fi;
+            STEP(parked[me] = parks)
+        :: else
+        fi
     :: else
     fi;
     holder = NOBODY
@@ -116,7 +133,7 @@ awake:
     TRY;
     goto again;
 
-got: /* from here on holder is not used, and seen not before it is set */
+got:
     seen = 0; told = 0; holder = NOBODY; settled = false; elsewhere = false;
     if
     :: parked[me] -> STEP(parked[me] = false)
@@ -145,14 +162,9 @@ late:
 #endif
     STEP(if :: owner != NOBODY -> goto done :: else fi);
 
-notify: /* cohort__notify_heir() */
-    STEP(seen = word);
-    do
-    :: seen & 1 -> STEP(if :: word == seen -> word = word + 1; goto changed :: else -> seen = word fi)
-    :: else -> goto done
-    od;
-changed:
-    STEP(seen = 0; wake_one());
+notify: /* cohort__notify_heir(), whose compare-and-swap is made until it succeeds or the bit is clear */
+    STEP(if :: word & 1 -> word = word + 1 :: else -> goto done fi);
+    STEP(wake_one());
 
 done:
     atomic {
@@ -173,17 +185,36 @@ proctype noticer() {
 end_idle:
     do
     :: unnoticed > 0 ->
-        atomic { unnoticed--; noticing = true };
-#if MISTAKE != 4
-        deaths++;
-        d_step {
+        atomic {
+            unnoticed--;
+            noticing = true;
             i = 1;
             do
-            :: dead[i] && !noticed[i] -> noticed[i] = true; unsettled[i] = false; break
-            :: else -> i++
-            od;
-            i = 1
+            :: i <= CONTENDERS && !(dead[i] && !noticed[i]) -> i++
+            :: else -> break
+            od
         };
+#if MISTAKE != 4
+        if
+        :: i <= CONTENDERS ->
+            atomic { deaths++; noticed[i] = true };
+            if
+            :: unsettled[i] ->
+                atomic {
+                    if
+                    :: repairer == NOBODY || noticed[repairer] -> repairer = NOTICER
+                    :: else -> goto repaired
+                    fi
+                };
+                unsettled[i] = false;
+                repairer = NOBODY
+            :: else
+            fi;
+repaired:
+            COUNT_AFTER
+        :: else
+        fi;
+        i = 1;
         do
         :: i <= CONTENDERS && !parked[i] -> i++
         :: i <= CONTENDERS && parked[i] -> break
