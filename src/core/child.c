@@ -61,6 +61,7 @@ static apr_status_t resolve(cohort_process_t *slot, cohort__function_t *run, voi
 
 static void drop_blocks(cohort_process_t *slot) {
     cohort__thread_t *me;
+    if (!atomic_load(&slot->args) && !atomic_load(&slot->context)) return;
     if (cohort__enter(&me)) return;
     cohort__block_free(me, &slot->args);
     cohort__block_free(me, &slot->context);

@@ -12,8 +12,8 @@
 #include "core/pool.h"
 #include "core/process.h"
 
-#include <apr_strings.h>
 #include <cohort/errors.h>
+#include <string.h>
 
 static COHORT__PER_PROCESS cohort_process_t *self;
 static COHORT__PER_PROCESS cohort__pid_t self_id;
@@ -242,19 +242,27 @@ void cohort__slot_release(cohort_process_t *slot) {
     }
 }
 
+/* Without the help of a library: a forked child does it first thing, and each page that it touches costs. */
+static void copy_name(char *to, const char *from, size_t size) {
+    const char *end = memchr(from, 0, size - 1);
+    size_t length = end ? (size_t)(end - from) : size - 1;
+    memcpy(to, from, length);
+    to[length] = 0;
+}
+
 void cohort__process_get_name(const cohort_process_t *process, char *buffer, size_t size) {
     cohort_process_t *slot = (cohort_process_t *)process;
     uint32_t version;
     do {
         version = atomic_load_explicit(&slot->renamed, memory_order_acquire);
-        apr_cpystrn(buffer, slot->name[version % 2], size);
+        copy_name(buffer, slot->name[version % 2], size < COHORT__NAME_MAX ? size : COHORT__NAME_MAX);
         atomic_thread_fence(memory_order_acquire);
     } while (version != atomic_load_explicit(&slot->renamed, memory_order_relaxed));
 }
 
 void cohort__process_put_name(cohort_process_t *slot, const char *name) {
     uint32_t version = atomic_load(&slot->renamed) + 1;
-    apr_cpystrn(slot->name[version % 2], name, COHORT__NAME_MAX);
+    copy_name(slot->name[version % 2], name, COHORT__NAME_MAX);
     atomic_store(&slot->renamed, version);
 }
 

@@ -348,7 +348,7 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
     if (cohort__copy_mask) before = *cohort__copy_mask;
     cohort__forking = true;
     pid_t pid = fork();
-    int error = errno;
+    int error = pid < 0 ? errno : 0;
     cohort__forking = false;
     *in_child = pid == 0;
     if (pid == 0) pass_gate(gate);
@@ -360,12 +360,18 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
     return pid < 0 ? error : APR_SUCCESS;
 }
 
-apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
-    if (start->how == COHORT_OS_FORK) return duplicate(start, child, in_child);
+/* Needs much of the stack. A function of its own keeps that out of the way of fork(), whose copies would have to copy one more page. */
+static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t *start, cohort_os_id_t *child) {
     plan_t plan = {.start = start};
     apr_status_t status = prepare(&plan);
     if (status == APR_SUCCESS) status = execute(&plan, child);
     discard(&plan);
+    return status;
+}
+
+apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
+    if (start->how == COHORT_OS_FORK) return duplicate(start, child, in_child);
+    apr_status_t status = carry_out(start, child);
     if (status == APR_SUCCESS) *in_child = false;
     return status;
 }
