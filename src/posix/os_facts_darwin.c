@@ -27,6 +27,12 @@ int cohort__life_open(int64_t pid, uint64_t *birth) {
     return -1;
 }
 
+int cohort__wait_exact(int fd, siginfo_t *info, int options) {
+    (void)fd, (void)info, (void)options;
+    errno = EINVAL;
+    return -1;
+}
+
 int cohort__signal_exact(cohort_os_id_t process, int signal) {
     (void)process, (void)signal;
     errno = ENOSYS;

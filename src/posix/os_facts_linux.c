@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef SYS_pidfd_open
@@ -32,6 +33,7 @@
 #define SYS_pidfd_send_signal 424
 #endif
 #define PIDFS_MAGIC_NUMBER 0x50494446
+#define BY_DESCRIPTOR 3 /* P_PIDFD */
 
 /* ---- small files ------------------------------------------------------------------------------------------------ */
 
@@ -75,6 +77,12 @@ int cohort__life_open(int64_t pid, uint64_t *birth) {
     return -1;
 }
 
+int cohort__wait_exact(int fd, siginfo_t *info, int options) {
+    (void)fd, (void)info, (void)options;
+    errno = EINVAL;
+    return -1;
+}
+
 int cohort__signal_exact(cohort_os_id_t process, int signal) {
     (void)process, (void)signal;
     errno = ENOSYS;
@@ -100,9 +108,10 @@ static uint64_t inode_birth(int fd) {
     static _Atomic int own_file_system; /* 0 = not known yet, 1 = yes, -1 = no */
     struct statfs system;
     struct stat facts;
+    const char nothing[] = ""; /* fstat() has its own in a page that a forked child has not touched yet */
     if (atomic_load(&own_file_system) == 0 && fstatfs(fd, &system) == 0)
         atomic_store(&own_file_system, system.f_type == PIDFS_MAGIC_NUMBER ? 1 : -1);
-    if (atomic_load(&own_file_system) != 1 || fstat(fd, &facts) != 0) return 0;
+    if (atomic_load(&own_file_system) != 1 || fstatat(fd, nothing, &facts, AT_EMPTY_PATH) != 0) return 0;
     return COHORT__BIRTH_INODE | (uint64_t)facts.st_ino;
 }
 
@@ -134,6 +143,8 @@ int cohort__life_open(int64_t pid, uint64_t *birth) {
     close(fd);
     return -1;
 }
+
+int cohort__wait_exact(int fd, siginfo_t *info, int options) { return waitid((idtype_t)BY_DESCRIPTOR, (id_t)fd, info, options); }
 
 static bool is_exactly(int fd, cohort_os_id_t process) {
     uint64_t birth = inode_birth(fd);

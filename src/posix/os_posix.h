@@ -54,10 +54,11 @@ void cohort__process_forked(void); /* in a forked copy */
 void cohort__child_identify(pid_t pid, cohort_os_id_t *id);
 /* The descriptor kept for this child, which is the caller's then; -1: none. */
 int cohort__child_descriptor(cohort_os_id_t child);
+void cohort__child_keep(cohort_os_id_t child, int fd);
 /* Exit codes seen by a watcher before somebody else could take them. */
 void cohort__code_remember(cohort_os_id_t process, int code);
-/* The code of an ended, unreaped child, which stays reapable. False when it runs, or is no child of ours. */
-bool cohort__code_peek(int64_t pid, int *code);
+/* The code of an ended, unreaped child, which stays reapable. False when it runs, or is no child of ours. By its descriptor, -1: by the pid. */
+bool cohort__code_peek(int fd, int64_t pid, int *code);
 
 /* os_lifeline_*.c: between fork and exec of a program, in the child: arm `reader` such that it outlasts exec. Async-signal-safe. */
 apr_status_t cohort__lifeline_exec(int reader);
@@ -68,6 +69,8 @@ typedef enum { COHORT__GONE, COHORT__ENDED, COHORT__RUNS, COHORT__UNKNOWN } coho
 cohort__life_t cohort__life(int64_t pid, uint64_t *birth);
 /* The same of a child, by a descriptor that stays open; -1: that cannot be had. */
 int cohort__life_open(int64_t pid, uint64_t *birth);
+/* waitid() for the child of this descriptor; EINVAL where that cannot be had. */
+int cohort__wait_exact(int fd, siginfo_t *info, int options);
 /* 0, or -1 with errno; ENOSYS when only a check of the birth and kill() remain. */
 int cohort__signal_exact(cohort_os_id_t process, int signal);
 extern const uint64_t cohort__arena_bases[]; /* ends with 0 */

@@ -52,7 +52,8 @@ static bool recall(cohort_os_id_t process, int *code) {
 
 #define FRESH 16u
 
-/* A child is taken out again by the thread that started it, so the table is as good as empty; what is forgotten there is overwritten. */
+/* Descriptors of children on their way: from the start to the watcher, and from the watcher, which has seen the end, to the reaping. The next thing that
+ * the same thread does takes them out again, so the table is as good as empty; what is forgotten there is overwritten. */
 static struct {
     cohort_os_mutex_t mutex;
     unsigned next;
@@ -62,7 +63,7 @@ static struct {
     } entries[FRESH];
 } fresh;
 
-static void keep_descriptor(cohort_os_id_t child, int fd) {
+void cohort__child_keep(cohort_os_id_t child, int fd) {
     cohort_os_mutex_lock(&fresh.mutex);
     unsigned i = fresh.next++ % FRESH;
     int old = fresh.entries[i].fd - 1;
@@ -75,7 +76,7 @@ static void keep_descriptor(cohort_os_id_t child, int fd) {
 void cohort__child_identify(pid_t pid, cohort_os_id_t *id) {
     cohort_os_id_t child = {(int64_t)pid, 0};
     int fd = cohort__life_open(pid, &child.birth);
-    if (fd >= 0) keep_descriptor(child, fd);
+    if (fd >= 0) cohort__child_keep(child, fd);
     else if (cohort__life(pid, &child.birth) == COHORT__GONE) child.birth = COHORT__BIRTH_GONE; /* somebody has reaped it already */
     *id = child;
 }
@@ -119,7 +120,9 @@ cohort_os_id_t cohort_os_self(void) {
         self.birth = atomic_load(&known_birth);
         return self;
     }
-    cohort__life(self.pid, &self.birth);
+    int fd = cohort__life_open(self.pid, &self.birth);
+    if (fd >= 0) close(fd);
+    else cohort__life(self.pid, &self.birth);
     atomic_store(&known_pid, 0); /* so that no other thread pairs the new birth with an old pid */
     atomic_store(&known_birth, self.birth);
     atomic_store(&known_pid, self.pid);
@@ -138,7 +141,7 @@ bool cohort_os_alive(cohort_os_id_t process) {
     int code;
     if (process.pid <= 0 || process.birth == COHORT__BIRTH_GONE) return false;
     cohort__life_t life = cohort__life(process.pid, &birth);
-    if (life == COHORT__UNKNOWN) return !cohort__code_peek(process.pid, &code) && (kill((pid_t)process.pid, 0) == 0 || errno != ESRCH);
+    if (life == COHORT__UNKNOWN) return !cohort__code_peek(-1, process.pid, &code) && (kill((pid_t)process.pid, 0) == 0 || errno != ESRCH);
     return life == COHORT__RUNS && same_birth(process.birth, birth);
 }
 
@@ -158,35 +161,52 @@ static bool is_end(const siginfo_t *info) {
     return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED;
 }
 
-/* 1 and the code, which stays there for reaping; 0 when the child runs, -1 when it is none of ours. */
-static int peek(int64_t pid, int *code) {
-    siginfo_t info = {.si_pid = 0};
+/* For exactly the child of the descriptor, if there is one, else for whatever child has the pid. */
+static int wait_for(int fd, int64_t pid, siginfo_t *info, int options) {
     int result;
-    COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT));
-    if (result != 0) return -1;
+    info->si_pid = 0;
+    COHORT__RETRY(result, fd >= 0 ? cohort__wait_exact(fd, info, options) : waitid(P_PID, (id_t)pid, info, options));
+    return result;
+}
+
+/* 1 and the code, which stays there for reaping; 0 when the child runs, -1 when it is none of ours. */
+static int peek(int fd, int64_t pid, int *code) {
+    siginfo_t info;
+    if (wait_for(fd, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0) return -1;
     if (info.si_pid == 0 || !is_end(&info)) return 0;
     *code = exit_code(&info);
     return 1;
 }
 
 /* The same, and takes it. */
-static int take(int64_t pid, int *code) {
-    siginfo_t info = {.si_pid = 0};
-    int result = peek(pid, code);
+static int take(int fd, int64_t pid, int *code) {
+    siginfo_t info;
+    int result = peek(fd, pid, code);
     if (result != 1) return result;
-    COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG));
-    return result == 0 && info.si_pid != 0 ? 1 : -1;
+    return wait_for(fd, pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0 ? 1 : -1;
 }
 
-bool cohort__code_peek(int64_t pid, int *code) { return peek(pid, code) == 1; }
-
-apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
+static int take_by_pid(cohort_os_id_t child, int *code) {
     uint64_t birth = 0;
-    if (child.pid <= 0) return APR_ENOENT;
-    cohort_os_close(cohort__child_descriptor(child)); /* if it was never watched */
     cohort__life_t life = cohort__life(child.pid, &birth);
     bool ours = life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
-    int found, result = ours ? take(child.pid, &found) : -1;
+    return ours ? take(-1, child.pid, code) : -1;
+}
+
+bool cohort__code_peek(int fd, int64_t pid, int *code) {
+    return peek(fd, pid, code) == 1 || (fd >= 0 && errno == EINVAL && peek(-1, pid, code) == 1);
+}
+
+/* With a descriptor of a child whose end is known already, all that is left to do is to release it. */
+apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
+    siginfo_t info;
+    if (child.pid <= 0) return APR_ENOENT;
+    int fd = cohort__child_descriptor(child), found;
+    bool known = fd >= 0 && recall(child, code);
+    int result = known ? wait_for(fd, child.pid, &info, WEXITED | WNOHANG) : fd >= 0 ? take(fd, child.pid, &found) : -1;
+    if (fd < 0 || (result < 0 && errno == EINVAL)) result = take_by_pid(child, &found);
+    cohort_os_close(fd);
+    if (known) return APR_SUCCESS;
     if (result == 0) return APR_EAGAIN;
     if (result < 0) return recall(child, code) ? APR_SUCCESS : APR_ENOENT;
     recall(child, &(int){0}); /* the same, told twice */

@@ -104,7 +104,7 @@ static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
 
 static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event_t *event) {
     int code;
-    if (entry->child && cohort__code_peek(entry->process.pid, &code)) cohort__code_remember(entry->process, code);
+    if (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) cohort__code_remember(entry->process, code);
     *event = (cohort_os_event_t){.kind = COHORT_OS_ENDED, .cookie = entry->cookie};
     cohort_os_mutex_lock(&watch->mutex);
     unlink_entry(entry);

@@ -167,7 +167,7 @@ static void await_reaping(int pidfd) {
 /* See to it that cohort_os_reap() will know the code, whoever else takes it. */
 static void note_code(const entry_t *entry) {
     int code;
-    if (cohort__code_peek(entry->process.pid, &code)) {
+    if (cohort__code_peek(entry->pidfd, entry->process.pid, &code)) {
         cohort__code_remember(entry->process, code);
         return;
     }
@@ -185,14 +185,15 @@ static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event
     unlink_entry(watch, entry);
     if (entry->pidfd >= 0) {
         epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL); /* a forked copy may keep it open */
-        close(entry->pidfd);
+        if (entry->child) cohort__child_keep(entry->process, entry->pidfd); /* whoever reaps it need not ask who that is */
+        else close(entry->pidfd);
     }
 }
 
 /* A child can be asked for even when no descriptor at all is to be had. */
 static bool has_ended(const entry_t *entry) {
     int code;
-    return (entry->child && cohort__code_peek(entry->process.pid, &code)) || !cohort_os_alive(entry->process);
+    return (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) || !cohort_os_alive(entry->process);
 }
 
 static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {

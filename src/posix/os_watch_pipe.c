@@ -78,7 +78,7 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
 
 static bool has_ended(const entry_t *entry) {
     int code;
-    if (entry->child && cohort__code_peek(entry->process.pid, &code)) {
+    if (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) {
         cohort__code_remember(entry->process, code); /* whoever else takes it, cohort_os_reap() will know */
         return true;
     }
