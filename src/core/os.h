@@ -162,6 +162,10 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
 apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader);
 /* One event, or APR_TIMEUP. One thread at a time. */
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event);
+/* Sleep until one of these children of the calling process, watched or not, has ended: children[*which], with this exit code, which is there to be reaped
+ * still. APR_TIMEUP; anything else: it cannot be told this way (APR_ENOTIMPL: never). */
+#define COHORT_OS_AWAIT_MAX 16
+apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code);
 
 /* ---- lifeline: die with another process, however it dies ------------------------------------------------------------- */
 

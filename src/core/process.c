@@ -462,7 +462,9 @@ apr_status_t cohort_process_join(cohort_process_t *process, apr_interval_time_t 
     if (process == cohort__self()) return COHORT_ENOWAIT;
     join_t j = {process, cohort__process_id(process)};
     if (!is_started(process)) return COHORT_ENOTSTARTED;
-    return cohort__await(&process->changed, try_join, &j, cohort__deadline(timeout));
+    int64_t deadline = cohort__deadline(timeout);
+    cohort__watcher_assist(&process, 1, deadline);
+    return cohort__await(&process->changed, try_join, &j, deadline);
 }
 
 int cohort_process_is_alive(const cohort_process_t *process) {

@@ -6,6 +6,7 @@
 #include <cohort/wait.h>
 
 #include "core/pool.h"
+#include "core/process.h"
 
 typedef struct {
     cohort_waitable_t *items;
@@ -62,11 +63,23 @@ static apr_status_t try_wait(void *arg, bool thorough) {
     return ready == wait->n || (ready && wait->mode == COHORT_WAIT_ANY) ? APR_SUCCESS : APR_EAGAIN;
 }
 
+/* For one of a few children. */
+static void assist(const wait_t *wait, int64_t deadline) {
+    cohort_process_t *children[COHORT_OS_AWAIT_MAX];
+    if (wait->mode != COHORT_WAIT_ANY || wait->n == 0 || wait->n > COHORT_OS_AWAIT_MAX) return;
+    for (apr_size_t i = 0; i < wait->n; i++) {
+        if (!(children[i] = wait->items[i].process)) return;
+    }
+    cohort__watcher_assist(children, (int)wait->n, deadline);
+}
+
 apr_status_t cohort_wait(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode, apr_interval_time_t timeout) {
     cohort__thread_t *me;
     wait_t wait = {items, n, mode};
     apr_status_t status = cohort__enter(&me);
     if (!status) status = check(items, n, mode);
     if (status) return status;
-    return cohort__await(&cohort__arena->completed, try_wait, &wait, cohort__deadline(timeout));
+    int64_t deadline = cohort__deadline(timeout);
+    assist(&wait, deadline);
+    return cohort__await(&cohort__arena->completed, try_wait, &wait, deadline);
 }

@@ -230,6 +230,29 @@ void cohort__watcher_adopt(cohort_process_t *slot) {
     if (status) atomic_compare_exchange_strong(&slot->reaper, &me, 0);
 }
 
+#define ASSIST_TIME 1000000 /* microseconds until a descriptor is no more trusted, which somebody may have closed */
+
+/* The end of a worker, or of a server, is more than its own. */
+static bool is_own(cohort_process_t *slot) {
+    return (slot->role == COHORT__ROLE_CHILD || slot->role == COHORT__ROLE_PROGRAM) && atomic_load(&slot->reaper) == cohort__self_id() &&
+           cohort__process_state(slot) == COHORT__SLOT_RUNNING;
+}
+
+void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline) {
+    cohort_os_id_t children[COHORT_OS_AWAIT_MAX];
+    cohort__pid_t ids[COHORT_OS_AWAIT_MAX];
+    int64_t until = cohort__deadline(ASSIST_TIME);
+    int which, code;
+    if (count > COHORT_OS_AWAIT_MAX || deadline == 0) return;
+    for (int i = 0; i < count; i++) {
+        ids[i] = cohort__process_id(slots[i]);
+        children[i] = slots[i]->os;
+        if (!is_own(slots[i])) return;
+    }
+    if (cohort_os_await_end(children, count, until < deadline ? until : deadline, &which, &code)) return;
+    if (cohort__process_find(ids[which]) == slots[which]) cohort__process_ended(slots[which], code);
+}
+
 void cohort__watcher_reset(void) {
     cohort_os_mutex_reset(&mutex);
     if (watch) cohort_os_watch_destroy(watch); /* the copy's handles only */

@@ -277,3 +277,41 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
         if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
     }
 }
+
+static int open_exactly(cohort_os_id_t process) {
+    uint64_t birth = 0;
+    int fd = cohort__life_open(process.pid, &birth);
+    if (fd < 0 || birth == process.birth) return fd;
+    close(fd);
+    return -1;
+}
+
+static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_id_t *children, int count, int *which, int *code) {
+    for (int i = 0; i < count; ++i) {
+        if (!looks[i].revents) continue;
+        if (!cohort__code_peek(looks[i].fd, children[i].pid, code)) return APR_ENOENT;
+        *which = i;
+        return APR_SUCCESS;
+    }
+    return APR_TIMEUP;
+}
+
+/* By descriptors of its own: those of a watch are closed by whoever waits there, and their numbers may name something else then. */
+apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code) {
+    struct pollfd looks[COHORT_OS_AWAIT_MAX];
+    apr_status_t status = count <= COHORT_OS_AWAIT_MAX ? APR_SUCCESS : APR_EINVAL;
+    int opened = 0;
+    while (status == APR_SUCCESS && opened < count) {
+        looks[opened] = (struct pollfd){.fd = open_exactly(children[opened]), .events = POLLIN};
+        if (looks[opened].fd < 0) status = APR_ENOENT;
+        else ++opened;
+    }
+    while (status == APR_SUCCESS) {
+        int ready = poll(looks, (nfds_t)count, cohort__milliseconds(deadline));
+        if (ready < 0 && errno == EINTR) continue;
+        status = ready < 0 ? errno : first_ended(looks, children, count, which, code);
+        break;
+    }
+    while (opened > 0) close(looks[--opened].fd);
+    return status;
+}

@@ -138,3 +138,8 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
         if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
     }
 }
+
+apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code) {
+    (void)children, (void)count, (void)deadline, (void)which, (void)code;
+    return APR_ENOTIMPL;
+}
