@@ -5,7 +5,7 @@
  *
  * Everything that needs memory is prepared before the child exists, since the child of vfork() runs in the parent's memory. It says so in
  * `shared`: then the outcome is known when vfork() returns. Where vfork() is a fork() (valgrind, sanitizers, systems without it) the
- * outcome comes through a pipe instead. All signals are blocked meanwhile.
+ * outcome comes through a pipe instead, which is made until a child has shared memory. All signals are blocked meanwhile.
  *
  * A program and a re-executed child begin with no signal blocked and SIGCHLD at its default, whatever the host did (a host that
  * ignores SIGCHLD would make its children lose the exit codes of theirs); other ignored signals stay ignored, as exec has it.
@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +49,7 @@ typedef struct {
     char *boot_pid;        /* where in it the child writes its pid */
     char title[TITLE_ROOM + 1];
     const char *self_argv[3];
-    int report[2];         /* how the outcome comes back when memory is not shared */
+    int report[2];         /* how the outcome comes back when memory is not shared; -1 = it is */
     int gate[2];           /* the child waits there until we know it; -1 = it does not */
     volatile int shared;   /* the child runs in our memory */
     volatile int error;
@@ -58,7 +59,7 @@ typedef struct {
 
 static _Noreturn void fail(plan_t *plan, int error) {
     plan->error = error;
-    (void)cohort__write_all(plan->report[1], &error, sizeof error);
+    if (plan->report[1] >= 0) (void)cohort__write_all(plan->report[1], &error, sizeof error);
     _exit(127);
 }
 
@@ -268,7 +269,7 @@ static void discard(plan_t *plan) {
 
 static int outcome(plan_t *plan) {
     int error = 0;
-    if (plan->shared) return plan->error;
+    if (plan->shared || plan->report[0] < 0) return plan->error;
     return cohort__read_all(plan->report[0], &error, sizeof error) == sizeof error ? error : 0;
 }
 
@@ -311,30 +312,42 @@ static apr_status_t launched(plan_t *plan, pid_t pid, cohort_os_id_t *id) {
     return error;
 }
 
-static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
-    sigset_t all, before;
+static _Atomic bool vfork_shares; /* as has been seen */
+
+static apr_status_t make_report(int report[2]) {
     cohort_os_handle_t reader, writer;
     apr_status_t status = cohort_os_pipe_create(&reader, &writer);
     if (status != APR_SUCCESS) return status;
-    plan->report[0] = (int)reader;
-    plan->report[1] = (int)writer;
-    status = make_gate(plan->gate);
-    if (status != APR_SUCCESS) {
-        cohort_os_close(reader);
-        cohort_os_close(writer);
-        return status;
-    }
+    report[0] = (int)reader;
+    report[1] = (int)writer;
+    return APR_SUCCESS;
+}
+
+/* A gate is for a fork(). */
+static apr_status_t make_pipes(plan_t *plan) {
+    plan->report[0] = plan->report[1] = -1;
+    apr_status_t status = make_gate(plan->gate);
+    if (status == APR_SUCCESS && (plan->gate[0] >= 0 || !atomic_load(&vfork_shares))) status = make_report(plan->report);
+    if (status != APR_SUCCESS) open_gate(plan->gate);
+    return status;
+}
+
+static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
+    sigset_t all, before;
+    apr_status_t status = make_pipes(plan);
+    if (status != APR_SUCCESS) return status;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     cohort__forking = true;
     pid_t pid = launch(plan);
     int error = errno;
     cohort__forking = false;
-    cohort_os_close(writer);
+    cohort_os_close(plan->report[1]);
     if (pid < 0) open_gate(plan->gate);
     status = pid < 0 ? error : launched(plan, pid, id);
+    if (plan->shared) atomic_store(&vfork_shares, true);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    cohort_os_close(reader);
+    cohort_os_close(plan->report[0]);
     return status;
 }
 
