@@ -13,7 +13,6 @@
 #include "core/process.h"
 
 #include <cohort/errors.h>
-#include <string.h>
 
 static COHORT__PER_PROCESS cohort_process_t *self;
 static COHORT__PER_PROCESS cohort__pid_t self_id;
@@ -244,10 +243,8 @@ void cohort__slot_release(cohort_process_t *slot) {
 
 /* Without the help of a library: a forked child does it first thing, and each page that it touches costs. */
 static void copy_name(char *to, const char *from, size_t size) {
-    const char *end = memchr(from, 0, size - 1);
-    size_t length = end ? (size_t)(end - from) : size - 1;
-    memcpy(to, from, length);
-    to[length] = 0;
+    while (--size && *from) *to++ = *from++;
+    *to = 0;
 }
 
 void cohort__process_get_name(const cohort_process_t *process, char *buffer, size_t size) {

@@ -27,6 +27,19 @@ static _Atomic cohort_os_handle_t stopper = COHORT_OS_NONE; /* a message there e
 static _Atomic bool running;
 static cohort__watched_t *all; /* changed under the mutex, and by one store of what a forked copy reads */
 
+/* The first record is no block of the heap: a server that has one child at a time, and that child, leave the pages of the heap alone, so none is copied. */
+static cohort__watched_t first;
+static _Atomic bool first_used;
+
+static cohort__watched_t *record_new(void) {
+    return atomic_exchange(&first_used, true) ? malloc(sizeof(cohort__watched_t)) : &first;
+}
+
+static void record_free(cohort__watched_t *w) {
+    if (w == &first) atomic_store(&first_used, false);
+    else free(w);
+}
+
 static void remember(cohort__watched_t *w) {
     cohort_os_mutex_lock(&mutex);
     w->next = all;
@@ -42,7 +55,7 @@ static void forget(cohort__watched_t *w) {
     *w->link = w->next;
     if (w->next) w->next->link = w->link;
     cohort_os_mutex_unlock(&mutex);
-    free(w);
+    record_free(w);
 }
 
 /* The watch itself is gone. */
@@ -50,7 +63,7 @@ static void forget_all(void) {
     while (all) {
         cohort__watched_t *w = all;
         all = w->next;
-        free(w);
+        record_free(w);
     }
 }
 
@@ -197,18 +210,18 @@ apr_status_t cohort__watcher_own(cohort_os_handle_t channel) {
 }
 
 apr_status_t cohort__watcher_reserve(cohort__watched_t **watched) {
-    cohort__watched_t *w = malloc(sizeof *w);
+    cohort__watched_t *w = record_new();
     if (!w) return APR_ENOMEM;
     cohort_os_mutex_lock(&mutex);
     apr_status_t status = begin();
     cohort_os_mutex_unlock(&mutex);
-    if (status) free(w);
+    if (status) record_free(w);
     else *watched = w;
     return status;
 }
 
 void cohort__watcher_unreserve(cohort__watched_t *watched) {
-    free(watched);
+    record_free(watched);
 }
 
 apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, cohort_os_id_t os, bool child) {

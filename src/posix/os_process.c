@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SEEN 256u
+#define SEEN 64u
 
 static struct {
     cohort_os_mutex_t mutex;

@@ -14,8 +14,10 @@
 #include "os_posix.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -47,6 +49,21 @@ struct cohort_os_watch_t {
     int epoll, nudge, channel;
 };
 
+/* A process has one watch as a rule. It is no block of the heap: then a forked copy that lets go of it need not copy a page of that. */
+static cohort_os_watch_t first;
+static _Atomic bool first_used;
+
+static cohort_os_watch_t *watch_new(void) {
+    if (atomic_exchange(&first_used, true)) return calloc(1, sizeof(cohort_os_watch_t));
+    memset(&first, 0, sizeof first);
+    return &first;
+}
+
+static void watch_free(cohort_os_watch_t *watch) {
+    if (watch == &first) atomic_store(&first_used, false);
+    else free(watch);
+}
+
 /* struct pidfd_info of Linux 6.13 and its ioctl; the exit code is in it since 6.15, also when the child is reaped already. */
 struct exit_info {
     uint64_t mask, cgroup;
@@ -70,7 +87,7 @@ static apr_status_t make_set(cohort_os_watch_t *watch) {
 }
 
 apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
-    cohort_os_watch_t *watch = calloc(1, sizeof *watch);
+    cohort_os_watch_t *watch = watch_new();
     if (!watch) return APR_ENOMEM;
     watch->channel = -1;
     apr_status_t status = make_set(watch);
@@ -94,7 +111,7 @@ void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
     release(watch->epoll);
     release(watch->nudge);
     release(watch->channel);
-    free(watch);
+    watch_free(watch);
 }
 
 static void link_entry(cohort_os_watch_t *watch, entry_t *entry) {
