@@ -4,7 +4,8 @@
 #
 # Wine's server and service processes are started first, by one runner at a time and with none of the runner's pipes: a caller that reads our output to its end
 # would otherwise wait until they end. Programs run with the layout of the address space fixed, since Wine without a preloader now and then finds its
-# fixed pages taken (COHORT_WINE_ASLR=1 leaves the layout random). `wine-run.sh --stop` ends everything that runs in the prefix and waits until it is gone.
+# fixed pages taken (COHORT_WINE_ASLR=1 leaves the layout random). Output to a pipe is passed on only as long as the program itself runs: now and then the console of
+# a program that was killed while it began (conhost.exe) stays for ever, and would keep the pipe open. `wine-run.sh --stop` ends everything that runs in the prefix and waits until it is gone.
 set -eu
 
 find_tool() { # name: on PATH, else in the directory where Debian puts it
@@ -65,4 +66,28 @@ mkdir -p "$WINEPREFIX"
         [ $fresh = 0 ] || $fixed "$wine" winecfg -v win10 </dev/null >/dev/null 2>&1 9>&-
     fi
 ) 9>"$WINEPREFIX.lock"
+
+# follow FILE: what is written there, until the program has ended (which this process becomes). Its name goes at once.
+follow() {
+    exec 5<"$1"
+    rm -f "$1"
+    tail -c +1 -f -s 0.05 --pid=$$ <&5 2>/dev/null 3>&- 4>&- &
+    exec 5<&-
+}
+if [ -p /dev/fd/1 ] || [ -p /dev/fd/2 ]; then
+    exec 3>&1 4>&2
+    output=$(mktemp "$WINEPREFIX/output.XXXXXX")
+    if [ /dev/fd/1 -ef /dev/fd/2 ]; then
+        exec 6>>"$output"
+        follow "$output"
+        exec >&6 2>&6
+    else
+        errors=$(mktemp "$WINEPREFIX/errors.XXXXXX")
+        exec 6>>"$output" 7>>"$errors"
+        follow "$output"
+        follow "$errors" >&4
+        exec >&6 2>&7 7>&-
+    fi
+    exec 3>&- 4>&- 6>&-
+fi
 exec $fixed "$wine" "$@"
