@@ -2,10 +2,11 @@
 /*
  * Killing a process after its n-th instruction, for every n. A scenario is one operation on shared objects; the victim runs it under single-stepping and
  * is killed after n instructions, for one n after the other until the operation ends; after each kill the survivor checks everything that
- * must hold whatever n was. An instruction that repeats counts once per repetition. Where an operation is longer than 2,000 instructions, n counts those of them that others can
- * notice: it is killed before each store to the arena and before each system call (step_points.h).
+ * must hold whatever n was. An instruction that repeats counts once per repetition. Where an operation is longer than 2,000 instructions, n counts
+ * those of them that others can notice: it is killed before each store to the arena and before each system call (step_points.h).
  *
- * By default only some n are tried, evenly spread from a random one on. The environment variable COHORT_CRASH chooses how many: a number of points per scenario, or "all".
+ * By default only some n are tried, evenly spread from a random one on. The environment variable COHORT_CRASH chooses how many: a number of points
+ * per scenario, or "all".
  */
 #ifndef COHORT_TESTS_STEP_H
 #define COHORT_TESTS_STEP_H

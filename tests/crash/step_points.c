@@ -2,9 +2,9 @@
 /*
  * Guarantee: no store to the arena is missed, however it is encoded. The other way round it may err: what cannot be told, counts.
  *
- * The tables name the opcodes of x86-64 that have no memory operand or surely only read it. With every other one the operand's address is computed from the registers, and it counts
- * when that lies in the arena or near it; an opcode that is unknown here counts wherever its operand is. The stack is taken to be elsewhere, so
- * pushes and calls are not looked at. test_step_points.c compares the predictions with what became of the arena's bytes.
+ * The tables name the opcodes of x86-64 that have no memory operand or surely only read it. With every other one the operand's address is computed
+ * from the registers, and it counts when that lies in the arena or near it; an opcode that is unknown here counts wherever its operand is. The stack
+ * is taken to be elsewhere, so pushes and calls are not looked at. test_step_points.c compares the predictions with what became of the arena's bytes.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,9 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death of a process that is being started: between its first instruction and the first of its target function, which it reaches by way of its claim of the slot, the arena, its
- * arguments and the take-off. Whoever starts it gets a status, and never waits for ever; if that is success, the process can be joined and has the exit code of a kill, or an unknown one;
- * if not, it can be started again. Of the dead one nothing is left. The same of a pool's worker, until its initializer: the pool is made, and replaces it, or can be made
- * again. And death of a fork server, until it has started its first child: that one's start fails, or it lives on.
+ * Death of a process that is being started: between its first instruction and the first of its target function, which it reaches by way of its claim
+ * of the slot, the arena, its arguments and the take-off. Whoever starts it gets a status, and never waits for ever; if that is success, the process
+ * can be joined and has the exit code of a kill, or an unknown one; if not, it can be started again. Of the dead one nothing is left.
+ *
+ * The same of a pool's worker, until its initializer begins: the pool is made, and replaces it, or can be made again. And of a fork server, until it
+ * has started its first child: that one's start fails, or it lives on.
  */
 #include "check.h"
 #include "core/arena.h"
