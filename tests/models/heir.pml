@@ -39,7 +39,7 @@ byte word;           /* lock->freed: changes * 2 | somebody sleeps */
 byte deaths;         /* cohort__arena->death */
 bool parked[CONTENDERS + 1], asleep[CONTENDERS + 1];
 bool dead[CONTENDERS + 1], unsettled[CONTENDERS + 1], noticed[CONTENDERS + 2];
-byte repairer = NOBODY; /* of the one who is unsettled */
+byte repairer[CONTENDERS + 1]; /* who is at the repair of this one */
 
 byte more = MORE, kills = KILLS;
 byte inside;                 /* live contenders that have the lock */
@@ -94,13 +94,13 @@ inline look(parks) {
     if
     :: settled -> STEP(settled = false; if :: owner == holder -> owner = me; inside++; goto got :: else fi)
     :: elsewhere ->
-        STEP(if :: repairer == NOBODY || noticed[repairer] -> repairer = me :: else -> elsewhere = false fi);
+        STEP(if :: repairer[holder] == NOBODY || noticed[repairer[holder]] -> repairer[holder] = me :: else -> elsewhere = false fi);
         if
         :: elsewhere ->
             STEP(elsewhere = false; parked[me] = false);
             if
-            :: unsettled[holder] -> STEP(unsettled[holder] = false; repairer = NOBODY); STEP(COUNT_AFTER; unnoticed++)
-            :: else -> STEP(repairer = NOBODY)
+            :: unsettled[holder] -> STEP(unsettled[holder] = false; repairer[holder] = NOBODY); STEP(COUNT_AFTER; unnoticed++)
+            :: else -> STEP(repairer[holder] = NOBODY)
             fi;
             STEP(parked[me] = parks)
         :: else
@@ -202,12 +202,12 @@ end_idle:
             :: unsettled[i] ->
                 atomic {
                     if
-                    :: repairer == NOBODY || noticed[repairer] -> repairer = NOTICER
+                    :: repairer[i] == NOBODY || noticed[repairer[i]] -> repairer[i] = NOTICER
                     :: else -> goto repaired
                     fi
                 };
                 unsettled[i] = false;
-                repairer = NOBODY
+                repairer[i] = NOBODY
             :: else
             fi;
 repaired:
