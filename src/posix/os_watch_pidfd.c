@@ -14,6 +14,7 @@
 #include "os_posix.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -317,7 +318,8 @@ static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_id_t
 apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code) {
     struct pollfd looks[COHORT_OS_AWAIT_MAX];
     apr_status_t status = count <= COHORT_OS_AWAIT_MAX ? APR_SUCCESS : APR_EINVAL;
-    int opened = 0;
+    int opened = 0, cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling); /* poll() would end a thread that is to be cancelled, and leave these open */
     while (status == APR_SUCCESS && opened < count) {
         looks[opened] = (struct pollfd){.fd = open_exactly(children[opened]), .events = POLLIN};
         if (looks[opened].fd < 0) status = APR_ENOENT;
@@ -330,5 +332,6 @@ apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int6
         break;
     }
     while (opened > 0) close(looks[--opened].fd);
+    pthread_setcancelstate(cancelling, NULL);
     return status;
 }
