@@ -185,7 +185,7 @@ static bool try_deaths(const char *name, const step_scenario_t *scenario, death_
     return repaired;
 }
 
-static length_t measure(const step_scenario_t *scenario) {
+static length_t measure_once(const step_scenario_t *scenario) {
     void *state = scenario->prepare();
     stepped_t victim = begin_victim(scenario, state);
     length_t length = advance_to_end(&victim);
@@ -193,6 +193,12 @@ static length_t measure(const step_scenario_t *scenario) {
     scenario->check(state, true);
     scenario->discard(state);
     return length;
+}
+
+/* At first it is not known what spinning is worth, and there is much of it. */
+static length_t measure(const step_scenario_t *scenario) {
+    length_t first = measure_once(scenario), second = measure_once(scenario);
+    return first.steps < second.steps ? first : second;
 }
 
 static length_t measure_repair(const step_scenario_t *scenario, death_t death) {
