@@ -284,6 +284,23 @@ static void reap_tells_how_it_stands(void) {
     CHECK(cohort_os_signal(child, COHORT_OS_KILL) != APR_SUCCESS);
 }
 
+static void who_waits_for_children_is_told_of_the_first_that_ends(void) {
+    int which = -1, code = -1000;
+    setup();
+    cohort_os_id_t children[2] = {seam_start(HANG, 0), seam_start(EXIT_CODE, 7)};
+    apr_status_t status = cohort_os_await_end(children, 2, COHORT_OS_NEVER, &which, &code);
+    if (status != APR_ENOTIMPL) {
+        CHECK_STATUS(APR_SUCCESS, status);
+        CHECK_INT(1, which);
+        CHECK_INT(7, code);
+        CHECK_STATUS(APR_TIMEUP, cohort_os_await_end(children, 1, cohort_os_now() + 20 * MILLISECOND, &which, &code));
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[0], COHORT_OS_KILL));
+    CHECK_INT(7, seam_end_code(children[1])); /* it is there still */
+    CHECK_INT(-9, seam_end_code(children[0]));
+    if (status != APR_ENOTIMPL) CHECK(cohort_os_await_end(children, 1, COHORT_OS_NEVER, &which, &code) != APR_SUCCESS);
+}
+
 static void terminate_ends_it(void) {
     setup();
     cohort_os_id_t child = seam_start(HANG, 0);
@@ -495,6 +512,7 @@ const test_case_t os_cases[] = {
     {"Os", "boot_block_is_taken", boot_block_is_taken},
     {"Os", "missing_program_is_an_error_of_start", missing_program_is_an_error_of_start},
     {"Os", "reap_tells_how_it_stands", reap_tells_how_it_stands},
+    {"Os", "who_waits_for_children_is_told_of_the_first_that_ends", who_waits_for_children_is_told_of_the_first_that_ends},
     {"Os", "terminate_ends_it", terminate_ends_it},
     {"Os", "another_birth_is_another_process", another_birth_is_another_process},
     {"Os", "watch_sees_every_end", watch_sees_every_end},
