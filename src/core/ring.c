@@ -12,8 +12,9 @@
 #define PASSED APR_EOF
 /* How often a try goes on after the repair of somebody in its way, before it waits for whoever else repairs. */
 #define REPAIRS 3
-/* Pauses, about a microsecond in all. */
-#define LINGER 48
+/* Nanoseconds. */
+#define LINGER_LEAST 1000
+#define LINGER_MOST 16000
 
 static void announce(cohort__thread_t *me, cohort__op_kind_t kind, uint64_t position) {
     atomic_store_explicit(&me->op_position, position, memory_order_relaxed);
@@ -521,19 +522,26 @@ void cohort__ring_stir(cohort__ring_t *ring) {
 
 /* ---- waiting -------------------------------------------------------------------------------------------------------- */
 
+/* How long this thread lingers: longer as long as that is rewarded, less when it is not. */
+static _Thread_local int64_t patience = LINGER_LEAST;
+
 /* A thread that does the same thing to a ring again and again and is faster than the other side would fight with it for the line of each message. It
- * gives the other side the time of a few messages, and then has them in one go. Who waits for an answer does not linger. */
-static void linger(const cohort__ring_call_t *call, const cohort__ec_t *ec) {
-    if (call->me->waited != ec) return;
-    for (int i = 0; i < LINGER; i++) cohort_os_relax();
+ * gives the other side the time of some messages, and then has them in one go. Who waits for an answer does not linger. */
+static apr_status_t linger(cohort__try_t try, void *arg) {
+    for (int64_t until = cohort_os_now() + patience; cohort_os_now() < until;) {
+        for (int i = 0; i < 8; i++) cohort_os_relax();
+    }
+    apr_status_t status = try(arg, false);
+    patience = status != APR_EAGAIN ? patience * 2 : patience / 2;
+    if (patience > LINGER_MOST) patience = LINGER_MOST;
+    if (patience < LINGER_LEAST) patience = LINGER_LEAST;
+    return status;
 }
 
 apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout) {
     apr_status_t status = try(arg, false);
-    if (status == APR_EAGAIN) {
-        if (timeout > 0) linger(call, ec);
-        status = cohort__await(ec, try, arg, cohort__deadline(timeout));
-    }
+    if (status == APR_EAGAIN && timeout > 0 && call->me->waited == ec) status = linger(try, arg);
+    if (status == APR_EAGAIN) status = cohort__await(ec, try, arg, cohort__deadline(timeout));
     call->me->waited = ec;
     return status;
 }
