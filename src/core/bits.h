@@ -19,7 +19,7 @@ static inline int cohort__count_bits(uint64_t word) {
     return (int)__popcnt64(word);
 }
 static inline void cohort__prefetch(const void *address) {
-    (void)address;
+    _m_prefetchw((void *)address);
 }
 #else
 #define COHORT__APART __attribute__((noinline))
@@ -30,9 +30,16 @@ static inline int cohort__lowest_bit(uint64_t word) {
 static inline int cohort__count_bits(uint64_t word) {
     return __builtin_popcountll(word);
 }
-/* The line at this address will be written soon. A hint: any address will do. */
+/* The line at this address will be written soon. A hint: any address will do. The built-in function alone would not do: without -mprfchw it asks for a line to
+ * be read, and a function that does nothing else is taken for one without effect. */
 static inline void cohort__prefetch(const void *address) {
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
+#elif defined(__aarch64__)
+    __asm__ volatile("prfm pstl1keep, %a0" : : "p"(address));
+#else
     __builtin_prefetch(address, 1);
+#endif
 }
 #endif
 

@@ -12,6 +12,8 @@
 #define PASSED APR_EOF
 /* How often a try goes on after the repair of somebody in its way, before it waits for whoever else repairs. */
 #define REPAIRS 3
+/* So many slots ahead the lines are asked for: sooner they would still be in use, later is too late. */
+#define AHEAD 3
 /* Nanoseconds. */
 #define LINGER_LEAST 1000
 #define LINGER_MOST 16000
@@ -29,9 +31,9 @@ static bool clear_the_way(uint64_t word) {
     return owner == 0 || cohort__process_bury(owner);
 }
 
-/* The slot that comes next: its line is still with whoever used it in the lap before. */
+/* A slot that comes soon: its lines are still with whoever used it in the lap before, and are here when they are needed. */
 static void prefetch(cohort__segment_t *segment, uint64_t position) {
-    const char *slot = (const char *)cohort__slot_at(segment, position);
+    const char *slot = (const char *)cohort__slot_at(segment, position + AHEAD);
     cohort__prefetch(slot);
     cohort__prefetch(slot + 64);
 }
