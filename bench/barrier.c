@@ -68,7 +68,7 @@ void bench_section_barrier(void) {
         bench_contestant_t cohort[] = {{"cohort", run, &parties[i]}};
         snprintf(metric, sizeof metric, "barrier.%d", parties[i]);
         BENCH_CONTEST((&(bench_contest_t){metric, "us", BENCH_US, 20, 1000000}), cohort,
-                      parties[i] == 2 ? "raw:spin raw:pthread raw:futex python:Barrier"
-                                      : "raw:pthread raw:futex python:Barrier");
+                      parties[i] == 2 ? "raw:spin raw:pthread raw:futex mpi:barrier python:Barrier"
+                                      : "raw:pthread raw:futex mpi:barrier python:Barrier");
     }
 }

@@ -175,7 +175,7 @@ static void one_way(void) {
     cohort_process_t *p[] = {start_sink(sink, &args[0]), start_sink(sink_blocks, &args[1])};
     bench_contestant_t cohort[] = {{"cohort", run_one_way, &args[0]}, {"cohort-block", run_one_way, &args[1]}};
     BENCH_CONTEST((&(bench_contest_t){"oneway.1MiB.free", "GB/s", -(double)MEGABYTE / 1000, 16, 4000}), cohort,
-                  "raw:spin raw:pipe raw:socketpair python:Pipe");
+                  "raw:spin raw:pipe raw:socketpair mpi:send python:Pipe");
     for (int i = 0; i < 2; i++) {
         MUST(cohort_connection_close(args[i].end));
         bench_finish_child(p[i]);
@@ -245,10 +245,10 @@ static void without_a_copy(const char *name, apr_size_t size) {
 }
 
 void bench_section_pipe(void) {
-    ping("1B", 1, "free", "raw:spin raw:futex raw:pipe zmq:pair python:Pipe");
+    ping("1B", 1, "free", "raw:spin raw:futex raw:pipe zmq:pair mpi:send python:Pipe");
     ping("1B", 1, "same", "raw:futex raw:pipe zmq:pair python:Pipe");
-    ping("1B", 1, "split", "raw:spin raw:futex raw:pipe zmq:pair python:Pipe");
-    ping("64KiB", 65536, "free", "raw:spin raw:pipe raw:socketpair zmq:pair python:Pipe");
+    ping("1B", 1, "split", "raw:spin raw:futex raw:pipe zmq:pair mpi:send python:Pipe");
+    ping("64KiB", 65536, "free", "raw:spin raw:pipe raw:socketpair zmq:pair mpi:send python:Pipe");
     one_way();
     without_a_copy("64KiB", 65536);
     without_a_copy("1MiB", MEGABYTE);
