@@ -276,11 +276,14 @@ peers() {
 libuv      libuv1-dev     libuv-devel   libuv       libuv       pkg-config --exists libuv
 ZeroMQ     libzmq3-dev    zeromq-devel  zeromq      zeromq      pkg-config --exists libzmq
 Boost      libboost-dev   boost-devel   boost       boost       test -f /usr/include/boost/interprocess/ipc/message_queue.hpp
+MPI        libopenmpi-dev openmpi-devel openmpi     open-mpi    checks_mpi
 Python     python3        python3       python      python3     have python3
 pigz       pigz           pigz          pigz        pigz        have pigz
 xargs      findutils      findutils     findutils   -           have xargs
 TABLE
 }
+
+checks_mpi() { have mpicc || [ -x /usr/lib64/openmpi/bin/mpicc ]; } # the latter on Fedora
 
 # One after the other: one that cannot be had shall not keep the others away.
 ensure_peers() {
