@@ -50,6 +50,7 @@ if [ "${1-}" = --stop ]; then
         left=$(of_this_prefix)
         [ -n "$left" ] || exit 0
         sleep 0.5
+        kill -KILL $left 2>/dev/null || true # without the server they are shells that nobody will ever tell to end
     done
     echo "wine-run.sh: still running in $WINEPREFIX:" $left >&2
     exit 1
