@@ -412,8 +412,10 @@ static bool slab_reuse(cohort__thread_t *me, unsigned class) {
         uint64_t bits;
         while ((bits = load(word)) != 0) {
             uint64_t chunk = w * 64 + (uint64_t)cohort__lowest_bit(bits);
+            /* It is in the record before the bit goes, so that a death in between loses neither; the bit of one that is not to be had goes first. */
+            bool claimed = slab_claim(me, current(me, class), chunk, class);
             atomic_fetch_and_explicit(word, ~((uint64_t)1 << (chunk % 64)), memory_order_acq_rel);
-            if (!slab_claim(me, current(me, class), chunk, class)) continue;
+            if (!claimed && !slab_claim(me, current(me, class), chunk, class)) continue;
             if (collect(chunk, class)) return true;
             slab_release(me, current(me, class), class, false);
             if (load(word) & ((uint64_t)1 << (chunk % 64))) break; /* somebody is freeing in it right now */
@@ -773,8 +775,8 @@ void cohort__alloc_retire(cohort__thread_t *thread) {
         if (load(head_of(slab - 1)) == slab_head(class, number(thread))) {
             (void)collect(slab - 1, class);
             store(head_of(slab - 1), slab_head(class, 0));
-            mark_partial(slab - 1, class);
         }
+        if (load(head_of(slab - 1)) == slab_head(class, 0)) mark_partial(slab - 1, class); /* it may have died before it did */
         atomic_store_explicit(place, 0, memory_order_release);
     }
 }

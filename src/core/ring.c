@@ -122,8 +122,8 @@ static void publish(const cohort__ring_call_t *call, cohort__segment_t *segment,
     uint64_t next = cohort__step(segment, position, 1);
     atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL), memory_order_release);
     raise_tail(segment, position, next);
-    cohort__op_end(call->me);
     prefetch(segment, next);
+    cohort__op_end(call->me);
     cohort__notify(&call->ring->items, 1);
 }
 
@@ -245,8 +245,9 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
     if (atomic_compare_exchange_strong(&cohort__slot_at(segment, position)->word, &mine, cohort__word(position, 0, COHORT__FULL)))
         cohort__ring_rewind(segment, position);
     in_vain(r);
+    cohort__ring_t *ring = segment->ring;
     cohort__op_end(me);
-    cohort__notify(&segment->ring->items, 1);
+    cohort__notify(&ring->items, 1);
 }
 
 /* The commit is one store. A large message's block leaves the slot before, and the repair of a death in between brings it back from the stage. Then
@@ -260,8 +261,8 @@ static void commit(const cohort__ring_call_t *call, cohort__segment_t *segment, 
     atomic_store_explicit(&slot->word, cohort__free_again(segment, position), memory_order_release);
     if (head) raise_head(segment, *head, next);
     else atomic_thread_fence(memory_order_seq_cst);
-    cohort__op_end(call->me);
     prefetch(segment, next);
+    cohort__op_end(call->me);
     cohort__notify(&call->ring->space, 1);
     if (r->how == COHORT__RECEIVE_BLOCK) r->data = cohort__block_give(stage);
     else if (out) cohort__block_free(call->me, stage);
@@ -529,8 +530,9 @@ static _Thread_local int64_t patience = LINGER_LEAST;
 
 /* A thread that does the same thing to a ring again and again and is faster than the other side would fight with it for the line of each message. It
  * gives the other side the time of some messages, and then has them in one go. Who waits for an answer does not linger. */
-static apr_status_t linger(cohort__try_t try, void *arg) {
-    for (int64_t until = cohort_os_now() + patience; cohort_os_now() < until;) {
+static apr_status_t linger(cohort__try_t try, void *arg, int64_t deadline) {
+    int64_t until = cohort_os_now() + patience;
+    for (until = until < deadline ? until : deadline; cohort_os_now() < until;) {
         for (int i = 0; i < 8; i++) cohort_os_relax();
     }
     apr_status_t status = try(arg, false);
@@ -542,8 +544,11 @@ static apr_status_t linger(cohort__try_t try, void *arg) {
 
 apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout) {
     apr_status_t status = try(arg, false);
-    if (status == APR_EAGAIN && timeout > 0 && call->me->waited == ec) status = linger(try, arg);
-    if (status == APR_EAGAIN) status = cohort__await(ec, try, arg, cohort__deadline(timeout));
+    if (status == APR_EAGAIN) {
+        int64_t deadline = cohort__deadline(timeout);
+        if (deadline && call->me->waited == ec) status = linger(try, arg, deadline);
+        if (status == APR_EAGAIN) status = cohort__await(ec, try, arg, deadline);
+    }
     call->me->waited = ec;
     return status;
 }

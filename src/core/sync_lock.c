@@ -26,15 +26,17 @@ bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint
     return false;
 }
 
-static apr_status_t too_late(cohort__lock_t *lock) {
-    cohort__lock_release(lock);
+/* The lock's object is gone, and may be another lock by now, which somebody else holds. */
+static apr_status_t too_late(const cohort__use_t *use, cohort__lock_t *lock) {
+    cohort__tid_t mine = cohort__thread_id(use->me);
+    if (atomic_compare_exchange_strong(&lock->owner, &mine, 0)) cohort__notify_heir(&lock->freed);
     return COHORT_EHANDLE;
 }
 
 apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline) {
     apr_status_t status = cohort__lock_acquire(lock, use->me, deadline);
     if (status && status != COHORT_EOWNERDEAD) return status;
-    return cohort__use_over(use) ? too_late(lock) : status;
+    return cohort__use_over(use) ? too_late(use, lock) : status;
 }
 
 apr_status_t cohort__hold_release(cohort__lock_t *lock) {
@@ -76,7 +78,7 @@ apr_status_t cohort_lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeou
     cohort__use_t use;
     apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
     if (status) return status;
-    if (cohort__lock_quick(&lock->lock, use.me)) return cohort__use_over(&use) ? too_late(&lock->lock) : APR_SUCCESS;
+    if (cohort__lock_quick(&lock->lock, use.me)) return cohort__use_over(&use) ? too_late(&use, &lock->lock) : APR_SUCCESS;
     return cohort__hold_acquire(&use, &lock->lock, cohort__deadline(timeout));
 }
 

@@ -110,15 +110,16 @@ static bool claim(cohort_process_t *slot, cohort__thread_t *me) {
 }
 
 /* Several may have been after the slot, and only one got it: as long as another one says that it is at it, it is that one's. */
-void cohort__slot_repair(cohort__thread_t *dead) {
-    if (atomic_load(&dead->op) != COHORT__OP_SLOT) return;
-    cohort_process_t *slot = atomic_load(&dead->op_object);
-    uint64_t life = atomic_load(&dead->op_position);
+static void slot_undo(cohort_process_t *slot, uint64_t life, const cohort__thread_t *dead) {
     for (uint32_t i = 0, n = cohort__thread_count(); i < n; i++) {
         cohort__thread_t *other = cohort__thread_at(i);
         if (other != dead && atomic_load(&other->op) == COHORT__OP_SLOT && atomic_load(&other->op_object) == slot) return;
     }
     if (atomic_compare_exchange_strong(&slot->life, &life, (life & ~(uint64_t)0xff) | COHORT__SLOT_FREE)) one_free_more();
+}
+
+void cohort__slot_repair(cohort__thread_t *dead) {
+    if (atomic_load(&dead->op) == COHORT__OP_SLOT) slot_undo(atomic_load(&dead->op_object), atomic_load(&dead->op_position), dead);
 }
 
 static void fresh(cohort_process_t *slot) {
@@ -146,7 +147,7 @@ static void fresh(cohort_process_t *slot) {
 
 /* Not the slot that was freed last: a stale handle should stay recognisable for long. */
 static cohort_process_t *take_free(cohort__thread_t *me) {
-    uint32_t count = cohort__process_count(), from = atomic_load(&cohort__arena->next_slot);
+    uint32_t count = cohort__process_count(), from = atomic_fetch_add(&cohort__arena->next_slot, 1);
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at((from + i) % count);
         if (!claim(slot, me)) continue;
@@ -160,13 +161,17 @@ static cohort_process_t *take_free(cohort__thread_t *me) {
 
 /* Processes that outlive those who would see their end (background ones, orphans) are looked after when the table has doubled or is full. */
 static void bury_unwatched(void) {
-    uint32_t count = cohort__process_count();
+    uint32_t count = cohort__process_count(), free_slots = 0;
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        cohort__slot_state_t state = cohort__process_state(slot);
+        uint64_t life = life_of(slot);
+        cohort__slot_state_t state = (cohort__slot_state_t)(life & 0xff);
+        free_slots += state == COHORT__SLOT_FREE;
+        if (state == COHORT__SLOT_MAKING) slot_undo(slot, life, NULL); /* its maker may have died while another one was after it */
         if (slot == self || state < COHORT__SLOT_STARTING || state == COHORT__SLOT_ENDED) continue;
         if (!cohort__process_alive(atomic_load(&slot->reaper), false)) (void)cohort__process_bury(cohort__process_id(slot));
     }
+    atomic_store(&cohort__arena->free_slots, free_slots);
 }
 
 #define SLOTS_MIN 32 /* before any is used a second time */
@@ -287,8 +292,7 @@ bool cohort__process_alive(cohort__pid_t id, bool thorough) {
 
 bool cohort__process_bury(cohort__pid_t id) {
     if (cohort__process_alive(id, true)) return false;
-    cohort_process_t *slot = cohort__process_find(id);
-    if (slot) cohort__process_ended(slot, COHORT_EXIT_NONE);
+    cohort__process_died(id, COHORT_EXIT_NONE);
     return true;
 }
 
@@ -408,25 +412,36 @@ static bool start_failed(cohort_process_t *slot, int code) {
     return true;
 }
 
+/* A step of this very life: whoever reports an end may be late, and the slot another's by now. */
+static bool life_step(cohort_process_t *slot, cohort__pid_t id, cohort__slot_state_t from, cohort__slot_state_t to) {
+    uint64_t generation = id >> 16 << 8, life = generation | (uint64_t)from;
+    return atomic_compare_exchange_strong(&slot->life, &life, generation | (uint64_t)to);
+}
+
 /* True for the one who is the first to say so. What is seen in the slot alone is looked at after the count has changed. */
-static bool set_dead(cohort_process_t *slot) {
-    if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) && !cohort__slot_step(slot, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD)) return false;
+static bool set_dead(cohort_process_t *slot, cohort__pid_t id) {
+    if (!life_step(slot, id, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) && !life_step(slot, id, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD)) return false;
     atomic_fetch_add(&cohort__arena->death, 1);
     return true;
 }
 
 void cohort__process_ended(cohort_process_t *slot, int code) {
-    if (start_failed(slot, code)) return;
-    if (code == COHORT_EXIT_NONE && cohort__process_alive(cohort__process_id(slot), true)) return; /* started again meanwhile */
-    bool news = set_dead(slot);
-    if (cohort__process_state(slot) != COHORT__SLOT_DEAD) return;
+    cohort__process_died(cohort__process_id(slot), code);
+}
+
+void cohort__process_died(cohort__pid_t id, int code) {
+    cohort_process_t *slot = cohort__process_find(id);
+    if (!slot || start_failed(slot, code)) return;
+    if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return; /* started again meanwhile */
+    bool news = set_dead(slot, id);
+    if (cohort__process_find(id) != slot || cohort__process_state(slot) != COHORT__SLOT_DEAD) return;
     settle_code(slot, code);
     news = repair(slot) || news;
     if (!atomic_load(&slot->repaired) || atomic_load(&slot->exit_code) == COHORT_EXIT_NONE) {
         if (news) tell();
         return;
     }
-    if (!cohort__slot_step(slot, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
+    if (!life_step(slot, id, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
     cohort__notify(&slot->changed, COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
     tell();

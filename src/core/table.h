@@ -108,6 +108,8 @@ static inline uint64_t cohort__claim_next(uint64_t claim) {
 bool cohort__claim_withdraw(cohort_process_t *slot);
 /* The process has ended with this code (COHORT_EXIT_UNKNOWN when nobody knows, COHORT_EXIT_NONE when it was found dead and its reaper may know): repair what
  * it was doing, release who waits. Any process may call it, any number of times. */
+void cohort__process_died(cohort__pid_t id, int code);
+/* The same of whoever has the slot now. */
 void cohort__process_ended(cohort_process_t *slot, int code);
 /* Wait until nobody repairs what an earlier attempt to start it left. */
 void cohort__slot_settle(cohort_process_t *slot);

@@ -77,7 +77,7 @@ static int take_code(cohort_process_t *slot, const cohort__watched_t *w) {
     cohort__thread_t *me;
     int code = COHORT_EXIT_NONE;
     bool locked = slot && !cohort__enter(&me);
-    if (slot && atomic_load(&slot->reaper) != cohort__self_id()) return code; /* that one will tell */
+    if (slot && atomic_load(&slot->reaper) != cohort__self_id() && cohort__process_find(w->id) == slot) return code; /* that one will tell */
     if (locked) cohort__guard_enter(&slot->guard, me);
     if (!w->child || cohort_os_reap(w->os, &code)) code = COHORT_EXIT_UNKNOWN;
     if (locked) cohort__guard_leave(&slot->guard);
@@ -93,8 +93,8 @@ static apr_status_t try_settled(void *arg, bool thorough) {
 }
 
 /* Another process may have noticed the death too, and be at its repair. What follows here needs it done. */
-static void record(cohort_process_t *slot, int code) {
-    cohort__process_ended(slot, code);
+static void record(cohort_process_t *slot, cohort__pid_t id, int code) {
+    cohort__process_died(id, code);
     if (atomic_load(&slot->reaper) != cohort__self_id()) return;
     (void)cohort__await(&slot->changed, try_settled, slot, cohort__deadline(SETTLE_TIME));
 }
@@ -105,7 +105,7 @@ static void ended(cohort__watched_t *w) {
     if (slot && is_same(slot, w)) {
         cohort_pool_t *pool = atomic_load(&slot->pool);
         uint32_t role = slot->role;
-        record(slot, code);
+        record(slot, w->id, code);
         if (role == COHORT__ROLE_WORKER && pool) cohort__pool_tend(pool);
         if (role == COHORT__ROLE_SERVER) cohort__server_lost(slot);
     }
@@ -263,7 +263,7 @@ void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t d
         if (!is_own(slots[i])) return;
     }
     if (cohort_os_await_end(children, count, until < deadline ? until : deadline, &which, &code)) return;
-    if (cohort__process_find(ids[which]) == slots[which]) cohort__process_ended(slots[which], code);
+    cohort__process_died(ids[which], code);
 }
 
 void cohort__watcher_reset(void) {

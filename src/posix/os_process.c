@@ -94,6 +94,18 @@ int cohort__child_descriptor(cohort_os_id_t child) {
     return fd;
 }
 
+#define AWAITED 64u
+
+static _Atomic int awaited[AWAITED]; /* + 1 */
+
+void cohort__fd_awaited(int fd, bool on) {
+    bool done = false;
+    for (unsigned i = 0; i < AWAITED && !done; ++i) {
+        int before = on ? 0 : fd + 1;
+        done = atomic_compare_exchange_strong(&awaited[i], &before, on ? fd + 1 : 0);
+    }
+}
+
 static _Atomic uint64_t known_birth;
 static _Atomic int64_t known_pid;
 
@@ -105,6 +117,10 @@ static void drop_descriptors(void) {
         if (fresh.entries[i].fd) close(fresh.entries[i].fd - 1);
         fresh.entries[i].fd = 0;
         fresh.entries[i].child.pid = 0;
+    }
+    for (unsigned i = 0; i < AWAITED; ++i) {
+        int fd = atomic_exchange(&awaited[i], 0) - 1;
+        if (fd >= 0) close(fd);
     }
 }
 

@@ -323,15 +323,19 @@ apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int6
     while (status == APR_SUCCESS && opened < count) {
         looks[opened] = (struct pollfd){.fd = open_exactly(children[opened]), .events = POLLIN};
         if (looks[opened].fd < 0) status = APR_ENOENT;
-        else ++opened;
+        else cohort__fd_awaited(looks[opened++].fd, true);
     }
     while (status == APR_SUCCESS) {
-        int ready = poll(looks, (nfds_t)count, cohort__milliseconds(deadline));
+        int64_t left = deadline == COHORT_OS_NEVER ? deadline : (deadline - cohort_os_now()) / 1000000;
+        int ready = poll(looks, (nfds_t)count, left < 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX); /* rounded down: the rest is the caller's */
         if (ready < 0 && errno == EINTR) continue;
         status = ready < 0 ? errno : first_ended(looks, children, count, which, code);
         break;
     }
-    while (opened > 0) close(looks[--opened].fd);
+    while (opened > 0) {
+        cohort__fd_awaited(looks[--opened].fd, false);
+        close(looks[opened].fd);
+    }
     pthread_setcancelstate(cancelling, NULL);
     return status;
 }
