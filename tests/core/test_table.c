@@ -5,6 +5,8 @@
 #include "core/arena.h"
 #include "core/process.h"
 
+#include <stdlib.h>
+
 typedef struct {
     cohort_process_t *_Atomic slot;
     _Atomic uint64_t id;
@@ -150,6 +152,23 @@ static void a_slot_in_the_making_is_found(void) {
 }
 
 /* Another thread is at the same slot: it is that one's, whoever else died over it. */
+/* Make processes until there is no slot for more; was this one among them? */
+static bool is_found(const cohort_process_t *slot) {
+    cohort_process_t **all = malloc(COHORT__PROCESSES_MAX * sizeof *all);
+    bool found = false;
+    unsigned n = 0;
+    CHECK(all != NULL);
+    while (n < COHORT__PROCESSES_MAX && cohort_process_create(&all[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS) {
+        found = found || all[n] == slot;
+        n++;
+    }
+    CHECK(n > 1000);
+    while (n > 0) CHECK_STATUS(APR_SUCCESS, cohort_process_close(all[--n]));
+    free(all);
+    return found;
+}
+
+/* And nobody knows of it when that one has given up: it is found when slots run out. */
 static void a_slot_in_the_making_by_two_is_left(void) {
     notes_t *n = new_notes();
     cohort__thread_t *me = NULL;
@@ -161,7 +180,23 @@ static void a_slot_in_the_making_by_two_is_left(void) {
     party_kill(maker);
     CHECK_INT(COHORT__SLOT_MAKING, cohort__process_state(n->slot));
     cohort__op_end(me);
-    CHECK(cohort__slot_step(n->slot, COHORT__SLOT_MAKING, COHORT__SLOT_FREE));
+    CHECK_INT(COHORT__SLOT_MAKING, cohort__process_state(n->slot));
+    CHECK(is_found(n->slot));
+}
+
+/* The end of an earlier life is nothing to whoever has the slot now. */
+static void a_late_report_is_of_its_own_life(void) {
+    cohort_process_t *process = make(nothing);
+    cohort__pid_t earlier = cohort__process_id(process) - (1 << 16);
+    CHECK(cohort__slot_step(process, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
+    CHECK(cohort__slot_step(process, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
+    cohort__process_died(earlier, -9);
+    CHECK_INT(COHORT__SLOT_RUNNING, cohort__process_state(process));
+    CHECK_INT(COHORT_EXIT_NONE, atomic_load(&process->exit_code));
+    cohort__process_died(cohort__process_id(process), -9);
+    CHECK_INT(COHORT__SLOT_ENDED, cohort__process_state(process));
+    CHECK_INT(-9, atomic_load(&process->exit_code));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
 }
 
 static int start_and_leave_behind(void *data) {
@@ -250,6 +285,7 @@ const test_case_t table_cases[] = {
     {"CoreTable", "makers_may_die_at_any_step", makers_may_die_at_any_step},
     {"CoreTable", "a_slot_in_the_making_is_found", a_slot_in_the_making_is_found},
     {"CoreTable", "a_slot_in_the_making_by_two_is_left", a_slot_in_the_making_by_two_is_left},
+    {"CoreTable", "a_late_report_is_of_its_own_life", a_late_report_is_of_its_own_life},
     {"CoreTable", "orphans_are_found_dead", orphans_are_found_dead},
     {"CoreTable", "late_reports_change_nothing", late_reports_change_nothing},
     {"CoreTable", "a_death_is_told_when_something_is_new", a_death_is_told_when_something_is_new},
