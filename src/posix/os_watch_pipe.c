@@ -17,12 +17,14 @@
 
 #define LEAST_MS 1
 #define MOST_MS 25
+#define HELD_MOST 30 /* looks at a child that has ended and cannot be reaped: a debugger has it first */
 
 typedef struct entry_t {
     struct entry_t *next;
     cohort_os_id_t process;
     uint64_t cookie;
     bool child;
+    int held;
 } entry_t;
 
 _Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits its room");
@@ -60,7 +62,7 @@ void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
 
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
     entry_t *entry = (void *)room;
-    *entry = (entry_t){NULL, process, cookie, child};
+    *entry = (entry_t){.process = process, .cookie = cookie, .child = child};
     cohort_os_mutex_lock(&watch->mutex);
     entry->next = watch->entries;
     watch->entries = entry;
@@ -76,13 +78,19 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
     return APR_SUCCESS;
 }
 
-static bool has_ended(const entry_t *entry) {
+/* Reported now it would stay a zombie, since nobody would come back to reap it. */
+static bool is_held(entry_t *entry) {
+    uint64_t birth = 0;
+    return entry->child && entry->held++ < HELD_MOST && cohort__life(entry->process.pid, &birth) == COHORT__ENDED;
+}
+
+static bool has_ended(entry_t *entry) {
     int code;
     if (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) {
         cohort__code_remember(entry->process, code); /* whoever else takes it, cohort_os_reap() will know */
         return true;
     }
-    return !cohort_os_alive(entry->process);
+    return !cohort_os_alive(entry->process) && !is_held(entry);
 }
 
 static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
