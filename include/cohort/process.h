@@ -124,7 +124,7 @@ COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process
 COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
 
 /**
- * Wait until it has ended, and all that its death left half done is repaired.
+ * Wait until it has ended, and all that its death left half done is repaired. On POSIX the system may still list a child as a zombie for a moment then.
  * @return APR_SUCCESS; APR_EAGAIN / APR_TIMEUP (see types.h); COHORT_ENOTSTARTED; COHORT_ENOWAIT (the caller itself)
  */
 COHORT_API apr_status_t cohort_process_join(cohort_process_t *process, apr_interval_time_t timeout);
