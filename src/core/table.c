@@ -246,10 +246,16 @@ void cohort__slot_release(cohort_process_t *slot) {
     }
 }
 
-/* Without the help of a library: a forked child does it first thing, and each page that it touches costs. */
-static void copy_name(char *to, const char *from, size_t size) {
-    while (--size && *from) *to++ = *from++;
-    *to = 0;
+/* Without the help of a library: a forked child does it first thing, and each page that it touches costs. By atomic bytes, since one of both sides may change
+ * while it is read; the version tells. */
+static void copy_name(void *to, const void *from, size_t size) {
+    _Atomic char *target = to, *source = (_Atomic char *)from;
+    char byte = 1;
+    while (--size && byte) {
+        byte = atomic_load_explicit(source++, memory_order_relaxed);
+        atomic_store_explicit(target++, byte, memory_order_relaxed);
+    }
+    atomic_store_explicit(target, 0, memory_order_relaxed);
 }
 
 void cohort__process_get_name(const cohort_process_t *process, char *buffer, size_t size) {
