@@ -191,12 +191,12 @@ void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status
 /* Of those who finish the last chunks at the same time, the fence lets at least one see all of them. */
 void cohort__job_settle(cohort_result_t *job) {
     atomic_thread_fence(memory_order_seq_cst);
-    uint64_t before = atomic_load_explicit(&job->scanned, memory_order_relaxed), done = before;
+    uint64_t before = atomic_load_explicit(&job->scanned, memory_order_acquire), done = before; /* who passes over chunks has seen them as whoever scanned them has */
     while (done < job->chunks &&
            cohort__word_state(atomic_load_explicit(&job->words[done], memory_order_acquire)) == COHORT__CHUNK_DONE) {
         done++;
     }
-    if (done != before) atomic_store_explicit(&job->scanned, done, memory_order_relaxed);
+    if (done != before) atomic_store_explicit(&job->scanned, done, memory_order_release);
     if (done < job->chunks || atomic_load_explicit(&job->state, memory_order_relaxed)) return;
     cohort__job_finish(job, COHORT__JOB_DONE, (apr_status_t)(uint32_t)atomic_load(&job->first_failed));
 }
