@@ -10,3 +10,26 @@ bool system_runs(int64_t pid) {
 int system_handles(void) {
     return count_descriptors(getpid());
 }
+
+static bool read_about(int64_t pid, const char *what, char *text, size_t size) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, what);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    size_t got = fread(text, 1, size - 1, file);
+    fclose(file);
+    text[got] = 0;
+    return true;
+}
+
+bool system_name(int64_t pid, char *name, size_t size) {
+    if (!read_about(pid, "comm", name, size))
+        return false;
+    name[strcspn(name, "\n")] = 0;
+    return true;
+}
+
+bool system_command_line(int64_t pid, char *line, size_t size) {
+    return read_about(pid, "cmdline", line, size);
+}

@@ -5,11 +5,16 @@
 #define COHORT_TESTS_FACTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Does this process exist and run? One that has ended and is only kept for its parent does not. */
 bool system_runs(int64_t pid);
 /* Open descriptors or handles of this process, -1 when the system does not tell. */
 int system_handles(void);
+/* The name under which the system shows this process, which may be cut off; false when it shows none. Its thread's, where only threads have one. */
+bool system_name(int64_t pid, char *name, size_t size);
+/* The command line that it shows; false when that has nothing to do with names. */
+bool system_command_line(int64_t pid, char *line, size_t size);
 
 #endif

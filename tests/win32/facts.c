@@ -2,6 +2,8 @@
 #include "facts.h"
 
 #include <windows.h>
+/* after it */
+#include <tlhelp32.h>
 
 bool system_runs(int64_t pid) {
     HANDLE process = OpenProcess(SYNCHRONIZE, FALSE, (DWORD)pid);
@@ -14,4 +16,40 @@ bool system_runs(int64_t pid) {
 int system_handles(void) {
     DWORD count = 0;
     return GetProcessHandleCount(GetCurrentProcess(), &count) ? (int)count : -1;
+}
+
+typedef HRESULT(WINAPI *described_t)(HANDLE, PWSTR *);
+
+static void describe(described_t described, DWORD id, char *name, size_t size) {
+    HANDLE thread = OpenThread(THREAD_QUERY_LIMITED_INFORMATION, FALSE, id);
+    PWSTR wide = NULL;
+    if (thread && SUCCEEDED(described(thread, &wide)))
+        WideCharToMultiByte(CP_UTF8, 0, wide, -1, name, (int)size, NULL, NULL);
+    LocalFree(wide);
+    if (thread)
+        CloseHandle(thread);
+}
+
+/* The first of its threads that has a description. */
+bool system_name(int64_t pid, char *name, size_t size) {
+    HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
+    described_t described = (described_t)(void (*)(void))GetProcAddress(kernel, "GetThreadDescription");
+    THREADENTRY32 entry = {.dwSize = sizeof entry};
+    if (!described)
+        return false;
+    HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
+    name[0] = 0;
+    for (BOOL more = Thread32First(all, &entry); more && !name[0]; more = Thread32Next(all, &entry)) {
+        if (entry.th32OwnerProcessID == (DWORD)pid)
+            describe(described, entry.th32ThreadID, name, size);
+    }
+    CloseHandle(all);
+    return true;
+}
+
+bool system_command_line(int64_t pid, char *line, size_t size) {
+    (void)pid;
+    (void)line;
+    (void)size;
+    return false;
 }
