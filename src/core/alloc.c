@@ -3,8 +3,8 @@
  * The heap. Guarantee: whatever process dies at whatever instruction, every block is either owned by its one home (or the user)
  * or free, and free blocks are found again.
  *
- * The heap is a row of 64 KiB chunks, each described by one word: free, a slab of equal blocks, or the first or a later chunk of a large
- * block. Small blocks: each thread owns a few slabs per size class and takes blocks from one of them; `used` bits are written by the owner alone, with plain
+ * The heap is a row of 64 KiB chunks, each described by one word: a slab of equal blocks, or the first or a later chunk of a large
+ * block or of a free row. Small blocks: each thread owns a few slabs per size class and takes blocks from one of them; `used` bits are written by the owner alone, with plain
  * stores, so the fast path has no atomic read-modify-write, and two processes do not meet in it. Everybody else frees by setting a bit in `freed`, which the owner
  * collects when it runs out. When all its slabs are full it lets one go, which is found again through the `partial` bits once something in it was freed.
  *
@@ -12,7 +12,8 @@
  * it. That is unambiguous because the block cannot change hands meanwhile: slabs of a dead thread are let go only after its repair, a
  * collector leaves alone what somebody intends to free, and the word of a large block names who is making or freeing it. The chunks of a large block that was not
  * made yet, or is freed already, may serve others before the repair, as a slab even; so the intent says that it is about a large block, and the word must agree.
- * Rows of chunks are made and freed under a guard, with the row in question noted in the heap.
+ * Chunks are taken and freed under a guard. Free ones lie in rows, described by the word of the first as a large block is, so neither takes longer the larger the
+ * block. What is being taken is noted in the heap.
  */
 #include "core/alloc.h"
 
@@ -39,7 +40,7 @@ typedef struct {
     _Atomic uint64_t top;    /* chunks ever used */
     _Atomic uint64_t cursor; /* where the next search begins */
     _Atomic uint64_t ready;  /* about how many free chunks keep their memory */
-    _Atomic uint64_t busy_at, busy_count; /* a row that is being made or freed */
+    _Atomic uint64_t busy_at, busy_count; /* free chunks, of which some are being taken */
     _Atomic uint64_t ready_top; /* tables are committed for so many chunks */
     uint64_t chunks, heads_at, partial_at, meta_at, data_at;
 } heap_t;
@@ -52,16 +53,15 @@ static const uint32_t sizes[COHORT__CLASSES_MAX] = {
     [COHORT__OBJECT_CLASS + COHORT__KIND_POOL] = 1024,    [COHORT__OBJECT_CLASS + COHORT__KIND_RESULT] = 1024,
 };
 
-/* What every call needs, kept by each process: where the tables lie, the number of blocks of each class and the end of its bitmap, the multiplier that stands for a division by
- * its size (exact for what fits into a chunk), and the class for each 16 bytes of size. */
+/* What every call needs, kept by each process: where the tables lie, what is known of each class, and the class for each 16 bytes of size. */
 static struct {
     heap_t *heap;
     _Atomic uint64_t *partial;
     meta_t *metas;
-    uint32_t blocks[COHORT__CLASSES_MAX];
-    uint32_t last_word[COHORT__CLASSES_MAX]; /* of its bitmap */
-    uint64_t last_bits[COHORT__CLASSES_MAX];
-    uint64_t inverse[COHORT__CLASSES_MAX];
+    struct {
+        uint32_t size, blocks;
+        uint64_t inverse; /* the multiplier that stands for a division by the size, exact for what fits into a chunk */
+    } classes[COHORT__CLASSES_MAX];
     uint8_t class_of_16[SMALL_SIZE / 16 + 1];
 } here;
 
@@ -100,18 +100,25 @@ static unsigned class_of(uint64_t head) {
 static uint32_t owner_of(uint64_t head) {
     return (uint32_t)(head >> 16 & 0xffff);
 }
+static uint64_t free_head(unsigned kind, uint64_t count) {
+    return kind | count << 32;
+}
+/* Chunks that the word tells of. That of a chunk never used, or of a slab, has no count. */
 static uint64_t count_of(uint64_t head) {
-    return head >> 32;
+    return head >> 32 ? head >> 32 : 1;
+}
+static bool is_free(uint64_t head) {
+    return kind_of(head) <= COHORT__HEAP_READY;
 }
 static uint32_t number(const cohort__thread_t *thread) {
     return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed) + 1;
 }
 static uint32_t blocks_in(unsigned class) {
-    return here.blocks[class];
+    return here.classes[class].blocks;
 }
 /* Which block of a chunk is at this offset, or before it. */
 static uint32_t index_at(unsigned class, uint32_t offset) {
-    return (uint32_t)(offset * here.inverse[class] >> 32);
+    return (uint32_t)(offset * here.classes[class].inverse >> 32);
 }
 static uint64_t bits_of_word(unsigned class, unsigned word) {
     uint32_t blocks = blocks_in(class), first = word * 64;
@@ -154,10 +161,6 @@ static unsigned search_class(size_t size) {
     return low;
 }
 
-static unsigned class_for(size_t size) {
-    return size <= SMALL_SIZE ? here.class_of_16[(size + 15) / 16] : search_class(size);
-}
-
 void cohort__alloc_setup(bool fresh) {
     char *base = (char *)cohort__arena;
     heap_t *h = here.heap = (heap_t *)(base + cohort__arena->heap_offset);
@@ -168,38 +171,42 @@ void cohort__alloc_setup(bool fresh) {
     cohort__chunks.data = base + h->data_at;
     cohort__chunks.top = &h->top;
     for (unsigned class = 0; class < COHORT__CLASSES_MAX; class++) {
-        if (!sizes[class]) continue;
-        here.blocks[class] = (uint32_t)(COHORT__CHUNK / sizes[class]);
-        here.last_word[class] = (here.blocks[class] - 1) / 64;
-        here.last_bits[class] = bits_of_word(class, here.last_word[class]);
-        here.inverse[class] = (((uint64_t)1 << 32) + sizes[class] - 1) / sizes[class];
+        uint32_t size = sizes[class];
+        if (!size) continue;
+        here.classes[class].size = size;
+        here.classes[class].blocks = (uint32_t)(COHORT__CHUNK / size);
+        here.classes[class].inverse = (((uint64_t)1 << 32) + size - 1) / size;
     }
     for (unsigned i = 0; i <= SMALL_SIZE / 16; i++) here.class_of_16[i] = (uint8_t)search_class(i * 16);
 }
 
-/* ---- rows of chunks (under the guard) --------------------------------------------------------------------------- */
+/* ---- chunks (under the guard) --------------------------------------------------------------------------- */
 
-static void set_row_free(uint64_t at, uint64_t count, unsigned kind) {
-    for (uint64_t i = 0; i < count; i++) store(head_of(at + i), kind);
+/* The last holder died over these: it has taken what it wanted if the first word says so; else they are one free row. */
+static void settle(uint64_t at, uint64_t count) {
+    heap_t *h = heap();
+    uint64_t ready = 0, top = load(&h->top), head;
+    if (is_free(load(head_of(at)))) {
+        for (uint64_t i = 1; i < count; i++) store(head_of(at + i), COHORT__HEAP_TAIL);
+        store(head_of(at), free_head(COHORT__HEAP_FREE, count));
+    }
+    for (uint64_t i = 0; i < top; i += count_of(head)) {
+        head = load(head_of(i));
+        if (kind_of(head) == COHORT__HEAP_READY) ready += count_of(head);
+    }
+    store(&h->ready, ready);
+    store(&h->busy_count, 0);
 }
 
 static void heap_enter(cohort__thread_t *me) {
     heap_t *h = heap();
     cohort__guard_enter_unsettled(&h->guard, me);
-    uint64_t count = load(&h->busy_count), at = load(&h->busy_at);
-    if (count == 0) return;
-    /* The last holder died over this row: it is a block if its first word says so, else it is free. */
-    if (kind_of(load(head_of(at))) != COHORT__HEAP_LARGE) set_row_free(at, count, COHORT__HEAP_FREE);
-    store(&h->busy_count, 0);
+    uint64_t count = load(&h->busy_count);
+    if (count) settle(load(&h->busy_at), count);
 }
 
 static void heap_leave(void) {
     cohort__guard_leave(&heap()->guard);
-}
-
-static void row_begin(uint64_t at, uint64_t count) {
-    store(&heap()->busy_at, at);
-    store(&heap()->busy_count, count);
 }
 
 static apr_status_t commit_tables(uint64_t chunks) {
@@ -214,61 +221,112 @@ static apr_status_t commit_tables(uint64_t chunks) {
     return status;
 }
 
-static bool row_is_free(uint64_t at, uint64_t count, uint64_t *blocker) {
-    for (uint64_t i = count; i-- > 0;) {
-        if (kind_of(load(head_of(at + i))) > COHORT__HEAP_READY) {
-            *blocker = at + i;
-            return false;
-        }
-    }
-    return true;
-}
+/* Free chunks side by side: one row or some. */
+typedef struct {
+    uint64_t at, count;
+} run_t;
 
-static bool search(uint64_t from, uint64_t to, uint64_t count, uint64_t *at) {
-    uint64_t blocker = 0;
-    for (uint64_t i = from; i + count <= to; i = blocker + 1) {
-        if (row_is_free(i, count, &blocker)) {
-            *at = i;
-            return true;
+/* The first run of so many. When there is none, `run` is the one that ends at `to`, if any. */
+static bool search(uint64_t from, uint64_t to, uint64_t count, run_t *run) {
+    *run = (run_t){to, 0};
+    for (uint64_t at = from, next; at < to; at = next) {
+        uint64_t head = load(head_of(at));
+        next = at + count_of(head);
+        if (!is_free(head)) {
+            *run = (run_t){to, 0};
+            continue;
         }
+        if (run->count == 0) run->at = at;
+        run->count += count_of(head);
+        if (run->count >= count) return true;
     }
     return false;
 }
 
-/* Find `count` free chunks in a row and make their memory usable. */
-static apr_status_t find_row(uint64_t count, uint64_t *found) {
+static apr_status_t commit(uint64_t from, uint64_t to) {
+    return from < to ? cohort__arena_commit(data_of(from), (size_t)((to - from) * COHORT__CHUNK)) : APR_SUCCESS;
+}
+
+/* Make the memory of the first chunks of a run usable, where it is not. */
+static apr_status_t make_ready(const run_t *run, uint64_t count) {
+    uint64_t end = run->at + count, from = run->at, head;
+    apr_status_t status = APR_SUCCESS;
+    for (uint64_t at = run->at; at < end && !status; at += count_of(head)) {
+        head = load(head_of(at));
+        if (kind_of(head) != COHORT__HEAP_READY) continue;
+        status = commit(from, at);
+        from = at + count_of(head);
+    }
+    return status ? status : commit(from, end);
+}
+
+/* Find `count` free chunks side by side and make their memory usable. */
+static apr_status_t find_run(uint64_t count, run_t *run) {
     heap_t *h = heap();
-    uint64_t top = load(&h->top), cursor = load(&h->cursor), at;
+    uint64_t top = load(&h->top), cursor = load(&h->cursor);
     if (cursor > top) cursor = 0;
-    if (!search(cursor, top, count, &at) && !search(0, top, count, &at)) {
-        at = top;
-        while (at > 0 && kind_of(load(head_of(at - 1))) <= COHORT__HEAP_READY) at--;
-        if (count > h->chunks || at > h->chunks - count) return APR_ENOMEM;
-        apr_status_t status = commit_tables(at + count);
+    if (!search(cursor, top, count, run) && !search(0, top, count, run)) {
+        if (count > h->chunks || run->at > h->chunks - count) return APR_ENOMEM;
+        apr_status_t status = commit_tables(run->at + count);
         if (status) return status;
+        run->count = count;
     }
-    for (uint64_t i = 0; i < count; i++) {
-        if (at + i < top && kind_of(load(head_of(at + i))) == COHORT__HEAP_READY) {
-            if (load(&h->ready)) store(&h->ready, load(&h->ready) - 1);
-            continue;
-        }
-        apr_status_t status = cohort__arena_commit(data_of(at + i), (size_t)((count - i) * COHORT__CHUNK));
-        if (status) return status;
-        break;
-    }
-    if (at + count > top) store(&h->top, at + count);
-    store(&h->cursor, at + count);
-    *found = at;
+    apr_status_t status = make_ready(run, count);
+    if (status) return status;
+    if (run->at + count > top) store(&h->top, run->at + count);
+    store(&h->cursor, run->at + count);
     return APR_SUCCESS;
+}
+
+/* The first chunks of a run become what `head` says, the others stay free: all at once with the word of the first, to whoever has to repair this. */
+static void take(const run_t *run, uint64_t count, uint64_t head) {
+    heap_t *h = heap();
+    uint64_t ready = 0;
+    unsigned kind = COHORT__HEAP_FREE; /* of the last row */
+    store(&h->busy_at, run->at);
+    store(&h->busy_count, run->count);
+    for (uint64_t i = 0, n; i < count; i += n) {
+        uint64_t row = load(head_of(run->at + i));
+        n = count_of(row);
+        kind = kind_of(row);
+        if (kind == COHORT__HEAP_READY) ready += n < count - i ? n : count - i;
+        if (i > 0) store(head_of(run->at + i), COHORT__HEAP_TAIL);
+    }
+    store(&h->ready, load(&h->ready) > ready ? load(&h->ready) - ready : 0);
+    if (run->count > count) store(head_of(run->at + count), free_head(kind, run->count - count));
+    store(head_of(run->at), head);
+    store(&h->busy_count, 0);
+}
+
+/* A slab or a large block becomes a free row, by one store. */
+static void set_free(uint64_t at, uint64_t count) {
+    heap_t *h = heap();
+    bool keep = load(&h->ready) + count <= READY_MAX;
+    store(head_of(at), free_head(keep ? COHORT__HEAP_READY : COHORT__HEAP_FREE, count));
+    if (keep) store(&h->ready, load(&h->ready) + count);
+    else cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(at) - cohort__map.base), count * COHORT__CHUNK);
 }
 
 /* ---- intents -------------------------------------------------------------------------------------------------------- */
 
-static void intend(cohort__thread_t *me, cohort__intent_kind_t kind, void *block, cohort__home_t *from, cohort__home_t *to) {
+/* No home: the user's. */
+static void intend_new(cohort__thread_t *me, void *block, cohort__home_t *home) {
+    atomic_store_explicit(&me->intent_block, block, memory_order_relaxed);
+    atomic_store_explicit(&me->intent_to, home, memory_order_relaxed);
+    atomic_store_explicit(&me->intent, COHORT__INTENT_NEW, memory_order_release);
+}
+
+static void intend_free(cohort__thread_t *me, void *block, cohort__home_t *home) {
+    atomic_store_explicit(&me->intent_block, block, memory_order_relaxed);
+    atomic_store_explicit(&me->intent_from, home, memory_order_relaxed);
+    atomic_store_explicit(&me->intent, COHORT__INTENT_FREE, memory_order_release);
+}
+
+static void intend_move(cohort__thread_t *me, void *block, cohort__home_t *from, cohort__home_t *to) {
     atomic_store_explicit(&me->intent_block, block, memory_order_relaxed);
     atomic_store_explicit(&me->intent_from, from, memory_order_relaxed);
     atomic_store_explicit(&me->intent_to, to, memory_order_relaxed);
-    atomic_store_explicit(&me->intent, (uint32_t)kind, memory_order_release);
+    atomic_store_explicit(&me->intent, COHORT__INTENT_MOVE, memory_order_release);
 }
 
 /* Blocks begin at even addresses. */
@@ -301,7 +359,7 @@ static inline bool place(const void *block, uint64_t head, uint64_t chunk, place
     if (kind_of(head) != COHORT__HEAP_SLAB) return false;
     unsigned class = class_of(head);
     uint32_t offset = (uint32_t)((const char *)block - data_of(chunk)), index = index_at(class, offset);
-    if (index * sizes[class] != offset || index >= blocks_in(class)) return false;
+    if (index * here.classes[class].size != offset || index >= blocks_in(class)) return false;
     *p = (place_t){chunk, class, index / 64, (uint64_t)1 << index % 64};
     return true;
 }
@@ -363,15 +421,8 @@ static void mark_partial(uint64_t chunk, unsigned class) {
 
 /* The caller owns the slab and it is empty: make the chunk free. */
 static void slab_dissolve(cohort__thread_t *me, uint64_t chunk) {
-    heap_t *h = heap();
     heap_enter(me);
-    if (load(&h->ready) < READY_MAX) {
-        store(&h->ready, load(&h->ready) + 1);
-        store(head_of(chunk), COHORT__HEAP_READY);
-    } else {
-        cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(chunk) - cohort__map.base), COHORT__CHUNK);
-        store(head_of(chunk), COHORT__HEAP_FREE);
-    }
+    set_free(chunk, 1);
     heap_leave();
 }
 
@@ -437,53 +488,42 @@ static bool slab_sweep(cohort__thread_t *me, unsigned class) {
 
 /* For the current place, which is vacant. */
 static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
-    uint64_t chunk;
+    run_t run;
     if (slab_reuse(me, class)) return APR_SUCCESS;
     heap_enter(me);
-    apr_status_t status = find_row(1, &chunk);
+    apr_status_t status = find_run(1, &run);
     if (!status) {
+        uint64_t chunk = run.at;
         if (class >= COHORT__OBJECT_CLASS) memset(data_of(chunk), 0, COHORT__CHUNK);
         atomic_store_explicit(&meta_of(chunk)->first, 0, memory_order_relaxed);
         atomic_store_explicit(current(me, class), (uint32_t)chunk + 1, memory_order_release);
-        store(head_of(chunk), slab_head(class, number(me)));
+        take(&run, 1, slab_head(class, number(me)));
     }
     heap_leave();
     if (status && slab_sweep(me, class)) return APR_SUCCESS;
     return status;
 }
 
-/* A free block of the thread's current slab, or NULL. */
-static void *small_find(cohort__thread_t *me, unsigned class, place_t *p) {
-    uint32_t slab = atomic_load_explicit(current(me, class), memory_order_relaxed);
-    if (!slab) return NULL;
-    meta_t *meta = meta_of(slab - 1);
-    unsigned first = atomic_load_explicit(&meta->first, memory_order_relaxed), last = here.last_word[class];
-    for (unsigned w = first; w <= last; w++) {
-        /* A bit that is free here has no bit in `freed`: blocks are freed once, and collect() clears `freed` before it is looked at again. */
-        uint64_t room = ~atomic_load_explicit(&meta->used[w], memory_order_relaxed);
-        if (w == last) room &= here.last_bits[class];
-        if (!room) continue;
-        if (w != first) atomic_store_explicit(&meta->first, w, memory_order_relaxed);
-        unsigned bit = (unsigned)cohort__lowest_bit(room);
-        *p = (place_t){slab - 1, class, w, (uint64_t)1 << bit};
-        return data_of(slab - 1) + (uint64_t)(w * 64 + bit) * sizes[class];
+/* Let `first` name a word with room. */
+static bool seek(uint64_t chunk, unsigned class) {
+    meta_t *meta = meta_of(chunk);
+    for (unsigned w = atomic_load_explicit(&meta->first, memory_order_relaxed); w < WORDS; w++) {
+        if (!(~atomic_load_explicit(&meta->used[w], memory_order_relaxed) & bits_of_word(class, w))) continue;
+        atomic_store_explicit(&meta->first, w, memory_order_relaxed);
+        return true;
     }
     atomic_store_explicit(&meta->first, WORDS, memory_order_relaxed);
-    return NULL;
+    return false;
 }
 
-static bool has_room(uint64_t chunk, unsigned class) {
-    return atomic_load_explicit(&meta_of(chunk)->first, memory_order_relaxed) <= here.last_word[class] || collect(chunk, class);
-}
-
-/* Turn to another slab of the thread's that has room (or may have). If there is none, to a place without a slab. */
+/* Turn to another slab of the thread's that has room. If there is none, to a place without a slab. */
 static bool turn(cohort__thread_t *me, unsigned class) {
     unsigned before = me->slab[class], vacant = COHORT__SLABS;
     for (unsigned i = 1; i <= COHORT__SLABS; i++) {
         unsigned place = (before + i) % COHORT__SLABS;
         uint32_t slab = atomic_load_explicit(&me->slabs[class][place], memory_order_relaxed);
         if (!slab && vacant == COHORT__SLABS) vacant = place;
-        if (!slab || !has_room(slab - 1, class)) continue;
+        if (!slab || (!seek(slab - 1, class) && !collect(slab - 1, class))) continue;
         me->slab[class] = (uint8_t)place;
         return true;
     }
@@ -493,22 +533,40 @@ static bool turn(cohort__thread_t *me, unsigned class) {
 }
 
 static COHORT__APART apr_status_t refill(cohort__thread_t *me, unsigned class) {
-    return turn(me, class) ? APR_SUCCESS : slab_new(me, class);
+    uint32_t slab = atomic_load_explicit(current(me, class), memory_order_relaxed);
+    return (slab && seek(slab - 1, class)) || turn(me, class) ? APR_SUCCESS : slab_new(me, class);
 }
 
-static apr_status_t small_new(cohort__thread_t *me, unsigned class, cohort__home_t *home) {
-    place_t p;
-    void *block;
-    while ((block = small_find(me, class, &p)) == NULL) {
+/* Take a block from the word of the thread's current slab where there should be one; NULL: there is none. */
+static inline void *small_take(cohort__thread_t *me, unsigned class, cohort__home_t *home) {
+    uint32_t slab = atomic_load_explicit(current(me, class), memory_order_relaxed);
+    if (!slab) return NULL;
+    meta_t *meta = meta_of(slab - 1);
+    unsigned word = atomic_load_explicit(&meta->first, memory_order_relaxed);
+    if (word >= WORDS) return NULL;
+    /* A bit that is free here has no bit in `freed`: blocks are freed once, and collect() clears `freed` before it is looked at again. */
+    uint64_t used = atomic_load_explicit(&meta->used[word], memory_order_relaxed);
+    if (!~used) return NULL;
+    unsigned bit = (unsigned)cohort__lowest_bit(~used), index = word * 64 + bit;
+    if (index >= blocks_in(class)) return NULL;
+    void *block = data_of(slab - 1) + (uint64_t)index * here.classes[class].size;
+    intend_new(me, block, home);
+    store(&meta->used[word], used | (uint64_t)1 << bit);
+    put_home(home, block);
+    intent_done(me);
+    return block;
+}
+
+static inline apr_status_t small_new(cohort__thread_t *me, unsigned class, cohort__home_t *home, void **block) {
+    for (;;) {
+        void *taken = small_take(me, class, home);
+        if (taken) {
+            *block = taken;
+            return APR_SUCCESS;
+        }
         apr_status_t status = refill(me, class);
         if (status) return status;
     }
-    intend(me, COHORT__INTENT_NEW, block, NULL, home);
-    _Atomic uint64_t *used = &meta_of(p.chunk)->used[p.word];
-    store(used, atomic_load_explicit(used, memory_order_relaxed) | p.bit);
-    put_home(home, block);
-    intent_done(me);
-    return APR_SUCCESS;
 }
 
 static _Atomic uint32_t *vacant_place(cohort__thread_t *me, unsigned class) {
@@ -519,51 +577,45 @@ static _Atomic uint32_t *vacant_place(cohort__thread_t *me, unsigned class) {
 }
 
 /* Of another's slab, or nobody's. */
-static COHORT__APART void free_elsewhere(cohort__thread_t *me, const place_t *p) {
-    meta_t *meta = meta_of(p->chunk);
-    uint64_t before = atomic_fetch_or(&meta->freed[p->word], p->bit);
+static COHORT__APART void free_elsewhere(cohort__thread_t *me, place_t p) {
+    meta_t *meta = meta_of(p.chunk);
+    uint64_t before = atomic_fetch_or(&meta->freed[p.word], p.bit);
     intent_done(me);
-    if (owner_of(load(head_of(p->chunk)))) return;
-    bool all = ((before | p->bit) & load(&meta->used[p->word])) == load(&meta->used[p->word]);
-    _Atomic uint32_t *vacant = all && p->class < COHORT__OBJECT_CLASS ? vacant_place(me, p->class) : NULL;
-    if (vacant && slab_claim(me, vacant, p->chunk, p->class)) {
-        slab_release(me, vacant, p->class, collect(p->chunk, p->class));
+    if (owner_of(load(head_of(p.chunk)))) return;
+    bool all = ((before | p.bit) & load(&meta->used[p.word])) == load(&meta->used[p.word]);
+    _Atomic uint32_t *vacant = all && p.class < COHORT__OBJECT_CLASS ? vacant_place(me, p.class) : NULL;
+    if (vacant && slab_claim(me, vacant, p.chunk, p.class)) {
+        slab_release(me, vacant, p.class, collect(p.chunk, p.class));
         return;
     }
-    mark_partial(p->chunk, p->class);
+    mark_partial(p.chunk, p.class);
 }
 
-static void small_free(cohort__thread_t *me, const place_t *p) {
-    meta_t *meta = meta_of(p->chunk);
-    if (owner_of(load(head_of(p->chunk))) != number(me)) {
-        free_elsewhere(me, p);
-        return;
-    }
-    store(&meta->used[p->word], load(&meta->used[p->word]) & ~p->bit);
+/* Of one's own slab, whose word of the bitmap says this. */
+static inline void small_put(meta_t *meta, const place_t *p, uint64_t used) {
+    store(&meta->used[p->word], used & ~p->bit);
     if (p->word < atomic_load_explicit(&meta->first, memory_order_relaxed)) {
         atomic_store_explicit(&meta->first, p->word, memory_order_relaxed);
     }
-    intent_done(me);
 }
 
 /* ---- large blocks -------------------------------------------------------------------------------------------------------- */
 
-static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t *home) {
-    uint64_t count = align_up(size, COHORT__CHUNK) / COHORT__CHUNK, at;
+static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t *home, void **block) {
+    uint64_t count = align_up(size, COHORT__CHUNK) / COHORT__CHUNK;
+    run_t run;
     heap_enter(me);
-    apr_status_t status = find_row(count, &at);
+    apr_status_t status = find_run(count, &run);
     if (!status) {
-        intend(me, COHORT__INTENT_NEW, as_large(data_of(at)), NULL, home);
-        row_begin(at, count);
-        for (uint64_t i = 1; i < count; i++) store(head_of(at + i), COHORT__HEAP_TAIL);
-        store(head_of(at), large_head(count, number(me)));
-        store(&heap()->busy_count, 0);
+        intend_new(me, as_large(data_of(run.at)), home);
+        take(&run, count, large_head(count, number(me)));
     }
     heap_leave();
     if (status) return status;
-    put_home(home, data_of(at));
-    store(head_of(at), large_head(count, 0));
+    put_home(home, data_of(run.at));
+    store(head_of(run.at), large_head(count, 0));
     intent_done(me);
+    *block = data_of(run.at);
     return APR_SUCCESS;
 }
 
@@ -571,37 +623,39 @@ static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t 
 static void large_free(cohort__thread_t *me, uint64_t at) {
     heap_t *h = heap();
     heap_enter(me);
-    uint64_t count = count_of(load(head_of(at)));
-    bool keep = load(&h->ready) + count <= READY_MAX;
-    row_begin(at, count);
-    if (!keep) {
-        store(head_of(at), COHORT__HEAP_FREE);
-        cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(at) - cohort__map.base), count * COHORT__CHUNK);
-    } else {
-        store(&h->ready, load(&h->ready) + count);
-    }
-    set_row_free(at, count, keep ? COHORT__HEAP_READY : COHORT__HEAP_FREE);
+    set_free(at, count_of(load(head_of(at))));
     store(&h->cursor, at); /* the next large block is the one whose bytes are still in the caches */
-    store(&h->busy_count, 0);
     heap_leave();
 }
 
 /* ---- the interface ---------------------------------------------------------------------------------------------------------- */
 
-apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home) {
-    if (kind != COHORT__KIND_BYTES) {
-        unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
-        return size > sizes[class] ? APR_EINVAL : small_new(me, class, home);
-    }
+static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size, cohort__home_t *home, void **block) {
     if (size > heap()->chunks * COHORT__CHUNK) return APR_ENOMEM;
-    if (size <= sizes[CLASSES - 1]) return small_new(me, class_for(size), home);
-    return large_new(me, size, home);
+    if (size <= sizes[CLASSES - 1]) return small_new(me, search_class(size), home, block);
+    return large_new(me, size, home, block);
+}
+
+static inline apr_status_t bytes_new(cohort__thread_t *me, size_t size, cohort__home_t *home, void **block) {
+    if (size > SMALL_SIZE) return sized_new(me, size, home, block);
+    return small_new(me, here.class_of_16[(size + 15) / 16], home, block);
+}
+
+apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home) {
+    void *block;
+    unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
+    if (kind == COHORT__KIND_BYTES) return bytes_new(me, size, home, &block);
+    return size > sizes[class] ? APR_EINVAL : small_new(me, class, home, &block);
+}
+
+apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **block) {
+    return bytes_new(me, size, NULL, block);
 }
 
 static COHORT__APART apr_status_t drop_large(cohort__thread_t *me, void *block, cohort__home_t *from, uint64_t chunk, uint64_t head) {
     uint64_t settled = large_head(count_of(head), 0);
     if (kind_of(head) != COHORT__HEAP_LARGE || block != data_of(chunk)) return COHORT_EFREE;
-    intend(me, COHORT__INTENT_FREE, as_large(block), from, NULL);
+    intend_free(me, as_large(block), from);
     if (!atomic_compare_exchange_strong(head_of(chunk), &settled, large_head(count_of(head), number(me)))) {
         intent_done(me);
         return COHORT_EFREE;
@@ -612,8 +666,8 @@ static COHORT__APART apr_status_t drop_large(cohort__thread_t *me, void *block, 
     return APR_SUCCESS;
 }
 
-/* Free a block that `from` (or the user) owns. */
-static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t *from) {
+/* Free a block that `from` (or the user) owns. A user's in a slab of one's own is freed by one store, of which nothing can be left to be done. */
+static inline apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t *from) {
     uint64_t chunk;
     place_t p;
     if (!chunk_at(block, &chunk)) return COHORT_EFREE;
@@ -621,10 +675,17 @@ static apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t
     if (!place(block, head, chunk, &p)) return drop_large(me, block, from, chunk, head);
     meta_t *meta = meta_of(chunk);
     if (!from && p.class >= COHORT__OBJECT_CLASS) return COHORT_EFREE; /* never a user's */
-    if (!(load(&meta->used[p.word]) & p.bit) || load(&meta->freed[p.word]) & p.bit) return COHORT_EFREE;
-    intend(me, COHORT__INTENT_FREE, block, from, NULL);
+    uint64_t used = load(&meta->used[p.word]);
+    if (!(used & ~load(&meta->freed[p.word]) & p.bit)) return COHORT_EFREE;
+    bool own = owner_of(head) == number(me);
+    if (!own || from) intend_free(me, block, from);
     put_home(from, NULL);
-    small_free(me, &p);
+    if (!own) {
+        free_elsewhere(me, p);
+        return APR_SUCCESS;
+    }
+    small_put(meta, &p, used);
+    if (from) intent_done(me);
     return APR_SUCCESS;
 }
 
@@ -639,7 +700,7 @@ apr_status_t cohort__block_release(cohort__thread_t *me, void *block) {
 
 void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home_t *to) {
     void *block = atomic_load_explicit(from, memory_order_acquire);
-    intend(me, COHORT__INTENT_MOVE, block, from, to);
+    intend_move(me, block, from, to);
     put_home(to, block);
     put_home(from, NULL);
     intent_done(me);
@@ -793,10 +854,10 @@ static unsigned slab_used(uint64_t chunk) {
 
 void cohort__alloc_usage(cohort__usage_t *usage) {
     cohort__usage_t sum = {heap()->chunks * COHORT__CHUNK, 0, 0, 0};
-    uint64_t top = load(&heap()->top);
-    for (uint64_t chunk = 0; chunk < top; chunk++) {
-        uint64_t head = load(head_of(chunk));
-        if (kind_of(head) != COHORT__HEAP_FREE) sum.committed += COHORT__CHUNK;
+    uint64_t top = load(&heap()->top), head;
+    for (uint64_t chunk = 0; chunk < top; chunk += count_of(head)) {
+        head = load(head_of(chunk));
+        if (kind_of(head) != COHORT__HEAP_FREE && kind_of(head) != COHORT__HEAP_TAIL) sum.committed += count_of(head) * COHORT__CHUNK;
         if (kind_of(head) == COHORT__HEAP_SLAB) {
             unsigned blocks = slab_used(chunk);
             sum.blocks += blocks;
@@ -809,28 +870,25 @@ void cohort__alloc_usage(cohort__usage_t *usage) {
     *usage = sum;
 }
 
-static const char *chunk_fault(uint64_t chunk, uint64_t *skip) {
-    uint64_t head = load(head_of(chunk));
+static const char *slab_fault(uint64_t chunk, uint64_t head) {
     meta_t *meta = meta_of(chunk);
-    *skip = 1;
-    switch (kind_of(head)) {
-    case COHORT__HEAP_TAIL:
-        return "a later chunk of no large block";
-    case COHORT__HEAP_LARGE:
-        for (uint64_t i = 1; i < count_of(head); i++) {
-            if (kind_of(load(head_of(chunk + i))) != COHORT__HEAP_TAIL) return "a large block with a hole";
-        }
-        *skip = count_of(head);
-        return count_of(head) ? NULL : "a large block of no size";
-    case COHORT__HEAP_SLAB:
-        for (unsigned w = 0; w < WORDS; w++) {
-            if (load(&meta->freed[w]) & ~load(&meta->used[w])) return "freed what was not used";
-            if (load(&meta->used[w]) & ~bits_of_word(class_of(head), w)) return "used beyond the slab";
-        }
-        return NULL;
-    default:
-        return is_empty(chunk) ? NULL : "a free chunk with blocks in use";
+    for (unsigned w = 0; w < WORDS; w++) {
+        if (load(&meta->freed[w]) & ~load(&meta->used[w])) return "freed what was not used";
+        if (load(&meta->used[w]) & ~bits_of_word(class_of(head), w)) return "used beyond the slab";
     }
+    return NULL;
+}
+
+static const char *fault_of(uint64_t chunk, uint64_t head, uint64_t top) {
+    uint64_t count = count_of(head);
+    if (kind_of(head) == COHORT__HEAP_SLAB) return slab_fault(chunk, head);
+    if (kind_of(head) == COHORT__HEAP_TAIL) return "a later chunk of nothing";
+    if (count > top - chunk) return "more chunks than there are";
+    for (uint64_t i = 0; i < count; i++) {
+        if (i > 0 && kind_of(load(head_of(chunk + i))) != COHORT__HEAP_TAIL) return "a large block or free row with a hole";
+        if (!is_empty(chunk + i)) return "blocks in use in no slab";
+    }
+    return NULL;
 }
 
 bool cohort__alloc_sound(char *why, size_t size) {
@@ -839,9 +897,10 @@ bool cohort__alloc_sound(char *why, size_t size) {
         heap_enter(me); /* settles a row that somebody died over */
         heap_leave();
     }
-    uint64_t top = load(&heap()->top), skip;
-    for (uint64_t chunk = 0; chunk < top; chunk += skip) {
-        const char *fault = chunk_fault(chunk, &skip);
+    uint64_t top = load(&heap()->top), head;
+    for (uint64_t chunk = 0; chunk < top; chunk += count_of(head)) {
+        head = load(head_of(chunk));
+        const char *fault = fault_of(chunk, head, top);
         if (!fault) continue;
         snprintf(why, size, "chunk %llu: %s", (unsigned long long)chunk, fault);
         return false;

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory in the arena. A block always has one owner: a home (a word of the arena that points at it) or, after cohort__block_give(), the
- * user. Making, moving and freeing a block are recorded in the thread's record first, so that a death in between leaves it owned by
+ * Memory in the arena. A block always has one owner: a home (a word of the arena that points at it) or, after cohort__block_give() and from
+ * cohort__block_obtain(), the user. Making, moving and freeing a block are recorded in the thread's record first, so that a death in between leaves it owned by
  * exactly one of the two sides, never lost, never twice.
  */
 #ifndef COHORT_CORE_ALLOC_H
@@ -25,6 +25,8 @@ typedef enum {
 /* Make a block of at least `size` bytes and store it into *home (which is NULL). Contents: undefined for BYTES; for objects, what the
  * last owner left (zero at first). Aligned to 16 bytes, from 64 bytes on to 64. APR_ENOMEM: the arena is full. */
 apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home);
+/* Make a block of bytes that is the user's from the return on. */
+apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **block);
 /* Free *home's block and set it to NULL; nothing to do when it is NULL. */
 void cohort__block_free(cohort__thread_t *me, cohort__home_t *home);
 /* Move a block from one home to another (which is NULL). */

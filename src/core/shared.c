@@ -7,9 +7,7 @@ apr_status_t cohort_alloc(void **block, apr_size_t size) {
     cohort__thread_t *me;
     if (!block) return APR_EINVAL;
     apr_status_t status = cohort__enter(&me);
-    if (!status) status = cohort__block_new(me, COHORT__KIND_BYTES, size, &me->stage[1]);
-    if (!status) *block = cohort__block_give(&me->stage[1]);
-    return status;
+    return status ? status : cohort__block_obtain(me, size, block);
 }
 
 apr_status_t cohort_free(void *block) {

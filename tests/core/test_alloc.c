@@ -102,11 +102,39 @@ static void large_blocks_are_reused(void) {
             char *end = (char *)homes[i] + cohort__block_size(homes[i]);
             if (end > highest) highest = end;
         }
-        for (int i = 0; i < N; i++) cohort__block_free(me, &homes[(i * 17 + round) % N]);
+        for (int i = 0; i < N; i++) {
+            cohort__block_free(me, &homes[(i * 17 + round) % N]);
+            check_sound();
+        }
         if (round == 2) first_round = highest;
     }
     CHECK(highest <= first_round + (32 << 20));
+}
+
+/* Rows side by side make one block, and what is left of a row is one; also of rows that keep their memory beside others that do not. */
+static void free_rows_are_joined_and_cut(void) {
+    enum { N = 30 };
+    const size_t chunk = (size_t)COHORT__CHUNK;
+    cohort__thread_t *me = enter();
+    cohort__home_t *homes = new_homes(N + 1);
+    uint64_t committed = usage().committed;
+    for (int i = 0; i < N; i++) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, (size_t)(1 + i % 4) * 10 * chunk, &homes[i]));
+    char *first = homes[0], *end = (char *)homes[N - 1] + cohort__block_size(homes[N - 1]);
+    if ((size_t)(end - first) != (size_t)(N / 4 * 10 + 3) * 10 * chunk) SKIP("the blocks do not lie side by side");
+    uint64_t before = usage().blocks;
+    for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i * 7 % N]);
     check_sound();
+    CHECK_STATUS(COHORT_EFREE, cohort__block_release(me, first + chunk)); /* nor is any of it a block */
+    for (size_t size = (size_t)(end - first); size >= chunk; size = size * 2 / 3 - 1) {
+        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, size, &homes[N]));
+        check_sound();
+        CHECK(homes[N] == first || size < (size_t)(end - first));
+        CHECK_INT((size + chunk - 1) / chunk * chunk, cohort__block_size(homes[N]));
+        cohort__block_free(me, &homes[N]);
+        check_sound();
+        CHECK(usage().committed <= committed + 520 * chunk);
+    }
+    CHECK_INT(before - N, usage().blocks);
 }
 
 /* ---- with others, who may die ------------------------------------------------------------------------------------------------- */
@@ -326,6 +354,7 @@ const test_case_t alloc_cases[] = {
     {"Alloc", "kinds_keep_to_themselves", kinds_keep_to_themselves},
     {"Alloc", "freed_memory_goes_back", freed_memory_goes_back},
     {"Alloc", "large_blocks_are_reused", large_blocks_are_reused},
+    {"Alloc", "free_rows_are_joined_and_cut", free_rows_are_joined_and_cut},
     {"Alloc", "deaths_lose_nothing", deaths_lose_nothing},
     {"Alloc", "players_finish_too", players_finish_too},
     {"Alloc", "foreign_frees_and_deaths", foreign_frees_and_deaths},

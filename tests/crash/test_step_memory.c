@@ -7,6 +7,7 @@
 #include <cohort/cohort.h>
 
 #define KEPT 8
+#define JOINED 3 /* free rows side by side */
 #define HELD 9  /* blocks of `wide`, two to a slab: more slabs than a thread keeps */
 #define HOMES 12
 
@@ -87,6 +88,25 @@ static void check_release(void *state, bool finished) {
     check_kept(s, 1);
 }
 
+/* A block that the victim has made for itself, which whoever survives tries to free, too. */
+static void obtain(void *state) {
+    state_t *s = state;
+    void *block = NULL;
+    if (!cohort_alloc(&block, s->size)) atomic_store(&s->received, block);
+}
+
+static void release_own(void *state) {
+    (void)cohort_free(atomic_load(&((state_t *)state)->received));
+}
+
+static void check_release_own(void *state, bool finished) {
+    state_t *s = state;
+    apr_status_t status = cohort_free(atomic_load(&s->received));
+    CHECK(!finished || status == COHORT_EFREE);
+    CHECK(status == APR_SUCCESS || status == COHORT_EFREE);
+    check_kept(s, 0);
+}
+
 static void own_slab(void *state) {
     void *block;
     if (!cohort_alloc(&block, ((state_t *)state)->size)) cohort_free(block);
@@ -117,6 +137,31 @@ static void check_more(void *state, bool finished) {
         cohort__block_free(me, &s->homes[i]);
     }
     check_kept(s, 0);
+}
+
+/* Free rows side by side, where the next search begins. */
+static void leave_rows(void *state) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    for (int i = 0; i <= JOINED; i++) (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
+    for (int i = JOINED; i-- > 0;) cohort__block_free(me, &s->homes[i]);
+}
+
+/* Of all these rows, but for a part of the last. */
+static void make_of_rows(void *state) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    (void)cohort__block_new(me, COHORT__KIND_BYTES, JOINED * s->size, &s->received);
+}
+
+static void check_rows(void *state, bool finished) {
+    state_t *s = state;
+    cohort__thread_t *me;
+    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
+    cohort__block_free(me, &s->homes[JOINED]);
+    check_make(state, finished);
 }
 
 static void change(void *state) {
@@ -152,13 +197,17 @@ CASE(make_small, small, own_slab, make, check_make)
 CASE(make_first_small, small, NULL, make, check_make)
 CASE(make_medium, medium, NULL, make, check_make)
 CASE(make_large, large, NULL, make, check_make)
+CASE(make_of_free_rows, large, leave_rows, make_of_rows, check_rows)
 CASE(make_turning, wide, hold_many, make_more, check_more)
 CASE(free_small, small, NULL, release, check_release)
 CASE(free_medium, medium, own_slab, release, check_release)
 CASE(free_large, large, NULL, release, check_release)
+CASE(free_own_small, small, obtain, release_own, check_release_own)
+CASE(free_own_large, large, obtain, release_own, check_release_own)
 CASE(guarded_change, small, NULL, change, check_change)
 
 #define ENTRIES(function) {"StepMemory", #function, function}, {"StepMemory", #function "_repair", function##_repair}
 const test_case_t step_memory_cases[] = {
     ENTRIES(make_small),       ENTRIES(make_first_small), ENTRIES(make_medium), ENTRIES(make_large),
-    ENTRIES(make_turning),     ENTRIES(free_small),       ENTRIES(free_medium),      ENTRIES(free_large),  ENTRIES(guarded_change), {0}};
+    ENTRIES(make_of_free_rows), ENTRIES(make_turning),    ENTRIES(free_small),  ENTRIES(free_medium),
+    ENTRIES(free_large),       ENTRIES(free_own_small),   ENTRIES(free_own_large), ENTRIES(guarded_change), {0}};
