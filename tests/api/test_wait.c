@@ -158,6 +158,66 @@ static void from_another_process(void) {
     party_end(sibling, 5);
 }
 
+/* ---- threads ---- */
+
+enum { CROWD = 6, THREADS = 3 };
+
+typedef struct {
+    cohort_process_t *children[CROWD];
+    unsigned seed;
+} crowd_t;
+
+static int stay_a_little(void *args) {
+    int number = *(int *)args;
+    if (number % 3 == 2) party_wait_for_death();
+    apr_sleep(number * 700);
+    return number;
+}
+
+static int is_over(const crowd_t *c) {
+    for (int i = 0; i < CROWD; i++) {
+        if (cohort_process_is_alive(c->children[i])) return 0;
+    }
+    return 1;
+}
+
+/* For one, for any of some and for all, with little patience: what one thread waits for is given up and taken by another all the time. */
+static void *APR_THREAD_FUNC wait_in_every_way(apr_thread_t *thread, void *arg) {
+    crowd_t *c = arg;
+    (void)thread;
+    while (!is_over(c)) {
+        cohort_waitable_t items[CROWD] = {{0}};
+        c->seed = c->seed * 1103515245u + 12345u;
+        int first = (int)(c->seed >> 16) % CROWD, n = 1 + (int)(c->seed >> 20) % (CROWD - first);
+        apr_interval_time_t patience = (apr_interval_time_t)(c->seed >> 8) % 1500;
+        for (int i = 0; i < n; i++) items[i].process = c->children[first + i];
+        apr_status_t status = (c->seed >> 24) % 4 == 0 ? cohort_process_join(c->children[first], patience)
+                                                         : cohort_wait(items, (apr_size_t)n, (c->seed >> 24) % 4 == 1 ? COHORT_WAIT_ALL : COHORT_WAIT_ANY, patience);
+        CHECK(status == APR_SUCCESS || status == APR_TIMEUP || status == APR_EAGAIN);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_process_join(c->children[i], COHORT_FOREVER));
+        CHECK_INT(i % 3 == 2 ? -9 : i, cohort_process_exit_code(c->children[i]));
+    }
+    return NULL;
+}
+
+static void threads_wait_for_the_same_children(void) {
+    for (int round = 0; round < 15; round++) {
+        crowd_t crowds[THREADS];
+        apr_thread_t *threads[THREADS];
+        for (int i = 0; i < CROWD; i++) crowds[0].children[i] = party_start(stay_a_little, &i, sizeof i);
+        for (int t = 0; t < THREADS; t++) {
+            crowds[t] = crowds[0];
+            crowds[t].seed = (unsigned)(round * THREADS + t);
+            threads[t] = party_thread(wait_in_every_way, &crowds[t]);
+        }
+        for (int i = 2; i < CROWD; i += 3) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(crowds[0].children[i]));
+        for (int t = 0; t < THREADS; t++) party_thread_finish(threads[t]);
+        for (int i = 0; i < CROWD; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(crowds[0].children[i]));
+    }
+}
+
 static int unreached(void *args) {
     (void)args;
     return 1;
@@ -187,5 +247,6 @@ const test_case_t wait_cases[] = {{"Wait", "any_process", any_process},
                                   {"Wait", "ended_results", ended_results},
                                   {"Wait", "many_processes", many_processes},
                                   {"Wait", "from_another_process", from_another_process},
-                                  {"Wait", "bad_arguments", bad_arguments},
+                                  {"Wait", "threads_wait_for_the_same_children", threads_wait_for_the_same_children},
+    {"Wait", "bad_arguments", bad_arguments},
                                   {0}};
