@@ -70,8 +70,8 @@ void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link
     cohort__link_t *after = link_at(atomic_load_explicit(&before->next, memory_order_relaxed));
     cohort__guard_set(guard, &link->prev, address_of(before));
     cohort__guard_set(guard, &link->next, address_of(after));
+    cohort__guard_set(guard, &before->next, address_of(link)); /* what others look at */
     cohort__guard_set(guard, &after->prev, address_of(link));
-    cohort__guard_set(guard, &before->next, address_of(link));
 }
 
 void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link) {

@@ -90,17 +90,17 @@ struct cohort_pool_t {
     _Atomic uint64_t status;   /* why it ended */
     _Atomic uint64_t failures; /* of initializers and starts, one after the other */
     _Atomic uint64_t staffed;  /* its maker has started the workers; replacing them may begin */
-    cohort__link_t all;        /* every job that was not freed */
-    cohort__link_t ready;      /* jobs with chunks that nobody has begun */
-    _Atomic uint32_t swept;    /* the cohort's deaths when orphans were last looked for */
-    _Atomic int64_t ended;     /* when it was terminated */
-    _Atomic int64_t vacant;    /* when a place last became vacant */
-    cohort__pid_t owner;
+    cohort__link_t ready;      /* jobs with chunks that nobody has begun; idle workers look here all the time, so nothing else is here that is written often */
+    _Alignas(64) cohort__pid_t owner;
     uint32_t workers, attempts;
     cohort_start_method_t method;
     cohort__code_t initializer;
     uint64_t init_size;
     char name[COHORT__POOL_NAME_MAX];
+    _Alignas(64) cohort__link_t all; /* every job that was not freed */
+    _Atomic uint32_t swept;          /* the cohort's deaths when orphans were last looked for */
+    _Atomic int64_t ended;           /* when it was terminated */
+    _Atomic int64_t vacant;          /* when a place last became vacant */
     /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes too late for that
      * pool still uses it. */
     _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
@@ -138,17 +138,17 @@ struct cohort_result_t {
     cohort__tid_t keeper; /* blocking calls: the thread that will destroy it; its death destroys it too */
     uint32_t by_chunk;    /* failures are kept by chunk, not by worker */
     uint32_t callbacks;   /* there is one to be called */
-    _Alignas(64) _Atomic uint64_t cursor;
-    _Alignas(64) _Atomic uint64_t state; /* 0: not done; else kind << 32 | status */
+    _Alignas(64) _Atomic uint64_t cursor; /* this line is the workers' */
+    _Atomic uint64_t scanned;             /* that many first chunks are done */
+    _Atomic uint64_t word;                /* of a job with one chunk */
+    cohort__home_t failure;
+    _Alignas(64) _Atomic uint64_t state; /* 0: not done; else kind << 32 | status; who waits looks here all the time, and little else is written here */
     _Atomic uint64_t first_failed;       /* (index + 1) << 32 | status; 0 = none */
-    _Atomic uint64_t scanned;            /* that many first chunks are done */
     _Atomic uint64_t round;              /* changes when chunks are free again; guard */
     _Atomic uint64_t doomed;             /* to be freed by the last who leaves; guard */
     _Atomic uint32_t called;             /* the callback has returned */
-    _Atomic uint64_t word; /* of a job with one chunk */
-    cohort__home_t failure;
     cohort__ec_t changed; /* from here on nothing is cleared: somebody may come late to notify it */
-    _Alignas(16) char data[COHORT__INLINE];
+    _Alignas(64) char data[COHORT__INLINE];
 };
 
 enum { COHORT__JOB_DONE = 1, COHORT__JOB_ABANDONED };

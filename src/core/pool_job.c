@@ -196,8 +196,11 @@ void cohort__job_settle(cohort_result_t *job) {
            cohort__word_state(atomic_load_explicit(&job->words[done], memory_order_acquire)) == COHORT__CHUNK_DONE) {
         done++;
     }
-    if (done != before) atomic_store_explicit(&job->scanned, done, memory_order_release);
-    if (done < job->chunks || atomic_load_explicit(&job->state, memory_order_relaxed)) return;
+    if (done < job->chunks) {
+        if (done != before) atomic_store_explicit(&job->scanned, done, memory_order_release);
+        return;
+    }
+    if (atomic_load_explicit(&job->state, memory_order_relaxed)) return;
     cohort__job_finish(job, COHORT__JOB_DONE, (apr_status_t)(uint32_t)atomic_load(&job->first_failed));
 }
 
