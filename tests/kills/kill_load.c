@@ -254,23 +254,43 @@ static void queue_end(queue_side_t *side, int i) {
     side->dead_getters += killed && i >= PUTTERS;
 }
 
-static void queue_look(queue_side_t *side, int kill) {
-    if (kill)
-        hit(side->members[side->rounds++ % (PUTTERS + GETTERS)]);
-    for (int i = 0; i < PUTTERS + GETTERS; i++) {
+static void queue_replace(queue_side_t *side, int from) {
+    for (int i = from; i < PUTTERS + GETTERS; i++) {
         if (cohort_process_is_alive(side->members[i]))
             continue;
         queue_end(side, i);
         queue_start(side, i);
     }
+}
+
+static void queue_look(queue_side_t *side, int kill) {
+    if (kill)
+        hit(side->members[side->rounds++ % (PUTTERS + GETTERS)]);
+    queue_replace(side, 0);
     require(!atomic_load(&side->board->torn), "a message is torn");
     require(!atomic_load(&side->board->twice), "a message was received twice");
+}
+
+/* The putters end when somebody makes room for their last messages, and those are received: what is in a queue when it is
+ * closed is lost. */
+static void queue_drain(queue_side_t *side) {
+    int empty = 0;
+    while (!empty) {
+        bool putting = false;
+        for (int i = 0; i < PUTTERS; i++)
+            putting = putting || cohort_process_is_alive(side->members[i]);
+        queue_replace(side, PUTTERS);
+        apr_sleep(1000);
+        if (!putting)
+            must(cohort_queue_empty(side->board->queue, &empty), "cohort_queue_empty");
+    }
 }
 
 static int queue_check(queue_side_t *side) {
     queue_board_t *board = side->board;
     int missing = 0, received = 0;
     atomic_store(&board->stop, 1);
+    queue_drain(side);
     for (int i = 0; i < PUTTERS; i++)
         queue_end(side, i);
     must(cohort_queue_close(board->queue), "cohort_queue_close");
