@@ -156,21 +156,16 @@ void cohort_os_watch_destroy(cohort_os_watch_t *watch);
 /* What watching one process needs of memory, so that it is there before the process is: whoever was started can be watched. */
 typedef struct { _Alignas(16) unsigned char opaque[128]; } cohort_os_watch_room_t;
 /* Report the end of this process once, by ENDED with the cookie. `child`: it is a child of the calling process.
- * Others may be watched too (the system may need to poll them). `room`, all zero at first, is the watch's until then, or until the watch is destroyed. Fails only
+ * Others may be watched too (the system may need to poll them). `room` is the watch's until then, or until the watch is destroyed. Fails only
  * where the system itself may refuse. Thread-safe against watch_wait in another thread. */
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie);
 apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader);
 /* One event, or APR_TIMEUP. One thread at a time. */
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event);
-/* Whoever waits for a child anyway may see its end himself, which spares the waking of another thread: between take and give_back the watch does not report it.
- * False: it cannot be had (it is not watched yet, its end is being reported, or the system has no such way). Thread-safe against watch_process and watch_wait; the room
- * must not go meanwhile. */
-bool cohort_os_watch_take(cohort_os_watch_t *watch, cohort_os_watch_room_t *room);
-/* Sleep until one of these taken children has ended, rooms[*which]. APR_TIMEUP; anything else: it cannot be told this way any more. */
+/* Sleep until one of these children of the calling process, watched or not, has ended: children[*which], with this exit code, which is there to be reaped
+ * still. APR_TIMEUP; anything else: it cannot be told this way (APR_ENOTIMPL: never). */
 #define COHORT_OS_AWAIT_MAX 16
-apr_status_t cohort_os_await_end(cohort_os_watch_room_t *const *rooms, int count, int64_t deadline, int *which);
-/* Watched again; or, when it has ended, done with as if that had been reported: reap it now. */
-void cohort_os_watch_give_back(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, bool ended);
+apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code);
 
 /* ---- lifeline: die with another process, however it dies ------------------------------------------------------------- */
 

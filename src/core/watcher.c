@@ -190,10 +190,8 @@ static bool stop_thread(void) {
     if (writer == COHORT_OS_NONE || cohort_os_channel_post(writer, 0)) return false;
     while (atomic_load(&running)) cohort_os_yield();
     cohort_os_close(writer);
-    cohort_os_mutex_lock(&mutex); /* somebody may be about to give back what he has taken */
     cohort_os_watch_destroy(watch);
     watch = NULL;
-    cohort_os_mutex_unlock(&mutex);
     return true;
 }
 
@@ -231,7 +229,6 @@ apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, c
     w->os = os;
     w->attempt = cohort__process_attempt(slot);
     w->child = child;
-    w->room = (cohort_os_watch_room_t){{0}};
     remember(w);
     apr_status_t status = cohort_os_watch_process(watch, &w->room, os, child, (uint64_t)(uintptr_t)w);
     if (status) forget(w);
@@ -254,43 +251,19 @@ static bool is_own(cohort_process_t *slot) {
            cohort__process_state(slot) == COHORT__SLOT_RUNNING;
 }
 
-static cohort__watched_t *watched_as(cohort__pid_t id) {
-    cohort__watched_t *w = all;
-    while (w && w->id != id) w = w->next;
-    return w;
-}
-
-/* Out of the watch into the hands of the caller: all or none. */
-static bool take(cohort_process_t *const *slots, int count, cohort__watched_t **taken, cohort_os_watch_room_t **rooms) {
-    int n = 0;
-    cohort_os_mutex_lock(&mutex);
-    for (; watch && n < count && is_own(slots[n]); n++) {
-        taken[n] = watched_as(cohort__process_id(slots[n]));
-        if (!taken[n] || !cohort_os_watch_take(watch, &taken[n]->room)) break;
-        rooms[n] = &taken[n]->room;
-    }
-    for (int i = 0; n < count && i < n; i++) cohort_os_watch_give_back(watch, rooms[i], false);
-    cohort_os_mutex_unlock(&mutex);
-    return n == count;
-}
-
-/* False: the watch is gone meanwhile, and its records with it, since this process is about to end. */
-static bool give_back(cohort_os_watch_room_t *const *rooms, int count, int ended) {
-    cohort_os_mutex_lock(&mutex);
-    bool there = watch != NULL;
-    for (int i = 0; there && i < count; i++) cohort_os_watch_give_back(watch, rooms[i], i == ended);
-    cohort_os_mutex_unlock(&mutex);
-    return there;
-}
-
 void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline) {
-    cohort__watched_t *taken[COHORT_OS_AWAIT_MAX];
-    cohort_os_watch_room_t *rooms[COHORT_OS_AWAIT_MAX];
+    cohort_os_id_t children[COHORT_OS_AWAIT_MAX];
+    cohort__pid_t ids[COHORT_OS_AWAIT_MAX];
     int64_t until = cohort__deadline(ASSIST_TIME);
-    int which;
-    if (count > COHORT_OS_AWAIT_MAX || deadline == 0 || !take(slots, count, taken, rooms)) return;
-    if (cohort_os_await_end(rooms, count, until < deadline ? until : deadline, &which)) which = -1;
-    if (give_back(rooms, count, which) && which >= 0) ended(taken[which]);
+    int which, code;
+    if (count > COHORT_OS_AWAIT_MAX || deadline == 0) return;
+    for (int i = 0; i < count; i++) {
+        ids[i] = cohort__process_id(slots[i]);
+        children[i] = slots[i]->os;
+        if (!is_own(slots[i])) return;
+    }
+    if (cohort_os_await_end(children, count, until < deadline ? until : deadline, &which, &code)) return;
+    cohort__process_died(ids[which], code);
 }
 
 void cohort__watcher_reset(void) {

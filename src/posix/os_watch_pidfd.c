@@ -34,11 +34,10 @@
 #define REAPING_MS 100
 
 typedef struct entry_t {
-    struct entry_t *next, **link; /* link: NULL while it is on no list */
+    struct entry_t *next, **link;
     cohort_os_id_t process;
     uint64_t cookie;
     int pidfd; /* -1: to be asked for */
-    unsigned made; /* the set that it was taken from */
     bool child;
 } entry_t;
 
@@ -48,8 +47,6 @@ struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
     int asked; /* entries without a descriptor */
-    unsigned taken; /* counts entries taken off the list by others than the waiter */
-    unsigned made;  /* counts the sets */
     int epoll, nudge, channel;
 };
 
@@ -129,7 +126,6 @@ static void link_entry(cohort_os_watch_t *watch, entry_t *entry) {
 static void unlink_entry(cohort_os_watch_t *watch, entry_t *entry) {
     *entry->link = entry->next;
     if (entry->next) entry->next->link = entry->link;
-    entry->link = NULL;
     watch->asked -= entry->pidfd < 0;
 }
 
@@ -153,18 +149,16 @@ static void nudge(cohort_os_watch_t *watch) {
     COHORT__RETRY(result, write(watch->nudge, &one, sizeof one));
 }
 
-/* What is closed already, or no descriptor of a process, is not ours any more. */
 static void enter_set(cohort_os_watch_t *watch, entry_t *entry) {
     if (entry->pidfd < 0 || add(watch, entry->pidfd, entry) == 0) return;
-    if (errno != EBADF && errno != EPERM) close(entry->pidfd);
+    close(entry->pidfd);
     entry->pidfd = -1;
 }
 
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
     entry_t *entry = (void *)room;
-    int pidfd = descriptor(process);
+    *entry = (entry_t){.process = process, .cookie = cookie, .pidfd = descriptor(process), .child = child};
     cohort_os_mutex_lock(&watch->mutex);
-    *entry = (entry_t){.process = process, .cookie = cookie, .pidfd = pidfd, .child = child};
     enter_set(watch, entry);
     bool asked = entry->pidfd < 0;
     link_entry(watch, entry);
@@ -246,30 +240,20 @@ static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     return true;
 }
 
-/* What the set told of may have been taken since, and be gone, or even be there again with another process: only what is on the list is looked at. */
-static bool is_still_there(const cohort_os_watch_t *watch, const void *what) {
-    const entry_t *entry = watch->entries;
-    while (entry && entry != what) entry = entry->next;
-    struct pollfd look = {.fd = entry ? entry->pidfd : -1, .events = POLLIN};
-    return entry && poll(&look, 1, 0) == 1;
-}
-
 /* False when there is nothing to tell. */
-static bool translate(cohort_os_watch_t *watch, void *what, unsigned taken, cohort_os_event_t *event) {
+static bool translate(cohort_os_watch_t *watch, void *what, cohort_os_event_t *event) {
     uint64_t count;
     if (what == &watch->channel) return take_message(watch, event);
     if (what == &watch->nudge) return read(watch->nudge, &count, sizeof count) < 0 && false;
     cohort_os_mutex_lock(&watch->mutex);
-    bool there = watch->taken == taken || is_still_there(watch, what);
-    if (there) report_end(watch, what, event);
+    report_end(watch, what, event);
     cohort_os_mutex_unlock(&watch->mutex);
-    return there;
+    return true;
 }
 
-static int patience(cohort_os_watch_t *watch, int64_t deadline, unsigned *taken) {
+static int patience(cohort_os_watch_t *watch, int64_t deadline) {
     cohort_os_mutex_lock(&watch->mutex);
     bool asking = watch->asked > 0;
-    *taken = watch->taken;
     cohort_os_mutex_unlock(&watch->mutex);
     int64_t bound = cohort_os_now() + (asking ? ASK_EVERY_NS : LONGEST_NS);
     return cohort__milliseconds(bound < deadline ? bound : deadline);
@@ -279,7 +263,6 @@ static int patience(cohort_os_watch_t *watch, int64_t deadline, unsigned *taken)
 static void make_again(cohort_os_watch_t *watch) {
     cohort_os_mutex_lock(&watch->mutex);
     bool made = make_set(watch) == APR_SUCCESS;
-    watch->made++;
     watch->asked = 0;
     for (entry_t *entry = watch->entries; entry; entry = entry->next) {
         entry->pidfd = made ? descriptor(entry->process) : -1;
@@ -304,71 +287,55 @@ static apr_status_t recover(cohort_os_watch_t *watch, int error, cohort_os_event
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
     for (;;) {
         struct epoll_event found;
-        unsigned taken;
         if (ask(watch, event)) return APR_SUCCESS;
-        int milliseconds = patience(watch, deadline, &taken);
-        int n = epoll_wait(watch->epoll, &found, 1, milliseconds);
+        int n = epoll_wait(watch->epoll, &found, 1, patience(watch, deadline));
         apr_status_t status = n < 0 ? recover(watch, errno, event) : APR_EAGAIN;
         if (status != APR_EAGAIN) return status;
-        if (n == 1 && translate(watch, found.data.ptr, taken, event)) return APR_SUCCESS;
+        if (n == 1 && translate(watch, found.data.ptr, event)) return APR_SUCCESS;
         if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
     }
 }
 
-/* ---- taken by whoever waits ---- */
-
-bool cohort_os_watch_take(cohort_os_watch_t *watch, cohort_os_watch_room_t *room) {
-    entry_t *entry = (void *)room;
-    cohort_os_mutex_lock(&watch->mutex);
-    bool taken = entry->link && entry->child && entry->pidfd >= 0 && epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL) == 0;
-    if (taken) {
-        unlink_entry(watch, entry);
-        watch->taken++;
-        entry->made = watch->made;
-        cohort__fd_awaited(entry->pidfd, true);
-    }
-    cohort_os_mutex_unlock(&watch->mutex);
-    return taken;
+static int open_exactly(cohort_os_id_t process) {
+    uint64_t birth = 0;
+    int fd = cohort__life_open(process.pid, &birth);
+    if (fd < 0 || birth == process.birth) return fd;
+    close(fd);
+    return -1;
 }
 
-/* Somebody may have closed the descriptor, and have another of that number: only a child's own tells its end. */
-static apr_status_t first_ended(const struct pollfd *looks, cohort_os_watch_room_t *const *rooms, int count, int *which) {
-    int code;
+static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_id_t *children, int count, int *which, int *code) {
     for (int i = 0; i < count; ++i) {
         if (!looks[i].revents) continue;
+        if (!cohort__code_peek(looks[i].fd, children[i].pid, code)) return APR_ENOENT;
         *which = i;
-        return cohort__code_peek(looks[i].fd, ((const entry_t *)rooms[i])->process.pid, &code) ? APR_SUCCESS : APR_ENOENT;
+        return APR_SUCCESS;
     }
     return APR_TIMEUP;
 }
 
-apr_status_t cohort_os_await_end(cohort_os_watch_room_t *const *rooms, int count, int64_t deadline, int *which) {
+/* By descriptors of its own: those of a watch are closed by whoever waits there, and their numbers may name something else then. */
+apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code) {
     struct pollfd looks[COHORT_OS_AWAIT_MAX];
-    int ready, cancelling;
-    if (count > COHORT_OS_AWAIT_MAX) return APR_EINVAL;
-    for (int i = 0; i < count; ++i) looks[i] = (struct pollfd){.fd = ((const entry_t *)rooms[i])->pidfd, .events = POLLIN};
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling); /* poll() would end a thread that is to be cancelled, and nobody would give these back */
-    do {
+    apr_status_t status = count <= COHORT_OS_AWAIT_MAX ? APR_SUCCESS : APR_EINVAL;
+    int opened = 0, cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling); /* poll() would end a thread that is to be cancelled, and leave these open */
+    while (status == APR_SUCCESS && opened < count) {
+        looks[opened] = (struct pollfd){.fd = open_exactly(children[opened]), .events = POLLIN};
+        if (looks[opened].fd < 0) status = APR_ENOENT;
+        else cohort__fd_awaited(looks[opened++].fd, true);
+    }
+    while (status == APR_SUCCESS) {
         int64_t left = deadline == COHORT_OS_NEVER ? deadline : (deadline - cohort_os_now()) / 1000000;
-        ready = poll(looks, (nfds_t)count, left < 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX); /* rounded down: the rest is the caller's */
-    } while (ready < 0 && errno == EINTR);
-    apr_status_t status = ready < 0 ? errno : first_ended(looks, rooms, count, which);
+        int ready = poll(looks, (nfds_t)count, left < 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX); /* rounded down: the rest is the caller's */
+        if (ready < 0 && errno == EINTR) continue;
+        status = ready < 0 ? errno : first_ended(looks, children, count, which, code);
+        break;
+    }
+    while (opened > 0) {
+        cohort__fd_awaited(looks[--opened].fd, false);
+        close(looks[opened].fd);
+    }
     pthread_setcancelstate(cancelling, NULL);
     return status;
-}
-
-void cohort_os_watch_give_back(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, bool ended) {
-    entry_t *entry = (void *)room;
-    cohort__fd_awaited(entry->pidfd, false);
-    if (ended) {
-        note_code(entry);
-        cohort__child_keep(entry->process, entry->pidfd);
-        return;
-    }
-    cohort_os_mutex_lock(&watch->mutex);
-    if (entry->made != watch->made) entry->pidfd = descriptor(entry->process);
-    enter_set(watch, entry);
-    link_entry(watch, entry);
-    if (entry->pidfd < 0) nudge(watch);
-    cohort_os_mutex_unlock(&watch->mutex);
 }

@@ -190,16 +190,7 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
     }
 }
 
-bool cohort_os_watch_take(cohort_os_watch_t *watch, cohort_os_watch_room_t *room) {
-    (void)watch, (void)room;
-    return false;
-}
-
-apr_status_t cohort_os_await_end(cohort_os_watch_room_t *const *rooms, int count, int64_t deadline, int *which) {
-    (void)rooms, (void)count, (void)deadline, (void)which;
+apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code) {
+    (void)children, (void)count, (void)deadline, (void)which, (void)code;
     return APR_ENOTIMPL;
-}
-
-void cohort_os_watch_give_back(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, bool ended) {
-    (void)watch, (void)room, (void)ended;
 }

@@ -248,5 +248,5 @@ const test_case_t wait_cases[] = {{"Wait", "any_process", any_process},
                                   {"Wait", "many_processes", many_processes},
                                   {"Wait", "from_another_process", from_another_process},
                                   {"Wait", "threads_wait_for_the_same_children", threads_wait_for_the_same_children},
-    {"Wait", "bad_arguments", bad_arguments},
+                                  {"Wait", "bad_arguments", bad_arguments},
                                   {0}};

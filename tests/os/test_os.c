@@ -285,39 +285,20 @@ static void reap_tells_how_it_stands(void) {
 }
 
 static void who_waits_for_children_is_told_of_the_first_that_ends(void) {
-    static cohort_os_watch_room_t rooms[2];
-    cohort_os_watch_room_t *const taken[2] = {&rooms[0], &rooms[1]};
-    cohort_os_watch_t *watch;
-    cohort_os_event_t event;
     int which = -1, code = -1000;
     setup();
-    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
-    CHECK(!cohort_os_watch_take(watch, &rooms[0])); /* not watched yet */
     cohort_os_id_t children[2] = {seam_start(HANG, 0), seam_start(EXIT_CODE, 7)};
-    for (int i = 0; i < 2; i++) CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &rooms[i], children[i], true, (uint64_t)i + 1));
-    bool there = cohort_os_watch_take(watch, &rooms[0]);
-    if (there) {
-        CHECK(cohort_os_watch_take(watch, &rooms[1]));
-        CHECK(!cohort_os_watch_take(watch, &rooms[1])); /* it is taken */
-        CHECK_STATUS(APR_SUCCESS, cohort_os_await_end(taken, 2, COHORT_OS_NEVER, &which));
+    apr_status_t status = cohort_os_await_end(children, 2, COHORT_OS_NEVER, &which, &code);
+    if (status != APR_ENOTIMPL) {
+        CHECK_STATUS(APR_SUCCESS, status);
         CHECK_INT(1, which);
-        CHECK_STATUS(APR_TIMEUP, cohort_os_await_end(taken, 1, cohort_os_now() + 20 * MILLISECOND, &which));
-        CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 20 * MILLISECOND, &event)); /* the watch says nothing */
-        cohort_os_watch_give_back(watch, &rooms[1], true);
-        cohort_os_watch_give_back(watch, &rooms[0], false);
-        CHECK_STATUS(APR_SUCCESS, cohort_os_reap(children[1], &code));
         CHECK_INT(7, code);
-        CHECK_STATUS(APR_ENOENT, cohort_os_reap(children[1], &code));
+        CHECK_STATUS(APR_TIMEUP, cohort_os_await_end(children, 1, cohort_os_now() + 20 * MILLISECOND, &which, &code));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[0], COHORT_OS_KILL));
-    for (int left = there ? 1 : 2; left > 0; left--) {
-        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
-        CHECK_INT(COHORT_OS_ENDED, event.kind);
-        CHECK_STATUS(APR_SUCCESS, cohort_os_reap(children[event.cookie - 1], &code));
-        CHECK_INT(event.cookie == 1 ? -9 : 7, code);
-    }
-    CHECK(!cohort_os_watch_take(watch, &rooms[0])); /* its end was told */
-    cohort_os_watch_destroy(watch);
+    CHECK_INT(7, seam_end_code(children[1])); /* it is there still */
+    CHECK_INT(-9, seam_end_code(children[0]));
+    if (status != APR_ENOTIMPL) CHECK(cohort_os_await_end(children, 1, COHORT_OS_NEVER, &which, &code) != APR_SUCCESS);
 }
 
 static void terminate_ends_it(void) {
