@@ -295,6 +295,7 @@ static apr_status_t launch_fork(cohort_process_t *slot, cohort_os_handle_t lifel
     atomic_store(&slot->reaper, cohort__self_id());
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
+    cohort__watcher_await_begun();
     fflush(stdout);
     fflush(stderr);
     fork_lock();

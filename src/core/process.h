@@ -45,6 +45,8 @@ void cohort__at_exit(void);
 typedef struct cohort__watched_t cohort__watched_t;
 apr_status_t cohort__watcher_reserve(cohort__watched_t **watched);
 void cohort__watcher_unreserve(cohort__watched_t *watched);
+/* Before this process is copied: a thread that is being made holds locks which the copy would find locked for ever (a sanitizer's, for one). */
+void cohort__watcher_await_begun(void);
 /* Have this process' watcher (a thread, or the server's loop) see the end of `os`, which was started for the slot. `child`: it is a child of this process.
  * `watched` is used up in any case. */
 apr_status_t cohort__watcher_add(cohort__watched_t *watched, cohort_process_t *slot, cohort_os_id_t os, bool child);

@@ -24,7 +24,7 @@ struct cohort__watched_t {
 static cohort_os_mutex_t mutex;
 static cohort_os_watch_t *watch;
 static _Atomic cohort_os_handle_t stopper = COHORT_OS_NONE; /* a message there ends the thread */
-static _Atomic bool running;
+static _Atomic bool running, begun; /* the thread: from its start, and from its first own instruction */
 static cohort__watched_t *all; /* changed under the mutex, and by one store of what a forked copy reads */
 
 /* The first record is no block of the heap: a server that has one child at a time, and that child, leave the pages of the heap alone, so none is copied. */
@@ -137,6 +137,7 @@ static bool goes_on(const cohort_os_event_t *event) {
 static void run(void *arg) {
     cohort__thread_t *me;
     (void)arg;
+    atomic_store(&begun, true);
     cohort__watcher_loop(goes_on);
     if (!cohort__enter(&me)) cohort__thread_exit(me);
     atomic_store(&running, false);
@@ -154,6 +155,7 @@ static apr_status_t begin(void) {
     if (status) cohort_os_close(reader);
     watch = made;
     atomic_store(&stopper, writer);
+    atomic_store(&begun, false);
     atomic_store(&running, true);
     if (!status) status = cohort_os_thread_start(run, NULL);
     if (!status) return APR_SUCCESS;
@@ -218,6 +220,10 @@ apr_status_t cohort__watcher_reserve(cohort__watched_t **watched) {
     if (status) record_free(w);
     else *watched = w;
     return status;
+}
+
+void cohort__watcher_await_begun(void) {
+    while (atomic_load(&running) && !atomic_load(&begun)) cohort_os_yield();
 }
 
 void cohort__watcher_unreserve(cohort__watched_t *watched) {
