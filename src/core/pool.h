@@ -292,9 +292,10 @@ cohort__failure_t *cohort__failure_last(cohort__home_t *chain);
 /* In a worker: what item is about to run, so that a message of cohort_task_fail() is known to belong to it. */
 typedef struct {
     cohort_result_t *job;
-    uint64_t item;
+    const _Atomic uint64_t *progress; /* of its record */
     const char *worker;
     uint64_t attempt;
+    apr_status_t lost; /* why there is no task */
     uint64_t visit; /* counts the jobs that this worker has come to */
 } cohort__running_t;
 extern COHORT__PER_PROCESS cohort__running_t cohort__running;

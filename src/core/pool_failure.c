@@ -13,6 +13,10 @@
 
 COHORT__PER_PROCESS cohort__running_t cohort__running;
 
+static uint64_t item(void) {
+    return cohort__running.progress ? atomic_load_explicit(cohort__running.progress, memory_order_relaxed) >> 1 : 0;
+}
+
 /* The message of a task, as long as it pleases. It belongs to the item whose task made it. */
 static _Thread_local struct {
     char *text;
@@ -52,7 +56,7 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
         said.text = text;
         said.length = (size_t)length;
         said.job = cohort__running.job;
-        said.item = cohort__running.item;
+        said.item = item();
     }
     va_end(again);
     va_end(args);
@@ -81,7 +85,7 @@ static cohort__home_t *chain_end(cohort__home_t *chain) {
 
 void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status) {
     const cohort__running_t *running = &cohort__running;
-    cohort__failure_t what = {.index = running->item, .status = status, .exit_code = COHORT_EXIT_NONE};
+    cohort__failure_t what = {.index = item(), .status = status, .exit_code = COHORT_EXIT_NONE};
     char text[256];
     const char *message = said.text;
     size_t length = said.length;
@@ -89,7 +93,7 @@ void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_sta
     what.pid = cohort__self()->os.pid;
     what.attempt = (uint32_t)running->attempt;
     snprintf(what.worker, sizeof what.worker, "%s", running->worker);
-    if (said.job != running->job || said.item != running->item || !said.text) {
+    if (said.job != running->job || said.item != what.index || !said.text) {
         message = cohort_strerror(status, text, sizeof text);
         length = strlen(text);
     }

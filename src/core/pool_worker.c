@@ -18,7 +18,6 @@ typedef struct {
     /* the job at hand */
     cohort_result_t *job;
     cohort_task_t task;
-    apr_status_t lost;  /* why there is no task */
     uint64_t round;     /* of the job, when this visit began */
     uint64_t batch, to; /* what is left of what the cursor gave */
     uint64_t pass;      /* where the pass over all words is */
@@ -80,38 +79,62 @@ static bool next_chunk(worker_t *w, uint64_t *c, uint64_t *word) {
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-static bool is_over(worker_t *w) {
-    return atomic_load_explicit(&w->pool->state, memory_order_relaxed) == COHORT__POOL_ENDED;
+static uint64_t underway(uint64_t item) {
+    return item << 1 | 1;
+}
+
+/* Stands in for a task that is not there. */
+static apr_status_t lost(const void *input, void *output) {
+    (void)input, (void)output;
+    return cohort__running.lost;
 }
 
 static void item_failed(worker_t *w, uint64_t c, uint64_t item, apr_status_t status, uint64_t attempt) {
-    cohort__running.item = item;
     cohort__running.attempt = attempt + 1;
     cohort__failure_record(w->me, cohort__job_chain(w->job, c, w->number), status);
     cohort__job_failed(w->job, item, status);
 }
 
-/* False: the pool has ended, the rest of the chunk is nobody's business any more. */
+/* Items from here on, until one fails or the last has run: that one is returned; or `end`, when the pool has ended and the rest of the chunk is
+ * nobody's business any more. One store says that an item is done and that the next one begins. What the loop needs is in variables of its own:
+ * for all that the compiler knows a task might change everything else. */
+static uint64_t run_items(worker_t *w, uint64_t item, uint64_t end, apr_status_t *status) {
+    const cohort_result_t *job = w->job;
+    const _Atomic uint64_t *state = &w->pool->state;
+    const cohort_task_t task = w->task;
+    const uintptr_t input_size = job->inputs ? job->input_size : 0, output_size = job->outputs ? job->output_size : 0;
+    uintptr_t input = (uintptr_t)job->inputs + item * input_size, output = (uintptr_t)job->outputs + item * output_size;
+    _Atomic uint64_t *progress = &w->record->progress;
+    const uint64_t last = underway(end - 1);
+    uint64_t now = underway(item);
+    apr_status_t failed;
+    for (;;) {
+        atomic_store_explicit(progress, now, memory_order_release);
+        if (atomic_load_explicit(state, memory_order_relaxed) == COHORT__POOL_ENDED) return end;
+        failed = task((const void *)input, (void *)output);
+        if (failed || now == last) break;
+        now += underway(1) - underway(0);
+        input += input_size;
+        output += output_size;
+    }
+    *status = failed;
+    return now >> 1;
+}
+
+/* False: the pool has ended. */
 static bool run_chunk(worker_t *w, uint64_t c, uint64_t word) {
     cohort_result_t *job = w->job;
-    _Atomic uint64_t *progress = &w->record->progress;
     uint64_t first = c * job->chunk, end = job->n - first < job->chunk ? job->n : first + job->chunk;
     uint64_t item = first + cohort__word_start(word), attempt = cohort__word_attempt(word);
-    const char *input = job->inputs ? job->inputs + item * job->input_size : NULL;
-    char *output = job->outputs ? job->outputs + item * job->output_size : NULL;
-    cohort__running.item = item;
-    atomic_store_explicit(progress, item << 1 | 1, memory_order_release);
-    for (;;) {
-        if (is_over(w)) return false;
-        apr_status_t status = w->task ? w->task(input, output) : w->lost;
-        if (status) item_failed(w, c, item, status, attempt);
-        cohort__running.item = ++item;
-        atomic_store_explicit(progress, item << 1 | (item < end), memory_order_release); /* this one is done, and the next one begins */
-        if (item == end) break;
-        if (input) input += job->input_size;
-        if (output) output += job->output_size;
+    while (item < end) {
+        apr_status_t status;
+        uint64_t last = run_items(w, item, end, &status);
+        if (last == end) return false;
+        if (status) item_failed(w, c, last, status, last == item ? attempt : 0);
+        item = last + 1;
         attempt = 0;
     }
+    atomic_store_explicit(&w->record->progress, end << 1, memory_order_release);
     uint64_t done = cohort__word(COHORT__CHUNK_DONE, 0, w->number, 0);
     atomic_store_explicit(&job->words[c], done, memory_order_release);
     return true;
@@ -123,10 +146,10 @@ static bool run_chunk(worker_t *w, uint64_t c, uint64_t word) {
 static void look_up(worker_t *w) {
     cohort__function_t function = NULL;
     const cohort__code_t *code = &w->job->task;
-    if (w->task && w->code.module == code->module && w->code.offset == code->offset) return;
-    w->lost = cohort__code_at(code, &function);
-    w->task = (cohort_task_t)function;
-    if (!function && !w->lost) w->lost = COHORT_ETARGET;
+    if (w->task && w->task != lost && w->code.module == code->module && w->code.offset == code->offset) return;
+    cohort__running.lost = cohort__code_at(code, &function);
+    if (!function && !cohort__running.lost) cohort__running.lost = COHORT_ETARGET;
+    w->task = function ? (cohort_task_t)function : lost;
     w->code = *code;
 }
 
@@ -136,6 +159,7 @@ static void begin(worker_t *w) {
     w->passing = false;
     look_up(w);
     cohort__running.job = w->job;
+    cohort__running.progress = &w->record->progress;
     cohort__running.worker = w->name;
     cohort__running.visit++;
 }
@@ -169,7 +193,6 @@ static void leave(worker_t *w) {
 static bool work(worker_t *w) {
     uint64_t c, word;
     bool goes_on = true;
-    w->me->idle = false;
     begin(w);
     while (goes_on && !atomic_load_explicit(&w->job->doomed, memory_order_relaxed) && next_chunk(w, &c, &word)) {
         goes_on = run_chunk(w, c, word);
@@ -245,8 +268,7 @@ int cohort__pool_worker_main(cohort_process_t *self) {
     atomic_store(&w.record->phase, COHORT__WORKER_READY);
     atomic_store(&w.pool->failures, 0);
     for (bool goes_on = true; goes_on;) {
-        w.me->idle = true;
-        goes_on = !cohort__await(&w.pool->work, try_find, &w, COHORT_OS_NEVER) && work(&w);
+        goes_on = !cohort__await_paced(&w.pool->work, try_find, &w, COHORT_OS_NEVER, cohort__pace_idle) && work(&w);
     }
     cohort__failure_forget();
     return 0;
