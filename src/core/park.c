@@ -17,13 +17,23 @@
 #define YIELDS_LEAST 2
 #define WORTH 100000        /* nanoseconds: about what going to sleep and being woken costs twice */
 #define ENOUGH 1000000      /* nanoseconds after which it is no use to give up the CPU once more */
-#define LOOK_FIRST 250      /* milliseconds asleep until the first look around, doubled up to ... */
-#define LOOK_LAST 1000
-#define LOOK_IDLE 4000      /* ... or this, by who has nothing to do and keeps nobody waiting */
-#define MILLISECOND 1000000
+#define PATIENCE_MOST 50000 /* nanoseconds: what going to sleep and being woken costs */
+#define PATIENCE_LEAST 4000
+#define DOUBTS 16
+#define MILLISECOND INT64_C(1000000)
+#define BRIEF (100 * MILLISECOND) /* who looks again after less than that does not look after deaths that nobody has told of */
+
+const cohort__pace_t cohort__pace_steady = {250 * MILLISECOND, 1000 * MILLISECOND};
+const cohort__pace_t cohort__pace_idle = {250 * MILLISECOND, 4000 * MILLISECOND};
+const cohort__pace_t cohort__pace_brisk = {MILLISECOND / 20, 1000 * MILLISECOND};
 
 /* How long this thread spins, and how often it gives up the CPU before it goes to sleep: longer as long as that is rewarded, less when it is not. */
 static _Thread_local unsigned spins = SPINS_MOST, yields = 8;
+
+/* How long at least it does so, in nanoseconds, when nobody else wants the CPU: longer after sleeps that this would have spared. When all of it was in
+ * vain, so many of these are let pass before it is tried again. */
+static _Thread_local int64_t patience;
+static _Thread_local unsigned doubts;
 
 int64_t cohort__deadline(apr_interval_time_t timeout) {
     if (timeout <= 0) return 0;
@@ -48,10 +58,10 @@ static apr_status_t spin(cohort__try_t try, void *arg, bool heir) {
 }
 
 /* Whoever is waited for may want this CPU, and then the wait is over without any sleep. A neighbour who keeps it for long is no help. */
-static apr_status_t yield(cohort__try_t try, void *arg) {
+static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin) {
     apr_status_t status = APR_EAGAIN;
-    int64_t begin = cohort_os_now(), took = 0;
-    for (unsigned i = 0; status == APR_EAGAIN && i < yields && took < ENOUGH; i++) {
+    int64_t took = 0;
+    for (unsigned i = 0; status == APR_EAGAIN && took < ENOUGH && (i < yields || took < patience); i++) {
         cohort_os_yield();
         status = try(arg, false);
         took = cohort_os_now() - begin;
@@ -60,46 +70,78 @@ static apr_status_t yield(cohort__try_t try, void *arg) {
     return status;
 }
 
+static void learn(int64_t waited) {
+    if (waited >= WORTH) {
+        patience -= patience / 4;
+    } else if (patience == PATIENCE_MOST) {
+        patience = 0;
+        doubts = DOUBTS;
+    } else if (doubts) {
+        doubts--;
+    } else {
+        patience = patience < PATIENCE_LEAST ? PATIENCE_LEAST : patience * 2;
+        if (patience > PATIENCE_MOST) patience = PATIENCE_MOST;
+    }
+}
+
+typedef struct {
+    cohort__thread_t *me; /* NULL: no member of the cohort */
+    bool brief;           /* the last sleep was */
+    uint32_t deaths;      /* those that were looked after */
+} sleeper_t;
+
 /* Between prepare and the park the thread's record says where it sleeps, so that a death can wake it. The try function may itself have slept, on something
  * else: a death that was told meanwhile is seen by the count. */
-static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t until, cohort__thread_t *me) {
+static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t until, sleeper_t *s) {
+    cohort__thread_t *me = s->me;
     uint32_t seen = atomic_fetch_or(&ec->word, 1) | 1;
     cohort__ec_t *outer = me ? atomic_exchange(&me->parked, ec) : NULL;
     uint32_t deaths = me ? atomic_load(&cohort__arena->death) : 0;
-    apr_status_t status = try(arg, true);
+    apr_status_t status = try(arg, !s->brief || deaths != s->deaths);
+    s->deaths = deaths;
     bool told = me && atomic_load(&cohort__arena->death) != deaths;
     if (status == APR_EAGAIN && !told) (void)cohort_os_park(&ec->word, seen, until);
     if (me) atomic_store_explicit(&me->parked, outer, memory_order_release);
     return status;
 }
 
-static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, bool *slept) {
+static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, cohort__pace_t pace, bool *slept) {
     if (deadline == 0) return try(arg, true);
-    cohort__thread_t *me = NULL;
+    sleeper_t sleeper = {0};
     apr_status_t status = spin(try, arg, slept != NULL);
-    if (status == APR_EAGAIN) status = yield(try, arg);
     if (status != APR_EAGAIN) return status;
-    if (cohort__enter(&me)) me = NULL;
-    for (int64_t look = LOOK_FIRST;; look = look < (me && me->idle ? LOOK_IDLE : LOOK_LAST) ? look * 2 : look) {
-        int64_t now = cohort_os_now(), until = now + look * MILLISECOND;
+    int64_t begin = cohort_os_now();
+    status = yield(try, arg, begin);
+    if (status != APR_EAGAIN) return status;
+    if (cohort__enter(&sleeper.me)) sleeper.me = NULL;
+    for (int64_t look = pace.first;; look = look * 2 < pace.last ? look * 2 : pace.last) {
+        int64_t now = cohort_os_now(), until = now + look;
         if (now >= deadline) {
             status = try(arg, true);
             return status == APR_EAGAIN ? APR_TIMEUP : status;
         }
         if (slept) *slept = true;
-        status = sleep_once(ec, try, arg, until < deadline ? until : deadline, me);
+        status = sleep_once(ec, try, arg, until < deadline ? until : deadline, &sleeper);
         if (status == APR_EAGAIN) status = try(arg, false);
-        if (status != APR_EAGAIN) return status;
+        if (status != APR_EAGAIN) {
+            learn(cohort_os_now() - begin);
+            return status;
+        }
+        sleeper.brief = look < BRIEF;
     }
 }
 
 apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline) {
-    return await(ec, try, arg, deadline, NULL);
+    return await(ec, try, arg, deadline, cohort__pace_steady, NULL);
+}
+
+apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, cohort__pace_t pace) {
+    return await(ec, try, arg, deadline, pace, NULL);
 }
 
 apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, bool *slept) {
     *slept = false;
-    return await(ec, try, arg, deadline, slept);
+    return await(ec, try, arg, deadline, cohort__pace_steady, slept);
 }
 
 void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count) {

@@ -29,6 +29,17 @@ int64_t cohort__deadline(apr_interval_time_t timeout);
  * thorough try; a deadline that passed: APR_TIMEUP. Needs no registration as a member of the cohort. */
 apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline);
 
+/* How often a sleeper looks around by himself: first after so many nanoseconds, then each time after twice as many, up to the last. */
+typedef struct {
+    int64_t first, last;
+} cohort__pace_t;
+extern const cohort__pace_t cohort__pace_steady; /* cohort__await() */
+extern const cohort__pace_t cohort__pace_idle;   /* who has nothing to do and keeps nobody waiting: what he waits for concerns nobody who is dead */
+/* Who waits for a pool. Workers that are woken together may have been put on one CPU by the system, and whoever goes to sleep has it look for work that his CPU can
+ * take over; but it does not look each time, so who waits goes to sleep again and again at first. */
+extern const cohort__pace_t cohort__pace_brisk;
+apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, cohort__pace_t pace);
+
 void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count);
 
 /* After a change that others may wait for, made by a sequentially consistent read-modify-write (or followed by a fence): wake up to `count`. Costs one load

@@ -300,7 +300,7 @@ static apr_status_t try_join(void *arg, bool thorough) {
 
 static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, int64_t deadline) {
     join_t j = {pool, me, tag};
-    return cohort__await(&pool->changed, try_join, &j, deadline);
+    return cohort__await_paced(&pool->changed, try_join, &j, deadline, cohort__pace_brisk);
 }
 
 apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {

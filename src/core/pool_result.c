@@ -95,7 +95,7 @@ apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t tim
     apr_status_t status = cohort__enter(&me);
     if (!status) status = cohort__result_check(result);
     if (status) return status;
-    return cohort__await(&result->changed, try_wait, result, cohort__deadline(timeout));
+    return cohort__await_paced(&result->changed, try_wait, result, cohort__deadline(timeout), cohort__pace_brisk);
 }
 
 int cohort_result_ready(cohort_result_t *result) {

@@ -39,7 +39,6 @@ static bool claim(uint32_t index, cohort__pid_t owner) {
     if (atomic_load_explicit(&thread->owner, memory_order_relaxed) != 0) return false;
     if (!atomic_compare_exchange_strong(&thread->owner, &nobody, owner)) return false;
     atomic_store_explicit(&thread->index, index, memory_order_relaxed);
-    thread->idle = false;
     cohort__thread_self = thread;
     cohort__thread_epoch = atomic_load_explicit(&cohort__epoch, memory_order_relaxed);
     cohort_os_thread_mark(thread);

@@ -46,7 +46,6 @@ typedef struct cohort__thread_t {
     _Atomic uint32_t generation;
     _Atomic uint32_t index;
     _Atomic(cohort__ec_t *) parked;           /* sleeps, or is about to, on this */
-    bool idle;                                /* a worker without work: what it waits for concerns nobody who is dead */
     const cohort__ec_t *waited;               /* what the last call on a ring would have waited for; its own note */
     /* the operation under way */
     _Atomic uint32_t op;

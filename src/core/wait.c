@@ -73,6 +73,13 @@ static void assist(const wait_t *wait, int64_t deadline) {
     cohort__watcher_assist(children, (int)wait->n, deadline);
 }
 
+static cohort__pace_t pace(const wait_t *wait) {
+    for (apr_size_t i = 0; i < wait->n; i++) {
+        if (wait->items[i].result) return cohort__pace_brisk;
+    }
+    return cohort__pace_steady;
+}
+
 apr_status_t cohort_wait(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode, apr_interval_time_t timeout) {
     cohort__thread_t *me;
     wait_t wait = {items, n, mode};
@@ -81,5 +88,5 @@ apr_status_t cohort_wait(cohort_waitable_t *items, apr_size_t n, cohort_wait_mod
     if (status) return status;
     int64_t deadline = cohort__deadline(timeout);
     assist(&wait, deadline);
-    return cohort__await(&cohort__arena->completed, try_wait, &wait, deadline);
+    return cohort__await_paced(&cohort__arena->completed, try_wait, &wait, deadline, pace(&wait));
 }
