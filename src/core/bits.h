@@ -22,7 +22,7 @@ static inline void cohort__prefetch(const void *address) {
     _m_prefetchw((void *)address);
 }
 #else
-#define COHORT__APART __attribute__((noinline))
+#define COHORT__APART __attribute__((noinline, cold))
 /* Index of the lowest set bit of a word that is not 0. */
 static inline int cohort__lowest_bit(uint64_t word) {
     return __builtin_ctzll(word);

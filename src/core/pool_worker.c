@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* What a worker does: find a job, claim its chunks, run them. The order of stores matters in every line here; see
  * pool.h. */
+#include "core/bits.h"
 #include "core/pool.h"
 
 #include <stdlib.h>
@@ -89,52 +90,33 @@ static apr_status_t lost(const void *input, void *output) {
     return cohort__running.lost;
 }
 
-static void item_failed(worker_t *w, uint64_t c, uint64_t item, apr_status_t status, uint64_t attempt) {
+static COHORT__APART void item_failed(worker_t *w, uint64_t c, apr_status_t status, uint64_t attempt) {
     cohort__running.attempt = attempt + 1;
     cohort__failure_record(w->me, cohort__job_chain(w->job, c, w->number), status);
-    cohort__job_failed(w->job, item, status);
+    cohort__job_failed(w->job, atomic_load_explicit(&w->record->progress, memory_order_relaxed) >> 1, status);
 }
 
-/* Items from here on, until one fails or the last has run: that one is returned; or `end`, when the pool has ended and the rest of the chunk is
- * nobody's business any more. One store says that an item is done and that the next one begins. What the loop needs is in variables of its own:
- * for all that the compiler knows a task might change everything else. */
-static uint64_t run_items(worker_t *w, uint64_t item, uint64_t end, apr_status_t *status) {
-    const cohort_result_t *job = w->job;
+/* False: the pool has ended, the rest of the chunk is nobody's business any more. One store says that an item is done and that the next one begins. What
+ * the loop needs is in variables of its own: for all that the compiler knows a task might change everything else. */
+static bool run_chunk(worker_t *w, uint64_t c, uint64_t word) {
+    cohort_result_t *job = w->job;
     const _Atomic uint64_t *state = &w->pool->state;
+    _Atomic uint64_t *progress = &w->record->progress;
     const cohort_task_t task = w->task;
     const uintptr_t input_size = job->inputs ? job->input_size : 0, output_size = job->outputs ? job->output_size : 0;
-    uintptr_t input = (uintptr_t)job->inputs + item * input_size, output = (uintptr_t)job->outputs + item * output_size;
-    _Atomic uint64_t *progress = &w->record->progress;
-    const uint64_t last = underway(end - 1);
-    uint64_t now = underway(item);
-    apr_status_t failed;
-    for (;;) {
+    const uint64_t first = c * job->chunk, end = job->n - first < job->chunk ? job->n : first + job->chunk;
+    const uint64_t begin = first + cohort__word_start(word), last = underway(end - 1);
+    uintptr_t input = (uintptr_t)job->inputs + begin * input_size, output = (uintptr_t)job->outputs + begin * output_size;
+    for (uint64_t now = underway(begin);; now += underway(1) - underway(0)) {
         atomic_store_explicit(progress, now, memory_order_release);
-        if (atomic_load_explicit(state, memory_order_relaxed) == COHORT__POOL_ENDED) return end;
-        failed = task((const void *)input, (void *)output);
-        if (failed || now == last) break;
-        now += underway(1) - underway(0);
+        if (atomic_load_explicit(state, memory_order_relaxed) == COHORT__POOL_ENDED) return false;
+        apr_status_t status = task((const void *)input, (void *)output);
+        if (status) item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
+        if (now == last) break;
         input += input_size;
         output += output_size;
     }
-    *status = failed;
-    return now >> 1;
-}
-
-/* False: the pool has ended. */
-static bool run_chunk(worker_t *w, uint64_t c, uint64_t word) {
-    cohort_result_t *job = w->job;
-    uint64_t first = c * job->chunk, end = job->n - first < job->chunk ? job->n : first + job->chunk;
-    uint64_t item = first + cohort__word_start(word), attempt = cohort__word_attempt(word);
-    while (item < end) {
-        apr_status_t status;
-        uint64_t last = run_items(w, item, end, &status);
-        if (last == end) return false;
-        if (status) item_failed(w, c, last, status, last == item ? attempt : 0);
-        item = last + 1;
-        attempt = 0;
-    }
-    atomic_store_explicit(&w->record->progress, end << 1, memory_order_release);
+    atomic_store_explicit(progress, end << 1, memory_order_release);
     uint64_t done = cohort__word(COHORT__CHUNK_DONE, 0, w->number, 0);
     atomic_store_explicit(&job->words[c], done, memory_order_release);
     return true;
