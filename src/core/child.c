@@ -67,13 +67,28 @@ static void drop_blocks(cohort_process_t *slot) {
     cohort__block_free(me, &slot->context);
 }
 
+static apr_status_t try_context(void *arg, bool thorough) {
+    cohort_process_t *slot = arg;
+    if (atomic_load(&slot->context_state) != COHORT__CONTEXT_UNDERWAY) return APR_SUCCESS;
+    return thorough && !cohort__process_alive(atomic_load(&slot->parent), true) ? COHORT_ESTART : APR_EAGAIN;
+}
+
+/* Whoever asked the server for this process writes it while the server forks. */
+static apr_status_t take_context(cohort_process_t *slot) {
+    apr_status_t status = try_context(slot, false);
+    if (status) status = cohort__await(&slot->changed, try_context, slot, COHORT_OS_NEVER);
+    if (status) return status;
+    if (atomic_load(&slot->context_state) == COHORT__CONTEXT_FAILED) return atomic_load(&slot->start_status);
+    void *context = atomic_load(&slot->context);
+    return context ? cohort_os_context_apply(context, (size_t)slot->context_size) : APR_SUCCESS;
+}
+
 static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline, cohort__function_t *run, void **args) {
     apr_status_t status = APR_SUCCESS;
-    void *context = atomic_load(&slot->context);
     if (slot->bound && lifeline != COHORT_OS_NONE) status = cohort_os_lifeline_arm(lifeline, birth_kind == COHORT__BORN_SERVED);
-    else if (lifeline != COHORT_OS_NONE) cohort_os_close(lifeline);
+    else cohort_os_lifeline_decline(lifeline);
     if (!status && slot->lifetime == COHORT_BACKGROUND && birth_kind != COHORT__BORN_SPAWN) cohort_os_detach();
-    if (!status && context) status = cohort_os_context_apply(context, (size_t)slot->context_size);
+    if (!status && birth_kind == COHORT__BORN_SERVED) status = take_context(slot);
     if (!status) status = copy_args(slot, args);
     if (!status && slot->role != COHORT__ROLE_WORKER) status = resolve(slot, run, *args);
     return status;

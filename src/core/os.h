@@ -174,6 +174,10 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
 /* Arm it for this process. The handle is consumed. It outlasts a program that closes handles which are not its own, unless it is `backed`: somebody else will
  * end this process then. (On Linux the former makes the end of a process take 25 ms.) */
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed);
+/* Instead: let go of it. */
+void cohort_os_lifeline_decline(cohort_os_handle_t reader);
+/* For who forks copies that arm this handle, before each: what can be done for the next one in advance. */
+void cohort_os_lifeline_prepare(cohort_os_handle_t reader);
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------------- */
 
@@ -223,7 +227,8 @@ void cohort_os_thread_mark(void *mark);
 apr_status_t cohort_os_at_exit(void (*run)(void));
 /* Call `run` in a new thread of this process that never takes a signal and never outlives it. */
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg);
-/* A mutex for threads of this process alone, usable when zero; `reset` makes it free in a forked copy. */
+/* A mutex for threads of this process alone, usable when zero; `reset` makes it free in a forked copy. A thread that another one cancels ends only when it
+ * holds none. */
 typedef struct { _Alignas(8) unsigned char opaque[64]; } cohort_os_mutex_t;
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex);

@@ -3,7 +3,7 @@
  * The fork server: a small, single-threaded process of its own for each process that starts others, re-executed from the same
  * program at its first start. It forks the children, so that a start costs the same whatever the parent has grown to, and it is their reaper and repairer.
  *
- * A request is 64 bits on a channel, slot and attempt; all else is in the slot. The channel also tells the server when the process it serves is gone:
+ * A request is 64 bits on a channel, slot and attempt; all else is in the slot, or comes there while the server forks. The channel also tells the server when the process it serves is gone:
  * then it ends that one's daemons (which also hang on a lifeline of their own) and goes when its other children have.
  * If the server dies, its children go on; their parent watches them from then on, and the next start makes a new server.
  */
@@ -121,6 +121,14 @@ static apr_status_t attach_context(cohort_process_t *slot) {
     return status;
 }
 
+/* While the server forks. */
+static void tell_context(cohort_process_t *slot) {
+    apr_status_t status = attach_context(slot);
+    if (status) atomic_store(&slot->start_status, status);
+    atomic_store(&slot->context_state, status ? COHORT__CONTEXT_FAILED : COHORT__CONTEXT_THERE);
+    cohort__notify(&slot->changed, COHORT__ALL);
+}
+
 static apr_status_t request(cohort_process_t *slot) {
     apr_status_t status = APR_SUCCESS;
     cohort_os_mutex_lock(&server.mutex);
@@ -128,11 +136,12 @@ static apr_status_t request(cohort_process_t *slot) {
         forget();
         status = start_server();
     }
-    if (!status) status = attach_context(slot);
     if (!status) {
         uint64_t attempt = atomic_load(&slot->claim) >> 32;
         atomic_store(&slot->reaper, server.id);
+        atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
         status = cohort_os_channel_post(server.channel, attempt << 48 | cohort__process_id(slot));
+        if (!status) tell_context(slot);
         if (status && status != APR_ENOMEM) {
             forget();
             status = COHORT_EWORKERDIED; /* of the server: try again */
@@ -230,7 +239,11 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     if (status) return status;
     cohort__code_foresee(&slot->run);
     status = cohort_os_start(&start, &child, &in_child);
-    if (!status && !in_child) return cohort__watcher_add(watched, slot, child, true);
+    if (!status && !in_child) {
+        status = cohort__watcher_add(watched, slot, child, true);
+        cohort_os_lifeline_prepare(daemons_lifeline); /* for the next one */
+        return status;
+    }
     cohort__watcher_unreserve(watched);
     if (in_child) be_child(slot, attempt);
     return status;
@@ -238,6 +251,7 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
 
 apr_status_t cohort__server_fork(cohort_process_t *slot) {
     atomic_store(&slot->reaper, cohort__self_id());
+    atomic_store(&slot->context_state, COHORT__CONTEXT_THERE); /* that of the server */
     return fork_child(slot, (uint32_t)(atomic_load(&slot->claim) >> 32));
 }
 
@@ -305,6 +319,7 @@ void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     }
     if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
     cohort__notify(&slot->changed, COHORT__ALL);
+    cohort_os_lifeline_prepare(daemons_lifeline);
     cohort__watcher_loop(other_event);
     wind_up();
 }

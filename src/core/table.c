@@ -143,6 +143,7 @@ static void fresh(cohort_process_t *slot) {
     slot->run = slot->on_start = slot->on_exit = (cohort__code_t){0, 0, 0};
     slot->subclass = 0;
     slot->args_size = slot->context_size = 0;
+    atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
 }
 
 /* Not the slot that was freed last: a stale handle should stay recognisable for long. */

@@ -62,8 +62,11 @@ struct cohort_process_t {
     uint32_t subclass;                  /* args are an instance of a class */
     uint64_t args_size, context_size;
     cohort__home_t args, context;
+    _Atomic uint32_t context_state;     /* whether `context` is what it shall be, for a child that a server forks meanwhile */
     void *program, *program_pool;       /* the creator's own pointers */
 };
+
+enum { COHORT__CONTEXT_UNDERWAY, COHORT__CONTEXT_THERE, COHORT__CONTEXT_FAILED /* start_status says why */ };
 
 /* Become this process (NULL: nobody). */
 void cohort__self_set(cohort_process_t *slot);

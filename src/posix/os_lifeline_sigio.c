@@ -66,9 +66,8 @@ static int arm(int fd) {
     return 0;
 }
 
-/* The armed descriptor, or -1 with errno. */
-static int arm_own(int reader) {
-    int fd = reopen(reader);
+/* The descriptor when it could be armed, or -1 with errno. */
+static int armed(int fd) {
     if (fd < 0 || arm(fd) == 0) return fd;
     int error = errno;
     close(fd);
@@ -83,16 +82,35 @@ static void hold(int fd) {
     if (syscall(SYS_io_submit, context, 1, &list) != 1) syscall(SYS_io_destroy, context);
 }
 
+/* The description that the next copy of this process is to arm; this process closes it then. -1: none. */
+static int prepared = -1;
+
+static void unprepare(void) {
+    if (prepared >= 0) close(prepared);
+    prepared = -1;
+}
+
+void cohort_os_lifeline_prepare(cohort_os_handle_t reader) {
+    unprepare();
+    if (reader != COHORT_OS_NONE) prepared = reopen((int)reader);
+}
+
+void cohort_os_lifeline_decline(cohort_os_handle_t reader) {
+    unprepare();
+    cohort_os_close(reader);
+}
+
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
-    int fd = arm_own((int)reader);
+    int fd = armed(prepared >= 0 ? prepared : reopen((int)reader));
     apr_status_t status = fd < 0 ? errno : APR_SUCCESS;
+    prepared = -1;
     if (fd >= 0 && !backed) hold(fd);
     close((int)reader);
     return status;
 }
 
 apr_status_t cohort__lifeline_exec(int reader) {
-    int fd = arm_own(reader);
+    int fd = armed(reopen(reader));
     if (fd < 0) return errno;
     return fcntl(fd, F_SETFD, 0) == 0 ? APR_SUCCESS : errno;
 }

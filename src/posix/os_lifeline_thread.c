@@ -41,6 +41,9 @@ apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     return status;
 }
 
+void cohort_os_lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
+void cohort_os_lifeline_decline(cohort_os_handle_t reader) { cohort_os_close(reader); }
+
 static void close_others(int keep) {
     long most = sysconf(_SC_OPEN_MAX);
     if (most < 0 || most > 65536) most = 65536;

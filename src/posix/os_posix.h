@@ -91,4 +91,9 @@ void cohort__affinity_set(const void *set, size_t size);
 int cohort__affinity_count(void); /* 0 when unknown */
 void cohort__thread_title(const char *name);
 
+/* A lock of threads, free when zero. os_mutex_*.c */
+#define COHORT__MUTEX_SIZE 40
+void cohort__mutex_acquire(void *lock);
+void cohort__mutex_release(void *lock);
+
 #endif
