@@ -52,14 +52,20 @@ static bool among(const cohort__home_t *home, const cohort__home_t *homes, int c
     return home >= homes && home < homes + count;
 }
 
+/* Only the homes that an intent of this kind has: of the other one a living thread may have said something long ago. */
+static bool concerns(cohort__thread_t *thread, uint32_t intent, const cohort__home_t *homes, int count) {
+    bool from = intent == COHORT__INTENT_FREE || intent == COHORT__INTENT_MOVE;
+    bool to = intent == COHORT__INTENT_NEW || intent == COHORT__INTENT_MOVE;
+    return (from && among(atomic_load(&thread->intent_from), homes, count)) || (to && among(atomic_load(&thread->intent_to), homes, count));
+}
+
 cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__home_t *homes, int count) {
     uint32_t threads = cohort__thread_count();
     for (uint32_t i = 0; i < threads; i++) {
         cohort__thread_t *other = cohort__thread_at(i);
         cohort__pid_t owner = atomic_load(&other->owner);
-        if (other == me || atomic_load(&other->intent) == COHORT__INTENT_NONE) continue;
-        bool concerned = among(atomic_load(&other->intent_from), homes, count) || among(atomic_load(&other->intent_to), homes, count);
-        if (concerned && owner && atomic_load(&other->intent) != COHORT__INTENT_NONE) return owner;
+        if (other == me || !concerns(other, atomic_load(&other->intent), homes, count)) continue;
+        if (owner && atomic_load(&other->intent) != COHORT__INTENT_NONE) return owner;
     }
     return 0;
 }
