@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* COHORT__APART: a function that is called so seldom that it should not make its caller larger. */
+/* COHORT__APART: a function that is called less often than what its caller does otherwise, and should be in nobody's way. */
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>

@@ -70,7 +70,7 @@ static void drop_blocks(cohort_process_t *slot) {
 static apr_status_t try_context(void *arg, bool thorough) {
     cohort_process_t *slot = arg;
     if (atomic_load(&slot->context_state) != COHORT__CONTEXT_UNDERWAY) return APR_SUCCESS;
-    return thorough && !cohort__process_alive(atomic_load(&slot->parent), true) ? COHORT_ESTART : APR_EAGAIN;
+    return thorough && !cohort__process_alive(atomic_load(&slot->requester), true) ? COHORT_ESTART : APR_EAGAIN;
 }
 
 /* Whoever asked the server for this process writes it while the server forks. */

@@ -176,7 +176,7 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed);
 /* Instead: let go of it. */
 void cohort_os_lifeline_decline(cohort_os_handle_t reader);
-/* For who forks copies that arm this handle, before each: what can be done for the next one in advance. */
+/* For who forks copies that arm this handle, and no other, or decline it: at first and after each, so that much is done for the next one in advance. */
 void cohort_os_lifeline_prepare(cohort_os_handle_t reader);
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------------- */

@@ -58,10 +58,10 @@ static apr_status_t spin(cohort__try_t try, void *arg, bool heir) {
 }
 
 /* Whoever is waited for may want this CPU, and then the wait is over without any sleep. A neighbour who keeps it for long is no help. */
-static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin) {
+static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin, int64_t deadline) {
     apr_status_t status = APR_EAGAIN;
     int64_t took = 0;
-    for (unsigned i = 0; status == APR_EAGAIN && took < ENOUGH && (i < yields || took < patience); i++) {
+    for (unsigned i = 0; status == APR_EAGAIN && took < ENOUGH && took < deadline - begin && (i < yields || took < patience); i++) {
         cohort_os_yield();
         status = try(arg, false);
         took = cohort_os_now() - begin;
@@ -70,9 +70,13 @@ static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin) {
     return status;
 }
 
+static void lose_patience(void) {
+    patience -= patience / 4;
+}
+
 static void learn(int64_t waited) {
     if (waited >= WORTH) {
-        patience -= patience / 4;
+        lose_patience();
     } else if (patience == PATIENCE_MOST) {
         patience = 0;
         doubts = DOUBTS;
@@ -111,14 +115,16 @@ static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_
     apr_status_t status = spin(try, arg, slept != NULL);
     if (status != APR_EAGAIN) return status;
     int64_t begin = cohort_os_now();
-    status = yield(try, arg, begin);
+    status = yield(try, arg, begin, deadline);
     if (status != APR_EAGAIN) return status;
     if (cohort__enter(&sleeper.me)) sleeper.me = NULL;
     for (int64_t look = pace.first;; look = look * 2 < pace.last ? look * 2 : pace.last) {
         int64_t now = cohort_os_now(), until = now + look;
         if (now >= deadline) {
             status = try(arg, true);
-            return status == APR_EAGAIN ? APR_TIMEUP : status;
+            if (status != APR_EAGAIN) return status;
+            lose_patience();
+            return APR_TIMEUP;
         }
         if (slept) *slept = true;
         status = sleep_once(ec, try, arg, until < deadline ? until : deadline, &sleeper);

@@ -3,9 +3,9 @@
  * Waiting. Every blocking call of Cohort is cohort__await() over an event count: a word that changes whenever
  * something happened that a sleeper may wait for. Bit 0 says that somebody sleeps (or is about to).
  *
- * No wait is for ever: a sleeper looks again at least every second (an idle worker, every four), and at once when any process of the cohort has died, and each time
- * its try function is told to look thoroughly, that is, to ask whether what it depends on still lives. So neither a killed waker nor a killed
- * sleeper that took a wake-up with it can hang anybody.
+ * No wait is for ever: a sleeper looks again at least every second (an idle worker, every four), and at once when any process of the cohort has died, and each time,
+ * but for short sleeps without any death, its try function is told to look thoroughly, that is, to ask whether what it depends on still lives. So neither a killed
+ * waker nor a killed sleeper that took a wake-up with it can hang anybody.
  */
 #ifndef COHORT_CORE_PARK_H
 #define COHORT_CORE_PARK_H
@@ -18,8 +18,8 @@ typedef struct {
     _Atomic uint32_t word;
 } cohort__ec_t;
 
-/* Returns APR_EAGAIN when it must be called again after something happened, else the result of the wait. `thorough`: about to sleep,
- * so check for deaths too; false: be quick. */
+/* Returns APR_EAGAIN when it must be called again after something happened, else the result of the wait. `thorough`: about to sleep
+ * for long, so check for deaths too; false: be quick. */
 typedef apr_status_t (*cohort__try_t)(void *arg, bool thorough);
 
 /* Microseconds of the public API to a deadline of the seam; 0 for "do not wait". */

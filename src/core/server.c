@@ -101,14 +101,9 @@ static bool server_works(void) {
     return server.slot && server.credentials == cohort_os_credentials() && cohort__process_alive(server.id, false);
 }
 
-/* What has changed in this process since the server was started goes with the request. */
-static apr_status_t attach_context(cohort_process_t *slot) {
-    cohort__thread_t *me;
-    void *context;
-    size_t size;
-    apr_status_t status = cohort__enter(&me);
-    if (!status) status = capture(&context, &size);
-    if (status) return status;
+/* Guard: what has changed in this process since the server was started goes with the request. */
+static apr_status_t attach(cohort_process_t *slot, cohort__thread_t *me, const void *context, size_t size) {
+    apr_status_t status = APR_SUCCESS;
     cohort__block_free(me, &slot->context);
     slot->context_size = 0;
     bool same = server.context && size == server.context_size && !memcmp(context, server.context, size);
@@ -117,16 +112,39 @@ static apr_status_t attach_context(cohort_process_t *slot) {
         memcpy(atomic_load(&slot->context), context, size);
         slot->context_size = size;
     }
-    free(context);
     return status;
 }
 
-/* While the server forks. */
-static void tell_context(cohort_process_t *slot) {
-    apr_status_t status = attach_context(slot);
-    if (status) atomic_store(&slot->start_status, status);
-    atomic_store(&slot->context_state, status ? COHORT__CONTEXT_FAILED : COHORT__CONTEXT_THERE);
+/* While the server forks. The start may be over meanwhile, and the slot another's: this process need not be the parent. */
+static void tell_context(cohort_process_t *slot, cohort__pid_t id, uint32_t attempt) {
+    cohort__thread_t *me;
+    void *context = NULL;
+    size_t size = 0;
+    if (cohort__enter(&me)) return; /* which was done before, so it works */
+    apr_status_t status = capture(&context, &size), none = APR_SUCCESS;
+    cohort__guard_enter(&slot->guard, me);
+    if (cohort__process_id(slot) == id && cohort__process_attempt(slot) == attempt) {
+        if (!status) status = attach(slot, me, context, size);
+        if (status) atomic_compare_exchange_strong(&slot->start_status, &none, status);
+        atomic_store(&slot->context_state, status ? COHORT__CONTEXT_FAILED : COHORT__CONTEXT_THERE);
+    }
+    cohort__guard_leave(&slot->guard);
+    free(context);
     cohort__notify(&slot->changed, COHORT__ALL);
+}
+
+static apr_status_t post(cohort_process_t *slot) {
+    cohort__pid_t id = cohort__process_id(slot);
+    uint32_t attempt = cohort__process_attempt(slot);
+    atomic_store(&slot->reaper, server.id);
+    atomic_store(&slot->requester, cohort__self_id());
+    atomic_store(&slot->start_status, APR_SUCCESS);
+    atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
+    apr_status_t status = cohort_os_channel_post(server.channel, (uint64_t)attempt << 48 | id);
+    if (!status) tell_context(slot, id, attempt);
+    if (!status || status == APR_ENOMEM) return status;
+    forget();
+    return COHORT_EWORKERDIED; /* of the server: try again */
 }
 
 static apr_status_t request(cohort_process_t *slot) {
@@ -136,17 +154,7 @@ static apr_status_t request(cohort_process_t *slot) {
         forget();
         status = start_server();
     }
-    if (!status) {
-        uint64_t attempt = atomic_load(&slot->claim) >> 32;
-        atomic_store(&slot->reaper, server.id);
-        atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
-        status = cohort_os_channel_post(server.channel, attempt << 48 | cohort__process_id(slot));
-        if (!status) tell_context(slot);
-        if (status && status != APR_ENOMEM) {
-            forget();
-            status = COHORT_EWORKERDIED; /* of the server: try again */
-        }
-    }
+    if (!status) status = post(slot);
     cohort_os_mutex_unlock(&server.mutex);
     return status;
 }
@@ -286,6 +294,19 @@ static bool other_event(const cohort_os_event_t *event) {
     return event->kind != COHORT_OS_GONE;
 }
 
+/* Nobody will tell these in what context they are to run. */
+static void fail_starts(void) {
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        uint32_t underway = COHORT__CONTEXT_UNDERWAY;
+        apr_status_t none = APR_SUCCESS;
+        if (atomic_load(&slot->reaper) != cohort__self_id() || cohort__process_state(slot) != COHORT__SLOT_STARTING) continue;
+        atomic_compare_exchange_strong(&slot->start_status, &none, COHORT_ESTART);
+        if (atomic_compare_exchange_strong(&slot->context_state, &underway, COHORT__CONTEXT_FAILED)) cohort__notify(&slot->changed, COHORT__ALL);
+    }
+}
+
 #define WIND_UP_LOOK 100000 /* microseconds */
 
 /* Nobody is there to be served. Its daemons end now; foreground children are waited for, for the sake of their exit codes. The channel may close
@@ -294,6 +315,7 @@ static _Noreturn void wind_up(void) {
     cohort__pid_t parent = atomic_load(&me_slot->parent);
     cohort_process_t *slot = cohort__process_find(parent);
     if (slot && !cohort__process_bury(parent)) cohort__watcher_adopt(slot);
+    fail_starts();
     (void)children(COHORT_DAEMON, true);
     /* Others may record the end of a child too, so not every end is an event here. */
     while (children(COHORT_DAEMON, false) + children(COHORT_FOREGROUND, false) > 0) {

@@ -63,6 +63,7 @@ struct cohort_process_t {
     uint64_t args_size, context_size;
     cohort__home_t args, context;
     _Atomic uint32_t context_state;     /* whether `context` is what it shall be, for a child that a server forks meanwhile */
+    _Atomic cohort__pid_t requester;    /* who writes it */
     void *program, *program_pool;       /* the creator's own pointers */
 };
 

@@ -4,7 +4,8 @@
  * its keeper does, however it dies.
  *
  * O_ASYNC and the owner belong to the open file description, which all processes share that got the descriptor from one another. So
- * each process opens the pipe once more, by /proc, to have a description of its own. After arming it looks whether it was too late.
+ * each process opens the pipe once more, by /proc, to have a description of its own, or has it from its maker, who opens one for each and closes it.
+ * After arming it looks whether it was too late.
  *
  * A process may close descriptors that are not its own (closefrom). So the description is held a second time: by a poll request of kernel AIO
  * that never completes, which needs neither a descriptor nor a thread and ends with the process. Where that cannot be had, the descriptor alone has

@@ -92,7 +92,7 @@ int cohort__affinity_count(void); /* 0 when unknown */
 void cohort__thread_title(const char *name);
 
 /* A lock of threads, free when zero. os_mutex_*.c */
-#define COHORT__MUTEX_SIZE 40
+#define COHORT__MUTEX_SIZE 48 /* glibc on arm64 */
 void cohort__mutex_acquire(void *lock);
 void cohort__mutex_release(void *lock);
 

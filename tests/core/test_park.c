@@ -103,6 +103,44 @@ static void no_wake_up_is_lost(void) {
     CHECK_INT(w.place->end, w.place->turn);
 }
 
+/* What is waited for happens just when the sleeper falls asleep. */
+static apr_status_t try_almost(void *data, bool thorough) {
+    place_t *p = data;
+    if (!thorough) return atomic_exchange(&p->turn, 0) ? APR_SUCCESS : APR_EAGAIN;
+    atomic_store(&p->turn, 1);
+    cohort__notify(&p->changed[0], COHORT__ALL);
+    return APR_EAGAIN;
+}
+
+/* Who has learnt to stay awake for a little, since that would have spared him sleeps, unlearns it when nothing comes any more; each look of the
+ * waits that time out counts. */
+static void patience_is_lost_over_time_outs(void) {
+    enum { SHORT_WAITS = 5, TIME_OUTS = 300, LOOKS_EACH = 60 };
+    waiter_t w = {party_memory(sizeof(place_t)), 1, 0};
+    for (int i = 0; i < SHORT_WAITS; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort__await(&w.place->changed[0], try_almost, w.place, COHORT_OS_NEVER));
+    }
+    for (int i = 0; i < TIME_OUTS; i++) {
+        CHECK_STATUS(APR_TIMEUP, cohort__await(&w.place->changed[0], try_turn, &w, cohort__deadline(1000)));
+    }
+    CHECK(w.place->tries < TIME_OUTS * LOOKS_EACH);
+}
+
+/* By brief sleeps too, and by none when the deadline is near. */
+static void paces_keep_deadlines(void) {
+    const cohort__pace_t paces[] = {cohort__pace_steady, cohort__pace_brisk, cohort__pace_idle};
+    waiter_t w = {party_memory(sizeof(place_t)), 1, 0};
+    for (int i = 0; i < 3; i++) {
+        for (apr_interval_time_t timeout = 1; timeout < 100000; timeout *= 7) {
+            int64_t begin = cohort_os_now();
+            atomic_store(&w.place->thorough, 0);
+            CHECK_STATUS(APR_TIMEUP, cohort__await_paced(&w.place->changed[0], try_turn, &w, cohort__deadline(timeout), paces[i]));
+            CHECK(cohort_os_now() - begin >= timeout * 1000);
+            CHECK(w.place->thorough > 0);
+        }
+    }
+}
+
 static int notify_all_the_time(void *data) {
     place_t *p = ((waiter_t *)data)->place;
     while (atomic_load(&p->turn) < p->end) {
@@ -150,6 +188,8 @@ const test_case_t park_cases[] = {
     {"CorePark", "results_of_waits", results_of_waits},
     {"CorePark", "all_are_woken", all_are_woken},
     {"CorePark", "no_wake_up_is_lost", no_wake_up_is_lost},
+    {"CorePark", "patience_is_lost_over_time_outs", patience_is_lost_over_time_outs},
+    {"CorePark", "paces_keep_deadlines", paces_keep_deadlines},
     {"CorePark", "empty_notices_take_nothing_away", empty_notices_take_nothing_away},
     {"CorePark", "killed_sleepers_harm_nobody", killed_sleepers_harm_nobody},
     {0},

@@ -477,6 +477,66 @@ static void process_lives_on_without_its_first_thread(void) {
     CHECK_INT(-9, seam_end_code(child));
 }
 
+static cohort_os_mutex_t outer, inner;
+
+static bool may_be_cancelled(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_setcancelstate(before, NULL);
+    return before == PTHREAD_CANCEL_ENABLE;
+}
+
+static void *hold_for_a_while(void *step) {
+    cohort_os_mutex_lock(&outer);
+    atomic_store((_Atomic int *)step, 1);
+    while (atomic_load((_Atomic int *)step) == 1) poll(NULL, 0, 1); /* could be cancelled there */
+    cohort_os_mutex_lock(&inner);
+    cohort_os_mutex_unlock(&inner);
+    pthread_testcancel();
+    atomic_store((_Atomic int *)step, 3);
+    cohort_os_mutex_unlock(&outer);
+    pthread_testcancel();
+    atomic_store((_Atomic int *)step, 4);
+    return NULL;
+}
+
+static void holder_of_a_mutex_is_not_cancelled(void) {
+    static _Atomic int step;
+    pthread_t thread;
+    void *result = NULL;
+    CHECK_INT(0, pthread_create(&thread, NULL, hold_for_a_while, &step));
+    while (atomic_load(&step) != 1) poll(NULL, 0, 1);
+    CHECK_INT(0, pthread_cancel(thread));
+    atomic_store(&step, 2);
+    CHECK_INT(0, pthread_join(thread, &result));
+    CHECK(result == PTHREAD_CANCELED);
+    CHECK_INT(3, atomic_load(&step));
+    cohort_os_mutex_lock(&outer);
+    cohort_os_mutex_unlock(&outer);
+    CHECK(may_be_cancelled());
+}
+
+/* The copy holds nothing any more, in whatever order it learns that; and a thread that wants not to be cancelled stays so. */
+static void copy_of_a_holder_may_be_cancelled(void) {
+    cohort_os_id_t child;
+    for (int wanted = 0; wanted < 2; ++wanted) {
+        pthread_setcancelstate(wanted ? PTHREAD_CANCEL_ENABLE : PTHREAD_CANCEL_DISABLE, NULL);
+        cohort_os_mutex_lock(&outer);
+        cohort_os_mutex_lock(&inner);
+        if (fork_child(&child)) {
+            bool forbidden = !may_be_cancelled();
+            cohort_os_mutex_reset(&outer);
+            cohort_os_mutex_reset(&inner);
+            _exit(forbidden && may_be_cancelled() == (wanted == 1) ? 0 : 1);
+        }
+        cohort_os_mutex_unlock(&inner);
+        CHECK(!may_be_cancelled());
+        cohort_os_mutex_unlock(&outer);
+        CHECK_INT(wanted, may_be_cancelled());
+        CHECK_INT(0, seam_end_code(child));
+    }
+}
+
 static void watch_outlasts_closefrom(void) {
     cohort_os_id_t runner;
     if (fork_child(&runner)) {
@@ -703,6 +763,8 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "commit_does_not_write_into_a_stranger", commit_does_not_write_into_a_stranger},
     {"OsPosix", "out_of_descriptors_is_a_status", out_of_descriptors_is_a_status},
     {"OsPosix", "context_is_taken_over", context_is_taken_over},
+    {"OsPosix", "holder_of_a_mutex_is_not_cancelled", holder_of_a_mutex_is_not_cancelled},
+    {"OsPosix", "copy_of_a_holder_may_be_cancelled", copy_of_a_holder_may_be_cancelled},
     {"OsPosix", "threads_take_no_signal", threads_take_no_signal},
     {"OsPosix", "post_raises_no_signal", post_raises_no_signal},
     {0},
