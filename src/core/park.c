@@ -23,9 +23,11 @@
 #define MILLISECOND INT64_C(1000000)
 #define BRIEF (100 * MILLISECOND) /* who looks again after less than that does not look after deaths that nobody has told of */
 
-const cohort__pace_t cohort__pace_steady = {250 * MILLISECOND, 1000 * MILLISECOND};
-const cohort__pace_t cohort__pace_idle = {250 * MILLISECOND, 4000 * MILLISECOND};
-const cohort__pace_t cohort__pace_brisk = {MILLISECOND / 20, 1000 * MILLISECOND};
+#define UNREST 40 /* looks */
+
+const cohort__pace_t cohort__pace_steady = {250 * MILLISECOND, 1000 * MILLISECOND, NULL};
+const cohort__pace_t cohort__pace_idle = {250 * MILLISECOND, 4000 * MILLISECOND, NULL};
+const cohort__pace_t cohort__pace_brisk = {MILLISECOND / 20, 1000 * MILLISECOND, NULL};
 
 /* How long this thread spins, and how often it gives up the CPU before it goes to sleep: longer as long as that is rewarded, less when it is not. */
 static _Thread_local unsigned spins = SPINS_MOST, yields = 8;
@@ -118,7 +120,8 @@ static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_
     status = yield(try, arg, begin, deadline);
     if (status != APR_EAGAIN) return status;
     if (cohort__enter(&sleeper.me)) sleeper.me = NULL;
-    for (int64_t look = pace.first;; look = look * 2 < pace.last ? look * 2 : pace.last) {
+    int64_t look = pace.first;
+    for (int looks = 1;; looks++) {
         int64_t now = cohort_os_now(), until = now + look;
         if (now >= deadline) {
             status = try(arg, true);
@@ -134,6 +137,8 @@ static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_
             return status;
         }
         sleeper.brief = look < BRIEF;
+        if (looks < UNREST && pace.unrest && pace.unrest(arg)) continue;
+        look = look * 2 < pace.last ? look * 2 : pace.last;
     }
 }
 

@@ -29,9 +29,11 @@ int64_t cohort__deadline(apr_interval_time_t timeout);
  * thorough try; a deadline that passed: APR_TIMEUP. Needs no registration as a member of the cohort. */
 apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline);
 
-/* How often a sleeper looks around by himself: first after so many nanoseconds, then each time after twice as many, up to the last. */
+/* How often a sleeper looks around by himself: first after so many nanoseconds, then each time after twice as many, up to the last; but for a number of looks
+ * as often as at first, as long as `unrest`, if there is one, says so of the try function's argument. */
 typedef struct {
     int64_t first, last;
+    bool (*unrest)(void *arg);
 } cohort__pace_t;
 extern const cohort__pace_t cohort__pace_steady; /* cohort__await() */
 extern const cohort__pace_t cohort__pace_idle;   /* who has nothing to do and keeps nobody waiting: what he waits for concerns nobody who is dead */

@@ -86,7 +86,7 @@ void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link) {
 
 typedef struct {
     cohort_pool_options_t given;
-    uint32_t workers;
+    uint32_t workers, hands;
     char name[COHORT__POOL_NAME_MAX];
     cohort__code_t initializer;
 } plan_t;
@@ -109,8 +109,10 @@ static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options
     const cohort_pool_options_t *o = &plan->given;
     if (o->workers < 0 || o->attempts < 0 || (o->init_size && !o->init_args)) return APR_EINVAL;
     if (o->workers > COHORT__WORKERS_MAX) return COHORT_ELIMIT;
-    plan->workers = (uint32_t)(o->workers ? o->workers : cohort_os_cpu_count());
+    plan->hands = (uint32_t)cohort_os_cpu_count();
+    plan->workers = o->workers ? (uint32_t)o->workers : plan->hands;
     if (plan->workers > COHORT__WORKERS_MAX) plan->workers = COHORT__WORKERS_MAX;
+    if (plan->hands > plan->workers) plan->hands = plan->workers;
     apr_status_t status = plan_name(plan);
     if (status) return status;
     return cohort__code_find((cohort__function_t)o->initializer, &plan->initializer);
@@ -132,6 +134,7 @@ static void fill(cohort_pool_t *pool, const plan_t *plan) {
     list_setup(&pool->ready);
     pool->owner = cohort__self_id();
     pool->workers = plan->workers;
+    pool->hands = plan->hands;
     pool->attempts = plan->given.attempts > 1 ? (uint32_t)plan->given.attempts : 1;
     if (pool->attempts > 8000) pool->attempts = 8000;
     pool->method = plan->given.method;

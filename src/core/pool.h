@@ -93,6 +93,7 @@ struct cohort_pool_t {
     cohort__link_t ready;      /* jobs with chunks that nobody has begun; idle workers look here all the time, so nothing else is here that is written often */
     _Alignas(64) cohort__pid_t owner;
     uint32_t workers, attempts;
+    uint32_t hands; /* workers that can run at the same time */
     cohort_start_method_t method;
     cohort__code_t initializer;
     uint64_t init_size;
@@ -141,6 +142,7 @@ struct cohort_result_t {
     _Alignas(64) _Atomic uint64_t cursor; /* this line is the workers' */
     _Atomic uint64_t scanned;             /* that many first chunks are done */
     _Atomic uint64_t word;                /* of a job with one chunk */
+    _Atomic uint32_t visits;              /* how often a worker has come to it; a hint */
     cohort__home_t failure;
     _Alignas(64) _Atomic uint64_t state; /* 0: not done; else kind << 32 | status; who waits looks here all the time, and little else is written here */
     _Atomic uint64_t first_failed;       /* (index + 1) << 32 | status; 0 = none */

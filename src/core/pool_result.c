@@ -90,12 +90,20 @@ static apr_status_t try_wait(void *arg, bool thorough) {
     return cohort__result_try(arg, thorough);
 }
 
+static bool is_short_of_workers(void *arg) {
+    cohort_result_t *job = arg;
+    uint64_t hands = atomic_load(&job->pool)->hands, wanted = job->chunks < hands ? job->chunks : hands;
+    return wanted > 1 && atomic_load_explicit(&job->visits, memory_order_relaxed) < wanted;
+}
+
 apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t timeout) {
     cohort__thread_t *me;
+    cohort__pace_t pace = cohort__pace_brisk;
     apr_status_t status = cohort__enter(&me);
     if (!status) status = cohort__result_check(result);
     if (status) return status;
-    return cohort__await_paced(&result->changed, try_wait, result, cohort__deadline(timeout), cohort__pace_brisk);
+    pace.unrest = is_short_of_workers;
+    return cohort__await_paced(&result->changed, try_wait, result, cohort__deadline(timeout), pace);
 }
 
 int cohort_result_ready(cohort_result_t *result) {

@@ -140,6 +140,7 @@ static void begin(worker_t *w) {
     w->batch = w->to = 0;
     w->passing = false;
     look_up(w);
+    if (w->job->chunks > 1) atomic_fetch_add_explicit(&w->job->visits, 1, memory_order_relaxed);
     cohort__running.job = w->job;
     cohort__running.progress = &w->record->progress;
     cohort__running.worker = w->name;

@@ -126,6 +126,21 @@ static void patience_is_lost_over_time_outs(void) {
     CHECK(w.place->tries < TIME_OUTS * LOOKS_EACH);
 }
 
+static bool always(void *data) {
+    (void)data;
+    return true;
+}
+
+static void unrest_comes_to_an_end(void) {
+    enum { LOOKS_MOST = 400 }; /* it would be thousands, of 50 microseconds each */
+    cohort__pace_t pace = cohort__pace_brisk;
+    waiter_t w = {party_memory(sizeof(place_t)), 1, 0};
+    pace.unrest = always;
+    CHECK_STATUS(APR_TIMEUP, cohort__await_paced(&w.place->changed[0], try_turn, &w, cohort__deadline(300000), pace));
+    CHECK(w.place->tries < LOOKS_MOST);
+    CHECK(w.place->thorough > 1);
+}
+
 /* By brief sleeps too, and by none when the deadline is near. */
 static void paces_keep_deadlines(void) {
     const cohort__pace_t paces[] = {cohort__pace_steady, cohort__pace_brisk, cohort__pace_idle};
@@ -190,6 +205,7 @@ const test_case_t park_cases[] = {
     {"CorePark", "no_wake_up_is_lost", no_wake_up_is_lost},
     {"CorePark", "patience_is_lost_over_time_outs", patience_is_lost_over_time_outs},
     {"CorePark", "paces_keep_deadlines", paces_keep_deadlines},
+    {"CorePark", "unrest_comes_to_an_end", unrest_comes_to_an_end},
     {"CorePark", "empty_notices_take_nothing_away", empty_notices_take_nothing_away},
     {"CorePark", "killed_sleepers_harm_nobody", killed_sleepers_harm_nobody},
     {0},
