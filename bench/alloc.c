@@ -96,16 +96,19 @@ static double run(void *arg, int count) {
     return took;
 }
 
+/* One process and several in turns, since they are compared with each other. */
+static void contest(apr_size_t size, const char *one, const char *more) {
+    work_t work[4];
+    for (int i = 0; i < 4; i++)
+        work[i] = (work_t){.size = size, .processes = i < 2 ? 1 : PROCESSES, .with_malloc = i % 2};
+    bench_contestant_t all[] = {{"cohort", run, &work[0], one},
+                                {"malloc", run, &work[1], one},
+                                {"cohort", run, &work[2], more},
+                                {"malloc", run, &work[3], more}};
+    BENCH_CONTEST((&(bench_contest_t){one, "ns", BENCH_NS, 1000, 20000000}), all, NULL);
+}
+
 void bench_section_alloc(void) {
-    static const apr_size_t sizes[] = {64, 4096};
-    for (int i = 0; i < 2; i++) {
-        for (int processes = 1; processes <= PROCESSES; processes++) {
-            char metric[40];
-            work_t ours = {.size = sizes[i], .processes = processes}, theirs = ours;
-            theirs.with_malloc = 1;
-            bench_contestant_t both[] = {{"cohort", run, &ours}, {"malloc", run, &theirs}};
-            snprintf(metric, sizeof metric, "alloc.%s.%d", sizes[i] == 64 ? "64B" : "4KiB", processes);
-            BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 1000, 20000000}), both, NULL);
-        }
-    }
+    contest(64, "alloc.64B.1", "alloc.64B.2");
+    contest(4096, "alloc.4KiB.1", "alloc.4KiB.2");
 }

@@ -65,7 +65,7 @@ void bench_section_barrier(void) {
     static int parties[] = {2, 4, 8, 64};
     for (int i = 0; i < 4; i++) {
         char metric[40];
-        bench_contestant_t cohort[] = {{"cohort", run, &parties[i]}};
+        bench_contestant_t cohort[] = {{"cohort", run, &parties[i], NULL}};
         snprintf(metric, sizeof metric, "barrier.%d", parties[i]);
         BENCH_CONTEST((&(bench_contest_t){metric, "us", BENCH_US, 20, 1000000}), cohort,
                       parties[i] == 2 ? "raw:spin raw:pthread raw:futex mpi:barrier python:Barrier"

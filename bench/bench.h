@@ -27,6 +27,7 @@ typedef struct {
     const char *peer; /* "cohort"; or of a program "NAME:PEER", printed as NAME-PEER */
     bench_run_t run;  /* NULL: by the program cohort-peer-NAME */
     void *arg;
+    const char *metric; /* of those who run here, when it is not the contest's: it takes its turns with that one */
 } bench_contestant_t;
 
 typedef struct {

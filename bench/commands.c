@@ -133,7 +133,7 @@ static void gzip(void) {
                   {pool, file, gz, pigz, size_of(file, pool), 0},
                   {pool, file, gz, apart, size_of(file, pool), 0}};
     bench_contestant_t all[] = {
-        {"cohort", run_gzip, &g[0]}, {"pigz", run_gzip, &g[1]}, {"pigz-independent", run_gzip, &g[2]}};
+        {"cohort", run_gzip, &g[0], NULL}, {"pigz", run_gzip, &g[1], NULL}, {"pigz-independent", run_gzip, &g[2], NULL}};
     BENCH_CONTEST((&(bench_contest_t){"commands.gzip", "MB/s", BENCH_FIGURE, 1, 0}), all, NULL);
     for (int i = 0; i < 3; i++) {
         (void)run_gzip(&g[i], 1);
@@ -148,7 +148,7 @@ static void gzip(void) {
 }
 
 void bench_section_commands(void) {
-    bench_contestant_t cohort[] = {{"cohort", run_true, NULL}};
+    bench_contestant_t cohort[] = {{"cohort", run_true, NULL, NULL}};
     BENCH_CONTEST((&(bench_contest_t){"commands.true.j2", "/s", BENCH_PER_S, 20, 2000}), cohort,
                   "raw:posix_spawn raw:xargs python:subprocess");
     gzip();

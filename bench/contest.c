@@ -154,8 +154,9 @@ void bench_contest(const bench_contest_t *contest, const bench_contestant_t *her
         }
     }
     for (int i = 0; i < n; i++) {
-        if (!entries[i].out)
-            bench_print(contest->metric, entries[i].label, contest->unit, entries[i].values, repeats);
+        const entry_t *e = &entries[i];
+        if (!e->out)
+            bench_print(e->who.metric ? e->who.metric : contest->metric, e->label, contest->unit, entries[i].values, repeats);
     }
 }
 

@@ -85,7 +85,7 @@ static void ping(const char *size_name, apr_size_t size, const char *where, cons
     MUST(cohort_process_start(p));
     MUST(cohort_connection_close(there));
     ping_t arg = {here, size, calloc(1, size), pinned ? 0 : -1};
-    bench_contestant_t cohort[] = {{"cohort", run_ping, &arg}};
+    bench_contestant_t cohort[] = {{"cohort", run_ping, &arg, NULL}};
     snprintf(metric, sizeof metric, "pingpong.%s.%s", size_name, where);
     BENCH_CONTEST((&(bench_contest_t){metric, "us", BENCH_US, 100, 2000000}), cohort, programs);
     MUST(cohort_connection_close(here));
@@ -173,7 +173,7 @@ static cohort_process_t *start_sink(cohort_target_t target, ping_t *arg) {
 static void one_way(void) {
     ping_t args[2];
     cohort_process_t *p[] = {start_sink(sink, &args[0]), start_sink(sink_blocks, &args[1])};
-    bench_contestant_t cohort[] = {{"cohort", run_one_way, &args[0]}, {"cohort-block", run_one_way, &args[1]}};
+    bench_contestant_t cohort[] = {{"cohort", run_one_way, &args[0], NULL}, {"cohort-block", run_one_way, &args[1], NULL}};
     BENCH_CONTEST((&(bench_contest_t){"oneway.1MiB.free", "GB/s", -(double)MEGABYTE / 1000, 16, 4000}), cohort,
                   "raw:spin raw:pipe raw:socketpair mpi:send python:Pipe");
     for (int i = 0; i < 2; i++) {
@@ -243,7 +243,7 @@ static double run_handover(void *arg, int count) {
 static void without_a_copy(const char *name, apr_size_t size) {
     char metric[40];
     ping_t arg = {.size = size, .buffer = calloc(1, size)};
-    bench_contestant_t receive[] = {{"cohort", run_receive, &arg}}, handover[] = {{"cohort", run_handover, &arg}};
+    bench_contestant_t receive[] = {{"cohort", run_receive, &arg, NULL}}, handover[] = {{"cohort", run_handover, &arg, NULL}};
     snprintf(metric, sizeof metric, "receive.block.%s", name);
     BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 160, 0}), receive, NULL);
     snprintf(metric, sizeof metric, "handover.block.%s", name);

@@ -62,14 +62,14 @@ static double run_apply_idle(void *arg, int count) {
 }
 
 static void maps(map_t *a) {
-    bench_contestant_t cohort[] = {{"cohort", run_map, a}};
+    bench_contestant_t cohort[] = {{"cohort", run_map, a, NULL}};
     a->chunk = 1;
     BENCH_CONTEST((&(bench_contest_t){"pool.map.x*x.chunk1", "ns", BENCH_NS, 50000, TASKS}), cohort,
                   "openmp:dynamic,1 raw:fetch_add python:Pool");
     a->chunk = 0;
     BENCH_CONTEST((&(bench_contest_t){"pool.map.x*x.default", "ns", BENCH_NS, TASKS, 0}), cohort,
                   "openmp:static raw:fetch_add python:Pool");
-    bench_contestant_t hot[] = {{"cohort", run_apply, a}}, idle[] = {{"cohort", run_apply_idle, a}};
+    bench_contestant_t hot[] = {{"cohort", run_apply, a, NULL}}, idle[] = {{"cohort", run_apply_idle, a, NULL}};
     BENCH_CONTEST((&(bench_contest_t){"pool.apply.hot", "us", BENCH_US, 100, 1000000}), hot,
                   "openmp:region raw:spin-worker raw:futex-worker python:Pool");
     BENCH_CONTEST((&(bench_contest_t){"pool.apply.idle", "us", BENCH_US, IDLE_APPLIES, 0}), idle,
@@ -112,7 +112,7 @@ static void arrays(map_t *map) {
     } sizes[] = {{"pool.array.8B", 8}, {"pool.array.1KiB", 1024}, {"pool.array.64KiB", 65536}};
     for (int i = 0; i < 3; i++) {
         array_t array = {.map = map, .size = sizes[i].size};
-        bench_contestant_t cohort[] = {{"cohort", run_array, &array}};
+        bench_contestant_t cohort[] = {{"cohort", run_array, &array, NULL}};
         MUST(cohort_alloc((void **)&array.elements, ELEMENTS * array.size));
         BENCH_CONTEST((&(bench_contest_t){sizes[i].metric, "ns", BENCH_NS, ELEMENTS, 0}), cohort, NULL);
         MUST(cohort_free(array.elements));
@@ -156,7 +156,7 @@ static void efficiency(map_t *map) {
                                           "pool.eff.10ms"};
     for (int i = 0; i < 5; i++) {
         work_t work = {map, burn_microseconds(metrics[i])};
-        bench_contestant_t cohort[] = {{"cohort", run_work, &work}};
+        bench_contestant_t cohort[] = {{"cohort", run_work, &work, NULL}};
         int count = (int)(400e3 / work.us); /* 0.4 s of work */
         map->chunk = 1;
         BENCH_CONTEST((&(bench_contest_t){metrics[i], "frac", BENCH_FIGURE, count, 0}), cohort,

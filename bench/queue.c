@@ -200,7 +200,7 @@ static double run_crowd(void *arg, int count) {
 static void contest(const char *kind, apr_size_t size, int producers, int consumers, const char *programs) {
     char metric[40];
     crowd_t crowd = {size, producers, consumers, !strcmp(kind, "batch")};
-    bench_contestant_t cohort[] = {{"cohort", run_crowd, &crowd}};
+    bench_contestant_t cohort[] = {{"cohort", run_crowd, &crowd, NULL}};
     snprintf(metric, sizeof metric, "%s.%s.%dto%d", kind, size == 64 ? "64B" : "1KiB", producers, consumers);
     BENCH_CONTEST((&(bench_contest_t){metric, "/s", BENCH_PER_S, 2000, 8000000}), cohort, programs);
 }

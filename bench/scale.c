@@ -35,7 +35,7 @@ static void starts(const char *kind, cohort_event_t *over, const int *numbers, i
     int n = 0;
     for (int i = 0; i < sizes; i++) {
         char metric[40];
-        bench_contestant_t cohort[] = {{"cohort", run_start, NULL}};
+        bench_contestant_t cohort[] = {{"cohort", run_start, NULL, NULL}};
         while (n < numbers[i])
             children[n++] = bench_start_child(live, &over, sizeof over);
         snprintf(metric, sizeof metric, "scale.%s.%d", kind, numbers[i]);
@@ -69,7 +69,7 @@ static void messages(void) {
     static int producers[] = {1, 2, 4, 8, 16, 32, 64};
     for (int i = 0; i < 7; i++) {
         char metric[40];
-        bench_contestant_t cohort[] = {{"cohort", run_messages, &producers[i]}};
+        bench_contestant_t cohort[] = {{"cohort", run_messages, &producers[i], NULL}};
         snprintf(metric, sizeof metric, "scale.message.%d", producers[i]);
         BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 2000, 8000000}), cohort, NULL);
     }
@@ -112,7 +112,7 @@ static void tasks(void) {
     MUST(cohort_alloc((void **)&map.out, TASKS * sizeof *map.out));
     for (int i = 0; i < 6; i++) {
         char metric[40];
-        bench_contestant_t cohort[] = {{"cohort", run_tasks, &map}};
+        bench_contestant_t cohort[] = {{"cohort", run_tasks, &map, NULL}};
         MUST(cohort_pool_create(&map.pool, &(cohort_pool_options_t){.workers = workers[i]}, NULL));
         snprintf(metric, sizeof metric, "scale.task.%d", workers[i]);
         BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, TASKS, 0}), cohort, NULL);
@@ -149,7 +149,7 @@ static void blocks(void) {
     MUST(cohort_arena_usage(&empty));
     for (int i = 0; i < 4; i++) {
         char metric[40];
-        bench_contestant_t cohort[] = {{"cohort", run_blocks, NULL}};
+        bench_contestant_t cohort[] = {{"cohort", run_blocks, NULL, NULL}};
         double begin = bench_now(), first = n;
         while (n < held[i])
             MUST(cohort_alloc(&all[n++], BLOCK));

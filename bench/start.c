@@ -131,10 +131,10 @@ static int methods_here(void) {
 }
 
 static void small_parent(void) {
-    bench_contestant_t starts[] = {{"cohort", run_method, &methods[0]},
-                                   {"cohort-fork", run_method, &methods[1]},
-                                   {"cohort-spawn", run_method, &methods[2]}};
-    bench_contestant_t programs[] = {{"cohort", run_program, "true"}, {"apr", run_apr_program, "true"}};
+    bench_contestant_t starts[] = {{"cohort", run_method, &methods[0], NULL},
+                                   {"cohort-fork", run_method, &methods[1], NULL},
+                                   {"cohort-spawn", run_method, &methods[2], NULL}};
+    bench_contestant_t programs[] = {{"cohort", run_program, "true", NULL}, {"apr", run_apr_program, "true", NULL}};
     char *memory = touch((size_t)10 << 20);
     bench_contest(&(bench_contest_t){"start.fn.10MB", "us", BENCH_US, 4, 2000}, starts, methods_here(),
                   "raw:fork raw:vfork python:fork python:forkserver python:spawn");
@@ -145,8 +145,8 @@ static void small_parent(void) {
 
 /* Its peers touch as much in each round, so there are fewer of them. */
 static void large_parent(void) {
-    bench_contestant_t starts[] = {{"cohort", run_method, &methods[0]}, {"cohort-fork", run_method, &methods[1]}};
-    bench_contestant_t programs[] = {{"cohort", run_program, "true"}, {"apr", run_apr_program, "true"}};
+    bench_contestant_t starts[] = {{"cohort", run_method, &methods[0], NULL}, {"cohort-fork", run_method, &methods[1], NULL}};
+    bench_contestant_t programs[] = {{"cohort", run_program, "true", NULL}, {"apr", run_apr_program, "true", NULL}};
     crowd_t crowd = {0};
     char *memory = touch((size_t)2 << 30);
     start_threads(&crowd);
