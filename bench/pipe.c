@@ -240,15 +240,22 @@ static double run_handover(void *arg, int count) {
     return took;
 }
 
-static void without_a_copy(const char *name, apr_size_t size) {
-    char metric[40];
-    ping_t arg = {.size = size, .buffer = calloc(1, size)};
-    bench_contestant_t receive[] = {{"cohort", run_receive, &arg, NULL}}, handover[] = {{"cohort", run_handover, &arg, NULL}};
-    snprintf(metric, sizeof metric, "receive.block.%s", name);
-    BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 160, 0}), receive, NULL);
-    snprintf(metric, sizeof metric, "handover.block.%s", name);
-    BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 100, 10000000}), handover, NULL);
-    free(arg.buffer);
+/* All sizes in turns, since they are compared with each other. */
+static void without_a_copy(void) {
+    static const apr_size_t sizes[] = {65536, MEGABYTE, 16 * MEGABYTE};
+    static const char *const receive[] = {"receive.block.64KiB", "receive.block.1MiB", "receive.block.16MiB"};
+    static const char *const handover[] = {"handover.block.64KiB", "handover.block.1MiB", "handover.block.16MiB"};
+    ping_t args[3];
+    bench_contestant_t receivers[3], givers[3];
+    for (int i = 0; i < 3; i++) {
+        args[i] = (ping_t){.size = sizes[i], .buffer = calloc(1, sizes[i])};
+        receivers[i] = (bench_contestant_t){"cohort", run_receive, &args[i], receive[i]};
+        givers[i] = (bench_contestant_t){"cohort", run_handover, &args[i], handover[i]};
+    }
+    BENCH_CONTEST((&(bench_contest_t){receive[0], "ns", BENCH_NS, 160, 0}), receivers, NULL);
+    BENCH_CONTEST((&(bench_contest_t){handover[0], "ns", BENCH_NS, 100, 10000000}), givers, NULL);
+    for (int i = 0; i < 3; i++)
+        free(args[i].buffer);
 }
 
 void bench_section_pipe(void) {
@@ -257,7 +264,5 @@ void bench_section_pipe(void) {
     ping("1B", 1, "split", "raw:spin raw:futex raw:pipe zmq:pair mpi:send python:Pipe");
     ping("64KiB", 65536, "free", "raw:spin raw:pipe raw:socketpair zmq:pair mpi:send python:Pipe");
     one_way();
-    without_a_copy("64KiB", 65536);
-    without_a_copy("1MiB", MEGABYTE);
-    without_a_copy("16MiB", 16 * MEGABYTE);
+    without_a_copy();
 }
