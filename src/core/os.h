@@ -162,10 +162,21 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
 apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader);
 /* One event, or APR_TIMEUP. One thread at a time. */
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event);
-/* Sleep until one of these children of the calling process, watched or not, has ended: children[*which], with this exit code, which is there to be reaped
- * still. APR_TIMEUP; anything else: it cannot be told this way (APR_ENOTIMPL: never). */
+/* Whoever waits for watched children by himself: from begin to done the watch reports none of these. The thread must not be cancelled meanwhile.
+ * begin: `rooms` and `count` are filled in; false, and nothing has begun: not this way (never, on some systems). It is thread-safe as watch_process.
+ * end: sleep until one of them has ended, rooms[*which], with this exit code, and is there to be reaped still. APR_TIMEUP; anything else: it cannot be told.
+ * done: `told` is the one whose end the caller has told, -1 for none: the watch does not know it any more, as if it had been reported. `watch`: NULL when
+ * it was destroyed meanwhile. */
 #define COHORT_OS_AWAIT_MAX 16
-apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code);
+typedef struct {
+    cohort_os_watch_room_t *rooms[COHORT_OS_AWAIT_MAX];
+    cohort_os_id_t children[COHORT_OS_AWAIT_MAX];
+    cohort_os_handle_t handles[COHORT_OS_AWAIT_MAX];
+    int count;
+} cohort_os_await_t;
+bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await);
+apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which, int *code);
+void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told);
 
 /* ---- lifeline: die with another process, however it dies ------------------------------------------------------------- */
 
@@ -233,5 +244,8 @@ typedef struct { _Alignas(8) unsigned char opaque[64]; } cohort_os_mutex_t;
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_reset(cohort_os_mutex_t *mutex);
+/* The same without a mutex: from forbid to allow, which takes what forbid has returned, this thread is not cancelled. */
+bool cohort_os_forbid_cancel(void);
+void cohort_os_allow_cancel(bool forbidden);
 
 #endif

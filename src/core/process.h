@@ -52,8 +52,8 @@ void cohort__watcher_await_begun(void);
 apr_status_t cohort__watcher_add(cohort__watched_t *watched, cohort_process_t *slot, cohort_os_id_t os, bool child);
 /* Both for one that runs already, of another process' making. Should that fail, whoever waits for its end finds it himself. */
 void cohort__watcher_adopt(cohort_process_t *slot);
-/* Whoever waits for children of this very process sees their ends himself, where the system lets him sleep on that: one wake-up less than by the watcher,
- * which comes too, and reaps. Returns when one of them has ended, when that takes long, and at once when one is not of this kind; nothing is sure then. */
+/* Whoever waits for children of this very process sees their ends himself, where the system lets him sleep on that, and the watcher sleeps on: that spares
+ * two wake-ups. Returns when one of them has ended, when that takes long, and at once when one is not of this kind; nothing is sure then. */
 void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline);
 /* In a copy of the process: it watches nothing. */
 void cohort__watcher_reset(void);

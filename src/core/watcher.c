@@ -25,7 +25,10 @@ static cohort_os_mutex_t mutex;
 static cohort_os_watch_t *watch;
 static _Atomic cohort_os_handle_t stopper = COHORT_OS_NONE; /* a message there ends the thread */
 static _Atomic bool running, begun; /* the thread: from its start, and from its first own instruction */
-static cohort__watched_t *all; /* changed under the mutex, and by one store of what a forked copy reads */
+
+#define LISTS 64 /* by id, since whoever waits looks for the record */
+
+static cohort__watched_t *all[LISTS]; /* changed under the mutex, and by one store of what a forked copy reads */
 
 /* The first record is no block of the heap: a server that has one child at a time, and that child, leave the pages of the heap alone, so none is copied. */
 static cohort__watched_t first;
@@ -40,30 +43,39 @@ static void record_free(cohort__watched_t *w) {
     else free(w);
 }
 
+static cohort__watched_t **list_of(cohort__pid_t id) { return &all[id % LISTS]; }
+
 static void remember(cohort__watched_t *w) {
+    cohort__watched_t **list = list_of(w->id);
     cohort_os_mutex_lock(&mutex);
-    w->next = all;
-    w->link = &all;
-    if (all) all->link = &w->next;
+    w->next = *list;
+    w->link = list;
+    if (w->next) w->next->link = &w->next;
     atomic_signal_fence(memory_order_release);
-    all = w;
+    *list = w;
     cohort_os_mutex_unlock(&mutex);
+}
+
+static void forget_locked(cohort__watched_t *w) {
+    *w->link = w->next;
+    if (w->next) w->next->link = w->link;
+    record_free(w);
 }
 
 static void forget(cohort__watched_t *w) {
     cohort_os_mutex_lock(&mutex);
-    *w->link = w->next;
-    if (w->next) w->next->link = w->link;
+    forget_locked(w);
     cohort_os_mutex_unlock(&mutex);
-    record_free(w);
 }
 
 /* The watch itself is gone. */
 static void forget_all(void) {
-    while (all) {
-        cohort__watched_t *w = all;
-        all = w->next;
-        record_free(w);
+    for (unsigned i = 0; i < LISTS; i++) {
+        while (all[i]) {
+            cohort__watched_t *w = all[i];
+            all[i] = w->next;
+            record_free(w);
+        }
     }
 }
 
@@ -180,8 +192,10 @@ static void disown(void) {
 /* Somebody else may have been quicker to record the ends of these: what the system keeps of them is released here. */
 static void reap_all(void) {
     int code;
-    for (const cohort__watched_t *w = all; w; w = w->next) {
-        if (w->child) (void)cohort_os_reap(w->os, &code);
+    for (unsigned i = 0; i < LISTS; i++) {
+        for (const cohort__watched_t *w = all[i]; w; w = w->next) {
+            if (w->child) (void)cohort_os_reap(w->os, &code);
+        }
     }
 }
 
@@ -192,8 +206,10 @@ static bool stop_thread(void) {
     if (writer == COHORT_OS_NONE || cohort_os_channel_post(writer, 0)) return false;
     while (atomic_load(&running)) cohort_os_yield();
     cohort_os_close(writer);
+    cohort_os_mutex_lock(&mutex); /* somebody may wait for a child of his, and come back */
     cohort_os_watch_destroy(watch);
     watch = NULL;
+    cohort_os_mutex_unlock(&mutex);
     return true;
 }
 
@@ -257,19 +273,58 @@ static bool is_own(cohort_process_t *slot) {
            cohort__process_state(slot) == COHORT__SLOT_RUNNING;
 }
 
-void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline) {
-    cohort_os_id_t children[COHORT_OS_AWAIT_MAX];
+static cohort__watched_t *watched_as(cohort__pid_t id) {
+    cohort__watched_t *w = *list_of(id);
+    while (w && w->id != id) w = w->next;
+    return w;
+}
+
+typedef struct {
+    cohort_os_await_t os;
     cohort__pid_t ids[COHORT_OS_AWAIT_MAX];
-    int64_t until = cohort__deadline(ASSIST_TIME);
-    int which, code;
-    if (count > COHORT_OS_AWAIT_MAX || deadline == 0) return;
-    for (int i = 0; i < count; i++) {
-        ids[i] = cohort__process_id(slots[i]);
-        children[i] = slots[i]->os;
-        if (!is_own(slots[i])) return;
+    cohort__watched_t *watched[COHORT_OS_AWAIT_MAX]; /* gone when the watch is */
+} assistance_t;
+
+static bool take_over(cohort_process_t *const *slots, int count, assistance_t *a) {
+    bool can = watch != NULL;
+    a->os.count = count;
+    for (int i = 0; i < count && can; i++) {
+        a->ids[i] = cohort__process_id(slots[i]);
+        a->watched[i] = watched_as(a->ids[i]);
+        can = a->watched[i] && is_own(slots[i]);
+        if (can) a->os.rooms[i] = &a->watched[i]->room;
     }
-    if (cohort_os_await_end(children, count, until < deadline ? until : deadline, &which, &code)) return;
-    cohort__process_died(ids[which], code);
+    return can && cohort_os_await_begin(watch, &a->os);
+}
+
+static void hand_back(assistance_t *a, int told) {
+    int code;
+    cohort_os_await_done(watch, &a->os, told);
+    if (!watch || told < 0) return;
+    (void)cohort_os_reap(a->os.children[told], &code);
+    forget_locked(a->watched[told]);
+}
+
+static void assist(cohort_process_t *const *slots, int count, int64_t until) {
+    assistance_t a;
+    int told = -1, code;
+    cohort_os_mutex_lock(&mutex);
+    bool can = take_over(slots, count, &a);
+    cohort_os_mutex_unlock(&mutex);
+    if (!can) return;
+    if (cohort_os_await_end(&a.os, until, &told, &code)) told = -1;
+    if (told >= 0) cohort__process_died(a.ids[told], code);
+    cohort_os_mutex_lock(&mutex);
+    hand_back(&a, told);
+    cohort_os_mutex_unlock(&mutex);
+}
+
+void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline) {
+    int64_t until = cohort__deadline(ASSIST_TIME);
+    if (count > COHORT_OS_AWAIT_MAX || deadline == 0) return;
+    bool before = cohort_os_forbid_cancel();
+    assist(slots, count, until < deadline ? until : deadline);
+    cohort_os_allow_cancel(before);
 }
 
 void cohort__watcher_reset(void) {

@@ -13,17 +13,22 @@ typedef struct {
 
 _Static_assert(sizeof(mutex_t) <= sizeof(cohort_os_mutex_t), "the seam's mutex must hold this one");
 
-void cohort_os_mutex_lock(cohort_os_mutex_t *mutex) {
-    mutex_t *m = (mutex_t *)(void *)mutex->opaque;
+bool cohort_os_forbid_cancel(void) {
     int before;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    cohort__mutex_acquire(m->lock);
-    m->holder = pthread_self();
-    m->forbidden = before == PTHREAD_CANCEL_ENABLE;
+    return before == PTHREAD_CANCEL_ENABLE;
 }
 
-static void allow(bool forbidden) {
+void cohort_os_allow_cancel(bool forbidden) {
     if (forbidden) pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+}
+
+void cohort_os_mutex_lock(cohort_os_mutex_t *mutex) {
+    mutex_t *m = (mutex_t *)(void *)mutex->opaque;
+    bool forbidden = cohort_os_forbid_cancel();
+    cohort__mutex_acquire(m->lock);
+    m->holder = pthread_self();
+    m->forbidden = forbidden;
 }
 
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex) {
@@ -31,7 +36,7 @@ void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex) {
     bool forbidden = m->forbidden;
     m->forbidden = false;
     cohort__mutex_release(m->lock);
-    allow(forbidden);
+    cohort_os_allow_cancel(forbidden);
 }
 
 /* The only thread of the copy is the one that forked, and it may be the holder. */
@@ -39,5 +44,5 @@ void cohort_os_mutex_reset(cohort_os_mutex_t *mutex) {
     const mutex_t *m = (const mutex_t *)(const void *)mutex->opaque;
     bool forbidden = m->forbidden && pthread_equal(m->holder, pthread_self());
     memset(mutex, 0, sizeof *mutex);
-    allow(forbidden);
+    cohort_os_allow_cancel(forbidden);
 }

@@ -55,12 +55,13 @@ void cohort__child_identify(pid_t pid, cohort_os_id_t *id);
 /* The descriptor kept for this child, which is the caller's then; -1: none. */
 int cohort__child_descriptor(cohort_os_id_t child);
 void cohort__child_keep(cohort_os_id_t child, int fd);
-/* A thread sleeps on this descriptor of its own, or does no longer: a forked copy has no use for it. */
-void cohort__fd_awaited(int fd, bool on);
 /* Exit codes seen by a watcher before somebody else could take them. */
 void cohort__code_remember(cohort_os_id_t process, int code);
 /* The code of an ended, unreaped child, which stays reapable. False when it runs, or is no child of ours. By its descriptor, -1: by the pid. */
 bool cohort__code_peek(int fd, int64_t pid, int *code);
+
+/* os_vfork.c: vfork(). In the child `child` is called, which must not return; `tidy`: no signal has a handler there. */
+pid_t cohort__vfork(void (*child)(void *arg, bool tidy), void *arg);
 
 /* os_lifeline_*.c: between fork and exec of a program, in the child: arm `reader` such that it outlasts exec. Async-signal-safe. */
 apr_status_t cohort__lifeline_exec(int reader);

@@ -94,18 +94,6 @@ int cohort__child_descriptor(cohort_os_id_t child) {
     return fd;
 }
 
-#define AWAITED 64u
-
-static _Atomic int awaited[AWAITED]; /* + 1 */
-
-void cohort__fd_awaited(int fd, bool on) {
-    bool done = false;
-    for (unsigned i = 0; i < AWAITED && !done; ++i) {
-        int before = on ? 0 : fd + 1;
-        done = atomic_compare_exchange_strong(&awaited[i], &before, on ? fd + 1 : 0);
-    }
-}
-
 static _Atomic uint64_t known_birth;
 static _Atomic int64_t known_pid;
 
@@ -117,10 +105,6 @@ static void drop_descriptors(void) {
         if (fresh.entries[i].fd) close(fresh.entries[i].fd - 1);
         fresh.entries[i].fd = 0;
         fresh.entries[i].child.pid = 0;
-    }
-    for (unsigned i = 0; i < AWAITED; ++i) {
-        int fd = atomic_exchange(&awaited[i], 0) - 1;
-        if (fd >= 0) close(fd);
     }
 }
 
@@ -185,10 +169,10 @@ static int wait_for(int fd, int64_t pid, siginfo_t *info, int options) {
     return result;
 }
 
-/* 1 and the code, which stays there for reaping; 0 when the child runs, -1 when it is none of ours. */
+/* 1 and the code, which stays there for reaping; 0 when the child runs, -1 when it is none of ours, or the descriptor is another's. */
 static int peek(int fd, int64_t pid, int *code) {
     siginfo_t info;
-    if (wait_for(fd, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0) return -1;
+    if (wait_for(fd, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || (info.si_pid != 0 && info.si_pid != (pid_t)pid)) return -1;
     if (info.si_pid == 0 || !is_end(&info)) return 0;
     *code = exit_code(&info);
     return 1;

@@ -68,17 +68,21 @@ static void write_pid(char *digits) {
     for (int i = PID_DIGITS; i-- > 0; pid /= 10) digits[i] = (char)('0' + pid % 10);
 }
 
-static void default_signals(void) {
+static void reset_handler(int number) {
     struct sigaction action;
+    bool ours = number == SIGCHLD || (number == SIGINT && interrupts_off);
+    if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL || (action.sa_handler == SIG_IGN && !ours)) return;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    sigaction(number, &action, NULL);
+}
+
+/* `tidy`: only what is ignored may have to be reset. */
+static void default_signals(bool tidy) {
     sigset_t none;
-    for (int number = 1; number < NSIG; ++number) {
-        if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL) continue;
-        bool ours = number == SIGCHLD || (number == SIGINT && interrupts_off);
-        if (action.sa_handler == SIG_IGN && !ours) continue;
-        memset(&action, 0, sizeof action);
-        action.sa_handler = SIG_DFL;
-        sigaction(number, &action, NULL);
-    }
+    for (int number = 1; number < NSIG && !tidy; ++number) reset_handler(number);
+    if (tidy) reset_handler(SIGCHLD);
+    if (tidy) reset_handler(SIGINT);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -137,7 +141,8 @@ static void pass_gate(const int gate[2]) {
     close(gate[0]);
 }
 
-static _Noreturn void child_main(plan_t *plan) {
+static void child_main(void *arg, bool tidy) {
+    plan_t *plan = arg;
     const cohort_os_start_t *start = plan->start;
     plan->shared = 1;
     pass_gate(plan->gate);
@@ -151,19 +156,15 @@ static _Noreturn void child_main(plan_t *plan) {
         apr_status_t status = cohort__lifeline_exec((int)start->lifeline);
         if (status != APR_SUCCESS) fail(plan, status);
     }
-    default_signals();
+    default_signals(tidy);
     try_all(plan);
     _exit(127);
 }
 
-/* Nothing of the caller may live in registers over vfork(), so it has a function of its own. */
-static __attribute__((noinline)) pid_t launch(plan_t *plan) {
-#ifdef COHORT_HAVE_VFORK
-    pid_t pid = plan->gate[0] < 0 ? vfork() : fork();
-#else
+static pid_t launch(plan_t *plan) {
+    if (plan->gate[0] < 0) return cohort__vfork(child_main, plan);
     pid_t pid = fork();
-#endif
-    if (pid == 0) child_main(plan);
+    if (pid == 0) child_main(plan, false);
     return pid;
 }
 

@@ -14,7 +14,6 @@
 #include "os_posix.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,11 +33,12 @@
 #define REAPING_MS 100
 
 typedef struct entry_t {
-    struct entry_t *next, **link;
+    struct entry_t *next, **link; /* link: NULL while it is on no list */
     cohort_os_id_t process;
     uint64_t cookie;
     int pidfd; /* -1: to be asked for */
     bool child;
+    bool lent; /* to somebody who waits for it himself: not in the epoll set */
 } entry_t;
 
 _Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits its room");
@@ -47,6 +47,7 @@ struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
     int asked; /* entries without a descriptor */
+    unsigned lendings; /* so far */
     int epoll, nudge, channel;
 };
 
@@ -126,6 +127,7 @@ static void link_entry(cohort_os_watch_t *watch, entry_t *entry) {
 static void unlink_entry(cohort_os_watch_t *watch, entry_t *entry) {
     *entry->link = entry->next;
     if (entry->next) entry->next->link = entry->link;
+    entry->link = NULL;
     watch->asked -= entry->pidfd < 0;
 }
 
@@ -218,7 +220,7 @@ static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     bool found = false;
     cohort_os_mutex_lock(&watch->mutex);
     for (entry_t *entry = watch->asked ? watch->entries : NULL; entry && !found; entry = entry->next) {
-        if (entry->pidfd >= 0 || !has_ended(entry)) continue;
+        if (entry->pidfd >= 0 || entry->lent || !has_ended(entry)) continue;
         report_end(watch, entry, event);
         found = true;
         break;
@@ -240,20 +242,30 @@ static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     return true;
 }
 
+/* What the epoll set told of may have been lent since, and be gone, or be there again for another process: so it is looked for on the list. */
+static bool is_still_so(const cohort_os_watch_t *watch, const void *what) {
+    const entry_t *entry = watch->entries;
+    while (entry && entry != what) entry = entry->next;
+    struct pollfd look = {.fd = entry && !entry->lent ? entry->pidfd : -1, .events = POLLIN};
+    return look.fd >= 0 && poll(&look, 1, 0) == 1;
+}
+
 /* False when there is nothing to tell. */
-static bool translate(cohort_os_watch_t *watch, void *what, cohort_os_event_t *event) {
+static bool translate(cohort_os_watch_t *watch, void *what, unsigned lendings, cohort_os_event_t *event) {
     uint64_t count;
     if (what == &watch->channel) return take_message(watch, event);
     if (what == &watch->nudge) return read(watch->nudge, &count, sizeof count) < 0 && false;
     cohort_os_mutex_lock(&watch->mutex);
-    report_end(watch, what, event);
+    bool ended = watch->lendings == lendings || is_still_so(watch, what);
+    if (ended) report_end(watch, what, event);
     cohort_os_mutex_unlock(&watch->mutex);
-    return true;
+    return ended;
 }
 
-static int patience(cohort_os_watch_t *watch, int64_t deadline) {
+static int patience(cohort_os_watch_t *watch, int64_t deadline, unsigned *lendings) {
     cohort_os_mutex_lock(&watch->mutex);
     bool asking = watch->asked > 0;
+    *lendings = watch->lendings;
     cohort_os_mutex_unlock(&watch->mutex);
     int64_t bound = cohort_os_now() + (asking ? ASK_EVERY_NS : LONGEST_NS);
     return cohort__milliseconds(bound < deadline ? bound : deadline);
@@ -266,7 +278,7 @@ static void make_again(cohort_os_watch_t *watch) {
     watch->asked = 0;
     for (entry_t *entry = watch->entries; entry; entry = entry->next) {
         entry->pidfd = made ? descriptor(entry->process) : -1;
-        enter_set(watch, entry);
+        if (!entry->lent) enter_set(watch, entry);
         watch->asked += entry->pidfd < 0;
     }
     cohort_os_mutex_unlock(&watch->mutex);
@@ -287,55 +299,81 @@ static apr_status_t recover(cohort_os_watch_t *watch, int error, cohort_os_event
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
     for (;;) {
         struct epoll_event found;
+        unsigned lendings;
         if (ask(watch, event)) return APR_SUCCESS;
-        int n = epoll_wait(watch->epoll, &found, 1, patience(watch, deadline));
+        int milliseconds = patience(watch, deadline, &lendings);
+        int n = epoll_wait(watch->epoll, &found, 1, milliseconds);
         apr_status_t status = n < 0 ? recover(watch, errno, event) : APR_EAGAIN;
         if (status != APR_EAGAIN) return status;
-        if (n == 1 && translate(watch, found.data.ptr, event)) return APR_SUCCESS;
+        if (n == 1 && translate(watch, found.data.ptr, lendings, event)) return APR_SUCCESS;
         if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
     }
 }
 
-static int open_exactly(cohort_os_id_t process) {
-    uint64_t birth = 0;
-    int fd = cohort__life_open(process.pid, &birth);
-    if (fd < 0 || birth == process.birth) return fd;
-    close(fd);
-    return -1;
+/* ---- whoever waits for a few children by himself ------------------------------------------------------------------------ */
+
+static bool lend(cohort_os_watch_t *watch, entry_t *entry) {
+    bool can = entry->link && entry->child && entry->pidfd >= 0 && !entry->lent;
+    entry->lent = can && epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL) == 0;
+    return entry->lent;
 }
 
-static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_id_t *children, int count, int *which, int *code) {
-    for (int i = 0; i < count; ++i) {
+/* What has had no descriptor any more since the set was made again is asked for already. */
+static void give_back(cohort_os_watch_t *watch, entry_t *entry) {
+    bool had = entry->pidfd >= 0;
+    entry->lent = false;
+    enter_set(watch, entry);
+    if (!had || entry->pidfd >= 0) return;
+    watch->asked++;
+    nudge(watch);
+}
+
+bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {
+    int lent = 0;
+    cohort_os_mutex_lock(&watch->mutex);
+    for (bool can = true; can && lent < await->count;) {
+        entry_t *entry = (void *)await->rooms[lent];
+        can = lend(watch, entry);
+        await->children[lent] = entry->process;
+        await->handles[lent] = entry->pidfd;
+        lent += can;
+    }
+    bool all = lent == await->count;
+    watch->lendings += (unsigned)lent;
+    while (!all && lent > 0) give_back(watch, (void *)await->rooms[--lent]);
+    cohort_os_mutex_unlock(&watch->mutex);
+    return all;
+}
+
+static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_await_t *await, int *which, int *code) {
+    for (int i = 0; i < await->count; ++i) {
         if (!looks[i].revents) continue;
-        if (!cohort__code_peek(looks[i].fd, children[i].pid, code)) return APR_ENOENT;
+        if (!cohort__code_peek(looks[i].fd, await->children[i].pid, code)) return APR_ENOENT;
         *which = i;
         return APR_SUCCESS;
     }
     return APR_TIMEUP;
 }
 
-/* By descriptors of its own: those of a watch are closed by whoever waits there, and their numbers may name something else then. */
-apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code) {
+apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which, int *code) {
     struct pollfd looks[COHORT_OS_AWAIT_MAX];
-    apr_status_t status = count <= COHORT_OS_AWAIT_MAX ? APR_SUCCESS : APR_EINVAL;
-    int opened = 0, cancelling;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling); /* poll() would end a thread that is to be cancelled, and leave these open */
-    while (status == APR_SUCCESS && opened < count) {
-        looks[opened] = (struct pollfd){.fd = open_exactly(children[opened]), .events = POLLIN};
-        if (looks[opened].fd < 0) status = APR_ENOENT;
-        else cohort__fd_awaited(looks[opened++].fd, true);
+    int ready;
+    for (int i = 0; i < await->count; ++i) looks[i] = (struct pollfd){.fd = (int)await->handles[i], .events = POLLIN};
+    do {
+        int64_t left = deadline == COHORT_OS_NEVER ? deadline : (deadline - cohort_os_now()) / 1000000; /* rounded down: the rest is the caller's */
+        ready = poll(looks, (nfds_t)await->count, left < 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX);
+    } while (ready < 0 && errno == EINTR);
+    return ready < 0 ? errno : first_ended(looks, await, which, code);
+}
+
+void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) {
+    if (!watch) return;
+    cohort_os_mutex_lock(&watch->mutex);
+    for (int i = 0; i < await->count; ++i) {
+        entry_t *entry = (void *)await->rooms[i];
+        if (i != told) give_back(watch, entry);
+        if (i == told) unlink_entry(watch, entry);
+        if (i == told && entry->pidfd >= 0) cohort__child_keep(entry->process, entry->pidfd);
     }
-    while (status == APR_SUCCESS) {
-        int64_t left = deadline == COHORT_OS_NEVER ? deadline : (deadline - cohort_os_now()) / 1000000;
-        int ready = poll(looks, (nfds_t)count, left < 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX); /* rounded down: the rest is the caller's */
-        if (ready < 0 && errno == EINTR) continue;
-        status = ready < 0 ? errno : first_ended(looks, children, count, which, code);
-        break;
-    }
-    while (opened > 0) {
-        cohort__fd_awaited(looks[--opened].fd, false);
-        close(looks[opened].fd);
-    }
-    pthread_setcancelstate(cancelling, NULL);
-    return status;
+    cohort_os_mutex_unlock(&watch->mutex);
 }

@@ -147,7 +147,11 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
     }
 }
 
-apr_status_t cohort_os_await_end(const cohort_os_id_t *children, int count, int64_t deadline, int *which, int *code) {
-    (void)children, (void)count, (void)deadline, (void)which, (void)code;
+bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) { return (void)watch, (void)await, false; }
+
+apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which, int *code) {
+    (void)await, (void)deadline, (void)which, (void)code;
     return APR_ENOTIMPL;
 }
+
+void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) { (void)watch, (void)await, (void)told; }

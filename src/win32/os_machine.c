@@ -229,3 +229,8 @@ void cohort_os_mutex_lock(cohort_os_mutex_t *mutex) { AcquireSRWLockExclusive(lo
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex) { ReleaseSRWLockExclusive(lock_of(mutex)); }
 
 void cohort_os_mutex_reset(cohort_os_mutex_t *mutex) { InitializeSRWLock(lock_of(mutex)); }
+
+/* Threads are not cancelled there. */
+bool cohort_os_forbid_cancel(void) { return false; }
+
+void cohort_os_allow_cancel(bool forbidden) { (void)forbidden; }

@@ -239,12 +239,14 @@ pid_t __wrap_fork(void) {
     return -1;
 }
 
-/* A function of C cannot pass on what vfork() returns twice; and a fork() is what vfork() is elsewhere. */
-pid_t __wrap_vfork(void);
-pid_t __wrap_vfork(void) {
-    if (!now("vfork")) return copied(__real_fork());
-    errno = EAGAIN;
-    return -1;
+/* A fork() is what vfork() is elsewhere. */
+pid_t __wrap_cohort__vfork(void (*child)(void *arg, bool tidy), void *arg);
+pid_t __wrap_cohort__vfork(void (*child)(void *arg, bool tidy), void *arg) {
+    bool fails = now("vfork");
+    pid_t pid = fails ? -1 : copied(__real_fork());
+    if (pid == 0) child(arg, false);
+    if (fails) errno = EAGAIN;
+    return pid;
 }
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);

@@ -284,21 +284,88 @@ static void reap_tells_how_it_stands(void) {
     CHECK(cohort_os_signal(child, COHORT_OS_KILL) != APR_SUCCESS);
 }
 
+typedef struct {
+    cohort_os_watch_t *watch;
+    cohort_os_watch_room_t rooms[2];
+    cohort_os_await_t await;
+} waiter_t;
+
+/* False where the system has no such way. */
+static bool begin_await(waiter_t *w, const cohort_os_id_t children[2]) {
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&w->watch));
+    w->await.count = 2;
+    for (int i = 0; i < 2; ++i) {
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(w->watch, &w->rooms[i], children[i], true, (uint64_t)i));
+        w->await.rooms[i] = &w->rooms[i];
+    }
+    return cohort_os_await_begin(w->watch, &w->await);
+}
+
+static void check_report(waiter_t *w, uint64_t cookie) {
+    cohort_os_event_t event = {.cookie = 99};
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(w->watch, COHORT_OS_NEVER, &event));
+    CHECK_INT(COHORT_OS_ENDED, event.kind);
+    CHECK_INT((long long)cookie, (long long)event.cookie);
+}
+
+static void check_no_report(waiter_t *w) {
+    cohort_os_event_t event;
+    CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(w->watch, cohort_os_now() + 20 * MILLISECOND, &event));
+}
+
+static void check_reaped(cohort_os_id_t child, int wanted) {
+    int code = -1000;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_reap(child, &code));
+    CHECK_INT(wanted, code);
+}
+
 static void who_waits_for_children_is_told_of_the_first_that_ends(void) {
+    static waiter_t w;
     int which = -1, code = -1000;
     setup();
     cohort_os_id_t children[2] = {seam_start(HANG, 0), seam_start(EXIT_CODE, 7)};
-    apr_status_t status = cohort_os_await_end(children, 2, COHORT_OS_NEVER, &which, &code);
-    if (status != APR_ENOTIMPL) {
-        CHECK_STATUS(APR_SUCCESS, status);
+    if (begin_await(&w, children)) {
+        CHECK_STATUS(APR_SUCCESS, cohort_os_await_end(&w.await, COHORT_OS_NEVER, &which, &code));
         CHECK_INT(1, which);
         CHECK_INT(7, code);
-        CHECK_STATUS(APR_TIMEUP, cohort_os_await_end(children, 1, cohort_os_now() + 20 * MILLISECOND, &which, &code));
+        check_no_report(&w);
+        cohort_os_await_done(w.watch, &w.await, 1);
+        check_no_report(&w); /* it was told */
+    } else {
+        check_report(&w, 1);
     }
+    check_reaped(children[1], 7);
     CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[0], COHORT_OS_KILL));
-    CHECK_INT(7, seam_end_code(children[1])); /* it is there still */
-    CHECK_INT(-9, seam_end_code(children[0]));
-    if (status != APR_ENOTIMPL) CHECK(cohort_os_await_end(children, 1, COHORT_OS_NEVER, &which, &code) != APR_SUCCESS);
+    check_report(&w, 0);
+    check_reaped(children[0], -9);
+    cohort_os_watch_destroy(w.watch);
+}
+
+static void what_nobody_waits_for_any_more_the_watch_reports(void) {
+    static waiter_t w;
+    cohort_os_await_t again;
+    int which = -1, code = -1000;
+    setup();
+    cohort_os_id_t children[2] = {seam_start(HANG, 0), seam_start(HANG, 0)};
+    if (begin_await(&w, children)) {
+        CHECK_STATUS(APR_TIMEUP, cohort_os_await_end(&w.await, cohort_os_now() + 20 * MILLISECOND, &which, &code));
+        again = w.await;
+        CHECK(!cohort_os_await_begin(w.watch, &again)); /* one at a time */
+        CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[1], COHORT_OS_KILL));
+        while (cohort_os_alive(children[1])) cohort_os_yield();
+        check_no_report(&w);
+        cohort_os_await_done(w.watch, &w.await, -1);
+    } else {
+        CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[1], COHORT_OS_KILL));
+    }
+    check_report(&w, 1);
+    check_reaped(children[1], -9);
+    CHECK(!cohort_os_await_begin(w.watch, &w.await)); /* the one is not watched any more, so the other was not lent either */
+    CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[0], COHORT_OS_KILL));
+    check_report(&w, 0);
+    check_reaped(children[0], -9);
+    cohort_os_watch_destroy(w.watch);
+    cohort_os_await_done(NULL, &w.await, -1);
 }
 
 static void terminate_ends_it(void) {
@@ -513,6 +580,7 @@ const test_case_t os_cases[] = {
     {"Os", "missing_program_is_an_error_of_start", missing_program_is_an_error_of_start},
     {"Os", "reap_tells_how_it_stands", reap_tells_how_it_stands},
     {"Os", "who_waits_for_children_is_told_of_the_first_that_ends", who_waits_for_children_is_told_of_the_first_that_ends},
+    {"Os", "what_nobody_waits_for_any_more_the_watch_reports", what_nobody_waits_for_any_more_the_watch_reports},
     {"Os", "terminate_ends_it", terminate_ends_it},
     {"Os", "another_birth_is_another_process", another_birth_is_another_process},
     {"Os", "watch_sees_every_end", watch_sees_every_end},
