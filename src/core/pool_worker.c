@@ -19,14 +19,71 @@ typedef struct {
     /* the job at hand */
     cohort_result_t *job;
     cohort_task_t task;
-    uint64_t round;     /* of the job, when this visit began */
-    uint64_t batch, to; /* what is left of what the cursor gave */
-    uint64_t pass;      /* where the pass over all words is */
-    bool passing;
+    uint64_t round; /* of the job, when this visit began */
+    bool passing;   /* over all words, once: the cursor is at the end */
     cohort__code_t code; /* of the task that was looked up last */
 } worker_t;
 
-/* ---- claiming ---------------------------------------------------------------------------------------------------- */
+/* ---- ranges of chunks -------------------------------------------------------------------------------------------- */
+
+#define AHEAD_MAX 512 /* bytes that are asked for before they are used; what is longer the caches see coming */
+
+static void ask_for(const void *data, uint64_t size) {
+    for (uint64_t at = 0; at < size && at < AHEAD_MAX; at += 64) cohort__prefetch((const char *)data + at);
+}
+
+/* Lines that are written come while the first chunk is at work, and not each when its turn is. */
+static void ask_for_range(const cohort_result_t *job, uint64_t from, uint64_t to) {
+    uint64_t size = job->chunk * job->output_size;
+    ask_for(&job->words[from], (to - from) * sizeof *job->words);
+    if (job->outputs) ask_for(job->outputs + from * size, (to - from) * size);
+}
+
+/* From the cursor: big batches at first, single chunks towards the end. False: it is there. */
+static bool take_batch(const worker_t *w, uint64_t *from, uint64_t *to) {
+    cohort_result_t *job = w->job;
+    uint64_t at = atomic_load_explicit(&job->cursor, memory_order_relaxed);
+    uint64_t share = at < job->chunks ? (job->chunks - at) / (4 * (uint64_t)w->pool->workers) : 0;
+    uint64_t count = share < 1 ? 1 : share < BATCH_MAX ? share : BATCH_MAX;
+    if (at < job->chunks) at = atomic_fetch_add(&job->cursor, count);
+    if (at >= job->chunks) return false;
+    *from = at;
+    *to = job->chunks - at > count ? at + count : job->chunks;
+    ask_for_range(job, *from, *to);
+    return true;
+}
+
+/* Chunks of which each may be this worker's, if it is quicker than others; false: it has seen all. */
+static bool next_range(worker_t *w, uint64_t *from, uint64_t *to) {
+    if (w->passing) return false;
+    cohort__job_settle(w->job);
+    w->passing = !take_batch(w, from, to);
+    if (w->passing) {
+        *from = atomic_load(&w->job->scanned);
+        *to = w->job->chunks;
+    }
+    return true;
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+/* What a range needs, in variables of its own: for all that the compiler knows a task might change everything else. */
+typedef struct {
+    const _Atomic uint64_t *state, *doomed; /* of the pool; of the job */
+    _Atomic uint64_t *words, *progress, *at;
+    cohort_task_t task;
+    uint64_t chunk, n, number;
+    uintptr_t inputs, outputs, input_size, output_size;
+} range_t;
+
+static range_t range_of(const worker_t *w) {
+    cohort_result_t *job = w->job;
+    return (range_t){.state = &w->pool->state, .doomed = &job->doomed, .words = job->words,
+                     .progress = &w->record->progress, .at = &w->record->chunk, .task = w->task,
+                     .chunk = job->chunk, .n = job->n, .number = w->number,
+                     .inputs = (uintptr_t)job->inputs, .outputs = (uintptr_t)job->outputs,
+                     .input_size = job->inputs ? job->input_size : 0, .output_size = job->outputs ? job->output_size : 0};
+}
 
 static bool claimable(uint64_t word) {
     unsigned state = cohort__word_state(word);
@@ -34,51 +91,14 @@ static bool claimable(uint64_t word) {
 }
 
 /* What the record says is true the moment the word says RUNNING(me), and of no meaning before. */
-static bool claim(worker_t *w, uint64_t c, uint64_t *word) {
-    *word = atomic_load_explicit(&w->job->words[c], memory_order_acquire);
+static inline bool claim(const range_t *r, uint64_t c, uint64_t *word) {
+    *word = atomic_load_explicit(&r->words[c], memory_order_acquire);
     if (!claimable(*word)) return false;
     uint64_t start = cohort__word_start(*word), attempt = cohort__word_attempt(*word);
-    atomic_store_explicit(&w->record->chunk, c, memory_order_relaxed);
-    atomic_store_explicit(&w->record->progress, (c * w->job->chunk + start) << 1, memory_order_release);
-    uint64_t mine = cohort__word(COHORT__CHUNK_RUNNING, attempt, w->number, start);
-    return atomic_compare_exchange_strong(&w->job->words[c], word, mine);
+    atomic_store_explicit(r->at, c, memory_order_relaxed);
+    atomic_store_explicit(r->progress, (c * r->chunk + start) << 1, memory_order_release);
+    return atomic_compare_exchange_strong(&r->words[c], word, cohort__word(COHORT__CHUNK_RUNNING, attempt, r->number, start));
 }
-
-/* Big batches at first, single chunks towards the end. */
-static void take_batch(worker_t *w) {
-    cohort_result_t *job = w->job;
-    uint64_t at = atomic_load_explicit(&job->cursor, memory_order_relaxed);
-    uint64_t share = at < job->chunks ? (job->chunks - at) / (4 * (uint64_t)w->pool->workers) : 0;
-    uint64_t count = share < 1 ? 1 : share < BATCH_MAX ? share : BATCH_MAX;
-    w->batch = w->to = job->chunks;
-    if (at >= job->chunks) return;
-    at = atomic_fetch_add(&job->cursor, count);
-    if (at >= job->chunks) return;
-    w->batch = at;
-    if (job->chunks - at > count) w->to = at + count;
-}
-
-/* The next chunk of the job that is this worker's own from here on; false: nobody has left any. */
-static bool next_chunk(worker_t *w, uint64_t *c, uint64_t *word) {
-    cohort_result_t *job = w->job;
-    while (!w->passing) {
-        if (w->batch == w->to) {
-            cohort__job_settle(job);
-            take_batch(w);
-        }
-        w->passing = w->batch == job->chunks;
-        if (w->passing)
-            w->pass = atomic_load(&job->scanned);
-        else if (claim(w, *c = w->batch++, word))
-            return true;
-    }
-    while (w->pass < job->chunks) {
-        if (claim(w, *c = w->pass++, word)) return true;
-    }
-    return false;
-}
-
-/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t underway(uint64_t item) {
     return item << 1 | 1;
@@ -96,29 +116,31 @@ static COHORT__APART void item_failed(worker_t *w, uint64_t c, apr_status_t stat
     cohort__job_failed(w->job, atomic_load_explicit(&w->record->progress, memory_order_relaxed) >> 1, status);
 }
 
-/* False: the pool has ended, the rest of the chunk is nobody's business any more. One store says that an item is done and that the next one begins. What
- * the loop needs is in variables of its own: for all that the compiler knows a task might change everything else. */
-static bool run_chunk(worker_t *w, uint64_t c, uint64_t word) {
-    cohort_result_t *job = w->job;
-    const _Atomic uint64_t *state = &w->pool->state;
-    _Atomic uint64_t *progress = &w->record->progress;
-    const cohort_task_t task = w->task;
-    const uintptr_t input_size = job->inputs ? job->input_size : 0, output_size = job->outputs ? job->output_size : 0;
-    const uint64_t first = c * job->chunk, end = job->n - first < job->chunk ? job->n : first + job->chunk;
+/* False: the pool has ended, the rest of the chunk is nobody's business any more. One store says that an item is done and that the next one begins. */
+static inline bool run_chunk(worker_t *w, const range_t *r, uint64_t c, uint64_t word) {
+    const uint64_t first = c * r->chunk, end = r->n - first < r->chunk ? r->n : first + r->chunk;
     const uint64_t begin = first + cohort__word_start(word), last = underway(end - 1);
-    uintptr_t input = (uintptr_t)job->inputs + begin * input_size, output = (uintptr_t)job->outputs + begin * output_size;
+    uintptr_t input = r->inputs + begin * r->input_size, output = r->outputs + begin * r->output_size;
     for (uint64_t now = underway(begin);; now += underway(1) - underway(0)) {
-        atomic_store_explicit(progress, now, memory_order_release);
-        if (atomic_load_explicit(state, memory_order_relaxed) == COHORT__POOL_ENDED) return false;
-        apr_status_t status = task((const void *)input, (void *)output);
+        atomic_store_explicit(r->progress, now, memory_order_release);
+        if (atomic_load_explicit(r->state, memory_order_relaxed) == COHORT__POOL_ENDED) return false;
+        apr_status_t status = r->task((const void *)input, (void *)output);
         if (status) item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
         if (now == last) break;
-        input += input_size;
-        output += output_size;
+        input += r->input_size;
+        output += r->output_size;
     }
-    atomic_store_explicit(progress, end << 1, memory_order_release);
-    uint64_t done = cohort__word(COHORT__CHUNK_DONE, 0, w->number, 0);
-    atomic_store_explicit(&job->words[c], done, memory_order_release);
+    atomic_store_explicit(r->progress, end << 1, memory_order_release);
+    atomic_store_explicit(&r->words[c], cohort__word(COHORT__CHUNK_DONE, 0, r->number, 0), memory_order_release);
+    return true;
+}
+
+static bool run_range(worker_t *w, uint64_t from, uint64_t to) {
+    const range_t r = range_of(w);
+    uint64_t word;
+    for (uint64_t c = from; c < to && !atomic_load_explicit(r.doomed, memory_order_relaxed); c++) {
+        if (claim(&r, c, &word) && !run_chunk(w, &r, c, word)) return false;
+    }
     return true;
 }
 
@@ -137,7 +159,6 @@ static void look_up(worker_t *w) {
 
 static void begin(worker_t *w) {
     w->round = atomic_load(&w->job->round);
-    w->batch = w->to = 0;
     w->passing = false;
     look_up(w);
     if (w->job->chunks > 1) atomic_fetch_add_explicit(&w->job->visits, 1, memory_order_relaxed);
@@ -174,11 +195,11 @@ static void leave(worker_t *w) {
 
 /* False: the pool has ended. */
 static bool work(worker_t *w) {
-    uint64_t c, word;
+    uint64_t from, to;
     bool goes_on = true;
     begin(w);
-    while (goes_on && !atomic_load_explicit(&w->job->doomed, memory_order_relaxed) && next_chunk(w, &c, &word)) {
-        goes_on = run_chunk(w, c, word);
+    while (goes_on && !atomic_load_explicit(&w->job->doomed, memory_order_relaxed) && next_range(w, &from, &to)) {
+        goes_on = run_range(w, from, to);
     }
     if (goes_on) {
         cohort__job_settle(w->job);
