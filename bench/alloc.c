@@ -1,23 +1,30 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Shared memory beside malloc: each turn frees the block of 64 turns ago and allocates one. In one process, and in two
- * at the same time. */
+ * at the same time: both are figures of the same two processes, which work alone and together in turns of a
+ * millisecond, so that a CPU which is slow for a while is slow for both figures. */
 #include "bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HELD = 64, PROCESSES = 2 };
+enum { HELD = 64, PROCESSES = 2, CYCLES = 100, TURNS = 50000 };
 
 typedef struct {
     apr_size_t size;
-    int with_malloc, processes, count;
+    int with_malloc;
     cohort_barrier_t *barrier;
+    double alone[PROCESSES], together[PROCESSES]; /* microseconds */
 } work_t;
+
+typedef struct {
+    work_t *work;
+    int number;
+} part_t;
 
 static char *volatile held[HELD]; /* of this process */
 
-static int turn_shared(const work_t *w, int first, int n) {
-    for (int i = first; i < first + n; i++) {
+static int turn_shared(const work_t *w, int n) {
+    for (int i = 0; i < n; i++) {
         void *block = held[i % HELD];
         if ((block && *(char *)block != (char)(i % HELD)) || cohort_free(block) || cohort_alloc(&block, w->size))
             return 0;
@@ -27,8 +34,8 @@ static int turn_shared(const work_t *w, int first, int n) {
     return 1;
 }
 
-static int turn_malloc(const work_t *w, int first, int n) {
-    for (int i = first; i < first + n; i++) {
+static int turn_malloc(const work_t *w, int n) {
+    for (int i = 0; i < n; i++) {
         char *block = held[i % HELD];
         if (block && *block != (char)(i % HELD))
             return 0;
@@ -42,70 +49,71 @@ static int turn_malloc(const work_t *w, int first, int n) {
     return 1;
 }
 
-static int turn(const work_t *w, int first, int n) {
-    return w->with_malloc ? turn_malloc(w, first, n) : turn_shared(w, first, n);
+static int turn(const work_t *w, int n) {
+    return w->with_malloc ? turn_malloc(w, n) : turn_shared(w, n);
 }
 
-static void free_all(const work_t *w) {
-    for (int i = 0; i < HELD; i++) {
-        if (w->with_malloc)
-            free(held[i]);
-        else
-            MUST(cohort_free(held[i]));
-        held[i] = NULL;
+static int timed_turn(const work_t *w, double *took) {
+    if (cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER))
+        return 0;
+    double begin = bench_now();
+    int done = turn(w, TURNS);
+    *took += bench_now() - begin;
+    return done;
+}
+
+/* In each cycle one after the other works alone, then all together. */
+static int take_part(void *args) {
+    const part_t *part = args;
+    work_t *w = part->work;
+    int done = turn(w, TURNS);
+    for (int i = 0; i < CYCLES && done; i++) {
+        for (int who = 0; who <= PROCESSES && done; who++) {
+            if (who == PROCESSES || who == part->number)
+                done = timed_turn(w, who == PROCESSES ? &w->together[part->number] : &w->alone[part->number]);
+            else
+                done = cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) == APR_SUCCESS;
+        }
     }
+    return !done;
 }
 
-static int one_of_two(void *args) {
-    work_t *w = *(work_t **)args;
-    if (!turn(w, 0, 1000) || cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) || !turn(w, 0, w->count))
-        return 1;
-    return cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) != APR_SUCCESS;
-}
-
-static double run_two(const work_t *arg, int count) {
+/* Nanoseconds of a turn: of a process alone, and of both, whose rates are added. */
+static void run(apr_size_t size, int with_malloc, double *one, double *two) {
     work_t *w;
     cohort_process_t *p[PROCESSES];
+    double alone = 0, together = 0;
     MUST(cohort_alloc((void **)&w, sizeof *w));
-    *w = *arg;
-    w->count = count;
-    MUST(cohort_barrier_create(&w->barrier, PROCESSES + 1, NULL, NULL));
+    *w = (work_t){.size = size, .with_malloc = with_malloc};
+    MUST(cohort_barrier_create(&w->barrier, PROCESSES, NULL, NULL));
     for (int i = 0; i < PROCESSES; i++)
-        p[i] = bench_start_child(one_of_two, &w, sizeof w);
-    MUST(cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER));
-    double begin = bench_now();
-    MUST(cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER));
-    double took = bench_now() - begin;
+        p[i] = bench_start_child(take_part, &(part_t){w, i}, sizeof(part_t));
     for (int i = 0; i < PROCESSES; i++)
         bench_finish_child(p[i]);
+    for (int i = 0; i < PROCESSES; i++) {
+        alone += 1 / w->alone[i] / PROCESSES;
+        together += 1 / w->together[i];
+    }
+    *one = 1000 / alone / CYCLES / TURNS;
+    *two = 1000 / together / CYCLES / TURNS;
     MUST(cohort_barrier_destroy(w->barrier));
     MUST(cohort_free(w));
-    return took / PROCESSES; /* of a turn, by all of them */
 }
 
-static void turn_block(void *arg, int first, int n) {
-    bench_check(turn(arg, first, n), "blocks");
-}
-
-static double run(void *arg, int count) {
-    const work_t *w = arg;
-    if (w->processes > 1)
-        return run_two(w, count);
-    double took = bench_blocks(turn_block, arg, count);
-    free_all(w);
-    return took;
-}
-
-/* One process and several in turns, since they are compared with each other. */
-static void contest(apr_size_t size, const char *one, const char *more) {
-    work_t work[4];
-    for (int i = 0; i < 4; i++)
-        work[i] = (work_t){.size = size, .processes = i < 2 ? 1 : PROCESSES, .with_malloc = i % 2};
-    bench_contestant_t all[] = {{"cohort", run, &work[0], one},
-                                {"malloc", run, &work[1], one},
-                                {"cohort", run, &work[2], more},
-                                {"malloc", run, &work[3], more}};
-    BENCH_CONTEST((&(bench_contest_t){one, "ns", BENCH_NS, 1000, 20000000}), all, NULL);
+static void contest(apr_size_t size, const char *one, const char *two) {
+    static const char *const peers[] = {"cohort", "malloc"};
+    double alone[2][BENCH_REPEATS_MAX], together[2][BENCH_REPEATS_MAX];
+    int repeats = bench_repeats();
+    for (int r = 0; r < repeats; r++) {
+        for (int i = 0; i < 2; i++) {
+            int peer = (i + r) % 2;
+            run(size, peer, &alone[peer][r], &together[peer][r]);
+        }
+    }
+    for (int i = 0; i < 2; i++)
+        bench_print(one, peers[i], "ns", alone[i], repeats);
+    for (int i = 0; i < 2; i++)
+        bench_print(two, peers[i], "ns", together[i], repeats);
 }
 
 void bench_section_alloc(void) {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 50 };
+enum { THREADS = 50, SMALL = 10 << 20 };
 
 static int nothing(void *args) {
     (void)args;
@@ -121,6 +121,56 @@ static char *touch(size_t size) {
     return memory;
 }
 
+/* ---- a small parent beside the large one
+ * ---------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    cohort_process_t *process;
+    cohort_connection_t *end;
+} small_t;
+
+/* Does what it is told to do so many times, until it is told 0. */
+static int be_small(void *args) {
+    cohort_connection_t *end = *(cohort_connection_t **)args;
+    cohort_start_method_t method = COHORT_START_DEFAULT;
+    char *memory = touch(SMALL);
+    for (;;) {
+        int count = 0;
+        apr_size_t size = sizeof count;
+        MUST(cohort_connection_recv(end, &count, &size, COHORT_FOREVER));
+        double took = count ? run_method(&method, count) : 0;
+        MUST(cohort_connection_send(end, &took, sizeof took, COHORT_FOREVER));
+        if (count == 0)
+            break;
+    }
+    free(memory);
+    return 0;
+}
+
+static double run_small(void *arg, int count) {
+    small_t *small = arg;
+    double took = 0;
+    apr_size_t size = sizeof took;
+    MUST(cohort_connection_send(small->end, &count, sizeof count, COHORT_FOREVER));
+    MUST(cohort_connection_recv(small->end, &took, &size, COHORT_FOREVER));
+    return took;
+}
+
+static void start_small(small_t *small) {
+    cohort_connection_t *there;
+    MUST(cohort_pipe_create(&small->end, &there, NULL, NULL));
+    cohort_process_options_t options = {.connections = &there, .n_connections = 1};
+    MUST(cohort_process_create(&small->process, be_small, &there, sizeof there, &options, NULL));
+    MUST(cohort_process_start(small->process));
+    MUST(cohort_connection_close(there));
+}
+
+static void end_small(small_t *small) {
+    (void)run_small(small, 0);
+    bench_finish_child(small->process);
+    MUST(cohort_connection_close(small->end));
+}
+
 /* ---- the contests
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -135,7 +185,7 @@ static void small_parent(void) {
                                    {"cohort-fork", run_method, &methods[1], NULL},
                                    {"cohort-spawn", run_method, &methods[2], NULL}};
     bench_contestant_t programs[] = {{"cohort", run_program, "true", NULL}, {"apr", run_apr_program, "true", NULL}};
-    char *memory = touch((size_t)10 << 20);
+    char *memory = touch(SMALL);
     bench_contest(&(bench_contest_t){"start.fn.10MB", "us", BENCH_US, 4, 2000}, starts, methods_here(),
                   "raw:fork raw:vfork python:fork python:forkserver python:spawn");
     BENCH_CONTEST((&(bench_contest_t){"start.program.10MB", "us", BENCH_US, 4, 2000}), programs,
@@ -145,19 +195,23 @@ static void small_parent(void) {
 
 /* Its peers touch as much in each round, so there are fewer of them. */
 static void large_parent(void) {
-    bench_contestant_t starts[] = {{"cohort", run_method, &methods[0], NULL}, {"cohort-fork", run_method, &methods[1], NULL}};
+    bench_contestant_t forks[] = {{"cohort-fork", run_method, &methods[1], NULL}};
     bench_contestant_t programs[] = {{"cohort", run_program, "true", NULL}, {"apr", run_apr_program, "true", NULL}};
     crowd_t crowd = {0};
+    small_t small;
+    bench_contestant_t beside[] = {{"cohort", run_method, &methods[0], NULL},
+                                   {"cohort", run_small, &small, "start.fn.10MB.beside"}};
     char *memory = touch((size_t)2 << 30);
+    start_small(&small);
     start_threads(&crowd);
-    bench_contest(&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 4, 0}, &starts[1], methods_here() > 1,
+    bench_contest(&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 4, 0}, forks, methods_here() > 1,
                   "raw:fork");
-    bench_contest(&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 200, 0}, starts, 1,
-                  "raw:vfork python:forkserver");
+    BENCH_CONTEST((&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 200, 0}), beside, "raw:vfork python:forkserver");
     bench_contest(&(bench_contest_t){"start.program.2GiB", "us", BENCH_US, 100, 0}, programs, 1, "raw:posix_spawn");
     bench_contest(&(bench_contest_t){"start.program.2GiB", "us", BENCH_US, 4, 0}, &programs[1], 1,
                   "uv:uv_spawn python:subprocess");
     end_threads(&crowd);
+    end_small(&small);
     free(memory);
 }
 

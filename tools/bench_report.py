@@ -17,7 +17,7 @@ QUEUES = "boost-message_queue|raw-pipe|raw-mutex+cond"
 
 def rows():
     yield Row("start and join a function, parent of 10 MB", "start.fn.10MB", "raw-vfork", ["raw-fork <= 0.5", "python-forkserver <= 0.04"])
-    yield Row("the same, parent of 2 GiB and 50 threads", "start.fn.2GiB", "raw-vfork", ["start.fn.10MB:cohort <= 1.2"])
+    yield Row("the same, parent of 2 GiB and 50 threads", "start.fn.2GiB", "raw-vfork", ["start.fn.10MB.beside:cohort <= 1.2"])
     yield Row("run a program, parent of 10 MB", "start.program.10MB", "raw-vfork+exec", ["raw-posix_spawn <= 1.1"])
     yield Row("the same, parent of 2 GiB and 50 threads", "start.program.2GiB", "", ["raw-posix_spawn <= 1.1"])
     yield Row("commands, 2 at a time", "commands.true.j2", "", ["raw-posix_spawn >= 0.95"])
