@@ -36,6 +36,12 @@ const test_case_t os_posix_cases[] = {{0}};
 #ifdef __linux__
 #include <sys/syscall.h>
 #endif
+#ifdef COHORT_VFORK_BY_CLONE3
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#endif
 
 #define MIB ((uint64_t)1 << 20)
 #define FORK {.how = COHORT_OS_FORK}
@@ -271,15 +277,19 @@ static void streams_may_be_swapped_and_closed(void) {
     CHECK(memcmp(text, "err\n", 4) == 0);
 }
 
-static void programs_begin_with_no_signal_blocked(void) {
+static void not_in_the_child(int number) { _exit(number); }
+
+/* `children`: how this process handles their ends. */
+static void check_signals_of_a_program(void (*children)(int)) {
     sigset_t all;
     cohort_os_handle_t reader, writer;
     cohort_os_boot_t boot;
     cohort_os_start_t start = seam_reexec(&boot, MASK, 0);
     CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&reader, &writer));
     start.stdio[0] = reader; /* it must not end while SIGCHLD is ignored, or its code is lost */
-    signal(SIGCHLD, SIG_IGN);
+    signal(SIGCHLD, children);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, not_in_the_child);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     cohort_os_id_t child = run(&start);
@@ -287,8 +297,48 @@ static void programs_begin_with_no_signal_blocked(void) {
     sigprocmask(SIG_SETMASK, &all, NULL);
     signal(SIGCHLD, SIG_DFL);
     cohort_os_close(writer);
+    cohort_os_close(reader);
     CHECK_INT(0, seam_end_code(child));
 }
+
+static void programs_begin_with_no_signal_blocked(void) {
+    check_signals_of_a_program(SIG_IGN);
+    check_signals_of_a_program(SIG_DFL);
+    check_signals_of_a_program(not_in_the_child);
+}
+
+#ifdef COHORT_VFORK_BY_CLONE3
+/* As old kernels and sandboxes do. */
+static void refuse_clone3(int error) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof code / sizeof *code, code};
+    CHECK_INT(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) cohort_os_exit(77, false);
+}
+
+static void programs_start_without_clone3(void) {
+    static const int errors[] = {ENOSYS, EPERM, EINVAL};
+    cohort_os_id_t child;
+    for (int i = 0; i < 3; ++i) {
+        if (fork_child(&child)) {
+            refuse_clone3(errors[i]);
+            CHECK_INT(-1, syscall(SYS_clone3, NULL, 0));
+            CHECK_INT(errors[i], errno);
+            check_signals_of_a_program(SIG_DFL);
+            check_signals_of_a_program(not_in_the_child);
+            cohort_os_exit(0, false);
+        }
+        int code = seam_end_code(child);
+        if (code == 77) SKIP("system calls cannot be filtered here");
+        CHECK_INT(0, code);
+    }
+}
+#endif
 
 static void interrupts(void) {
     const char *const argv[] = {"sh", "-c", "kill -2 $$; exit 3", NULL};
@@ -744,6 +794,9 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "path_of_the_given_environment_is_searched", path_of_the_given_environment_is_searched},
     {"OsPosix", "streams_may_be_swapped_and_closed", streams_may_be_swapped_and_closed},
     {"OsPosix", "programs_begin_with_no_signal_blocked", programs_begin_with_no_signal_blocked},
+#ifdef COHORT_VFORK_BY_CLONE3
+    {"OsPosix", "programs_start_without_clone3", programs_start_without_clone3},
+#endif
     {"OsPosix", "interrupts", interrupts},
     {"OsPosix", "nothing_is_inherited", nothing_is_inherited},
     {"OsPosix", "standard_streams_are_not_taken", standard_streams_are_not_taken},

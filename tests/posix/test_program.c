@@ -2,7 +2,9 @@
 /* Running other programs, where it takes a shell: tests/api/test_program.c has the rest. */
 #include "../api/parties.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -132,6 +134,78 @@ static void what_cannot_be_run(void) {
     CHECK_STATUS(APR_SUCCESS, apr_file_close(file));
 }
 
+/* ---- threads that wait for programs ---- */
+
+typedef struct {
+    cohort_process_t *process;
+    _Atomic int waits;
+    apr_status_t status;
+} waiter_t;
+
+static void *wait_for_it(void *arg) {
+    waiter_t *w = arg;
+    atomic_store(&w->waits, 1);
+    w->status = cohort_process_join(w->process, COHORT_FOREVER);
+    return NULL;
+}
+
+static pthread_t start_waiter(waiter_t *w, cohort_process_t *process) {
+    pthread_t thread;
+    *w = (waiter_t){.process = process, .status = APR_EGENERAL};
+    CHECK_INT(0, pthread_create(&thread, NULL, wait_for_it, w));
+    while (!atomic_load(&w->waits)) apr_sleep(1000);
+    apr_sleep(20000); /* it sleeps by now, as a rule */
+    return thread;
+}
+
+static void a_cancelled_waiter_takes_no_end_with_it(void) {
+    cohort_program_t program = {.argv = SHELL("exec sleep 100")};
+    waiter_t waiter;
+    void *result;
+    for (int i = 0; i < 5; i++) {
+        cohort_process_t *process = start_program(&program, NULL);
+        pthread_t thread = start_waiter(&waiter, process);
+        CHECK_INT(0, pthread_cancel(thread));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
+        party_end(process, -9);
+        CHECK_INT(0, pthread_join(thread, &result));
+        CHECK(result == PTHREAD_CANCELED || waiter.status == APR_SUCCESS || waiter.status == COHORT_EHANDLE);
+    }
+}
+
+static int run_a_program(void *args) {
+    cohort_program_t program = {.argv = SHELL("exit 6")};
+    (void)args;
+    cohort_process_t *process = start_program(&program, NULL);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    return cohort_process_exit_code(process);
+}
+
+/* The copy has the descriptors and records of a wait that only the original is in. */
+static void a_copy_waits_for_its_own(void) {
+    cohort_program_t program = {.argv = SHELL("exec sleep 100")};
+    cohort_process_t *process = start_program(&program, NULL);
+    waiter_t waiter;
+    pthread_t thread = start_waiter(&waiter, process);
+    for (int i = 0; i < 3; i++) party_end(party_start(run_a_program, NULL, 0), 6);
+    CHECK_INT(1, cohort_process_is_alive(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
+    CHECK_INT(0, pthread_join(thread, NULL));
+    CHECK_STATUS(APR_SUCCESS, waiter.status);
+    party_end(process, -9);
+}
+
+/* Long waits are the watcher's again after a second; nobody notices. */
+static void who_waits_long_is_told_too(void) {
+    cohort_program_t slow = {.argv = SHELL("sleep 1.3; exit 4")}, slower = {.argv = SHELL("sleep 1.6; exit 5")};
+    cohort_waitable_t items[2] = {{.process = start_program(&slow, NULL)}, {.process = start_program(&slower, NULL)}};
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ANY, COHORT_FOREVER));
+    CHECK_INT(1, items[0].ready);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ALL, COHORT_FOREVER));
+    party_end(items[0].process, 4);
+    party_end(items[1].process, 5);
+}
+
 const test_case_t program_cases[] = {
     {"Program", "any_bytes_arrive", any_bytes_arrive},
     {"Program", "no_library_state_leaks", no_library_state_leaks},
@@ -139,5 +213,8 @@ const test_case_t program_cases[] = {
     {"Program", "killed_by_itself", killed_by_itself},
     {"Program", "signal_state_is_clean", signal_state_is_clean},
     {"Program", "what_cannot_be_run", what_cannot_be_run},
+    {"Program", "a_cancelled_waiter_takes_no_end_with_it", a_cancelled_waiter_takes_no_end_with_it},
+    {"Program", "a_copy_waits_for_its_own", a_copy_waits_for_its_own},
+    {"Program", "who_waits_long_is_told_too", who_waits_long_is_told_too},
     {0},
 };
