@@ -53,6 +53,16 @@ static int turn(const work_t *w, int n) {
     return w->with_malloc ? turn_malloc(w, n) : turn_shared(w, n);
 }
 
+static void free_all(const work_t *w) {
+    for (int i = 0; i < HELD; i++) {
+        if (w->with_malloc)
+            free(held[i]);
+        else
+            MUST(cohort_free(held[i]));
+        held[i] = NULL;
+    }
+}
+
 static int timed_turn(const work_t *w, double *took) {
     if (cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER))
         return 0;
@@ -75,6 +85,7 @@ static int take_part(void *args) {
                 done = cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) == APR_SUCCESS;
         }
     }
+    free_all(w);
     return !done;
 }
 

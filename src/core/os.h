@@ -163,7 +163,8 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
 /* One event, or APR_TIMEUP. One thread at a time. */
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event);
 /* Whoever waits for watched children by himself: from begin to done the watch reports none of these. The thread must not be cancelled meanwhile.
- * begin: `rooms` and `count` are filled in; false, and nothing has begun: not this way (never, on some systems). It is thread-safe as watch_process.
+ * begin: `rooms` and `count` are filled in (a room is zero until its process is watched); false, and nothing has begun: not this way (never, on some
+ * systems). It is thread-safe as watch_process.
  * end: sleep until one of them has ended, rooms[*which], with this exit code, and is there to be reaped still. APR_TIMEUP; anything else: it cannot be told.
  * done: `told` is the one whose end the caller has told, -1 for none: the watch does not know it any more, as if it had been reported. `watch`: NULL when
  * it was destroyed meanwhile. */

@@ -35,7 +35,9 @@ static cohort__watched_t first;
 static _Atomic bool first_used;
 
 static cohort__watched_t *record_new(void) {
-    return atomic_exchange(&first_used, true) ? malloc(sizeof(cohort__watched_t)) : &first;
+    cohort__watched_t *w = atomic_exchange(&first_used, true) ? malloc(sizeof(cohort__watched_t)) : &first;
+    if (w) *w = (cohort__watched_t){.id = 0};
+    return w;
 }
 
 static void record_free(cohort__watched_t *w) {
@@ -84,16 +86,21 @@ static bool is_same(cohort_process_t *slot, const cohort__watched_t *w) {
     return slot->os.pid == w->os.pid;
 }
 
-/* Under the slot's guard, so that nobody signals the pid between its release and the record of the death. */
-static int take_code(cohort_process_t *slot, const cohort__watched_t *w) {
+/* Under the slot's guard, so that nobody signals the pid over its release. */
+static int reap(cohort_process_t *slot, cohort_os_id_t child) {
     cohort__thread_t *me;
-    int code = COHORT_EXIT_NONE;
+    int code;
     bool locked = slot && !cohort__enter(&me);
-    if (slot && atomic_load(&slot->reaper) != cohort__self_id() && cohort__process_find(w->id) == slot) return code; /* that one will tell */
     if (locked) cohort__guard_enter(&slot->guard, me);
-    if (!w->child || cohort_os_reap(w->os, &code)) code = COHORT_EXIT_UNKNOWN;
+    if (cohort_os_reap(child, &code)) code = COHORT_EXIT_UNKNOWN;
     if (locked) cohort__guard_leave(&slot->guard);
     return code;
+}
+
+static int take_code(cohort_process_t *slot, const cohort__watched_t *w) {
+    bool ours = !slot || atomic_load(&slot->reaper) == cohort__self_id() || cohort__process_find(w->id) != slot;
+    if (!ours) return COHORT_EXIT_NONE; /* that one will tell */
+    return w->child ? reap(slot, w->os) : COHORT_EXIT_UNKNOWN;
 }
 
 #define SETTLE_TIME 2000000 /* microseconds for another process to finish the repair that it has begun */
@@ -291,18 +298,23 @@ static bool take_over(cohort_process_t *const *slots, int count, assistance_t *a
     for (int i = 0; i < count && can; i++) {
         a->ids[i] = cohort__process_id(slots[i]);
         a->watched[i] = watched_as(a->ids[i]);
-        can = a->watched[i] && is_own(slots[i]);
+        can = a->watched[i] && is_own(slots[i]) && a->watched[i]->attempt == cohort__process_attempt(slots[i]) && is_same(slots[i], a->watched[i]);
         if (can) a->os.rooms[i] = &a->watched[i]->room;
     }
     return can && cohort_os_await_begin(watch, &a->os);
 }
 
+/* Another process may be at the repair, or this one may not: then the watcher goes on about it. */
+static bool is_told(cohort__pid_t id) {
+    cohort_process_t *slot = cohort__process_find(id);
+    return !slot || cohort__process_state(slot) == COHORT__SLOT_ENDED;
+}
+
 static void hand_back(assistance_t *a, int told) {
-    int code;
+    cohort_os_mutex_lock(&mutex);
     cohort_os_await_done(watch, &a->os, told);
-    if (!watch || told < 0) return;
-    (void)cohort_os_reap(a->os.children[told], &code);
-    forget_locked(a->watched[told]);
+    if (watch && told >= 0) forget_locked(a->watched[told]);
+    cohort_os_mutex_unlock(&mutex);
 }
 
 static void assist(cohort_process_t *const *slots, int count, int64_t until) {
@@ -314,9 +326,9 @@ static void assist(cohort_process_t *const *slots, int count, int64_t until) {
     if (!can) return;
     if (cohort_os_await_end(&a.os, until, &told, &code)) told = -1;
     if (told >= 0) cohort__process_died(a.ids[told], code);
-    cohort_os_mutex_lock(&mutex);
+    if (told >= 0 && !is_told(a.ids[told])) told = -1;
     hand_back(&a, told);
-    cohort_os_mutex_unlock(&mutex);
+    if (told >= 0) (void)reap(slots[told], a.os.children[told]);
 }
 
 void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline) {

@@ -378,7 +378,9 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
 static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t *start, cohort_os_id_t *child) {
     plan_t plan = {.start = start};
     apr_status_t status = prepare(&plan);
+    bool cancellable = cohort_os_forbid_cancel(); /* what shares our memory would be cancelled in our place */
     if (status == APR_SUCCESS) status = execute(&plan, child);
+    cohort_os_allow_cancel(cancellable);
     discard(&plan);
     return status;
 }

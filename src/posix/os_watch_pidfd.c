@@ -151,20 +151,23 @@ static void nudge(cohort_os_watch_t *watch) {
     COHORT__RETRY(result, write(watch->nudge, &one, sizeof one));
 }
 
-static void enter_set(cohort_os_watch_t *watch, entry_t *entry) {
-    if (entry->pidfd < 0 || add(watch, entry->pidfd, entry) == 0) return;
-    close(entry->pidfd);
+/* False: somebody has closed our descriptors. Then this number may name something of his by now, and is forgotten, not closed. */
+static bool enter_set(cohort_os_watch_t *watch, entry_t *entry) {
+    if (entry->pidfd < 0 || add(watch, entry->pidfd, entry) == 0) return true;
+    bool ours = errno == ENOSPC || errno == ENOMEM;
+    if (ours) close(entry->pidfd);
     entry->pidfd = -1;
+    return ours;
 }
 
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
     entry_t *entry = (void *)room;
-    *entry = (entry_t){.process = process, .cookie = cookie, .pidfd = descriptor(process), .child = child};
+    int pidfd = descriptor(process);
     cohort_os_mutex_lock(&watch->mutex);
-    enter_set(watch, entry);
-    bool asked = entry->pidfd < 0;
+    *entry = (entry_t){.process = process, .cookie = cookie, .pidfd = pidfd, .child = child};
+    bool there = enter_set(watch, entry);
     link_entry(watch, entry);
-    if (asked) nudge(watch);
+    if (there && entry->pidfd < 0) nudge(watch); /* else the waiter finds out within a second */
     cohort_os_mutex_unlock(&watch->mutex); /* from here on the entry may be gone */
     return APR_SUCCESS;
 }
@@ -278,7 +281,7 @@ static void make_again(cohort_os_watch_t *watch) {
     watch->asked = 0;
     for (entry_t *entry = watch->entries; entry; entry = entry->next) {
         entry->pidfd = made ? descriptor(entry->process) : -1;
-        if (!entry->lent) enter_set(watch, entry);
+        if (!entry->lent) (void)enter_set(watch, entry);
         watch->asked += entry->pidfd < 0;
     }
     cohort_os_mutex_unlock(&watch->mutex);
@@ -313,8 +316,8 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
 /* ---- whoever waits for a few children by himself ------------------------------------------------------------------------ */
 
 static bool lend(cohort_os_watch_t *watch, entry_t *entry) {
-    bool can = entry->link && entry->child && entry->pidfd >= 0 && !entry->lent;
-    entry->lent = can && epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL) == 0;
+    if (!entry->link || !entry->child || entry->pidfd < 0 || entry->lent) return false;
+    entry->lent = epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL) == 0;
     return entry->lent;
 }
 
@@ -322,10 +325,10 @@ static bool lend(cohort_os_watch_t *watch, entry_t *entry) {
 static void give_back(cohort_os_watch_t *watch, entry_t *entry) {
     bool had = entry->pidfd >= 0;
     entry->lent = false;
-    enter_set(watch, entry);
+    bool there = enter_set(watch, entry);
     if (!had || entry->pidfd >= 0) return;
     watch->asked++;
-    nudge(watch);
+    if (there) nudge(watch);
 }
 
 bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {

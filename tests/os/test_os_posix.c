@@ -587,6 +587,46 @@ static void copy_of_a_holder_may_be_cancelled(void) {
     }
 }
 
+enum { FILES = 20 };
+
+/* Who waits for `child` by himself, and another one who would like to, when somebody closes everything and has files of his own by the same numbers. */
+static void lose_a_loan(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, bool made_again) {
+    cohort_os_await_t await = {.rooms = {room}, .count = 1}, second = await;
+    cohort_os_event_t event = {.cookie = 0};
+    int files[FILES], code = 0;
+    bool lent = cohort_os_await_begin(watch, &await);
+    CHECK(!cohort_os_await_begin(watch, &second));
+    close_all();
+    for (int i = 0; i < FILES; ++i) files[i] = open("/dev/null", O_RDONLY);
+    while (lent && cohort_os_alive(await.children[0])) poll(NULL, 0, 1);
+    if (lent && made_again) CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 30000000, &event));
+    if (lent) cohort_os_await_done(watch, &await, -1);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
+    CHECK_INT(5, event.cookie);
+    if (lent) CHECK_STATUS(APR_SUCCESS, cohort_os_reap(await.children[0], &code));
+    if (lent) CHECK_INT(8, code);
+    for (int i = 0; i < FILES; ++i) CHECK(fcntl(files[i], F_GETFD) != -1);
+}
+
+static void loans_outlast_closefrom(void) {
+    cohort_os_id_t runner, child;
+    for (int made_again = 0; made_again < 2; ++made_again) {
+        if (fork_child(&runner)) {
+            cohort_os_watch_t *watch;
+            cohort_os_watch_room_t room = {{0}};
+            CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
+            if (fork_child(&child)) {
+                poll(NULL, 0, 30);
+                _exit(8);
+            }
+            CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, child, true, 5));
+            lose_a_loan(watch, &room, made_again);
+            cohort_os_exit(0, false);
+        }
+        CHECK_INT(0, seam_end_code(runner));
+    }
+}
+
 static void watch_outlasts_closefrom(void) {
     cohort_os_id_t runner;
     if (fork_child(&runner)) {
@@ -809,6 +849,7 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "zombie_is_dead", zombie_is_dead},
     {"OsPosix", "process_lives_on_without_its_first_thread", process_lives_on_without_its_first_thread},
     {"OsPosix", "watch_outlasts_closefrom", watch_outlasts_closefrom},
+    {"OsPosix", "loans_outlast_closefrom", loans_outlast_closefrom},
     {"OsPosix", "lifeline_outlasts_closefrom", lifeline_outlasts_closefrom},
     {"OsPosix", "programs_die_with_their_lifeline", programs_die_with_their_lifeline},
     {"OsPosix", "limits_make_the_arena_smaller", limits_make_the_arena_smaller},
