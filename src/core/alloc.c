@@ -706,6 +706,11 @@ void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home
     intent_done(me);
 }
 
+void cohort__block_ask_for(const cohort__home_t *home) {
+    uint64_t chunk;
+    if (chunk_at(atomic_load_explicit(home, memory_order_relaxed), &chunk)) cohort__prefetch(head_of(chunk));
+}
+
 void *cohort__block_give(cohort__home_t *home) {
     void *block = atomic_load_explicit(home, memory_order_acquire);
     put_home(home, NULL);

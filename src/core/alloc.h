@@ -31,6 +31,8 @@ apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **bloc
 void cohort__block_free(cohort__thread_t *me, cohort__home_t *home);
 /* Move a block from one home to another (which is NULL). */
 void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home_t *to);
+/* A hint: the block here, if there is one, will soon be moved. */
+void cohort__block_ask_for(const cohort__home_t *home);
 /* Hand *home's block to the user: *home becomes NULL. */
 void *cohort__block_give(cohort__home_t *home);
 /* Take a user's block back into a home. COHORT_EFREE when it is no block in use. */

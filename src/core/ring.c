@@ -262,6 +262,7 @@ static void commit(const cohort__ring_call_t *call, cohort__segment_t *segment, 
     if (head) raise_head(segment, *head, next);
     else atomic_thread_fence(memory_order_seq_cst);
     prefetch(segment, next);
+    if (out) cohort__block_ask_for(&cohort__slot_at(segment, next)->block);
     cohort__op_end(call->me);
     cohort__notify(&call->ring->space, 1);
     if (r->how == COHORT__RECEIVE_BLOCK) r->data = cohort__block_give(stage);
