@@ -23,13 +23,13 @@ static int usage(void) {
     fprintf(stderr, "usage: cohort-bench [--json] [start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
                     "       cohort-bench --check    compare the instructions of the hot paths with those recorded\n"
                     "       cohort-bench --record   record them\n"
-                    "BENCH_REPEATS: rounds of each contest (5). BENCH_FILE: what the section commands compresses.\n");
+                    "BENCH_REPEATS: rounds of each contest (9). BENCH_FILE: what the section commands compresses.\n");
     return 2;
 }
 
 int bench_repeats(void) {
     const char *text = getenv("BENCH_REPEATS");
-    int n = text ? atoi(text) : 5;
+    int n = text ? atoi(text) : 9;
     return n < 1 ? 1 : n > BENCH_REPEATS_MAX ? BENCH_REPEATS_MAX : n;
 }
 
