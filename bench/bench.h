@@ -59,8 +59,6 @@ void bench_comment(const char *format, ...);
 void bench_fail(const char *format, ...);
 int bench_repeats(void);
 double bench_median(double *values, int n); /* sorts them */
-/* Microseconds; the same clock in all processes. */
-double bench_now(void);
 void bench_check(int ok, const char *what);
 #define MUST(call) bench_check((call) == APR_SUCCESS, #call)
 
@@ -74,7 +72,9 @@ const char *bench_beside(const char *name);
 cohort_process_t *bench_start_child(cohort_target_t target, const void *args, apr_size_t size);
 void bench_finish_child(cohort_process_t *child);
 
-/* What only the system knows; each is 0 or less where it cannot be had. Siblings facts_*.c, chosen by the build. */
+/* Siblings facts_*.c, chosen by the build. Microseconds, as fine as the system has them; the same clock in all processes. */
+double bench_now(void);
+/* What only the system knows; each is 0 or less where it cannot be had. */
 int bench_pin(int cpu);                          /* the calling thread; -1: wherever it likes. 1: done */
 double bench_cpu_seconds(apr_int64_t pid);       /* that a process has used */
 double bench_private_dirty_kib(apr_int64_t pid); /* memory that it shares with nobody */

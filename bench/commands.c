@@ -11,7 +11,7 @@
 /* ---- /bin/true, two at a time
  * ------------------------------------------------------------------------------------------ */
 
-enum { JOBS = 2 };
+enum { JOBS = 2, COMMANDS = 2000 };
 
 static cohort_process_t *start_true(void) {
     static const char *argv[] = {"true", NULL};
@@ -149,7 +149,7 @@ static void gzip(void) {
 
 void bench_section_commands(void) {
     bench_contestant_t cohort[] = {{"cohort", run_true, NULL, NULL}};
-    BENCH_CONTEST((&(bench_contest_t){"commands.true.j2", "/s", BENCH_PER_S, 20, 2000}), cohort,
+    BENCH_CONTEST((&(bench_contest_t){"commands.true.j2", "/s", BENCH_PER_S, COMMANDS, 0}), cohort,
                   "raw:posix_spawn raw:xargs python:subprocess");
     gzip();
 }

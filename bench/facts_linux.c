@@ -8,9 +8,16 @@
 #include <dirent.h>
 #include <sched.h>
 #include <stdio.h>
+#include <time.h>
 #ifdef __GLIBC__
 #include <gnu/libc-version.h>
 #endif
+
+double bench_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
 
 int bench_pin(int cpu) {
     static cpu_set_t allowed; /* of the process as it was started */

@@ -33,10 +33,6 @@ int bench_repeats(void) {
     return n < 1 ? 1 : n > BENCH_REPEATS_MAX ? BENCH_REPEATS_MAX : n;
 }
 
-double bench_now(void) {
-    return (double)apr_time_now();
-}
-
 void bench_check(int ok, const char *what) {
     if (ok)
         return;
