@@ -28,6 +28,7 @@
 #define CLASSES 32
 #define SMALL_SIZE 1024u
 #define READY_MAX 512u /* free chunks that keep their memory */
+#define GROUPS 8192u
 
 typedef struct {
     _Atomic uint64_t used[WORDS];
@@ -43,6 +44,8 @@ typedef struct {
     _Atomic uint64_t busy_at, busy_count; /* free chunks, of which some are being taken */
     _Atomic uint64_t ready_top; /* tables are committed for so many chunks */
     uint64_t chunks, heads_at, partial_at, meta_at, data_at;
+    uint64_t group; /* so many chunks are one */
+    _Atomic uint64_t objects[GROUPS / 64]; /* a bit for each group: slabs of objects, which stay for ever, may be in it */
 } heap_t;
 
 static const uint32_t sizes[COHORT__CLASSES_MAX] = {
@@ -148,6 +151,7 @@ static void lay_out(heap_t *h) {
     h->meta_at = align_up(h->partial_at + (chunks / 64 + 1) * COHORT__CLASSES_MAX * 8, COHORT__CHUNK);
     h->data_at = align_up(h->meta_at + chunks * sizeof(meta_t), COHORT__CHUNK);
     while (h->data_at + h->chunks * COHORT__CHUNK > cohort__arena->size) h->chunks--;
+    h->group = h->chunks / GROUPS + 1;
 }
 
 /* The smallest class of such blocks. */
@@ -486,6 +490,18 @@ static bool slab_sweep(cohort__thread_t *me, unsigned class) {
     return false;
 }
 
+static void note_objects(uint64_t chunk) {
+    uint64_t group = chunk / heap()->group;
+    atomic_fetch_or(&heap()->objects[group / 64], (uint64_t)1 << group % 64);
+}
+
+/* The chunk, or a later one, before which there is none with objects. */
+static uint64_t skip_no_objects(uint64_t chunk) {
+    uint64_t group = chunk / heap()->group;
+    if (load(&heap()->objects[group / 64]) >> group % 64 & 1) return chunk;
+    return (group + 1) * heap()->group;
+}
+
 /* For the current place, which is vacant. */
 static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
     run_t run;
@@ -494,7 +510,10 @@ static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
     apr_status_t status = find_run(1, &run);
     if (!status) {
         uint64_t chunk = run.at;
-        if (class >= COHORT__OBJECT_CLASS) memset(data_of(chunk), 0, COHORT__CHUNK);
+        if (class >= COHORT__OBJECT_CLASS) {
+            memset(data_of(chunk), 0, COHORT__CHUNK);
+            note_objects(chunk);
+        }
         atomic_store_explicit(&meta_of(chunk)->first, 0, memory_order_relaxed);
         atomic_store_explicit(current(me, class), (uint32_t)chunk + 1, memory_order_release);
         take(&run, 1, slab_head(class, number(me)));
@@ -762,8 +781,9 @@ void *cohort__object_next(cohort__kind_t kind, const void *after) {
         chunk = (uint64_t)((const char *)after - data_of(0)) / COHORT__CHUNK;
         index = index_at(class, (uint32_t)((const char *)after - data_of(chunk))) + 1;
     }
-    for (; chunk < top; chunk++, index = 0) {
+    for (uint64_t from = chunk; (chunk = skip_no_objects(chunk)) < top; chunk++) {
         uint64_t head = load(head_of(chunk));
+        if (chunk != from) index = 0;
         if (kind_of(head) == COHORT__HEAP_SLAB && class_of(head) == class && index < blocks_in(class))
             return data_of(chunk) + (uint64_t)index * sizes[class];
     }
@@ -881,6 +901,7 @@ static const char *slab_fault(uint64_t chunk, uint64_t head) {
         if (load(&meta->freed[w]) & ~load(&meta->used[w])) return "freed what was not used";
         if (load(&meta->used[w]) & ~bits_of_word(class_of(head), w)) return "used beyond the slab";
     }
+    if (class_of(head) >= COHORT__OBJECT_CLASS && skip_no_objects(chunk) != chunk) return "objects where none are looked for";
     return NULL;
 }
 

@@ -349,9 +349,32 @@ static void slabs_of_ended_threads_are_used(void) {
     check_sound();
 }
 
+/* Wherever they lie: what comes between is not looked at. */
+static void every_object_is_found(void) {
+    enum { N = 150, EACH = 50, LARGE = 600 * 65536 };
+    cohort__thread_t *me = enter();
+    cohort__home_t *homes = new_homes(N), *large = new_homes(N / EACH);
+    bool found[N] = {false};
+    for (int i = 0; i < N; i++) {
+        if (i % EACH == 0) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, LARGE, &large[i / EACH]));
+        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_PIPE, 1, &homes[i]));
+    }
+    int places = 0;
+    for (void *object = NULL; (object = cohort__object_next(COHORT__KIND_PIPE, object)) != NULL; places++) {
+        CHECK(cohort__object_place(object, COHORT__KIND_PIPE));
+        for (int i = 0; i < N; i++) found[i] |= homes[i] == object;
+    }
+    for (int i = 0; i < N; i++) CHECK(found[i]);
+    CHECK(places >= N && places < N + 3 * 64);
+    for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i]);
+    for (int i = 0; i < N / EACH; i++) cohort__block_free(me, &large[i]);
+    check_sound();
+}
+
 const test_case_t alloc_cases[] = {
     {"Alloc", "homes_own_blocks", homes_own_blocks},
     {"Alloc", "kinds_keep_to_themselves", kinds_keep_to_themselves},
+    {"Alloc", "every_object_is_found", every_object_is_found},
     {"Alloc", "freed_memory_goes_back", freed_memory_goes_back},
     {"Alloc", "large_blocks_are_reused", large_blocks_are_reused},
     {"Alloc", "free_rows_are_joined_and_cut", free_rows_are_joined_and_cut},
