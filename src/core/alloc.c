@@ -727,7 +727,8 @@ void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home
 
 void cohort__block_ask_for(const cohort__home_t *home) {
     uint64_t chunk;
-    if (chunk_at(atomic_load_explicit(home, memory_order_relaxed), &chunk)) cohort__prefetch(head_of(chunk));
+    const void *block = atomic_load_explicit(home, memory_order_relaxed);
+    if (chunk_at(block, &chunk) && block == data_of(chunk)) cohort__prefetch(head_of(chunk));
 }
 
 void *cohort__block_give(cohort__home_t *home) {

@@ -82,7 +82,7 @@ typedef struct {
     cohort_os_handle_t lifeline; /* reader to die with, or NONE */
     cohort_os_handle_t channel;  /* reader of requests, or NONE */
 } cohort_os_boot_t;
-#define COHORT_OS_BOOT_VERSION 1u
+#define COHORT_OS_BOOT_VERSION 2u
 
 typedef enum {
     COHORT_OS_FORK,    /* a copy of the caller, its calling thread alone; APR_ENOTIMPL where there is none */
@@ -166,8 +166,8 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
  * begin: `rooms` and `count` are filled in (a room is zero until its process is watched); false, and nothing has begun: not this way (never, on some
  * systems). It is thread-safe as watch_process.
  * end: sleep until one of them has ended, rooms[*which], with this exit code, and is there to be reaped still. APR_TIMEUP; anything else: it cannot be told.
- * done: `told` is the one whose end the caller has told, -1 for none: the watch does not know it any more, as if it had been reported. `watch`: NULL when
- * it was destroyed meanwhile. */
+ * done: `told` is the one whose end the caller has told, -1 for none: the watch does not know it any more, as if it had been reported.
+ * Not called when the watch was destroyed meanwhile. */
 #define COHORT_OS_AWAIT_MAX 16
 typedef struct {
     cohort_os_watch_room_t *rooms[COHORT_OS_AWAIT_MAX];

@@ -95,7 +95,7 @@ static inline bool claim(const range_t *r, uint64_t c, uint64_t *word) {
     *word = atomic_load_explicit(&r->words[c], memory_order_acquire);
     if (!claimable(*word)) return false;
     uint64_t start = cohort__word_start(*word), attempt = cohort__word_attempt(*word);
-    atomic_store_explicit(r->at, c, memory_order_relaxed);
+    atomic_store_explicit(r->at, c, memory_order_release); /* after the word of the chunk before says DONE */
     atomic_store_explicit(r->progress, (c * r->chunk + start) << 1, memory_order_release);
     return atomic_compare_exchange_strong(&r->words[c], word, cohort__word(COHORT__CHUNK_RUNNING, attempt, r->number, start));
 }

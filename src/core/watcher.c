@@ -23,6 +23,7 @@ struct cohort__watched_t {
 
 static cohort_os_mutex_t mutex;
 static cohort_os_watch_t *watch;
+static unsigned watches_gone; /* so many, with all their records */
 static _Atomic cohort_os_handle_t stopper = COHORT_OS_NONE; /* a message there ends the thread */
 static _Atomic bool running, begun; /* the thread: from its start, and from its first own instruction */
 
@@ -216,6 +217,7 @@ static bool stop_thread(void) {
     cohort_os_mutex_lock(&mutex); /* somebody may wait for a child of his, and come back */
     cohort_os_watch_destroy(watch);
     watch = NULL;
+    watches_gone++;
     cohort_os_mutex_unlock(&mutex);
     return true;
 }
@@ -290,11 +292,13 @@ typedef struct {
     cohort_os_await_t os;
     cohort__pid_t ids[COHORT_OS_AWAIT_MAX];
     cohort__watched_t *watched[COHORT_OS_AWAIT_MAX]; /* gone when the watch is */
+    unsigned watches_gone;
 } assistance_t;
 
 static bool take_over(cohort_process_t *const *slots, int count, assistance_t *a) {
     bool can = watch != NULL;
     a->os.count = count;
+    a->watches_gone = watches_gone;
     for (int i = 0; i < count && can; i++) {
         a->ids[i] = cohort__process_id(slots[i]);
         a->watched[i] = watched_as(a->ids[i]);
@@ -312,11 +316,13 @@ static bool is_told(cohort__pid_t id) {
 
 static void hand_back(assistance_t *a, int told) {
     cohort_os_mutex_lock(&mutex);
-    cohort_os_await_done(watch, &a->os, told);
-    if (watch && told >= 0) forget_locked(a->watched[told]);
+    bool there = a->watches_gone == watches_gone;
+    if (there) cohort_os_await_done(watch, &a->os, told);
+    if (there && told >= 0) forget_locked(a->watched[told]);
     cohort_os_mutex_unlock(&mutex);
 }
 
+/* Everybody may know of the end before the system's remains of the child are gone. */
 static void assist(cohort_process_t *const *slots, int count, int64_t until) {
     assistance_t a;
     int told = -1, code;

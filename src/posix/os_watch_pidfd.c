@@ -250,7 +250,7 @@ static bool is_still_so(const cohort_os_watch_t *watch, const void *what) {
     const entry_t *entry = watch->entries;
     while (entry && entry != what) entry = entry->next;
     struct pollfd look = {.fd = entry && !entry->lent ? entry->pidfd : -1, .events = POLLIN};
-    return look.fd >= 0 && poll(&look, 1, 0) == 1;
+    return look.fd >= 0 && poll(&look, 1, 0) == 1 && look.revents & POLLIN;
 }
 
 /* False when there is nothing to tell. */
@@ -321,14 +321,21 @@ static bool lend(cohort_os_watch_t *watch, entry_t *entry) {
     return entry->lent;
 }
 
+/* While it was not in the set, nothing showed that somebody had closed it and has another file by this number now. */
+static bool is_foreign(int fd) {
+    siginfo_t info;
+    return cohort__wait_exact(fd, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == EBADF;
+}
+
 /* What has had no descriptor any more since the set was made again is asked for already. */
 static void give_back(cohort_os_watch_t *watch, entry_t *entry) {
     bool had = entry->pidfd >= 0;
     entry->lent = false;
-    bool there = enter_set(watch, entry);
+    if (had && is_foreign(entry->pidfd)) entry->pidfd = -1;
+    else (void)enter_set(watch, entry);
     if (!had || entry->pidfd >= 0) return;
     watch->asked++;
-    if (there) nudge(watch);
+    nudge(watch);
 }
 
 bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {
@@ -370,7 +377,6 @@ apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadlin
 }
 
 void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) {
-    if (!watch) return;
     cohort_os_mutex_lock(&watch->mutex);
     for (int i = 0; i < await->count; ++i) {
         entry_t *entry = (void *)await->rooms[i];

@@ -365,7 +365,6 @@ static void what_nobody_waits_for_any_more_the_watch_reports(void) {
     check_report(&w, 0);
     check_reaped(children[0], -9);
     cohort_os_watch_destroy(w.watch);
-    cohort_os_await_done(NULL, &w.await, -1);
 }
 
 static void terminate_ends_it(void) {

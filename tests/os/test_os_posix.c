@@ -627,6 +627,44 @@ static void loans_outlast_closefrom(void) {
     }
 }
 
+/* The set stays; the child's descriptor does not, and its number names something that can be read. */
+static void lose_a_lent_descriptor(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t child) {
+    cohort_os_await_t await = {.rooms = {room}, .count = 1};
+    cohort_os_event_t event = {.cookie = 0};
+    int ends[2], code = 0;
+    if (!cohort_os_await_begin(watch, &await)) return;
+    int number = (int)await.handles[0];
+    CHECK_INT(0, pipe(ends));
+    CHECK_INT(1, write(ends[1], "x", 1));
+    CHECK_INT(number, dup2(ends[0], number));
+    cohort_os_await_done(watch, &await, -1);
+    CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 30000000, &event));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_signal(child, COHORT_OS_KILL));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
+    CHECK_INT(5, event.cookie);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_reap(child, &code));
+    CHECK_INT(-9, code);
+    CHECK(fcntl(number, F_GETFD) != -1);
+}
+
+static void loans_survive_a_reused_descriptor(void) {
+    cohort_os_id_t runner, child;
+    if (fork_child(&runner)) {
+        cohort_os_watch_t *watch;
+        cohort_os_watch_room_t room = {{0}};
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
+        if (fork_child(&child)) {
+            alarm(30); /* should the test fail */
+            for (;;) pause();
+        }
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, child, true, 5));
+        lose_a_lent_descriptor(watch, &room, child);
+        CHECK(!cohort_os_alive(child) || cohort_os_signal(child, COHORT_OS_KILL) == APR_SUCCESS);
+        cohort_os_exit(0, false);
+    }
+    CHECK_INT(0, seam_end_code(runner));
+}
+
 static void watch_outlasts_closefrom(void) {
     cohort_os_id_t runner;
     if (fork_child(&runner)) {
@@ -850,6 +888,7 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "process_lives_on_without_its_first_thread", process_lives_on_without_its_first_thread},
     {"OsPosix", "watch_outlasts_closefrom", watch_outlasts_closefrom},
     {"OsPosix", "loans_outlast_closefrom", loans_outlast_closefrom},
+    {"OsPosix", "loans_survive_a_reused_descriptor", loans_survive_a_reused_descriptor},
     {"OsPosix", "lifeline_outlasts_closefrom", lifeline_outlasts_closefrom},
     {"OsPosix", "programs_die_with_their_lifeline", programs_die_with_their_lifeline},
     {"OsPosix", "limits_make_the_arena_smaller", limits_make_the_arena_smaller},
