@@ -33,7 +33,7 @@ typedef struct {
 typedef struct {
     const char *metric, *unit;
     double scale;    /* figure = microseconds of one * scale; if negative, -scale / microseconds of one */
-    int least, most; /* counts of a run: between them so many as take a tenth of a second; most == 0: always `least` */
+    int least, most; /* counts of a run: between them so many as take 70 ms; most == 0: always `least` */
 } bench_contest_t;
 
 #define BENCH_US     1.0
@@ -51,7 +51,7 @@ void bench_contest(const bench_contest_t *contest, const bench_contestant_t *her
 typedef void (*bench_block_t)(void *arg, int first, int n);
 double bench_blocks(bench_block_t block, void *arg, int count);
 
-/* Print figures that were taken otherwise. */
+/* Print figures that were taken otherwise, in the order of their rounds. Sorts them. */
 void bench_print(const char *metric, const char *peer, const char *unit, double *values, int n);
 /* A line that is no figure. */
 void bench_comment(const char *format, ...);

@@ -11,7 +11,7 @@
 /* ---- /bin/true, two at a time
  * ------------------------------------------------------------------------------------------ */
 
-enum { JOBS = 2, COMMANDS = 2000 };
+enum { JOBS = 2, COMMANDS = 600 };
 
 static cohort_process_t *start_true(void) {
     static const char *argv[] = {"true", NULL};

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int json, failed;
+static int json, rounds, failed;
 
 static const struct {
     const char *name;
@@ -20,16 +20,17 @@ static const struct {
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
 static int usage(void) {
-    fprintf(stderr, "usage: cohort-bench [--json] [start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
+    fprintf(stderr, "usage: cohort-bench [--json] [--rounds] [start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
+                    "       --rounds: each round's figures, too, in comment lines\n"
                     "       cohort-bench --check    compare the instructions of the hot paths with those recorded\n"
                     "       cohort-bench --record   record them\n"
-                    "BENCH_REPEATS: rounds of each contest (9). BENCH_FILE: what the section commands compresses.\n");
+                    "BENCH_REPEATS: rounds of each contest (15). BENCH_FILE: what the section commands compresses.\n");
     return 2;
 }
 
 int bench_repeats(void) {
     const char *text = getenv("BENCH_REPEATS");
-    int n = text ? atoi(text) : 9;
+    int n = text ? atoi(text) : 15;
     return n < 1 ? 1 : n > BENCH_REPEATS_MAX ? BENCH_REPEATS_MAX : n;
 }
 
@@ -90,7 +91,18 @@ double bench_blocks(bench_block_t block, void *arg, int count) {
     return bench_median(took, blocks) * count;
 }
 
+/* Whoever compares two can do so round by round. */
+static void print_rounds(const char *metric, const char *peer, const double *values, int n) {
+    FILE *to = json ? stderr : stdout;
+    fprintf(to, "# rounds: %s %s", metric, peer);
+    for (int i = 0; i < n; i++)
+        fprintf(to, " %.6g", values[i]);
+    fputc('\n', to);
+}
+
 void bench_print(const char *metric, const char *peer, const char *unit, double *values, int n) {
+    if (rounds)
+        print_rounds(metric, peer, values, n);
     double median = bench_median(values, n);
     if (json)
         printf(
@@ -131,6 +143,8 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--json"))
             json = 1;
+        else if (!strcmp(argv[i], "--rounds"))
+            rounds = 1;
         else if (!strcmp(argv[i], "--check") || !strcmp(argv[i], "--record"))
             return bench_counts_check(argv[0], argv[i][2] == 'r');
         else if (!strcmp(argv[i], "--count") && i + 1 < argc)

@@ -4,8 +4,10 @@
 
 Reads what cohort-bench printed, prints one table of it with the targets, and draws DIRECTORY/performance-ratios.svg and
 DIRECTORY/performance-scale.svg. With DOCUMENT, the table there between the lines <!-- table --> and <!-- /table --> is replaced.
+Where the rounds are there (--rounds), a ratio is the median of the rounds' ratios: what disturbs a machine for a while meets both.
 --best takes the best round of each contestant instead of the median one: where other work on the machine disturbs most of them."""
 import math
+import statistics
 import sys
 from collections import namedtuple
 
@@ -26,6 +28,7 @@ def rows():
     yield Row("the same, on one CPU", "pingpong.1B.same", "raw-futex", ["raw-futex <= 1.5"])
     yield Row("pipe, 64 KiB there and back", "pingpong.64KiB.free", "raw-spin", ["raw-spin <= 1.3"])
     yield Row("pipe, 1 MiB one way", "oneway.1MiB.free", "raw-spin", ["raw-spin >= 0.8"])
+    yield Row("receive 64 KiB without a copy", "receive.block.64KiB", "", [])
     for size in ("1MiB", "16MiB"):
         yield Row("receive %s without a copy" % size, "receive.block." + size, "", ["receive.block.64KiB:cohort <= 1.5"])
     for size in ("1MiB", "16MiB"):
@@ -63,16 +66,27 @@ def rows():
     yield Row("its compression", "commands.gzip.ratio", "", [])
 
 
+Figure = namedtuple("Figure", "value unit rounds")
+
+
 def read(path, take_best):
-    """{metric: {peer: (figure, unit)}}"""
-    figures = {}
+    """{metric: {peer: Figure}}"""
+    figures, rounds = {}, {}
     for line in open(path):
         words = line.split()
-        if len(words) == 7 and words[4].startswith("min=") and not line.startswith("#"):
+        if line.startswith("# rounds: ") and not take_best:
+            rounds[words[2], words[3]] = [float(word) for word in words[4:]]
+        elif len(words) == 7 and words[4].startswith("min=") and not line.startswith("#"):
             extreme = words[5] if words[3] in MORE else words[4]
-            figure = extreme.split("=")[1] if take_best else words[2]
-            figures.setdefault(words[0], {})[words[1]] = (float(figure), words[3])
+            value = extreme.split("=")[1] if take_best else words[2]
+            figures.setdefault(words[0], {})[words[1]] = Figure(float(value), words[3], rounds.get((words[0], words[1]), []))
     return figures
+
+
+def compare(mine, other, how=lambda a, b: a / b):
+    if mine.rounds and len(mine.rounds) == len(other.rounds):
+        return statistics.median(map(how, mine.rounds, other.rounds))
+    return how(mine.value, other.value)
 
 
 MORE = {"/s", "GB/s", "MB/s", "frac", "x"}  # units of which more is better
@@ -86,37 +100,38 @@ def show(value, unit):
     return text + {"/s": "/s", "frac": "", "x": " x"}.get(unit, " " + unit)
 
 
-def best(peers, names, unit):
-    there = [(peers[name][0], name) for name in names if name in peers]
-    return (max(there) if unit in MORE else min(there)) if there else (None, "")
+def best(peers, names):
+    there = [(peers[name].value, name) for name in names if name in peers]
+    return (max(there) if peers[there[0][1]].unit in MORE else min(there))[1] if there else None
 
 
 def judge(target, row, figures):
     """(text, is it met?); None when what it is compared with is not there, or is no floor: who spins needs a CPU for itself, and is slow without."""
     whom, op, limit = target.split()
-    metric = row.metric
-    mine, unit = figures[metric]["cohort"]
+    peers = figures[row.metric]
+    mine = peers["cohort"]
     limit = float(limit)
     if whom == "=":
-        return "at most %s" % show(limit, unit), mine <= limit
+        return "at most %s" % show(limit, mine.unit), mine.value <= limit
     if ":" in whom:
-        other = figures.get(whom.split(":")[0], {}).get(whom.split(":")[1], (None,))[0]
-        name = whom.split(":")[0] if whom.split(":")[1] == "cohort" else whom
+        metric, peer = whom.split(":")
+        other, name = figures.get(metric, {}).get(peer), metric if peer == "cohort" else whom
     else:
-        other, name = best(figures[metric], whom.split("|"), unit)
-        name = "the best queue" if "|" in whom else name
+        name = best(peers, whom.split("|"))
+        other, name = peers.get(name), "the best queue" if "|" in whom else name
     if other is None:
         return "%s %s of %s" % (op, limit, whom), None
     if op == "-":
-        return "at least %s's %+.2f: %+.3f" % (name, limit, mine - other), mine - other >= limit
-    ratio = mine / other
-    if whom == row.floor and (ratio > 2 if unit in MORE else ratio < 0.5):
+        difference = compare(mine, other, lambda a, b: a - b)
+        return "at least %s's %+.2f: %+.3f" % (name, limit, difference), difference >= limit
+    ratio = compare(mine, other)
+    if whom == row.floor and (ratio > 2 if mine.unit in MORE else ratio < 0.5):
         return "%s %gx %s: which was disturbed" % ({"<=": "at most", ">=": "at least"}[op], limit, name), None
     text = "%s %gx %s: %.3g" % ({"<=": "at most", ">=": "at least"}[op], limit, name, ratio)
     return text, ratio <= limit if op == "<=" else ratio >= limit
 
 
-Line = namedtuple("Line", "row unit mine peer peer_name floor python targets met")
+Line = namedtuple("Line", "row mine peer peer_name floor python targets met")
 
 
 def lines(figures):
@@ -124,23 +139,21 @@ def lines(figures):
         peers = figures.get(row.metric, {})
         if "cohort" not in peers:
             continue
-        mine, unit = peers["cohort"]
-        others = [p for p in peers if not p.startswith(("cohort", "python")) and p != row.floor]
-        peer, peer_name = best(peers, others, unit)
-        python, _ = best(peers, [p for p in peers if p.startswith("python")], unit)
+        peer = best(peers, [p for p in peers if not p.startswith(("cohort", "python")) and p != row.floor])
+        python = best(peers, [p for p in peers if p.startswith("python")])
         judged = [judge(target, row, figures) for target in row.targets]
         verdicts = [m for _, m in judged]
         met = False if False in verdicts else None if None in verdicts or not verdicts else True
-        yield Line(row, unit, mine, peer, peer_name, peers.get(row.floor, (None,))[0], python, [t for t, _ in judged], met)
+        yield Line(row, peers["cohort"], peers.get(peer), peer, peers.get(row.floor), peers.get(python), [t for t, _ in judged], met)
 
 
 def table(found):
     text = ["| work | Cohort | best peer | to it | to Python | to the floor | target | met |", "| --- | ---: | --- | ---: | ---: | ---: | --- | --- |"]
     for line in found:
-        ratio = lambda other: "" if other is None else "%.3g" % (line.mine / other)
-        peer = "" if line.peer is None else "%s (%s)" % (show(line.peer, line.unit), line.peer_name)
+        ratio = lambda other: "" if other is None else "%.3g" % compare(line.mine, other)
+        peer = "" if line.peer is None else "%s (%s)" % (show(line.peer.value, line.peer.unit), line.peer_name)
         met = {True: "yes", False: "**no**", None: "?" if line.row.targets else ""}[line.met]
-        text.append("| %s | %s | %s | %s | %s | %s | %s | %s |" % (line.row.title, show(line.mine, line.unit), peer, ratio(line.peer),
+        text.append("| %s | %s | %s | %s | %s | %s | %s | %s |" % (line.row.title, show(line.mine.value, line.mine.unit), peer, ratio(line.peer),
                     ratio(line.python), ratio(line.floor), "; ".join(line.targets), met))
     return "\n".join(text)
 
@@ -163,12 +176,13 @@ def text(x, y, words, kind="", anchor="start"):
 
 
 def speed(line, other):
-    return line.mine / other if line.unit in MORE else other / line.mine
+    ratio = compare(line.mine, other)
+    return ratio if line.mine.unit in MORE else 1 / ratio
 
 
 def ratios(found):
     """One bar for each line: how many times as fast as the best peer; dots where the floor and Python are."""
-    shown = [line for line in found if line.peer is not None and line.unit != "x"]
+    shown = [line for line in found if line.peer is not None and line.mine.unit != "x"]
     left, right, top, step = 290, 830, 62, 19
     low, high = 0.05, 2000
     x = lambda v: left + (right - left) * (math.log(min(max(v, low), high)) - math.log(low)) / (math.log(high) - math.log(low))
@@ -221,7 +235,7 @@ def scale(figures):
     parts = []
     for i, (name, title, unit, across) in enumerate(panels):
         prefix = "scale.%s." % name
-        points = sorted((int(m[len(prefix):]), p["cohort"][0]) for m, p in figures.items() if m.startswith(prefix))
+        points = sorted((int(m[len(prefix):]), p["cohort"].value) for m, p in figures.items() if m.startswith(prefix))
         if len(points) > 1:
             parts += panel(20 + i % 2 * 420, 12 + i // 2 * 280, title, unit, across, points)
     return svg(860, 850, parts) if parts else None

@@ -320,8 +320,8 @@ run_bench() {
     build release
     mkdir -p "$work"
     make_input "$work/input.tar"
-    say "Measuring; all of it takes about ten minutes, and other work on the machine spoils it"
-    { machine && cd "$work" && BENCH_FILE=$work/input.tar "$root/build/release/bin/cohort-bench" "$@"; } | tee "$work/results.txt" ||
+    say "Measuring; all of it takes about a quarter of an hour, and other work on the machine spoils it"
+    { machine && cd "$work" && BENCH_FILE=$work/input.tar "$root/build/release/bin/cohort-bench" --rounds "$@"; } | tee "$work/results.txt" ||
         die "the benchmark failed; what it printed is in build/bench/results.txt."
     have python3 || die "the table needs Python 3; the figures are in build/bench/results.txt."
     say "The table; ratios are Cohort's figure divided by the other's"
