@@ -28,7 +28,7 @@
 #define CLASSES 32
 #define SMALL_SIZE 1024u
 #define READY_MAX 512u /* free chunks that keep their memory */
-#define GROUPS 8192u
+#define GROUPS 65536u
 
 typedef struct {
     _Atomic uint64_t used[WORDS];
@@ -44,9 +44,11 @@ typedef struct {
     _Atomic uint64_t busy_at, busy_count; /* free chunks, of which some are being taken */
     _Atomic uint64_t ready_top; /* tables are committed for so many chunks */
     uint64_t chunks, heads_at, partial_at, meta_at, data_at;
-    uint64_t group; /* so many chunks are one */
+    uint64_t group; /* two to the power of this chunks are one */
     _Atomic uint64_t objects[GROUPS / 64]; /* a bit for each group: slabs of objects, which stay for ever, may be in it */
 } heap_t;
+
+_Static_assert(sizeof(heap_t) <= 65536, "it is committed when the arena is made");
 
 static const uint32_t sizes[COHORT__CLASSES_MAX] = {
     32,   48,   64,   128,  192,  256,  320,  384,  448,  512,  640,  768,   896,   1024,  1280, 1536, 1792,
@@ -151,7 +153,7 @@ static void lay_out(heap_t *h) {
     h->meta_at = align_up(h->partial_at + (chunks / 64 + 1) * COHORT__CLASSES_MAX * 8, COHORT__CHUNK);
     h->data_at = align_up(h->meta_at + chunks * sizeof(meta_t), COHORT__CHUNK);
     while (h->data_at + h->chunks * COHORT__CHUNK > cohort__arena->size) h->chunks--;
-    h->group = h->chunks / GROUPS + 1;
+    while (h->chunks >> h->group >= GROUPS) h->group++;
 }
 
 /* The smallest class of such blocks. */
@@ -491,15 +493,15 @@ static bool slab_sweep(cohort__thread_t *me, unsigned class) {
 }
 
 static void note_objects(uint64_t chunk) {
-    uint64_t group = chunk / heap()->group;
+    uint64_t group = chunk >> heap()->group;
     atomic_fetch_or(&heap()->objects[group / 64], (uint64_t)1 << group % 64);
 }
 
 /* The chunk, or a later one, before which there is none with objects. */
 static uint64_t skip_no_objects(uint64_t chunk) {
-    uint64_t group = chunk / heap()->group;
-    if (load(&heap()->objects[group / 64]) >> group % 64 & 1) return chunk;
-    return (group + 1) * heap()->group;
+    uint64_t group = chunk >> heap()->group, marks = load(&heap()->objects[group / 64]) >> group % 64;
+    if (marks & 1) return chunk;
+    return (marks ? group + (unsigned)cohort__lowest_bit(marks) : (group / 64 + 1) * 64) << heap()->group;
 }
 
 /* For the current place, which is vacant. */

@@ -369,12 +369,13 @@ static bool repair(cohort_process_t *slot) {
     bool mine = !atomic_load(&slot->repaired) && is_over(slot);
     if (mine) {
         cohort__pid_t dead = cohort__process_id(slot);
-        cohort_os_park_forget(slot->os);
-        cohort__threads_repair(dead);
+        bool member = slot->role != COHORT__ROLE_PROGRAM; /* a program has nothing but the ends of pipes that it was given */
+        if (member) cohort_os_park_forget(slot->os);
+        if (member) cohort__threads_repair(dead);
         cohort__pipes_repair(dead);
         if (slot->role == COHORT__ROLE_WORKER) cohort__pool_worker_died(slot);
-        drop_handles(dead);
-        cohort__pools_repair();
+        if (member) drop_handles(dead);
+        if (member) cohort__pools_repair();
         atomic_store(&slot->repaired, 1);
     }
     atomic_store(&slot->repairer, 0);
