@@ -776,6 +776,17 @@ bool cohort__block_is(const void *address, cohort__kind_t kind) {
     return kind == COHORT__KIND_BYTES ? !object : object && class_of(head) == COHORT__OBJECT_CLASS + (unsigned)kind;
 }
 
+/* The first object of the slab at this place or a later one; NULL: none. */
+static void *object_from(uint64_t chunk, unsigned class, uint32_t index) {
+    meta_t *meta = meta_of(chunk);
+    for (unsigned w = index / 64; w < WORDS && w * 64 < blocks_in(class); w++) {
+        uint64_t objects = load(&meta->used[w]) & ~load(&meta->freed[w]);
+        if (w == index / 64) objects &= ~(uint64_t)0 << index % 64;
+        if (objects) return data_of(chunk) + (uint64_t)(w * 64 + (unsigned)cohort__lowest_bit(objects)) * sizes[class];
+    }
+    return NULL;
+}
+
 void *cohort__object_next(cohort__kind_t kind, const void *after) {
     unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
     uint64_t top = load(&heap()->top), chunk = 0;
@@ -786,9 +797,9 @@ void *cohort__object_next(cohort__kind_t kind, const void *after) {
     }
     for (uint64_t from = chunk; (chunk = skip_no_objects(chunk)) < top; chunk++) {
         uint64_t head = load(head_of(chunk));
-        if (chunk != from) index = 0;
-        if (kind_of(head) == COHORT__HEAP_SLAB && class_of(head) == class && index < blocks_in(class))
-            return data_of(chunk) + (uint64_t)index * sizes[class];
+        if (kind_of(head) != COHORT__HEAP_SLAB || class_of(head) != class) continue;
+        void *object = object_from(chunk, class, chunk == from ? index : 0);
+        if (object) return object;
     }
     return NULL;
 }

@@ -66,7 +66,8 @@ static inline bool cohort__object_place(const void *address, cohort__kind_t kind
     uint64_t head = atomic_load_explicit(&cohort__chunks.heads[offset / COHORT__CHUNK], memory_order_acquire);
     return (head & 0xffff) == (COHORT__HEAP_SLAB | (uint64_t)(COHORT__OBJECT_CLASS + (unsigned)kind) << 8);
 }
-/* All such places, also those of no live object: the first after `after` (NULL: the very first), NULL after the last. */
+/* All blocks of objects of this kind that are in use, published or not (the object's own tag says): the first after `after` (NULL: the very first), NULL after the
+ * last. One that is made or freed meanwhile may come or not. */
 void *cohort__object_next(cohort__kind_t kind, const void *after);
 
 /* Called by the arena, in each process, and by the repair of a dead thread. */

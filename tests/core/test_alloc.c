@@ -349,26 +349,52 @@ static void slabs_of_ended_threads_are_used(void) {
     check_sound();
 }
 
-/* Wherever they lie: what comes between is not looked at. */
-static void every_object_is_found(void) {
+/* How often the walk comes to each of these homes' blocks, and how many others it finds. */
+static int walk(cohort__kind_t kind, cohort__home_t *homes, int n, int *found) {
+    int others = 0;
+    memset(found, 0, (size_t)n * sizeof *found);
+    for (void *object = NULL; (object = cohort__object_next(kind, object)) != NULL;) {
+        int i = 0;
+        CHECK(cohort__object_place(object, kind));
+        while (i < n && homes[i] != object) i++;
+        if (i < n) found[i]++;
+        else others++;
+    }
+    return others;
+}
+
+static void *APR_THREAD_FUNC free_each_third(apr_thread_t *thread, void *data) {
+    cohort__home_t *homes = data;
+    (void)thread;
+    for (int i = 0; homes[i]; i += 3) cohort__block_free(enter(), &homes[i]);
+    return NULL;
+}
+
+/* Wherever they lie, and no place that was given back, by its owner or another: neither that nor what comes between is looked at. */
+static void find_objects(cohort__kind_t kind) {
     enum { N = 150, EACH = 50, LARGE = 600 * 65536 };
     cohort__thread_t *me = enter();
-    cohort__home_t *homes = new_homes(N), *large = new_homes(N / EACH);
-    bool found[N] = {false};
+    cohort__home_t *homes = new_homes(N + 1), *large = new_homes(N / EACH);
+    int found[N], others = walk(kind, homes, N, found);
     for (int i = 0; i < N; i++) {
         if (i % EACH == 0) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, LARGE, &large[i / EACH]));
-        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_PIPE, 1, &homes[i]));
+        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, kind, 1, &homes[i]));
     }
-    int places = 0;
-    for (void *object = NULL; (object = cohort__object_next(COHORT__KIND_PIPE, object)) != NULL; places++) {
-        CHECK(cohort__object_place(object, COHORT__KIND_PIPE));
-        for (int i = 0; i < N; i++) found[i] |= homes[i] == object;
-    }
-    for (int i = 0; i < N; i++) CHECK(found[i]);
-    CHECK(places >= N && places < N + 3 * 64);
-    for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i]);
+    CHECK_INT(others, walk(kind, homes, N, found));
+    for (int i = 0; i < N; i++) CHECK_INT(1, found[i]);
+    party_thread_finish(party_thread(free_each_third, homes));
+    for (int i = 1; i < N; i += 3) cohort__block_free(me, &homes[i]);
+    CHECK_INT(others, walk(kind, homes, N, found));
+    for (int i = 0; i < N; i++) CHECK_INT(i % 3 == 2, found[i]);
+    for (int i = 2; i < N; i += 3) cohort__block_free(me, &homes[i]);
+    CHECK_INT(others, walk(kind, homes, N, found));
     for (int i = 0; i < N / EACH; i++) cohort__block_free(me, &large[i]);
     check_sound();
+}
+
+static void every_object_is_found(void) {
+    find_objects(COHORT__KIND_PIPE);
+    find_objects(COHORT__KIND_BARRIER); /* more than a word of them in a slab */
 }
 
 const test_case_t alloc_cases[] = {
