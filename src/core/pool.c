@@ -272,8 +272,7 @@ static bool is_own_worker(cohort_pool_t *pool) {
 
 /* A closed pool whose workers are all gone is done only if its work is; a worker that died last may have left some. */
 static bool has_work(cohort_pool_t *pool) {
-    return atomic_load(&pool->state) == COHORT__POOL_CLOSED &&
-           atomic_load(&pool->ready.next) != address_of(&pool->ready);
+    return atomic_load(&pool->state) == COHORT__POOL_CLOSED && cohort__pool_first(pool);
 }
 
 typedef struct {

@@ -15,7 +15,8 @@
  * wants, so its repairer knows it. It says in its record which item is under way, by plain stores. The shared cursor
  * from which workers take batches of chunks is only a hint. When it has run out, workers pass over all words once and
  * take what others have not begun; after such a pass every chunk is RUNNING or DONE, and the job leaves the pool's list
- * of ready jobs. A death that makes chunks free again changes the job's round and puts the job back. DONE is final, so
+ * of ready jobs. One that is over by then stays on it until it is destroyed, which is mostly soon, or until another is
+ * behind it. A death that makes chunks free again changes the job's round and puts the job back. DONE is final, so
  * "the first chunks up to here are done" can be remembered without care (scanned), and whoever finds that it is all of
  * them completes the job, by one compare-and-swap of its state.
  *
@@ -90,7 +91,7 @@ struct cohort_pool_t {
     _Atomic uint64_t status;   /* why it ended */
     _Atomic uint64_t failures; /* of initializers and starts, one after the other */
     _Atomic uint64_t staffed;  /* its maker has started the workers; replacing them may begin */
-    cohort__link_t ready;      /* jobs with chunks that nobody has begun; idle workers look here all the time, so nothing else is here that is written often */
+    cohort__link_t ready;      /* jobs with chunks that nobody has begun, or over; idle workers look here all the time, so nothing else is here that is written often */
     _Alignas(64) cohort__pid_t owner;
     uint32_t workers, attempts;
     uint32_t hands; /* workers that can run at the same time */
@@ -260,12 +261,22 @@ apr_status_t cohort__job_submit(cohort_result_t **job, cohort_pool_t *pool, coho
 void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status);
 /* Complete it if all chunks are done; after the caller's last store to a word. */
 void cohort__job_settle(cohort_result_t *job);
+static inline bool cohort__job_is_over(const cohort_result_t *job) {
+    return atomic_load_explicit(&job->state, memory_order_acquire) != 0;
+}
 /* The job of a link. */
 static inline cohort_result_t *cohort__job_of_all(uint64_t link) {
     return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, all));
 }
 static inline cohort_result_t *cohort__job_of_ready(uint64_t link) {
     return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, ready));
+}
+/* The first ready job; NULL when there is none but one that is over. Without the guard it may be another by now. */
+static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
+    uint64_t first = atomic_load(&pool->ready.next);
+    if (first == (uint64_t)(uintptr_t)&pool->ready) return NULL;
+    cohort_result_t *job = cohort__job_of_ready(first);
+    return cohort__job_is_over(job) && atomic_load(&pool->ready.prev) == first ? NULL : job;
 }
 /* Guard: nobody wants the job any more. */
 void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* What users do with a pool: submit work, and wait for it, ask it, release it. */
+#include "core/bits.h"
 #include "core/pool.h"
 
 #include <stdlib.h>
@@ -215,6 +216,13 @@ apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t *
 
 /* ---- releasing --------------------------------------------------------------------------------------------------- */
 
+/* Lines that workers wrote to, and that will be written here: to take it off the lists, and to make another in its place. */
+static void ask_for(const cohort_result_t *job) {
+    for (size_t at = offsetof(cohort_result_t, ready); at <= offsetof(cohort_result_t, data); at += 64) {
+        cohort__prefetch((const char *)job + at);
+    }
+}
+
 apr_status_t cohort_result_destroy(cohort_result_t *result) {
     cohort__thread_t *me;
     if (!result) return APR_SUCCESS;
@@ -223,6 +231,7 @@ apr_status_t cohort_result_destroy(cohort_result_t *result) {
     if (status)
         return status == COHORT_EHANDLE && cohort__object_place(result, COHORT__KIND_RESULT) ? APR_SUCCESS : status;
     cohort_pool_t *pool = atomic_load(&result->pool);
+    ask_for(result);
     cohort__pool_enter(pool, me);
     if (cohort__object_end(result, COHORT__RESULT_TAG)) cohort__job_doom(pool, me, result);
     cohort__pool_leave_last(pool, me);

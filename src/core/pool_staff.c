@@ -22,9 +22,8 @@ typedef struct {
 /* Guard. */
 static bool wanted(cohort_pool_t *pool) {
     uint64_t state = atomic_load(&pool->state);
-    bool idle = atomic_load(&pool->ready.next) == (uint64_t)(uintptr_t)&pool->ready;
     if (!cohort__process_alive(pool->owner, false)) return false;
-    return state == COHORT__POOL_OPEN || (state == COHORT__POOL_CLOSED && !idle);
+    return state == COHORT__POOL_OPEN || (state == COHORT__POOL_CLOSED && cohort__pool_first(pool));
 }
 
 static bool describe_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, post_t *post) {

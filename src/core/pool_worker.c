@@ -56,7 +56,6 @@ static bool take_batch(const worker_t *w, uint64_t *from, uint64_t *to) {
 /* Chunks of which each may be this worker's, if it is quicker than others; false: it has seen all. */
 static bool next_range(worker_t *w, uint64_t *from, uint64_t *to) {
     if (w->passing) return false;
-    cohort__job_settle(w->job);
     w->passing = !take_batch(w, from, to);
     if (w->passing) {
         *from = atomic_load(&w->job->scanned);
@@ -168,10 +167,11 @@ static void begin(worker_t *w) {
     cohort__running.visit++;
 }
 
-/* Every chunk was seen taken. Unless some became free again since, the job need not be found any more. */
+/* Every chunk was seen taken. Unless some became free again since, the job need not be found any more. What is done stays: mostly
+ * somebody waits for it, who will take it off. */
 static void unlist(worker_t *w) {
     cohort_result_t *job = w->job;
-    if (!cohort__linked(&job->ready)) return;
+    if (cohort__job_is_over(job) || !cohort__linked(&job->ready)) return;
     cohort__pool_enter(w->pool, w->me);
     if (cohort__linked(&job->ready) && atomic_load(&job->round) == w->round) {
         cohort__link_take(&w->pool->guard, &job->ready);
@@ -195,33 +195,44 @@ static void leave(worker_t *w) {
 
 /* False: the pool has ended. */
 static bool work(worker_t *w) {
+    const cohort_result_t *job = w->job;
     uint64_t from, to;
     bool goes_on = true;
     begin(w);
-    while (goes_on && !atomic_load_explicit(&w->job->doomed, memory_order_relaxed) && next_range(w, &from, &to)) {
+    while (goes_on && !cohort__job_is_over(job) && !atomic_load_explicit(&job->doomed, memory_order_relaxed) &&
+           next_range(w, &from, &to)) {
         goes_on = run_range(w, from, to);
+        if (goes_on) cohort__job_settle(w->job);
     }
-    if (goes_on) {
-        cohort__job_settle(w->job);
-        unlist(w);
-    }
+    if (goes_on) unlist(w);
     leave(w);
     return goes_on;
 }
 
 /* ---- finding one ------------------------------------------------------------------------------------------------- */
 
+/* The first job is done, and there are others behind it. */
+static void pass_over(worker_t *w, cohort_result_t *job) {
+    cohort__pool_enter(w->pool, w->me);
+    if (cohort__pool_first(w->pool) == job && cohort__job_is_over(job)) cohort__link_take(&w->pool->guard, &job->ready);
+    cohort__pool_leave(w->pool);
+}
+
 /* A job that is still the first after the record names it cannot be freed before the record names another. */
 static bool find_job(worker_t *w) {
     cohort_pool_t *pool = w->pool;
-    for (;;) {
-        uint64_t first = atomic_load(&pool->ready.next);
-        if (first == (uint64_t)(uintptr_t)&pool->ready) return false;
-        w->job = cohort__job_of_ready(first);
+    cohort_result_t *first;
+    while ((first = cohort__pool_first(pool)) != NULL) {
+        if (cohort__job_is_over(first)) {
+            pass_over(w, first);
+            continue;
+        }
+        w->job = first;
         atomic_store(&w->record->job, w->job);
-        if (atomic_load(&pool->ready.next) == first) return true;
+        if (cohort__pool_first(pool) == first) return true;
         leave(w);
     }
+    return false;
 }
 
 /* Whoever is idle looks, after each death, whether a dead process has left jobs that nobody will ever ask for. */

@@ -306,6 +306,36 @@ static void results_outlive_pool(void) {
     }
 }
 
+static void kill_worker(cohort_pool_t *pool) {
+    cohort_process_t **workers;
+    int n;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
+    for (int i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(workers[i]));
+}
+
+/* Results that are done and kept, alone or in front of others, are in nobody's way: not of what comes after them, nor of the worker's end and the next one's
+ * beginning, nor of close and join. */
+static void kept_results_hide_nothing(void) {
+    enum { N = 40 };
+    cohort_pool_t *pool = new_pool(1);
+    cohort_result_t *results[N];
+    int out[N];
+    for (int i = 0; i < N; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i, NULL, sizeof i, NULL, NULL));
+        if (i % 4 < 2) CHECK_STATUS(APR_SUCCESS, cohort_result_wait(results[i], COHORT_FOREVER));
+        if (i % 8 == 5) kill_worker(pool);
+        if (i % 7 == 3) check_works(pool);
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
+    for (int i = 0; i < N; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_result_get(results[i], &out[i], sizeof *out, 0));
+        CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(results[i]));
+    }
+    check_squares(out, N);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+}
+
 /* What was destroyed before its turn is not run. */
 static void destroyed_early(void) {
     cohort_pool_t *pool = new_pool(1);
@@ -1270,6 +1300,7 @@ const test_case_t pool_cases[] = {{"Pool", "POOL_01_apply", apply},
                                   {"Pool", "without_data", without_data},
                                   {"Pool", "many_items", many_items},
                                   {"Pool", "results_outlive_pool", results_outlive_pool},
+                                  {"Pool", "kept_results_hide_nothing", kept_results_hide_nothing},
                                   {"Pool", "destroyed_early", destroyed_early},
                                   {"Pool", "join_waits_for_callbacks", join_waits_for_callbacks},
                                   {"Pool", "terminate_calls_back", terminate_calls_back},

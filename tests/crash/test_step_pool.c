@@ -16,6 +16,7 @@
 typedef struct {
     cohort_pool_t *pool;
     cohort_result_t *job;
+    cohort_result_t *before; /* that one, done and kept */
     cohort_start_method_t method; /* of a process that the victim starts */
     step_place_t place;
     _Atomic int armed; /* the first item is to be stopped in */
@@ -36,6 +37,7 @@ static state_t *new_state(void) {
 static void discard(void *state) {
     state_t *s = state;
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(s->job));
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(s->before));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(s->pool));
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
@@ -86,6 +88,18 @@ static void *a_job(void) {
     return s;
 }
 
+/* The job is one of its last items only, behind another that the stepping begins in: in between that one is done, and taken off the list. */
+static void *two_jobs(void) {
+    state_t *s = with_pool();
+    item_t first = {s, 0}, others[ITEMS - 1];
+    for (int i = 1; i < ITEMS; i++) others[i - 1] = (item_t){s, i};
+    atomic_store(&s->armed, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&s->before, s->pool, run_item, &first, sizeof first, NULL, sizeof(int), NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, run_item, others, sizeof *others, ITEMS - 1, NULL, sizeof(int),
+                                                    &(cohort_map_options_t){.chunk = ITEMS}, NULL));
+    return s;
+}
+
 static cohort_process_t *the_worker(void *state, step_place_t **place) {
     state_t *s = state;
     cohort_process_t **list;
@@ -97,21 +111,33 @@ static cohort_process_t *the_worker(void *state, step_place_t **place) {
     return list[0];
 }
 
-/* Each item ran once at most and has one outcome; at most one is charged with the death. */
-static void check_job(void *state, bool finished) {
-    state_t *s = state;
+/* Each item, from this one on, ran once at most and has one outcome; at most one is charged with the death: how many are. */
+static int check_items(const state_t *s, cohort_result_t *job, int from, int count) {
     int out[ITEMS] = {0};
     cohort_task_error_t *errors = NULL;
     apr_size_t n = 0;
-    (void)finished;
-    apr_status_t status = cohort_result_get(s->job, out, sizeof out, COHORT_FOREVER);
+    apr_status_t status = cohort_result_get(job, out, sizeof out, COHORT_FOREVER);
     CHECK(status == APR_SUCCESS || status == COHORT_EWORKERDIED);
-    CHECK_STATUS(APR_SUCCESS, cohort_result_errors(s->job, &errors, &n, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_result_errors(job, &errors, &n, test_pool()));
     CHECK_INT(status != APR_SUCCESS, n);
-    for (int i = 0; i < ITEMS; i++) {
+    for (int i = 0; i < count; i++) {
         bool charged = n == 1 && errors[0].index == (apr_size_t)i;
-        CHECK(charged ? atomic_load(&s->runs[i]) <= 1 : atomic_load(&s->runs[i]) == 1 && out[i] == i + 1);
+        int runs = atomic_load(&s->runs[from + i]);
+        CHECK(charged ? runs <= 1 : runs == 1 && out[i] == from + i + 1);
     }
+    return (int)n;
+}
+
+static void check_job(void *state, bool finished) {
+    (void)finished;
+    (void)check_items(state, ((state_t *)state)->job, 0, ITEMS);
+    check_pool_works(state);
+}
+
+static void check_two_jobs(void *state, bool finished) {
+    state_t *s = state;
+    (void)finished;
+    CHECK(check_items(s, s->job, 1, ITEMS - 1) + check_items(s, s->before, 0, 1) <= 1);
     check_pool_works(s);
 }
 
@@ -191,6 +217,7 @@ static void leave(void *state) {
     }
 
 CASE(worker_publishes_and_takes, a_job, NULL, the_worker, check_job)
+CASE(worker_passes_over, two_jobs, NULL, the_worker, check_two_jobs)
 CASE(pool_submit, a_pool, submit, NULL, check_pool)
 CASE(pool_create, nothing, make_pool, NULL, check_nothing_left)
 CASE(process_start, by_fork, start_and_join, NULL, check_nothing_left)
@@ -199,6 +226,6 @@ CASE(process_start_server, by_server, start_and_join, NULL, check_nothing_left)
 CASE(process_exit, nothing, leave, NULL, check_nothing_left)
 
 #define ENTRIES(function) {"StepPool", #function, function}, {"StepPool", #function "_repair", function##_repair}
-const test_case_t step_pool_cases[] = {ENTRIES(worker_publishes_and_takes), ENTRIES(pool_submit),
-                                       ENTRIES(pool_create), ENTRIES(process_start), ENTRIES(process_start_spawn),
+const test_case_t step_pool_cases[] = {ENTRIES(worker_publishes_and_takes), ENTRIES(worker_passes_over),
+                                       ENTRIES(pool_submit), ENTRIES(pool_create), ENTRIES(process_start), ENTRIES(process_start_spawn),
                                        ENTRIES(process_start_server), ENTRIES(process_exit), {0}};
