@@ -204,13 +204,13 @@ static void abandon_jobs(cohort_pool_t *pool) {
     }
 }
 
+/* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one store that is made or not. */
 void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t status) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
     if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
         atomic_store(&pool->ended, cohort_os_now());
-        cohort__guard_set(&pool->guard, &pool->status, (uint64_t)(uint32_t)status);
-        cohort__guard_set(&pool->guard, &pool->state, COHORT__POOL_ENDED);
-        cohort__guard_commit(&pool->guard);
+        atomic_store(&pool->status, (uint64_t)(uint32_t)status);
+        atomic_store(&pool->state, COHORT__POOL_ENDED);
     }
     abandon_jobs(pool);
     cohort__pool_leave(pool);
@@ -226,7 +226,7 @@ apr_status_t cohort_pool_close(cohort_pool_t *pool) {
     if (!status) status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
     if (atomic_load(&pool->state) == COHORT__POOL_OPEN) {
-        cohort__guard_set(&pool->guard, &pool->state, COHORT__POOL_CLOSED);
+        atomic_store(&pool->state, COHORT__POOL_CLOSED);
     }
     cohort__pool_leave(pool);
     atomic_thread_fence(memory_order_seq_cst);
@@ -270,11 +270,6 @@ static bool is_own_worker(cohort_pool_t *pool) {
     return self && self->role == COHORT__ROLE_WORKER && atomic_load(&self->pool) == pool;
 }
 
-/* A closed pool whose workers are all gone is done only if its work is; a worker that died last may have left some. */
-static bool has_work(cohort_pool_t *pool) {
-    return atomic_load(&pool->state) == COHORT__POOL_CLOSED && cohort__pool_first(pool);
-}
-
 typedef struct {
     cohort_pool_t *pool;
     cohort__thread_t *me;
@@ -293,7 +288,7 @@ static apr_status_t try_join(void *arg, bool thorough) {
     cohort_pool_t *pool = join->pool;
     cohort__staff_t staff = cohort__staff_check(pool, join->me, join->tag, false);
     if (staff == COHORT__STAFF_GONE) return APR_SUCCESS;
-    if (staff != COHORT__STAFF_NONE || has_work(pool)) {
+    if (staff != COHORT__STAFF_NONE) {
         if (thorough) press(join);
         return APR_EAGAIN;
     }

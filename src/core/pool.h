@@ -221,7 +221,7 @@ void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name)
 apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number);
 typedef enum {
     COHORT__STAFF_GONE,   /* the pool is */
-    COHORT__STAFF_NONE,   /* every worker has ended */
+    COHORT__STAFF_NONE,   /* every worker has ended, and a closed pool's work is done */
     COHORT__STAFF_VACANT, /* some have */
     COHORT__STAFF_COMPLETE
 } cohort__staff_t;
@@ -271,7 +271,11 @@ static inline cohort_result_t *cohort__job_of_all(uint64_t link) {
 static inline cohort_result_t *cohort__job_of_ready(uint64_t link) {
     return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, ready));
 }
-/* The first ready job; NULL when there is none but one that is over. Without the guard it may be another by now. */
+/* Guard of the pool: the job may be of another, or of none. A job has its pool before it is linked, so one that is seen linked is seen to be whose it is. */
+static inline bool cohort__job_is_of(cohort_result_t *job, const cohort_pool_t *pool) {
+    return cohort__linked(&job->all) && atomic_load(&job->pool) == pool;
+}
+/* For workers of the pool. The first ready job; NULL when there is none but one that is over. Without the guard it may be another by now. */
 static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
     uint64_t first = atomic_load(&pool->ready.next);
     if (first == (uint64_t)(uintptr_t)&pool->ready) return NULL;

@@ -230,10 +230,13 @@ apr_status_t cohort_result_destroy(cohort_result_t *result) {
     if (!status) status = cohort__result_check(result);
     if (status)
         return status == COHORT_EHANDLE && cohort__object_place(result, COHORT__KIND_RESULT) ? APR_SUCCESS : status;
+    uint64_t tag = atomic_load(&result->object.tag);
     cohort_pool_t *pool = atomic_load(&result->pool);
+    if (!pool) return APR_SUCCESS; /* another call has destroyed it, and it is being made anew */
     ask_for(result);
     cohort__pool_enter(pool, me);
-    if (cohort__object_end(result, COHORT__RESULT_TAG)) cohort__job_doom(pool, me, result);
+    bool same = cohort__job_is_of(result, pool) && atomic_load(&result->object.tag) == tag;
+    if (same && cohort__object_end(result, COHORT__RESULT_TAG)) cohort__job_doom(pool, me, result);
     cohort__pool_leave_last(pool, me);
     return APR_SUCCESS;
 }

@@ -19,11 +19,20 @@ typedef struct {
     cohort__pid_t owner;
 } post_t;
 
+/* Guard. With no worker there, what is not over is on the list: whoever mourns a worker has put it back. */
+static bool has_work(cohort_pool_t *pool) {
+    uint64_t end = (uint64_t)(uintptr_t)&pool->ready;
+    for (uint64_t at = atomic_load(&pool->ready.next); at != end; at = atomic_load(&cohort__job_of_ready(at)->ready.next)) {
+        if (!cohort__job_is_over(cohort__job_of_ready(at))) return true;
+    }
+    return false;
+}
+
 /* Guard. */
 static bool wanted(cohort_pool_t *pool) {
     uint64_t state = atomic_load(&pool->state);
     if (!cohort__process_alive(pool->owner, false)) return false;
-    return state == COHORT__POOL_OPEN || (state == COHORT__POOL_CLOSED && cohort__pool_first(pool));
+    return state == COHORT__POOL_OPEN || (state == COHORT__POOL_CLOSED && has_work(pool));
 }
 
 static bool describe_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, post_t *post) {
@@ -154,7 +163,7 @@ static void charge(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, c
     cohort_result_t *job = atomic_load(&worker->job);
     cohort_process_t *slot = cohort__process_find(dead);
     cohort__failure_t what = {.process = dead, .status = COHORT_EWORKERDIED, .exit_code = code};
-    if (job && atomic_load(&job->pool) == pool && cohort__linked(&job->all)) {
+    if (job && cohort__job_is_of(job, pool)) {
         what.pid = slot ? slot->os.pid : 0;
         cohort__worker_name(pool, number, what.worker);
         charge_chunk(pool, me, job, number, &what);
@@ -263,6 +272,7 @@ static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
 }
 
 /* Guard. One that is mourned has ended only when its slot says so. */
+/* Guard. A closed pool whose workers are all gone is done only if its work is; a worker that died last may have left some. */
 static cohort__staff_t take_stock(cohort_pool_t *pool) {
     uint32_t vacant = 0, ending = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
@@ -272,7 +282,8 @@ static cohort__staff_t take_stock(cohort_pool_t *pool) {
         ending += before && cohort__process_state(before) != COHORT__SLOT_ENDED;
     }
     if (!vacant) return COHORT__STAFF_COMPLETE;
-    return vacant == pool->workers && !ending ? COHORT__STAFF_NONE : COHORT__STAFF_VACANT;
+    if (vacant < pool->workers || ending) return COHORT__STAFF_VACANT;
+    return atomic_load(&pool->state) == COHORT__POOL_CLOSED && has_work(pool) ? COHORT__STAFF_VACANT : COHORT__STAFF_NONE;
 }
 
 cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, bool thorough) {

@@ -188,8 +188,7 @@ static void leave(worker_t *w) {
     atomic_store(&w->record->job, NULL);
     if (!atomic_load(&job->doomed)) return;
     cohort__pool_enter(w->pool, w->me);
-    bool ours = atomic_load(&job->pool) == w->pool && cohort__linked(&job->all);
-    if (ours && atomic_load(&job->doomed)) cohort__job_doom(w->pool, w->me, job);
+    if (cohort__job_is_of(job, w->pool) && atomic_load(&job->doomed)) cohort__job_doom(w->pool, w->me, job);
     cohort__pool_leave(w->pool);
 }
 

@@ -172,6 +172,43 @@ static void check_nothing_left(void *state, bool finished) {
     step_bury_orphans();
 }
 
+/* ---- who ends a pool that another has made, while its worker is in a chunk of many items ------------------------------ */
+
+static apr_status_t be_slow(const void *input, void *output) {
+    state_t *s = *(state_t *const *)input;
+    (void)output;
+    atomic_fetch_add(&s->runs[0], 1);
+    if (atomic_load(&s->armed)) usleep(50);
+    return APR_SUCCESS;
+}
+
+static void *a_busy_pool(void) {
+    enum { N = 10000 };
+    state_t *s = with_pool(), *inputs[N];
+    for (int i = 0; i < N; i++) inputs[i] = s;
+    atomic_store(&s->armed, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, be_slow, inputs, sizeof *inputs, N, NULL, 0,
+                                                    &(cohort_map_options_t){.chunk = N}, NULL));
+    while (!atomic_load(&s->runs[0])) sched_yield();
+    return s;
+}
+
+static void terminate_pool(void *state) {
+    (void)cohort_pool_terminate(((state_t *)state)->pool);
+}
+
+/* It has ended, or goes on as if nothing had been; the job is over either way. */
+static void check_ended_or_not(void *state, bool finished) {
+    state_t *s = state;
+    int in = 1, out = 0;
+    atomic_store(&s->armed, 0);
+    apr_status_t job = cohort_result_get(s->job, NULL, 0, COHORT_FOREVER);
+    apr_status_t status = cohort_pool_apply(s->pool, count_up, &in, sizeof in, &out, sizeof out);
+    CHECK(status == APR_SUCCESS || status == COHORT_ENOTRUNNING);
+    CHECK(job == APR_SUCCESS || (job == COHORT_ETERMINATED && status == COHORT_ENOTRUNNING));
+    if (finished) CHECK_STATUS(COHORT_ENOTRUNNING, status);
+}
+
 /* ---- processes ----------------------------------------------------------------------------------------------------- */
 
 static int be_a_child(void *code) {
@@ -219,6 +256,7 @@ static void leave(void *state) {
 CASE(worker_publishes_and_takes, a_job, NULL, the_worker, check_job)
 CASE(worker_passes_over, two_jobs, NULL, the_worker, check_two_jobs)
 CASE(pool_submit, a_pool, submit, NULL, check_pool)
+CASE(pool_terminate, a_busy_pool, terminate_pool, NULL, check_ended_or_not)
 CASE(pool_create, nothing, make_pool, NULL, check_nothing_left)
 CASE(process_start, by_fork, start_and_join, NULL, check_nothing_left)
 CASE(process_start_spawn, by_spawn, start_and_join, NULL, check_nothing_left)
@@ -227,5 +265,6 @@ CASE(process_exit, nothing, leave, NULL, check_nothing_left)
 
 #define ENTRIES(function) {"StepPool", #function, function}, {"StepPool", #function "_repair", function##_repair}
 const test_case_t step_pool_cases[] = {ENTRIES(worker_publishes_and_takes), ENTRIES(worker_passes_over),
-                                       ENTRIES(pool_submit), ENTRIES(pool_create), ENTRIES(process_start), ENTRIES(process_start_spawn),
+                                       ENTRIES(pool_submit), ENTRIES(pool_terminate),
+                                       ENTRIES(pool_create), ENTRIES(process_start), ENTRIES(process_start_spawn),
                                        ENTRIES(process_start_server), ENTRIES(process_exit), {0}};
