@@ -5,11 +5,15 @@
 
 #include <stdint.h>
 
-/* COHORT__APART: a function that is called less often than what its caller does otherwise, and should be in nobody's way. */
+/* COHORT__APART: a function that is called less often than what its caller does otherwise, and should be in nobody's way.
+ * COHORT__UNROLL, before a for loop with a condition: several rounds in a row without a jump back. It is for short loops that call
+ * into the program, which is far from a shared library: a processor is slow to follow far jumps one after the other, and a fifth
+ * quicker with one less of them. */
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 #define COHORT__APART __declspec(noinline)
+#define COHORT__UNROLL
 static inline int cohort__lowest_bit(uint64_t word) {
     unsigned long index;
     _BitScanForward64(&index, word);
@@ -23,6 +27,7 @@ static inline void cohort__prefetch(const void *address) {
 }
 #else
 #define COHORT__APART __attribute__((noinline, cold))
+#define COHORT__UNROLL _Pragma("GCC unroll 4")
 /* Index of the lowest set bit of a word that is not 0. */
 static inline int cohort__lowest_bit(uint64_t word) {
     return __builtin_ctzll(word);

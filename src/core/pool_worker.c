@@ -115,23 +115,30 @@ static COHORT__APART void item_failed(worker_t *w, uint64_t c, apr_status_t stat
     cohort__job_failed(w->job, atomic_load_explicit(&w->record->progress, memory_order_relaxed) >> 1, status);
 }
 
+static inline void chunk_done(const range_t *r, uint64_t c, uint64_t end) {
+    atomic_store_explicit(r->progress, end << 1, memory_order_release);
+    atomic_store_explicit(&r->words[c], cohort__word(COHORT__CHUNK_DONE, 0, r->number, 0), memory_order_release);
+}
+
 /* False: the pool has ended, the rest of the chunk is nobody's business any more. One store says that an item is done and that the next one begins. */
 static inline bool run_chunk(worker_t *w, const range_t *r, uint64_t c, uint64_t word) {
     const uint64_t first = c * r->chunk, end = r->n - first < r->chunk ? r->n : first + r->chunk;
     const uint64_t begin = first + cohort__word_start(word), last = underway(end - 1);
     uintptr_t input = r->inputs + begin * r->input_size, output = r->outputs + begin * r->output_size;
-    for (uint64_t now = underway(begin);; now += underway(1) - underway(0)) {
+    uint64_t now = underway(begin);
+    COHORT__UNROLL
+    for (; atomic_load_explicit(r->state, memory_order_relaxed) != COHORT__POOL_ENDED; now += underway(1) - underway(0)) {
         atomic_store_explicit(r->progress, now, memory_order_release);
-        if (atomic_load_explicit(r->state, memory_order_relaxed) == COHORT__POOL_ENDED) return false;
         apr_status_t status = r->task((const void *)input, (void *)output);
         if (status) item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
-        if (now == last) break;
+        if (now == last) {
+            chunk_done(r, c, end);
+            return true;
+        }
         input += r->input_size;
         output += r->output_size;
     }
-    atomic_store_explicit(r->progress, end << 1, memory_order_release);
-    atomic_store_explicit(&r->words[c], cohort__word(COHORT__CHUNK_DONE, 0, r->number, 0), memory_order_release);
-    return true;
+    return false;
 }
 
 static bool run_range(worker_t *w, uint64_t from, uint64_t to) {
