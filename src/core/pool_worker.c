@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define BATCH_MAX 64      /* chunks taken from the cursor at once: eight cache lines of words */
-#define SETTLE_EVERY 1024 /* chunks */
+#define SETTLE_EVERY 1024 /* chunks of the job: whoever crosses a multiple looks what is done */
 
 typedef struct {
     cohort_pool_t *pool;
@@ -28,6 +28,7 @@ typedef struct {
 /* ---- ranges of chunks -------------------------------------------------------------------------------------------- */
 
 #define AHEAD_MAX 512 /* bytes that are asked for before they are used; what is longer the caches see coming */
+_Static_assert(BATCH_MAX * sizeof(uint64_t) <= AHEAD_MAX, "all words of a batch are asked for");
 
 static void ask_for(const void *data, uint64_t size) {
     for (uint64_t at = 0; at < size && at < AHEAD_MAX; at += 64) cohort__prefetch((const char *)data + at);
@@ -164,8 +165,9 @@ static void look_up(worker_t *w) {
     w->code = *code;
 }
 
-/* Looking for the first chunk that is not done takes the lines of its words from whoever is at work there. The end needs it,
- * whoever comes there; done now and then before, it leaves little to be looked at then. */
+/* A visit that is not cut short ends with a pass, and that at the last chunk: so whoever has stored a DONE settles after it. The
+ * rest is for speed: looking for the first chunk that is not done takes the lines of the words from whoever is at work there, so
+ * it is done seldom; but then little is left to be looked at in the end. */
 static bool is_time_to_settle(const cohort_result_t *job, uint64_t from, uint64_t to) {
     return to == job->chunks || from / SETTLE_EVERY != to / SETTLE_EVERY;
 }

@@ -35,8 +35,23 @@ static cohort__watched_t *all[LISTS]; /* changed under the mutex, and by one sto
 static cohort__watched_t first;
 static _Atomic bool first_used;
 
+/* Those of the process of which this one is a forked copy. They stay as they are until they are needed: to free them would copy all the pages where they lie. */
+static cohort__watched_t *spare[LISTS];
+
+static cohort__watched_t *spare_take(void) {
+    cohort__watched_t *w = NULL;
+    cohort_os_mutex_lock(&mutex);
+    for (unsigned i = 0; i < LISTS && !w; i++) {
+        w = spare[i];
+        if (w) spare[i] = w->next;
+    }
+    cohort_os_mutex_unlock(&mutex);
+    return w;
+}
+
 static cohort__watched_t *record_new(void) {
-    cohort__watched_t *w = atomic_exchange(&first_used, true) ? malloc(sizeof(cohort__watched_t)) : &first;
+    cohort__watched_t *w = atomic_exchange(&first_used, true) ? spare_take() : &first;
+    if (!w) w = malloc(sizeof(cohort__watched_t));
     if (w) *w = (cohort__watched_t){.id = 0};
     return w;
 }
@@ -71,14 +86,30 @@ static void forget(cohort__watched_t *w) {
     cohort_os_mutex_unlock(&mutex);
 }
 
+static void free_list(cohort__watched_t **list) {
+    while (*list) {
+        cohort__watched_t *w = *list;
+        *list = w->next;
+        record_free(w);
+    }
+}
+
 /* The watch itself is gone. */
 static void forget_all(void) {
     for (unsigned i = 0; i < LISTS; i++) {
-        while (all[i]) {
-            cohort__watched_t *w = all[i];
-            all[i] = w->next;
-            record_free(w);
-        }
+        free_list(&all[i]);
+        free_list(&spare[i]);
+    }
+}
+
+/* In a forked copy. Only one that is a copy of a copy has any before. */
+static void set_all_aside(void) {
+    for (unsigned i = 0; i < LISTS; i++) {
+        cohort__watched_t **end = &all[i];
+        while (spare[i] && *end) end = &(*end)->next;
+        if (spare[i]) *end = spare[i];
+        spare[i] = all[i];
+        all[i] = NULL;
     }
 }
 
@@ -351,5 +382,5 @@ void cohort__watcher_reset(void) {
     cohort_os_close(atomic_exchange(&stopper, COHORT_OS_NONE));
     atomic_store(&running, false);
     watch = NULL;
-    forget_all();
+    set_all_aside();
 }
