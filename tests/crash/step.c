@@ -35,6 +35,7 @@ typedef struct {
     step_t *step;              /* NULL: the scenario's own */
     step_place_t *place;
     traced_t traced;
+    bool killed;
 } stepped_t;
 
 /* How long an operation is, in instructions and in those of them that are points. */
@@ -117,12 +118,18 @@ static length_t advance_to_end(stepped_t *s) {
     return length;
 }
 
+static void kill_stepped(stepped_t *s) {
+    if (s->killed || s->traced.ended) return;
+    CHECK(kill(s->traced.pid, SIGKILL) == 0 || errno == ESRCH);
+    s->killed = true;
+}
+
 static void end(stepped_t *s) {
     if (!s->process) {
         trace_kill(&s->traced);
         return;
     }
-    if (!s->traced.ended) CHECK(kill(s->traced.pid, SIGKILL) == 0 || errno == ESRCH);
+    kill_stepped(s);
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->process, COHORT_FOREVER));
     if (!s->step) return; /* the scenario sees to the rest */
     int code = cohort_process_exit_code(s->process);
@@ -175,6 +182,7 @@ static bool try_deaths(const char *name, const step_scenario_t *scenario, death_
         stepped_t s = begin(scenario, state, victim.process);
         advance(&s, *repairer);
         repaired = is_done(&s);
+        kill_stepped(&victim); /* stopped and alive, it would be waited for, by whoever is to see the repairer's end, too */
         end(&s);
         cohort__process_ended(victim.process, -SIGKILL);
     }
