@@ -31,7 +31,7 @@ extern "C" {
     X(COHORT_ETOOSMALL, 13, "the buffer is too small for the message, which was kept")                         \
     X(COHORT_EDIRECTION, 14, "this end of the pipe cannot do that")                                            \
     X(COHORT_EOWNERDEAD, 15, "the last owner died holding the lock, which is now yours; check the data")       \
-    X(COHORT_ENOTOWNER, 16, "the lock is not held by the caller")                                              \
+    X(COHORT_ENOTOWNER, 16, "not held, or not owned, by the caller")                                           \
     X(COHORT_EOVERRELEASE, 17, "released more often than acquired")                                            \
     X(COHORT_EBROKEN, 18, "the barrier is broken")                                                             \
     X(COHORT_EDEADLOCK, 19, "the caller already holds this lock")                                              \
@@ -42,7 +42,9 @@ extern "C" {
     X(COHORT_EFREE, 24, "not a block that cohort_alloc() returned, or freed already")                          \
     X(COHORT_ENOWAIT, 25, "a process cannot wait for itself")                                                  \
     X(COHORT_EINITFAILED, 26, "the pool's initializer failed in a worker")                                     \
-    X(COHORT_EDAMAGED, 27, "a process of the cohort has written over what is not its own in the shared memory")
+    X(COHORT_EDAMAGED, 27, "a process of the cohort has written over what is not its own in the shared memory") \
+    X(COHORT_EPRIVILEGED, 28, "a program with rights that its caller may not have (set-user-id, set-group-id, file capabilities) starts processes by fork only") \
+    X(COHORT_EUNTRUSTED, 29, "COHORT_BOOT in the environment is not for this process")
 
 enum {
 #define COHORT_ERROR_ENUM(name, offset, message) name = APR_OS_START_USERERR + 7300 + (offset),
@@ -67,6 +69,22 @@ COHORT_API char *cohort_strerror(apr_status_t status, char *buffer, apr_size_t s
  * Thread-safe and async-signal-safe; the string is constant.
  */
 COHORT_API const char *cohort_error_name(apr_status_t status);
+
+/**
+ * What went wrong in the calling thread's last call that returned a status other than APR_SUCCESS: a sentence with the call's
+ * name, what it failed at, and the message of its status, as "cohort_process_start: chdir /no/such: No such file or directory".
+ *
+ * Each failing call of Cohort sets it, APR_EAGAIN and the like included; calls that succeed leave it as it is, as do those that
+ * return no status. It is for people: programs go by the status.
+ *
+ * @return the sentence, at most 319 bytes; "" when no call of this thread has failed yet. It is the library's, and valid until the
+ *         thread's next call that fails, or its end.
+ *
+ * Thread-safe: each thread has its own. Works at any time, also before cohort_initialize(), after cohort_finalize(), in threads that
+ * have used nothing else of Cohort, and in raw fork() copies, which begin with that of the thread that forked. Allocates nothing.
+ * Not async-signal-safe. As errno and strerror() are for POSIX, GetLastError() and FormatMessage() for Win32.
+ */
+COHORT_API const char *cohort_last_error(void);
 
 #ifdef __cplusplus
 }

@@ -47,7 +47,8 @@ extern "C" {
 typedef apr_status_t (*cohort_task_t)(const void *input, void *output);
 
 /** Runs once in each worker, also in those that replace others, before its first task. Anything but APR_SUCCESS ends
- * the worker. */
+ * the worker, whose start has failed then; cohort_task_fail() may say why. What follows from that is said at
+ * cohort_pool_create(). */
 typedef apr_status_t (*cohort_initializer_t)(void *args);
 
 /** How to make a pool. Zero means the default everywhere. */
@@ -67,6 +68,10 @@ typedef struct {
     /** How often a task is run in all when its worker dies under it: 0 and 1 mean once. A task that returns an error is
      * not run again. */
     int attempts;
+    /** What signals do in the workers; default: as in any process, and SIGINT is ignored. */
+    cohort_signals_t signals;
+    /** The process group of each worker. */
+    cohort_group_t group;
 } cohort_pool_options_t;
 
 /** Called in the process that submitted, when the work is done. See cohort_map_options_t. */
@@ -115,9 +120,16 @@ typedef struct {
  * COHORT_ELIMIT: more than 8192 workers; COHORT_ETARGET: the initializer is in no module; APR_ENOMEM; COHORT_ENOTINIT;
  * whatever starting a process can return: the workers that were started are stopped first.
  *
- * It does not wait for the initializers. When they fail three times as often as there are workers, one after the other,
- * the pool gives up: all work ends with COHORT_EINITFAILED, and so does what is submitted later. Thread-safe. Not
- * async-signal-safe. From Python's Pool(); there 0 workers are an error.
+ * It does not wait for the initializers. Later a start may fail: no process can be made, the initializer fails, or the
+ * worker ends before it could take work. Starts that fail are repeated, 10 ms after the first failure, and a second
+ * apart in the end, for as long as the pool is open. As long as one worker is ready nothing else comes of it. When none
+ * has been for two seconds in which starts failed, all work that was submitted and is not done ends with the status of
+ * the last failure: what the start or the initializer returned, COHORT_EINITFAILED when a worker ended in the
+ * initializer, COHORT_ESTART when it ended before that. cohort_result_error() has the sentence. The pool stays open:
+ * what is submitted later runs when a worker can be started again, and ends in the same way if none can.
+ *
+ * Thread-safe. Not async-signal-safe. From Python's Pool(), which starts workers whose initializer fails again and again
+ * without a pause while work waits for ever; there 0 workers are an error.
  */
 COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options,
                                            apr_pool_t *parent);
@@ -135,8 +147,9 @@ COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_po
  * are valid (nothing is cancelled). To learn more of what failed use cohort_pool_map_async(). APR_EINVAL: NULL task,
  * inputs NULL with a size and n > 0, sizes whose product overflows; COHORT_ELIMIT: more than 4294967294 items;
  * COHORT_ENOTRUNNING: the pool is closed or terminated; COHORT_ETERMINATED: it was terminated meanwhile (then tasks may
- * still write into outputs in the arena until cohort_pool_join() has returned); COHORT_EINITFAILED; COHORT_EHANDLE;
- * APR_ENOMEM; COHORT_ETARGET: the task is in no module. n = 0 is a success at once. Thread-safe. Not async-signal-safe.
+ * still write into outputs in the arena until cohort_pool_join() has returned); the status of a start or an initializer
+ * when no worker could be started (see cohort_pool_create()); COHORT_EHANDLE; APR_ENOMEM; COHORT_ETARGET: the task is in
+ * no module. n = 0 is a success at once. Thread-safe. Not async-signal-safe.
  */
 COHORT_API apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs,
                                         apr_size_t input_size, apr_size_t n, void *outputs, apr_size_t output_size,
@@ -169,7 +182,7 @@ COHORT_API apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort
                                                 apr_pool_t *parent);
 
 /**
- * In a task: say why it fails. Use: `return cohort_task_fail(APR_EGENERAL, "line %d: ...", line);`
+ * In a task, or in an initializer: say why it fails. Use: `return cohort_task_fail(APR_EGENERAL, "line %d: ...", line);`
  * The message is of any length. Call it in the thread that runs the task.
  * @return status, or APR_EGENERAL when that is APR_SUCCESS
  */
@@ -177,7 +190,8 @@ COHORT_API apr_status_t cohort_task_fail(apr_status_t status, const char *format
 
 /**
  * Wait until the work is done, well or not. APR_SUCCESS: it is; APR_EAGAIN, APR_TIMEUP: not yet; COHORT_EHANDLE. Any
- * process may wait. A result whose pool was terminated, or whose maker is dead, is ready. Thread-safe.
+ * process may wait. A result is ready, too, when its pool has been terminated, or when the process that made the pool is dead.
+ * COHORT_EHANDLE also when the result is destroyed during the wait, by whatever thread or process. Thread-safe.
  */
 COHORT_API apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t timeout);
 
@@ -195,7 +209,7 @@ COHORT_API apr_status_t cohort_result_successful(cohort_result_t *result, int *s
  * @param size    bytes at `outputs`
  *
  * APR_SUCCESS; the status of the failed task with the lowest index (the other outputs are copied all the same);
- * COHORT_ETERMINATED, COHORT_EINITFAILED: the pool ended first, nothing is copied; APR_EAGAIN, APR_TIMEUP: not ready;
+ * COHORT_ETERMINATED, or the status of a start that failed: the work was ended, nothing is copied; APR_EAGAIN, APR_TIMEUP: not ready;
  * COHORT_ETOOSMALL: `size` is less than all outputs; COHORT_EHANDLE. May be called again. Thread-safe.
  */
 COHORT_API apr_status_t cohort_result_get(cohort_result_t *result, void *outputs, apr_size_t size,
@@ -206,9 +220,10 @@ COHORT_API apr_status_t cohort_result_get(cohort_result_t *result, void *outputs
 COHORT_API apr_status_t cohort_result_outputs(cohort_result_t *result, void **outputs);
 
 /**
- * The failed task with the lowest index; error->status is APR_SUCCESS when none failed. When the pool ended before the
- * work was done, the status says so (COHORT_ETERMINATED, COHORT_EINITFAILED) and the rest is empty. APR_EAGAIN: not
- * ready; COHORT_EHANDLE.
+ * The failed task with the lowest index; error->status is APR_SUCCESS when none failed. When the work was ended before
+ * it was done, the status says so. If that is because no worker could be started, message, worker, pid and exit code
+ * are those of the last start that failed; if the pool was terminated (COHORT_ETERMINATED) the rest is empty.
+ * APR_EAGAIN: not ready; COHORT_EHANDLE.
  */
 COHORT_API apr_status_t cohort_result_error(cohort_result_t *result, cohort_task_error_t *error);
 
@@ -241,21 +256,23 @@ COHORT_API apr_status_t cohort_pool_close(cohort_pool_t *pool);
 /**
  * Stop at once: results that are not done end with COHORT_ETERMINATED, workers are asked to terminate (as
  * cohort_process_terminate()), and those that have not ended a second later are killed by cohort_pool_join() and
- * _destroy(). COHORT_EHANDLE. Again: no effect.
+ * _destroy(). COHORT_EHANDLE; EPERM: the pool has ended, but this process may not signal its workers any more, having
+ * given up the right to; they end when the tasks that they run are done, or with this process. Again: no effect.
  */
 COHORT_API apr_status_t cohort_pool_terminate(cohort_pool_t *pool);
 
 /**
  * Wait until all workers of a closed or terminated pool have ended, and the callbacks of this process for it have
  * returned. APR_SUCCESS; APR_EINVAL: the pool still runs; APR_EAGAIN, APR_TIMEUP; COHORT_ENOWAIT: called by one of its
- * workers; COHORT_EHANDLE.
+ * workers; EPERM: a terminated pool's workers run on, and this process may not kill them any more; COHORT_EHANDLE.
  */
 COHORT_API apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout);
 
 /**
  * Terminate the pool if it runs, wait for its workers, and release it. NULL and destroyed pools are fine. Results stay
  * valid. A pool that was not destroyed ends with the process that made it: its workers are stopped, and results that
- * are not done end with COHORT_ETERMINATED. COHORT_ENOWAIT: called by one of its workers.
+ * are not done end with COHORT_ETERMINATED. COHORT_ENOWAIT: called by one of its workers; EPERM, as from
+ * cohort_pool_join(): the pool has ended and is not released.
  */
 COHORT_API apr_status_t cohort_pool_destroy(cohort_pool_t *pool);
 

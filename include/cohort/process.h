@@ -31,9 +31,36 @@ typedef enum {
 typedef enum {
     COHORT_LIFETIME_DEFAULT = 0, /**< daemon if the creator is one, else foreground (Python: the flag is inherited) */
     COHORT_FOREGROUND,           /**< the parent joins it when it exits normally (Python's non-daemon) */
-    COHORT_DAEMON,               /**< ends with its parent, however that ends, and so does all that it started but background processes */
-    COHORT_BACKGROUND            /**< own session, no terminal, survives its parent */
+    COHORT_DAEMON,               /**< ends with its parent, however that ends. What it has started by whatever means ends with it, but for background processes:
+                                  * on Windows all of it (a job), on POSIX what has stayed in its process group (see cohort_group_t). */
+    COHORT_BACKGROUND            /**< own session, no terminal, survives its parent, and has none of its streams: standard input, output and error are the null
+                                  * device, except for those streams of a program that are given (cohort_program_t) */
 } cohort_lifetime_t;
+
+/**
+ * The process group of a new process (POSIX), and so which processes get what a terminal sends (Ctrl-C, Ctrl-Z, a hang-up), and what ends with a daemon.
+ * A process that leads a group cannot call setsid(). Background processes are sessions of their own whatever is said here. On Windows
+ * COHORT_GROUP_OWN is a process group of the console (no Ctrl-C), and what ends with a daemon does not depend on it.
+ */
+typedef enum {
+    COHORT_GROUP_DEFAULT = 0, /**< COHORT_GROUP_OWN for daemons and workers of pools if they have no terminal, else COHORT_GROUP_PARENT */
+    COHORT_GROUP_PARENT,      /**< the parent's: it may read from the terminal when that may. Of a daemon in it nothing else ends with the daemon */
+    COHORT_GROUP_OWN          /**< its own. Reading from a terminal would stop it (SIGTTIN) */
+} cohort_group_t;
+
+/**
+ * What signals do in a new process, whatever its start method, and in a program. No child has a handler of its parent's and none begins with a signal blocked, but
+ * under COHORT_FORK, where both are copied; what the parent ignores when it starts the child stays ignored, as exec() has it. On Windows, where there
+ * is no more to hand on, this is about Ctrl-C alone. docs/processes.md has the whole table.
+ */
+typedef enum {
+    COHORT_SIGNALS_DEFAULT = 0,  /**< COHORT_SIGNALS_NORMAL; for workers of a pool COHORT_SIGNALS_NO_INTERRUPT */
+    COHORT_SIGNALS_NORMAL,       /**< SIGTERM and SIGCHLD do what is their default, and SIGTERM is not blocked, also where the parent ignores, blocks or catches
+                                  * them: cohort_process_terminate() ends what does not ask for anything else */
+    COHORT_SIGNALS_NO_INTERRUPT, /**< the same, and SIGINT (Ctrl-C) is ignored; but not by what this child starts, unless that asks for it too */
+    COHORT_SIGNALS_INHERIT,      /**< as fork() and exec() have it: what the parent ignores, and what the starting thread has blocked, SIGTERM and SIGCHLD included */
+    COHORT_SIGNALS_RESET         /**< all signals do what is their default and none is blocked, under COHORT_FORK too */
+} cohort_signals_t;
 
 /** The function that a process runs. @return its exit code, 0..255 (what does not fit is cut to 8 bits, as by exit()).
  * @param args the child's own copy of the argument bytes, aligned for any type; NULL when there are none */
@@ -46,6 +73,12 @@ typedef struct {
     cohort_start_method_t method; /**< default: the cohort's */
     cohort_connection_t *const *connections; /**< pipe ends that the child gets: it holds them before start returns */
     apr_size_t n_connections;
+    cohort_signals_t signals;     /**< what signals do in it */
+    const int *files;             /**< descriptors of the caller, from 3 on, that the child has under the same numbers, whether they close on exec or not; read when
+                                   * the process is made, and open when it is started. Of all others it has none, but under COHORT_FORK, where all are copied.
+                                   * Not on Windows (APR_ENOTIMPL). What a program gets as its standard streams is in cohort_program_t. */
+    apr_size_t n_files;           /**< at most 253 */
+    cohort_group_t group;         /**< its process group */
 } cohort_process_options_t;
 
 /**
@@ -63,7 +96,7 @@ struct cohort_process_base_t {
 
 /** Where a standard stream of a program goes. */
 typedef enum {
-    COHORT_STREAM_INHERIT = 0, /**< the parent's */
+    COHORT_STREAM_INHERIT = 0, /**< the parent's; in the background none, the null device */
     COHORT_STREAM_NULL,        /**< nowhere, or end of file */
     COHORT_STREAM_FILE,        /**< the open file in `file`; stays the caller's */
     COHORT_STREAM_PIPE         /**< a new pipe; `file` receives the parent's end from start, in the process' pool */
@@ -91,8 +124,8 @@ typedef struct {
  * @param args_size bytes
  * @param options   NULL for the defaults
  * @param pool      NULL: until cohort_process_close()
- * @return APR_SUCCESS; APR_EINVAL (no target, args NULL with a size, unknown enumerators); APR_ENOMEM (arena full); COHORT_ELIMIT (too many
- *         processes); COHORT_ETARGET (not in any module); APR_ENOTIMPL (start method not on this system)
+ * @return APR_SUCCESS; APR_EINVAL (no target, args NULL with a size, unknown enumerators, files that cannot be meant); APR_ENOMEM (arena full);
+ *         COHORT_ELIMIT (too many processes); COHORT_ETARGET (not in any module); APR_ENOTIMPL (start method or files not on this system)
  */
 COHORT_API apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target, const void *args,
                                               apr_size_t args_size, const cohort_process_options_t *options,
@@ -118,10 +151,20 @@ COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process
  * Only the process that made it can start it.
  *
  * @return APR_SUCCESS; COHORT_ESTARTED (started before); COHORT_ENOTOWNER (made by another process); a reason why there is no child: COHORT_ETARGET,
- *         COHORT_EBINARY, COHORT_EADDRESS, COHORT_EVERSION, COHORT_ESTART, APR_ENOMEM, the system's reasons (EAGAIN: too many processes), and for
- *         programs errno's meaning of exec (APR_STATUS_IS_ENOENT: no such program or directory; EACCES ...). After a failure it may be started again.
+ *         COHORT_EBINARY, COHORT_EADDRESS, COHORT_EVERSION, COHORT_ESTART, APR_ENOMEM, the system's reasons (EAGAIN: too many processes; EBADF: one of `files` is
+ *         not open), and for programs errno's meaning of exec (APR_STATUS_IS_ENOENT: no such program or directory; EACCES ...). After a failure it may be
+ *         started again.
  */
 COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
+
+/*
+ * When a process has ended. It has ended at one moment for all who ask: when its exit code is recorded and all that its death left half done is repaired.
+ * Until then cohort_process_is_alive() is 1, cohort_process_exit_code() COHORT_EXIT_NONE, a join that does not wait APR_EAGAIN, cohort_wait() does not find it
+ * ready, cohort_process_active_children() lists it and cohort_process_close() is COHORT_ERUNNING, although the system may know of its death already. All of these
+ * but exit_code and close notice the death themselves and repair what is to be repaired, so a loop that asks one of them sees the end. The exit code is told by
+ * the process that started it (or its fork server); where that one is dead, it is the code that the process told itself, or COHORT_EXIT_UNKNOWN, and where
+ * that one does not come to it for a second (it may be stopped), the code that the process told itself.
+ */
 
 /**
  * Wait until it has ended, and all that its death left half done is repaired. On POSIX the system may still list a child as a zombie for a moment then.
@@ -129,10 +172,11 @@ COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
  */
 COHORT_API apr_status_t cohort_process_join(cohort_process_t *process, apr_interval_time_t timeout);
 
-/** 1 from the moment start returned until it has ended, else 0, also for what is no process. Never blocks. */
+/** 1 from the moment start returned until it has ended (see above), else 0, also for what is no process. Waits for nothing, but may repair what its death left
+ * half done. */
 COHORT_API int cohort_process_is_alive(const cohort_process_t *process);
 
-/** COHORT_EXIT_NONE before its end; 0; > 0; the negative number of the signal that ended it (-15 after terminate, -9 after kill, on every system); or
+/** COHORT_EXIT_NONE until it has ended (see above); 0; > 0; the negative number of the signal that ended it (-15 after terminate, -9 after kill, on every system); or
  * COHORT_EXIT_UNKNOWN. */
 COHORT_API int cohort_process_exit_code(const cohort_process_t *process);
 

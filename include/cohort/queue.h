@@ -26,7 +26,8 @@ extern "C" {
 
 /** Zero means default throughout. */
 typedef struct {
-    /** Messages that fit before put() waits, exactly; 0 = as many as the arena holds. */
+    /** Messages that fit before put() waits, exactly; 0 = as many as the arena holds: the queue grows by blocks of some 32 KiB, which it gives back as it is
+     * emptied, but for the one in use and one to spare. */
     apr_size_t capacity;
     /** Bytes per message that are kept in the queue itself; larger messages take a block of the arena each. A hint for speed and
      * memory only (rounded up, at most 65536); 0 = 64. */

@@ -33,7 +33,8 @@ typedef enum {
  *
  * APR_SUCCESS: one (ANY) or all (ALL) are ready; APR_EAGAIN, APR_TIMEUP: not, within the time; APR_EINVAL: an item with
  * none or both set, or a mode that is none; COHORT_EHANDLE: an item is no live object; COHORT_ENOTSTARTED: a process
- * that was never started; COHORT_ENOWAIT: the calling process itself.
+ * that was never started; COHORT_ENOWAIT: the calling process itself; APR_ENOMEM: for more than 32 items. A result that
+ * is destroyed during the wait is ready (the next call on it is COHORT_EHANDLE).
  *
  * An item that is ready stays ready: leave it out of the next call, as after Python's
  * multiprocessing.connection.wait(), which this resembles (Win32: WaitForMultipleObjects(), without its limit of 64).

@@ -156,6 +156,14 @@ static void lay_out(heap_t *h) {
     while (h->chunks >> h->group >= GROUPS) h->group++;
 }
 
+/* What another process has laid out, as this one would have, and what of it is in use. */
+static bool is_laid_out(heap_t *h) {
+    heap_t ours = {0};
+    lay_out(&ours);
+    return h->chunks == ours.chunks && h->heads_at == ours.heads_at && h->partial_at == ours.partial_at && h->meta_at == ours.meta_at &&
+           h->data_at == ours.data_at && h->group == ours.group && load(&h->top) <= h->chunks;
+}
+
 /* The smallest class of such blocks. */
 static unsigned search_class(size_t size) {
     unsigned low = 0, high = CLASSES - 1;
@@ -167,10 +175,11 @@ static unsigned search_class(size_t size) {
     return low;
 }
 
-void cohort__alloc_setup(bool fresh) {
+bool cohort__alloc_setup(bool fresh) {
     char *base = (char *)cohort__arena;
     heap_t *h = here.heap = (heap_t *)(base + cohort__arena->heap_offset);
     if (fresh) lay_out(h);
+    else if (!is_laid_out(h)) return false;
     cohort__chunks.heads = (_Atomic uint64_t *)(base + h->heads_at);
     here.partial = (_Atomic uint64_t *)(base + h->partial_at);
     here.metas = (meta_t *)(base + h->meta_at);
@@ -184,6 +193,21 @@ void cohort__alloc_setup(bool fresh) {
         here.classes[class].inverse = (((uint64_t)1 << 32) + size - 1) / size;
     }
     for (unsigned i = 0; i <= SMALL_SIZE / 16; i++) here.class_of_16[i] = (uint8_t)search_class(i * 16);
+    return true;
+}
+
+bool cohort__alloc_extent(unsigned i, uint64_t *offset, uint64_t *size) {
+    heap_t *h = heap();
+    uint64_t ready = load(&h->ready_top);
+    const uint64_t parts[][2] = {{cohort__arena->heap_offset, sizeof *h},
+                                 {h->heads_at, ready * 8},
+                                 {h->partial_at, (ready + 63) / 64 * COHORT__CLASSES_MAX * 8},
+                                 {h->meta_at, ready * sizeof(meta_t)},
+                                 {h->data_at, load(&h->top) * COHORT__CHUNK}};
+    if (i >= sizeof parts / sizeof *parts) return false;
+    *offset = parts[i][0];
+    *size = parts[i][1];
+    return true;
 }
 
 /* ---- chunks (under the guard) --------------------------------------------------------------------------- */
@@ -266,13 +290,18 @@ static apr_status_t make_ready(const run_t *run, uint64_t count) {
     return status ? status : commit(from, end);
 }
 
+static COHORT__APART apr_status_t is_full(uint64_t size) {
+    return cohort__fail(APR_ENOMEM, "no room for %lu KiB in the arena of %lu MiB (arena_size in the options of cohort_initialize())", (unsigned long)(size >> 10),
+                        (unsigned long)(cohort__map.size >> 20));
+}
+
 /* Find `count` free chunks side by side and make their memory usable. */
 static apr_status_t find_run(uint64_t count, run_t *run) {
     heap_t *h = heap();
     uint64_t top = load(&h->top), cursor = load(&h->cursor);
     if (cursor > top) cursor = 0;
     if (!search(cursor, top, count, run) && !search(0, top, count, run)) {
-        if (count > h->chunks || run->at > h->chunks - count) return APR_ENOMEM;
+        if (count > h->chunks || run->at > h->chunks - count) return is_full(count * COHORT__CHUNK);
         apr_status_t status = commit_tables(run->at + count);
         if (status) return status;
         run->count = count;
@@ -652,7 +681,7 @@ static void large_free(cohort__thread_t *me, uint64_t at) {
 /* ---- the interface ---------------------------------------------------------------------------------------------------------- */
 
 static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size, cohort__home_t *home, void **block) {
-    if (size > heap()->chunks * COHORT__CHUNK) return APR_ENOMEM;
+    if (size > heap()->chunks * COHORT__CHUNK) return is_full(size);
     if (size <= sizes[CLASSES - 1]) return small_new(me, search_class(size), home, block);
     return large_new(me, size, home, block);
 }

@@ -71,7 +71,9 @@ static inline bool cohort__object_place(const void *address, cohort__kind_t kind
 void *cohort__object_next(cohort__kind_t kind, const void *after);
 
 /* Called by the arena, in each process, and by the repair of a dead thread. */
-void cohort__alloc_setup(bool fresh);
+/* Where the heap's parts lie, and how far each is in use: for i = 0, 1, ...; false: there are no more. */
+bool cohort__alloc_extent(unsigned i, uint64_t *offset, uint64_t *size);
+bool cohort__alloc_setup(bool fresh); /* false: what is there has not been laid out by this library */
 void cohort__alloc_repair(cohort__thread_t *dead);
 /* A thread ends: its chunks may be used by others. */
 void cohort__alloc_retire(cohort__thread_t *thread);

@@ -10,7 +10,8 @@
 
 typedef struct cohort__arena_t {
     uint64_t magic;
-    uint32_t version, reserved;
+    uint32_t version;
+    uint32_t dump; /* what is used of the arena is in its processes' core dumps */
     uint64_t size;
     _Atomic cohort__pid_t root;
     _Atomic uint32_t processes; /* slots ever used */
@@ -28,9 +29,11 @@ typedef struct cohort__arena_t {
 extern cohort__arena_t *cohort__arena;
 extern cohort_os_arena_t cohort__map;
 
-apr_status_t cohort__arena_create(uint64_t size);
+apr_status_t cohort__arena_create(uint64_t size, bool dump);
 apr_status_t cohort__arena_attach(const cohort_os_arena_t *map);
 void cohort__arena_detach(void);
+/* A process that has its arena dumped must be told of memory that others have made usable: called at its beginning, and whenever it has waited. */
+void cohort__arena_dump(void);
 /* Make [at, at + size) of the arena usable. */
 apr_status_t cohort__arena_commit(const void *at, size_t size);
 

@@ -17,6 +17,10 @@
  * Odd and even phases have an array each, so during a meeting the other array still says who took part in the last one. Such a process, if it
  * was killed since, will not come: that breaks the barrier too. A process that ended by itself does not, as others may come in its place.
  *
+ * The barrier may be destroyed, and another made in its place, while parties are inside. So the entries, which are a part, are touched only
+ * under a look at the object, and the words above go on from one barrier to the next: a compare-and-swap that was meant for a phase of
+ * the one before never succeeds on this one. A party whose meeting came about is told so although the barrier was destroyed since.
+ *
  * Looking for the dead costs nothing as long as nobody dies: the entries are gone through only when the cohort's count of deaths has changed since the
  * last look, or half a second after it, then asking the system (one party does that for all).
  */
@@ -42,11 +46,11 @@ struct cohort_barrier_t {
     cohort__code_t action;
     void *action_arg;
     apr_interval_time_t timeout;
-    _Alignas(64) _Atomic uint64_t word;
-    cohort__ec_t changed;
-    _Alignas(64) _Atomic uint64_t arrived; /* phase << 32 | count */
     _Alignas(64) _Atomic uint64_t deaths;  /* the count of deaths up to which nobody was missing */
     _Atomic int64_t looked;                /* when the system was asked last */
+    _Alignas(64) _Atomic uint64_t word;    /* from here on nothing is cleared for the next barrier */
+    cohort__ec_t changed;
+    _Alignas(64) _Atomic uint64_t arrived; /* phase << 32 | count */
 };
 
 _Static_assert(sizeof(cohort_barrier_t) <= COHORT__OBJECT_SIZE_MAX, "a barrier fits into an object block");
@@ -58,6 +62,8 @@ typedef struct {
     bool polls;
     bool there;
     uint32_t phase, index; /* when there */
+    cohort__code_t action; /* when last */
+    void *action_arg;
 } wait_t;
 
 /* ---- the word ------------------------------------------------------------------------------------------------------------ */
@@ -125,6 +131,7 @@ static apr_status_t release(cohort_barrier_t *b, uint32_t phase) {
 
 /* ---- who is there, and who will not come ------------------------------------------------------------------------------------------ */
 
+/* Under a look, and so is all that uses it. */
 static entry_t *entry_at(cohort_barrier_t *b, uint32_t phase, uint32_t index) {
     entry_t *entries = atomic_load_explicit(&b->object.parts[0], memory_order_acquire);
     return &entries[(phase & 1 ? b->parties : 0) + index];
@@ -140,9 +147,9 @@ static bool has_left(uint64_t arrival, bool thorough) {
 }
 
 /* Did it end, and not by itself? It says so itself, since whoever kills a process may choose its exit code on some systems. A slot that was freed says so until it
- * is used again. A death that nobody has seen is recorded now. */
+ * is used again. */
 static bool was_killed(cohort__pid_t id, bool thorough) {
-    if (thorough ? !cohort__process_bury(id) : cohort__process_alive(id, false)) return false;
+    if (cohort__process_alive(id, thorough)) return false;
     cohort_process_t *process = cohort__process_at((uint32_t)(id & 0xffff));
     bool left = atomic_load(&process->left);
     return cohort__process_id(process) == id && !left;
@@ -156,13 +163,15 @@ static bool party_missing(cohort_barrier_t *b, uint32_t phase, bool thorough) {
     return false;
 }
 
-static bool last_party_killed(cohort_barrier_t *b, uint32_t last, bool thorough) {
+/* 0: none was. */
+static cohort__pid_t last_party_killed(cohort_barrier_t *b, uint32_t last, bool thorough) {
     for (uint32_t i = 0; i < b->parties; i++) {
         entry_t *e = entry_at(b, last, i);
         if (phase_of(atomic_load_explicit(&e->arrival, memory_order_acquire)) != last) continue;
-        if (was_killed(atomic_load_explicit(&e->process, memory_order_acquire), thorough)) return true;
+        cohort__pid_t process = atomic_load_explicit(&e->process, memory_order_acquire);
+        if (was_killed(process, thorough)) return process;
     }
-    return false;
+    return 0;
 }
 
 /* True once per half second, for one caller. */
@@ -171,13 +180,19 @@ static bool time_to_ask(cohort_barrier_t *b) {
     return now - looked >= LOOK_AGAIN && atomic_compare_exchange_strong(&b->looked, &looked, now);
 }
 
-/* Break the phase if somebody it depends on is dead. A look at a phase that was over meanwhile says nothing about the next one. */
-static void look(cohort_barrier_t *b) {
+/* Break the phase if a party it depends on is dead; a death that nobody has seen is recorded now. A look at a phase that was over meanwhile says nothing about
+ * the next one. */
+static void look(const cohort__use_t *use, cohort_barrier_t *b) {
     uint64_t word = load(b), deaths = atomic_load(&cohort__arena->death);
     bool ask = time_to_ask(b);
     if (!ask && atomic_load_explicit(&b->deaths, memory_order_acquire) == deaths) return;
     uint32_t phase = phase_of(word);
-    if (party_missing(b, phase, ask) || (released(word, 1) && last_party_killed(b, phase - 1, ask))) break_phase(b, phase);
+    if (!cohort__use_look(use)) return;
+    bool missing = party_missing(b, phase, ask);
+    cohort__pid_t killed = !missing && released(word, 1) ? last_party_killed(b, phase - 1, ask) : 0;
+    cohort__use_look_end(use);
+    if (killed) (void)cohort__process_bury(killed);
+    if (missing || killed) break_phase(b, phase);
     else if (phase_of(load(b)) == phase) atomic_store_explicit(&b->deaths, deaths, memory_order_release);
 }
 
@@ -221,19 +236,21 @@ static uint32_t count_me(cohort_barrier_t *b, uint32_t phase) {
     return (uint32_t)now;
 }
 
-static apr_status_t run_action(cohort_barrier_t *b) {
+static apr_status_t run_action(const wait_t *w) {
     cohort__function_t function;
-    apr_status_t status = cohort__code_at(&b->action, &function);
-    if (!status && function) ((void (*)(void *))function)(b->action_arg);
+    apr_status_t status = cohort__code_at(&w->action, &function);
+    if (!status && function) ((void (*)(void *))function)(w->action_arg);
     return status;
 }
 
-/* By the last to arrive. */
-static apr_status_t complete(cohort_barrier_t *b, uint32_t phase) {
-    if (party_missing(b, phase, false)) break_phase(b, phase);
-    if (!b->action.module) return release(b, phase);
+/* By the last to arrive. The action may do anything, so nothing is looked at here. */
+static apr_status_t complete(const wait_t *w) {
+    cohort_barrier_t *b = w->barrier;
+    uint32_t phase = w->phase;
+    if (!w->action.module) return release(b, phase);
     if (!begin_action(b, phase)) return outcome(load(b), phase);
-    apr_status_t status = run_action(b);
+    apr_status_t status = run_action(w);
+    if (cohort__is_copy()) return COHORT_ENOTMEMBER;
     if (!status) return release(b, phase);
     break_phase(b, phase);
     return status;
@@ -245,28 +262,47 @@ static apr_status_t arrive(wait_t *w) {
     uint64_t word = load(b);
     uint32_t phase = phase_of(word), count = count_of(b, phase);
     if (state_of(word) == BROKEN) return COHORT_EBROKEN;
-    if (count >= b->parties || (w->polls && count + 1 < b->parties) || !take_entry(w, phase, count)) return APR_EAGAIN;
-    return count_me(b, phase) == b->parties ? complete(b, phase) : APR_EAGAIN;
+    if (count >= b->parties || (w->polls && count + 1 < b->parties)) return APR_EAGAIN;
+    if (!cohort__use_look(&w->use)) return COHORT_EHANDLE;
+    bool last = take_entry(w, phase, count) && count_me(b, phase) == b->parties;
+    bool missing = last && party_missing(b, phase, false);
+    if (last) {
+        w->action = b->action;
+        w->action_arg = b->action_arg;
+    }
+    cohort__use_look_end(&w->use);
+    if (missing) break_phase(b, phase);
+    return last ? complete(w) : APR_EAGAIN;
+}
+
+/* The outcome of a party's phase, which counts although the barrier was destroyed since; but what stopped the phase was the end of the barrier. */
+static apr_status_t outcome_of(const wait_t *w) {
+    apr_status_t status = w->there ? outcome(load(w->barrier), w->phase) : APR_EAGAIN;
+    return status && cohort__use_over(&w->use) ? COHORT_EHANDLE : status;
 }
 
 static apr_status_t try_meet(void *arg, bool thorough) {
     wait_t *w = arg;
-    if (cohort__use_over(&w->use)) return COHORT_EHANDLE;
     apr_status_t status = w->there ? APR_EAGAIN : arrive(w);
-    if (status != APR_EAGAIN) return status;
-    if (thorough) look(w->barrier);
-    return w->there ? outcome(load(w->barrier), w->phase) : APR_EAGAIN;
+    if (status != APR_EAGAIN) return cohort__use_over(&w->use) && status == COHORT_EBROKEN ? COHORT_EHANDLE : status;
+    if (thorough) look(&w->use, w->barrier);
+    return outcome_of(w);
 }
 
-apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index, apr_interval_time_t timeout) {
-    wait_t w = {{0}, barrier, timeout <= 0, false, 0, 0};
+static apr_status_t barrier_wait(cohort_barrier_t *barrier, unsigned *index, apr_interval_time_t timeout) {
+    wait_t w = {.barrier = barrier, .polls = timeout <= 0};
     apr_status_t status = cohort__use_begin(&w.use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
     if (timeout == COHORT_FOREVER) timeout = barrier->timeout;
+    if (cohort__use_over(&w.use)) return COHORT_EHANDLE;
     status = cohort__await(&barrier->changed, try_meet, &w, cohort__deadline(timeout));
-    if (status == APR_TIMEUP && w.there && !break_phase(barrier, w.phase)) status = outcome(load(barrier), w.phase);
+    if (status == APR_TIMEUP && w.there && !break_phase(barrier, w.phase)) status = outcome_of(&w);
     if (!status && index) *index = w.index;
     return status;
+}
+
+apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index, apr_interval_time_t timeout) {
+    return COHORT__CALL(barrier_wait(barrier, index, timeout));
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------------------------------ */
@@ -280,29 +316,34 @@ static apr_status_t set_action(cohort_barrier_t *b, const cohort_barrier_options
     return cohort__code_find((cohort__function_t)options->action, &b->action);
 }
 
-/* The phases begin at 1, as if after a reset: the entries, all 0, are of an earlier one. */
+/* The phases go on from those of the barrier that was here before, as if after a reset. The entries are of one before the last, in which nobody was. */
 static apr_status_t set_up(cohort_barrier_t *b, cohort__thread_t *me) {
     apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, 2 * b->parties * sizeof(entry_t), &b->object.parts[0]);
     if (status) return status;
+    uint64_t word = next_phase(load(b), false), arrival = (uint64_t)(phase_of(word) - 2) << 32;
     for (uint32_t i = 0; i < b->parties * 2; i++) {
         entry_t *e = entry_at(b, 0, i);
-        atomic_store_explicit(&e->arrival, 0, memory_order_relaxed);
+        atomic_store_explicit(&e->arrival, arrival, memory_order_relaxed);
         atomic_store_explicit(&e->process, 0, memory_order_relaxed);
     }
-    atomic_store(&b->word, next_phase(0, false));
+    atomic_store(&b->word, word);
     atomic_store(&b->deaths, atomic_load(&cohort__arena->death));
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties, const cohort_barrier_options_t *options,
+static apr_status_t barrier_create(cohort_barrier_t **barrier, unsigned parties, const cohort_barrier_options_t *options,
                                    apr_pool_t *pool) {
     static const cohort_barrier_options_t defaults = {0};
     const cohort_barrier_options_t *o = options ? options : &defaults;
     cohort__thread_t *me;
     cohort_barrier_t *b;
-    if (!barrier || parties < 1 || parties > COHORT_BARRIER_PARTIES_MAX || o->timeout < 0) return APR_EINVAL;
+    if (!barrier) return cohort__null("barrier");
+    if (parties < 1 || parties > COHORT_BARRIER_PARTIES_MAX) {
+        return cohort__fail(APR_EINVAL, "parties is %u, not between 1 and %u", parties, (unsigned)COHORT_BARRIER_PARTIES_MAX);
+    }
+    if (o->timeout < 0) return cohort__fail(APR_EINVAL, "timeout in the options is negative");
     apr_status_t status = cohort__enter(&me);
-    if (!status) status = cohort__object_new(me, COHORT__KIND_BARRIER, sizeof *b, &b);
+    if (!status) status = cohort__object_new(me, COHORT__KIND_BARRIER, offsetof(cohort_barrier_t, word), &b);
     if (status) return status;
     b->parties = parties;
     b->timeout = o->timeout ? o->timeout : COHORT_FOREVER;
@@ -317,54 +358,86 @@ apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties,
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_barrier_abort(cohort_barrier_t *barrier) {
+apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties, const cohort_barrier_options_t *options,
+                                   apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(barrier_create(barrier, parties, options, pool));
+}
+
+static apr_status_t barrier_abort(cohort_barrier_t *barrier) {
     cohort__use_t use;
     apr_status_t status = cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
     for (;;) {
         uint64_t word = load(barrier);
+        if (cohort__use_over(&use)) return COHORT_EHANDLE;
         if (state_of(word) == BROKEN || break_phase(barrier, phase_of(word))) return APR_SUCCESS;
     }
 }
 
-apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier) {
+apr_status_t cohort_barrier_abort(cohort_barrier_t *barrier) {
+    return COHORT__CALL(barrier_abort(barrier));
+}
+
+static apr_status_t barrier_reset(cohort_barrier_t *barrier) {
     cohort__use_t use;
     apr_status_t status = cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
     uint64_t word = load(barrier);
-    while (!atomic_compare_exchange_weak(&barrier->word, &word, next_phase(word, false))) continue;
+    do {
+        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+    } while (!atomic_compare_exchange_weak(&barrier->word, &word, next_phase(word, false)));
     cohort__notify(&barrier->changed, COHORT__ALL);
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_barrier_parties(cohort_barrier_t *barrier, unsigned *parties) {
+apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier) {
+    return COHORT__CALL(barrier_reset(barrier));
+}
+
+static apr_status_t barrier_parties(cohort_barrier_t *barrier, unsigned *parties) {
     cohort__use_t use;
-    apr_status_t status = parties ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : APR_EINVAL;
+    apr_status_t status = parties ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : cohort__null("parties");
     if (!status) *parties = barrier->parties;
     return status;
 }
 
-apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting) {
+apr_status_t cohort_barrier_parties(cohort_barrier_t *barrier, unsigned *parties) {
+    return COHORT__CALL(barrier_parties(barrier, parties));
+}
+
+static apr_status_t barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting) {
     cohort__use_t use;
-    apr_status_t status = waiting ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : APR_EINVAL;
+    apr_status_t status = waiting ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : cohort__null("waiting");
     if (status) return status;
     uint64_t word = load(barrier);
     *waiting = state_of(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken) {
+apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting) {
+    return COHORT__CALL(barrier_waiting(barrier, waiting));
+}
+
+static apr_status_t barrier_broken(cohort_barrier_t *barrier, int *broken) {
     cohort__use_t use;
-    apr_status_t status = broken ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : APR_EINVAL;
+    apr_status_t status = broken ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : cohort__null("broken");
     if (!status) *broken = state_of(load(barrier)) == BROKEN;
     return status;
 }
 
-apr_status_t cohort_barrier_destroy(cohort_barrier_t *barrier) {
+apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken) {
+    return COHORT__CALL(barrier_broken(barrier, broken));
+}
+
+static apr_status_t barrier_destroy(cohort_barrier_t *barrier) {
     cohort__use_t use;
     apr_status_t status;
-    if (!cohort__use_end(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, &status)) return status;
+    if (!cohort__use_end(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, false, &status)) return status;
     cohort__notify(&barrier->changed, COHORT__ALL);
     cohort__object_free(use.me, barrier);
     return APR_SUCCESS;
+}
+
+apr_status_t cohort_barrier_destroy(cohort_barrier_t *barrier) {
+    return COHORT__CALL_ANEW(barrier_destroy(barrier));
 }

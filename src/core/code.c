@@ -33,7 +33,9 @@ static apr_status_t add_module(const cohort_os_code_t *code, uint32_t *number) {
     cohort__guard_enter(&cohort__arena->tables, me);
     uint32_t count = atomic_load(&cohort__arena->modules);
     *number = find_module(code, count);
-    if (!*number && count >= COHORT__MODULES_MAX) status = COHORT_ELIMIT;
+    if (!*number && count >= COHORT__MODULES_MAX) {
+        status = cohort__fail(COHORT_ELIMIT, "targets from %u modules", (unsigned)COHORT__MODULES_MAX);
+    }
     if (!*number && !status) status = cohort__arena_commit(module_at(count + 1), sizeof *code);
     if (!*number && !status) {
         *module_at(count + 1) = *code;
@@ -50,7 +52,7 @@ apr_status_t cohort__code_find(cohort__function_t function, cohort__code_t *code
     *code = (cohort__code_t){0, 0, 0};
     if (!function) return APR_SUCCESS;
     apr_status_t status = cohort_os_code_find((const void *)(uintptr_t)function, &found);
-    if (status) return status;
+    if (status) return cohort__explain(status, "the function at %p", (const void *)(uintptr_t)function);
     number = find_module(&found, atomic_load(&cohort__arena->modules));
     if (!number) status = add_module(&found, &number);
     if (!status) *code = (cohort__code_t){number, 0, found.offset};
@@ -71,7 +73,7 @@ apr_status_t cohort__code_at(const cohort__code_t *code, cohort__function_t *fun
     cohort_os_code_t wanted = *module_at(code->module);
     wanted.offset = code->offset;
     apr_status_t status = cohort_os_code_at(&wanted, &address);
-    if (status) return status;
+    if (status) return cohort__explain(status, "%s", wanted.path[0] ? wanted.path : "this program's executable");
     *function = (cohort__function_t)(uintptr_t)address;
     if (wanted.path[0]) return APR_SUCCESS;
     atomic_store(&own_base, (uintptr_t)address - (uintptr_t)code->offset);

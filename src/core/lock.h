@@ -19,7 +19,7 @@ typedef struct {
 /* The whole of an acquisition when nobody holds the lock: one compare-and-swap. */
 static inline bool cohort__lock_quick(cohort__lock_t *lock, cohort__thread_t *me) {
     cohort__tid_t nobody = 0;
-    return atomic_compare_exchange_strong(&lock->owner, &nobody, cohort__thread_id(me));
+    return atomic_compare_exchange_strong(&lock->owner, &nobody, me->id);
 }
 /* APR_SUCCESS; COHORT_EOWNERDEAD: taken over from a dead owner (and held); APR_EAGAIN / APR_TIMEUP; COHORT_EDEADLOCK: held by the caller. */
 apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, int64_t deadline);
@@ -52,5 +52,10 @@ void cohort__guard_set(cohort__guard_t *guard, _Atomic uint64_t *word, uint64_t 
 void cohort__guard_commit(cohort__guard_t *guard);
 /* Commit and let go. */
 void cohort__guard_leave(cohort__guard_t *guard);
+/* Without the guard: is a change under way? Its maker may have died over it, and what is seen of it is undone by the next owner; so a thread that would conclude from what
+ * it sees that nothing is to be done enters the guard first. */
+static inline bool cohort__guard_is_changing(cohort__guard_t *guard) {
+    return atomic_load_explicit(&guard->changes, memory_order_acquire) != 0;
+}
 
 #endif

@@ -1,19 +1,21 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 #include "core/object.h"
 
+#include "core/table.h"
+
 #include <cohort/errors.h>
 #include <string.h>
 
-/* A pool's clean-up remembers who registered it: a forked copy of the pool must not destroy what its parent owns, nor a later object at that place. */
+/* A pool's clean-up remembers the membership in which it was registered: neither a forked copy of the pool nor this process in a later cohort may destroy what
+ * lies at that place. */
 typedef struct {
     void *object;
     uint64_t tag;
-    cohort__pid_t maker;
+    uint32_t membership;
     apr_status_t (*destroy)(void *object);
 } cleanup_t;
 
-/* By atomic stores: somebody may still look at the object that was here, to find that it is gone. */
-static void wipe(void *from, size_t size) {
+void cohort__object_wipe(void *from, size_t size) {
     _Atomic uint64_t *words = from;
     size_t count = size / sizeof *words;
     for (size_t i = 0; i < count; i++) atomic_store_explicit(&words[i], 0, memory_order_relaxed);
@@ -26,7 +28,7 @@ apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_
     if (status) return status;
     cohort__object_t *o = atomic_load_explicit(&me->stage[0], memory_order_relaxed);
     uint32_t made = atomic_load_explicit(&o->made, memory_order_relaxed);
-    wipe(o + 1, size - sizeof *o);
+    cohort__object_wipe(o + 1, size - sizeof *o);
     for (int i = 0; i < COHORT__PARTS; i++) atomic_store_explicit(&o->parts[i], NULL, memory_order_relaxed);
     atomic_store_explicit(&o->tag, 0, memory_order_release);
     atomic_store_explicit(&o->made, made + 1, memory_order_release);
@@ -37,7 +39,7 @@ apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_
 static apr_status_t clean_up(void *data) {
     cleanup_t *cleanup = data;
     cohort__object_t *o = cleanup->object;
-    if (!cohort__arena || cohort__self_id() != cleanup->maker) return APR_SUCCESS;
+    if (!cohort__self() || cohort__membership() != cleanup->membership) return APR_SUCCESS;
     if (atomic_load_explicit(&o->tag, memory_order_acquire) != cleanup->tag) return APR_SUCCESS;
     return cleanup->destroy(o);
 }
@@ -48,7 +50,7 @@ void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, ap
     uint64_t full = (uint64_t)tag << 32 | atomic_load_explicit(&o->made, memory_order_relaxed);
     if (pool) {
         cleanup_t *cleanup = apr_palloc(pool, sizeof *cleanup);
-        *cleanup = (cleanup_t){o, full, cohort__self_id(), destroy};
+        *cleanup = (cleanup_t){o, full, cohort__membership(), destroy};
         apr_pool_cleanup_register(pool, cleanup, clean_up, apr_pool_cleanup_null);
     }
     atomic_store(&o->tag, full);
@@ -85,7 +87,24 @@ static void repair_claim(cohort__thread_t *dead) {
     cohort__op_end(dead);
 }
 
+typedef struct {
+    const cohort__thread_t *me;
+    const cohort__object_t *object;
+} leaving_t;
+
+static apr_status_t try_left_alone(void *arg, bool thorough) {
+    leaving_t *l = arg;
+    cohort__thread_t *other = cohort__thread_at_object(l->me, l->object);
+    if (other && thorough) (void)cohort__process_bury(atomic_load(&other->owner));
+    return cohort__thread_at_object(l->me, l->object) ? APR_EAGAIN : APR_SUCCESS;
+}
+
+/* A look is short and waits for nothing, so this ends; the death of a thread that looks ends it too. */
 static void free_parts(cohort__thread_t *me, cohort__object_t *o) {
+    leaving_t l = {me, o};
+    if (cohort__thread_at_object(me, o)) {
+        (void)cohort__await_paced(&cohort__arena->completed, try_left_alone, &l, COHORT_OS_NEVER, cohort__pace_brisk);
+    }
     for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &o->parts[i]);
 }
 

@@ -25,6 +25,13 @@
 
 #define UNREST 40 /* looks */
 
+#define ROW 64                       /* waits, one after the other, that were over when the CPU had been given up */
+#define STAND (12 * MILLISECOND)     /* that the CPU is kept then, once */
+#define STANDS 4                     /* in a row */
+#define APART (MILLISECOND / 4)      /* a partner that comes sooner has another CPU */
+#define PAUSE_LEAST (2 * MILLISECOND)
+#define PAUSE_MOST (1000 * MILLISECOND)
+
 const cohort__pace_t cohort__pace_steady = {250 * MILLISECOND, 1000 * MILLISECOND, NULL};
 const cohort__pace_t cohort__pace_idle = {250 * MILLISECOND, 4000 * MILLISECOND, NULL};
 const cohort__pace_t cohort__pace_brisk = {MILLISECOND / 20, 1000 * MILLISECOND, NULL};
@@ -36,6 +43,16 @@ static _Thread_local unsigned spins = SPINS_MOST, yields = 8;
  * vain, so many of these are let pass before it is tried again. */
 static _Thread_local int64_t patience;
 static _Thread_local unsigned doubts;
+
+/* Two that wait for one another and have been put on one CPU: each time one of them gives the
+ * CPU up, the other ends its wait. So both are for ever too busy there to be moved to a CPU that
+ * is idle, for a system moves what waits for a CPU. A thread that sees a row of such waits,
+ * while another CPU is idle, keeps its CPU for some milliseconds, as a thread does that never
+ * gives it up. When that parts nobody, it is not tried again soon. */
+static _Thread_local struct {
+    unsigned row, stands;
+    int64_t next, pause;
+} company;
 
 int64_t cohort__deadline(apr_interval_time_t timeout) {
     if (timeout <= 0) return 0;
@@ -69,6 +86,38 @@ static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin, int64_t d
         took = cohort_os_now() - begin;
     }
     yields = adapt(yields, status != APR_EAGAIN && took < WORTH, YIELDS_LEAST, YIELDS_MOST);
+    return status;
+}
+
+static apr_status_t stand(cohort__try_t try, void *arg, int64_t begin, int64_t deadline) {
+    apr_status_t status = APR_EAGAIN;
+    int64_t now = begin;
+    for (unsigned i = 1; status == APR_EAGAIN && now - begin < STAND && now < deadline; i++) {
+        cohort_os_relax();
+        if (i % 4 == 0) status = try(arg, false);
+        if (i % 64 == 0) now = cohort_os_now();
+    }
+    return status;
+}
+
+/* Not before `pause` has passed. */
+static void rest(int64_t now, int64_t pause) {
+    company.pause = pause < PAUSE_LEAST ? PAUSE_LEAST : pause > PAUSE_MOST ? PAUSE_MOST : pause;
+    company.next = now + company.pause;
+    company.row = company.stands = 0;
+}
+
+/* Keeps the CPU, where this thread seems to share it for no good reason. */
+static apr_status_t part(cohort__try_t try, void *arg, int64_t begin, int64_t deadline) {
+    if (company.row < ROW || begin < company.next) return APR_EAGAIN;
+    if (!cohort_os_cpu_is_idle()) {
+        rest(begin, company.pause * 2);
+        return APR_EAGAIN;
+    }
+    apr_status_t status = stand(try, arg, begin, deadline);
+    int64_t now = cohort_os_now();
+    if (status != APR_EAGAIN && now - begin < APART) rest(now, 0);
+    else if (++company.stands == STANDS) rest(now, company.pause * 2);
     return status;
 }
 
@@ -106,8 +155,11 @@ static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, i
     apr_status_t status = try(arg, !s->brief || deaths != s->deaths);
     s->deaths = deaths;
     bool told = me && atomic_load(&cohort__arena->death) != deaths;
-    if (status == APR_EAGAIN && !told) (void)cohort_os_park(&ec->word, seen, until);
-    if (me) atomic_store_explicit(&me->parked, outer, memory_order_release);
+    if (status == APR_EAGAIN && !told) {
+        (void)cohort_os_park(&ec->word, seen, until);
+        cohort__arena_dump();
+    }
+    if (me && !cohort__is_copy()) atomic_store_explicit(&me->parked, outer, memory_order_release);
     return status;
 }
 
@@ -115,10 +167,19 @@ static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_
     if (deadline == 0) return try(arg, true);
     sleeper_t sleeper = {0};
     apr_status_t status = spin(try, arg, slept != NULL);
-    if (status != APR_EAGAIN) return status;
+    if (status != APR_EAGAIN) {
+        company.row = 0;
+        return status;
+    }
     int64_t begin = cohort_os_now();
-    status = yield(try, arg, begin, deadline);
-    if (status != APR_EAGAIN) return status;
+    status = part(try, arg, begin, deadline);
+    if (status == APR_EAGAIN) status = yield(try, arg, begin, deadline);
+    cohort__arena_dump();
+    if (status != APR_EAGAIN) {
+        company.row++;
+        return status;
+    }
+    company.row = 0;
     if (cohort__enter(&sleeper.me)) sleeper.me = NULL;
     int64_t look = pace.first;
     for (int looks = 1;; looks++) {

@@ -3,8 +3,12 @@
  * Pipes: a bounded ring per direction, and a roster of who holds which end.
  *
  * An end is closed for good when no process that holds it is alive. That is found out by whoever would wait for it, or sends after any
- * process of the cohort has died, and is then written down once (pipe->closed), so it is true for everybody from then on. A process that closed an
- * end stays in the roster with a mark, so that it does not get hold of it again by using it.
+ * process of the cohort has died, and is then written down once (pipe->closed), so it is true for everybody from then on: by one store, which comes after
+ * what it was concluded from is committed, and is never undone. A process that closed an end stays in the roster with a mark, so that it does not get hold of
+ * it again by using it.
+ *
+ * A pipe both of whose ends are closed is destroyed by the process that finds this. Should that one die before, the repair of its death does
+ * it, as it destroys every pipe that is closed and not destroyed, whoever closed it.
  *
  * The two connections are addresses inside the pipe's block, told apart by their low bits; nothing is stored there.
  */
@@ -20,7 +24,7 @@
 #define INLINE 232 /* makes slots of 256 bytes */
 #define ROSTER_PARTS 2
 #define BOTH 3u
-#define DROPS 4 /* entries of dead processes at a time; the journal has room for that and the rest of a change */
+#define DROPS 4 /* entries of dead processes at a time; the journal has room for them */
 
 struct cohort_connection_t {
     unsigned char place[16];
@@ -113,19 +117,34 @@ static bool may_use(cohort__pid_t process, bool thorough) {
     }
 }
 
-/* With the roster open: write down which ends nobody holds any more. Entries of the dead are removed on the way, as far as the journal goes. */
+/* With the roster open: write down which ends nobody holds any more, then remove some entries of dead processes. In this order: as long as an end that they held
+ * is not known to be closed, their entries have the repair of their deaths look here. */
 static void look_who_is_left(pipe_t *pipe, bool thorough) {
     uint64_t held = 0;
     int drops = 0;
+    cohort__roster_entry_t *dead[DROPS];
     uint32_t deaths = atomic_load(&cohort__arena->death);
+    cohort__guard_commit(&pipe->guard);
     for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&pipe->holders, e)) != NULL;) {
         if (may_use(atomic_load(&e->id), thorough)) held |= atomic_load(&e->value) & BOTH;
-        else if (drops++ < DROPS) cohort__roster_remove(&pipe->guard, e);
+        else if (drops < DROPS) dead[drops++] = e;
     }
     uint64_t closed = closed_ends(pipe) | (~held & BOTH);
-    if (closed != closed_ends(pipe)) cohort__guard_set(&pipe->guard, &pipe->closed, closed);
+    if (closed != closed_ends(pipe)) atomic_store(&pipe->closed, closed);
+    while (drops > 0) cohort__roster_remove(&pipe->guard, dead[--drops]);
     atomic_store(&pipe->deaths[0], deaths);
     atomic_store(&pipe->deaths[1], deaths);
+}
+
+/* After a change of the roster, which it closes: who is left? The caller destroys the pipe if that is nobody. */
+static void settle(const use_t *use) {
+    pipe_t *pipe = use->pipe;
+    look_who_is_left(pipe, false); /* the unrecorded dead will be, and then their pipes are looked at */
+    bool over = closed_ends(pipe) == BOTH;
+    roster_close(use);
+    cohort__ring_stir(&pipe->rings[0]);
+    cohort__ring_stir(&pipe->rings[1]);
+    if (over) cohort__ring_owner_destroy(&use->call, COHORT__KIND_PIPE);
 }
 
 /* Is this end closed for good? Looks again after any death, and when `thorough`. */
@@ -161,17 +180,12 @@ static apr_status_t hold(const use_t *use, cohort__pid_t process) {
     return status;
 }
 
-/* The process holds these ends no more, for good. Whoever closes the last one frees the pipe. */
-static apr_status_t give_up(const use_t *use, cohort__pid_t process, uint64_t ends) {
-    pipe_t *pipe = use->pipe;
+/* This process holds these ends no more, for good. */
+static apr_status_t give_up(const use_t *use, uint64_t ends) {
     if (!roster_open(use)) return APR_SUCCESS;
-    apr_status_t status = mark(use, process, ends * GAVE_UP(0), ends);
-    if (!status) look_who_is_left(pipe, false); /* the unrecorded dead will be, and then their pipes are looked at */
-    uint64_t closed = closed_ends(pipe);
-    roster_close(use);
-    cohort__ring_stir(&pipe->rings[0]);
-    cohort__ring_stir(&pipe->rings[1]);
-    if (!status && closed == BOTH) cohort__ring_owner_destroy(&use->call, COHORT__KIND_PIPE);
+    apr_status_t status = mark(use, cohort__self_id(), ends * GAVE_UP(0), ends);
+    if (status) roster_close(use);
+    else settle(use);
     return status;
 }
 
@@ -215,7 +229,7 @@ static bool can_send(const use_t *use) {
 static apr_status_t release(void *object) {
     use_t use;
     apr_status_t status = enter(((pipe_t *)object)->ends, &use);
-    return status ? APR_SUCCESS : give_up(&use, cohort__self_id(), BOTH);
+    return status ? APR_SUCCESS : give_up(&use, BOTH);
 }
 
 static apr_status_t set_up(cohort__thread_t *me, pipe_t *pipe, const cohort_pipe_options_t *o) {
@@ -233,14 +247,14 @@ static apr_status_t set_up(cohort__thread_t *me, pipe_t *pipe, const cohort_pipe
     return cohort__ring_setup(me, &pipe->rings[1], &pipe->guard, &parts[1], messages, INLINE, 0);
 }
 
-apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t **second, const cohort_pipe_options_t *options,
+static apr_status_t pipe_create(cohort_connection_t **first, cohort_connection_t **second, const cohort_pipe_options_t *options,
                                 apr_pool_t *pool) {
     static const cohort_pipe_options_t defaults;
     cohort__thread_t *me;
     pipe_t *pipe;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
-    if (!first || !second) return APR_EINVAL;
+    if (!first || !second) return cohort__null(first ? "second" : "first");
     status = cohort__object_new(me, COHORT__KIND_PIPE, sizeof *pipe, &pipe);
     if (status) return status;
     status = set_up(me, pipe, options ? options : &defaults);
@@ -254,6 +268,11 @@ apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t
     return APR_SUCCESS;
 }
 
+apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t **second, const cohort_pipe_options_t *options,
+                                apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(pipe_create(first, second, options, pool));
+}
+
 /* ---- sending --------------------------------------------------------------------------------------------------------- */
 
 /* Only large messages count, since small ones are bounded by their number. */
@@ -263,20 +282,28 @@ static bool has_room(const use_t *u) {
     return bytes == 0 || (u->as.send.size <= u->pipe->bytes && bytes <= u->pipe->bytes - u->as.send.size);
 }
 
-static apr_status_t try_send(void *arg, bool thorough) {
-    use_t *u = arg;
+/* A pipe goes with its ends, so a call during which it does finds its own end closed. */
+static apr_status_t said(const use_t *use, apr_status_t status) {
+    return atomic_load(&use->call.object->tag) == use->call.tag || !status ? status : COHORT_ECLOSED;
+}
+
+static apr_status_t send_once(use_t *u, bool thorough) {
     if (has_given_up(u, thorough)) return COHORT_ECLOSED;
     if (is_closed(u, !u->end, false)) return APR_EOF;
     apr_status_t status = has_room(u) ? cohort__ring_put(&u->call, &u->as.send, thorough) : APR_EAGAIN;
     return status == APR_EAGAIN && thorough && is_closed(u, !u->end, true) ? APR_EOF : status;
 }
 
-apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+static apr_status_t try_send(void *arg, bool thorough) {
+    return said(arg, send_once(arg, thorough));
+}
+
+static apr_status_t connection_send(cohort_connection_t *connection, const void *data, apr_size_t size, apr_interval_time_t timeout) {
     use_t u;
     apr_status_t status = begin(connection, &u);
     if (status) return status;
     if (!can_send(&u)) return COHORT_EDIRECTION;
-    if (!data && size) return APR_EINVAL;
+    if (!data && size) return cohort__null("data");
     u.call.ring = &u.pipe->rings[!u.end];
     u.as.send = (cohort__send_t){data, size, false};
     status = cohort__ring_stage(&u.call, &u.as.send);
@@ -285,17 +312,24 @@ apr_status_t cohort_connection_send(cohort_connection_t *connection, const void 
     return status;
 }
 
+apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+    return COHORT__CALL(connection_send(connection, data, size, timeout));
+}
+
 /* ---- receiving --------------------------------------------------------------------------------------------------------- */
 
 /* After the other end is found closed, look once more: what was sent before comes first, and so does what a dead receiver gives back. */
-static apr_status_t try_receive(void *arg, bool thorough) {
-    use_t *u = arg;
+static apr_status_t receive_once(use_t *u, bool thorough) {
     if (has_given_up(u, thorough)) return COHORT_ECLOSED;
     apr_status_t status = cohort__ring_get(&u->call, &u->as.receive, thorough);
     if (status != APR_EAGAIN || !is_closed(u, !u->end, thorough)) return status;
     bool idle = cohort__ring_is_idle(&u->call, thorough);
     status = cohort__ring_get(&u->call, &u->as.receive, true);
     return status == APR_EAGAIN && idle ? APR_EOF : status;
+}
+
+static apr_status_t try_receive(void *arg, bool thorough) {
+    return said(arg, receive_once(arg, thorough));
 }
 
 static apr_status_t receive(cohort_connection_t *connection, use_t *u, apr_interval_time_t timeout) {
@@ -311,8 +345,8 @@ static apr_status_t receive(cohort_connection_t *connection, use_t *u, apr_inter
     return status;
 }
 
-apr_status_t cohort_connection_recv_message(cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout) {
-    if (!message || (!message->data && message->size)) return APR_EINVAL;
+static apr_status_t connection_recv_message(cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout) {
+    if (!message || (!message->data && message->size)) return cohort__null(message ? "the buffer" : "message");
     use_t u = {.as.receive = {.how = COHORT__RECEIVE_INTO, .data = message->data, .capacity = message->size}};
     apr_status_t status = receive(connection, &u, timeout);
     if (!status) message->returned = u.as.receive.returned;
@@ -320,15 +354,23 @@ apr_status_t cohort_connection_recv_message(cohort_connection_t *connection, coh
     return status;
 }
 
-apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+apr_status_t cohort_connection_recv_message(cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout) {
+    return COHORT__CALL(connection_recv_message(connection, message, timeout));
+}
+
+static apr_status_t connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
     cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
-    apr_status_t status = cohort_connection_recv_message(connection, size ? &message : NULL, timeout);
+    apr_status_t status = connection_recv_message(connection, size ? &message : NULL, timeout);
     if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
 }
 
+apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+    return COHORT__CALL(connection_recv(connection, buffer, size, timeout));
+}
+
 static apr_status_t receive_made(cohort_connection_t *connection, use_t *u, void **data, apr_size_t *size, apr_interval_time_t timeout) {
-    if (!data || !size) return APR_EINVAL;
+    if (!data || !size) return cohort__null(data ? "size" : "data");
     apr_status_t status = receive(connection, u, timeout);
     if (status) return status;
     *data = u->as.receive.data;
@@ -336,30 +378,47 @@ static apr_status_t receive_made(cohort_connection_t *connection, use_t *u, void
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data, apr_size_t *size, apr_interval_time_t timeout,
+static apr_status_t connection_recv_copy(cohort_connection_t *connection, void **data, apr_size_t *size, apr_interval_time_t timeout,
                                          apr_pool_t *pool) {
     use_t u = {.as.receive = {.how = COHORT__RECEIVE_COPY, .pool = pool}};
-    return pool ? receive_made(connection, &u, data, size, timeout) : APR_EINVAL;
+    return pool ? receive_made(connection, &u, data, size, timeout) : cohort__null("pool");
 }
 
-apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block, apr_size_t *size, apr_interval_time_t timeout) {
+apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data, apr_size_t *size, apr_interval_time_t timeout,
+                                         apr_pool_t *pool) {
+    return COHORT__CALL(connection_recv_copy(connection, data, size, timeout, pool));
+}
+
+static apr_status_t connection_recv_block(cohort_connection_t *connection, void **block, apr_size_t *size, apr_interval_time_t timeout) {
     use_t u = {.as.receive = {.how = COHORT__RECEIVE_BLOCK}};
     return receive_made(connection, &u, block, size, timeout);
 }
 
-apr_status_t cohort_connection_poll(cohort_connection_t *connection, apr_interval_time_t timeout) {
+apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block, apr_size_t *size, apr_interval_time_t timeout) {
+    return COHORT__CALL(connection_recv_block(connection, block, size, timeout));
+}
+
+static apr_status_t connection_poll(cohort_connection_t *connection, apr_interval_time_t timeout) {
     use_t u = {.as.receive = {.how = COHORT__RECEIVE_PEEK}};
     return receive(connection, &u, timeout);
 }
 
+apr_status_t cohort_connection_poll(cohort_connection_t *connection, apr_interval_time_t timeout) {
+    return COHORT__CALL(connection_poll(connection, timeout));
+}
+
 /* ---- holding and closing ---------------------------------------------------------------------------------------------------- */
 
-apr_status_t cohort_connection_close(cohort_connection_t *connection) {
+static apr_status_t connection_close(cohort_connection_t *connection) {
     use_t use;
     if (!connection) return APR_SUCCESS;
     apr_status_t status = enter(connection, &use);
     if (status == COHORT_EHANDLE && cohort__in_arena(connection, 1)) return APR_SUCCESS;
-    return status ? status : give_up(&use, cohort__self_id(), HOLDS(use.end));
+    return status ? status : give_up(&use, HOLDS(use.end));
+}
+
+apr_status_t cohort_connection_close(cohort_connection_t *connection) {
+    return COHORT__CALL_ANEW(connection_close(connection));
 }
 
 static int is_able(const cohort_connection_t *connection, bool (*can)(const use_t *)) {
@@ -381,29 +440,45 @@ apr_status_t cohort__connection_hold(cohort_connection_t *connection, cohort__pi
     return status ? status : hold(&use, process);
 }
 
-void cohort__connection_drop(cohort_connection_t *connection, cohort__pid_t process) {
+static void take_away(const use_t *use, cohort__pid_t process) {
+    if (!roster_open(use)) return;
+    cohort__roster_entry_t *e = cohort__roster_find(&use->pipe->holders, process);
+    if (e) cohort__roster_set(&use->pipe->guard, e, BOTH * GAVE_UP(0));
+    settle(use);
+}
+
+/* The next pipe after `pipe` that must be looked at when this process is gone: it may hold an end, or is closed and not destroyed yet. What the roster
+ * shows without the guard may be a change that its maker died over and that is going to be undone; so an entry counts whatever it says, and while a change is
+ * under way the pipe counts whatever the entries are. */
+static pipe_t *next_of(cohort__pid_t process, pipe_t *pipe, use_t *use) {
+    uint64_t value;
+    while ((pipe = cohort__object_next(COHORT__KIND_PIPE, pipe)) != NULL) {
+        if (end_of(pipe->ends, use)) continue;
+        if (closed_ends(pipe) == BOTH || cohort__guard_is_changing(&pipe->guard)) break;
+        if (cohort__roster_peek(&pipe->holders, process, &value)) break;
+        if (atomic_load_explicit(&pipe->holders.active, memory_order_acquire)) break; /* there are more entries, which cannot be seen here */
+    }
+    return pipe;
+}
+
+void cohort__pipes_drop(cohort__pid_t process) {
+    cohort__thread_t *me;
     use_t use;
-    if (enter(connection, &use) == APR_SUCCESS) (void)give_up(&use, process, HOLDS(use.end));
+    if (cohort__enter(&me)) return;
+    for (pipe_t *pipe = NULL; (pipe = next_of(process, pipe, &use)) != NULL;) {
+        use.call.me = me;
+        take_away(&use, process);
+    }
 }
 
 /* ---- deaths --------------------------------------------------------------------------------------------------------------------- */
 
-/* An entry that cannot be seen without the guard may be there. */
-static bool may_hold(pipe_t *pipe, cohort__pid_t process) {
-    uint64_t value = 0;
-    if (cohort__roster_peek(&pipe->holders, process, &value)) return value & BOTH;
-    return atomic_load_explicit(&pipe->holders.active, memory_order_acquire) != 0;
-}
-
-/* When this thread is in the middle of something, it cannot do more than announce the next: then the pipes wait for somebody to close them. */
 void cohort__pipes_repair(cohort__pid_t dead) {
     cohort__thread_t *me;
+    use_t use;
     if (cohort__enter(&me)) return;
-    if (cohort__thread_is_busy(me)) return;
-    for (pipe_t *pipe = NULL; (pipe = cohort__object_next(COHORT__KIND_PIPE, pipe)) != NULL;) {
-        use_t use;
-        if (end_of(pipe->ends, &use) || !may_hold(pipe, dead)) continue;
+    for (pipe_t *pipe = NULL; (pipe = next_of(dead, pipe, &use)) != NULL;) {
         use.call.me = me;
-        if (is_closed(&use, 0, false) && is_closed(&use, 1, false)) cohort__ring_owner_destroy(&use.call, COHORT__KIND_PIPE);
+        if (roster_open(&use)) settle(&use); /* whatever the number of deaths: this one is counted when it is repaired, or by a repairer that has died since */
     }
 }

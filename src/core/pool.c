@@ -2,6 +2,7 @@
 /* Pools: made, closed, ended, joined. How a pool works is told in pool.h. */
 #include "core/pool.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,7 +97,9 @@ static apr_status_t plan_name(plan_t *plan) {
     const char *name = plan->given.name;
     if (name) {
         size_t length = strlen(name);
-        if (length == 0 || length >= sizeof plan->name) return APR_EINVAL;
+        if (length == 0 || length >= sizeof plan->name) {
+            return cohort__fail(APR_EINVAL, "name has %u bytes, not between 1 and %u", (unsigned)length, (unsigned)sizeof plan->name - 1);
+        }
         memcpy(plan->name, name, length + 1);
     } else {
         snprintf(plan->name, sizeof plan->name, "Pool-%u", (unsigned)atomic_fetch_add(&made, 1) + 1);
@@ -107,8 +110,14 @@ static apr_status_t plan_name(plan_t *plan) {
 static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options) {
     if (options) plan->given = *options;
     const cohort_pool_options_t *o = &plan->given;
-    if (o->workers < 0 || o->attempts < 0 || (o->init_size && !o->init_args)) return APR_EINVAL;
-    if (o->workers > COHORT__WORKERS_MAX) return COHORT_ELIMIT;
+    if (o->workers < 0) return cohort__fail(APR_EINVAL, "workers is %d", o->workers);
+    if (o->attempts < 0) return cohort__fail(APR_EINVAL, "attempts is %d", o->attempts);
+    if (o->init_size && !o->init_args) return cohort__null("init_args");
+    if (o->signals < COHORT_SIGNALS_DEFAULT || o->signals > COHORT_SIGNALS_RESET) return cohort__fail(APR_EINVAL, "signals is %d", (int)o->signals);
+    if (o->group < COHORT_GROUP_DEFAULT || o->group > COHORT_GROUP_OWN) return cohort__fail(APR_EINVAL, "group is %d", (int)o->group);
+    if (o->workers > COHORT__WORKERS_MAX) {
+        return cohort__fail(COHORT_ELIMIT, "workers is %d; a pool has at most %d", o->workers, COHORT__WORKERS_MAX);
+    }
     plan->hands = (uint32_t)cohort_os_cpu_count();
     plan->workers = o->workers ? (uint32_t)o->workers : plan->hands;
     if (plan->workers > COHORT__WORKERS_MAX) plan->workers = COHORT__WORKERS_MAX;
@@ -138,13 +147,17 @@ static void fill(cohort_pool_t *pool, const plan_t *plan) {
     pool->attempts = plan->given.attempts > 1 ? (uint32_t)plan->given.attempts : 1;
     if (pool->attempts > 8000) pool->attempts = 8000;
     pool->method = plan->given.method;
+    pool->signals = plan->given.signals;
+    pool->group = plan->given.group;
     pool->initializer = plan->initializer;
     pool->init_size = plan->given.init_size;
     memcpy(pool->name, plan->name, sizeof pool->name);
 }
 
+static apr_status_t pool_destroy(cohort_pool_t *pool);
+
 static apr_status_t destroy(void *object) {
-    return cohort_pool_destroy(object);
+    return pool_destroy(object);
 }
 
 /* A watcher that has just seen the end of a pool at the same place must not take it for this one: it would start the
@@ -158,11 +171,11 @@ static apr_status_t start_workers(cohort_pool_t *pool, cohort__thread_t *me) {
     return status;
 }
 
-apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options, apr_pool_t *parent) {
+static apr_status_t pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options, apr_pool_t *parent) {
     plan_t plan = {0};
     cohort_pool_t *made;
     cohort__thread_t *me;
-    if (!pool) return APR_EINVAL;
+    if (!pool) return cohort__null("pool");
     apr_status_t status = cohort__enter(&me);
     if (!status) status = plan_make(&plan, options);
     if (!status) status = cohort__object_new(me, COHORT__KIND_POOL, offsetof(cohort_pool_t, work), &made);
@@ -174,12 +187,17 @@ apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_
     }
     fill(made, &plan);
     cohort__object_publish(me, made, COHORT__POOL_TAG, parent, destroy);
-    status = start_workers(made, me);
+    status = cohort__setting_make(made, cohort__pool_tag(made));
+    if (!status) status = start_workers(made, me);
     if (status)
-        (void)cohort_pool_destroy(made);
+        (void)pool_destroy(made);
     else
         *pool = made;
     return status;
+}
+
+apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options, apr_pool_t *parent) {
+    return COHORT__CALL_ANEW(pool_create(pool, options, parent));
 }
 
 void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name) {
@@ -197,19 +215,17 @@ static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *
 }
 
 static void abandon_jobs(cohort_pool_t *pool) {
-    apr_status_t status = (apr_status_t)atomic_load(&pool->status);
     uint64_t end = address_of(&pool->all);
     for (uint64_t at = atomic_load(&pool->all.next); at != end; at = atomic_load(&link_at(at)->next)) {
-        cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, status);
+        cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, COHORT_ETERMINATED);
     }
 }
 
 /* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one store that is made or not. */
-void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t status) {
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
     if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
         atomic_store(&pool->ended, cohort_os_now());
-        atomic_store(&pool->status, (uint64_t)(uint32_t)status);
         atomic_store(&pool->state, COHORT__POOL_ENDED);
     }
     abandon_jobs(pool);
@@ -219,7 +235,7 @@ void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, a
     cohort__notify(&pool->changed, COHORT__ALL);
 }
 
-apr_status_t cohort_pool_close(cohort_pool_t *pool) {
+static apr_status_t pool_close(cohort_pool_t *pool) {
     cohort__thread_t *me;
     uint64_t tag;
     apr_status_t status = check(pool, &me, &tag);
@@ -234,33 +250,37 @@ apr_status_t cohort_pool_close(cohort_pool_t *pool) {
     return APR_SUCCESS;
 }
 
-static void signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
-                           apr_status_t (*how)(cohort_process_t *)) {
-    for (uint32_t i = 0; i < COHORT__WORKERS_MAX && cohort__pool_tag(pool) == tag && i < pool->workers; i++) {
-        cohort_process_t *slot = cohort__process_find(cohort__staff_at(pool, me, tag, i));
-        if (slot && cohort__process_state(slot) == COHORT__SLOT_RUNNING) (void)how(slot);
-    }
+apr_status_t cohort_pool_close(cohort_pool_t *pool) {
+    return COHORT__CALL_ANEW(pool_close(pool));
 }
 
-apr_status_t cohort_pool_terminate(cohort_pool_t *pool) {
+/* The status of the first that could not be reached though it runs: this process may not signal
+ * it any more. */
+static apr_status_t signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, cohort_os_signal_t signal) {
+    apr_status_t refused = APR_SUCCESS;
+    for (uint32_t i = 0; i < COHORT__WORKERS_MAX && cohort__pool_tag(pool) == tag && i < pool->workers; i++) {
+        cohort__pid_t id = cohort__staff_at(pool, me, tag, i);
+        cohort_process_t *slot = cohort__process_find(id);
+        if (!slot || cohort__process_state(slot) != COHORT__SLOT_RUNNING) continue;
+        apr_status_t status = cohort__process_signal(id, signal);
+        if (APR_STATUS_IS_EACCES(status) || status == APR_FROM_OS_ERROR(EPERM)) {
+            if (!refused) refused = cohort__fail(status, "ending worker %u (pid %lld)", (unsigned)i + 1, (long long)slot->os.pid);
+        }
+    }
+    return refused;
+}
+
+static apr_status_t pool_terminate(cohort_pool_t *pool) {
     cohort__thread_t *me;
     uint64_t tag;
     apr_status_t status = check(pool, &me, &tag);
     if (status) return status;
-    cohort__pool_end(pool, me, tag, COHORT_ETERMINATED);
-    signal_workers(pool, me, tag, cohort_process_terminate);
-    return APR_SUCCESS;
+    cohort__pool_end(pool, me, tag);
+    return signal_workers(pool, me, tag, COHORT_OS_TERMINATE);
 }
 
-/* All are told to stop before the first is waited for. */
-void cohort__pools_end(void) {
-    apr_status_t (*const steps[])(cohort_pool_t *) = {cohort_pool_terminate, cohort_pool_destroy};
-    for (int step = 0; step < 2; step++) {
-        for (uint32_t i = 0; i < cohort__process_count(); i++) {
-            cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
-            if (pool && cohort__pool_tag(pool) && pool->owner == cohort__self_id()) (void)steps[step](pool);
-        }
-    }
+apr_status_t cohort_pool_terminate(cohort_pool_t *pool) {
+    return COHORT__CALL_ANEW(pool_terminate(pool));
 }
 
 /* ---- joining ----------------------------------------------------------------------------------------------------- */
@@ -276,11 +296,11 @@ typedef struct {
     uint64_t tag;
 } join_t;
 
-static void press(join_t *join) {
+static apr_status_t press(join_t *join) {
     cohort_pool_t *pool = join->pool;
     cohort__pool_look(pool, join->me);
-    if (atomic_load(&pool->state) != COHORT__POOL_ENDED || cohort_os_now() - atomic_load(&pool->ended) < GRACE) return;
-    signal_workers(pool, join->me, join->tag, cohort_process_kill);
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED || cohort_os_now() - atomic_load(&pool->ended) < GRACE) return APR_SUCCESS;
+    return signal_workers(pool, join->me, join->tag, COHORT_OS_KILL);
 }
 
 static apr_status_t try_join(void *arg, bool thorough) {
@@ -289,8 +309,8 @@ static apr_status_t try_join(void *arg, bool thorough) {
     cohort__staff_t staff = cohort__staff_check(pool, join->me, join->tag, false);
     if (staff == COHORT__STAFF_GONE) return APR_SUCCESS;
     if (staff != COHORT__STAFF_NONE) {
-        if (thorough) press(join);
-        return APR_EAGAIN;
+        apr_status_t refused = thorough ? press(join) : APR_SUCCESS;
+        return refused ? refused : APR_EAGAIN;
     }
     return !cohort__in_callback() && cohort__callbacks_pending(pool) ? APR_EAGAIN : APR_SUCCESS;
 }
@@ -300,14 +320,18 @@ static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     return cohort__await_paced(&pool->changed, try_join, &j, deadline, cohort__pace_brisk);
 }
 
-apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
+static apr_status_t pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
     cohort__thread_t *me;
     uint64_t tag;
     apr_status_t status = check(pool, &me, &tag);
     if (status) return status;
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
-    if (atomic_load(&pool->state) == COHORT__POOL_OPEN) return APR_EINVAL;
+    if (atomic_load(&pool->state) == COHORT__POOL_OPEN) return cohort__fail(APR_EINVAL, "the pool is neither closed nor terminated");
     return join(pool, me, tag, cohort__deadline(timeout));
+}
+
+apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
+    return COHORT__CALL_ANEW(pool_join(pool, timeout));
 }
 
 static bool is_left(cohort_pool_t *pool) {
@@ -327,11 +351,12 @@ void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
 
 /* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
 static void retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    cohort__setting_drop(pool, tag);
     if (cohort__pool_enter_live(pool, me, tag)) return;
     cohort__staff_release(pool);
     cohort__jobs_sweep(pool, me);
     cohort__guard_commit(&pool->guard);
-    cohort__guard_set(&pool->guard, &pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag);
+    atomic_store(&pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag); /* others go by it without the guard, so it is never undone */
     cohort__pool_leave_last(pool, me);
 }
 
@@ -345,7 +370,7 @@ static bool has_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
 /* Nobody takes a place any more when the maker is dead. */
 void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     if (cohort__process_alive(pool->owner, true)) return;
-    cohort__pool_end(pool, me, tag, COHORT_ETERMINATED);
+    cohort__pool_end(pool, me, tag);
     (void)cohort__staff_check(pool, me, tag, false);
     if (!has_staff(pool, me, tag)) retire(pool, me, tag);
 }
@@ -362,25 +387,40 @@ void cohort__pools_repair(void) {
     }
 }
 
-apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
+static apr_status_t pool_destroy(cohort_pool_t *pool) {
     cohort__thread_t *me;
     uint64_t tag;
     if (!pool) return APR_SUCCESS;
     apr_status_t status = check(pool, &me, &tag);
     if (status) return status == COHORT_EHANDLE && cohort__object_place(pool, COHORT__KIND_POOL) ? APR_SUCCESS : status;
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
-    (void)cohort_pool_terminate(pool);
+    (void)pool_terminate(pool);
     status = join(pool, me, tag, COHORT_OS_NEVER);
     if (!status) retire(pool, me, tag);
     return status;
 }
 
+/* All are told to stop before the first is waited for. */
+void cohort__pools_end(void) {
+    apr_status_t (*const steps[])(cohort_pool_t *) = {pool_terminate, pool_destroy};
+    for (int step = 0; step < 2; step++) {
+        for (uint32_t i = 0; i < cohort__process_count(); i++) {
+            cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
+            if (pool && cohort__pool_tag(pool) && pool->owner == cohort__self_id()) (void)steps[step](pool);
+        }
+    }
+}
+
+apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
+    return COHORT__CALL_ANEW(pool_destroy(pool));
+}
+
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
-apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
+static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
     cohort__thread_t *me;
     uint64_t tag;
-    if (!workers || !n || !parent) return APR_EINVAL;
+    if (!workers || !n || !parent) return cohort__null(!workers ? "workers" : !n ? "n" : "parent");
     apr_status_t status = check(pool, &me, &tag);
     if (!status) status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
@@ -396,6 +436,10 @@ apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
     return APR_SUCCESS;
 }
 
+apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
+    return COHORT__CALL_ANEW(pool_workers(pool, workers, n, parent));
+}
+
 /* Replacing workers is the watcher's work; only if that has not been done for a while, whoever waits does it. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
     uint64_t tag = cohort__pool_tag(pool);
@@ -403,5 +447,6 @@ void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
     cohort__staff_t staff = cohort__staff_check(pool, me, tag, true);
     cohort__pool_abandon(pool, me, tag);
     if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
-    if (cohort_os_now() - atomic_load(&pool->vacant) > PATIENCE) cohort__pool_tend(pool);
+    int64_t vacant = atomic_load(&pool->vacant), retry = atomic_load(&pool->retry);
+    if (cohort_os_now() - (retry > vacant ? retry : vacant) > PATIENCE) cohort__pool_tend(pool);
 }

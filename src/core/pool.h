@@ -65,13 +65,14 @@ typedef struct {
 typedef enum {
     COHORT__POOL_OPEN,
     COHORT__POOL_CLOSED, /* what was submitted is done, then the workers end */
-    COHORT__POOL_ENDED   /* terminated or given up: status says why */
+    COHORT__POOL_ENDED   /* terminated */
 } cohort__pool_state_t;
 
 typedef enum {
     COHORT__WORKER_STARTING,
-    COHORT__WORKER_INITIALISING, /* so is one whose initializer has failed */
-    COHORT__WORKER_READY
+    COHORT__WORKER_INITIALISING,
+    COHORT__WORKER_FAILED,       /* its initializer has, and it has said so */
+    COHORT__WORKER_READY         /* set under the guard: before it, the worker touches no job */
 } cohort__phase_t;
 
 /* A worker's record. The first half is the worker's own. */
@@ -82,20 +83,22 @@ typedef struct {
     _Atomic uint32_t phase;
     _Alignas(64) _Atomic uint64_t process; /* cohort__pid_t; 0 = the place is vacant. Guard. */
     _Atomic uint64_t launcher;             /* tid of who starts it */
+    _Atomic int64_t since;                 /* when its start began. Guard. */
     _Atomic uint64_t previous;             /* the process before it, whose slot is kept until the next death */
 } cohort__worker_t;
 
 struct cohort_pool_t {
-    cohort__object_t object; /* parts: workers, initializer's arguments, error record in the making */
+    cohort__object_t object; /* parts: workers, initializer's arguments, error record in the making, why the last
+                                start failed */
     _Alignas(64) _Atomic uint64_t state;
-    _Atomic uint64_t status;   /* why it ended */
-    _Atomic uint64_t failures; /* of initializers and starts, one after the other */
     _Atomic uint64_t staffed;  /* its maker has started the workers; replacing them may begin */
     cohort__link_t ready;      /* jobs with chunks that nobody has begun, or over; idle workers look here all the time, so nothing else is here that is written often */
     _Alignas(64) cohort__pid_t owner;
     uint32_t workers, attempts;
     uint32_t hands; /* workers that can run at the same time */
     cohort_start_method_t method;
+    cohort_signals_t signals;
+    cohort_group_t group;
     cohort__code_t initializer;
     uint64_t init_size;
     char name[COHORT__POOL_NAME_MAX];
@@ -103,6 +106,12 @@ struct cohort_pool_t {
     _Atomic uint32_t swept;          /* the cohort's deaths when orphans were last looked for */
     _Atomic int64_t ended;           /* when it was terminated */
     _Atomic int64_t vacant;          /* when a place last became vacant */
+    /* Starts that fail, see pool_retry.c. Guard. */
+    _Atomic uint64_t failures; /* one after the other since a worker last became ready */
+    _Atomic int64_t failing;   /* since when they fail while no worker is ready; 0 = they do not */
+    _Atomic int64_t failed;    /* when the last one was counted */
+    _Atomic int64_t retry;     /* when the next may begin */
+    _Atomic uint64_t why;      /* status of the last one */
     /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes too late for that
      * pool still uses it. */
     _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
@@ -139,17 +148,20 @@ struct cohort_result_t {
     cohort__pid_t submitter;
     cohort__tid_t keeper; /* blocking calls: the thread that will destroy it; its death destroys it too */
     uint32_t by_chunk;    /* failures are kept by chunk, not by worker */
-    uint32_t callbacks;   /* there is one to be called */
+    _Atomic uint32_t callbacks; /* there is one to be called */
     _Alignas(64) _Atomic uint64_t cursor; /* this line is the workers' */
     _Atomic uint64_t scanned;             /* that many first chunks are done */
     _Atomic uint64_t word;                /* of a job with one chunk */
     _Atomic uint32_t visits;              /* how often a worker has come to it; a hint */
     cohort__home_t failure;
+    cohort__home_t reason; /* why it was ended before it was done, when more is to be said than the status; written
+                              before the state */
     _Alignas(64) _Atomic uint64_t state; /* 0: not done; else kind << 32 | status; who waits looks here all the time, and little else is written here */
     _Atomic uint64_t first_failed;       /* (index + 1) << 32 | status; 0 = none */
     _Atomic uint64_t round;              /* changes when chunks are free again; guard */
     _Atomic uint64_t doomed;             /* to be freed by the last who leaves; guard */
     _Atomic uint32_t called;             /* the callback has returned */
+    _Atomic uint32_t looked;             /* threads other than workers may look at it, announced in their records; see pool_result.c */
     cohort__ec_t changed; /* from here on nothing is cleared: somebody may come late to notify it */
     _Alignas(64) char data[COHORT__INLINE];
 };
@@ -199,8 +211,8 @@ static inline bool cohort__linked(cohort__link_t *link) {
 static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_t number) {
     return (cohort__worker_t *)atomic_load_explicit(&pool->object.parts[0], memory_order_acquire) + number;
 }
-/* No more work for this reason; results that are not done end with it. Nothing when that pool is gone. */
-void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, apr_status_t status);
+/* No more work; results that are not done end with COHORT_ETERMINATED. Nothing when that pool is gone. */
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 /* Its maker is dead: end it, and free it with its last worker. Nothing while the maker lives, or when it is gone. */
 void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 /* Called by the repair of each death: whoever was to end, to retire or to free a pool may be the dead one. */
@@ -232,12 +244,51 @@ cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64
 /* Guard: let go of the slots of a pool that is retired. */
 void cohort__staff_release(cohort_pool_t *pool);
 
-/* Called by the repair of a dead worker, any number of times: charge its item, make the rest free again, wake who
- * waits. */
+/* Called when a dead worker is repaired and its exit code final, any number of times, and not by a thread that is busy: charge its item, make the rest
+ * free again, wake who waits; and free the pool if its maker is dead and this was the last worker. */
 void cohort__pool_worker_died(cohort_process_t *slot);
-/* Called after a worker's end by a watcher (of a server or of the process that made the pool): replace what is missing.
- */
+/* Called after a worker's end by a watcher (of a server or of the process that made the pool), and when a pause after
+ * a failed start is over: replace what is missing. */
 void cohort__pool_tend(cohort_pool_t *pool);
+/* The same for all pools that this process has made. */
+void cohort__pools_tend(void);
+
+/* ---- pool_retry.c: starts that fail. All of it with the guard. ----------------------------------------------------- */
+
+/* Not during the pause after a failure. */
+bool cohort__start_may_begin(cohort_pool_t *pool);
+void cohort__start_begins(cohort_pool_t *pool, cohort__worker_t *worker);
+/* Called by the worker: it is ready. */
+void cohort__start_succeeded(cohort_pool_t *pool, cohort__worker_t *worker);
+/* For this reason, whose status and message end all work if no start succeeds for long. */
+void cohort__start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__worker_t *worker,
+                          const cohort__failure_t *what, const char *message, size_t length);
+/* The launch of the worker at this place failed with this status. */
+void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, apr_status_t status);
+/* The worker has ended without a word before it was ready; `what` says who it was and how it ended. */
+void cohort__worker_not_ready(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__failure_t *what);
+/* When places that are vacant now are to be looked at again. */
+int64_t cohort__start_next(cohort_pool_t *pool);
+
+/* ---- pool_setting.c: what its maker gives to workers ----------------------------------------- */
+
+typedef struct cohort__setting_t cohort__setting_t;
+/* In a call of the host's own thread that makes the pool; dropped with the pool. */
+apr_status_t cohort__setting_make(const cohort_pool_t *pool, uint64_t tag);
+void cohort__setting_drop(const cohort_pool_t *pool, uint64_t tag);
+/* NULL when this process is not the pool's maker, or the pool is gone. To be released. */
+cohort__setting_t *cohort__setting_use(const cohort_pool_t *pool, uint64_t tag);
+void cohort__setting_release(cohort__setting_t *setting);
+apr_status_t cohort__setting_attach(const cohort__setting_t *setting, cohort_process_t *slot);
+cohort_os_streams_t cohort__setting_streams(const cohort__setting_t *setting);
+const char *const *cohort__setting_environment(const cohort__setting_t *setting);
+/* Around a fork, so that the copy never has handles that nobody there knows of. In the copy,
+ * reset instead of unlock. */
+void cohort__settings_lock(void);
+void cohort__settings_unlock(void);
+void cohort__settings_reset(void);
+/* The state of this process' first thread. *another: the calling thread is in another one. */
+apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
 
 /* ---- pool_worker.c ----------------------------------------------------------------------------------------------- */
 
@@ -295,9 +346,13 @@ static inline cohort__home_t *cohort__job_chain(cohort_result_t *job, uint64_t c
     return &job->failures[job->by_chunk ? chunk : worker];
 }
 
-/* Is it done, its callback included? thorough: look after dead workers too; not with a guard held. APR_EAGAIN: no. */
-apr_status_t cohort__result_check(cohort_result_t *result);
-apr_status_t cohort__result_try(cohort_result_t *result, bool thorough);
+/* The start of a call on a result: as cohort__use_begin(). */
+apr_status_t cohort__result_use(cohort__use_t *use, cohort_result_t *result);
+/* Is it done, its callback included? thorough: look after dead workers too; not with a guard held. APR_EAGAIN: no; COHORT_EHANDLE: it
+ * was destroyed. */
+apr_status_t cohort__result_try(const cohort__use_t *use, bool thorough);
+/* cohort_result_successful(), for use within the library. */
+apr_status_t cohort__result_successful(cohort_result_t *result, int *successful);
 
 /* ---- pool_failure.c ---------------------------------------------------------------------------------------------- */
 
@@ -316,6 +371,9 @@ typedef struct {
     uint64_t visit; /* counts the jobs that this worker has come to */
 } cohort__running_t;
 extern COHORT__PER_PROCESS cohort__running_t cohort__running;
+/* In a worker: what is to be said of the failure that has just been met with this status: the message that
+ * cohort_task_fail() was given for it, else a description of the status, written to `text`. */
+const char *cohort__failure_message(apr_status_t status, uint64_t item, char *text, size_t size, size_t *length);
 /* In a worker: the running item has failed. */
 void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status);
 /* In a worker that ends: what was last said of a failure is not needed any more. */

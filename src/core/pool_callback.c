@@ -12,7 +12,7 @@ struct cohort__callback_t {
     cohort__callback_t *next;
     cohort_result_t *job;
     cohort_pool_t *pool;
-    uint64_t tag; /* of the job: it was not destroyed */
+    cohort__use_t use; /* of the job, by the thread that calls; the life says whether it was destroyed */
     cohort_callback_t on_success, on_error;
     void *arg;
 };
@@ -22,7 +22,7 @@ static cohort__callback_t *first, **last = &first;
 static cohort__callback_t *calling; /* being called now */
 static unsigned reserved;           /* submissions under way that will bring one */
 static bool running;
-static cohort__pid_t owner; /* whose all this is; a forked copy starts afresh */
+static uint32_t owner; /* the membership whose all this is; a forked copy, or a later cohort, starts afresh */
 static _Thread_local bool inside;
 
 bool cohort__in_callback(void) {
@@ -31,24 +31,24 @@ bool cohort__in_callback(void) {
 
 /* A copy of another process has neither its thread nor its callbacks; the copied mutex may be locked. */
 static void lock(void) {
-    if (owner != cohort__self_id()) {
+    if (owner != cohort__membership()) {
         cohort_os_mutex_reset(&mutex);
         first = calling = NULL;
         last = &first;
         reserved = 0;
         running = false;
-        owner = cohort__self_id();
+        owner = cohort__membership();
     }
     cohort_os_mutex_lock(&mutex);
 }
 
 static bool is_destroyed(const cohort__callback_t *callback) {
-    return atomic_load(&callback->job->object.tag) != callback->tag;
+    return cohort__use_over(&callback->use);
 }
 
 static bool is_due(const cohort__callback_t *callback) {
     cohort_pool_t *pool = callback->pool;
-    if (is_destroyed(callback) || atomic_load(&callback->job->state)) return true;
+    if (cohort__job_is_over(callback->job) || is_destroyed(callback)) return true;
     return atomic_load(&pool->state) == COHORT__POOL_ENDED;
 }
 
@@ -75,24 +75,31 @@ static bool is_idle(void) {
     return idle;
 }
 
+static bool get_oldest(cohort__use_t *use) {
+    lock();
+    bool any = first != NULL;
+    if (any) *use = first->use;
+    cohort_os_mutex_unlock(&mutex);
+    return any && !cohort__enter(&use->me);
+}
+
 static apr_status_t try_due(void *arg, bool thorough) {
-    cohort_result_t *oldest = NULL;
+    cohort__use_t oldest;
     (void)arg;
     if (take_due()) return APR_SUCCESS;
     if (!thorough) return APR_EAGAIN;
-    lock();
-    if (first && !is_destroyed(first)) oldest = first->job;
-    cohort_os_mutex_unlock(&mutex);
-    if (oldest) (void)cohort__result_try(oldest, true);
+    bool any = get_oldest(&oldest);
+    if (any) (void)cohort__result_try(&oldest, true);
     if (take_due()) return APR_SUCCESS;
-    return oldest ? APR_EAGAIN : is_idle() ? APR_EOF : APR_EAGAIN;
+    return !any && is_idle() ? APR_EOF : APR_EAGAIN;
 }
 
 static void call(cohort__callback_t *callback) {
     int successful = 0;
-    if (is_destroyed(callback) || cohort_result_successful(callback->job, &successful)) return;
+    if (is_destroyed(callback) || cohort__result_successful(callback->job, &successful)) return;
     if (successful && callback->on_success) callback->on_success(callback->job, callback->arg);
     if (!successful && callback->on_error) callback->on_error(callback->job, callback->arg);
+    cohort__end_copy(0);
 }
 
 static void done(cohort__callback_t *callback) {
@@ -155,7 +162,7 @@ static void unreserve(cohort__callback_t *callback) {
 apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_map_options_t *options) {
     if (!options || (!options->on_success && !options->on_error)) return APR_SUCCESS;
     cohort__callback_t *made = calloc(1, sizeof *made);
-    if (!made) return APR_ENOMEM;
+    if (!made) return cohort__fail(APR_ENOMEM, "noting the callbacks");
     made->on_success = options->on_success;
     made->on_error = options->on_error;
     made->arg = options->callback_arg;
@@ -176,7 +183,8 @@ void cohort__callback_drop(cohort__callback_t *callback) {
 void cohort__callback_add(cohort__callback_t *callback, cohort_result_t *job) {
     callback->job = job;
     callback->pool = atomic_load(&job->pool);
-    callback->tag = atomic_load(&job->object.tag);
+    callback->use.object = &job->object;
+    callback->use.life = atomic_load(&job->object.tag);
     unreserve(callback);
 }
 

@@ -23,6 +23,7 @@ static _Thread_local struct {
     size_t length;
     cohort_result_t *job;
     uint64_t item;
+    bool is_new;
 } said;
 
 apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home, const cohort__failure_t *what,
@@ -57,6 +58,7 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
         said.length = (size_t)length;
         said.job = cohort__running.job;
         said.item = item();
+        said.is_new = true;
     }
     va_end(again);
     va_end(args);
@@ -83,21 +85,24 @@ static cohort__home_t *chain_end(cohort__home_t *chain) {
     return end;
 }
 
+const char *cohort__failure_message(apr_status_t status, uint64_t of, char *text, size_t size, size_t *length) {
+    bool fits = said.text && said.is_new && said.job == cohort__running.job && said.item == of;
+    said.is_new = false;
+    if (!fits) cohort__describe(status, text, size);
+    *length = fits ? said.length : strlen(text);
+    return fits ? said.text : text;
+}
+
 void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status) {
     const cohort__running_t *running = &cohort__running;
     cohort__failure_t what = {.index = item(), .status = status, .exit_code = COHORT_EXIT_NONE};
-    char text[256];
-    const char *message = said.text;
-    size_t length = said.length;
+    char text[400];
+    size_t length;
+    const char *message = cohort__failure_message(status, what.index, text, sizeof text, &length);
     what.process = cohort__self_id();
     what.pid = cohort__self()->os.pid;
     what.attempt = (uint32_t)running->attempt;
     snprintf(what.worker, sizeof what.worker, "%s", running->worker);
-    if (said.job != running->job || said.item != what.index || !said.text) {
-        message = cohort_strerror(status, text, sizeof text);
-        length = strlen(text);
-    }
-    said.job = NULL;
     if (!cohort__failure_make(me, &me->stage[2], &what, message, length)) {
         cohort__block_move(me, &me->stage[2], chain_end(chain));
     }

@@ -11,9 +11,11 @@ static bool is_product(uint64_t a, uint64_t b) {
 }
 
 static apr_status_t order_check(const cohort__order_t *order) {
-    if (!order->task || (order->input_size && order->n && !order->inputs)) return APR_EINVAL;
-    if (order->n > COHORT__ITEMS_MAX) return COHORT_ELIMIT;
-    if (!is_product(order->n, order->input_size) || !is_product(order->n, order->output_size)) return APR_EINVAL;
+    if (!order->task) return cohort__null("task");
+    if (order->input_size && order->n && !order->inputs) return cohort__null("the input");
+    if (order->n > COHORT__ITEMS_MAX) return cohort__fail(COHORT_ELIMIT, "n is more than the %u items that a job can have", (unsigned)COHORT__ITEMS_MAX);
+    if (!is_product(order->n, order->input_size)) return cohort__fail(APR_EINVAL, "n times input_size is too large for a size");
+    if (!is_product(order->n, order->output_size)) return cohort__fail(APR_EINVAL, "n times output_size is too large for a size");
     return APR_SUCCESS;
 }
 
@@ -108,7 +110,8 @@ static apr_status_t fill(cohort__thread_t *me, cohort_result_t *job, cohort_pool
     cut(job, order, workers);
     job->submitter = cohort__self_id();
     job->keeper = order->blocking ? cohort__thread_id(me) : 0;
-    job->callbacks = !order->blocking && order->options && (order->options->on_success || order->options->on_error);
+    bool callbacks = !order->blocking && order->options && (order->options->on_success || order->options->on_error);
+    atomic_store_explicit(&job->callbacks, callbacks, memory_order_relaxed);
     apr_status_t status = find_code(order->task, &job->task);
     if (!status) status = place_inputs(me, job, order, &used);
     if (!status) status = place_outputs(me, job, order, &used);
@@ -118,9 +121,7 @@ static apr_status_t fill(cohort__thread_t *me, cohort_result_t *job, cohort_pool
 
 static apr_status_t refusal(cohort_pool_t *pool) {
     uint64_t state = atomic_load(&pool->state);
-    apr_status_t why = (apr_status_t)atomic_load(&pool->status);
-    if (state == COHORT__POOL_OPEN) return APR_SUCCESS;
-    return state == COHORT__POOL_ENDED && why != COHORT_ETERMINATED ? why : COHORT_ENOTRUNNING;
+    return state == COHORT__POOL_OPEN ? APR_SUCCESS : COHORT_ENOTRUNNING;
 }
 
 static apr_status_t destroy(void *object) {
@@ -232,15 +233,16 @@ static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_resu
 void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me) {
     cohort_result_t *job = atomic_load(&pool->transit.home);
     free_failures(me, pool, job);
+    if (atomic_load(&job->reason)) cohort__block_free(me, &job->reason);
     for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &job->object.parts[i]);
     cohort__block_free(me, &pool->transit.home);
 }
 
-static bool is_wanted(cohort_pool_t *pool, cohort_result_t *job) {
+static bool is_wanted(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
     for (uint32_t i = 0; i < pool->workers; i++) {
         if (atomic_load(&cohort__pool_worker(pool, i)->job) == job) return true;
     }
-    return false;
+    return atomic_load(&job->looked) && cohort__thread_at_object(me, job);
 }
 
 void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
@@ -249,7 +251,7 @@ void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t
     if (cohort__linked(&job->ready)) cohort__link_take(&pool->guard, &job->ready);
     cohort__guard_commit(&pool->guard);
     atomic_thread_fence(memory_order_seq_cst);
-    if (is_wanted(pool, job)) return;
+    if (is_wanted(pool, me, job)) return;
     cohort__link_take(&pool->guard, &job->all);
     cohort__guard_set(&pool->guard, &pool->transit.word, (uint64_t)(uintptr_t)job);
     cohort__guard_commit(&pool->guard);

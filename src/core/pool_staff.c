@@ -7,6 +7,8 @@
  */
 #include "core/pool.h"
 
+#include "core/fail.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +18,10 @@
 typedef struct {
     char name[COHORT__NAME_MAX];
     cohort_start_method_t method;
+    cohort_signals_t signals;
+    cohort_group_t group;
     cohort__pid_t owner;
+    bool replaces;
 } post_t;
 
 /* Guard. With no worker there, what is not over is on the list: whoever mourns a worker has put it back. */
@@ -37,10 +42,14 @@ static bool wanted(cohort_pool_t *pool) {
 
 static bool describe_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, post_t *post) {
     if (cohort__pool_enter_live(pool, me, tag)) return false;
-    bool open = number < pool->workers && !atomic_load(&cohort__pool_worker(pool, number)->process) && wanted(pool);
+    bool open = number < pool->workers && !atomic_load(&cohort__pool_worker(pool, number)->process) && wanted(pool) &&
+                cohort__start_may_begin(pool) && pool->owner == cohort__self_id();
     cohort__worker_name(pool, number, post->name);
     post->method = pool->method;
+    post->signals = pool->signals;
+    post->group = pool->group;
     post->owner = pool->owner;
+    post->replaces = atomic_load(&pool->staffed) != 0;
     cohort__pool_leave(pool);
     return open;
 }
@@ -49,10 +58,10 @@ static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, 
                        cohort_process_t *slot) {
     if (cohort__pool_enter_live(pool, me, tag)) return false;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
-    bool taken = !atomic_load(&worker->process) && wanted(pool);
+    bool taken = !atomic_load(&worker->process) && wanted(pool) && cohort__start_may_begin(pool);
     if (taken) {
         atomic_store(&worker->launcher, cohort__thread_id(me));
-        atomic_store(&worker->phase, COHORT__WORKER_STARTING);
+        cohort__start_begins(pool, worker);
         cohort__guard_set(&pool->guard, &worker->process, cohort__process_id(slot));
     }
     cohort__pool_leave(pool);
@@ -66,13 +75,13 @@ static void drop_slot(cohort_process_t *slot) {
 }
 
 static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
-                         cohort_process_t *slot) {
+                         cohort_process_t *slot, apr_status_t status) {
     if (!cohort__pool_enter_live(pool, me, tag)) {
         cohort__worker_t *worker = cohort__pool_worker(pool, number);
         if (atomic_load(&worker->process) == cohort__process_id(slot)) {
-            cohort__guard_set(&pool->guard, &worker->process, 0);
-            cohort__guard_set(&pool->guard, &pool->failures, atomic_load(&pool->failures) + 1);
+            cohort__worker_not_launched(pool, me, number, status);
             atomic_store(&pool->vacant, cohort_os_now());
+            cohort__guard_set(&pool->guard, &worker->process, 0);
         }
         cohort__pool_leave(pool);
     }
@@ -80,22 +89,47 @@ static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     cohort__notify(&pool->changed, COHORT__ALL);
 }
 
+/* There is not even a slot for it. */
+static void not_made(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, apr_status_t status) {
+    if (cohort__pool_enter_live(pool, me, tag)) return;
+    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+    if (!atomic_load(&worker->process)) {
+        cohort__start_begins(pool, worker);
+        cohort__worker_not_launched(pool, me, number, status);
+    }
+    cohort__pool_leave(pool);
+}
+
+static apr_status_t launch(cohort_pool_t *pool, uint64_t tag, cohort_process_t *slot) {
+    cohort__setting_t *setting = cohort__setting_use(pool, tag);
+    if (!setting) return cohort__fail(COHORT_EHANDLE, "start a worker of a pool that is gone");
+    apr_status_t status = cohort__setting_attach(setting, slot);
+    if (!status) status = cohort__process_launch(slot);
+    slot->given = NULL;
+    cohort__setting_release(setting);
+    return status;
+}
+
 apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number) {
     cohort_process_t *slot;
     post_t post;
     if (!describe_post(pool, me, tag, number, &post)) return APR_SUCCESS;
     apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_WORKER, post.name, COHORT_DAEMON, post.method);
-    if (status) return status;
+    if (status) {
+        not_made(pool, me, tag, number, status);
+        return status;
+    }
+    (void)cohort__process_signals(slot, post.signals);
+    (void)cohort__process_group(slot, post.group);
     atomic_store(&slot->worker, number);
     atomic_store(&slot->pool, pool);
     if (!take_place(pool, me, tag, number, slot)) {
         drop_slot(slot);
         return APR_SUCCESS;
     }
-    atomic_store(&slot->parent, post.owner);
-    atomic_store(&slot->creator, post.owner);
-    status = cohort__process_launch(slot);
-    if (status) start_failed(pool, me, tag, number, slot);
+    slot->replaces = post.replaces;
+    status = launch(pool, tag, slot);
+    if (status) start_failed(pool, me, tag, number, slot, status);
     return status;
 }
 
@@ -181,19 +215,16 @@ static void release_slot(cohort__pid_t id) {
 }
 
 /* The last change: with the process' name the place is vacant, and none of this is done again. */
-static void vacate(cohort_pool_t *pool, cohort__worker_t *worker, cohort__pid_t dead) {
-    bool failed = atomic_load(&worker->phase) == COHORT__WORKER_INITIALISING && pool->initializer.module;
+static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead, int code) {
+    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+    cohort_process_t *slot = cohort__process_find(dead);
+    cohort__failure_t what = {.process = dead, .pid = slot ? slot->os.pid : 0, .exit_code = code};
+    cohort__worker_name(pool, number, what.worker);
+    if (atomic_load(&worker->phase) < COHORT__WORKER_FAILED) cohort__worker_not_ready(pool, me, number, &what);
     release_slot(atomic_load(&worker->previous));
     atomic_store(&pool->vacant, cohort_os_now());
-    if (failed) cohort__guard_set(&pool->guard, &pool->failures, atomic_load(&pool->failures) + 1);
     cohort__guard_set(&pool->guard, &worker->previous, dead);
     cohort__guard_set(&pool->guard, &worker->process, 0);
-}
-
-/* Guard. */
-static bool gives_up(cohort_pool_t *pool) {
-    return atomic_load(&pool->failures) >= 3 * (uint64_t)pool->workers &&
-           atomic_load(&pool->state) != COHORT__POOL_ENDED;
 }
 
 static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t dead,
@@ -202,11 +233,9 @@ static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint3
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     if (atomic_load(&worker->process) == dead) {
         charge(pool, me, number, dead, code);
-        vacate(pool, worker, dead);
+        vacate(pool, me, number, dead, code);
     }
-    bool hopeless = gives_up(pool);
     cohort__pool_leave(pool);
-    if (hopeless) cohort__pool_end(pool, me, tag, COHORT_EINITFAILED);
     cohort__notify(&pool->work, COHORT__ALL);
     cohort__notify(&pool->changed, COHORT__ALL);
 }
@@ -219,7 +248,9 @@ void cohort__pool_worker_died(cohort_process_t *slot) {
     uint32_t number = atomic_load(&slot->worker);
     cohort__thread_t *me;
     if (!tag || code == COHORT_EXIT_NONE || cohort__enter(&me)) return;
-    if (cohort__staff_at(pool, me, tag, number) == id) mourn(pool, me, tag, number, id, code);
+    if (cohort__staff_at(pool, me, tag, number) != id) return;
+    mourn(pool, me, tag, number, id, code);
+    cohort__pool_abandon(pool, me, tag);
 }
 
 /* ---- looking after them ------------------------------------------------------------------------------------------ */
@@ -258,7 +289,7 @@ static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
         cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
     }
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
-    if (cohort__process_state(slot) == COHORT__SLOT_NEW) start_failed(pool, me, tag, number, slot);
+    if (cohort__process_state(slot) == COHORT__SLOT_NEW) start_failed(pool, me, tag, number, slot, COHORT_ESTART);
 }
 
 static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t id,
@@ -271,8 +302,7 @@ static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     if (is_over(id, &code)) mourn(pool, me, tag, number, id, code);
 }
 
-/* Guard. One that is mourned has ended only when its slot says so. */
-/* Guard. A closed pool whose workers are all gone is done only if its work is; a worker that died last may have left some. */
+/* Guard. One that is mourned has ended only when its slot says so. A closed pool whose workers are all gone is done only if its work is; a worker that died last may have left some. */
 static cohort__staff_t take_stock(cohort_pool_t *pool) {
     uint32_t vacant = 0, ending = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
@@ -300,26 +330,42 @@ cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, u
     return staff;
 }
 
-/* How many places there are to be filled; 0: none, or not now. */
+/* How many places there are to be filled by this process; 0: none, or not now. */
 static uint32_t places(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     if (cohort__pool_enter_live(pool, me, tag)) return 0;
-    uint32_t n = atomic_load(&pool->staffed) && wanted(pool) ? pool->workers : 0;
+    uint32_t n = atomic_load(&pool->staffed) && pool->owner == cohort__self_id() && wanted(pool) ? pool->workers : 0;
     cohort__pool_leave(pool);
     return n;
 }
 
+/* Have it done again when places are vacant still, because starts fail, or because another thread was at it. */
+static void tend_again(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    int64_t next = COHORT_OS_NEVER;
+    if (cohort__pool_enter_live(pool, me, tag)) return;
+    for (uint32_t i = 0; i < pool->workers && next == COHORT_OS_NEVER; i++) {
+        bool vacant = !atomic_load(&cohort__pool_worker(pool, i)->process);
+        if (vacant && wanted(pool)) next = cohort__start_next(pool);
+    }
+    cohort__pool_leave(pool);
+    if (next != COHORT_OS_NEVER) cohort__watcher_alarm(next);
+}
+
 void cohort__pool_tend(cohort_pool_t *pool) {
     cohort__thread_t *me;
+    apr_status_t status = APR_SUCCESS;
     uint64_t tag = cohort__pool_tag(pool);
     if (!tag || cohort__enter(&me)) return;
     cohort__staff_t staff = cohort__staff_check(pool, me, tag, false);
     cohort__pool_abandon(pool, me, tag);
     if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
-    for (uint32_t i = 0; i < places(pool, me, tag); i++) {
-        apr_status_t status = cohort__worker_start(pool, me, tag, i);
-        if (!status) continue;
-        if (gives_up(pool)) cohort__pool_end(pool, me, tag, status);
-        return;
+    uint32_t count = places(pool, me, tag);
+    for (uint32_t i = 0; i < count && !status; i++) status = cohort__worker_start(pool, me, tag, i);
+    if (count) tend_again(pool, me, tag);
+}
+
+void cohort__pools_tend(void) {
+    for (cohort_pool_t *pool = NULL; (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
+        if (cohort__pool_tag(pool) && pool->owner == cohort__self_id()) cohort__pool_tend(pool);
     }
 }
 

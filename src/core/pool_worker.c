@@ -112,6 +112,7 @@ static apr_status_t lost(const void *input, void *output) {
 }
 
 static COHORT__APART void item_failed(worker_t *w, uint64_t c, apr_status_t status, uint64_t attempt) {
+    cohort__end_copied_task(status);
     cohort__running.attempt = attempt + 1;
     cohort__failure_record(w->me, cohort__job_chain(w->job, c, w->number), status);
     cohort__job_failed(w->job, atomic_load_explicit(&w->record->progress, memory_order_relaxed) >> 1, status);
@@ -132,7 +133,7 @@ static inline bool run_chunk(worker_t *w, const range_t *r, uint64_t c, uint64_t
     for (; atomic_load_explicit(r->state, memory_order_relaxed) != COHORT__POOL_ENDED; now += underway(1) - underway(0)) {
         atomic_store_explicit(r->progress, now, memory_order_release);
         apr_status_t status = r->task((const void *)input, (void *)output);
-        if (status) item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
+        if (cohort__is_unusual(status)) item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
         if (now == last) {
             chunk_done(r, c, end);
             return true;
@@ -274,16 +275,38 @@ static apr_status_t try_find(void *arg, bool thorough) {
 
 /* ---- the life of a worker ---------------------------------------------------------------------------------------- */
 
-/* Each worker has a copy of the arguments of its own, for its life. */
+static void *args; /* of the initializer: a copy of this worker's own, for its life */
+
 static apr_status_t initialise(worker_t *w) {
     cohort__function_t function;
-    void *args = NULL;
     size_t size = (size_t)w->pool->init_size;
     apr_status_t status = cohort__code_at(&w->pool->initializer, &function);
     if (status || !function) return status;
-    if (size && !(args = malloc(size))) return APR_ENOMEM;
+    if (size && !(args = malloc(size))) return cohort__fail(APR_ENOMEM, "copying the initializer's arguments");
     if (size) memcpy(args, atomic_load(&w->pool->object.parts[1]), size);
-    return ((cohort_initializer_t)function)(args);
+    status = ((cohort_initializer_t)function)(args);
+    cohort__end_copied_task(status);
+    return status;
+}
+
+/* Why the initializer failed, in the words that it gave to cohort_task_fail(), if any. */
+static void initializer_failed(worker_t *w, apr_status_t status) {
+    cohort__failure_t what = {.status = status, .exit_code = COHORT_EXIT_NONE, .process = cohort__self_id(),
+                              .pid = cohort__self()->os.pid, .attempt = 1};
+    char text[400];
+    size_t length;
+    const char *message = cohort__failure_message(status, 0, text, sizeof text, &length);
+    memcpy(what.worker, w->name, sizeof what.worker);
+    atomic_store(&w->record->phase, COHORT__WORKER_FAILED);
+    cohort__start_failed(w->pool, w->me, w->record, &what, message, length);
+}
+
+/* How the start of this worker came out. */
+static void report(worker_t *w, apr_status_t status) {
+    cohort__pool_enter(w->pool, w->me);
+    if (status) initializer_failed(w, status);
+    else cohort__start_succeeded(w->pool, w->record);
+    cohort__pool_leave(w->pool);
 }
 
 int cohort__pool_worker_main(cohort_process_t *self) {
@@ -294,9 +317,9 @@ int cohort__pool_worker_main(cohort_process_t *self) {
     if (cohort__enter(&w.me)) return 1;
     cohort__worker_name(w.pool, w.number, w.name);
     atomic_store(&w.record->phase, COHORT__WORKER_INITIALISING);
-    if (initialise(&w)) return 1;
-    atomic_store(&w.record->phase, COHORT__WORKER_READY);
-    atomic_store(&w.pool->failures, 0);
+    apr_status_t status = initialise(&w);
+    report(&w, status);
+    if (status) return 1;
     for (bool goes_on = true; goes_on;) {
         goes_on = !cohort__await_paced(&w.pool->work, try_find, &w, COHORT_OS_NEVER, cohort__pace_idle) && work(&w);
     }

@@ -36,13 +36,13 @@ static apr_status_t destroy(void *queue) {
     return cohort_queue_destroy(queue);
 }
 
-apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options, apr_pool_t *pool) {
+static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options, apr_pool_t *pool) {
     static const cohort_queue_options_t defaults;
     cohort__thread_t *me;
     cohort_queue_t *q;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
-    if (!queue) return APR_EINVAL;
+    if (!queue) return cohort__null("queue");
     if (!options) options = &defaults;
     status = cohort__object_new(me, COHORT__KIND_QUEUE, sizeof *q, &q);
     if (status) return status;
@@ -60,6 +60,10 @@ apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_opti
     return APR_SUCCESS;
 }
 
+apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options, apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(queue_create(queue, options, pool));
+}
+
 static apr_status_t enter(cohort_queue_t *queue, cohort__ring_call_t *call) {
     apr_status_t status = cohort__enter(&call->me);
     if (!status) status = cohort__object_check(queue, COHORT__KIND_QUEUE, TAG);
@@ -74,6 +78,11 @@ static bool is_closed(cohort_queue_t *queue) {
     return atomic_load_explicit(&queue->closed, memory_order_acquire) != 0;
 }
 
+/* What a call says that finds the queue closed: it may be another queue by now. */
+static apr_status_t closed(const cohort__ring_call_t *call) {
+    return atomic_load(&call->object->tag) == call->tag ? COHORT_ECLOSED : COHORT_EHANDLE;
+}
+
 /* ---- put --------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -84,13 +93,13 @@ typedef struct {
 
 static apr_status_t try_put(void *arg, bool thorough) {
     put_t *p = arg;
-    if (is_closed(p->queue)) return COHORT_ECLOSED;
+    if (is_closed(p->queue)) return closed(&p->call);
     return cohort__ring_put(&p->call, &p->send, thorough);
 }
 
 static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
-    if (!p->send.data && p->send.size) return APR_EINVAL;
-    if (is_closed(p->queue)) return COHORT_ECLOSED;
+    if (!p->send.data && p->send.size) return cohort__null("data");
+    if (is_closed(p->queue)) return closed(&p->call);
     apr_status_t status = cohort__ring_stage(&p->call, &p->send);
     if (!status) status = cohort__ring_await(&p->call, &p->queue->ring.space, try_put, p, timeout);
     if (p->send.staged) cohort__ring_unstage(&p->call);
@@ -105,7 +114,7 @@ static bool put_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, 
     return true;
 }
 
-apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+static apr_status_t queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout) {
     cohort__ring_call_t call;
     apr_status_t status = enter(queue, &call);
     if (status) return status;
@@ -114,12 +123,16 @@ apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_
     return put(&p, timeout);
 }
 
-apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+    return COHORT__CALL(queue_put(queue, data, size, timeout));
+}
+
+static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
     put_t p = {.queue = queue};
     apr_status_t status = enter(queue, &p.call);
     if (status) return status;
-    if (!done || (!messages && count)) return APR_EINVAL;
+    if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; *done < count;) {
         if (!is_closed(queue)) *done += cohort__ring_put_run(&p.call, messages + *done, count - *done);
         if (*done == count) break;
@@ -131,19 +144,28 @@ apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size, apr_interval_time_t timeout) {
+apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+                                   apr_interval_time_t timeout) {
+    return COHORT__CALL(queue_put_many(queue, messages, count, done, timeout));
+}
+
+static apr_status_t queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size, apr_interval_time_t timeout) {
     put_t p = {.queue = queue, .send = {block, size, true}};
     apr_status_t status = enter(queue, &p.call);
     if (status) return status;
-    if (!block) return APR_EINVAL;
+    if (!block) return cohort__null("block");
     if (!cohort__block_is(block, COHORT__KIND_BYTES)) return COHORT_EFREE;
-    if (size > cohort__block_size(block)) return APR_EINVAL;
+    if (size > cohort__block_size(block)) return cohort__fail(APR_EINVAL, "size is more than the block has");
     cohort__home_t *stage = &p.call.me->stage[COHORT__STAGE_MESSAGE];
     status = cohort__block_take(p.call.me, block, stage);
     if (status) return status;
     status = cohort__ring_await(&p.call, &queue->ring.space, try_put, &p, timeout);
     if (status) (void)cohort__block_give(stage);
     return status;
+}
+
+apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size, apr_interval_time_t timeout) {
+    return COHORT__CALL(queue_put_block(queue, block, size, timeout));
 }
 
 /* ---- the account of a joinable queue, for whoever owns the guard ---------------------------------------------------- */
@@ -161,7 +183,7 @@ static cohort__pid_t drop_dead(cohort_queue_t *q) {
         cohort__pid_t process = atomic_load(&e->id);
         cohort_process_t *slot = cohort__process_find(process);
         if (cohort__process_alive(process, true)) continue;
-        if (slot && !atomic_load(&slot->repaired)) {
+        if (slot && atomic_load(&slot->repaired) == COHORT__REPAIRED_NOTHING) {
             unburied = process;
         } else {
             cohort__roster_remove(&q->guard, e);
@@ -215,7 +237,7 @@ static void in_vain(void *arg) {
 
 static apr_status_t try_get(void *arg, bool thorough) {
     get_t *g = arg;
-    if (is_closed(g->queue)) return COHORT_ECLOSED;
+    if (is_closed(g->queue)) return closed(&g->call);
     return cohort__ring_get(&g->call, &g->receive, thorough);
 }
 
@@ -239,7 +261,7 @@ static bool get_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, 
 }
 
 static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_time_t timeout) {
-    if (!message->data && message->size) return APR_EINVAL;
+    if (!message->data && message->size) return cohort__null("the buffer");
     g->receive.data = message->data;
     g->receive.capacity = message->size;
     apr_status_t status = get(g, timeout);
@@ -248,29 +270,37 @@ static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_t
     return status;
 }
 
-apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout) {
+static apr_status_t queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout) {
     cohort__ring_call_t call;
     apr_status_t status = enter(queue, &call);
-    if (!status && !message) status = APR_EINVAL;
+    if (!status && !message) status = cohort__null("size");
     if (status) return status;
     if (get_quickly(&call, queue, message)) return APR_SUCCESS;
     get_t g = {.call = call, .queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
     return get_into(&g, message, timeout);
 }
 
-apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout) {
+    return COHORT__CALL(queue_get_message(queue, message, timeout));
+}
+
+static apr_status_t queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
     cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
-    apr_status_t status = cohort_queue_get_message(queue, size ? &message : NULL, timeout);
+    apr_status_t status = queue_get_message(queue, size ? &message : NULL, timeout);
     if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
 }
 
-apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+    return COHORT__CALL(queue_get(queue, buffer, size, timeout));
+}
+
+static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
     get_t g = {.queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
     apr_status_t status = enter(queue, &g.call);
     if (status) return status;
-    if (!done || (!messages && count)) return APR_EINVAL;
+    if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; !status && *done < count;) {
         if (!queue->joinable && !is_closed(queue)) *done += cohort__ring_get_run(&g.call, messages + *done, count - *done);
         if (*done == count) break;
@@ -280,12 +310,17 @@ apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
     return *done ? APR_SUCCESS : status;
 }
 
+apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+                                   apr_interval_time_t timeout) {
+    return COHORT__CALL(queue_get_many(queue, messages, count, done, timeout));
+}
+
 static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, void **data, apr_size_t *size, apr_interval_time_t timeout,
                              apr_pool_t *pool) {
     get_t g = {.queue = queue, .receive = {.how = how, .pool = pool}};
     apr_status_t status = enter(queue, &g.call);
     if (status) return status;
-    if (!data || !size) return APR_EINVAL;
+    if (!data || !size) return cohort__null(data ? "size" : "data");
     status = get(&g, timeout);
     if (status) return status;
     *data = g.receive.data;
@@ -293,43 +328,59 @@ static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, v
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
-    if (!pool) return APR_EINVAL;
+static apr_status_t queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
+    if (!pool) return cohort__null("pool");
     return get_made(queue, COHORT__RECEIVE_COPY, data, size, timeout, pool);
 }
 
+apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
+    return COHORT__CALL(queue_get_copy(queue, data, size, timeout, pool));
+}
+
 apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_size_t *size, apr_interval_time_t timeout) {
-    return get_made(queue, COHORT__RECEIVE_BLOCK, block, size, timeout, NULL);
+    return COHORT__CALL(get_made(queue, COHORT__RECEIVE_BLOCK, block, size, timeout, NULL));
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------------------ */
 
-apr_status_t cohort_queue_size(cohort_queue_t *queue, apr_size_t *size) {
+static apr_status_t queue_size(cohort_queue_t *queue, apr_size_t *size) {
     cohort__ring_call_t call;
     apr_status_t status = enter(queue, &call);
     if (status) return status;
-    if (!size) return APR_EINVAL;
-    if (is_closed(queue)) return COHORT_ECLOSED;
+    if (!size) return cohort__null("size");
+    if (is_closed(queue)) return closed(&call);
     *size = (apr_size_t)cohort__ring_count(&call);
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty) {
+apr_status_t cohort_queue_size(cohort_queue_t *queue, apr_size_t *size) {
+    return COHORT__CALL(queue_size(queue, size));
+}
+
+static apr_status_t queue_empty(cohort_queue_t *queue, int *empty) {
     apr_size_t size;
-    apr_status_t status = cohort_queue_size(queue, &size);
+    apr_status_t status = queue_size(queue, &size);
     if (status) return status;
-    if (!empty) return APR_EINVAL;
+    if (!empty) return cohort__null("empty");
     *empty = size == 0;
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
+apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty) {
+    return COHORT__CALL(queue_empty(queue, empty));
+}
+
+static apr_status_t queue_full(cohort_queue_t *queue, int *full) {
     apr_size_t size;
-    apr_status_t status = cohort_queue_size(queue, &size);
+    apr_status_t status = queue_size(queue, &size);
     if (status) return status;
-    if (!full) return APR_EINVAL;
+    if (!full) return cohort__null("full");
     *full = queue->ring.capacity && size >= queue->ring.capacity;
     return APR_SUCCESS;
+}
+
+apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
+    return COHORT__CALL(queue_full(queue, full));
 }
 
 /* ---- joining ------------------------------------------------------------------------------------------------------- */
@@ -346,7 +397,7 @@ static void count_done(cohort_queue_t *q) {
 
 static apr_status_t enter_joinable(cohort_queue_t *queue, cohort__ring_call_t *call) {
     apr_status_t status = enter(queue, call);
-    return status ? status : queue->joinable ? APR_SUCCESS : APR_EINVAL;
+    return status ? status : queue->joinable ? APR_SUCCESS : cohort__fail(APR_EINVAL, "the queue was not created joinable");
 }
 
 static bool account_open(cohort_queue_t *queue, const cohort__ring_call_t *call) {
@@ -360,7 +411,7 @@ static void account_close(cohort_queue_t *queue, const cohort__ring_call_t *call
     cohort__ring_look_end(call);
 }
 
-apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
+static apr_status_t queue_task_done(cohort_queue_t *queue) {
     cohort__ring_call_t call;
     apr_status_t status = enter_joinable(queue, &call);
     if (status) return status;
@@ -370,6 +421,10 @@ apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
     account_close(queue, &call);
     if (left == 1) cohort__notify(&queue->done, COHORT__ALL);
     return left ? APR_SUCCESS : COHORT_EOVERRELEASE;
+}
+
+apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
+    return COHORT__CALL(queue_task_done(queue));
 }
 
 typedef struct {
@@ -389,15 +444,19 @@ static apr_status_t try_join(void *arg, bool thorough) {
     }
 }
 
-apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
+static apr_status_t queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
     join_t j = {.queue = queue};
     apr_status_t status = enter_joinable(queue, &j.call);
     return status ? status : cohort__ring_await(&j.call, &queue->done, try_join, &j, timeout);
 }
 
+apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
+    return COHORT__CALL(queue_join(queue, timeout));
+}
+
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
 
-apr_status_t cohort_queue_close(cohort_queue_t *queue) {
+static apr_status_t queue_close(cohort_queue_t *queue) {
     cohort__ring_call_t call;
     apr_status_t status = enter(queue, &call);
     if (status) return status;
@@ -406,7 +465,11 @@ apr_status_t cohort_queue_close(cohort_queue_t *queue) {
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_queue_destroy(cohort_queue_t *queue) {
+apr_status_t cohort_queue_close(cohort_queue_t *queue) {
+    return COHORT__CALL_ANEW(queue_close(queue));
+}
+
+static apr_status_t queue_destroy(cohort_queue_t *queue) {
     cohort__ring_call_t call;
     if (!queue) return APR_SUCCESS;
     apr_status_t status = enter(queue, &call);
@@ -415,4 +478,8 @@ apr_status_t cohort_queue_destroy(cohort_queue_t *queue) {
     cohort__ring_owner_destroy(&call, COHORT__KIND_QUEUE);
     cohort__notify(&queue->done, COHORT__ALL);
     return APR_SUCCESS;
+}
+
+apr_status_t cohort_queue_destroy(cohort_queue_t *queue) {
+    return COHORT__CALL_ANEW(queue_destroy(queue));
 }

@@ -183,7 +183,7 @@ size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_messag
 
 apr_status_t cohort__ring_stage(const cohort__ring_call_t *call, cohort__send_t *send) {
     if (send->staged || send->size <= call->ring->inline_size) return APR_SUCCESS;
-    if (send->size > COHORT__SIZE_MAX) return APR_ENOMEM;
+    if (send->size > COHORT__SIZE_MAX) return cohort__fail(APR_ENOMEM, "size is more than a message can have");
     cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
     apr_status_t status = cohort__block_new(call->me, COHORT__KIND_BYTES, send->size, stage);
     if (status) return status;
@@ -219,6 +219,10 @@ static bool is_out_of_line(cohort__slot_t *slot) {
 }
 
 /* Bring the bytes to where the caller wants them; the message is still in the ring. */
+static COHORT__APART apr_status_t too_small(const cohort__receive_t *r) {
+    return cohort__fail(COHORT_ETOOSMALL, "the message has %lu bytes, the buffer %lu", (unsigned long)r->size, (unsigned long)r->capacity);
+}
+
 static apr_status_t copy_out(cohort__thread_t *me, cohort__slot_t *slot, cohort__receive_t *r) {
     void *to = r->data;
     if (r->how == COHORT__RECEIVE_BLOCK) {
@@ -228,7 +232,7 @@ static apr_status_t copy_out(cohort__thread_t *me, cohort__slot_t *slot, cohort_
         to = atomic_load_explicit(&me->stage[COHORT__STAGE_MESSAGE], memory_order_relaxed);
     } else if (r->how == COHORT__RECEIVE_COPY) {
         to = r->data = apr_palloc(r->pool, r->size + 1);
-        if (!to) return APR_ENOMEM;
+        if (!to) return cohort__fail(APR_ENOMEM, "copying the message to the pool");
         ((char *)to)[r->size] = 0;
     }
     if (r->size) memcpy(to, bytes_of(slot), r->size);
@@ -300,7 +304,7 @@ static apr_status_t take(const cohort__ring_call_t *call, cohort__segment_t *seg
     if (atomic_load_explicit(&slot->word, memory_order_acquire) != full) return LOST;
     if (!sound) return drop(call, segment, position, head);
     if (r->how == COHORT__RECEIVE_PEEK) return APR_SUCCESS;
-    if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return COHORT_ETOOSMALL;
+    if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return too_small(r);
 
     apr_status_t status = r->expect ? r->expect(r->arg) : APR_SUCCESS;
     if (status) return status;

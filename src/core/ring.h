@@ -138,7 +138,7 @@ cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i);
 cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i);
 
 /* Finish or undo what a thread of a dead process was doing to a ring. Called by cohort__threads_repair() between the settling of its block
- * intent and the freeing of its stages. */
-void cohort__ring_repair(cohort__thread_t *dead);
+ * intent and the freeing of its stages. False: it was destroying an object, which this thread may not go on with, since it is inside another operation. */
+bool cohort__ring_repair(cohort__thread_t *dead);
 
 #endif

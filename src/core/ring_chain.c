@@ -17,19 +17,11 @@
 
 /* ---- reaching ---------------------------------------------------------------------------------------------------- */
 
-/* The exchange is a full barrier: whoever frees `object` after this sees the announcement, or we see that it is gone. What was announced before is
- * withdrawn first, so that no repair takes the new object, which may be gone, for that of a put or get. */
-static void announce(cohort__thread_t *me, void *object) {
-    atomic_store_explicit(&me->op, COHORT__OP_LOOK, memory_order_relaxed);
-    atomic_store_explicit(&me->op_object, object, memory_order_release);
-    atomic_exchange(&me->op, COHORT__OP_LOOK);
-}
-
 cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call, _Atomic(cohort__segment_t *) *from) {
     for (;;) {
         cohort__segment_t *segment = atomic_load(from);
         if (!segment) break;
-        announce(call->me, segment);
+        cohort__op_look(call->me, segment);
         if (atomic_load(from) != segment) continue;
         if (atomic_load(&call->object->tag) == call->tag) return segment;
         break;
@@ -40,12 +32,12 @@ cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call, _Atomic
 
 /* As long as the walk's first segment is the ring's head, nothing behind it is retired. */
 cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call, cohort__segment_t *first, cohort__segment_t *next) {
-    announce(call->me, next);
+    cohort__op_look(call->me, next);
     return atomic_load(&call->ring->head) == first ? next : NULL;
 }
 
 bool cohort__ring_look(const cohort__ring_call_t *call) {
-    announce(call->me, call->object);
+    cohort__op_look(call->me, call->object);
     if (atomic_load(&call->object->tag) == call->tag) return true;
     cohort__op_end(call->me);
     return false;
@@ -53,15 +45,6 @@ bool cohort__ring_look(const cohort__ring_call_t *call) {
 
 void cohort__ring_look_end(const cohort__ring_call_t *call) {
     cohort__op_end(call->me);
-}
-
-static bool is_announced(const cohort__thread_t *me, const void *object) {
-    uint32_t count = cohort__thread_count();
-    for (uint32_t i = 0; i < count; i++) {
-        cohort__thread_t *other = cohort__thread_at(i);
-        if (other != me && atomic_load(&other->op) != COHORT__OP_NONE && atomic_load(&other->op_object) == object) return true;
-    }
-    return false;
 }
 
 /* ---- the guard ----------------------------------------------------------------------------------------------------- */
@@ -132,7 +115,7 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
     if (inline_size > COHORT__RING_INLINE_MAX) inline_size = COHORT__RING_INLINE_MAX;
     uint64_t stride = align_up(sizeof(cohort__slot_t) + inline_size, 64);
     uint64_t slots = capacity ? capacity : slots_of_link(stride);
-    if (slots > SLOTS_MAX) return APR_ENOMEM;
+    if (slots > SLOTS_MAX) return cohort__fail(APR_ENOMEM, "a capacity of more than %lu messages", (unsigned long)SLOTS_MAX);
     ring->homes = homes;
     ring->guard = guard;
     ring->capacity = capacity;
@@ -221,7 +204,7 @@ apr_status_t cohort__chain_advance(const cohort__ring_call_t *call) {
         atomic_exchange(&ring->head, next);
     }
     for (cohort__segment_t *oldest; (oldest = atomic_load(&ring->homes[0])) != atomic_load(&ring->head);) {
-        if (is_announced(call->me, oldest)) break;
+        if (cohort__thread_at_object(call->me, oldest)) break;
         unlink_oldest(call->me, ring);
     }
     chain_leave(call);

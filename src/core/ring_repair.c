@@ -59,7 +59,7 @@ typedef struct {
 static bool settle_sibling(const leaving_t *l, cohort__thread_t *other) {
     if (!l->dead || atomic_load(&other->owner) != atomic_load(&l->dead->owner)) return false;
     cohort__alloc_repair(other);
-    cohort__ring_repair(other);
+    (void)cohort__ring_repair(other);
     cohort__op_end(other);
     return true;
 }
@@ -127,20 +127,22 @@ void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t 
     cohort__op_end(call->me);
 }
 
-/* The object's blocks are left in the dead one's stage, which is freed next. When this very thread is inside another operation, it might be
- * inside this object: then the object stays, which costs its memory and harms nobody. */
-static void finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *object) {
+/* The object's blocks are left in the dead one's stage, which is freed next. A thread that is inside another operation might be inside this object, or
+ * in the way of somebody for whom it would wait here: false, and the dead one's record stays for another thread. */
+static bool finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *object) {
     cohort__kind_t kind = cohort__block_is(object, COHORT__KIND_QUEUE) ? COHORT__KIND_QUEUE : COHORT__KIND_PIPE;
     cohort__ring_owner_t *owner = object;
-    if (!cohort__block_is(object, kind) || atomic_load(&owner->destroyer) != cohort__thread_id(dead)) return;
-    if (atomic_load(&me->op) != COHORT__OP_NONE) return;
+    if (!cohort__block_is(object, kind) || atomic_load(&owner->destroyer) != cohort__thread_id(dead)) return true;
+    if (atomic_load(&me->op) != COHORT__OP_NONE) return false;
     end(me, dead, owner, kind);
-    atomic_store(&dead->stage[0], object);
+    atomic_store(&dead->stage[0], object); /* which remembers it from here on */
+    cohort__op_end(dead); /* else the repairer that frees the parts would wait for the dead thread to leave the object */
+    return true;
 }
 
-void cohort__ring_repair(cohort__thread_t *dead) {
+bool cohort__ring_repair(cohort__thread_t *dead) {
     cohort__thread_t *me;
-    if (cohort__enter(&me)) return;
+    if (cohort__enter(&me)) return false;
     uint64_t position = atomic_load(&dead->op_position);
     void *object = atomic_load(&dead->op_object);
     switch (atomic_load(&dead->op)) {
@@ -153,9 +155,9 @@ void cohort__ring_repair(cohort__thread_t *dead) {
         undo_get(me, dead, object, position);
         break;
     case COHORT__OP_DESTROY:
-        finish_destroy(me, dead, object);
-        break;
+        return finish_destroy(me, dead, object);
     default:
         break;
     }
+    return true;
 }

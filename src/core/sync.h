@@ -8,40 +8,35 @@
 
 #include <cohort/errors.h>
 
-/* A call on an object: who calls, and which life of the object is meant. Waits end when that life does. */
+/* What every synchroniser of COHORT__KIND_SYNC begins with, whether or not its type needs it all: one may be made in the place of
+ * another while a thread is still in a call on that, and then no word means two things. */
 typedef struct {
-    cohort__thread_t *me;
-    cohort__object_t *object;
-    uint64_t life;
-} cohort__use_t;
+    cohort__object_t object;
+    cohort__lock_t lock;    /* lock, rlock, condition */
+    cohort__ec_t changed;   /* semaphore, event */
+    _Atomic uint32_t depth; /* rlock; cleared for each object, as the lock's owner is, and what lies behind this struct */
+    _Atomic uint64_t word;  /* event */
+    cohort__guard_t guard;  /* semaphore, condition */
+} cohort__sync_t;
 
-/* COHORT_EHANDLE unless it is a live object of that type; COHORT_ENOTINIT, COHORT_ENOTMEMBER. */
-static inline apr_status_t cohort__use_begin(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag) {
-    apr_status_t status = cohort__enter(&use->me);
-    if (status) return status;
-    if (!cohort__object_place(object, kind)) return object ? COHORT_EHANDLE : APR_EINVAL;
-    use->object = object;
-    use->life = atomic_load_explicit(&use->object->tag, memory_order_acquire);
-    return use->life >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
-}
-static inline bool cohort__use_over(const cohort__use_t *use) {
-    return atomic_load_explicit(&use->object->tag, memory_order_acquire) != use->life;
-}
+/* Make a synchroniser of `size` bytes, as cohort__object_new(). */
+apr_status_t cohort__sync_new(cohort__thread_t *me, size_t size, void *object);
 
 /* The first half of every destroy: *use when the caller is the one who has to free the object, which is no longer alive then. False:
- * nothing is left to do but to return *status. */
-bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag, apr_status_t *status);
+ * nothing is left to do but to return *status. guarded: a synchroniser whose parts are used under its guard alone. */
+bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag, bool guarded, apr_status_t *status);
+/* Enter the guard of a synchroniser that may be destroyed meanwhile: false, and not entered, when it is. */
+bool cohort__use_guard(const cohort__use_t *use);
 
 struct cohort_lock_t {
-    cohort__object_t object;
-    cohort__lock_t lock;
+    cohort__sync_t sync;
 };
 #define COHORT__TAG_LOCK COHORT__TAG('L', 'O', 'C', 'K')
 
 /* cohort__lock_acquire() for a lock that lies in use->object: COHORT_EHANDLE when that is destroyed meanwhile. */
 apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline);
 /* By anybody. COHORT_EOVERRELEASE when nobody holds it. */
-apr_status_t cohort__hold_release(cohort__lock_t *lock);
+apr_status_t cohort__hold_release(const cohort__use_t *use, cohort__lock_t *lock);
 /* The end of the lock's object: let those who wait for it find out, one after the other. */
 void cohort__hold_abandon(cohort__lock_t *lock);
 apr_status_t cohort__hold_owner(cohort__lock_t *lock, cohort_process_t **owner);

@@ -7,7 +7,8 @@
  * So a marked entry of a dead thread is a notification that nobody has consumed: any waiter that is about to sleep (and
  * each death wakes all) gives it to the oldest of those who were waiting when it was given.
  *
- * Each entry has its own event count, so that the one who was chosen is the one who wakes. The entries never move: the object has the first few, then
+ * A waiter sleeps in its thread's record, which outlives the condition, so that the one that was chosen is the one that wakes. It is told there that
+ * an entry of its was marked, and looks at the entry under the guard. The entries never move: the object has the first few, then
  * come up to three blocks, each far larger than the one before; together they are enough for all threads of a cohort.
  */
 #include "core/sync.h"
@@ -22,16 +23,13 @@ static const uint32_t segment_size[SEGMENTS] = {64, 1024, COHORT__THREADS_MAX};
 typedef struct {
     _Atomic cohort__tid_t who; /* 0 = not in use */
     _Atomic uint64_t place;    /* in the order of waits and notifications, * 2 | notified */
-    cohort__ec_t changed;
 } entry_t;
 
 struct cohort_condition_t {
-    cohort__object_t object; /* parts[i] = segment i */
+    cohort__sync_t sync; /* parts[i] = segment i */
     cohort__object_t *lock_object; /* where the lock lies: the caller's, or this object itself */
     uint64_t lock_life;            /* 0: this object's */
     cohort__lock_t *lock;
-    cohort__lock_t own;
-    cohort__guard_t guard;
     _Atomic uint64_t segments;  /* usable */
     _Atomic uint64_t next;      /* place in the order */
     entry_t first[FIRST];
@@ -41,19 +39,27 @@ typedef struct {
     cohort__use_t use, lock_use;
     cohort_condition_t *condition;
     cohort__tid_t who;
-    entry_t *entry;
+    entry_t *entry;         /* to be touched with the guard */
+    uint32_t notifications; /* of this thread, when its entry was last seen not to be marked */
 } wait_t;
+
+/* Threads whose entries were marked under the guard, to be woken without it. */
+#define WAKES 64
+typedef struct {
+    cohort__tid_t who[WAKES];
+    unsigned count;
+} wakes_t;
 
 _Static_assert(sizeof(cohort_condition_t) <= COHORT__OBJECT_SIZE_MAX, "a condition fits into an object block");
 
-/* ---- entries ----------------------------------------------------------------------------------------------------------------- */
+/* ---- entries, under the guard ----------------------------------------------------------------------------------------------------------------- */
 
 static entry_t *entry_at(cohort_condition_t *c, uint32_t index) {
     if (index < FIRST) return &c->first[index];
     index -= FIRST;
     uint64_t segments = atomic_load_explicit(&c->segments, memory_order_acquire);
     for (uint32_t i = 0; i < segments; index -= segment_size[i++]) {
-        if (index < segment_size[i]) return (entry_t *)atomic_load_explicit(&c->object.parts[i], memory_order_acquire) + index;
+        if (index < segment_size[i]) return (entry_t *)atomic_load_explicit(&c->sync.object.parts[i], memory_order_acquire) + index;
     }
     return NULL;
 }
@@ -78,13 +84,11 @@ static bool is_lost(entry_t *e) {
     return who_of(e) && is_notified(e) && !cohort__thread_alive(who_of(e), true);
 }
 
-/* All below: with the guard, unless said otherwise. */
-
 /* A block that the maker died over is still in its home: it is used now. */
 static apr_status_t grow(cohort_condition_t *c, cohort__thread_t *me) {
     uint64_t n = atomic_load_explicit(&c->segments, memory_order_relaxed);
-    if (n == SEGMENTS) return COHORT_ELIMIT;
-    cohort__home_t *home = &c->object.parts[n];
+    if (n == SEGMENTS) return cohort__fail(COHORT_ELIMIT, "more than %u threads that wait for one condition", COHORT__THREADS_MAX);
+    cohort__home_t *home = &c->sync.object.parts[n];
     if (!atomic_load(home)) {
         apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, segment_size[n] * sizeof(entry_t), home);
         if (status) return status;
@@ -93,9 +97,8 @@ static apr_status_t grow(cohort_condition_t *c, cohort__thread_t *me) {
     for (uint32_t i = 0; i < segment_size[n]; i++) {
         atomic_store_explicit(&entries[i].who, 0, memory_order_relaxed);
         atomic_store_explicit(&entries[i].place, 0, memory_order_relaxed);
-        atomic_store_explicit(&entries[i].changed.word, 0, memory_order_relaxed);
     }
-    cohort__guard_set(&c->guard, &c->segments, n + 1);
+    cohort__guard_set(&c->sync.guard, &c->segments, n + 1);
     return APR_SUCCESS;
 }
 
@@ -120,7 +123,7 @@ static entry_t *find_oldest(cohort_condition_t *c, uint64_t before) {
 
 static uint64_t take_place(cohort_condition_t *c) {
     uint64_t place = atomic_load_explicit(&c->next, memory_order_relaxed);
-    cohort__guard_set(&c->guard, &c->next, place + 1);
+    cohort__guard_set(&c->sync.guard, &c->next, place + 1);
     return place;
 }
 
@@ -131,26 +134,45 @@ static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
         if (status) return status;
         w->entry = find_free(c);
     }
-    cohort__guard_set(&c->guard, &w->entry->place, take_place(c) * 2);
-    cohort__guard_set(&c->guard, &w->entry->who, w->who);
+    cohort__guard_set(&c->sync.guard, &w->entry->place, take_place(c) * 2);
+    cohort__guard_set(&c->sync.guard, &w->entry->who, w->who);
     return APR_SUCCESS;
 }
 
-static void mark(cohort_condition_t *c, entry_t *e, uint64_t place) {
-    cohort__guard_set(&c->guard, &e->place, place * 2 | 1);
-    cohort__guard_commit(&c->guard);
+/* The count is raised before the guard is left, so that a waiter which has seen it finds the mark. */
+static void note(entry_t *e, wakes_t *wakes) {
+    cohort__thread_t *thread = cohort__thread_find(who_of(e));
+    if (!thread) return;
+    atomic_fetch_add(&thread->notifications, 1);
+    wakes->who[wakes->count++] = who_of(e);
 }
 
-static void mark_some(cohort_condition_t *c, unsigned n, uint64_t place) {
-    entry_t *e;
-    while (n-- > 0 && (e = find_oldest(c, place)) != NULL) mark(c, e, place);
+static void mark(cohort_condition_t *c, entry_t *e, uint64_t place, wakes_t *wakes) {
+    cohort__guard_set(&c->sync.guard, &e->place, place * 2 | 1);
+    cohort__guard_commit(&c->sync.guard);
+    note(e, wakes);
 }
 
-static void mark_all(cohort_condition_t *c, uint64_t place) {
+/* Up to as many as can be woken at a time; returns how many. */
+static unsigned mark_some(cohort_condition_t *c, unsigned n, uint64_t place, wakes_t *wakes) {
+    unsigned marked = 0;
     entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
-        if (is_waiting(e)) mark(c, e, place);
+    while (marked < n && wakes->count < WAKES && (e = find_oldest(c, place)) != NULL) {
+        mark(c, e, place, wakes);
+        marked++;
     }
+    return marked;
+}
+
+static unsigned mark_all(cohort_condition_t *c, uint64_t place, wakes_t *wakes) {
+    unsigned marked = 0;
+    entry_t *e;
+    for (uint32_t i = 0; wakes->count < WAKES && (e = entry_at(c, i)) != NULL; i++) {
+        if (!is_waiting(e) || place_of(e) >= place) continue;
+        mark(c, e, place, wakes);
+        marked++;
+    }
+    return marked;
 }
 
 static unsigned count_waiting(cohort_condition_t *c) {
@@ -160,35 +182,29 @@ static unsigned count_waiting(cohort_condition_t *c) {
     return count;
 }
 
-/* Without the guard: wake all whose entries are marked. */
-static void wake_marked(cohort_condition_t *c) {
-    entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
-        if (who_of(e) && is_notified(e)) cohort__notify(&e->changed, 1);
-    }
-}
-
 /* The heir is marked and the entry of the dead removed in one step. */
-static void pass_on(cohort_condition_t *c, entry_t *dead) {
+static void pass_on(cohort_condition_t *c, entry_t *dead, wakes_t *wakes) {
     uint64_t place = place_of(dead);
     entry_t *heir = find_oldest(c, place);
-    cohort__guard_set(&c->guard, &dead->who, 0);
-    if (heir) cohort__guard_set(&c->guard, &heir->place, place * 2 | 1);
-    cohort__guard_commit(&c->guard);
+    cohort__guard_set(&c->sync.guard, &dead->who, 0);
+    if (heir) cohort__guard_set(&c->sync.guard, &heir->place, place * 2 | 1);
+    cohort__guard_commit(&c->sync.guard);
+    if (heir) note(heir, wakes);
 }
 
-/* Without the guard, which is taken only when there is something to do. */
-static void pass_on_lost(cohort_condition_t *c, cohort__thread_t *me) {
-    bool any = false;
+static void pass_on_lost(cohort_condition_t *c, wakes_t *wakes) {
     entry_t *e;
-    for (uint32_t i = 0; !any && (e = entry_at(c, i)) != NULL; i++) any = is_lost(e);
-    if (!any) return;
-    cohort__guard_enter(&c->guard, me);
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
-        if (is_lost(e)) pass_on(c, e);
+    for (uint32_t i = 0; wakes->count < WAKES && (e = entry_at(c, i)) != NULL; i++) {
+        if (is_lost(e)) pass_on(c, e, wakes);
     }
-    cohort__guard_leave(&c->guard);
-    wake_marked(c);
+}
+
+/* Without the guard. */
+static void wake(const wakes_t *wakes) {
+    for (unsigned i = 0; i < wakes->count; i++) {
+        cohort__thread_t *thread = cohort__thread_find(wakes->who[i]);
+        if (thread) cohort__notify(&thread->notified, COHORT__ALL);
+    }
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------------------- */
@@ -198,23 +214,27 @@ static apr_status_t destroy_condition(void *object) {
 }
 
 static void set_lock(cohort_condition_t *c, cohort_lock_t *lock, uint64_t life) {
-    c->lock_object = lock ? &lock->object : &c->object;
+    c->lock_object = lock ? &lock->sync.object : &c->sync.object;
     c->lock_life = life;
-    c->lock = lock ? &lock->lock : &c->own;
+    c->lock = lock ? &lock->sync.lock : &c->sync.lock;
 }
 
-apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock_t *lock, apr_pool_t *pool) {
+static apr_status_t condition_create(cohort_condition_t **condition, cohort_lock_t *lock, apr_pool_t *pool) {
     cohort__use_t use = {0};
     cohort_condition_t *made;
-    apr_status_t status = condition ? cohort__enter(&use.me) : APR_EINVAL;
+    apr_status_t status = condition ? cohort__enter(&use.me) : cohort__null("condition");
     if (!status && lock) status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
-    if (!status) status = cohort__object_new(use.me, COHORT__KIND_SYNC, sizeof *made, &made);
+    if (!status) status = cohort__sync_new(use.me, sizeof *made, &made);
     if (status) return status;
     set_lock(made, lock, use.life);
     atomic_store_explicit(&made->next, 1, memory_order_relaxed);
     cohort__object_publish(use.me, made, TAG_CONDITION, pool, destroy_condition);
     *condition = made;
     return APR_SUCCESS;
+}
+
+apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock_t *lock, apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(condition_create(condition, lock, pool));
 }
 
 /* Who calls, on which condition, with which lock. */
@@ -235,70 +255,99 @@ static apr_status_t begin_as_owner(wait_t *w, cohort_condition_t *c) {
     return cohort__lock_owner(c->lock) == w->who ? APR_SUCCESS : COHORT_ENOTOWNER;
 }
 
-apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
+static apr_status_t condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
     wait_t w;
     apr_status_t status = begin(&w, condition);
     return status ? status : cohort__hold_acquire(&w.lock_use, condition->lock, cohort__deadline(timeout));
 }
 
-apr_status_t cohort_condition_release(cohort_condition_t *condition) {
+apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
+    return COHORT__CALL(condition_acquire(condition, timeout));
+}
+
+static apr_status_t condition_release(cohort_condition_t *condition) {
     wait_t w;
     apr_status_t status = begin(&w, condition);
-    return status ? status : cohort__hold_release(condition->lock);
+    return status ? status : cohort__hold_release(&w.lock_use, condition->lock);
 }
 
+apr_status_t cohort_condition_release(cohort_condition_t *condition) {
+    return COHORT__CALL(condition_release(condition));
+}
+
+/* By the thread that has ended its life: nobody else touches the entries any more. */
 static void wake_all(cohort_condition_t *c) {
     entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) cohort__notify(&e->changed, COHORT__ALL);
+    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
+        cohort__thread_t *thread = who_of(e) ? cohort__thread_find(who_of(e)) : NULL;
+        if (thread) cohort__notify(&thread->notified, COHORT__ALL);
+    }
 }
 
-apr_status_t cohort_condition_destroy(cohort_condition_t *condition) {
+static apr_status_t condition_destroy(cohort_condition_t *condition) {
     cohort__use_t use;
     apr_status_t status;
-    if (!cohort__use_end(&use, condition, COHORT__KIND_SYNC, TAG_CONDITION, &status)) return status;
+    if (!cohort__use_end(&use, condition, COHORT__KIND_SYNC, TAG_CONDITION, true, &status)) return status;
     wake_all(condition);
-    cohort__hold_abandon(&condition->own);
+    cohort__hold_abandon(&condition->sync.lock);
     cohort__object_free(use.me, condition);
     return APR_SUCCESS;
 }
 
+apr_status_t cohort_condition_destroy(cohort_condition_t *condition) {
+    return COHORT__CALL_ANEW(condition_destroy(condition));
+}
+
 /* ---- wait and notify ------------------------------------------------------------------------------------------------------------ */
+
+/* Nobody notifies through a lock that is gone. */
+static bool is_over(const wait_t *w) {
+    return cohort__use_over(&w->use) || cohort__use_over(&w->lock_use);
+}
+
+static apr_status_t check_entry(wait_t *w, bool thorough) {
+    cohort_condition_t *c = w->condition;
+    wakes_t wakes = {.count = 0};
+    w->notifications = atomic_load(&w->use.me->notifications);
+    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
+    if (thorough && !is_notified(w->entry)) pass_on_lost(c, &wakes);
+    bool notified = is_notified(w->entry);
+    cohort__guard_leave(&c->sync.guard);
+    wake(&wakes);
+    return notified ? APR_SUCCESS : APR_EAGAIN;
+}
 
 static apr_status_t try_notified(void *arg, bool thorough) {
     wait_t *w = arg;
-    if (cohort__use_over(&w->use)) return COHORT_EHANDLE;
-    if (is_notified(w->entry)) return APR_SUCCESS;
-    if (thorough) pass_on_lost(w->condition, w->use.me);
-    return is_notified(w->entry) ? APR_SUCCESS : APR_EAGAIN;
+    if (is_over(w)) return COHORT_EHANDLE;
+    if (!thorough && atomic_load(&w->use.me->notifications) == w->notifications) return APR_EAGAIN;
+    return check_entry(w, thorough);
 }
 
 static apr_status_t enter_wait(wait_t *w) {
-    cohort__guard_enter(&w->condition->guard, w->use.me);
+    w->notifications = atomic_load(&w->use.me->notifications);
+    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
     apr_status_t status = add_entry(w->condition, w);
-    cohort__guard_leave(&w->condition->guard);
+    cohort__guard_leave(&w->condition->sync.guard);
     return status;
 }
 
 static void remove_entry(wait_t *w) {
-    if (cohort__use_over(&w->use)) return;
-    cohort__guard_enter(&w->condition->guard, w->use.me);
-    cohort__guard_set(&w->condition->guard, &w->entry->who, 0);
-    cohort__guard_leave(&w->condition->guard);
+    if (!cohort__use_guard(&w->use)) return;
+    cohort__guard_set(&w->condition->sync.guard, &w->entry->who, 0);
+    cohort__guard_leave(&w->condition->sync.guard);
 }
 
-/* Sleep until the entry is marked for good: a mark that was seen without the guard may still be undone, if who made it died. An entry that
- * is not marked when the time is over is removed. */
+/* An entry that is not marked when the time is over is removed. */
 static apr_status_t sleep_until(wait_t *w, int64_t deadline) {
     cohort_condition_t *c = w->condition;
-    for (;;) {
-        apr_status_t status = cohort__await(&w->entry->changed, try_notified, w, deadline);
-        if (status == COHORT_EHANDLE) return status;
-        cohort__guard_enter(&c->guard, w->use.me);
-        bool notified = is_notified(w->entry);
-        if (!notified && status) cohort__guard_set(&c->guard, &w->entry->who, 0);
-        cohort__guard_leave(&c->guard);
-        if (notified || status) return notified ? APR_SUCCESS : status;
-    }
+    apr_status_t status = cohort__await(&w->use.me->notified, try_notified, w, deadline);
+    if (status != APR_TIMEUP) return status;
+    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
+    bool notified = is_notified(w->entry);
+    if (!notified) cohort__guard_set(&c->sync.guard, &w->entry->who, 0);
+    cohort__guard_leave(&c->sync.guard);
+    return notified ? APR_SUCCESS : APR_TIMEUP;
 }
 
 /* What the lock says comes first: EOWNERDEAD is said once, and EHANDLE means that it is not held. */
@@ -311,11 +360,11 @@ static apr_status_t wait_until(wait_t *w, int64_t deadline) {
     apr_status_t held = w->lock_use.object == w->use.object && status == COHORT_EHANDLE
                             ? COHORT_EHANDLE
                             : cohort__hold_acquire(&w->lock_use, lock, COHORT_OS_NEVER);
-    if (!status) remove_entry(w);
+    if (status != APR_TIMEUP) remove_entry(w);
     return held ? held : status;
 }
 
-apr_status_t cohort_condition_wait(cohort_condition_t *condition, apr_interval_time_t timeout) {
+static apr_status_t condition_wait(cohort_condition_t *condition, apr_interval_time_t timeout) {
     wait_t w;
     apr_status_t status = begin_as_owner(&w, condition);
     int64_t deadline = cohort__deadline(timeout);
@@ -323,39 +372,62 @@ apr_status_t cohort_condition_wait(cohort_condition_t *condition, apr_interval_t
     return deadline ? wait_until(&w, deadline) : APR_EAGAIN;
 }
 
-apr_status_t cohort_condition_wait_for(cohort_condition_t *condition, int (*predicate)(void *arg), void *arg,
+apr_status_t cohort_condition_wait(cohort_condition_t *condition, apr_interval_time_t timeout) {
+    return COHORT__CALL(condition_wait(condition, timeout));
+}
+
+/* APR_EAGAIN: it does not hold. */
+static apr_status_t ask(int (*predicate)(void *arg), void *arg) {
+    int holds = predicate(arg);
+    return cohort__is_copy() ? COHORT_ENOTMEMBER : holds ? APR_SUCCESS : APR_EAGAIN;
+}
+
+static apr_status_t condition_wait_for(cohort_condition_t *condition, int (*predicate)(void *arg), void *arg,
                                        apr_interval_time_t timeout) {
     wait_t w;
-    apr_status_t status = predicate ? begin_as_owner(&w, condition) : APR_EINVAL;
+    apr_status_t status = predicate ? begin_as_owner(&w, condition) : cohort__null("predicate");
     int64_t deadline = cohort__deadline(timeout);
     if (status) return status;
-    while (!predicate(arg)) {
+    while ((status = ask(predicate, arg)) == APR_EAGAIN) {
         if (!deadline) return APR_EAGAIN;
         status = wait_until(&w, deadline);
-        if (status == APR_TIMEUP) return predicate(arg) ? APR_SUCCESS : APR_TIMEUP;
+        if (status == APR_TIMEUP) {
+            status = ask(predicate, arg);
+            return status == APR_EAGAIN ? APR_TIMEUP : status;
+        }
         if (status) return status;
     }
-    return APR_SUCCESS;
+    return status;
+}
+
+apr_status_t cohort_condition_wait_for(cohort_condition_t *condition, int (*predicate)(void *arg), void *arg,
+                                       apr_interval_time_t timeout) {
+    return COHORT__CALL(condition_wait_for(condition, predicate, arg, timeout));
 }
 
 static apr_status_t notify(cohort_condition_t *c, unsigned n, bool all) {
     wait_t w;
     apr_status_t status = begin_as_owner(&w, c);
     if (status) return status;
-    cohort__guard_enter(&c->guard, w.use.me);
+    if (!cohort__use_guard(&w.use)) return COHORT_EHANDLE;
     uint64_t place = take_place(c);
-    cohort__guard_commit(&c->guard);
-    if (all || n >= count_waiting(c)) mark_all(c, place);
-    else mark_some(c, n, place);
-    cohort__guard_leave(&c->guard);
-    wake_marked(c);
-    return APR_SUCCESS;
+    cohort__guard_commit(&c->sync.guard);
+    if (n >= count_waiting(c)) all = true;
+    if (all) n = 1; /* until none is left */
+    for (;;) {
+        wakes_t wakes = {.count = 0};
+        unsigned marked = all ? mark_all(c, place, &wakes) : mark_some(c, n, place, &wakes);
+        cohort__guard_leave(&c->sync.guard);
+        wake(&wakes);
+        n -= all ? 0 : marked;
+        if (marked < WAKES || !n || !cohort__use_guard(&w.use)) return APR_SUCCESS;
+    }
 }
 
 apr_status_t cohort_condition_notify(cohort_condition_t *condition, unsigned n) {
-    return notify(condition, n, false);
+    return COHORT__CALL(notify(condition, n, false));
 }
 
 apr_status_t cohort_condition_notify_all(cohort_condition_t *condition) {
-    return notify(condition, 0, true);
+    return COHORT__CALL(notify(condition, 0, true));
 }

@@ -2,7 +2,9 @@
 /*
  * A life is FREE -> NEW -> STARTING -> RUNNING -> DEAD -> ENDED -> FREE (or back from STARTING to NEW when the start failed), each step one
  * compare-and-swap, so any process may take the next one when the one that should have is dead. DEAD means: nobody will do anything in its name any
- * more, and what it was doing is being repaired; ENDED, that all is repaired and the exit code final. Joiners wait for ENDED.
+ * more, and what it was doing is being repaired; ENDED, that all is repaired and the exit code final. For all who ask or wait a process ends when it
+ * is ENDED. Its reaper brings that about, and every process that asks for its end: each repairs what is not repaired, and the exit code is the reaper's to
+ * tell, for as long as that one lives.
  */
 #include "core/table.h"
 
@@ -12,27 +14,14 @@
 #include "core/pool.h"
 #include "core/process.h"
 
+#include <apr_strings.h>
 #include <cohort/errors.h>
-
-static COHORT__PER_PROCESS cohort_process_t *self;
-static COHORT__PER_PROCESS cohort__pid_t self_id;
-
-cohort_process_t *cohort__self(void) {
-    return self;
-}
-
-cohort__pid_t cohort__self_id(void) {
-    return self_id;
-}
+#include <string.h>
 
 /* A server acts for the process it serves. */
 cohort__pid_t cohort__acting_id(void) {
-    return self && self->role == COHORT__ROLE_SERVER ? atomic_load(&self->parent) : self_id;
-}
-
-void cohort__self_set(cohort_process_t *slot) {
-    self = slot;
-    self_id = slot ? cohort__process_id(slot) : 0;
+    cohort_process_t *self = cohort__self();
+    return self && self->role == COHORT__ROLE_SERVER ? atomic_load(&self->parent) : cohort__self_id();
 }
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
@@ -45,16 +34,40 @@ uint32_t cohort__process_count(void) {
     return atomic_load_explicit(&cohort__arena->processes, memory_order_acquire);
 }
 
+/* A life's word: how often it was started, from the bit START on; its generation; its state. */
+#define START 48
+
 static uint64_t life_of(const cohort_process_t *slot) {
     return atomic_load_explicit(&((cohort_process_t *)slot)->life, memory_order_acquire);
 }
 
+static cohort__slot_state_t state_of(uint64_t life) {
+    return (cohort__slot_state_t)(life & 0xff);
+}
+
+static uint64_t generation_of(uint64_t life) {
+    return (life & (((uint64_t)1 << START) - 1)) >> 8;
+}
+
+static uint64_t with_state(uint64_t life, cohort__slot_state_t state) {
+    return (life & ~(uint64_t)0xff) | (uint64_t)state;
+}
+
+/* The same start of the same process, whatever has become of it. */
+static bool is_same_start(uint64_t one, uint64_t other) {
+    return one >> 8 == other >> 8;
+}
+
+uint64_t cohort__process_life(const cohort_process_t *slot) {
+    return life_of(slot);
+}
+
 cohort__slot_state_t cohort__process_state(const cohort_process_t *slot) {
-    return (cohort__slot_state_t)(life_of(slot) & 0xff);
+    return state_of(life_of(slot));
 }
 
 cohort__pid_t cohort__process_id(const cohort_process_t *slot) {
-    return life_of(slot) >> 8 << 16 | (cohort__pid_t)(slot - cohort__process_at(0));
+    return generation_of(life_of(slot)) << 16 | (cohort__pid_t)(slot - cohort__process_at(0));
 }
 
 cohort_process_t *cohort__process_find(cohort__pid_t id) {
@@ -62,7 +75,7 @@ cohort_process_t *cohort__process_find(cohort__pid_t id) {
     if (id == 0 || index >= cohort__process_count()) return NULL;
     cohort_process_t *slot = cohort__process_at(index);
     uint64_t life = life_of(slot);
-    return life >> 8 == id >> 16 && (life & 0xff) != COHORT__SLOT_FREE ? slot : NULL;
+    return generation_of(life) == id >> 16 && state_of(life) != COHORT__SLOT_FREE ? slot : NULL;
 }
 
 apr_status_t cohort__process_check(const cohort_process_t *process) {
@@ -75,8 +88,17 @@ apr_status_t cohort__process_check(const cohort_process_t *process) {
 }
 
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to) {
-    uint64_t life = life_of(slot);
-    return (life & 0xff) == (uint64_t)from && atomic_compare_exchange_strong(&slot->life, &life, (life & ~(uint64_t)0xff) | (uint64_t)to);
+    uint64_t life = life_of(slot), next = with_state(life, to);
+    if (from == COHORT__SLOT_NEW && to == COHORT__SLOT_STARTING) next += (uint64_t)1 << START;
+    return state_of(life) == from && atomic_compare_exchange_strong(&slot->life, &life, next);
+}
+
+void cohort__slot_restart(cohort_process_t *slot) {
+    uint64_t life = life_of(slot), next;
+    do {
+        if (state_of(life) != COHORT__SLOT_STARTING && state_of(life) != COHORT__SLOT_FAILED) return;
+        next = with_state(life, COHORT__SLOT_STARTING) + ((uint64_t)1 << START);
+    } while (!atomic_compare_exchange_weak(&slot->life, &life, next));
 }
 
 /* A hint, which a death may make wrong: then the table grows sooner, or is searched in vain once. */
@@ -91,7 +113,7 @@ static void one_free_less(void) {
 /* One slot more; it may be somebody else's by now. */
 static apr_status_t grow(cohort_process_t **slot) {
     uint32_t count = cohort__process_count();
-    if (count >= COHORT__PROCESSES_MAX) return COHORT_ELIMIT;
+    if (count >= COHORT__PROCESSES_MAX) return cohort__fail(COHORT_ELIMIT, "%u processes, created and not closed", COHORT__PROCESSES_MAX);
     *slot = cohort__process_at(count);
     apr_status_t status = cohort__arena_commit(*slot, sizeof **slot);
     if (!status) atomic_compare_exchange_strong(&cohort__arena->processes, &count, count + 1);
@@ -101,8 +123,8 @@ static apr_status_t grow(cohort_process_t **slot) {
 /* From before the slot is MAKING until it is NEW the thread's record says so; from then on its creator does. */
 static bool claim(cohort_process_t *slot, cohort__thread_t *me) {
     uint64_t life = life_of(slot);
-    if ((life & 0xff) != COHORT__SLOT_FREE) return false;
-    uint64_t next = ((life >> 8) + 1) << 8 | COHORT__SLOT_MAKING;
+    if (state_of(life) != COHORT__SLOT_FREE) return false;
+    uint64_t next = (generation_of(life) + 1) << 8 | COHORT__SLOT_MAKING;
     if (me) cohort__op_begin(me, COHORT__OP_SLOT, slot, next);
     if (atomic_compare_exchange_strong(&slot->life, &life, next)) return true;
     if (me) cohort__op_end(me);
@@ -115,7 +137,7 @@ static void slot_undo(cohort_process_t *slot, uint64_t life, const cohort__threa
         cohort__thread_t *other = cohort__thread_at(i);
         if (other != dead && atomic_load(&other->op) == COHORT__OP_SLOT && atomic_load(&other->op_object) == slot) return;
     }
-    if (atomic_compare_exchange_strong(&slot->life, &life, (life & ~(uint64_t)0xff) | COHORT__SLOT_FREE)) one_free_more();
+    if (atomic_compare_exchange_strong(&slot->life, &life, with_state(life, COHORT__SLOT_FREE))) one_free_more();
 }
 
 void cohort__slot_repair(cohort__thread_t *dead) {
@@ -123,7 +145,7 @@ void cohort__slot_repair(cohort__thread_t *dead) {
 }
 
 static void fresh(cohort_process_t *slot) {
-    cohort__pid_t parent = self ? cohort__acting_id() : 0;
+    cohort__pid_t parent = cohort__self() ? cohort__acting_id() : 0;
     atomic_store(&slot->creator, parent);
     atomic_store(&slot->parent, parent);
     atomic_store(&slot->exit_code, COHORT_EXIT_NONE);
@@ -132,7 +154,9 @@ static void fresh(cohort_process_t *slot) {
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     atomic_store(&slot->children, 0);
     atomic_store(&slot->left, 0);
-    atomic_store(&slot->repaired, 0);
+    atomic_store(&slot->repaired, COHORT__REPAIRED_NOTHING);
+    atomic_store(&slot->reported, 0);
+    atomic_store(&slot->watches, 0);
     atomic_store(&slot->pool, NULL);
     atomic_store(&slot->worker, 0);
     slot->os = (cohort_os_id_t){0, 0};
@@ -141,8 +165,11 @@ static void fresh(cohort_process_t *slot) {
     atomic_store(&slot->renamed, 0);
     atomic_store(&slot->awaited, 0);
     slot->run = slot->on_start = slot->on_exit = (cohort__code_t){0, 0, 0};
-    slot->subclass = 0;
+    slot->subclass = slot->replaces = 0;
+    slot->given = NULL;
     slot->args_size = slot->context_size = 0;
+    slot->n_files = 0;
+    atomic_store(&slot->unfit, 0);
     atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
 }
 
@@ -166,10 +193,10 @@ static void bury_unwatched(void) {
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
         uint64_t life = life_of(slot);
-        cohort__slot_state_t state = (cohort__slot_state_t)(life & 0xff);
+        cohort__slot_state_t state = state_of(life);
         free_slots += state == COHORT__SLOT_FREE;
         if (state == COHORT__SLOT_MAKING) slot_undo(slot, life, NULL); /* its maker may have died while another one was after it */
-        if (slot == self || state < COHORT__SLOT_STARTING || state == COHORT__SLOT_ENDED) continue;
+        if (slot == cohort__self() || state < COHORT__SLOT_STARTING || state == COHORT__SLOT_ENDED) continue;
         if (!cohort__process_alive(atomic_load(&slot->reaper), false)) (void)cohort__process_bury(cohort__process_id(slot));
     }
     atomic_store(&cohort__arena->free_slots, free_slots);
@@ -191,7 +218,7 @@ static cohort_process_t *take_old(cohort__thread_t *me, bool full) {
 }
 
 static apr_status_t take_new(cohort__thread_t *me, cohort_process_t **taken) {
-    cohort_process_t *slot;
+    cohort_process_t *slot = NULL;
     for (;;) {
         apr_status_t status = grow(&slot);
         if (status) return status;
@@ -227,16 +254,23 @@ static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
     if (cohort__process_state(slot) == from && !is_held(slot)) {
         cohort__block_free(me, &slot->args);
         cohort__block_free(me, &slot->context);
+        cohort__block_free(me, &slot->files);
         atomic_store(&slot->creator, 0); /* it names nobody while it is free */
         if (cohort__slot_step(slot, from, COHORT__SLOT_FREE)) one_free_more();
     }
     cohort__guard_leave(&slot->guard);
 }
 
+/* Another thread may have released the slot meanwhile, and the next process in it is held before it
+ * is NEW. So the id, the state and the holder are read in this order, and only that id's pipes are
+ * dropped. */
 void cohort__slot_release(cohort_process_t *slot) {
+    cohort__pid_t id = cohort__process_id(slot);
+    cohort__slot_state_t state = cohort__process_state(slot);
     if (is_held(slot)) return;
-    switch (cohort__process_state(slot)) {
+    switch (state) {
     case COHORT__SLOT_NEW:
+        cohort__pipes_drop(id);
         slot_free(slot, COHORT__SLOT_NEW);
         break;
     case COHORT__SLOT_ENDED:
@@ -281,8 +315,7 @@ static bool may_act(cohort__slot_state_t state) {
     return state == COHORT__SLOT_STARTING || state == COHORT__SLOT_RUNNING;
 }
 
-/* Who it is, as far as is known: a child that is starting has left its pid in the claim. */
-static cohort_os_id_t os_id(cohort_process_t *slot) {
+cohort_os_id_t cohort__process_os(cohort_process_t *slot) {
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
         return (cohort_os_id_t){(int64_t)(atomic_load(&slot->claim) & 0xffffffff), 0};
     }
@@ -292,21 +325,31 @@ static cohort_os_id_t os_id(cohort_process_t *slot) {
 bool cohort__process_alive(cohort__pid_t id, bool thorough) {
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot || !may_act(cohort__process_state(slot))) return false;
-    if (!thorough || id == self_id) return true;
-    cohort_os_id_t os = os_id(slot);
+    if (!thorough || id == cohort__self_id()) return true;
+    cohort_os_id_t os = cohort__process_os(slot);
     return (os.pid == 0 || cohort_os_alive(os)) && cohort__process_find(id) == slot;
 }
 
 bool cohort__process_bury(cohort__pid_t id) {
+    cohort_process_t *slot = cohort__process_find(id);
+    uint64_t life = slot ? life_of(slot) : 0;
     if (cohort__process_alive(id, true)) return false;
-    cohort__process_died(id, COHORT_EXIT_NONE);
+    if (slot) cohort__start_died(id, life, COHORT_EXIT_NONE);
     return true;
 }
 
 bool cohort__process_is_gone(cohort__pid_t id) {
     if (!cohort__process_bury(id)) return false;
     cohort_process_t *slot = cohort__process_find(id);
-    return !slot || atomic_load(&slot->repaired);
+    return !slot || atomic_load(&slot->repaired) != COHORT__REPAIRED_NOTHING;
+}
+
+bool cohort__process_lives_on(cohort__pid_t id) {
+    cohort_process_t *slot = cohort__process_find(id);
+    if (!slot || cohort__process_state(slot) < COHORT__SLOT_RUNNING) return false;
+    if (cohort__process_state(slot) == COHORT__SLOT_ENDED) return false;
+    (void)cohort__process_bury(id);
+    return cohort__process_find(id) == slot && cohort__process_state(slot) != COHORT__SLOT_ENDED;
 }
 
 /* The right to repair: nobody's, ours, or a dead repairer's that we take over, when that one's own death is repaired: it may have been about to free what
@@ -362,24 +405,45 @@ static void drop_handles(cohort__pid_t dead) {
     }
 }
 
-/* True when this call has finished it. */
+/* A thread that is busy cannot announce that it destroys something, so it leaves that to others: to the watcher that sees this end, or to a thread that waits
+ * for it. Returns how far the repair is. */
+static uint32_t repair_as_far_as_may_be(cohort_process_t *slot, cohort__thread_t *me) {
+    cohort__pid_t dead = cohort__process_id(slot);
+    bool member = slot->role != COHORT__ROLE_PROGRAM; /* a program has nothing but the ends of pipes that it was given */
+    if (member) cohort_os_park_forget(slot->os);
+    bool all = !member || cohort__threads_repair(dead);
+    if (!all || cohort__thread_is_busy(me)) return COHORT__REPAIRED_THREADS;
+    atomic_store(&slot->repaired, COHORT__REPAIRED_THREADS);
+    cohort__pipes_repair(dead);
+    if (member) drop_handles(dead);
+    if (member) cohort__pools_repair();
+    return COHORT__REPAIRED_ALL;
+}
+
+/* True when this call has brought it further. */
 static bool repair(cohort_process_t *slot) {
     cohort__thread_t *me;
-    if (atomic_load(&slot->repaired) || cohort__enter(&me) || !repair_begin(slot, me)) return false;
-    bool mine = !atomic_load(&slot->repaired) && is_over(slot);
-    if (mine) {
-        cohort__pid_t dead = cohort__process_id(slot);
-        bool member = slot->role != COHORT__ROLE_PROGRAM; /* a program has nothing but the ends of pipes that it was given */
-        if (member) cohort_os_park_forget(slot->os);
-        if (member) cohort__threads_repair(dead);
-        cohort__pipes_repair(dead);
-        if (slot->role == COHORT__ROLE_WORKER) cohort__pool_worker_died(slot);
-        if (member) drop_handles(dead);
-        if (member) cohort__pools_repair();
-        atomic_store(&slot->repaired, 1);
-    }
+    uint32_t before = atomic_load(&slot->repaired), after = before;
+    if (before == COHORT__REPAIRED_ALL || cohort__enter(&me) || !repair_begin(slot, me)) return false;
+    before = after = atomic_load(&slot->repaired);
+    if (before != COHORT__REPAIRED_ALL && is_over(slot)) after = repair_as_far_as_may_be(slot, me);
+    if (after != before) atomic_store(&slot->repaired, after);
     atomic_store(&slot->repairer, 0);
-    return mine;
+    return after != before;
+}
+
+static bool is_repaired(cohort_process_t *slot) {
+    return atomic_load(&slot->repaired) == COHORT__REPAIRED_ALL;
+}
+
+/* The last thing before the end: a worker's pool is told, which needs the final code and frees itself with its last worker when its maker is dead. False: not by a
+ * thread that is busy. */
+static bool tell_pool(cohort_process_t *slot) {
+    cohort__thread_t *me;
+    if (slot->role != COHORT__ROLE_WORKER) return true;
+    if (cohort__enter(&me) || cohort__thread_is_busy(me)) return false;
+    cohort__pool_worker_died(slot);
+    return true;
 }
 
 /* What has become of a death: who is about to sleep sees the count and looks once more, who sleeps is woken. Only when there is something new to see, since all who
@@ -389,46 +453,74 @@ static void tell(void) {
     cohort__notify_everybody();
 }
 
-static void learn_code(cohort_process_t *slot, int code) {
-    int32_t none = COHORT_EXIT_NONE;
-    if (code == COHORT_EXIT_NONE && cohort__process_alive(atomic_load(&slot->reaper), true)) return;
-    if (code == COHORT_EXIT_NONE) code = COHORT_EXIT_UNKNOWN;
-    atomic_compare_exchange_strong(&slot->exit_code, &none, code);
+#define REPORT_TIME INT64_C(1000000000) /* nanoseconds that a reaper is given to tell the code of a process that is found dead */
+
+/* Is there nothing to be learnt from the reaper? It is dead; or it is slow, perhaps stopped, and the process told its code itself. */
+static bool is_final(cohort_process_t *slot) {
+    if (!cohort__process_alive(atomic_load(&slot->reaper), true)) return true;
+    return atomic_load(&slot->left) && atomic_load(&slot->exit_code) != COHORT_EXIT_NONE && cohort_os_now() - atomic_load(&slot->died) > REPORT_TIME;
 }
 
-/* A code of its own that the process stored counts only if it also got to the end: a signal may have come in between. */
+/* A code of its own that the process stored counts only if it also got to the end: a signal may have come in between. So the reaper tells what it saw. */
 static void settle_code(cohort_process_t *slot, int code) {
-    if (code < 0 && code != COHORT_EXIT_UNKNOWN && code != COHORT_EXIT_NONE) atomic_store(&slot->exit_code, code);
-    else learn_code(slot, code);
+    int32_t none = COHORT_EXIT_NONE;
+    if (atomic_load(&slot->reported) || (code == COHORT_EXIT_NONE && !is_final(slot))) return;
+    if (code == COHORT_EXIT_NONE) code = COHORT_EXIT_UNKNOWN;
+    if (code < 0 && code != COHORT_EXIT_UNKNOWN) atomic_store(&slot->exit_code, code);
+    else atomic_compare_exchange_strong(&slot->exit_code, &none, code);
+    atomic_store(&slot->reported, 1);
 }
 
 /* Why a child did not take off that could not even leave the reason in its slot. */
-static int32_t reason(cohort_process_t *slot, int code) {
-    if (atomic_load(&slot->claim) & 0xffffffff) return COHORT_ESTART;
-    return code == COHORT__EXIT_ADDRESS ? COHORT_EADDRESS : code == COHORT__EXIT_VERSION ? COHORT_EVERSION : COHORT_ESTART;
+static apr_status_t guess(cohort_process_t *slot, int code) {
+    apr_status_t meant = atomic_load(&slot->claim) & 0xffffffff ? COHORT_ESTART : cohort__exit_meaning(code);
+    if (meant == COHORT_EADDRESS) {
+        return cohort__fail(meant, "in the child, at %p; something else lies there, or a limit forbids it", (void *)cohort__map.base);
+    }
+    if (meant != COHORT_ESTART || code == COHORT_EXIT_NONE || code == COHORT_EXIT_UNKNOWN) return meant;
+    return cohort__fail(meant, code < 0 ? "a signal ended it, exit code %d" : "exit code %d", code);
 }
 
-/* A child that died before it took off is a failed start, and its starter's to tell, after the repair: then it may be started again. */
-static bool start_failed(cohort_process_t *slot, int code) {
+void cohort__slot_refuse(cohort_process_t *slot, apr_status_t status) {
     int32_t none = APR_SUCCESS;
-    if (cohort__process_state(slot) != COHORT__SLOT_STARTING || !atomic_load(&slot->awaited)) return false;
-    atomic_compare_exchange_strong(&slot->start_status, &none, reason(slot, code));
+    if (!atomic_compare_exchange_strong(&slot->start_status, &none, status)) return;
+    apr_cpystrn(slot->reason, cohort__reason(status), sizeof slot->reason);
+}
+
+apr_status_t cohort__slot_refusal(const cohort_process_t *slot) {
+    apr_status_t status = atomic_load(&((cohort_process_t *)slot)->start_status);
+    char text[COHORT__REASON_MAX];
+    memcpy(text, slot->reason, sizeof text);
+    text[sizeof text - 1] = 0;
+    return *text ? cohort__fail(status, "%s", text) : status;
+}
+
+/* A child that died before it took off is a failed start, and its starter's to tell, after the repair: then it may be started again, so that the last step is
+ * one of this very start. */
+static bool start_failed(cohort_process_t *slot, uint64_t life, int code) {
+    uint64_t now = life_of(slot);
+    if (!is_same_start(now, life)) return true;
+    if (state_of(now) != COHORT__SLOT_STARTING || !atomic_load(&slot->awaited)) return false;
+    if (atomic_load(&slot->unfit)) return true; /* the child has stepped back, and the start goes on without it */
+    cohort__slot_refuse(slot, guess(slot, code));
     bool news = repair(slot);
-    if (!atomic_load(&slot->repaired)) return true;
-    if (cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED)) cohort__notify(&slot->changed, COHORT__ALL);
+    if (!is_repaired(slot)) return true;
+    if (atomic_compare_exchange_strong(&slot->life, &now, with_state(now, COHORT__SLOT_FAILED))) cohort__notify(&slot->changed, COHORT__ALL);
     if (news) tell();
     return true;
 }
 
-/* A step of this very life: whoever reports an end may be late, and the slot another's by now. */
-static bool life_step(cohort_process_t *slot, cohort__pid_t id, cohort__slot_state_t from, cohort__slot_state_t to) {
-    uint64_t generation = id >> 16 << 8, life = generation | (uint64_t)from;
-    return atomic_compare_exchange_strong(&slot->life, &life, generation | (uint64_t)to);
+/* A step of this very start: whoever reports an end may be late, and the slot another's by now, or started again. */
+static bool life_step(cohort_process_t *slot, uint64_t life, cohort__slot_state_t from, cohort__slot_state_t to) {
+    uint64_t before = with_state(life, from);
+    return atomic_compare_exchange_strong(&slot->life, &before, with_state(life, to));
 }
 
 /* True for the one who is the first to say so. What is seen in the slot alone is looked at after the count has changed. */
-static bool set_dead(cohort_process_t *slot, cohort__pid_t id) {
-    if (!life_step(slot, id, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) && !life_step(slot, id, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD)) return false;
+static bool set_dead(cohort_process_t *slot, uint64_t life) {
+    if (!may_act(state_of(life))) return false;
+    atomic_store(&slot->died, cohort_os_now());
+    if (!life_step(slot, life, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) && !life_step(slot, life, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD)) return false;
     atomic_fetch_add(&cohort__arena->death, 1);
     return true;
 }
@@ -439,17 +531,22 @@ void cohort__process_ended(cohort_process_t *slot, int code) {
 
 void cohort__process_died(cohort__pid_t id, int code) {
     cohort_process_t *slot = cohort__process_find(id);
-    if (!slot || start_failed(slot, code)) return;
-    if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return; /* started again meanwhile */
-    bool news = set_dead(slot, id);
-    if (cohort__process_find(id) != slot || cohort__process_state(slot) != COHORT__SLOT_DEAD) return;
+    if (slot) cohort__start_died(id, life_of(slot), code);
+}
+
+void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
+    cohort_process_t *slot = cohort__process_find(id);
+    if (!slot || generation_of(life) != id >> 16 || start_failed(slot, life, code)) return;
+    if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return; /* it has taken off meanwhile */
+    bool news = set_dead(slot, life);
+    if (life_of(slot) != with_state(life, COHORT__SLOT_DEAD)) return;
     settle_code(slot, code);
     news = repair(slot) || news;
-    if (!atomic_load(&slot->repaired) || atomic_load(&slot->exit_code) == COHORT_EXIT_NONE) {
+    if (!is_repaired(slot) || !atomic_load(&slot->reported) || !tell_pool(slot)) {
         if (news) tell();
         return;
     }
-    if (!life_step(slot, id, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
+    if (!life_step(slot, life, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
     cohort__notify(&slot->changed, COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
     tell();

@@ -14,8 +14,6 @@
 
 _Thread_local cohort__thread_t *cohort__thread_self;
 _Thread_local uint32_t cohort__thread_epoch;
-/* Changes when this process becomes another member, or none: what threads remember of it is void then. */
-_Atomic uint32_t cohort__epoch = 1;
 
 uint32_t cohort__thread_count(void) {
     return atomic_load_explicit(&cohort__arena->threads, memory_order_acquire);
@@ -25,22 +23,15 @@ cohort__thread_t *cohort__thread_at(uint32_t index) {
     return (cohort__thread_t *)((char *)cohort__arena + cohort__arena->thread_offset) + index;
 }
 
-void cohort__threads_reset(void) {
-    atomic_fetch_add(&cohort__epoch, 1);
-}
-
-uint32_t cohort__membership(void) {
-    return atomic_load_explicit(&cohort__epoch, memory_order_relaxed);
-}
-
 static bool claim(uint32_t index, cohort__pid_t owner) {
     cohort__thread_t *thread = cohort__thread_at(index);
     cohort__pid_t nobody = 0;
     if (atomic_load_explicit(&thread->owner, memory_order_relaxed) != 0) return false;
     if (!atomic_compare_exchange_strong(&thread->owner, &nobody, owner)) return false;
     atomic_store_explicit(&thread->index, index, memory_order_relaxed);
+    thread->id = cohort__thread_id(thread);
     cohort__thread_self = thread;
-    cohort__thread_epoch = atomic_load_explicit(&cohort__epoch, memory_order_relaxed);
+    cohort__thread_epoch = cohort__membership();
     cohort_os_thread_mark(thread);
     return true;
 }
@@ -48,7 +39,7 @@ static bool claim(uint32_t index, cohort__pid_t owner) {
 /* Make one more record usable. The count goes up after its memory is there. */
 static apr_status_t grow(void) {
     uint32_t count = cohort__thread_count();
-    if (count >= COHORT__THREADS_MAX) return COHORT_ELIMIT;
+    if (count >= COHORT__THREADS_MAX) return cohort__fail(COHORT_ELIMIT, "%u threads of the cohort that use it", COHORT__THREADS_MAX);
     apr_status_t status = cohort__arena_commit(cohort__thread_at(count), sizeof(cohort__thread_t));
     if (!status) atomic_compare_exchange_strong(&cohort__arena->threads, &count, count + 1);
     return status;
@@ -84,6 +75,15 @@ cohort__pid_t cohort__thread_process(cohort__tid_t id) {
     return cohort__thread_find(id) ? owner : 0;
 }
 
+cohort__thread_t *cohort__thread_at_object(const cohort__thread_t *me, const void *object) {
+    uint32_t count = cohort__thread_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort__thread_t *other = cohort__thread_at(i);
+        if (other != me && atomic_load(&other->op) != COHORT__OP_NONE && atomic_load(&other->op_object) == object) return other;
+    }
+    return NULL;
+}
+
 bool cohort__thread_alive(cohort__tid_t id, bool thorough) {
     cohort__pid_t process = cohort__thread_process(id);
     return process && cohort__process_alive(process, thorough);
@@ -97,33 +97,43 @@ static void release(cohort__thread_t *thread) {
     atomic_store(&thread->owner, 0);
 }
 
-/* Blocks on the move are settled already. The ring first asks what the stages are for, so they are emptied after it. */
-static void repair(cohort__thread_t *me, cohort__thread_t *dead) {
-    cohort__ring_repair(dead);
+/* Blocks on the move are settled already. The ring first asks what the stages are for, so they are emptied after it. False: another thread has to do it. */
+static bool repair(cohort__thread_t *me, cohort__thread_t *dead) {
+    if (!cohort__ring_repair(dead)) return false;
     cohort__slot_repair(dead);
     cohort__object_repair(me, dead);
     for (int i = 0; i < COHORT__STAGES; i++) cohort__block_free(me, &dead->stage[i]);
     cohort__alloc_retire(dead);
     release(dead);
+    return true;
 }
 
-void cohort__threads_repair(cohort__pid_t dead) {
+/* Of all threads of the process first: guards wait until the block is settled, and destroyers until no look is under way, of which
+ * another repairer may be one that this one waits for in turn. */
+static void settle(cohort__thread_t *dead) {
+    cohort__alloc_repair(dead);
+    if (atomic_load_explicit(&dead->op, memory_order_acquire) == COHORT__OP_LOOK) cohort__op_end(dead);
+}
+
+bool cohort__threads_repair(cohort__pid_t dead) {
     cohort__thread_t *me;
-    if (cohort__enter(&me)) return;
+    bool all = true;
+    if (cohort__enter(&me)) return false;
     uint32_t count = cohort__thread_count();
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < count; i++) {
             cohort__thread_t *thread = cohort__thread_at(i);
             if (atomic_load_explicit(&thread->owner, memory_order_acquire) != dead) continue;
-            if (pass == 0) cohort__alloc_repair(thread); /* of all its threads first: guards wait for that */
-            else repair(me, thread);
+            if (pass == 0) settle(thread);
+            else all = repair(me, thread) && all;
         }
     }
+    return all;
 }
 
 void cohort__thread_exit(void *mark) {
     cohort__thread_t *thread = mark;
-    if (thread != cohort__thread_self || cohort__thread_epoch != atomic_load(&cohort__epoch) || !cohort__arena) return;
+    if (thread != cohort__thread_self || cohort__thread_epoch != cohort__membership() || !cohort__arena) return;
     cohort__alloc_retire(thread);
     cohort__thread_self = NULL;
     release(thread);

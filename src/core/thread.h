@@ -7,20 +7,14 @@
 #ifndef COHORT_CORE_THREAD_H
 #define COHORT_CORE_THREAD_H
 
+#include "core/identity.h"
 #include "core/park.h"
-
-/* What belongs to who a process is. _Thread_local in tests that play processes with threads. */
-#ifndef COHORT__PER_PROCESS
-#define COHORT__PER_PROCESS
-#endif
 
 #define COHORT__THREADS_MAX 16384u
 #define COHORT__STAGES 3
 #define COHORT__CLASSES_MAX 48
 #define COHORT__SLABS 4 /* of one class, that a thread keeps */
 
-/* A process of the cohort: generation << 16 | slot; 0 is nobody. Never reused. */
-typedef uint64_t cohort__pid_t;
 /* A thread of the cohort: generation << 16 | record index + 1; 0 is nobody. Never reused. */
 typedef uint64_t cohort__tid_t;
 
@@ -29,7 +23,7 @@ typedef enum {
     COHORT__OP_NONE,
     COHORT__OP_RING_PUT, /* object = the ring's segment, position */
     COHORT__OP_RING_GET, /* the same */
-    COHORT__OP_LOOK,     /* object must not be freed while somebody looks at it; nothing to repair */
+    COHORT__OP_LOOK,     /* object must not be freed while a thread looks at it; nothing to repair */
     COHORT__OP_DESTROY,  /* object = a queue or pipe, to be freed if object->destroyer is this thread */
     COHORT__OP_SLOT,     /* object = a process' slot in the making, position = the word of its life */
     COHORT__OP_END       /* object = one to be freed by this thread if its tag names it */
@@ -46,6 +40,8 @@ typedef struct cohort__thread_t {
     _Atomic uint32_t generation;
     _Atomic uint32_t index;
     _Atomic(cohort__ec_t *) parked;           /* sleeps, or is about to, on this */
+    cohort__ec_t notified;                    /* what the thread sleeps on while it waits for a condition */
+    _Atomic uint32_t notifications;           /* how often one of its entries in a condition was marked */
     const cohort__ec_t *waited;               /* what the last call on a ring would have waited for; its own note */
     /* the operation under way */
     _Atomic uint32_t op;
@@ -57,6 +53,7 @@ typedef struct cohort__thread_t {
     _Atomic(cohort__home_t *) intent_from;
     _Atomic(cohort__home_t *) intent_to;
     cohort__home_t stage[COHORT__STAGES];     /* blocks that the running call owns */
+    cohort__tid_t id;                         /* its own note of cohort__thread_id() */
     _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS]; /* the allocator's chunks of each size class, + 1; 0 = none */
     uint8_t slab[COHORT__CLASSES_MAX];        /* in which of those places the one is that blocks are taken from; its own note */
 } cohort__thread_t;
@@ -64,15 +61,17 @@ typedef struct cohort__thread_t {
 /* What this thread remembers of its record, as long as its process is the same member. */
 extern _Thread_local cohort__thread_t *cohort__thread_self;
 extern _Thread_local uint32_t cohort__thread_epoch;
-extern _Atomic uint32_t cohort__epoch;
 apr_status_t cohort__thread_register(cohort__thread_t **me);
 
 /* The calling thread's record, made at first use. COHORT_ENOTINIT, COHORT_ENOTMEMBER (a raw fork copy), COHORT_ELIMIT. Every public function
  * that touches the arena begins with this. */
 static inline apr_status_t cohort__enter(cohort__thread_t **me) {
     *me = cohort__thread_self;
-    if (*me && cohort__thread_epoch == atomic_load_explicit(&cohort__epoch, memory_order_relaxed)) return APR_SUCCESS;
-    return cohort__thread_register(me);
+    if (*me && cohort__thread_epoch == cohort__membership()) return APR_SUCCESS;
+    cohort__thread_t *made = NULL; /* of its own, so that a compiler can keep *me in a register */
+    apr_status_t status = cohort__thread_register(&made);
+    *me = made;
+    return status;
 }
 static inline cohort__tid_t cohort__thread_id(const cohort__thread_t *thread) {
     cohort__thread_t *t = (cohort__thread_t *)thread;
@@ -91,6 +90,14 @@ static inline void cohort__op_begin(cohort__thread_t *me, cohort__op_kind_t kind
     atomic_store_explicit(&me->op_position, position, memory_order_relaxed);
     atomic_store_explicit(&me->op, (uint32_t)kind, memory_order_release);
 }
+/* The exchange is a full barrier: a thread that ends the object's life after this sees the announcement, or this one sees that the
+ * life is over. What was announced before is withdrawn first, so that no repair takes the new object, which may be gone, for that of
+ * another operation. */
+static inline void cohort__op_look(cohort__thread_t *me, void *object) {
+    atomic_store_explicit(&me->op, COHORT__OP_LOOK, memory_order_relaxed);
+    atomic_store_explicit(&me->op_object, object, memory_order_release);
+    atomic_exchange(&me->op, COHORT__OP_LOOK);
+}
 static inline void cohort__op_end(cohort__thread_t *me) {
     atomic_store_explicit(&me->op, COHORT__OP_NONE, memory_order_release);
 }
@@ -103,13 +110,11 @@ static inline bool cohort__thread_is_busy(cohort__thread_t *me) {
 /* The number of records ever used, and a record by its index below that (also free ones). */
 uint32_t cohort__thread_count(void);
 cohort__thread_t *cohort__thread_at(uint32_t index);
-/* In a new member process: no thread of it has a record yet. */
-void cohort__threads_reset(void);
-/* A number that changes with each such reset: of what a thread has learnt of the cohort, nothing is true any more. */
-uint32_t cohort__membership(void);
+/* Another thread than `me` whose operation is on this object, or NULL. */
+cohort__thread_t *cohort__thread_at_object(const cohort__thread_t *me, const void *object);
 /* Finish or undo everything that the threads of this dead process were doing, and free their records. Idempotent: may be repeated when the
- * repairer died; the caller holds the process' repair right. */
-void cohort__threads_repair(cohort__pid_t dead);
+ * repairer died; the caller holds the process' repair right. False: a record is left whose thread was destroying an object, since the caller is busy. */
+bool cohort__threads_repair(cohort__pid_t dead);
 /* Seam hook: a thread of this process ends. */
 void cohort__thread_exit(void *mark);
 

@@ -8,48 +8,68 @@
 #include "core/pool.h"
 #include "core/process.h"
 
+#include <stdlib.h>
+
+#define FEW 32
+
+/* lives[i] says which process, or which result, was at the place of item i when the wait began. */
 typedef struct {
     cohort_waitable_t *items;
+    uint64_t *lives;
     apr_size_t n;
     cohort_wait_mode_t mode;
+    cohort__thread_t *me;
 } wait_t;
 
-static apr_status_t check_process(const cohort_process_t *process) {
+static apr_status_t check_process(const cohort_process_t *process, uint64_t *life) {
     apr_status_t status = cohort__process_check(process);
     if (status) return status;
     if (process == cohort__self()) return COHORT_ENOWAIT;
+    *life = cohort__process_id(process);
     cohort__slot_state_t state = cohort__process_state(process);
     return state == COHORT__SLOT_NEW || state == COHORT__SLOT_MAKING ? COHORT_ENOTSTARTED : APR_SUCCESS;
 }
 
-static apr_status_t check(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode) {
-    if ((n && !items) || (mode != COHORT_WAIT_ANY && mode != COHORT_WAIT_ALL)) return APR_EINVAL;
-    for (apr_size_t i = 0; i < n; i++) {
-        if (!items[i].process == !items[i].result) return APR_EINVAL;
+static apr_status_t check_result(cohort_result_t *result, uint64_t *life) {
+    cohort__use_t use;
+    apr_status_t status = cohort__result_use(&use, result);
+    if (!status) *life = use.life;
+    return status;
+}
+
+static apr_status_t check(const wait_t *wait) {
+    for (apr_size_t i = 0; i < wait->n; i++) {
+        cohort_waitable_t *item = &wait->items[i];
+        if (!item->process == !item->result) {
+            return cohort__fail(APR_EINVAL, "items[%lu] has %s", (unsigned long)i, item->process ? "both a process and a result" : "neither a process nor a result");
+        }
         apr_status_t status =
-            items[i].process ? check_process(items[i].process) : cohort__result_check(items[i].result);
-        if (status) return status;
-        items[i].ready = 0;
+            item->process ? check_process(item->process, &wait->lives[i]) : check_result(item->result, &wait->lives[i]);
+        if (status) return cohort__explain(status, "items[%lu]", (unsigned long)i);
+        item->ready = 0;
     }
     return APR_SUCCESS;
 }
 
-/* A slot that holds no started process any more held one that has ended. */
-static bool has_ended(cohort_process_t *process, bool thorough) {
-    if (thorough) (void)cohort__process_bury(cohort__process_id(process));
+/* A slot that holds another process by now, or one that was not started, held one that has ended. */
+static bool has_ended(cohort__pid_t id, bool thorough) {
+    if (thorough) (void)cohort__process_bury(id);
+    cohort_process_t *process = cohort__process_find(id);
+    if (!process) return true;
     switch (cohort__process_state(process)) {
     case COHORT__SLOT_STARTING:
     case COHORT__SLOT_RUNNING:
     case COHORT__SLOT_DEAD:
-        return false;
+        return cohort__process_find(id) != process;
     default:
         return true;
     }
 }
 
-static bool is_ready(const cohort_waitable_t *item, bool thorough) {
-    if (item->process) return has_ended(item->process, thorough);
-    return cohort__result_check(item->result) || cohort__result_try(item->result, thorough) != APR_EAGAIN;
+static bool is_ready(const wait_t *wait, apr_size_t i, bool thorough) {
+    if (wait->items[i].process) return has_ended(wait->lives[i], thorough);
+    cohort__use_t use = {wait->me, (cohort__object_t *)wait->items[i].result, wait->lives[i]};
+    return cohort__result_try(&use, thorough) != APR_EAGAIN;
 }
 
 static apr_status_t try_wait(void *arg, bool thorough) {
@@ -57,7 +77,7 @@ static apr_status_t try_wait(void *arg, bool thorough) {
     apr_size_t ready = 0;
     for (apr_size_t i = 0; i < wait->n; i++) {
         cohort_waitable_t *item = &wait->items[i];
-        item->ready = item->ready || is_ready(item, thorough);
+        item->ready = item->ready || is_ready(wait, i, thorough);
         ready += item->ready != 0;
     }
     return ready == wait->n || (ready && wait->mode == COHORT_WAIT_ANY) ? APR_SUCCESS : APR_EAGAIN;
@@ -80,13 +100,28 @@ static cohort__pace_t pace(const wait_t *wait) {
     return cohort__pace_steady;
 }
 
-apr_status_t cohort_wait(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode, apr_interval_time_t timeout) {
-    cohort__thread_t *me;
-    wait_t wait = {items, n, mode};
-    apr_status_t status = cohort__enter(&me);
-    if (!status) status = check(items, n, mode);
-    if (status) return status;
+static apr_status_t await(wait_t *wait, apr_interval_time_t timeout) {
+    apr_status_t status = check(wait);
     int64_t deadline = cohort__deadline(timeout);
-    assist(&wait, deadline);
-    return cohort__await_paced(&cohort__arena->completed, try_wait, &wait, deadline, pace(&wait));
+    if (status) return status;
+    assist(wait, deadline);
+    return cohort__await_paced(&cohort__arena->completed, try_wait, wait, deadline, pace(wait));
+}
+
+static apr_status_t wait_for(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode, apr_interval_time_t timeout) {
+    uint64_t few[FEW], *lives = few;
+    cohort__thread_t *me;
+    apr_status_t status = cohort__enter(&me);
+    if (status) return status;
+    if (n && !items) return cohort__null("items");
+    if (mode != COHORT_WAIT_ANY && mode != COHORT_WAIT_ALL) return cohort__fail(APR_EINVAL, "mode is %d", (int)mode);
+    if (n > FEW && !(lives = n <= SIZE_MAX / sizeof *lives ? malloc(n * sizeof *lives) : NULL)) return APR_ENOMEM;
+    wait_t wait = {items, lives, n, mode, me};
+    status = await(&wait, timeout);
+    if (lives != few) free(lives);
+    return status;
+}
+
+apr_status_t cohort_wait(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode, apr_interval_time_t timeout) {
+    return COHORT__CALL_ANEW(wait_for(items, n, mode, timeout));
 }

@@ -53,14 +53,28 @@ bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena) {
     return inode((int)arena->handle) == atomic_load(&object_inode);
 }
 
+/* A process that has asked the system to lock all that it will map (mlockall) does not mean the address space that the arena never uses: what is mapped first
+ * is small, and grows when it is not locked any more; pages that are used are locked then as far as the limits allow. */
 static apr_status_t map_at(uint64_t base, uint64_t size, int fd) {
     void *want = (void *)(uintptr_t)base;
-    void *got = mmap(want, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
+    bool locks = cohort__locks_new_memory();
+    void *got = mmap(want, locks ? MIB : size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
+    if (locks && got == want) got = cohort__grow_unlocked(want, MIB, size);
+    if (got == MAP_FAILED && errno == EAGAIN) {
+        return cohort__fail(APR_ENOMEM, "the process locks its memory (mlockall), and ulimit -l leaves nothing for the arena; initialize before mlockall, or raise it");
+    }
     if (got == MAP_FAILED) return errno == ENOMEM && space_left() < size ? APR_ENOMEM : COHORT_EADDRESS;
     if (got == want) atomic_store(&object_inode, inode(fd));
     if (got == want) return APR_SUCCESS;
     munmap(got, size);
     return COHORT_EADDRESS;
+}
+
+/* One of those that this system's arenas have. */
+static bool is_place(uint64_t at, uint64_t size) {
+    for (const uint64_t *base = cohort__arena_bases; *base; ++base)
+        if (*base == at) return size > 0 && size % MIB == 0 && size <= cohort__arena_limit(at) - at;
+    return false;
 }
 
 static apr_status_t map_somewhere(cohort_os_arena_t *arena, uint64_t size, int fd) {
@@ -70,23 +84,51 @@ static apr_status_t map_somewhere(cohort_os_arena_t *arena, uint64_t size, int f
         status = map_at(*base, size, fd);
         if (status == APR_SUCCESS) *arena = (cohort_os_arena_t){(char *)(uintptr_t)*base, size, fd};
     }
+    if (status == COHORT_EADDRESS) return cohort__fail(status, "%lu MiB at none of the addresses that are agreed upon; a smaller arena_size may fit", (unsigned long)(size / MIB));
     return status;
 }
 
+/* By different names; some systems write all that is mapped. */
+#if defined(MADV_DONTDUMP)
+#define LEAVE_OUT MADV_DONTDUMP
+#define TAKE_IN MADV_DODUMP
+#elif defined(MADV_NOCORE)
+#define LEAVE_OUT MADV_NOCORE
+#define TAKE_IN MADV_CORE
+#endif
+
 static void keep_out_of_dumps(const cohort_os_arena_t *arena) {
-#ifdef MADV_DONTDUMP
-    madvise(arena->base, arena->size, MADV_DONTDUMP);
+#ifdef LEAVE_OUT
+    madvise(arena->base, arena->size, LEAVE_OUT);
 #else
     (void)arena;
 #endif
 }
 
+void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+#ifdef TAKE_IN
+    if (offset <= arena->size && length <= arena->size - offset) madvise(arena->base + offset, length, TAKE_IN);
+#else
+    (void)arena, (void)offset, (void)length;
+#endif
+}
+
+static unsigned long in_mib(uint64_t size) { return (unsigned long)(size / MIB); }
+
+static apr_status_t check_limits(uint64_t size) {
+    uint64_t file = soft_limit(RLIMIT_FSIZE), space = space_left();
+    if (size > file) return cohort__fail(APR_ENOMEM, "an arena of %lu MiB; ulimit -f allows files of %lu MiB", in_mib(size), in_mib(file));
+    if (size > space) return cohort__fail(APR_ENOMEM, "an arena of %lu MiB; ulimit -v leaves %lu MiB to map", in_mib(size), in_mib(space));
+    return APR_SUCCESS;
+}
+
 apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
     if (size == 0 || size % MIB != 0) return APR_EINVAL;
-    if (size > soft_limit(RLIMIT_FSIZE) || size > space_left()) return APR_ENOMEM;
+    apr_status_t status = check_limits(size);
+    if (status != APR_SUCCESS) return status;
     int fd = cohort__arena_object(size);
-    if (fd < 0) return errno == EFBIG || errno == ENOSPC ? APR_ENOMEM : errno;
-    apr_status_t status = map_somewhere(arena, size, fd);
+    if (fd < 0) return cohort__fail(errno == EFBIG || errno == ENOSPC ? APR_ENOMEM : errno, "making a shared memory object of %lu MiB", in_mib(size));
+    status = map_somewhere(arena, size, fd);
     if (status != APR_SUCCESS) close(fd);
     else keep_out_of_dumps(arena);
     return status;
@@ -95,13 +137,27 @@ apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
 apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
     struct stat facts;
     int fd = (int)arena->handle;
-    if (!arena->base || arena->size == 0 || arena->size % MIB != 0) return APR_EINVAL;
+    if (!is_place((uint64_t)(uintptr_t)arena->base, arena->size)) return APR_EINVAL;
     if (fstat(fd, &facts) != 0) return errno;
-    if ((uint64_t)facts.st_size < arena->size) return APR_EINVAL;
+    if ((uint64_t)facts.st_size != arena->size) return APR_EINVAL;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     apr_status_t status = map_at((uint64_t)(uintptr_t)arena->base, arena->size, fd);
     if (status == APR_SUCCESS) keep_out_of_dumps(arena);
     return status;
+}
+
+bool cohort_os_arena_is_open(const cohort_os_arena_t *arena) { return cohort__arena_handle_is_ours(arena); }
+
+apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from, cohort_os_handle_t there) {
+    int fd = cohort__fd_safe(from ? cohort__file_of(from, (int)there) : cohort__file_mapped(arena->base));
+    if (fd < 0) return errno;
+    cohort_os_arena_t found = {arena->base, arena->size, fd};
+    if (cohort__arena_handle_is_ours(&found)) {
+        arena->handle = fd;
+        return APR_SUCCESS;
+    }
+    close(fd);
+    return APR_ENOENT;
 }
 
 void cohort_os_arena_detach(cohort_os_arena_t *arena) {

@@ -21,6 +21,9 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+/* Nobody takes pages away under somebody who uses them. */
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
 /* Short enough that a stream of signals cannot keep fallocate() from ever finishing. */
 #define STEP ((uint64_t)4 << 20)
 
@@ -37,8 +40,18 @@ int cohort__arena_object(uint64_t size) {
         errno = error;
         return -1;
     }
-    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    return fd;
+    fchmod(fd, 0600); /* for whoever comes by it through /proc */
+    if (fcntl(fd, F_ADD_SEALS, SEALS) == 0) return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* Only such files have seals at all. */
+bool cohort__arena_object_is(int fd, const struct stat *facts) {
+    int seals = fcntl(fd, F_GET_SEALS);
+    return S_ISREG(facts->st_mode) && seals != -1 && (seals & SEALS) == SEALS;
 }
 
 static apr_status_t populate(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {

@@ -50,6 +50,13 @@ int cohort__arena_object(uint64_t size) {
     return -1;
 }
 
+/* A file of no name and for nobody else, so only those who were given it can shrink it. Some systems call it no file. */
+bool cohort__arena_object_is(int fd, const struct stat *facts) {
+    (void)fd;
+    mode_t kind = facts->st_mode & S_IFMT;
+    return (kind == S_IFREG || kind == 0) && facts->st_nlink == 0 && (facts->st_mode & 077) == 0;
+}
+
 /* Where a system backs shared memory by swap that grows, or when somebody has closed the descriptor, touching is all there is. */
 static apr_status_t touch(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
     for (uint64_t at = offset; at < offset + length; at += 4096) atomic_fetch_or((_Atomic unsigned char *)(arena->base + at), 0);

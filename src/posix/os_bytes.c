@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptors. Each is moved above the standard three (a host that has closed its stdin must not find one of ours there) and closes on
- * exec. A channel is a socket pair that keeps messages apart where the system has such, else a pipe, whose small writes are atomic too.
+ * Descriptors. Each is moved above the standard three (a host that has closed its stdin must not
+ * find one of ours there) and closes on exec. A channel is a socket pair, which can carry
+ * descriptors, and keeps messages apart where the system has such.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -9,8 +10,14 @@
 #include "os_posix.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 int cohort__fd_safe(int fd) {
     if (fd < 0) return -1;
@@ -37,6 +44,13 @@ apr_status_t cohort__fd_pair(int raw[2], cohort_os_handle_t *first, cohort_os_ha
     if (a >= 0) close(a);
     if (b >= 0) close(b);
     return status;
+}
+
+int cohort__files_walk(int first) {
+    int bound = cohort__files_bound();
+    for (int fd = first; fd < bound; ++fd)
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 && errno != EBADF) return -1;
+    return 0;
 }
 
 size_t cohort__read_all(int fd, void *buffer, size_t size) {
@@ -73,48 +87,211 @@ apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_
     return cohort__fd_pair(raw, reader, writer);
 }
 
+/* ---- channels -------------------------------------------------------------------------------- */
+
+#define OWN_FIRST 3 /* what is not a standard stream begins here */
+
+/* What goes through the socket; the descriptors of the streams that are there go beside it, in
+ * their order. */
+typedef struct {
+    uint64_t value;
+    uint32_t streams; /* a bit for each that is there, and GIVEN */
+    uint32_t reserved;
+} message_t;
+
+#define GIVEN 8u
+
+typedef union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(3 * sizeof(int))];
+} rights_t;
+
 #ifdef COHORT_HAVE_SEQPACKET
+#define CHANNEL_TYPE (SOCK_SEQPACKET | SOCK_CLOEXEC)
+#else
+#define CHANNEL_TYPE SOCK_STREAM
+#endif
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* then SO_NOSIGPIPE is there */
+#endif
 
 apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
     int raw[2], room = 1 << 20;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, raw) != 0) return errno;
+    if (socketpair(AF_UNIX, CHANNEL_TYPE, 0, raw) != 0) return errno;
     setsockopt(raw[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+#ifdef SO_NOSIGPIPE
+    room = 1;
+    setsockopt(raw[1], SOL_SOCKET, SO_NOSIGPIPE, &room, sizeof room);
+#endif
     shutdown(raw[0], SHUT_WR);
     return cohort__fd_pair(raw, reader, writer);
 }
 
-static ssize_t put(int writer, const uint64_t *value) { return send(writer, value, sizeof *value, MSG_NOSIGNAL); }
-static ssize_t take(int reader, uint64_t *value) { return recv(reader, value, sizeof *value, MSG_DONTWAIT); }
+static int put_rights(rights_t *rights, const cohort_os_streams_t *streams, message_t *message) {
+    int fds[3], n = 0;
+    for (int i = 0; i < 3; ++i) {
+        if (streams->handles[i] == COHORT_OS_NONE) continue;
+        fds[n++] = (int)streams->handles[i];
+        message->streams |= 1u << i;
+    }
+    memset(rights, 0, sizeof *rights);
+    rights->align.cmsg_len = CMSG_LEN((size_t)n * sizeof(int));
+    rights->align.cmsg_level = SOL_SOCKET;
+    rights->align.cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(&rights->align), fds, (size_t)n * sizeof(int));
+    return n;
+}
 
-#else
+static ssize_t put(int writer, uint64_t value, const cohort_os_streams_t *streams) {
+    message_t message = {.value = value, .streams = streams ? GIVEN : 0};
+    rights_t rights;
+    struct iovec part = {&message, sizeof message};
+    struct msghdr head = {.msg_iov = &part, .msg_iovlen = 1};
+    int n = streams ? put_rights(&rights, streams, &message) : 0;
+    if (n) head.msg_control = &rights;
+    if (n) head.msg_controllen = CMSG_SPACE((size_t)n * sizeof(int));
+    ssize_t sent;
+    COHORT__RETRY(sent, sendmsg(writer, &head, MSG_NOSIGNAL));
+    return sent;
+}
 
-apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
-    apr_status_t status = cohort_os_pipe_create(reader, writer);
-    if (status != APR_SUCCESS) return status;
-    fcntl((int)*reader, F_SETFL, O_NONBLOCK);
-    fcntl((int)*writer, F_SETNOSIGPIPE, 1);
+/* The writer's or one of the streams: which descriptor is it that nobody has? */
+static bool leave_out_closed(cohort_os_streams_t *streams) {
+    bool closed = false;
+    for (int i = 0; i < 3; ++i) {
+        if (streams->handles[i] == COHORT_OS_NONE || fcntl((int)streams->handles[i], F_GETFD) >= 0) continue;
+        streams->handles[i] = COHORT_OS_NONE;
+        closed = true;
+    }
+    return closed;
+}
+
+/* Room is there for the small messages, so a part of one is sent only where messages are not
+ * kept apart; and nobody else writes meanwhile then. */
+static apr_status_t posted(ssize_t sent) {
+    if (sent == (ssize_t)sizeof(message_t)) return APR_SUCCESS;
+    if (sent >= 0) return EPIPE;
+    if (errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS) return APR_ENOMEM;
+    return errno == ECONNRESET || errno == ENOTCONN || errno == EBADF || errno == ENOTSOCK ? EPIPE : errno;
+}
+
+apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) { return posted(put((int)writer, value, NULL)); }
+
+apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value, const cohort_os_streams_t *streams) {
+    cohort_os_streams_t given = *streams;
+    ssize_t sent = put((int)writer, value, &given);
+    if (sent < 0 && errno == EBADF && leave_out_closed(&given)) sent = put((int)writer, value, &given);
+    return posted(sent);
+}
+
+/* All of them or none: where there was no room for a descriptor, the system has left some out. */
+static void sort_rights(struct msghdr *head, const message_t *message, cohort_os_event_t *event) {
+    struct cmsghdr *rights = CMSG_FIRSTHDR(head);
+    bool are = rights && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS;
+    size_t n = are ? (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0, used = 0;
+    int fds[3];
+    if (n > 3) n = 3;
+    if (n) memcpy(fds, CMSG_DATA(rights), n * sizeof(int));
+    for (int i = 0; i < 3; ++i) {
+        bool there = (message->streams & 1u << i) && used < n;
+        if ((message->streams & 1u << i) && !there) event->streams_status = EMFILE;
+        event->streams.handles[i] = there ? fds[used++] : COHORT_OS_NONE;
+    }
+    event->with_streams = (message->streams & GIVEN) != 0;
+    if (event->streams_status != APR_SUCCESS) cohort_os_streams_close(&event->streams);
+}
+
+int cohort__channel_take(int reader, cohort_os_event_t *event) {
+    message_t message = {0, 0, 0};
+    rights_t rights;
+    struct iovec part = {&message, sizeof message};
+    struct msghdr head = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
+    ssize_t got;
+    COHORT__RETRY(got, recvmsg(reader, &head, MSG_DONTWAIT));
+    if (got < 0 && errno != ECONNRESET) return -1;
+    *event = (cohort_os_event_t){.kind = COHORT_OS_GONE};
+    size_t have = got > 0 ? (size_t)got : 0;
+    if (have && have < sizeof message) have += cohort__read_all(reader, (char *)&message + have, sizeof message - have);
+    if (have < sizeof message) return 0;
+    event->kind = COHORT_OS_MESSAGE;
+    event->value = message.value;
+    sort_rights(&head, &message, event);
+    return 1;
+}
+
+/* ---- standard streams ------------------------------------------------------------------------ */
+
+cohort_os_streams_t cohort_os_streams_own(void) { return (cohort_os_streams_t){{0, 1, 2}}; }
+
+void cohort_os_streams_close(cohort_os_streams_t *streams) {
+    for (int i = 0; i < 3; ++i) {
+        cohort_os_close(streams->handles[i]);
+        streams->handles[i] = COHORT_OS_NONE;
+    }
+}
+
+apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
+    cohort_os_streams_t copy = {{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
+    apr_status_t status = APR_SUCCESS;
+    for (int i = 0; i < 3 && status == APR_SUCCESS; ++i) {
+        int fd = fcntl(i, F_DUPFD_CLOEXEC, OWN_FIRST);
+        if (fd >= 0) copy.handles[i] = fd;
+        else if (errno != EBADF) status = errno;
+    }
+    if (status != APR_SUCCESS) cohort_os_streams_close(&copy);
+    else *streams = copy;
+    return status;
+}
+
+/* Another one of them that lies where this one belongs goes out of its way. */
+static int make_way(cohort_os_streams_t *streams, int number) {
+    for (int i = 0; i < 3; ++i) {
+        if (i == number || streams->handles[i] != number) continue;
+        streams->handles[i] = fcntl(number, F_DUPFD, OWN_FIRST);
+        if (streams->handles[i] < 0) return -1;
+    }
+    return 0;
+}
+
+static int move(cohort_os_streams_t *streams, int number) {
+    int fd = (int)streams->handles[number], result;
+    if (fd == number) return 0;
+    if (make_way(streams, number) != 0) return -1;
+    if (fd < 0) return close(number), 0;
+    COHORT__RETRY(result, dup2(fd, number));
+    if (result < 0) return -1;
+    close(fd);
+    streams->handles[number] = number;
+    return 0;
+}
+
+/* They lie there already if the process had none: the lowest numbers are given first. */
+apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) {
+    for (int i = 0; i < 3; ++i)
+        if (move(streams, i) != 0) return errno;
     return APR_SUCCESS;
 }
 
-static ssize_t put(int writer, const uint64_t *value) { return write(writer, value, sizeof *value); }
-static ssize_t take(int reader, uint64_t *value) { return read(reader, value, sizeof *value); }
+apr_status_t cohort_os_streams_keep(cohort_os_streams_t *streams) {
+    for (int i = 0; i < 3; ++i) {
+        if (streams->handles[i] == COHORT_OS_NONE) continue;
+        streams->handles[i] = cohort__fd_safe((int)streams->handles[i]);
+        if (streams->handles[i] >= 0) continue;
+        apr_status_t status = errno;
+        cohort_os_streams_close(streams);
+        return status;
+    }
+    return APR_SUCCESS;
+}
 
+void cohort_os_streams_drop(void) {
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, 0, OWN_FIRST - 1, 0) == 0) return;
 #endif
-
-apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
-    ssize_t sent;
-    COHORT__RETRY(sent, put((int)writer, &value));
-    if (sent == (ssize_t)sizeof value) return APR_SUCCESS;
-    if (errno == ENOBUFS || errno == ENOMEM) return APR_ENOMEM;
-    return errno == ECONNRESET || errno == ENOTCONN ? EPIPE : errno;
+    for (int fd = 0; fd < OWN_FIRST; ++fd) close(fd);
 }
 
-int cohort__channel_take(int reader, uint64_t *value) {
-    ssize_t got;
-    COHORT__RETRY(got, take(reader, value));
-    if (got == (ssize_t)sizeof *value) return 1;
-    return got >= 0 || errno == ECONNRESET ? 0 : -1;
-}
+/* ---- other descriptors ----------------------------------------------------------------------- */
 
 apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
     int fd;
@@ -123,6 +300,23 @@ apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
     if (fd < 0) return errno;
     *handle = fd;
     return APR_SUCCESS;
+}
+
+cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
+    struct stat facts;
+    if (handle == COHORT_OS_NONE || fstat((int)handle, &facts) != 0) return (cohort_os_known_t){.handle = COHORT_OS_NONE};
+    return (cohort_os_known_t){handle, (uint64_t)facts.st_dev, (uint64_t)facts.st_ino};
+}
+
+bool cohort_os_is_known(const cohort_os_known_t *known) {
+    struct stat facts;
+    if (known->handle == COHORT_OS_NONE || fstat((int)known->handle, &facts) != 0) return false;
+    return (uint64_t)facts.st_dev == known->device && (uint64_t)facts.st_ino == known->file;
+}
+
+void cohort_os_close_known(cohort_os_known_t *known) {
+    if (cohort_os_is_known(known)) close((int)known->handle);
+    known->handle = COHORT_OS_NONE;
 }
 
 void cohort_os_close(cohort_os_handle_t handle) {

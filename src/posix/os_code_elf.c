@@ -92,10 +92,19 @@ static int visit(struct dl_phdr_info *info, size_t size, void *given) {
 
 static void identify_by_file(search_t *search) {
     struct stat facts;
-    if (search->has_build || stat(search->name[0] ? search->name : "/proc/self/exe", &facts) != 0) return;
+    char own[COHORT_OS_PATH_MAX];
+    if (search->has_build || (!search->name[0] && cohort__own_executable(own, sizeof own) != APR_SUCCESS)) return;
+    if (stat(search->name[0] ? search->name : own, &facts) != 0) return;
     uint64_t parts[2] = {(uint64_t)facts.st_size, (uint64_t)facts.st_mtim.tv_sec * 1000000000u + (uint64_t)facts.st_mtim.tv_nsec};
     memcpy(search->build, "file", 4);
     memcpy(search->build + 4, parts, sizeof parts);
+}
+
+void cohort__own_build(uint8_t build[20]) {
+    search_t search = {.path = ""};
+    dl_iterate_phdr(visit, &search);
+    identify_by_file(&search);
+    memcpy(build, search.build, sizeof search.build);
 }
 
 apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code) {
@@ -110,11 +119,17 @@ apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code) {
     return APR_SUCCESS;
 }
 
+static apr_status_t unloaded(const cohort_os_code_t *code) {
+    const char *why = dlerror();
+    return cohort__fail(COHORT_ETARGET, "dlopen %s: %s", code->path, why ? why : "no reason given");
+}
+
 apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address) {
     search_t search = {.path = code->path, .address = (uintptr_t)code->offset};
     dl_iterate_phdr(visit, &search);
     if (!search.found) {
-        if (!code->path[0] || !dlopen(code->path, RTLD_NOW | RTLD_LOCAL)) return COHORT_ETARGET; /* stays loaded for good */
+        if (!code->path[0]) return COHORT_ETARGET;
+        if (!dlopen(code->path, RTLD_NOW | RTLD_LOCAL)) return unloaded(code); /* stays loaded for good */
         search = (search_t){.path = code->path, .address = (uintptr_t)code->offset};
         dl_iterate_phdr(visit, &search);
         if (!search.found) return COHORT_ETARGET;

@@ -49,6 +49,11 @@ static bool find_path(const char *path, module_t *module) {
     return false;
 }
 
+void cohort__own_build(uint8_t build[20]) {
+    module_t module;
+    if (take(0, &module)) memcpy(build, module.build, sizeof module.build);
+}
+
 apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code) {
     Dl_info info;
     module_t module;
@@ -69,7 +74,8 @@ apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code) {
 apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address) {
     module_t module;
     if (!find_path(code->path, &module)) {
-        if (!code->path[0] || !dlopen(code->path, RTLD_NOW | RTLD_LOCAL)) return COHORT_ETARGET; /* stays loaded for good */
+        if (!code->path[0]) return COHORT_ETARGET;
+        if (!dlopen(code->path, RTLD_NOW | RTLD_LOCAL)) return cohort__fail(COHORT_ETARGET, "dlopen %s: %s", code->path, dlerror()); /* stays loaded for good */
         if (!find_path(code->path, &module)) return COHORT_ETARGET;
     }
     if (memcmp(module.build, code->build, sizeof module.build) != 0) return COHORT_EBINARY;

@@ -1,25 +1,25 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a child that a server forks takes over from whoever asked for it: head, CPU set, current directory, environment, packed one
- * after the other.
+ * What a child can be given from outside: head with what signals do, current directory,
+ * environment, packed one after the other.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "os_posix.h"
 
-#include <grp.h>
+#include "core/fail.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CPU_BYTES 1024 /* 8192 CPUs */
-
 typedef struct {
-    uint32_t mode;      /* umask */
+    cohort__status_t status;
     uint32_t variables; /* their number */
-    uint32_t cpu_bytes, cwd_bytes, env_bytes;
+    uint32_t cwd_bytes, env_bytes;
+    uint64_t device, inode; /* of the current directory where it has no path any more */
 } head_t;
 
 static size_t environment_size(char **environment, uint32_t *count) {
@@ -34,18 +34,30 @@ static char *put(char *at, const void *bytes, size_t length) {
     return at + length;
 }
 
-apr_status_t cohort_os_context_capture(void *buffer, size_t *length) {
+/* It may have been removed, or lie outside of what this process can see. */
+static void look_at_nameless(head_t *head) {
+    struct stat facts;
+    if (stat(".", &facts) != 0) return;
+    head->device = (uint64_t)facts.st_dev;
+    head->inode = (uint64_t)facts.st_ino;
+}
+
+apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state) {
     char cwd[COHORT_OS_PATH_MAX] = "", **environment = *cohort__environment();
-    unsigned char cpus[CPU_BYTES];
-    head_t head = {.mode = cohort__umask(), .cpu_bytes = (uint32_t)cohort__affinity_get(cpus, sizeof cpus)};
-    if (!getcwd(cwd, sizeof cwd)) cwd[0] = 0; /* it may have been removed: then the child stays where the server is */
+    head_t head = {.variables = 0};
+    apr_status_t status = cohort__state_rest(state, &head.status);
+    if (status != APR_SUCCESS) return status;
+    cohort__signals_complete(&head.status);
+    if (!getcwd(cwd, sizeof cwd)) {
+        cwd[0] = 0;
+        look_at_nameless(&head);
+    }
     head.cwd_bytes = (uint32_t)strlen(cwd) + 1;
     head.env_bytes = (uint32_t)environment_size(environment, &head.variables);
-    size_t need = sizeof head + head.cpu_bytes + head.cwd_bytes + head.env_bytes, room = *length;
+    size_t need = sizeof head + head.cwd_bytes + head.env_bytes, room = *length;
     *length = need;
     if (need > room) return APR_ENOSPC;
     char *at = put(buffer, &head, sizeof head);
-    at = put(at, cpus, head.cpu_bytes);
     at = put(at, cwd, head.cwd_bytes);
     for (uint32_t i = 0; i < head.variables; ++i) at = put(at, environment[i], strlen(environment[i]) + 1);
     return APR_SUCCESS;
@@ -64,27 +76,41 @@ static apr_status_t replace_environment(const char *strings, const head_t *head)
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_context_apply(const void *buffer, size_t length) {
+apr_status_t cohort_os_context_environment(const void *buffer, size_t length, const char ***environment) {
     head_t head;
     if (length < sizeof head) return APR_EINVAL;
     memcpy(&head, buffer, sizeof head);
-    if (length < sizeof head + head.cpu_bytes + head.cwd_bytes + head.env_bytes) return APR_EINVAL;
-    const char *cpus = (const char *)buffer + sizeof head, *cwd = cpus + head.cpu_bytes;
-    umask((mode_t)head.mode);
-    cohort__affinity_set(cpus, head.cpu_bytes);
-    if (*cwd && chdir(cwd) != 0) return errno;
-    return replace_environment(cwd + head.cwd_bytes, &head);
+    if (length < sizeof head + head.cwd_bytes + head.env_bytes) return APR_EINVAL;
+    const char **made = calloc(head.variables + (size_t)1, sizeof *made), *at = (const char *)buffer + sizeof head + head.cwd_bytes;
+    if (!made) return APR_ENOMEM;
+    for (uint32_t i = 0; i < head.variables; ++i, at += strlen(at) + 1) made[i] = at;
+    *environment = made;
+    return APR_SUCCESS;
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 1099511628211u; }
+static bool is_here(const char *cwd, const head_t *head) {
+    char here[COHORT_OS_PATH_MAX];
+    struct stat facts;
+    if (*cwd) return getcwd(here, sizeof here) && strcmp(cwd, here) == 0;
+    return head->inode == 0 || (stat(".", &facts) == 0 && (uint64_t)facts.st_dev == head->device && (uint64_t)facts.st_ino == head->inode);
+}
 
-uint64_t cohort_os_credentials(void) {
-    uint64_t hash = 14695981039346656037u;
-    hash = mix(mix(hash, getuid()), geteuid());
-    hash = mix(mix(hash, getgid()), getegid());
-    gid_t groups[256];
-    int count = getgroups(256, groups);
-    hash = mix(hash, (uint64_t)(int64_t)count);
-    for (int i = 0; i < count; ++i) hash = mix(hash, groups[i]);
-    return hash;
+/* One that this process cannot enter may still be where it is. */
+static apr_status_t enter(const char *cwd, const head_t *head) {
+    if (*cwd && chdir(cwd) == 0) return APR_SUCCESS;
+    int error = *cwd ? errno : ENOENT;
+    if (is_here(cwd, head)) return APR_SUCCESS;
+    return *cwd ? cohort__fail(error, "enter the directory %s", cwd) : cohort__fail(error, "enter the current directory, which has no path");
+}
+
+apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals) {
+    head_t head;
+    if (length < sizeof head) return APR_EINVAL;
+    memcpy(&head, buffer, sizeof head);
+    if (length < sizeof head + head.cwd_bytes + head.env_bytes) return APR_EINVAL;
+    const char *cwd = (const char *)buffer + sizeof head;
+    if (signals) cohort__signals_told(&head.status);
+    umask((mode_t)head.status.mode);
+    apr_status_t status = enter(cwd, &head);
+    return status == APR_SUCCESS ? replace_environment(cwd + head.cwd_bytes, &head) : status;
 }

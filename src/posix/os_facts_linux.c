@@ -11,15 +11,23 @@
 #endif
 #include "os_posix.h"
 
+#include <elf.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <link.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -34,6 +42,7 @@
 #endif
 #define PIDFS_MAGIC_NUMBER 0x50494446
 #define BY_DESCRIPTOR 3 /* P_PIDFD */
+#define TO_GROUP 4u     /* PIDFD_SIGNAL_PROCESS_GROUP */
 
 /* ---- small files ------------------------------------------------------------------------------------------------ */
 
@@ -49,20 +58,36 @@ static ssize_t read_text(const char *path, char *buffer, size_t size) {
 
 /* ---- processes -------------------------------------------------------------------------------------------------- */
 
-static cohort__life_t life_from_proc(int64_t pid, uint64_t *birth) {
+/* 1; 0 when there is nothing to read, -1 when it is not understood. */
+static int read_stat(int64_t pid, char *state, long *threads, unsigned long long *started) {
     char path[40], text[1024];
     snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-    if (read_text(path, text, sizeof text) <= 0) {
-        if (kill((pid_t)pid, 0) == 0 || errno != ESRCH) return COHORT__UNKNOWN;
-        return COHORT__GONE;
-    }
+    if (read_text(path, text, sizeof text) <= 0) return 0;
+    char *after = strrchr(text, ')'); /* the name before may hold anything */
+    return after && sscanf(after + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %llu", state,
+                           threads, started) == 3
+               ? 1
+               : -1;
+}
+
+/* The first thread stays, as a zombie, when it ends before others do. */
+int cohort__threads(void) {
+    char state;
+    long threads;
+    unsigned long long started;
+    if (read_stat(getpid(), &state, &threads, &started) != 1) return 0;
+    return (int)threads - (state == 'Z');
+}
+
+bool cohort__is_first_thread(void) { return (pid_t)syscall(SYS_gettid) == getpid(); }
+
+static cohort__life_t life_from_proc(int64_t pid, uint64_t *birth) {
     char state = 0;
     long threads = 0;
     unsigned long long started = 0;
-    char *after = strrchr(text, ')'); /* the name before may hold anything */
-    if (!after || sscanf(after + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %llu", &state,
-                         &threads, &started) != 3)
-        return COHORT__UNKNOWN;
+    int got = read_stat(pid, &state, &threads, &started);
+    if (got < 0) return COHORT__UNKNOWN;
+    if (got == 0) return kill((pid_t)pid, 0) == 0 || errno != ESRCH ? COHORT__UNKNOWN : COHORT__GONE;
     *birth = (uint64_t)started + 2; /* neither 0 nor COHORT__BIRTH_GONE */
     if (state == 'X' || (state == 'Z' && threads <= 1)) return COHORT__ENDED; /* the first thread may be gone while others run */
     return COHORT__RUNS;
@@ -85,6 +110,12 @@ int cohort__wait_exact(int fd, siginfo_t *info, int options) {
 
 int cohort__signal_exact(cohort_os_id_t process, int signal) {
     (void)process, (void)signal;
+    errno = ENOSYS;
+    return -1;
+}
+
+int cohort__signal_group(int fd, cohort_os_id_t leader, int signal) {
+    (void)fd, (void)leader, (void)signal;
     errno = ENOSYS;
     return -1;
 }
@@ -168,7 +199,46 @@ int cohort__signal_exact(cohort_os_id_t process, int signal) {
     return result;
 }
 
+/* Linux 6.9. Which one is not reaped by its parent, or has been, makes no difference. */
+int cohort__signal_group(int fd, cohort_os_id_t leader, int signal) {
+    uint64_t birth = fd >= 0 ? inode_birth(fd) : 0; /* somebody may have closed the descriptor, and have another one there */
+    if (birth && birth == leader.birth) return (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, TO_GROUP);
+    errno = ENOSYS;
+    return -1;
+}
+
 #endif
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+int cohort__file_of(int64_t pid, int number) {
+    char path[64];
+    int fd;
+    snprintf(path, sizeof path, "/proc/%lld/fd/%d", (long long)pid, number);
+    COHORT__RETRY(fd, open(path, O_RDWR | O_CLOEXEC));
+    return fd;
+}
+
+/* The end of the mapping that begins there; 0: there is none. */
+static unsigned long mapping_end(unsigned long begin) {
+    FILE *maps = fopen("/proc/thread-self/maps", "re");
+    char line[512];
+    unsigned long from = 0, to = 0;
+    while (maps && from != begin && fgets(line, sizeof line, maps))
+        if (sscanf(line, "%lx-%lx", &from, &to) != 2) from = 0;
+    if (maps) fclose(maps);
+    return from == begin ? to : 0;
+}
+
+/* Only for root. */
+int cohort__file_mapped(const void *at) {
+    char path[96];
+    unsigned long begin = (unsigned long)(uintptr_t)at;
+    int fd;
+    snprintf(path, sizeof path, "/proc/thread-self/map_files/%lx-%lx", begin, mapping_end(begin));
+    COHORT__RETRY(fd, open(path, O_RDWR | O_CLOEXEC));
+    return fd;
+}
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
@@ -184,19 +254,150 @@ uint64_t cohort__address_space_used(void) {
 
 uint64_t cohort__memory_size(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE); }
 
+/* Told by a page of its own: of one that is locked the caches cannot be dropped. */
+bool cohort__locks_new_memory(void) {
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return errno == EAGAIN;
+    bool locked = msync(page, size, MS_ASYNC | MS_INVALIDATE) != 0 && errno == EBUSY;
+    munmap(page, size);
+    return locked;
+}
+
+/* The limit of locked memory is asked only about mappings that are locked, and so is what is to become real at once. */
+void *cohort__grow_unlocked(void *at, size_t mapped, size_t size) {
+    if (munlock(at, mapped) == 0 && mremap(at, mapped, size, 0) == at) {
+#ifdef MLOCK_ONFAULT
+        (void)syscall(SYS_mlock2, at, size, MLOCK_ONFAULT);
+#endif
+        return at;
+    }
+    int error = errno;
+    munmap(at, mapped);
+    errno = error;
+    return MAP_FAILED;
+}
+
 /* ---- start ------------------------------------------------------------------------------------------------------ */
 
-/* The name of the file is nicer to see in process lists than "exe"; when it was removed or replaced, the kernel says so behind it. */
-apr_status_t cohort__own_executable(char *path, size_t size) {
+/* The first thread has no file any more when it has ended before others. */
+static const char *own_link(void) {
     static const char own[] = "/proc/self/exe";
-    struct stat facts;
-    ssize_t length = readlink(own, path, size - 1);
-    if (length < 0) return errno;
-    path[length] = 0;
-    if (stat(path, &facts) == 0) return APR_SUCCESS;
-    if (size < sizeof own) return APR_ENOSPC;
-    memcpy(path, own, sizeof own);
+    char byte;
+    return readlink(own, &byte, 1) < 0 ? "/proc/thread-self/exe" : own;
+}
+
+static bool is_same_file(const char *one, const char *other) {
+    struct stat a, b;
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* What there is to be known of the program from its own image: which loader it asks for, and an address in it. */
+typedef struct {
+    const char *loader;
+    uintptr_t address;
+} image_t;
+
+static int look_at_image(struct dl_phdr_info *info, size_t size, void *given) {
+    image_t *image = given;
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; ++i) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type == PT_INTERP) image->loader = (const char *)(info->dlpi_addr + segment->p_vaddr);
+        if (segment->p_type == PT_LOAD && !image->address) image->address = info->dlpi_addr + segment->p_vaddr;
+    }
+    return 1; /* the program is the first */
+}
+
+/* The file that is mapped at this address. */
+static bool file_at(uintptr_t address, char *path, size_t size) {
+    char line[COHORT_OS_PATH_MAX + 128];
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && !found && fgets(line, sizeof line, maps)) {
+        uintptr_t from, to;
+        int name = 0;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %*s %n", &from, &to, &name) < 2 || !name) continue;
+        line[strcspn(line, "\n")] = 0;
+        found = address >= from && address < to && line[name] == '/' && strlen(line + name) < size;
+        if (found) strcpy(path, line + name);
+    }
+    if (maps) fclose(maps);
+    return found;
+}
+
+/* Run as "ld.so program", the kernel takes the loader for the executable. The program itself says what it is: executed again, it is loaded by the loader that it
+ * asks for. */
+static apr_status_t behind_loader(char *path, size_t size) {
+    image_t image = {NULL, 0};
+    dl_iterate_phdr(look_at_image, &image);
+    if (!image.loader || !is_same_file(own_link(), image.loader)) return APR_SUCCESS;
+    if (file_at(image.address, path, size) && access(path, X_OK) == 0) return APR_SUCCESS;
+    return cohort__fail(ENOENT, "finding the program that %s has loaded; name it with cohort_set_start()", image.loader);
+}
+
+/* Without /proc: by what the kernel has been given to execute, when that does not depend on where the process was then. */
+static apr_status_t by_name(char *path, size_t size) {
+    int error = errno;
+    const char *name = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+    if (!name || name[0] != '/' || strlen(name) >= size || access(name, X_OK) != 0) {
+        return cohort__fail(error, "reading %s, so that this program can be executed again; mount /proc, or name the program with cohort_set_start()", own_link());
+    }
+    strcpy(path, name);
     return APR_SUCCESS;
+}
+
+/* Of a file that was removed or replaced, and of one that is really called so; the link itself leads to the right one. (Tools that run a program within their own, as
+ * valgrind, give the right name, and a link to themselves.) */
+static bool is_marked(const char *path) {
+    static const char mark[] = " (deleted)";
+    size_t length = strlen(path);
+    return length >= sizeof mark - 1 && strcmp(path + length - (sizeof mark - 1), mark) == 0;
+}
+
+/* The name of the file is nicer to see in process lists than "exe". */
+apr_status_t cohort__own_executable(char *path, size_t size) {
+    struct stat facts;
+    const char *link = own_link();
+    ssize_t length = readlink(link, path, size - 1);
+    if (length < 0) return by_name(path, size);
+    path[length] = 0;
+    if (is_marked(path) ? !is_same_file(path, link) : stat(path, &facts) != 0) strcpy(path, link);
+    return behind_loader(path, size);
+}
+
+/* By the kernel's word at exec: set-user-id, set-group-id, capabilities of the file, or what a security module calls so. */
+bool cohort_os_privileged(void) { return getauxval(AT_SECURE) != 0; }
+
+/* The C library would ask all other threads to do the same, which the child of a vfork shares with its parent. */
+int cohort__change_user(uid_t user) { return (int)syscall(SYS_setresuid, user, user, user); }
+int cohort__change_group(gid_t group) { return (int)syscall(SYS_setresgid, group, group, group); }
+
+/* The kernel notes in each of a pair who made it. Where a sandbox allows no sockets, the child reads /proc. */
+void cohort__witness_create(cohort_os_handle_t witness[2]) {
+    int raw[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, raw) != 0) return;
+    if (cohort__fd_pair(raw, &witness[0], &witness[1]) != APR_SUCCESS) witness[0] = witness[1] = COHORT_OS_NONE;
+}
+
+static bool user_from_proc(int64_t pid, uid_t *user) {
+    char path[40], text[4096];
+    unsigned effective;
+    snprintf(path, sizeof path, "/proc/%lld/status", (long long)pid);
+    if (read_text(path, text, sizeof text) <= 0) return false;
+    const char *line = strstr(text, "\nUid:");
+    if (!line || sscanf(line + 5, "%*u %u", &effective) != 1) return false;
+    *user = effective;
+    return true;
+}
+
+bool cohort__parent_user(int witness, int64_t parent, uid_t *user) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (witness < 0) return user_from_proc(parent, user);
+    if (getsockopt(witness, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || size != sizeof peer || peer.pid != parent) return false;
+    *user = peer.uid;
+    return true;
 }
 
 bool cohort_os_fork_is_default(void) { return true; }
@@ -206,35 +407,38 @@ char ***cohort__environment(void) {
     return &environ;
 }
 
-/* From the kernel's word: to set it and set it back would race with files made by other threads. */
-mode_t cohort__umask(void) {
+/* The size of the table as it is; else what it may be, but for descriptors from before the limit was lowered. */
+int cohort__files_bound(void) {
     char text[4096];
-    if (read_text("/proc/self/status", text, sizeof text) > 0) {
-        const char *line = strstr(text, "\nUmask:");
-        if (line) return (mode_t)strtoul(line + 7, NULL, 8);
-    }
-    return 022;
+    const char *line = read_text("/proc/thread-self/status", text, sizeof text) > 0 ? strstr(text, "\nFDSize:") : NULL;
+    struct rlimit limit;
+    if (line) return (int)strtol(line + 8, NULL, 10);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 1 << 20) return 1 << 20;
+    return (int)limit.rlim_cur;
 }
 
 /* ---- CPUs ------------------------------------------------------------------------------------------------------- */
 
-size_t cohort__affinity_get(void *set, size_t size) {
-    long used = syscall(SYS_sched_getaffinity, 0, size, set); /* of this thread; the bytes that the kernel has */
+size_t cohort__affinity_get(int64_t tid, void *set, size_t size) {
+    long used = syscall(SYS_sched_getaffinity, (pid_t)tid, size, set); /* the bytes that the kernel has */
     return used > 0 ? (size_t)used : 0;
-}
-
-void cohort__affinity_set(const void *set, size_t size) {
-    unsigned char now[1024];
-    if (size == 0 || (cohort__affinity_get(now, sizeof now) == size && memcmp(now, set, size) == 0)) return;
-    syscall(SYS_sched_setaffinity, 0, size, set);
 }
 
 int cohort__affinity_count(void) {
     unsigned char set[1024];
-    size_t used = cohort__affinity_get(set, sizeof set);
+    size_t used = cohort__affinity_get(0, set, sizeof set);
     int count = 0;
     for (size_t i = 0; i < used; ++i) count += __builtin_popcount(set[i]);
     return count;
+}
+
+/* Two share one CPU, so with at most as many threads that can run as this one may use CPUs, one
+ * of these is idle. */
+bool cohort_os_cpu_is_idle(void) {
+    char text[128];
+    int allowed = cohort__affinity_count(), running;
+    if (allowed < 2 || read_text("/proc/loadavg", text, sizeof text) <= 0) return false;
+    return sscanf(text, "%*s %*s %*s %d/", &running) == 1 && running <= allowed;
 }
 
 static int rounded_up(double quota, double period) {
@@ -317,4 +521,11 @@ void cohort__thread_title(const char *name) {
     if (fd < 0) return;
     COHORT__RETRY(result, write(fd, text, strlen(text))); /* each write is a name of its own */
     close(fd);
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------------- */
+
+void cohort__streams_purge(void) {
+    __fpurge(stdout);
+    __fpurge(stderr);
 }

@@ -1,16 +1,21 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dying with another process, without a thread: the kernel sends SIGKILL when the last write end of a pipe is closed, which the death of
- * its keeper does, however it dies.
+ * Dying with another process, without a thread: the kernel sends SIGKILL when the last write end of
+ * a pipe is closed, which the death of its keeper does, however it dies. A process that leads a
+ * group is killed with the whole group.
  *
- * O_ASYNC and the owner belong to the open file description, which all processes share that got the descriptor from one another. So
- * each process opens the pipe once more, by /proc, to have a description of its own, or has it from its maker, who opens one for each and closes it.
- * After arming it looks whether it was too late.
+ * O_ASYNC and the owner belong to the open file description, which all processes share that got the
+ * descriptor from one another. So each process opens the pipe once more, by /proc, to have a
+ * description of its own, or has it from its maker, who opens one for each and closes it. After
+ * arming it looks whether it was too late.
  *
- * A process may close descriptors that are not its own (closefrom). So the description is held a second time: by a poll request of kernel AIO
- * that never completes, which needs neither a descriptor nor a thread and ends with the process. Where that cannot be had, the descriptor alone has
- * to do. A program that was exec'ed has only the descriptor. The request has a price when the process ends (the kernel waits for a grace period, some 25 ms), so
- * it is not made where somebody else stands by.
+ * A process may close descriptors that are not its own (closefrom). So the description is held a
+ * second time: by a poll request of kernel AIO that never completes, which needs neither a
+ * descriptor nor a thread and ends with the process. Where that cannot be had, the descriptor alone
+ * has to do. A program that was exec'ed has only the descriptor. Where the pipe cannot be opened
+ * once more (no /proc, a sandbox), a thread waits for its end instead. The request has a price when
+ * the process ends (the kernel waits for a grace period, some 25 ms), so it is not made where
+ * somebody else stands by.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -21,14 +26,19 @@
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* Out of the way of shell scripts, which use low descriptors freely. */
 #define OUT_OF_THE_WAY 200
 
+/* This process and its children open the pipe once more, as whatever user they run then. A
+ * process that may look into them to find it may do more than that. */
 apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper) {
-    return cohort_os_pipe_create(reader, keeper);
+    apr_status_t status = cohort_os_pipe_create(reader, keeper);
+    if (status == APR_SUCCESS) (void)fchmod((int)*reader, S_IRUSR | S_IRGRP | S_IROTH);
+    return status;
 }
 
 /* "/proc/self/fd/N" without stdio, which may not be used between fork and exec. */
@@ -60,10 +70,10 @@ static bool hung_up(int fd) {
 }
 
 static int arm(int fd) {
-    struct f_owner_ex owner = {F_OWNER_PID, getpid()};
+    struct f_owner_ex owner = {cohort__leads_group() ? F_OWNER_PGRP : F_OWNER_PID, getpid()};
     if (fcntl(fd, F_SETOWN_EX, &owner) != 0 || fcntl(fd, F_SETSIG, SIGKILL) != 0) return -1;
     if (fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) != 0) return -1;
-    if (hung_up(fd)) kill(getpid(), SIGKILL);
+    if (hung_up(fd)) cohort__die();
     return 0;
 }
 
@@ -103,11 +113,11 @@ void cohort_os_lifeline_decline(cohort_os_handle_t reader) {
 
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     int fd = armed(prepared >= 0 ? prepared : reopen((int)reader));
-    apr_status_t status = fd < 0 ? errno : APR_SUCCESS;
     prepared = -1;
-    if (fd >= 0 && !backed) hold(fd);
+    if (fd < 0) return cohort__lifeline_wait(reader);
+    if (!backed) hold(fd);
     close((int)reader);
-    return status;
+    return APR_SUCCESS;
 }
 
 apr_status_t cohort__lifeline_exec(int reader) {

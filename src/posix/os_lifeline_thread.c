@@ -11,9 +11,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,33 +19,16 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
     return cohort_os_pipe_create(reader, keeper);
 }
 
-static _Atomic int about_to_wait;
-
-/* By read(), which keeps hold of the pipe until it returns, even if somebody closes the descriptor meanwhile; and once only, since after
- * that the descriptor may be somebody else's. */
-static void wait_and_die(void *reader) {
-    char byte;
-    atomic_store(&about_to_wait, 1);
-    if (read((int)(intptr_t)reader, &byte, 1) == 0) kill(getpid(), SIGKILL);
-}
-
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     (void)backed;
-    fcntl((int)reader, F_SETFD, FD_CLOEXEC);
-    atomic_store(&about_to_wait, 0);
-    apr_status_t status = cohort_os_thread_start(wait_and_die, (void *)reader);
-    if (status != APR_SUCCESS) close((int)reader);
-    while (status == APR_SUCCESS && !atomic_load(&about_to_wait)) sched_yield();
-    return status;
+    return cohort__lifeline_wait(reader);
 }
 
 void cohort_os_lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
 void cohort_os_lifeline_decline(cohort_os_handle_t reader) { cohort_os_close(reader); }
 
 static void close_others(int keep) {
-    long most = sysconf(_SC_OPEN_MAX);
-    if (most < 0 || most > 65536) most = 65536;
-    for (int fd = 0; fd < (int)most; ++fd)
+    for (int fd = 0, bound = cohort__files_bound(); fd < bound; ++fd)
         if (fd != keep) close(fd);
 }
 
@@ -61,9 +42,11 @@ static _Noreturn void guard(int reader, cohort_os_id_t program) {
     if (fork() != 0) _exit(0);
     setsid();
     close_others(reader);
+    cohort_os_hold_t hold;
+    if (cohort_os_hold_take(program, &hold) != APR_SUCCESS) _exit(0);
     while (cohort_os_alive(program))
         if (ended(reader, 100)) {
-            cohort_os_signal(program, COHORT_OS_KILL);
+            cohort_os_hold_kill(&hold);
             break;
         }
     _exit(0);

@@ -77,6 +77,7 @@ static void on_thread_exit(void *mark) {
 }
 
 static void install_hooks(void) {
+    cohort__state_begin();
     hooks_error = pthread_key_create(&mark_key, on_thread_exit);
     if (!hooks_error) hooks_error = pthread_atfork(NULL, NULL, on_fork);
 }
@@ -111,6 +112,15 @@ static void *thread_main(void *given) {
     return NULL;
 }
 
+_Atomic int cohort__own_threads;
+
+bool cohort_os_is_first_thread(void) { return cohort__is_first_thread(); }
+
+int cohort_os_thread_count(void) {
+    int count = cohort__threads();
+    return count > 0 ? count - atomic_load(&cohort__own_threads) : 0;
+}
+
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
     thread_start_t *start = malloc(sizeof *start);
     pthread_attr_t attributes;
@@ -126,6 +136,7 @@ apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
     int error = pthread_create(&thread, &attributes, thread_main, start);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    if (error) free(start);
-    return error;
+    if (!error) return APR_SUCCESS;
+    free(start);
+    return cohort__fail(error, "pthread_create (limits on threads and memory: ulimit -u, -v, and -l after mlockall)");
 }

@@ -149,7 +149,7 @@ apr_status_t cohort_os_signal(cohort_os_id_t process, cohort_os_signal_t signal)
     static const int numbers[] = {SIGTERM, SIGKILL, SIGINT};
     if (process.pid <= 0) return ESRCH;
     if (cohort__signal_exact(process, numbers[signal]) == 0) return APR_SUCCESS;
-    if (errno != ENOSYS) return errno;
+    if (errno != ENOSYS && errno != EPERM && errno != EACCES) return errno; /* a filter of system calls may refuse what kill() is allowed */
     if (!cohort_os_alive(process)) return ESRCH;
     return kill((pid_t)process.pid, numbers[signal]) == 0 ? APR_SUCCESS : errno;
 }
@@ -191,6 +191,15 @@ static int take_by_pid(cohort_os_id_t child, int *code) {
     cohort__life_t life = cohort__life(child.pid, &birth);
     bool ours = life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
     return ours ? take(-1, child.pid, code) : -1;
+}
+
+bool cohort__is_unreaped(int fd, cohort_os_id_t child) {
+    uint64_t birth = 0;
+    int code, result = fd >= 0 ? peek(fd, child.pid, &code) : -1;
+    if (fd >= 0 && (result >= 0 || errno != EINVAL)) return result == 1;
+    cohort__life_t life = cohort__life(child.pid, &birth);
+    bool ours = life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
+    return ours && peek(-1, child.pid, &code) == 1;
 }
 
 bool cohort__code_peek(int fd, int64_t pid, int *code) {

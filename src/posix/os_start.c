@@ -1,14 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starting processes. Guarantees: a failure of exec is a status here, and then no child exists; no handler of the parent runs in the
- * child; nothing but the named descriptors is inherited; the boot block is believed only by the very process it was made for.
+ * child; nothing but the standard streams and the named descriptors is inherited, whether or not the others close on exec. The boot block of a re-executed
+ * child is os_boot.c's.
  *
  * Everything that needs memory is prepared before the child exists, since the child of vfork() runs in the parent's memory. It says so in
  * `shared`: then the outcome is known when vfork() returns. Where vfork() is a fork() (valgrind, sanitizers, systems without it) the
  * outcome comes through a pipe instead, which is made until a child has shared memory. All signals are blocked meanwhile.
  *
- * A program and a re-executed child begin with no signal blocked and SIGCHLD at its default, whatever the host did (a host that
- * ignores SIGCHLD would make its children lose the exit codes of theirs); other ignored signals stay ignored, as exec has it.
+ * What the child does about signals is in os_signals.c.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -16,7 +16,6 @@
 #include "os_posix.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,17 +26,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef NSIG
-#define NSIG 65
-#endif
-
-#define BOOT_NAME "COHORT_BOOT"
-#define BOOT_MAX 256
-#define PID_DIGITS 20
 #define TITLE_ROOM 192 /* how long a name the child can show of itself later */
 
 _Thread_local bool cohort__forking;
-static bool interrupts_off; /* by cohort_os_set_interrupts(), not by the host */
+
+/* What the child does before it is another program. */
+typedef enum { CLOSE_FILES, GIVE_HANDLES, REDIRECT, GIVE_FILES, CHANGE_DIRECTORY, ARM_LIFELINE, SETTLE_USER, EXECUTE } step_t;
+
+typedef struct {
+    int error; /* 0: it is another program by now */
+    step_t at; /* where it failed */
+} outcome_t;
 
 typedef struct {
     const cohort_os_start_t *start;
@@ -45,50 +44,29 @@ typedef struct {
     const char *const *environment;
     const char **env;      /* the same when it had to be made, else NULL */
     char **candidates;     /* paths to try, NULL-terminated */
-    char boot[BOOT_MAX];   /* "COHORT_BOOT=..." */
+    char boot[COHORT__BOOT_MAX]; /* "COHORT_BOOT=..." */
     char *boot_pid;        /* where in it the child writes its pid */
+    cohort_os_handle_t witness[2]; /* a socket pair, by which the child sees who we are: theirs, ours; NONE */
     char title[TITLE_ROOM + 1];
     const char *self_argv[3];
     int report[2];         /* how the outcome comes back when memory is not shared; -1 = it is */
+    const sigset_t *before; /* what the starter has blocked */
     int gate[2];           /* the child waits there until we know it; -1 = it does not */
     volatile int shared;   /* the child runs in our memory */
-    volatile int error;
+    volatile outcome_t outcome;
 } plan_t;
 
 /* ---- in the child: only async-signal-safe calls, no allocation ------------------------------------------------ */
 
-static _Noreturn void fail(plan_t *plan, int error) {
-    plan->error = error;
-    if (plan->report[1] >= 0) (void)cohort__write_all(plan->report[1], &error, sizeof error);
+static _Noreturn void fail(plan_t *plan, step_t at, int error) {
+    outcome_t outcome = {error, at};
+    plan->outcome = outcome;
+    if (plan->report[1] >= 0) (void)cohort__write_all(plan->report[1], &outcome, sizeof outcome);
     _exit(127);
 }
 
-static void write_pid(char *digits) {
-    int64_t pid = getpid();
-    for (int i = PID_DIGITS; i-- > 0; pid /= 10) digits[i] = (char)('0' + pid % 10);
-}
-
-static void reset_handler(int number) {
-    struct sigaction action;
-    bool ours = number == SIGCHLD || (number == SIGINT && interrupts_off);
-    if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL || (action.sa_handler == SIG_IGN && !ours)) return;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = SIG_DFL;
-    sigaction(number, &action, NULL);
-}
-
-/* `tidy`: only what is ignored may have to be reset. */
-static void default_signals(bool tidy) {
-    sigset_t none;
-    for (int number = 1; number < NSIG && !tidy; ++number) reset_handler(number);
-    if (tidy) reset_handler(SIGCHLD);
-    if (tidy) reset_handler(SIGINT);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static void give_one(plan_t *plan, cohort_os_handle_t handle) {
-    if (handle != COHORT_OS_NONE && fcntl((int)handle, F_SETFD, 0) != 0) fail(plan, errno);
+    if (handle != COHORT_OS_NONE && fcntl((int)handle, F_SETFD, 0) != 0) fail(plan, GIVE_HANDLES, errno);
 }
 
 static void give_boot_handles(plan_t *plan) {
@@ -96,6 +74,13 @@ static void give_boot_handles(plan_t *plan) {
     give_one(plan, boot->arena);
     give_one(plan, boot->lifeline);
     give_one(plan, boot->channel);
+    give_one(plan, plan->witness[0]);
+}
+
+/* Under the number that it has. */
+static void give_files(plan_t *plan) {
+    for (uint32_t i = 0; i < plan->start->n_files; ++i)
+        if (fcntl(plan->start->files[i], F_SETFD, 0) != 0) fail(plan, GIVE_FILES, errno);
 }
 
 static void redirect(plan_t *plan) {
@@ -104,32 +89,37 @@ static void redirect(plan_t *plan) {
         from[i] = (int)plan->start->stdio[i];
         bool in_the_way = from[i] >= 0 && from[i] < 3 && from[i] != i; /* a dup2() below would overwrite it */
         if (in_the_way) from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 3);
-        if (in_the_way && from[i] < 0) fail(plan, errno);
+        if (in_the_way && from[i] < 0) fail(plan, REDIRECT, errno);
     }
     for (int i = 0; i < 3; ++i) {
-        if (from[i] < 0) continue;
         int result;
+        if (from[i] < 0) fcntl(i, F_SETFD, 0); /* if it is open */
+        if (from[i] < 0) continue;
         COHORT__RETRY(result, from[i] == i ? fcntl(i, F_SETFD, 0) : dup2(from[i], i));
-        if (result < 0) fail(plan, errno);
+        if (result < 0) fail(plan, REDIRECT, errno);
     }
 }
 
-static void null_input(void) {
-    int fd;
-    COHORT__RETRY(fd, open("/dev/null", O_RDONLY));
-    if (fd <= 0) return;
-    dup2(fd, 0);
-    close(fd);
+/* The null device where `given` (NULL: nowhere) names no stream. What cannot have it is closed:
+ * nothing of the parent's may stay open. */
+static void null_streams(const cohort_os_handle_t *given) {
+    int null;
+    COHORT__RETRY(null, open("/dev/null", O_RDWR));
+    for (int i = 0; i < 3; ++i) {
+        if (i == null || (given && given[i] != COHORT_OS_NONE)) continue;
+        if (null < 0 || dup2(null, i) < 0) close(i);
+    }
+    if (null > 2) close(null);
 }
 
 static void try_all(plan_t *plan) {
     int error = ENOENT;
     for (char **path = plan->candidates; *path; ++path) {
         execve(*path, (char *const *)plan->argv, (char *const *)plan->environment);
-        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) fail(plan, errno);
+        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) fail(plan, EXECUTE, errno);
         if (errno == EACCES || error != EACCES) error = errno; /* one that may not be run tells more than those that are not there */
     }
-    fail(plan, error);
+    fail(plan, EXECUTE, error);
 }
 
 static void pass_gate(const int gate[2]) {
@@ -146,17 +136,21 @@ static void child_main(void *arg, bool tidy) {
     const cohort_os_start_t *start = plan->start;
     plan->shared = 1;
     pass_gate(plan->gate);
-    if (plan->boot_pid) write_pid(plan->boot_pid);
+    if (plan->boot_pid) cohort__boot_write_pid(plan->boot_pid);
+    if (cohort__files_close_on_exec(3) != 0) fail(plan, CLOSE_FILES, errno);
     if (start->boot) give_boot_handles(plan);
     if (start->detach) setsid();
-    if (start->detach && start->stdio[0] == COHORT_OS_NONE) null_input();
+    else cohort__group_enter(start->group);
     redirect(plan);
-    if (start->cwd && chdir(start->cwd) != 0) fail(plan, errno);
+    if (start->detach) null_streams(start->stdio);
+    give_files(plan);
+    if (start->cwd && chdir(start->cwd) != 0) fail(plan, CHANGE_DIRECTORY, errno);
     if (start->how == COHORT_OS_PROGRAM && start->lifeline != COHORT_OS_NONE) {
         apr_status_t status = cohort__lifeline_exec((int)start->lifeline);
-        if (status != APR_SUCCESS) fail(plan, status);
+        if (status != APR_SUCCESS) fail(plan, ARM_LIFELINE, status);
     }
-    default_signals(tidy);
+    cohort__signals_exec(start->signals, tidy, start->how == COHORT_OS_REEXEC, plan->before);
+    if (start->how == COHORT_OS_REEXEC && cohort__boot_settle_user() != 0) fail(plan, SETTLE_USER, errno);
     try_all(plan);
     _exit(127);
 }
@@ -182,7 +176,7 @@ static apr_status_t own_path(plan_t *plan) {
 }
 
 static const char *search_path(const char *const *env) {
-    if (!env) return getenv("PATH");
+    if (!env) return cohort_os_privileged() ? NULL : getenv("PATH");
     for (; *env; ++env)
         if (strncmp(*env, "PATH=", 5) == 0) return *env + 5;
     return NULL;
@@ -215,15 +209,6 @@ static apr_status_t program_paths(plan_t *plan) {
     return APR_SUCCESS;
 }
 
-static void write_boot(plan_t *plan) {
-    const cohort_os_boot_t *b = plan->start->boot;
-    int at = snprintf(plan->boot, BOOT_MAX, BOOT_NAME "=%u ", COHORT_OS_BOOT_VERSION);
-    plan->boot_pid = plan->boot + at;
-    snprintf(plan->boot_pid, (size_t)(BOOT_MAX - at),
-             "%020d %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIdPTR " %" PRIdPTR " %" PRIdPTR, 0, b->role, b->slot,
-             b->base, b->size, b->arena, b->lifeline, b->channel);
-}
-
 /* The environment with the boot block in front, and no other. */
 static apr_status_t boot_environment(plan_t *plan) {
     const char *const *from = plan->environment;
@@ -233,7 +218,7 @@ static apr_status_t boot_environment(plan_t *plan) {
     if (!plan->env) return APR_ENOMEM;
     plan->env[n++] = plan->boot;
     for (size_t i = 0; i < count; ++i)
-        if (strncmp(from[i], BOOT_NAME "=", sizeof BOOT_NAME) != 0) plan->env[n++] = from[i];
+        if (!cohort__boot_is(from[i])) plan->env[n++] = from[i];
     plan->environment = plan->env;
     return APR_SUCCESS;
 }
@@ -256,7 +241,8 @@ static apr_status_t prepare(plan_t *plan) {
     if (start->how == COHORT_OS_PROGRAM && (!start->argv || !start->argv[0])) return APR_EINVAL;
     if (start->how == COHORT_OS_REEXEC) own_arguments(plan);
     if (!start->boot) return start->how == COHORT_OS_REEXEC ? APR_EINVAL : APR_SUCCESS;
-    write_boot(plan);
+    cohort__witness_create(plan->witness);
+    plan->boot_pid = cohort__boot_write(plan->boot, start->boot, plan->witness[0]);
     return boot_environment(plan);
 }
 
@@ -264,14 +250,35 @@ static void discard(plan_t *plan) {
     for (char **path = plan->candidates; path && *path; ++path) free(*path);
     free(plan->candidates);
     free((void *)plan->env);
+    cohort_os_close(plan->witness[0]);
+    cohort_os_close(plan->witness[1]);
 }
 
 /* ---- in the parent ---------------------------------------------------------------------------------------------- */
 
-static int outcome(plan_t *plan) {
-    int error = 0;
-    if (plan->shared || plan->report[0] < 0) return plan->error;
-    return cohort__read_all(plan->report[0], &error, sizeof error) == sizeof error ? error : 0;
+static outcome_t outcome_of(plan_t *plan) {
+    outcome_t outcome = {0, EXECUTE};
+    if (plan->shared || plan->report[0] < 0) return plan->outcome;
+    if (cohort__read_all(plan->report[0], &outcome, sizeof outcome) != sizeof outcome) outcome.error = 0;
+    return outcome;
+}
+
+static apr_status_t explain(const plan_t *plan, outcome_t outcome) {
+    const cohort_os_start_t *start = plan->start;
+    const char *program = start->how == COHORT_OS_PROGRAM ? start->path : plan->candidates[0];
+    switch (outcome.at) {
+    case CLOSE_FILES: return cohort__fail(outcome.error, "keeping descriptors from %s", program);
+    case GIVE_FILES: return cohort__fail(outcome.error, "keeping the descriptors of the option files for %s", program);
+    case GIVE_HANDLES: return cohort__fail(outcome.error, "passing descriptors of the cohort to %s", program);
+    case REDIRECT: return cohort__fail(outcome.error, "connecting the standard streams of %s", program);
+    case CHANGE_DIRECTORY: return cohort__fail(outcome.error, "chdir %s", start->cwd);
+    case ARM_LIFELINE: return cohort__fail(outcome.error, "binding %s to the life of its parent", program);
+    case SETTLE_USER: return cohort__fail(outcome.error, "making the effective user and group of %s its real ones", program);
+    default: break;
+    }
+    bool searched = start->how == COHORT_OS_PROGRAM && !strchr(program, '/');
+    if (outcome.error == ENOENT && !searched && access(program, F_OK) == 0) return cohort__fail(outcome.error, "exec %s, which is there: its interpreter is not", program);
+    return cohort__fail(outcome.error, searched ? "exec %s, searched for on PATH" : "exec %s", program);
 }
 
 /* The host ignores its children, so the system forgets them as they end: their codes can only be learnt by who knew them before. */
@@ -303,14 +310,15 @@ static apr_status_t launched(plan_t *plan, pid_t pid, cohort_os_id_t *id) {
     siginfo_t info;
     if (plan->gate[0] >= 0) cohort__child_identify(pid, id);
     open_gate(plan->gate);
-    int result, error = outcome(plan);
-    if (error == 0) {
+    int result;
+    outcome_t outcome = outcome_of(plan);
+    if (outcome.error == 0) {
         if (plan->gate[0] < 0) cohort__child_identify(pid, id);
         return APR_SUCCESS;
     }
     if (plan->gate[0] >= 0) cohort_os_close(cohort__child_descriptor(*id));
     COHORT__RETRY(result, waitid(P_PID, (id_t)pid, &info, WEXITED));
-    return error;
+    return explain(plan, outcome);
 }
 
 static _Atomic bool vfork_shares; /* as has been seen */
@@ -339,13 +347,14 @@ static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
     if (status != APR_SUCCESS) return status;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    plan->before = cohort__copy_mask ? cohort__copy_mask : &before;
     cohort__forking = true;
     pid_t pid = launch(plan);
     int error = errno;
     cohort__forking = false;
     cohort_os_close(plan->report[1]);
     if (pid < 0) open_gate(plan->gate);
-    status = pid < 0 ? error : launched(plan, pid, id);
+    status = pid < 0 ? cohort__fail(error, "making a child") : launched(plan, pid, id);
     if (plan->shared) atomic_store(&vfork_shares, true);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     cohort_os_close(plan->report[0]);
@@ -366,17 +375,19 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
     cohort__forking = false;
     *in_child = pid == 0;
     if (pid == 0) pass_gate(gate);
+    if (pid == 0) cohort__signals_forked(start->signals, &before);
     if (pid == 0 && start->detach) cohort_os_detach();
+    if (pid == 0 && !start->detach) cohort__group_enter(start->group);
     if (pid == 0) *child = cohort_os_self();
     if (pid > 0) cohort__child_identify(pid, child);
     if (pid != 0) open_gate(gate);
     pthread_sigmask(SIG_SETMASK, pid != 0 && cohort__copy_mask ? &all : &before, NULL);
-    return pid < 0 ? error : APR_SUCCESS;
+    return pid < 0 ? cohort__fail(error, "fork") : APR_SUCCESS;
 }
 
 /* Needs much of the stack. A function of its own keeps that out of the way of fork(), whose copies would have to copy one more page. */
 static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t *start, cohort_os_id_t *child) {
-    plan_t plan = {.start = start};
+    plan_t plan = {.start = start, .witness = {COHORT_OS_NONE, COHORT_OS_NONE}};
     apr_status_t status = prepare(&plan);
     bool cancellable = cohort_os_forbid_cancel(); /* what shares our memory would be cancelled in our place */
     if (status == APR_SUCCESS) status = execute(&plan, child);
@@ -385,59 +396,29 @@ static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t 
     return status;
 }
 
+static apr_status_t check_files(const cohort_os_start_t *start) {
+    for (uint32_t i = 0; i < start->n_files; ++i)
+        if (fcntl(start->files[i], F_GETFD) < 0) return cohort__fail(errno, "descriptor %d of the option files", (int)start->files[i]);
+    return APR_SUCCESS;
+}
+
 apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
+    apr_status_t status = check_files(start);
+    if (status != APR_SUCCESS) return status;
     if (start->how == COHORT_OS_FORK) return duplicate(start, child, in_child);
-    apr_status_t status = carry_out(start, child);
+    status = carry_out(start, child);
     if (status == APR_SUCCESS) *in_child = false;
     return status;
 }
 
-/* ---- at the other end ------------------------------------------------------------------------------------------- */
-
-static void keep(cohort_os_handle_t handle) {
-    if (handle != COHORT_OS_NONE) fcntl((int)handle, F_SETFD, FD_CLOEXEC);
-}
-
-static apr_status_t read_boot(const char *text, cohort_os_boot_t *boot) {
-    int64_t pid = 0;
-    cohort_os_boot_t b;
-    int n = sscanf(text, "%" SCNu32 " %" SCNd64 " %" SCNu32 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNdPTR " %" SCNdPTR " %" SCNdPTR,
-                   &b.version, &pid, &b.role, &b.slot, &b.base, &b.size, &b.arena, &b.lifeline, &b.channel);
-    if (n >= 2 && pid != (int64_t)getpid()) return APR_ENOENT; /* it leaked from somebody else */
-    if (n >= 2 && b.version != COHORT_OS_BOOT_VERSION) return COHORT_EVERSION;
-    if (n != 9) return APR_ENOENT;
-    *boot = b;
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_os_boot_take(cohort_os_boot_t *boot) {
-    const char *text = getenv(BOOT_NAME);
-    if (!text) return APR_ENOENT;
-    apr_status_t status = read_boot(text, boot);
-    unsetenv(BOOT_NAME);
-    if (status != APR_SUCCESS) return status;
-    keep(boot->arena);
-    keep(boot->lifeline);
-    keep(boot->channel);
-    cohort__title_take();
-    return APR_SUCCESS;
-}
+/* ---- facts, and the end -------------------------------------------------------------------------------------------- */
 
 bool cohort_os_can_fork(void) { return true; }
-
-/* A host that ignores interrupts by itself (nohup, a shell's background job) goes on doing so: only what was turned off here is turned on. */
-void cohort_os_set_interrupts(bool on) {
-    struct sigaction action;
-    if (on != interrupts_off) return;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on ? SIG_DFL : SIG_IGN;
-    interrupts_off = !on && sigaction(SIGINT, &action, NULL) == 0;
-    if (on) sigaction(SIGINT, &action, NULL);
-}
+bool cohort_os_can_keep_files(void) { return true; }
 
 void cohort_os_detach(void) {
     setsid();
-    null_input();
+    null_streams(NULL);
 }
 
 _Noreturn void cohort_os_exit(int code, bool flush) {

@@ -17,12 +17,15 @@ typedef struct entry_t {
     bool child;
 } entry_t;
 
+#define RETRY_NS ((int64_t)10000000)
+
 _Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits its room");
 
 struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
     int queue, channel;
+    cohort_os_known_t known; /* the channel */
     pid_t owner;
 };
 
@@ -52,7 +55,7 @@ apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
 void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
     if (!watch) return;
     if (watch->owner == getpid()) close(watch->queue);
-    if (watch->channel >= 0) close(watch->channel);
+    if (watch->channel >= 0) cohort_os_close_known(&watch->known);
     free(watch);
 }
 
@@ -68,33 +71,51 @@ static void unlink_entry(entry_t *entry) {
     if (entry->next) entry->next->link = entry->link;
 }
 
+static void ask_for(cohort_os_watch_t *watch, entry_t *entry) {
+    uintptr_t pid = (uintptr_t)entry->process.pid;
+    bool added = change(watch, pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, entry) == 0;
+    if (added && cohort_os_alive(entry->process)) return;
+    if (added) change(watch, pid, EVFILT_PROC, EV_DELETE, 0, NULL);
+    change(watch, (uintptr_t)entry, EVFILT_USER, EV_ADD | EV_ONESHOT, 0, entry);
+    change(watch, (uintptr_t)entry, EVFILT_USER, 0, NOTE_TRIGGER, entry);
+}
+
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
     entry_t *entry = (void *)room;
     *entry = (entry_t){.process = process, .cookie = cookie, .child = child};
     cohort_os_mutex_lock(&watch->mutex);
     link_entry(watch, entry);
-    bool added = change(watch, (uintptr_t)process.pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, entry) == 0;
-    if (!added || !cohort_os_alive(process)) {
-        if (added) change(watch, (uintptr_t)process.pid, EVFILT_PROC, EV_DELETE, 0, NULL);
-        change(watch, (uintptr_t)entry, EVFILT_USER, EV_ADD | EV_ONESHOT, 0, entry);
-        change(watch, (uintptr_t)entry, EVFILT_USER, 0, NOTE_TRIGGER, entry);
-    }
+    ask_for(watch, entry);
     cohort_os_mutex_unlock(&watch->mutex);
     return APR_SUCCESS;
+}
+
+/* This program may have closed descriptors that are not its own. The queue is made again; the
+ * channel cannot be, and is gone. */
+static bool make_again(cohort_os_watch_t *watch, cohort_os_event_t *event) {
+    struct timespec pause = cohort__timespec(RETRY_NS);
+    cohort_os_mutex_lock(&watch->mutex);
+    watch->queue = cohort__fd_safe(kqueue());
+    for (entry_t *entry = watch->queue >= 0 ? watch->entries : NULL; entry; entry = entry->next) ask_for(watch, entry);
+    cohort_os_mutex_unlock(&watch->mutex);
+    if (watch->queue < 0) nanosleep(&pause, NULL);
+    if (watch->queue < 0 || watch->channel < 0) return false;
+    watch->channel = -1;
+    *event = (cohort_os_event_t){.kind = COHORT_OS_GONE};
+    return true;
 }
 
 apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
     if (watch->channel >= 0) return APR_EINVAL;
     if (change(watch, (uintptr_t)reader, EVFILT_READ, EV_ADD, 0, NULL) != 0) return errno;
     watch->channel = (int)reader;
+    watch->known = cohort_os_know(reader);
     return APR_SUCCESS;
 }
 
 static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
-    uint64_t value = 0;
-    int got = cohort__channel_take(watch->channel, &value);
+    int got = cohort__channel_take(watch->channel, event);
     if (got < 0) return false;
-    *event = (cohort_os_event_t){.kind = got ? COHORT_OS_MESSAGE : COHORT_OS_GONE, .value = value};
     if (got == 0) {
         close(watch->channel);
         watch->channel = -1;
@@ -117,7 +138,8 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
         int64_t left = deadline == COHORT_OS_NEVER ? 0 : deadline - cohort_os_now();
         struct timespec wait = cohort__timespec(left);
         int n = kevent(watch->queue, NULL, 0, &found, 1, deadline == COHORT_OS_NEVER ? NULL : &wait);
-        if (n < 0 && errno != EINTR) return errno;
+        if (n < 0 && errno == EBADF && make_again(watch, event)) return APR_SUCCESS;
+        if (n < 0 && errno != EINTR && errno != EBADF) return errno;
         if (n == 1 && found.filter == EVFILT_READ) {
             if (take_message(watch, event)) return APR_SUCCESS;
         } else if (n == 1) {

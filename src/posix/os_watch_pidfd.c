@@ -1,12 +1,17 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for ends of processes by process descriptors in an epoll set, in which the channel is too.
+ * Waiting for ends of processes by process descriptors in an epoll set, in which the channel is
+ * too.
  *
- * A process that has ended before it could be watched, and one for which no descriptor could be had, are kept on the list without one: the former
- * is reported at once (an eventfd wakes the waiter), the latter is asked for every few milliseconds.
+ * A process that has ended before it could be watched, and one for which no descriptor could be
+ * had, are kept on the list without one: the former is reported at once (an eventfd wakes the
+ * waiter), the latter is asked for every few milliseconds.
  *
- * A program may close descriptors that are not its own (closefrom). So no sleep is longer than a second, and when the epoll set is found
- * to be gone, it is made again, with new descriptors; the channel cannot be, and is reported as gone.
+ * A program may close descriptors that are not its own (closefrom), and open its own under their
+ * numbers. So no sleep is longer than a second, and before each it is looked whether the channel is
+ * the one that was given, and the epoll set the one that has it. When they are not, the set is made
+ * again, with new descriptors, and what has the old numbers is left alone; the channel cannot be
+ * made here, and is reported as gone.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -53,6 +58,7 @@ struct cohort_os_watch_t {
     int asked; /* entries without a descriptor */
     unsigned lendings; /* so far */
     int epoll, nudge, channel;
+    cohort_os_known_t known; /* the channel */
 };
 
 /* A process has one watch as a rule. It is no block of the heap: then a forked copy that lets go of it need not copy a page of that. */
@@ -82,6 +88,14 @@ struct exit_info {
 static int add(cohort_os_watch_t *watch, int fd, void *what) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
     return epoll_ctl(watch->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* No epoll set of anybody else's has our channel. */
+static bool is_ours(const cohort_os_watch_t *watch) {
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = (void *)&watch->channel};
+    if (watch->channel < 0) return true;
+    if (!cohort_os_is_known(&watch->known)) return false;
+    return epoll_ctl(watch->epoll, EPOLL_CTL_MOD, watch->channel, &event) == 0 || (errno != EBADF && errno != ENOENT && errno != EINVAL && errno != EPERM);
 }
 
 /* Make the epoll set, with the eventfd in it. */
@@ -136,10 +150,12 @@ static void release_entries(cohort_os_watch_t *watch) {
 /* Takes nothing out of the epoll set: in a forked copy that set is still the parent's. */
 void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
     if (!watch) return;
-    release_entries(watch);
-    release(watch->epoll);
-    release(watch->nudge);
-    release(watch->channel);
+    if (is_ours(watch)) {
+        release_entries(watch);
+        release(watch->epoll);
+        release(watch->nudge);
+        release(watch->channel);
+    }
     watch_free(watch);
 }
 
@@ -203,6 +219,7 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
     if (watch->channel >= 0) return APR_EINVAL;
     if (add(watch, (int)reader, &watch->channel) != 0) return errno;
     watch->channel = (int)reader;
+    watch->known = cohort_os_know(reader);
     return APR_SUCCESS;
 }
 
@@ -260,10 +277,8 @@ static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
 }
 
 static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
-    uint64_t value = 0;
-    int got = cohort__channel_take(watch->channel, &value);
+    int got = cohort__channel_take(watch->channel, event);
     if (got < 0) return false;
-    *event = (cohort_os_event_t){.kind = got ? COHORT_OS_MESSAGE : COHORT_OS_GONE, .value = value};
     if (got == 0) {
         epoll_ctl(watch->epoll, EPOLL_CTL_DEL, watch->channel, NULL);
         close(watch->channel);
@@ -326,13 +341,18 @@ static apr_status_t recover(cohort_os_watch_t *watch, int error, cohort_os_event
     return APR_SUCCESS;
 }
 
+static int lost(void) {
+    errno = EBADF;
+    return -1;
+}
+
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
     for (;;) {
         struct epoll_event found;
         unsigned lendings;
         if (ask(watch, event)) return APR_SUCCESS;
         int milliseconds = patience(watch, deadline, &lendings);
-        int n = epoll_wait(watch->epoll, &found, 1, milliseconds);
+        int n = is_ours(watch) ? epoll_wait(watch->epoll, &found, 1, milliseconds) : lost();
         apr_status_t status = n < 0 ? recover(watch, errno, event) : APR_EAGAIN;
         if (status != APR_EAGAIN) return status;
         if (n == 1 && translate(watch, found.data.ptr, lendings, event)) return APR_SUCCESS;

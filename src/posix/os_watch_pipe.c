@@ -17,6 +17,7 @@
 
 #define LEAST_MS 1
 #define MOST_MS 25
+#define LONGEST_MS 1000 /* without a look whether the descriptors are there still */
 #define HELD_MOST 30 /* looks at a child that has ended and cannot be reaped: a debugger has it first */
 
 typedef struct entry_t {
@@ -32,31 +33,41 @@ _Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits
 struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
-    cohort_os_handle_t nudged, nudge;
+    cohort_os_known_t nudged, nudge;
+    cohort_os_known_t known; /* the channel */
     int channel, pause_ms;
 };
+
+static apr_status_t make_nudge(cohort_os_watch_t *watch) {
+    cohort_os_handle_t nudged, nudge;
+    apr_status_t status = cohort_os_pipe_create(&nudged, &nudge);
+    if (status != APR_SUCCESS) return status;
+    fcntl((int)nudged, F_SETFL, O_NONBLOCK);
+    fcntl((int)nudge, F_SETFL, O_NONBLOCK);
+    watch->nudged = cohort_os_know(nudged);
+    watch->nudge = cohort_os_know(nudge);
+    return APR_SUCCESS;
+}
 
 apr_status_t cohort_os_watch_create(cohort_os_watch_t **result) {
     cohort_os_watch_t *watch = calloc(1, sizeof *watch);
     if (!watch) return APR_ENOMEM;
     watch->channel = -1;
     watch->pause_ms = LEAST_MS;
-    apr_status_t status = cohort_os_pipe_create(&watch->nudged, &watch->nudge);
+    apr_status_t status = make_nudge(watch);
     if (status != APR_SUCCESS) {
         free(watch);
         return status;
     }
-    fcntl((int)watch->nudged, F_SETFL, O_NONBLOCK);
-    fcntl((int)watch->nudge, F_SETFL, O_NONBLOCK);
     *result = watch;
     return APR_SUCCESS;
 }
 
 void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
     if (!watch) return;
-    cohort_os_close(watch->nudged);
-    cohort_os_close(watch->nudge);
-    if (watch->channel >= 0) close(watch->channel);
+    cohort_os_close_known(&watch->nudged);
+    cohort_os_close_known(&watch->nudge);
+    if (watch->channel >= 0) cohort_os_close_known(&watch->known);
     free(watch);
 }
 
@@ -66,15 +77,16 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
     cohort_os_mutex_lock(&watch->mutex);
     entry->next = watch->entries;
     watch->entries = entry;
-    cohort_os_mutex_unlock(&watch->mutex);
     ssize_t result;
-    COHORT__RETRY(result, write((int)watch->nudge, "", 1)); /* full is fine too */
+    if (cohort_os_is_known(&watch->nudge)) COHORT__RETRY(result, write((int)watch->nudge.handle, "", 1)); /* full is fine too */
+    cohort_os_mutex_unlock(&watch->mutex);
     return APR_SUCCESS;
 }
 
 apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
     if (watch->channel >= 0) return APR_EINVAL;
     watch->channel = (int)reader;
+    watch->known = cohort_os_know(reader);
     return APR_SUCCESS;
 }
 
@@ -108,10 +120,8 @@ static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
 }
 
 static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
-    uint64_t value = 0;
-    int got = cohort__channel_take(watch->channel, &value);
+    int got = cohort__channel_take(watch->channel, event);
     if (got < 0) return false;
-    *event = (cohort_os_event_t){.kind = got ? COHORT_OS_MESSAGE : COHORT_OS_GONE, .value = value};
     if (got == 0) {
         close(watch->channel);
         watch->channel = -1;
@@ -119,18 +129,34 @@ static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     return true;
 }
 
+/* This program may have closed descriptors that are not its own. The pipe is made again; the
+ * channel cannot be, and is gone. */
+static bool find_lost(cohort_os_watch_t *watch, cohort_os_event_t *event) {
+    cohort_os_mutex_lock(&watch->mutex);
+    bool whole = cohort_os_is_known(&watch->nudged) && cohort_os_is_known(&watch->nudge);
+    if (!whole) cohort_os_close_known(&watch->nudged);
+    if (!whole) cohort_os_close_known(&watch->nudge);
+    if (!whole) (void)make_nudge(watch); /* else threads wait until the next look */
+    cohort_os_mutex_unlock(&watch->mutex);
+    if (watch->channel < 0 || cohort_os_is_known(&watch->known)) return false;
+    watch->channel = -1;
+    *event = (cohort_os_event_t){.kind = COHORT_OS_GONE};
+    return true;
+}
+
 /* Sleep until the channel or another thread has something, or it is time to look again. */
 static bool sleep_a_little(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
-    struct pollfd look[2] = {{.fd = (int)watch->nudged, .events = POLLIN}, {.fd = watch->channel, .events = POLLIN}};
+    struct pollfd look[2] = {{.fd = (int)watch->nudged.handle, .events = POLLIN}, {.fd = watch->channel, .events = POLLIN}};
     char bytes[64];
     cohort_os_mutex_lock(&watch->mutex);
     bool asking = watch->entries != NULL;
     cohort_os_mutex_unlock(&watch->mutex);
     int left = cohort__milliseconds(deadline);
     bool bounded = asking && (left < 0 || left > watch->pause_ms);
+    if (!bounded && (left < 0 || left > LONGEST_MS)) left = LONGEST_MS;
     if (poll(look, 2, bounded ? watch->pause_ms : left) == 0 && watch->pause_ms < MOST_MS) watch->pause_ms *= 2;
     if (look[0].revents) {
-        while (read((int)watch->nudged, bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
+        while (read((int)watch->nudged.handle, bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
         watch->pause_ms = LEAST_MS;
     }
     return look[1].revents && take_message(watch, event);
@@ -138,7 +164,7 @@ static bool sleep_a_little(cohort_os_watch_t *watch, int64_t deadline, cohort_os
 
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
     for (;;) {
-        bool found = ask(watch, event) || sleep_a_little(watch, deadline, event);
+        bool found = find_lost(watch, event) || ask(watch, event) || sleep_a_little(watch, deadline, event);
         if (found) {
             watch->pause_ms = LEAST_MS;
             return APR_SUCCESS;

@@ -16,6 +16,13 @@
 static const uint64_t bases[] = {0x200000000000, 0x180000000000, 0x2000000000};
 static uint64_t premapped;
 
+static bool is_base(uint64_t base) {
+    for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
+        if (bases[i] == base) return true;
+    }
+    return false;
+}
+
 void cohort__arena_premapped(uint64_t base) { premapped = base; }
 
 static apr_status_t map_at(uint64_t base, uint64_t size, HANDLE section) {
@@ -39,6 +46,28 @@ static apr_status_t map_somewhere(cohort_os_arena_t *arena, uint64_t size, HANDL
     return status;
 }
 
+/* The system's own reports of crashes. Dumps that somebody else makes hold what that one asks for. A block is as long as 32 bits say. */
+#define BLOCK (2 * GIB)
+
+static void each_block(const cohort_os_arena_t *arena, const char *function) {
+    typedef HRESULT(WINAPI * exclude_t)(const void *, DWORD);
+    HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
+    FARPROC found = kernel ? GetProcAddress(kernel, function) : NULL;
+    for (uint64_t at = 0; found && at < arena->size; at += BLOCK) {
+        uint64_t length = arena->size - at < BLOCK ? arena->size - at : BLOCK;
+        (void)((exclude_t)(void (*)(void))found)(arena->base + at, (DWORD)length); /* the inverse takes the address alone */
+    }
+}
+
+static void keep_out_of_dumps(const cohort_os_arena_t *arena) { each_block(arena, "WerRegisterExcludedMemoryBlock"); }
+
+/* All of it: what is not committed is in no dump. */
+void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+    static _Atomic bool done;
+    (void)offset, (void)length;
+    if (!atomic_exchange(&done, true)) each_block(arena, "WerUnregisterExcludedMemoryBlock");
+}
+
 apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
     if (size == 0 || size % MIB != 0) return APR_EINVAL;
     HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE, (DWORD)(size >> 32),
@@ -46,16 +75,32 @@ apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
     if (!section) return APR_ENOMEM; /* nothing but a limit can fail it */
     apr_status_t status = map_somewhere(arena, size, section);
     if (status != APR_SUCCESS) CloseHandle(section);
+    else keep_out_of_dumps(arena);
     return status;
 }
 
 apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
     uint64_t base = (uint64_t)(uintptr_t)arena->base;
+    if (!is_base(base)) return APR_EINVAL;
     if (premapped && premapped == base) {
         premapped = 0;
+        keep_out_of_dumps(arena);
         return APR_SUCCESS;
     }
-    return map_at(base, arena->size, cohort__handle(arena->handle));
+    apr_status_t status = map_at(base, arena->size, cohort__handle(arena->handle));
+    if (status == APR_SUCCESS) keep_out_of_dumps(arena);
+    return status;
+}
+
+bool cohort_os_arena_is_open(const cohort_os_arena_t *arena) {
+    DWORD flags;
+    return GetHandleInformation(cohort__handle(arena->handle), &flags) != 0;
+}
+
+/* Nobody can close what is not his but by guessing. */
+apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from, cohort_os_handle_t there) {
+    (void)arena, (void)from, (void)there;
+    return APR_ENOTIMPL;
 }
 
 void cohort_os_arena_detach(cohort_os_arena_t *arena) {

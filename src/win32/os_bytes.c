@@ -22,7 +22,7 @@ apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_hand
     if (!random_name(name)) return APR_EGENERAL;
     HANDLE in = CreateNamedPipeW(name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
                                  PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_BYTES, PIPE_BYTES,
-                                 0, NULL);
+                                 0, cohort__own_security());
     if (in == INVALID_HANDLE_VALUE) return cohort__last_error();
     HANDLE out = CreateFileW(name, GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
     if (out == INVALID_HANDLE_VALUE) {
@@ -45,6 +45,41 @@ apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
     default: return cohort__last_error();
     }
 }
+
+/* Nobody can close what is not his but by guessing; then the number is not used at once. */
+cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) { return (cohort_os_known_t){.handle = handle}; }
+
+bool cohort_os_is_known(const cohort_os_known_t *known) {
+    DWORD flags;
+    return known->handle != COHORT_OS_NONE && GetHandleInformation(cohort__handle(known->handle), &flags);
+}
+
+void cohort_os_close_known(cohort_os_known_t *known) {
+    if (cohort_os_is_known(known)) cohort_os_close(known->handle);
+    known->handle = COHORT_OS_NONE;
+}
+
+/* A process that starts a child gives it its streams itself, so none ever goes through a
+ * channel. What a pool's maker had when it made the pool is not kept: a worker has what the
+ * maker has when it is started. */
+apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value, const cohort_os_streams_t *streams) {
+    (void)writer;
+    (void)value;
+    (void)streams;
+    return APR_ENOTIMPL;
+}
+
+cohort_os_streams_t cohort_os_streams_own(void) { return (cohort_os_streams_t){{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}}; }
+
+apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
+    *streams = cohort_os_streams_own();
+    return APR_SUCCESS;
+}
+
+void cohort_os_streams_close(cohort_os_streams_t *streams) { *streams = cohort_os_streams_own(); }
+apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) { return (void)streams, APR_ENOTIMPL; }
+apr_status_t cohort_os_streams_keep(cohort_os_streams_t *streams) { return (void)streams, APR_ENOTIMPL; }
+void cohort_os_streams_drop(void) {}
 
 apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
     HANDLE in, out;

@@ -54,6 +54,8 @@ int cohort_os_cpu_count(void) {
     return allowed > 0 ? allowed : 1;
 }
 
+bool cohort_os_cpu_is_idle(void) { return false; }
+
 int cohort_os_cpu(void) {
     PROCESSOR_NUMBER number;
     GetCurrentProcessorNumberEx(&number);
@@ -101,7 +103,7 @@ static uint64_t hash_debug(uint64_t seed, const char *base, const IMAGE_NT_HEADE
 }
 
 /* Time stamp, size, and a hash of what else tells two builds apart. The base in the header is where the image lies now: left out. */
-static void build_of(HMODULE module, uint8_t build[20]) {
+void cohort__build_of(HMODULE module, uint8_t build[20]) {
     const IMAGE_NT_HEADERS *headers = headers_of(module);
     uint32_t stamp[3] = {headers->FileHeader.TimeDateStamp, headers->OptionalHeader.SizeOfImage, headers->OptionalHeader.CheckSum};
     uint64_t mark = hash(0xCBF29CE484222325u, &headers->OptionalHeader.AddressOfEntryPoint, sizeof(DWORD));
@@ -123,7 +125,7 @@ apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code) {
         if (!fits) return COHORT_ETARGET;
     }
     found.offset = (uint64_t)((const char *)address - (const char *)module);
-    build_of(module, found.build);
+    cohort__build_of(module, found.build);
     *code = found;
     return APR_SUCCESS;
 }
@@ -140,7 +142,7 @@ apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address) {
     uint8_t build[20];
     HMODULE module = module_at(code->path);
     if (!module) return COHORT_ETARGET;
-    build_of(module, build);
+    cohort__build_of(module, build);
     if (memcmp(build, code->build, sizeof build) != 0) return COHORT_EBINARY;
     if (code->offset >= headers_of(module)->OptionalHeader.SizeOfImage) return COHORT_ETARGET;
     *address = (char *)module + code->offset;
@@ -158,6 +160,12 @@ static void process_exits(void) { atomic_store(&exiting, true); }
 
 static void WINAPI thread_exits(void *mark) {
     if (mark && !atomic_load(&exiting)) on_thread_exit(mark);
+}
+
+/* There are no copies. */
+apr_status_t cohort_os_clear_in_copies(void *pages, size_t size) {
+    (void)pages, (void)size;
+    return APR_ENOTIMPL;
 }
 
 /* There is no fork() here, so `forked` is never called. The module must stay, since the system would call into it. */
@@ -205,6 +213,12 @@ static DWORD WINAPI thread_main(void *arg) {
     thread.run(thread.arg);
     return 0;
 }
+
+/* A thread that ends is not told from others there; main() itself ends the process when it
+ * returns. */
+bool cohort_os_is_first_thread(void) { return false; }
+
+int cohort_os_thread_count(void) { return 0; }
 
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
     thread_t *thread = malloc(sizeof *thread);

@@ -80,7 +80,7 @@ static HANDLE event_of(uint32_t index, bool make) {
     if (event) return event;
     _snwprintf(name, COHORT__EVENT_NAME, L"Local\\cohort-%016llx%016llx-%u", (unsigned long long)region->cohort[0],
                (unsigned long long)region->cohort[1], index);
-    event = make ? CreateEventW(NULL, FALSE, FALSE, name) : OpenEventW(EVENT_MODIFY_STATE | SYNCHRONIZE, FALSE, name);
+    event = make ? CreateEventW(cohort__own_security(), FALSE, FALSE, name) : OpenEventW(EVENT_MODIFY_STATE | SYNCHRONIZE, FALSE, name);
     if (!event) return NULL;
     if (atomic_compare_exchange_strong(&events[index], &none, event)) return event;
     CloseHandle(event);

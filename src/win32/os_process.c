@@ -97,7 +97,7 @@ HANDLE cohort__process_open(cohort_os_id_t id, DWORD access) {
 
 typedef struct child_t {
     cohort_os_id_t id;
-    HANDLE process;
+    HANDLE process, job; /* NULL: what it starts is in none of its own */
     bool ours;
     struct child_t *next;
 } child_t;
@@ -113,10 +113,10 @@ static child_t **child_link(cohort_os_id_t id) {
     return link;
 }
 
-apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, bool ours) {
+apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, HANDLE job, bool ours) {
     child_t *child = malloc(sizeof *child);
     if (!child) return APR_ENOMEM;
-    *child = (child_t){id, process, ours, NULL};
+    *child = (child_t){id, process, job, ours, NULL};
     AcquireSRWLockExclusive(&children_lock);
     child->next = children[id.pid / 4 % BUCKETS];
     children[id.pid / 4 % BUCKETS] = child;
@@ -124,29 +124,40 @@ apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, bool ours) {
     return APR_SUCCESS;
 }
 
+static HANDLE copied(HANDLE handle) {
+    HANDLE copy = NULL, self = GetCurrentProcess();
+    return handle && DuplicateHandle(self, handle, self, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS) ? copy : NULL;
+}
+
 HANDLE cohort__child_handle(cohort_os_id_t id) {
-    HANDLE copy = NULL;
     AcquireSRWLockShared(&children_lock);
     child_t *child = *child_link(id);
-    if (child && !DuplicateHandle(GetCurrentProcess(), child->process, GetCurrentProcess(), &copy, 0, FALSE,
-                                  DUPLICATE_SAME_ACCESS)) {
-        copy = NULL;
-    }
+    HANDLE copy = child ? copied(child->process) : NULL;
+    ReleaseSRWLockShared(&children_lock);
+    return copy;
+}
+
+HANDLE cohort__child_job(cohort_os_id_t id) {
+    AcquireSRWLockShared(&children_lock);
+    child_t *child = *child_link(id);
+    HANDLE copy = child ? copied(child->job) : NULL;
     ReleaseSRWLockShared(&children_lock);
     return copy;
 }
 
 /* ---- events instead of signals ------------------------------------------------------------------------------------------- */
 
-static _Atomic bool interrupts_off; /* by cohort_os_set_interrupts(), not by the host */
+static _Atomic bool interrupts_off; /* by cohort_os_signals_begin(), not by the host */
 
 bool cohort__interrupts_off(void) { return atomic_load(&interrupts_off); }
 
-/* Ctrl-C at the console, and the event. */
-void cohort_os_set_interrupts(bool on) {
-    if (on != atomic_load(&interrupts_off)) return;
-    SetConsoleCtrlHandler(NULL, !on);
-    atomic_store(&interrupts_off, !on);
+/* Ctrl-C at the console, and the events. */
+void cohort_os_signals_begin(cohort_os_signals_t signals) {
+    if (signals != COHORT_OS_SIGNALS_INHERIT) signal(SIGTERM, SIG_DFL); /* whatever main() has done before */
+    if (signals == COHORT_OS_SIGNALS_RESET) signal(SIGINT, SIG_DFL);
+    if (signals == COHORT_OS_SIGNALS_NO_INTERRUPT) SetConsoleCtrlHandler(NULL, TRUE);
+    if (signals == COHORT_OS_SIGNALS_RESET) SetConsoleCtrlHandler(NULL, FALSE);
+    atomic_store(&interrupts_off, signals == COHORT_OS_SIGNALS_NO_INTERRUPT);
 }
 
 static const int signal_numbers[COHORT__OWN_SIGNALS] = {COHORT__SIGTERM, COHORT__SIGINT};
@@ -160,7 +171,7 @@ apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SI
     wchar_t name[COHORT__EVENT_NAME];
     for (int i = 0; i < COHORT__OWN_SIGNALS; i++) {
         event_name(id, signal_numbers[i], name);
-        events[i] = CreateEventW(NULL, FALSE, FALSE, name);
+        events[i] = CreateEventW(cohort__own_security(), FALSE, FALSE, name);
         if (events[i]) continue;
         apr_status_t status = cohort__last_error();
         while (i-- > 0) CloseHandle(events[i]);
@@ -250,6 +261,7 @@ apr_status_t cohort_os_reap(cohort_os_id_t id, int *code) {
         bool known = GetExitCodeProcess(child->process, &exit_status), ours = child->ours;
         *link = child->next;
         CloseHandle(child->process);
+        if (child->job) CloseHandle(child->job);
         free(child);
         if (known) *code = exit_code(exit_status, ours);
         else status = APR_ENOENT;

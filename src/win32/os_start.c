@@ -3,8 +3,7 @@
  * Starting. A child is created suspended and runs its first instruction only when everything is in place: it is in the job that ends with whoever it
  * depends on, the arena is mapped at its address, its handles are its own, and its boot page is complete.
  *
- * The boot page is a small nameless section. The environment carries the number of the child's handle to it, the page carries the child's pid, so
- * whoever finds the variable in its environment by accident (a program that a child starts before it took the page) is no child and cannot become one.
+ * The boot page, which says all this to the child, is a small nameless section; when a child believes it is os_boot.c's.
  *
  * Handles: an explicit list says what is inherited, copies made for the purpose only (the standard streams and the boot page), so nothing else of
  * the host's ever is. All others are put into the suspended child by DuplicateHandle().
@@ -22,25 +21,18 @@
 #include <string.h>
 #include <wchar.h>
 
-#define PAGE_MAGIC 0x746f6f62u
 #define ATTEMPTS 4 /* when something lies at the arena's address in a new process: the next one looks different */
-
-typedef struct {
-    uint32_t magic;
-    bool premapped, interrupts_off;
-    uint64_t pid;
-    HANDLE events[COHORT__OWN_SIGNALS];
-    cohort_os_boot_t boot;
-} page_t;
 
 typedef struct {
     const cohort_os_start_t *start;
     wchar_t *path, *line, *environment, *cwd;
     HANDLE page; /* inheritable, as are the streams */
-    page_t *view;
+    cohort__page_t *view;
     HANDLE stdio[3];
     HANDLE job;      /* whose end is the child's: the lifeline's, or our own until the child is let go */
     bool job_is_ours;
+    HANDLE contained; /* the job of what the child starts, or NULL */
+    HANDLE jobs[2];
     LPPROC_THREAD_ATTRIBUTE_LIST attributes;
     HANDLE inherited[4];
     PROCESS_INFORMATION process;
@@ -125,16 +117,32 @@ static wchar_t *own_line(const wchar_t *path, const char *name) {
     return cohort__command_line(argv);
 }
 
+static apr_status_t unfound(const cohort_os_start_t *start) {
+    apr_status_t status = cohort__last_error();
+    if (!start->path) return cohort__fail(status, "finding this program's file");
+    return cohort__fail(status, strpbrk(start->path, "/\\:") ? "finding %s" : "finding %s on PATH", start->path);
+}
+
+static bool is_directory(const wchar_t *path) {
+    DWORD attributes = GetFileAttributesW(path);
+    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY);
+}
+
+static apr_status_t lost_directory(const cohort_os_start_t *start) {
+    return cohort__fail(APR_FROM_OS_ERROR(ERROR_PATH_NOT_FOUND), "going to the directory %s", start->cwd);
+}
+
 static apr_status_t describe(launch_t *launch) {
     const cohort_os_start_t *start = launch->start;
     bool program = start->how == COHORT_OS_PROGRAM;
     const char *only[] = {start->path, NULL};
     wchar_t variable[64];
     SetLastError(ERROR_INVALID_PARAMETER);
-    if (start->cwd && !(launch->cwd = cohort__wide(start->cwd))) return cohort__last_error();
+    if (start->cwd && !(launch->cwd = cohort__wide(start->cwd))) return cohort__fail(cohort__last_error(), "reading cwd as UTF-8");
     if (program && !start->path) return APR_EINVAL;
+    if (launch->cwd && !is_directory(launch->cwd)) return lost_directory(start); /* before a file is looked for in it */
     launch->path = start->path ? find_program(start, launch->cwd) : cohort__module_path(NULL);
-    if (!launch->path) return cohort__last_error();
+    if (!launch->path) return unfound(start);
     if (program) launch->line = cohort__command_line(start->argv && start->argv[0] ? start->argv : only);
     else launch->line = own_line(launch->path, start->name);
     _snwprintf(variable, 64, COHORT__BOOT_VARIABLE L"=%u:%llx", COHORT_OS_BOOT_VERSION,
@@ -152,7 +160,7 @@ static HANDLE inheritable(HANDLE handle) {
 }
 
 static apr_status_t open_page(launch_t *launch) {
-    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, sizeof(page_t), NULL);
+    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, sizeof(cohort__page_t), NULL);
     if (!section) return cohort__last_error();
     launch->view = MapViewOfFile(section, FILE_MAP_ALL_ACCESS, 0, 0, 0);
     launch->page = inheritable(section);
@@ -160,7 +168,8 @@ static apr_status_t open_page(launch_t *launch) {
     return launch->view && launch->page ? APR_SUCCESS : APR_ENOMEM;
 }
 
-/* A stream that this process does not have is none in the child either. */
+/* A stream that this process does not have is none in the child either. In the background it has
+ * none of ours. */
 static apr_status_t open_streams(launch_t *launch) {
     static const DWORD own[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
     cohort_os_handle_t null;
@@ -169,8 +178,8 @@ static apr_status_t open_streams(launch_t *launch) {
         if (given != COHORT_OS_NONE) {
             launch->stdio[i] = inheritable(cohort__handle(given));
             if (!launch->stdio[i]) return cohort__last_error();
-        } else if (i == 0 && launch->start->detach) {
-            if (cohort_os_null_open(&null) != APR_SUCCESS) continue;
+        } else if (launch->start->detach) {
+            if (cohort_os_null_open(&null) != APR_SUCCESS) continue; /* none is as good */
             launch->stdio[i] = inheritable(cohort__handle(null));
             cohort_os_close(null);
         } else {
@@ -200,6 +209,14 @@ static apr_status_t open_job(launch_t *launch) {
     return cohort__last_error();
 }
 
+static apr_status_t open_contained(launch_t *launch) {
+    if (!launch->start->contained) return APR_SUCCESS;
+    launch->contained = CreateJobObjectW(NULL, NULL);
+    if (!launch->contained) return cohort__last_error();
+    if (job_limits(launch->contained, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_BREAKAWAY_OK)) return APR_SUCCESS;
+    return cohort__last_error();
+}
+
 static apr_status_t list_attributes(launch_t *launch) {
     SIZE_T size = 0, count = 0;
     InitializeProcThreadAttributeList(NULL, 2, 0, &size);
@@ -214,7 +231,10 @@ static apr_status_t list_attributes(launch_t *launch) {
         if (launch->stdio[i]) launch->inherited[count++] = launch->stdio[i];
     }
     if (launch->page) launch->inherited[count++] = launch->page;
-    bool done = UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_JOB_LIST, &launch->job, sizeof launch->job, NULL, NULL);
+    launch->jobs[0] = launch->job; /* the outer one first */
+    launch->jobs[1] = launch->contained;
+    SIZE_T jobs = (launch->contained ? 2 : 1) * sizeof(HANDLE);
+    bool done = UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_JOB_LIST, launch->jobs, jobs, NULL, NULL);
     if (done && count) {
         done = UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, launch->inherited,
                                          count * sizeof(HANDLE), NULL, NULL);
@@ -228,7 +248,9 @@ static apr_status_t list_attributes(launch_t *launch) {
  * process more; a program gets one that does not show, for itself and what it starts. */
 static DWORD creation_flags(const launch_t *launch) {
     DWORD flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT;
+    if (launch->start->group == COHORT_OS_GROUP_OWN) flags |= CREATE_NEW_PROCESS_GROUP;
     if (launch->start->detach) flags |= DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP | CREATE_BREAKAWAY_FROM_JOB;
+    else if (launch->start->how == COHORT_OS_PROGRAM && launch->start->signals == COHORT_OS_SIGNALS_NO_INTERRUPT) flags |= CREATE_NEW_PROCESS_GROUP; /* which ignores Ctrl-C */
     else if (GetConsoleCP() == 0) flags |= launch->start->how == COHORT_OS_REEXEC ? DETACHED_PROCESS : CREATE_NO_WINDOW;
     return flags;
 }
@@ -244,6 +266,13 @@ static bool create(launch_t *launch, DWORD flags) {
                           launch->cwd, &info.StartupInfo, &launch->process);
 }
 
+static apr_status_t uncreated(const launch_t *launch) {
+    apr_status_t status = cohort__last_error();
+    const cohort_os_start_t *start = launch->start;
+    if (launch->cwd && !is_directory(launch->cwd)) return lost_directory(start); /* it went meanwhile */
+    return cohort__fail(status, "CreateProcess %s", start->path ? start->path : "of this program");
+}
+
 /* A host's own job may forbid to leave it; then the child stays there. */
 static apr_status_t create_suspended(launch_t *launch) {
     DWORD flags = creation_flags(launch);
@@ -251,7 +280,7 @@ static apr_status_t create_suspended(launch_t *launch) {
     if (!made && GetLastError() == ERROR_ACCESS_DENIED && (flags & CREATE_BREAKAWAY_FROM_JOB)) {
         made = create(launch, flags & ~(DWORD)CREATE_BREAKAWAY_FROM_JOB);
     }
-    return made ? APR_SUCCESS : cohort__last_error();
+    return made ? APR_SUCCESS : uncreated(launch);
 }
 
 static void destroy_suspended(launch_t *launch) {
@@ -303,17 +332,12 @@ static apr_status_t make_events(launch_t *launch, cohort_os_id_t id) {
     return status;
 }
 
-/* The job has done the lifeline's work, so the child gets none. */
 static apr_status_t furnish(launch_t *launch, cohort_os_id_t id) {
-    page_t *page = launch->view;
+    cohort__page_t *page = launch->view;
     apr_status_t status = map_in_child(launch);
     if (status != APR_SUCCESS) return status;
-    page->boot = *launch->start->boot;
-    page->boot.version = COHORT_OS_BOOT_VERSION;
-    page->boot.lifeline = COHORT_OS_NONE;
-    page->interrupts_off = cohort__interrupts_off();
-    page->pid = (uint64_t)id.pid;
-    page->magic = PAGE_MAGIC;
+    cohort__page_write(page, launch->start->boot, id);
+    page->interrupts_off = cohort__interrupts_off() && launch->start->signals != COHORT_OS_SIGNALS_INHERIT;
     status = hand_over(launch, &page->boot.arena);
     if (status == APR_SUCCESS) status = hand_over(launch, &page->boot.channel);
     return status == APR_SUCCESS ? make_events(launch, id) : status;
@@ -332,11 +356,12 @@ static apr_status_t launch_once(launch_t *launch, cohort_os_id_t *child) {
     cohort_os_id_t id = {(int64_t)launch->process.dwProcessId, cohort__birth(launch->process.hProcess)};
     if (launch->page) status = furnish(launch, id);
     if (status != APR_SUCCESS && is_killed(launch, status)) status = APR_SUCCESS; /* it was started, and has ended */
-    if (status == APR_SUCCESS) status = cohort__child_add(id, launch->process.hProcess, launch->page != NULL);
+    if (status == APR_SUCCESS) status = cohort__child_add(id, launch->process.hProcess, launch->contained, launch->page != NULL);
     if (status != APR_SUCCESS) {
         destroy_suspended(launch);
         return status;
     }
+    launch->contained = NULL; /* it is the child's by now */
     ResumeThread(launch->process.hThread);
     if (launch->job_is_ours) job_limits(launch->job, JOB_OBJECT_LIMIT_BREAKAWAY_OK);
     else cohort__job_check((cohort_os_handle_t)launch->job);
@@ -350,6 +375,7 @@ static apr_status_t prepare(launch_t *launch) {
     if (status == APR_SUCCESS) status = describe(launch);
     if (status == APR_SUCCESS) status = open_streams(launch);
     if (status == APR_SUCCESS) status = open_job(launch);
+    if (status == APR_SUCCESS) status = open_contained(launch);
     if (status == APR_SUCCESS) status = list_attributes(launch);
     return status;
 }
@@ -363,6 +389,7 @@ static void clean_up(launch_t *launch) {
         if (launch->stdio[i]) CloseHandle(launch->stdio[i]);
     }
     if (launch->job && launch->job_is_ours) CloseHandle(launch->job);
+    if (launch->contained) CloseHandle(launch->contained);
     if (launch->view) UnmapViewOfFile(launch->view);
     if (launch->page) CloseHandle(launch->page);
     free(launch->path);
@@ -375,6 +402,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     launch_t launch = {.start = start};
     if (start->how == COHORT_OS_FORK) return APR_ENOTIMPL;
     if (start->how == COHORT_OS_REEXEC && !start->boot) return APR_EINVAL;
+    if (start->n_files) return APR_ENOTIMPL;
     apr_status_t status = prepare(&launch);
     if (status == APR_SUCCESS) {
         status = COHORT_EADDRESS;
@@ -385,86 +413,60 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     return status;
 }
 
-/* ---- in the child ----------------------------------------------------------------------------------------------------------------- */
-
-/* abort() ends with code 3 here; say what it was. Nothing of a crash may wait for somebody to press a button. */
-static void aborted(int number) {
-    (void)number;
-    TerminateProcess(GetCurrentProcess(), cohort__exit_status(COHORT__SIGABRT));
-}
-
-static void fail_silently(void) {
-    SetErrorMode(GetErrorMode() | SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
-    void (*before)(int) = signal(SIGABRT, aborted);
-    if (before != SIG_DFL && before != SIG_ERR) signal(SIGABRT, before);
-}
-
-/* Copies the page when it is one and ours. */
-static apr_status_t read_page(HANDLE section, page_t *page) {
-    const page_t *view = MapViewOfFile(section, FILE_MAP_READ, 0, 0, sizeof *page);
-    if (!view) return APR_ENOENT;
-    *page = *view;
-    UnmapViewOfFile(view);
-    if (page->magic != PAGE_MAGIC || page->pid != GetCurrentProcessId()) return APR_ENOENT;
-    CloseHandle(section);
-    return APR_SUCCESS;
-}
-
-/* An ordinary program run may be told to terminate too, by its children. */
-static apr_status_t listen_as_root(void) {
-    HANDLE events[COHORT__OWN_SIGNALS];
-    apr_status_t status = cohort__events_make(cohort_os_self(), events);
-    if (status == APR_SUCCESS) status = cohort__events_obey(events);
-    return status == APR_SUCCESS ? APR_ENOENT : status;
-}
-
-static apr_status_t accept_page(page_t *page, cohort_os_boot_t *boot) {
-    fail_silently();
-    if (page->boot.version != COHORT_OS_BOOT_VERSION) return COHORT_EVERSION;
-    if (page->premapped) cohort__arena_premapped(page->boot.base);
-    if (page->interrupts_off) SetConsoleCtrlHandler(NULL, FALSE); /* what the parent does about Ctrl-C was inherited */
-    *boot = page->boot;
-    return cohort__events_obey(page->events);
-}
-
-apr_status_t cohort_os_boot_take(cohort_os_boot_t *boot) {
-    wchar_t text[64];
-    unsigned version = 0;
-    unsigned long long section = 0;
-    page_t page;
-    DWORD length = GetEnvironmentVariableW(COHORT__BOOT_VARIABLE, text, 64);
-    if (!length || length >= 64) return listen_as_root();
-    _wputenv(COHORT__BOOT_VARIABLE L"="); /* the C runtime's copy, and the system's */
-    SetEnvironmentVariableW(COHORT__BOOT_VARIABLE, NULL);
-    if (swscanf(text, L"%u:%llx", &version, &section) != 2) return listen_as_root();
-    if (version != COHORT_OS_BOOT_VERSION) return COHORT_EVERSION;
-    if (read_page((HANDLE)(uintptr_t)section, &page) != APR_SUCCESS) return listen_as_root();
-    return accept_page(&page, boot);
-}
+/* ---- facts, and the end ------------------------------------------------------------------------------------------------------------ */
 
 /* There is no server that would start children for somebody else: a child inherits all this from its parent. */
-apr_status_t cohort_os_context_capture(void *buffer, size_t *length) {
+/* A process keeps its token for life, and no server starts children for another process, so
+ * nothing has to be noticed or handed on. */
+apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state) {
     (void)buffer;
     *length = 0;
-    return APR_SUCCESS;
+    return cohort_os_state_look(state);
 }
 
-apr_status_t cohort_os_context_apply(const void *buffer, size_t length) {
+apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals) {
     (void)buffer;
+    (void)signals;
     return length ? APR_EINVAL : APR_SUCCESS;
 }
 
-uint64_t cohort_os_credentials(void) { return 1; } /* a process keeps its token for life */
+apr_status_t cohort_os_context_environment(const void *buffer, size_t length, const char ***environment) {
+    (void)buffer;
+    (void)length;
+    *environment = NULL; /* the caller's, when the child is started */
+    return APR_SUCCESS;
+}
+
+void cohort_os_state_quick(cohort_os_state_t *state) { memset(state->quick, 0, sizeof state->quick); }
+
+apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
+    memset(state, 0, sizeof *state);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
+    (void)pid;
+    return cohort_os_state_look(state);
+}
+
+bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) { return (void)a, (void)b, true; }
+bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) { return (void)a, (void)b, true; }
+bool cohort_os_state_is_subtle(const cohort_os_state_t *state) { return (void)state, false; }
+apr_status_t cohort_os_state_remember(void) { return APR_SUCCESS; }
+apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) { return (void)wanted, APR_ENOTIMPL; }
 
 bool cohort_os_can_fork(void) { return false; }
+bool cohort_os_can_keep_files(void) { return false; }
 
 void cohort_os_detach(void) {
+    static const DWORD own[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
     int null = _open("NUL", _O_RDWR);
     FreeConsole();
-    if (null < 0) return;
-    _dup2(null, 0);
+    for (int i = 0; i < 3 && null >= 0; i++) {
+        if (i != null) _dup2(null, i);
+        SetStdHandle(own[i], (HANDLE)_get_osfhandle(i));
+    }
     if (null > 2) _close(null);
-    SetStdHandle(STD_INPUT_HANDLE, (HANDLE)_get_osfhandle(0));
 }
 
 /* ExitProcess() runs the ends of libraries while other threads hang where they were, their locks held; this does not. */
@@ -476,3 +478,10 @@ _Noreturn void cohort_os_exit(int code, bool flush) {
     TerminateProcess(GetCurrentProcess(), (UINT)code);
     for (;;) Sleep(INFINITE);
 }
+
+apr_status_t cohort_os_exit_own(void (*run)(void)) {
+    (void)run;
+    return APR_ENOTIMPL; /* nothing is forked */
+}
+
+_Noreturn void cohort_os_leave(int code) { exit(code); }

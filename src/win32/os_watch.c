@@ -164,13 +164,13 @@ static void forget_item(cohort_os_watch_t *watch, item_t *item) {
 }
 
 static void report_process(cohort_os_watch_t *watch, item_t *item, cohort_os_event_t *event) {
-    *event = (cohort_os_event_t){COHORT_OS_ENDED, item->cookie, 0};
+    *event = (cohort_os_event_t){.kind = COHORT_OS_ENDED, .cookie = item->cookie};
     forget_item(watch, item);
 }
 
 /* A message of another length is none of ours: nobody writes such. */
 static void report_channel(cohort_os_watch_t *watch, item_t *item, DWORD length, cohort_os_event_t *event) {
-    *event = (cohort_os_event_t){COHORT_OS_MESSAGE, 0, item->value};
+    *event = (cohort_os_event_t){.kind = COHORT_OS_MESSAGE, .value = item->value};
     if (length == sizeof item->value && read_next(item)) return;
     if (length != sizeof item->value) event->kind = COHORT_OS_GONE;
     forget_item(watch, item);

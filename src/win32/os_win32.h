@@ -44,19 +44,38 @@ apr_status_t cohort__last_error(void);
 /* Milliseconds until a deadline, rounded up; INFINITE for none. */
 DWORD cohort__milliseconds(int64_t deadline);
 
+/* os_boot.c: the page that a child is told by. */
+#define COHORT__PAGE_MAGIC 0x746f6f62u
+typedef struct {
+    uint32_t magic;
+    bool premapped, interrupts_off;
+    uint64_t pid;
+    uint8_t build[20];
+    HANDLE events[COHORT__OWN_SIGNALS];
+    cohort_os_boot_t boot;
+} cohort__page_t;
+/* What says whom it is for and from whom it comes, and the boot block with handles of this process. */
+void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, cohort_os_id_t child);
+/* For objects with names: for this user and the system, for nobody else. NULL, the system's default, should that not be possible. */
+SECURITY_ATTRIBUTES *cohort__own_security(void);
+/* os_machine.c: what tells a module from another build of it. */
+void cohort__build_of(HMODULE module, uint8_t build[20]);
+
 /* os_process.c */
 #define COHORT__BOOT_VARIABLE L"COHORT_BOOT"
 uint64_t cohort__birth(HANDLE process);
 /* The process, when it has not ended and is the one meant; else NULL. Close it. */
 HANDLE cohort__process_open(cohort_os_id_t id, DWORD access);
-/* Remember the handle of a child for reaping; takes it. `ours`: a child of Cohort, whose exit code has eight bits as everywhere. */
-apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, bool ours);
+/* Remember the handle of a child for reaping, and the job of what it starts, or NULL; takes
+ * both. `ours`: a child of Cohort, whose exit code has eight bits as everywhere. */
+apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, HANDLE job, bool ours);
 /* A new handle of a child that has not been reaped, ended or not; else NULL. */
 HANDLE cohort__child_handle(cohort_os_id_t id);
+HANDLE cohort__child_job(cohort_os_id_t id);
 /* The code that says "ended by this signal", and what a code means: 0, positive, or -signal. */
 DWORD cohort__exit_status(int signal);
 int cohort__exit_code(DWORD status);
-/* Has cohort_os_set_interrupts() switched them off? */
+/* Has cohort_os_signals_begin() switched them off? */
 bool cohort__interrupts_off(void);
 /* The events by which a process is told to terminate or to interrupt itself. */
 apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SIGNALS]);

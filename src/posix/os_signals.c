@@ -1,0 +1,142 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a new process does about signals. A child that executes a program takes over what is ignored and what is blocked, so both are set between
+ * fork and exec; a forked copy settles them before the first signal can be delivered to it; a copy of a server does so when it has been
+ * told what its requester ignores and blocks.
+ *
+ * SIGINT may be ignored by the host, which its children inherit, or by this library on behalf of a pool's worker or of a server (`interrupts_off`), which they do not.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os_posix.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef NSIG
+#define NSIG 65
+#endif
+
+#define BIT(number) ((uint64_t)1 << ((number) - 1))
+#define ALL (~(uint64_t)0)
+
+static bool interrupts_off;                /* by this library, not by the host */
+static bool told;                          /* what the requester has is known, and not yet taken over */
+static uint64_t told_ignored, told_blocked;
+
+/* ---- async-signal-safe --------------------------------------------------------------------------------------------- */
+
+static void dispose(int number, void (*handler)(int)) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    sigaction(number, &action, NULL);
+}
+
+static bool is_ignored(int number) {
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static void drop_handlers(void) {
+    struct sigaction action;
+    for (int number = 1; number < NSIG; ++number) {
+        if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) continue;
+        dispose(number, SIG_DFL);
+    }
+}
+
+/* What shall be ignored by one whose starter ignores `from`. */
+static uint64_t wanted(cohort_os_signals_t what, uint64_t from, bool *off) {
+    if (what == COHORT_OS_SIGNALS_INHERIT) return from;
+    uint64_t want = what == COHORT_OS_SIGNALS_RESET ? 0 : from & ~(BIT(SIGTERM) | BIT(SIGCHLD));
+    if (*off) want &= ~BIT(SIGINT);
+    *off = what == COHORT_OS_SIGNALS_NO_INTERRUPT && !(want & BIT(SIGINT));
+    return *off ? want | BIT(SIGINT) : want;
+}
+
+/* From ignoring `now` to ignoring `want`. What has a default everywhere may have a handler now. */
+static void change(cohort_os_signals_t what, uint64_t now, uint64_t want) {
+    uint64_t changed = now ^ want;
+    if (what == COHORT_OS_SIGNALS_RESET) changed = ALL;
+    if (what != COHORT_OS_SIGNALS_INHERIT) changed |= BIT(SIGTERM) | BIT(SIGCHLD);
+    for (int number = 1; number < NSIG && number <= 64; ++number)
+        if (changed & BIT(number)) dispose(number, want & BIT(number) ? SIG_IGN : SIG_DFL);
+}
+
+/* Of what is ignored here, only this one is to be known when nothing else changes. */
+static uint64_t interrupt_ignored(void) { return is_ignored(SIGINT) ? BIT(SIGINT) : 0; }
+
+void cohort__signals_exec(cohort_os_signals_t what, bool tidy, bool reexec, const sigset_t *before) {
+    sigset_t mask;
+    bool off = interrupts_off, later = reexec && what == COHORT_OS_SIGNALS_NO_INTERRUPT;
+    uint64_t now = interrupt_ignored();
+    if (!tidy) drop_handlers();
+    uint64_t want = wanted(later ? COHORT_OS_SIGNALS_NORMAL : what, now, &off);
+    change(what, now, want);
+    sigemptyset(&mask);
+    if (later) sigaddset(&mask, SIGINT); /* the child itself has to find out whether the host ignores it */
+    sigprocmask(SIG_SETMASK, what == COHORT_OS_SIGNALS_INHERIT ? before : &mask, NULL);
+}
+
+/* ---- in a new process ---------------------------------------------------------------------------------------------- */
+
+void cohort__signals_forked(cohort_os_signals_t what, sigset_t *mask) {
+    uint64_t now = interrupt_ignored();
+    change(what, now, wanted(what, now, &interrupts_off));
+    if (what == COHORT_OS_SIGNALS_RESET) sigemptyset(mask);
+    else if (what != COHORT_OS_SIGNALS_INHERIT) sigdelset(mask, SIGTERM);
+}
+
+static uint64_t ignored_now(void) {
+    uint64_t ignored = 0;
+    for (int number = 1; number < NSIG && number <= 64; ++number)
+        if (is_ignored(number)) ignored |= BIT(number);
+    return ignored;
+}
+
+static uint64_t bits_of(const sigset_t *set) {
+    uint64_t bits = 0;
+    for (int number = 1; number < NSIG && number <= 64; ++number)
+        if (sigismember(set, number) == 1) bits |= BIT(number);
+    return bits;
+}
+
+static void set_of(uint64_t bits, sigset_t *set) {
+    sigemptyset(set);
+    for (int number = 1; number < NSIG && number <= 64; ++number)
+        if (bits & BIT(number)) sigaddset(set, number);
+}
+
+void cohort_os_signals_begin(cohort_os_signals_t what) {
+    sigset_t mask;
+    uint64_t now = told ? ignored_now() : interrupt_ignored();
+    change(what, now, wanted(what, told ? told_ignored : now, &interrupts_off));
+    set_of(what == COHORT_OS_SIGNALS_INHERIT && told ? told_blocked : 0, &mask);
+    if (told || what != COHORT_OS_SIGNALS_INHERIT) pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    told = false;
+}
+
+/* ---- from one process to another ----------------------------------------------------------------------------------- */
+
+void cohort__signals_tell(cohort__status_t *status) {
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    status->ignored = ignored_now();
+    status->blocked = bits_of(&mask);
+}
+
+void cohort__signals_complete(cohort__status_t *status) {
+    if (cohort__copy_mask) status->blocked = bits_of(cohort__copy_mask);
+    status->interrupts_off = interrupts_off;
+}
+
+void cohort__signals_told(const cohort__status_t *status) {
+    told = true;
+    told_ignored = status->ignored;
+    told_blocked = status->blocked;
+    interrupts_off = status->interrupts_off;
+}
