@@ -3,6 +3,7 @@
  * A program that knows nothing of Cohort and does what its arguments say, one after the other; output is UTF-8, lines end with LF on every system:
  *  - say TEXT, cry TEXT: write it to stdout, to stderr; variable NAME: write its value, or (none); cwd: write the working directory
  *  - cat: copy stdin to stdout; line: read one line, end with 1 when there was none; no-line: end with 1 when there is one
+ *  - wait: for ever; close: all descriptors, or handles of files, that it has
  *  - exit CODE: end; crash: end by a bad address; arguments: write the rest of them as <one><two>, and end
  */
 #include <signal.h>
@@ -48,6 +49,15 @@ static char *directory(void) {
     return utf8(_wgetcwd(NULL, 0));
 }
 
+static void close_all(void) {
+    for (int fd = 0; fd < 3; fd++)
+        _close(fd);
+}
+
+static void wait_for_death(void) {
+    Sleep(INFINITE);
+}
+
 static void crash(void) {
     volatile int *volatile nowhere = (volatile int *)16;
     *nowhere = 1;
@@ -66,6 +76,16 @@ static char *variable(const char *name) {
 static char *directory(void) {
     static char text[4096];
     return getcwd(text, sizeof text);
+}
+
+static void close_all(void) {
+    for (int fd = 0; fd < 1024; fd++)
+        close(fd);
+}
+
+static void wait_for_death(void) {
+    for (;;)
+        pause();
 }
 
 /* A sanitizer would take the fault for itself. */
@@ -110,7 +130,11 @@ int main(int argc, char **argv) {
         } else if (!strcmp(what, "no-line")) {
             if (has_line())
                 return 1;
-        } else if (!strcmp(what, "exit"))
+        } else if (!strcmp(what, "wait"))
+            wait_for_death();
+        else if (!strcmp(what, "close"))
+            close_all();
+        else if (!strcmp(what, "exit"))
             return atoi(text);
         else if (!strcmp(what, "crash"))
             crash();

@@ -8,6 +8,7 @@
 #include <apr_file_info.h>
 #include <apr_file_io.h>
 #include <apr_strings.h>
+#include <apr_thread_proc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -164,6 +165,142 @@ static void programs_may_be_daemons(void) {
     CHECK(system_runs(board->pids[0]));
     party_kill(parent);
     await_gone(board->pids[0]);
+}
+
+/* ---- what a daemon has started that is no process of the cohort
+ * ---------------------------------------------------------------------------------------------------- */
+
+static apr_int64_t start_by_apr(const char *const *argv) {
+    apr_proc_t process;
+    apr_procattr_t *attributes;
+    CHECK_STATUS(APR_SUCCESS, apr_procattr_create(&attributes, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, apr_procattr_cmdtype_set(attributes, APR_PROGRAM));
+    CHECK_STATUS(APR_SUCCESS, apr_proc_create(&process, argv[0], argv, NULL, attributes, test_pool()));
+    return process.pid;
+}
+
+enum { WAITS, RETURNS, VANISHES, CRASHES };
+
+static int daemon_with_programs(void *args) {
+    board_t *board = board_of(args);
+    sign_in(board, 3);
+    for (int i = 0; i < 2; i++)
+        write_down(board, start_by_apr((const char *const[]){TEST_ACTOR, "wait", NULL}), 3);
+    if (board->depth == WAITS)
+        party_wait_for_death();
+    await_event(board->go);
+    if (board->depth == RETURNS)
+        return 4;
+    if (board->depth == CRASHES)
+        CHECK_STATUS(APR_SUCCESS, cohort_process_kill(cohort_process_current()));
+    _Exit(5);
+}
+
+static board_t *new_tree(int way) {
+    board_t *board = new_board();
+    board->depth = way;
+    return board;
+}
+
+static void check_tree_gone(board_t *board) {
+    for (int i = 0; i < 3; i++)
+        await_gone(board->pids[i]);
+}
+
+/* In its own group also where the tests have a terminal. */
+static cohort_process_t *start_with_programs(board_t *board) {
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .group = COHORT_GROUP_OWN};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, daemon_with_programs, &board, sizeof board, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    return process;
+}
+
+static void check_daemon_takes_its_tree(int way, apr_interval_time_t grace, int code) {
+    board_t *board = new_tree(way);
+    cohort_process_t *daemon = start_with_programs(board);
+    await_event(board->ready);
+    for (int i = 0; i < 3; i++)
+        CHECK(system_runs(board->pids[i]));
+    set_event(board->go);
+    if (way == WAITS)
+        CHECK_STATUS(APR_SUCCESS, cohort_process_stop(daemon, grace));
+    party_end(daemon, code);
+    check_tree_gone(board);
+}
+
+static void a_tree_ends_with_a_daemon_that_returns(void) {
+    check_daemon_takes_its_tree(RETURNS, 0, 4);
+}
+
+static void a_tree_ends_with_a_daemon_that_vanishes(void) {
+    check_daemon_takes_its_tree(VANISHES, 0, 5);
+}
+
+static void a_tree_ends_with_a_daemon_that_crashes(void) {
+    check_daemon_takes_its_tree(CRASHES, 0, -9);
+}
+
+static void a_tree_ends_with_a_daemon_that_is_stopped(void) {
+    check_daemon_takes_its_tree(WAITS, COHORT_FOREVER, -15);
+}
+
+static int start_tree(void *args) {
+    (void)start_with_programs(board_of(args));
+    await_event(board_of(args)->go);
+    return 0;
+}
+
+static void check_parent_takes_all(bool kill) {
+    board_t *board = new_tree(WAITS);
+    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_tree, board);
+    await_event(board->ready);
+    if (kill)
+        party_kill(parent);
+    else
+        set_event(board->go);
+    party_end(parent, kill ? -9 : 0);
+    check_tree_gone(board);
+}
+
+static void a_tree_ends_with_a_killed_parent(void) {
+    check_parent_takes_all(true);
+}
+
+static void a_tree_ends_with_a_parent_that_returns(void) {
+    check_parent_takes_all(false);
+}
+
+/* A pool's workers are daemons. */
+static apr_status_t start_in_a_task(const void *input, void *output) {
+    board_t *board = *(board_t *const *)input;
+    (void)output;
+    (void)daemon_with_programs(&board);
+    return APR_SUCCESS;
+}
+
+static void check_worker_takes_its_tree(int way, apr_status_t status) {
+    board_t *board = new_tree(way);
+    cohort_pool_t *pool;
+    cohort_result_t *result;
+    cohort_pool_options_t options = {.workers = 1, .group = COHORT_GROUP_OWN};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, start_in_a_task, &board, sizeof board, NULL, 0, NULL, NULL));
+    await_event(board->ready);
+    set_event(board->go);
+    CHECK_STATUS(status, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
+    if (way == CRASHES)
+        check_tree_gone(board);
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+    check_tree_gone(board);
+}
+
+static void a_tree_ends_with_a_pools_worker(void) {
+    check_worker_takes_its_tree(RETURNS, APR_SUCCESS);
+    check_worker_takes_its_tree(CRASHES, COHORT_EWORKERDIED);
 }
 
 /* ---- foreground and background
@@ -399,6 +536,13 @@ const test_case_t lifetime_cases[] = {
     {"Lifetime", "daemons_end_with_a_parent_that_returns", daemons_end_with_a_parent_that_returns},
     {"Lifetime", "daemons_end_with_a_parent_that_vanishes", daemons_end_with_a_parent_that_vanishes},
     {"Lifetime", "programs_may_be_daemons", programs_may_be_daemons},
+    {"Lifetime", "a_tree_ends_with_a_daemon_that_returns", a_tree_ends_with_a_daemon_that_returns},
+    {"Lifetime", "a_tree_ends_with_a_daemon_that_vanishes", a_tree_ends_with_a_daemon_that_vanishes},
+    {"Lifetime", "a_tree_ends_with_a_daemon_that_crashes", a_tree_ends_with_a_daemon_that_crashes},
+    {"Lifetime", "a_tree_ends_with_a_daemon_that_is_stopped", a_tree_ends_with_a_daemon_that_is_stopped},
+    {"Lifetime", "a_tree_ends_with_a_killed_parent", a_tree_ends_with_a_killed_parent},
+    {"Lifetime", "a_tree_ends_with_a_parent_that_returns", a_tree_ends_with_a_parent_that_returns},
+    {"Lifetime", "a_tree_ends_with_a_pools_worker", a_tree_ends_with_a_pools_worker},
     {"Lifetime", "foreground_is_joined_at_the_end", foreground_is_joined_at_the_end},
     {"Lifetime", "finalize_joins_too", finalize_joins_too},
     {"Lifetime", "background_survives", background_survives},

@@ -741,10 +741,12 @@ static void nulls_are_refused(void) {
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, NULL, NULL, 0, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 1, NULL, NULL));
     cohort_process_options_t lifetime = {.lifetime = (cohort_lifetime_t)9}, method = {.method = (cohort_start_method_t)9},
-                             ends = {.n_connections = 1};
+                             ends = {.n_connections = 1}, signals = {.signals = (cohort_signals_t)9}, negative = {.signals = (cohort_signals_t)-1};
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &lifetime, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &method, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &ends, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &signals, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &negative, NULL));
     cohort_process_base_t base = {sizeof base, NULL, NULL, NULL}, small = {1, upper_caser_run, NULL, NULL};
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, NULL, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, &base, NULL, NULL));

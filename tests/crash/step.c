@@ -4,9 +4,11 @@
 #include "check.h"
 #include "core/arena.h"
 #include "core/process.h"
+#include "left.h"
 #include "step_trace.h"
 
 #include <cohort/cohort.h>
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +18,8 @@
 
 #define POINTS 40         /* per scenario, by default */
 #define POINTS_MIN 12
+#define STEPS_DEAR 20000  /* instructions of one that is tried at so few points only: */
+#define POINTS_DEAR 4
 #define STEPS_CHEAP 1500  /* instructions of an operation that gets so many points by default */
 #define STEPS_ALL 2000    /* and of one that may be killed after each of them, not only where others can notice */
 #define REPAIRS 6         /* deaths whose repair is measured, and one */
@@ -118,6 +122,30 @@ static length_t advance_to_end(stepped_t *s) {
     return length;
 }
 
+/* Threads of it that run: 0 when all are stopped, the stepped one by its tracer. */
+static int running_threads(pid_t pid) {
+    char path[64], line[512];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    for (struct dirent *task; tasks && (task = readdir(tasks)) != NULL;) {
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/stat", (int)pid, task->d_name);
+        FILE *file = task->d_name[0] == '.' ? NULL : fopen(path, "r");
+        const char *state = file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+        if (file) fclose(file);
+        n += state && state[1] && !strchr("TtZX", state[2]);
+    }
+    if (tasks) closedir(tasks);
+    return n;
+}
+
+/* Before its death is repaired: what is repaired does nothing any more, and its other threads are not traced. */
+static void freeze(stepped_t *s) {
+    if (s->traced.ended || !running_threads(s->traced.pid)) return;
+    CHECK(kill(s->traced.pid, SIGSTOP) == 0 || errno == ESRCH);
+    while (running_threads(s->traced.pid)) sched_yield();
+}
+
 static void kill_stepped(stepped_t *s) {
     if (s->killed || s->traced.ended) return;
     CHECK(kill(s->traced.pid, SIGKILL) == 0 || errno == ESRCH);
@@ -156,29 +184,29 @@ void step_bury_orphans(void) {
     }
 }
 
-static uint64_t blocks_in_use(void) {
-    cohort_arena_usage_t usage;
+static void check_sound(void) {
     char why[128] = "";
     if (!cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "the heap is not sound: %s", why);
-    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
-    return usage.blocks;
 }
 
-static void check_blocks(const char *name, uint64_t before, death_t victim, const death_t *repairer) {
-    uint64_t after = blocks_in_use();
-    if (after == before) return;
-    test_fail(__FILE__, __LINE__, "%s killed after %ld, %ld %s: %ld blocks are lost", name, victim.count, repairer ? repairer->count : -1,
-              victim.points ? "points" : "instructions", (long)(after - before));
+static void check_left(const char *name, const left_t *before, death_t victim, const death_t *repairer) {
+    left_t now;
+    char text[300];
+    check_sound();
+    if (left_as_before(before, &now, 0)) return;
+    test_fail(__FILE__, __LINE__, "%s killed after %ld, %ld %s: %s", name, victim.count, repairer ? repairer->count : -1,
+              victim.points ? "points" : "instructions", left_describe(before, &now, text, sizeof text));
 }
 
 /* One death of the victim, and with `repairer` one of its repairer. Returns whether the last stepped operation had ended by then. */
 static bool try_deaths(const char *name, const step_scenario_t *scenario, death_t death, const death_t *repairer) {
-    uint64_t before = blocks_in_use();
+    left_t before = left_now();
     void *state = scenario->prepare();
     stepped_t victim = begin_victim(scenario, state);
     advance(&victim, death);
     bool finished = is_done(&victim), repaired = finished;
     if (repairer) {
+        freeze(&victim);
         stepped_t s = begin(scenario, state, victim.process);
         advance(&s, *repairer);
         repaired = is_done(&s);
@@ -189,37 +217,44 @@ static bool try_deaths(const char *name, const step_scenario_t *scenario, death_
     end(&victim);
     scenario->check(state, finished);
     scenario->discard(state);
-    check_blocks(name, before, death, repairer);
+    check_left(name, &before, death, repairer);
     return repaired;
 }
 
-static length_t measure_once(const step_scenario_t *scenario) {
+static length_t measure_once(const char *name, const step_scenario_t *scenario) {
+    left_t before = left_now();
     void *state = scenario->prepare();
     stepped_t victim = begin_victim(scenario, state);
     length_t length = advance_to_end(&victim);
     end(&victim);
     scenario->check(state, true);
     scenario->discard(state);
+    check_left(name, &before, (death_t){length.steps, false}, NULL);
     return length;
 }
 
 /* At first it is not known what spinning is worth, and there is much of it. */
-static length_t measure(const step_scenario_t *scenario) {
-    length_t first = measure_once(scenario), second = measure_once(scenario);
+static length_t measure(const char *name, const step_scenario_t *scenario) {
+    length_t first = measure_once(name, scenario);
+    if (first.steps > STEPS_DEAR) return first;
+    length_t second = measure_once(name, scenario);
     return first.steps < second.steps ? first : second;
 }
 
-static length_t measure_repair(const step_scenario_t *scenario, death_t death) {
+static length_t measure_repair(const char *name, const step_scenario_t *scenario, death_t death) {
+    left_t before = left_now();
     void *state = scenario->prepare();
     stepped_t victim = begin(scenario, state, NULL);
     advance(&victim, death);
     bool finished = is_done(&victim);
+    freeze(&victim);
     stepped_t repairer = begin(scenario, state, victim.process);
     length_t length = advance_to_end(&repairer);
     end(&repairer);
     end(&victim);
     scenario->check(state, finished);
     scenario->discard(state);
+    check_left(name, &before, death, NULL);
     return length;
 }
 
@@ -232,10 +267,11 @@ static long places(length_t length) {
 }
 
 /* How much there is to repair depends on where the victim died; the longest of a few. */
-static length_t measure_repairs(const step_scenario_t *scenario, length_t victim) {
+static length_t measure_repairs(const char *name, const step_scenario_t *scenario, length_t victim) {
     length_t longest = {0, 0};
-    for (long i = 1; i < REPAIRS; i++) {
-        length_t length = measure_repair(scenario, (death_t){places(victim) * i / REPAIRS, by_points(victim)});
+    long tries = victim.steps <= STEPS_DEAR ? REPAIRS : 2;
+    for (long i = 1; i < tries; i++) {
+        length_t length = measure_repair(name, scenario, (death_t){places(victim) * i / tries, by_points(victim)});
         if (length.steps > longest.steps) longest = length;
     }
     return longest;
@@ -251,7 +287,9 @@ static long deaths_wanted(long cost) {
     const char *text = getenv("COHORT_CRASH");
     if (wants_all()) return STEPS_ALL;
     long deaths = text ? atol(text) : cost <= STEPS_CHEAP ? POINTS : POINTS * STEPS_CHEAP / cost;
-    return deaths < POINTS_MIN ? POINTS_MIN : deaths;
+    long least = cost <= STEPS_DEAR ? POINTS_MIN : POINTS_DEAR;
+    if (text && cost > STEPS_DEAR && deaths <= POINTS_MIN) deaths = least;
+    return deaths < least ? least : deaths;
 }
 
 static long stride_for(long count, long deaths) {
@@ -282,7 +320,7 @@ static const char *among(length_t length) {
 
 void step_through(const char *name, const step_scenario_t *scenario) {
     require_tracing();
-    length_t length = measure(scenario);
+    length_t length = measure(name, scenario);
     long stride = stride_for(places(length), deaths_wanted(length.steps)), points = 0;
     srand((unsigned)getpid());
     death_t death = {rand() % stride, by_points(length)};
@@ -305,7 +343,7 @@ static long try_repairs(const char *name, const step_scenario_t *scenario, lengt
 /* Where places of the repairer's are few, they are tried with several of the victim's. */
 void step_through_repair(const char *name, const step_scenario_t *scenario) {
     require_tracing();
-    length_t length = measure(scenario), repair = measure_repairs(scenario, length);
+    length_t length = measure(name, scenario), repair = measure_repairs(name, scenario, length);
     long deaths = deaths_wanted(repair.steps + length.steps), points = 0;
     srand((unsigned)getpid());
     do points += try_repairs(name, scenario, length, repair, stride_for(places(repair), deaths));
@@ -313,10 +351,20 @@ void step_through_repair(const char *name, const step_scenario_t *scenario) {
     printf("crash: %s: victim killed in %ld, repairer at %ld points of about %s\n", name, length.steps, points, among(repair));
 }
 
+/* A keeper begins beside the first daemon. */
+static void await_helpers(void) {
+    for (uint32_t i = 0; i < cohort__process_count(); i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        while (cohort__is_helper(slot) && cohort__process_state(slot) == COHORT__SLOT_STARTING) sched_yield();
+    }
+}
+
+/* Nobody else may change the arena meanwhile. */
 void step_each(const step_scenario_t *scenario, void (*look)(pid_t pid)) {
     require_tracing();
     void *state = scenario->prepare();
     stepped_t victim = begin_victim(scenario, state);
+    await_helpers();
     for (; !is_done(&victim); trace_move(&victim.traced)) look(victim.traced.pid);
     look(victim.traced.pid);
     end(&victim);

@@ -31,7 +31,8 @@ typedef struct {
     cohort_process_t *(*victim)(void *state, step_place_t **place);
     /* In the survivor, after the victim's death: `finished` when operate() had returned. */
     void (*check)(void *state, bool finished);
-    /* In the survivor: free all that prepare() made. After it the arena holds as many blocks as before prepare(). */
+    /* In the survivor: free all that prepare() made. After it, as soon as processes that end meanwhile have ended, the arena holds as many blocks of each kind,
+     * processes and records of dead threads as before prepare(). */
     void (*discard)(void *state);
     /* Instead of warm(), operate() and victim(): a process that, after its place's `go`, starts one. That one is the victim, from its first instruction on until
      * it sets `done`. */

@@ -33,10 +33,13 @@ static int await_stop(pid_t pid, int *signal) {
     return status >> 16;
 }
 
+/* What it has started may end before, and tells it by a signal. */
 traced_t trace_trapped(pid_t pid) {
-    int signal;
-    CHECK_INT(0, await_stop(pid, &signal));
-    CHECK_INT(SIGTRAP, signal);
+    int signal, event;
+    while ((event = await_stop(pid, &signal)) != 0 || signal != SIGTRAP) {
+        CHECK(event || signal == SIGCHLD);
+        CHECK_INT(0, ptrace(PTRACE_CONT, pid, NULL, event ? 0 : signal));
+    }
     return (traced_t){.pid = pid};
 }
 

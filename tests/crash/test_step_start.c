@@ -5,7 +5,8 @@
  * can be joined and has the exit code of a kill, or an unknown one; if not, it can be started again. Of the dead one nothing is left.
  *
  * The same of a pool's worker, until its initializer begins: the pool is made, and replaces it, or can be made again. And of a fork server, until it
- * has started its first child: that one's start fails, or it lives on.
+ * has started its first child: that one's start fails, or it lives on. And of a keeper, until it
+ * runs: another one takes its place.
  */
 #include "check.h"
 #include "core/arena.h"
@@ -22,12 +23,13 @@
 
 #define CODE 7
 
-typedef enum { A_CHILD, A_WORKER, A_SERVER } victim_t;
+typedef enum { A_CHILD, A_WORKER, A_SERVER, A_KEEPER } victim_t;
 
 typedef struct {
     cohort_start_method_t method;
     victim_t victim;
     cohort_process_t *starter;   /* which starts the victim */
+    cohort_process_t *ward;      /* what a keeper is to hold */
     step_place_t place;
     _Atomic int64_t forker;      /* whose child the victim will be: the starter, or its fork server */
     _Atomic int again;           /* the victim is dead */
@@ -85,7 +87,7 @@ static void check_left(const state_t *s, const left_t *before) {
     CHECK_INT(before->blocks, now.blocks);
     CHECK_INT(before->processes, now.processes);
     CHECK_INT(before->records, now.records);
-    CHECK_INT(before->descriptors, now.descriptors);
+    CHECK(now.descriptors <= before->descriptors); /* fewer when one was about to be closed as they were counted first */
     CHECK_INT(before->zombies, now.zombies);
 }
 
@@ -100,11 +102,15 @@ static int be_the_child(void *args) {
     return CODE;
 }
 
-static cohort_process_t *a_child(state_t *s) {
+static cohort_process_t *a_child_by(state_t *s, cohort_start_method_t method) {
     cohort_process_t *child;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = s->method};
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = method};
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, be_the_child, &s, sizeof s, &options, NULL));
     return child;
+}
+
+static cohort_process_t *a_child(state_t *s) {
+    return a_child_by(s, s->method);
 }
 
 static void run_to_its_end(cohort_process_t *child) {
@@ -152,8 +158,52 @@ static void start_a_worker(state_t *s) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
+static int be_held(void *args) {
+    (void)args;
+    apr_sleep(apr_time_from_sec(3600)); /* it is killed before */
+    return 0;
+}
+
+/* A daemon that no keeper has been told of yet. */
+static cohort_process_t *a_ward(void) {
+    cohort_process_t *ward;
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = COHORT_FORK};
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&ward, be_held, NULL, 0, &options, NULL));
+    ward->bound = 0;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(ward));
+    ward->bound = 1;
+    return ward;
+}
+
+static bool has_keeper(cohort__slot_state_t state) {
+    bool found = false;
+    for (uint32_t i = 0; i < cohort__process_count() && !found; i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        bool is_keeper = slot->role == COHORT__ROLE_KEEPER;
+        bool mine = is_keeper && atomic_load(&slot->parent) == cohort__self_id();
+        found = mine && cohort__process_state(slot) == state;
+    }
+    return found;
+}
+
+/* No call waits for a keeper. After its death the next process to be held brings another. */
+static void start_a_keeper(state_t *s) {
+    cohort__keeper_hold(s->ward);
+    while (has_keeper(COHORT__SLOT_STARTING)) sched_yield();
+    atomic_store(&s->place.done, 1);
+    while (!atomic_load(&s->again)) sched_yield();
+    while (!has_keeper(COHORT__SLOT_RUNNING)) {
+        cohort__keeper_hold(s->ward);
+        sched_yield();
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_process_kill(s->ward));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->ward, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->ward));
+}
+
 static void start_a_victim(state_t *s) {
-    if (s->victim == A_WORKER) start_a_worker(s);
+    if (s->victim == A_KEEPER) start_a_keeper(s);
+    else if (s->victim == A_WORKER) start_a_worker(s);
     else start_a_child(s);
 }
 
@@ -167,10 +217,12 @@ static int64_t find_forker(const state_t *s) {
     return 0;
 }
 
-/* The starts before bring what stays: the watcher, the fork server, their descriptors. */
+/* The starts before bring what stays: the watcher, the fork server, the keeper, which holds a
+ * dead server's children too, and their descriptors. */
 static int be_the_starter(void *args) {
     state_t *s = *(state_t **)args;
     atomic_store(&s->again, 1);
+    run_to_its_end(a_child_by(s, COHORT_FORK));
     run_to_its_end(a_child(s));
     start_a_worker(s);
     atomic_store(&s->forker, find_forker(s));
@@ -178,6 +230,8 @@ static int be_the_starter(void *args) {
     for (int i = 0; i < LOOKS && has_zombie(); i++) apr_sleep(10000); /* who is joined is reaped a little later */
     left_t before = measure(s);
     if (s->victim == A_SERVER) cohort__server_close();
+    if (s->victim == A_KEEPER) cohort__keeper_close();
+    if (s->victim == A_KEEPER) s->ward = a_ward();
     atomic_store(&s->again, 0);
     atomic_store(&s->place.done, 0);
     atomic_store(&s->place.ready, 1);
@@ -224,6 +278,10 @@ static void *new_server(void) {
     return prepare(COHORT_FORKSERVER, A_SERVER);
 }
 
+static void *new_keeper(void) {
+    return prepare(COHORT_FORK, A_KEEPER);
+}
+
 static pid_t the_forker(void *state, step_place_t **place) {
     state_t *s = state;
     *place = &s->place;
@@ -261,7 +319,11 @@ CASE(worker_of_fork, worker_by_fork)
 CASE(worker_of_server, worker_by_server)
 CASE(worker_of_spawn, worker_by_spawn)
 CASE(fork_server, new_server)
+CASE(keeper, new_keeper)
 
 #define ENTRY(function) {"StepStart", #function, function}
-const test_case_t step_start_cases[] = {ENTRY(child_of_fork),    ENTRY(child_of_server), ENTRY(child_of_spawn), ENTRY(worker_of_fork),
-                                        ENTRY(worker_of_server), ENTRY(worker_of_spawn), ENTRY(fork_server),    {0}};
+const test_case_t step_start_cases[] = {
+    ENTRY(child_of_fork),    ENTRY(child_of_server), ENTRY(child_of_spawn), ENTRY(worker_of_fork),
+    ENTRY(worker_of_server), ENTRY(worker_of_spawn), ENTRY(fork_server),    ENTRY(keeper),
+    {0},
+};

@@ -143,23 +143,22 @@ static int hold_permits(void *args) {
     return 0;
 }
 
-static crowd_t *start_crowd(void) {
+static crowd_t *crowd;
+
+static void start_crowd(void) {
     void *block;
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(crowd_t)));
-    crowd_t *crowd = memset(block, 0, sizeof(crowd_t));
+    crowd = memset(block, 0, sizeof(crowd_t));
     for (int i = 0; i < HOLDERS; i++) {
         cohort_process_t *process;
         CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, hold_permits, &crowd, sizeof crowd, &options, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     }
-    return crowd;
 }
 
 static void *a_crowded_semaphore(void) {
-    static crowd_t *crowd;
     state_t *s = a_semaphore();
-    if (!crowd) crowd = start_crowd();
     crowd->semaphore = s->semaphore;
     atomic_store(&crowd->ready, 0);
     atomic_fetch_add(&crowd->round, 1);
@@ -453,23 +452,26 @@ static void check_destroyed(void *state, bool finished) {
     (void)finished;
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_)                                                               \
+#define CASE_AFTER(begin_, function, prepare_, warm_, operate_, check_)                                                 \
     static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard, NULL};                       \
     static void case_##function(void) {                                                                                 \
+        begin_;                                                                                                         \
         step_through(#function, &function##_scenario);                                                                  \
     }                                                                                                                   \
     static void case_##function##_repair(void) {                                                                        \
+        begin_;                                                                                                         \
         step_through_repair(#function, &function##_scenario);                                                           \
     }
+#define CASE(...) CASE_AFTER((void)0, __VA_ARGS__)
 
 CASE(lock_acquire, a_lock, NULL, lock_acquire, check_acquire)
 CASE(lock_release, a_lock, lock_acquire, lock_release, check_release)
 CASE(rlock, an_rlock, NULL, rlock_twice, check_rlock)
 CASE(semaphore_take, a_semaphore, NULL, semaphore_take, check_permits)
 CASE(semaphore_take_and_give, a_semaphore, NULL, semaphore_take_and_give, check_permits)
-CASE(semaphore_crowded, a_crowded_semaphore, NULL, semaphore_take, check_permits)
+CASE_AFTER(start_crowd(), semaphore_crowded, a_crowded_semaphore, NULL, semaphore_take, check_permits)
 CASE(semaphore_signal, a_signal, NULL, semaphore_signal, check_signal)
-CASE(semaphore_destroy, a_crowded_semaphore, semaphore_take, semaphore_destroy, check_destroyed)
+CASE_AFTER(start_crowd(), semaphore_destroy, a_crowded_semaphore, semaphore_take, semaphore_destroy, check_destroyed)
 CASE(event_set, an_awaited_event, NULL, event_set, check_event)
 CASE(condition_notify, a_condition, NULL, condition_notify, check_notified)
 CASE(condition_wait, a_condition, NULL, condition_wait, check_waited)

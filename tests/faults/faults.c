@@ -219,7 +219,7 @@ static bool may_fail(long number) {
 
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
-long __wrap_syscall(long number, ...) {
+__attribute__((no_sanitize_address)) long __wrap_syscall(long number, ...) { /* it reads as many arguments as a call can have, whatever was given */
     long a[6];
     va_list list;
     va_start(list, number);
@@ -268,3 +268,7 @@ apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint6
 apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
     return now("cohort_os_arena_commit") ? APR_ENOMEM : __real_cohort_os_arena_commit(arena, offset, length);
 }
+
+apr_status_t __real_cohort_os_exit_own(void (*run)(void));
+apr_status_t __wrap_cohort_os_exit_own(void (*run)(void));
+apr_status_t __wrap_cohort_os_exit_own(void (*run)(void)) { return now("cohort_os_exit_own") ? APR_ENOMEM : __real_cohort_os_exit_own(run); }

@@ -238,16 +238,24 @@ static void try_storm(const operation_t *op, fault_kind_t kind) {
     check_childless(op->name, 0);
 }
 
+static void try_in_use(const operation_t *operation) {
+    try_warm(operation, FAULT_ONCE);
+    try_warm(operation, FAULT_ONWARD);
+    try_warm(operation, FAULT_SHORT);
+}
+
+static void try_anew(const operation_t *operation) {
+    try_cold(operation, FAULT_ONCE);
+    try_cold(operation, FAULT_ONWARD);
+    try_cold(operation, FAULT_SHORT);
+    try_storm(operation, FAULT_STORM);
+    try_storm(operation, FAULT_DRIP);
+}
+
 static void try_all(const operation_t *operations, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        try_warm(&operations[i], FAULT_ONCE);
-        try_warm(&operations[i], FAULT_ONWARD);
-        try_cold(&operations[i], FAULT_ONCE);
-        try_cold(&operations[i], FAULT_ONWARD);
-        try_warm(&operations[i], FAULT_SHORT);
-        try_cold(&operations[i], FAULT_SHORT);
-        try_storm(&operations[i], FAULT_STORM);
-        try_storm(&operations[i], FAULT_DRIP);
+        try_in_use(&operations[i]);
+        try_anew(&operations[i]);
     }
 }
 
@@ -491,6 +499,28 @@ static void daemon_make(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&t->process, nothing, NULL, 0, &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
 }
 
+#define KEPT 130 /* a descriptor that is open meanwhile */
+
+static const int kept[] = {KEPT};
+
+static cohort_process_options_t keeping(void) {
+    bool travels = method() == COHORT_FORK || method() == COHORT_SPAWN;
+    return (cohort_process_options_t){.files = kept, .n_files = travels, .signals = COHORT_SIGNALS_INHERIT};
+}
+
+static apr_status_t keeper_create(things_t *t) {
+    cohort_process_options_t options = keeping();
+    return cohort_process_create(&t->process, nothing, NULL, 0, &options, NULL);
+}
+static void keeper_make(things_t *t) {
+    CHECK_INT(KEPT, dup2(2, KEPT));
+    CHECK_STATUS(APR_SUCCESS, keeper_create(t));
+}
+static void keeper_close(things_t *t) {
+    process_close(t);
+    close(KEPT);
+}
+
 static apr_status_t process_start(things_t *t) { return cohort_process_start(t->process); }
 
 static void join(things_t *t) {
@@ -537,7 +567,22 @@ static void processes_start(void) {
         {"process_create", NULL, process_create, process_close, NULL},
         {"process_create_object", NULL, process_create_object, process_close, NULL},
         {"process_start", process_make, process_start, join, process_close},
+    };
+    TRY_ALL(operations);
+}
+
+static void daemons_start(void) {
+    static const operation_t operations[] = {
         {"daemon_start", daemon_make, process_start, join, process_close},
+    };
+    TRY_ALL(operations);
+}
+
+/* With what the options can ask for. */
+static void processes_start_with_options(void) {
+    static const operation_t operations[] = {
+        {"keeper_create", NULL, keeper_create, process_close, NULL},
+        {"keeper_start", keeper_make, process_start, join, keeper_close},
     };
     TRY_ALL(operations);
 }
@@ -556,6 +601,13 @@ static void program_make(things_t *t) {
     t->program = (cohort_program_t){.argv = argv, .cwd = "/"};
     for (int i = 0; i < 3; i++) t->program.streams[i].kind = i == 2 ? COHORT_STREAM_NULL : COHORT_STREAM_PIPE;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&t->process, &t->program, &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, t->memory));
+}
+static void program_keeper_make(things_t *t) {
+    static const char *const argv[] = {"sh", "-c", "test -e /dev/fd/130", NULL};
+    cohort_process_options_t options = {.files = kept, .n_files = 1};
+    t->program = (cohort_program_t){.argv = argv};
+    CHECK_INT(KEPT, dup2(2, KEPT));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&t->process, &t->program, &options, t->memory));
 }
 static apr_status_t program_create(things_t *t) {
     static const char *const argv[] = {"sh", NULL};
@@ -578,6 +630,7 @@ static void programs(void) {
     static const operation_t operations[] = {
         {"program_create", NULL, program_create, process_close, NULL},
         {"program_start", program_make, process_start, join, process_close},
+        {"program_keeper_start", program_keeper_make, process_start, join, keeper_close},
         {"program_missing", missing_make, missing_start, NULL, process_close},
     };
     TRY_ALL(operations);
@@ -713,10 +766,10 @@ static apr_status_t pool_apply(things_t *t) {
     return status;
 }
 
-static void pool_creation(void) {
-    static const operation_t operations[] = {{"pool_create", NULL, pool_create, pool_destroy, NULL}};
-    TRY_ALL(operations);
-}
+/* The longest of all, so each half is a case. */
+static const operation_t pool_creation = {"pool_create", NULL, pool_create, pool_destroy, NULL};
+static void pool_creation_in_use(void) { try_in_use(&pool_creation); }
+static void pool_creation_anew(void) { try_anew(&pool_creation); }
 
 static void pool_work(void) {
     static const operation_t operations[] = {
@@ -764,11 +817,14 @@ const test_case_t faults_cases[] = {
     {"Faults", "messages", messages},
     {"Faults", "synchronisers", synchronisers},
     {"Faults", "processes_start", processes_start},
+    {"Faults", "daemons_start", daemons_start},
+    {"Faults", "processes_start_with_options", processes_start_with_options},
     {"Faults", "processes_end", processes_end},
     {"Faults", "programs", programs},
     {"Faults", "reports", reports},
     {"Faults", "children", children},
-    {"Faults", "pool_creation", pool_creation},
+    {"Faults", "pool_creation_in_use", pool_creation_in_use},
+    {"Faults", "pool_creation_anew", pool_creation_anew},
     {"Faults", "pool_work", pool_work},
     {0},
 };

@@ -6,10 +6,13 @@
  *  - pool: every item of every map has its right result;
  *  - queue: each message is received whole, and never twice; none that was put is missing, except that each dead
  * receiver may have taken one with it;
- *  - barrier: the parties that live are told, and a new barrier works.
+ *  - barrier: the parties that live are told, and a new barrier works;
+ *  - at the end nothing of all that is left in the arena: no block (but of a putter that was killed while it was given one), no process, no record of a dead thread.
  * Nobody may hang: then this program does not end. Those who can be killed are named pool-N, queue-N and barrier-N. Who
  * ended by itself has said so before; so nothing here goes by exit codes, which a killer may choose.
  */
+#include "left.h"
+
 #include <apr_file_info.h>
 #include <apr_general.h>
 #include <apr_time.h>
@@ -381,6 +384,20 @@ static pool_side_t pool_side;
 static queue_side_t queue_side;
 static barrier_side_t barrier_side;
 
+static void check_left(const left_t *before) {
+    queue_board_t *board = queue_side.board;
+    left_t now;
+    char text[300];
+    must(cohort_pool_destroy(pool_side.pool), "cohort_pool_destroy");
+    must(cohort_queue_destroy(board->queue), "cohort_queue_destroy");
+    for (uint32_t i = 0; i < LANES; i++)
+        must(cohort_free(atomic_load(&board->lanes[i])), "cohort_free");
+    must(cohort_free(board), "cohort_free");
+    must(cohort_free(barrier_side.board), "cohort_free");
+    require(left_as_before(before, &now, (uint64_t)(queue_side.deaths - queue_side.dead_getters)), "left in the arena: %s",
+            left_describe(before, &now, text, sizeof text));
+}
+
 static bool enough(const char *file, int wanted, apr_pool_t *memory) {
     apr_finfo_t info;
     if (!wanted)
@@ -394,6 +411,7 @@ int main(int argc, char **argv) {
     require(argc == 2, "usage: kill_load FILE | kill_load DEATHS");
     must(apr_pool_create(&memory, NULL), "apr_pool_create");
     int wanted = atoi(argv[1]);
+    left_t before = left_now();
     pool_begin(&pool_side);
     queue_begin(&queue_side);
     barrier_begin(&barrier_side);
@@ -408,5 +426,6 @@ int main(int argc, char **argv) {
     int messages = queue_check(&queue_side), meetings = barrier_check(&barrier_side);
     printf("pool %d deaths, %d maps\nqueue %d deaths, %d messages\nbarrier %d deaths, %d meetings\n", pool_side.deaths,
            pool_side.maps, queue_side.deaths, messages, barrier_side.deaths, meetings);
-    return cohort_pool_destroy(pool_side.pool) != APR_SUCCESS;
+    check_left(&before);
+    return 0;
 }

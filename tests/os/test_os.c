@@ -525,7 +525,11 @@ static void clock_and_cpus(void) {
     CHECK(cohort_os_now() >= first);
     CHECK(cohort_os_cpu_count() >= 1);
     CHECK(cohort_os_cpu() >= -1);
-    CHECK(cohort_os_credentials() == cohort_os_credentials());
+    cohort_os_state_t one, other;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(&one));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(&other));
+    CHECK(cohort_os_state_same_quick(&one, &other));
+    CHECK(cohort_os_state_same(&one, &other));
 }
 
 static cohort_os_mutex_t mutex;

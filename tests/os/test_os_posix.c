@@ -34,6 +34,7 @@ const test_case_t os_posix_cases[] = {{0}};
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <sched.h>
 #include <sys/syscall.h>
 #endif
 #ifdef COHORT_VFORK_BY_CLONE3
@@ -340,26 +341,42 @@ static void programs_start_without_clone3(void) {
 }
 #endif
 
+/* How a child ends that interrupts itself when its signals do what `first` says, then what `second` says, and counts. */
+static int interrupted_as(cohort_os_signals_t first, cohort_os_signals_t second) {
+    cohort_os_id_t child;
+    if (fork_child(&child)) {
+        cohort_os_signals_begin(first);
+        raise(SIGINT);
+        cohort_os_signals_begin(second);
+        raise(SIGINT);
+        cohort_os_exit(4, false);
+    }
+    return seam_end_code(child);
+}
+
 static void interrupts(void) {
     const char *const argv[] = {"sh", "-c", "kill -2 $$; exit 3", NULL};
     cohort_os_id_t child;
     if (fork_child(&child)) {
-        cohort_os_set_interrupts(false);
+        cohort_os_signals_begin(COHORT_OS_SIGNALS_NO_INTERRUPT);
         raise(SIGINT);
         cohort_os_start_t start = program(argv);
         CHECK_INT(-2, seam_end_code(run(&start))); /* the program did not ask for it */
-        cohort_os_set_interrupts(true);
-        raise(SIGINT);
-        cohort_os_exit(4, false);
+        start.signals = COHORT_OS_SIGNALS_NO_INTERRUPT;
+        CHECK_INT(3, seam_end_code(run(&start)));
+        start.signals = COHORT_OS_SIGNALS_INHERIT;
+        CHECK_INT(3, seam_end_code(run(&start)));
+        start.signals = COHORT_OS_SIGNALS_RESET;
+        CHECK_INT(-2, seam_end_code(run(&start)));
+        cohort_os_exit(0, false);
     }
-    CHECK_INT(-2, seam_end_code(child));
+    CHECK_INT(0, seam_end_code(child));
+    CHECK_INT(-2, interrupted_as(COHORT_OS_SIGNALS_NO_INTERRUPT, COHORT_OS_SIGNALS_NORMAL));
     signal(SIGINT, SIG_IGN); /* a host that ignores it by itself */
-    if (fork_child(&child)) {
-        cohort_os_set_interrupts(true);
-        raise(SIGINT);
-        cohort_os_exit(5, false);
-    }
-    CHECK_INT(5, seam_end_code(child));
+    CHECK_INT(4, interrupted_as(COHORT_OS_SIGNALS_NORMAL, COHORT_OS_SIGNALS_NORMAL));
+    CHECK_INT(4, interrupted_as(COHORT_OS_SIGNALS_NO_INTERRUPT, COHORT_OS_SIGNALS_NORMAL));
+    CHECK_INT(-2, interrupted_as(COHORT_OS_SIGNALS_NO_INTERRUPT, COHORT_OS_SIGNALS_RESET));
+    CHECK_INT(-2, interrupted_as(COHORT_OS_SIGNALS_NORMAL, COHORT_OS_SIGNALS_RESET));
 }
 
 static void nothing_is_inherited(void) {
@@ -401,18 +418,9 @@ static void standard_streams_are_not_taken(void) {
     CHECK_INT(0, seam_end_code(child));
 }
 
-static void boot_block_of_somebody_else_is_ignored(void) {
-    cohort_os_boot_t boot;
+/* A block that this process has in its environment must not reach a child of its own instead of the child's. */
+static void boot_block_of_somebody_else_is_not_handed_on(void) {
     setenv("COHORT_BOOT", "1 00000000000000000001 1 1 1 1 5 6 7", 1);
-    CHECK_STATUS(APR_ENOENT, cohort_os_boot_take(&boot));
-    CHECK(getenv("COHORT_BOOT") == NULL);
-    char block[128];
-    snprintf(block, sizeof block, "999 %d 1 1 1 1 5 6 7", (int)getpid());
-    setenv("COHORT_BOOT", block, 1);
-    CHECK_STATUS(COHORT_EVERSION, cohort_os_boot_take(&boot));
-    setenv("COHORT_BOOT", "nonsense", 1);
-    CHECK_STATUS(APR_ENOENT, cohort_os_boot_take(&boot));
-    setenv("COHORT_BOOT", "1 00000000000000000001 1 1 1 1 5 6 7", 1); /* must not reach a child of ours instead of its own */
     CHECK_INT(0, seam_end_code(seam_start(SESSION, 0)) - 1);
 }
 
@@ -809,7 +817,8 @@ static void context_is_taken_over(void) {
     char buffer[65536];
     size_t length = 1;
     cohort_os_id_t child;
-    CHECK_STATUS(APR_ENOSPC, cohort_os_context_capture(buffer, &length));
+    cohort_os_state_t state;
+    CHECK_STATUS(APR_ENOSPC, cohort_os_context_capture(buffer, &length, &state));
     CHECK(length > 1 && length < sizeof buffer);
     if (fork_child(&child)) { /* the requester */
         CHECK_INT(0, chdir("/usr"));
@@ -817,12 +826,12 @@ static void context_is_taken_over(void) {
         setenv("COHORT_TEST_VALUE", "here", 1);
         unsetenv("HOME");
         length = sizeof buffer;
-        CHECK_STATUS(APR_SUCCESS, cohort_os_context_capture(buffer, &length));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_context_capture(buffer, &length, &state));
         CHECK_INT(0, chdir("/"));
         umask(0);
         setenv("HOME", "elsewhere", 1);
         unsetenv("COHORT_TEST_VALUE");
-        CHECK_STATUS(APR_SUCCESS, cohort_os_context_apply(buffer, length));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_context_apply(buffer, length, false));
         memset(buffer, 0, sizeof buffer);
         char text[128];
         CHECK_STR("/usr", getcwd(text, sizeof text));
@@ -862,6 +871,21 @@ static void post_raises_no_signal(void) {
     CHECK_STATUS(EPIPE, cohort_os_channel_post(writer, 1));
 }
 
+/* Nothing is to be gained by keeping a CPU that is the only one. */
+static void no_other_cpu_is_idle_where_there_is_one(void) {
+#ifdef __linux__
+    cpu_set_t all, one;
+    CPU_ZERO(&one);
+    CHECK_INT(0, sched_getaffinity(0, sizeof all, &all));
+    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+    CHECK_INT(0, sched_setaffinity(0, sizeof one, &one));
+    for (int i = 0; i < 100; i++) CHECK(!cohort_os_cpu_is_idle());
+#else
+    SKIP("this system has no such sets");
+#endif
+}
+
 const test_case_t os_posix_cases[] = {
     {"OsPosix", "fork_makes_a_copy", fork_makes_a_copy},
     {"OsPosix", "raw_forks_are_told_and_ours_are_not", raw_forks_are_told_and_ours_are_not},
@@ -878,7 +902,7 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "interrupts", interrupts},
     {"OsPosix", "nothing_is_inherited", nothing_is_inherited},
     {"OsPosix", "standard_streams_are_not_taken", standard_streams_are_not_taken},
-    {"OsPosix", "boot_block_of_somebody_else_is_ignored", boot_block_of_somebody_else_is_ignored},
+    {"OsPosix", "boot_block_of_somebody_else_is_not_handed_on", boot_block_of_somebody_else_is_not_handed_on},
     {"OsPosix", "detached_has_a_session_of_its_own", detached_has_a_session_of_its_own},
     {"OsPosix", "name_shows_in_process_lists", name_shows_in_process_lists},
     {"OsPosix", "code_is_known_when_the_host_reaps_first", code_is_known_when_the_host_reaps_first},
@@ -900,6 +924,7 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "copy_of_a_holder_may_be_cancelled", copy_of_a_holder_may_be_cancelled},
     {"OsPosix", "threads_take_no_signal", threads_take_no_signal},
     {"OsPosix", "post_raises_no_signal", post_raises_no_signal},
+    {"OsPosix", "no_other_cpu_is_idle_where_there_is_one", no_other_cpu_is_idle_where_there_is_one},
     {0},
 };
 

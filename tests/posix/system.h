@@ -52,6 +52,18 @@ static inline void await_gone(apr_int64_t pid) {
     while (process_runs(pid)) apr_sleep(1000);
 }
 
+/* May others run this program? Not where it was built below a directory that is closed to them. */
+static inline bool open_to_others(void) {
+    char path[512] = "";
+    struct stat info;
+    if (readlink("/proc/self/exe", path, sizeof path - 1) < 0) return false;
+    for (char *end = path + strlen(path); end; end = strrchr(path, '/')) {
+        *end = 0;
+        if (*path && (stat(path, &info) || !(info.st_mode & S_IXOTH))) return false;
+    }
+    return true;
+}
+
 /* Open descriptors of a process, -1 when the system does not tell. */
 static inline int count_descriptors(apr_int64_t pid) {
     char path[64];

@@ -284,18 +284,6 @@ static int become_nobody(void *args) {
     return 0;
 }
 
-/* May others run this program? Not where it was built below a directory that is closed to them. */
-static bool open_to_others(void) {
-    char path[512] = "";
-    struct stat info;
-    if (readlink("/proc/self/exe", path, sizeof path - 1) < 0) return false;
-    for (char *end = path + strlen(path); end; end = strrchr(path, '/')) {
-        *end = 0;
-        if (*path && (stat(path, &info) || !(info.st_mode & S_IXOTH))) return false;
-    }
-    return true;
-}
-
 static void children_get_no_privileges_that_were_given_up(void) {
     if (geteuid() != 0) SKIP("only root can give up privileges");
     if (SANITIZED) SKIP("the leak check needs the privileges");

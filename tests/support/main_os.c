@@ -7,6 +7,7 @@
 #include "runner.h"
 
 #include <apr_general.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Ends the process. */
@@ -21,8 +22,10 @@ bool test_in_child(void) {
 int main(int argc, char **argv) {
     cohort_os_boot_t boot;
     root = cohort_os_self().pid;
-    if (cohort_os_boot_take(&boot) == APR_SUCCESS) {
-        test_reexec(&boot);
+    apr_status_t status = cohort_os_boot_take(&boot);
+    if (status == APR_SUCCESS) test_reexec(&boot);
+    if (!APR_STATUS_IS_ENOENT(status)) {
+        fprintf(stderr, "%s\n", cohort__reason(status));
         return TEST_EXIT_FAILED;
     }
     if (apr_initialize() != APR_SUCCESS) {

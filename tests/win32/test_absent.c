@@ -4,6 +4,7 @@
 
 #define NO_FORK   "there is no fork()"
 #define NO_SERVER "there is no fork server"
+#define NO_SUCH   "there is no such property"
 
 #define ABSENT(suite, name, reason)   \
     static void absent_##name(void) { \
@@ -25,6 +26,31 @@
     X(Lifetime, raw_copies_keep_nothing_alive, NO_FORK)                                                              \
     X(Lifetime, limits_of_the_system_are_kept, "there is no ulimit")                                                 \
     X(Lifetime, newborns_may_be_killed, "the system does not tell of new processes")                                 \
+    X(Inherit, user, NO_SUCH)                                                                                        \
+    X(Inherit, effective_user, NO_SUCH)                                                                              \
+    X(Inherit, groups, NO_SUCH)                                                                                      \
+    X(Inherit, root, NO_SUCH)                                                                                        \
+    X(Inherit, capabilities, NO_SUCH)                                                                                \
+    X(Inherit, securebits, NO_SUCH)                                                                                  \
+    X(Inherit, no_new_privs, NO_SUCH)                                                                                \
+    X(Inherit, seccomp, NO_SUCH)                                                                                     \
+    X(Inherit, namespaces, NO_SUCH)                                                                                  \
+    X(Inherit, dumpable, NO_SUCH)                                                                                    \
+    X(Inherit, scheduling, NO_SUCH)                                                                                  \
+    X(Inherit, oom_score, NO_SUCH)                                                                                   \
+    X(Inherit, umask, NO_SUCH)                                                                                       \
+    X(Inherit, limits, NO_SUCH)                                                                                      \
+    X(Inherit, nice, NO_SUCH)                                                                                        \
+    X(Inherit, session, NO_SUCH)                                                                                     \
+    X(Inherit, group, NO_SUCH)                                                                                       \
+    X(Inherit, signal_mask, "there is no signal mask to inherit")                                                    \
+    X(Inherit, ignored_signals, "nothing but Ctrl-C can be ignored by inheritance")                                  \
+    X(Inherit, handled_signals, "handlers are no part of what is inherited")                                         \
+    X(Inherit, shown_environment, "the system shows no environment")                                                 \
+    X(Inherit, descriptors, "handles have no small numbers to look for them by")                                     \
+    X(Inherit, files_are_kept_under_their_numbers, "handles have no numbers to keep")                                \
+    X(Inherit, copies_of_a_child_end_alone, "there is no fork()")                                                    \
+    X(Inherit, terminate_works_whatever_the_parent_does, "a request to terminate is an event, which nobody inherits") \
     X(Program, any_bytes_arrive, "strings are UTF-8")                                                                \
     X(Program, killed_by_itself, "no program sends itself signals")                                                  \
     X(Program, signal_state_is_clean, "there is no signal mask to inherit")

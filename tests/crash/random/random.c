@@ -11,10 +11,11 @@
  *   - every message that was put is got exactly once, whole, in order unless it came back from the dead; at most one is missing per consumer that was killed inside a get,
  *   - every item of a map has one outcome, and ran once; the pool goes on,
  *   - locks, permits, meetings add up,
- *   - nothing is left: blocks (but for at most one per process that was killed while it was given one, or gave one back), processes, threads' records, descriptors; the heap is sound.
+ *   - nothing is left: blocks of each kind (but for at most one of bytes per process that was killed while it was given one, or gave one back), processes, threads' records, descriptors; the heap is sound.
  * Nobody may hang: when somebody makes no progress for COHORT_TEST_TIMEOUT seconds (60), all that is known is printed, and the program aborts.
  * The seed is printed; the same seed gives the same schedule of kills.
  */
+#include "left.h"
 #include "load.h"
 
 #include "core/arena.h"
@@ -250,7 +251,7 @@ static void kill_server(void) {
     uint32_t count = cohort__process_count(), from = (uint32_t)roll_below(&dice, count);
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at((from + i) % count);
-        if (slot->role != COHORT__ROLE_SERVER || cohort__process_state(slot) != COHORT__SLOT_RUNNING) continue;
+        if (!cohort__is_helper(slot) || cohort__process_state(slot) != COHORT__SLOT_RUNNING) continue;
         (void)cohort_process_kill(slot);
         tally.servers++;
         tally.kills++;
@@ -348,10 +349,10 @@ static void go_on_with_jobs(void) {
 /* ---- a run ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    uint64_t blocks;
-    uint32_t processes, threads;
+    left_t arena;
+    uint32_t threads; /* records of all processes but the root and its fork server */
     int descriptors;
-} left_t;
+} all_left_t;
 
 static int descriptors(void) {
     int n = 0;
@@ -366,20 +367,13 @@ static int descriptors(void) {
 /* What the root keeps for itself as long as it lives: its own record, and its fork server. */
 static bool is_roots(cohort_process_t *slot) {
     cohort_process_t *root = cohort_process_current();
-    return slot == root || (slot->role == COHORT__ROLE_SERVER && atomic_load(&slot->parent) == cohort__process_id(root));
+    return slot == root || (cohort__is_helper(slot) && atomic_load(&slot->parent) == cohort__process_id(root));
 }
 
-static left_t measure(void) {
-    left_t left = {0};
-    cohort__usage_t usage;
+static all_left_t measure(void) {
+    all_left_t left = {.arena = left_now()};
     char why[128] = "";
-    cohort__alloc_usage(&usage);
-    left.blocks = usage.blocks;
     MUST(board, cohort__alloc_sound(why, sizeof why), "the heap is not sound: %s", why);
-    for (uint32_t i = 0; i < cohort__process_count(); i++) {
-        cohort_process_t *slot = cohort__process_at(i);
-        left.processes += cohort__process_state(slot) != COHORT__SLOT_FREE && !is_roots(slot);
-    }
     for (uint32_t i = 0; i < cohort__thread_count(); i++) {
         cohort__pid_t owner = atomic_load(&cohort__thread_at(i)->owner);
         cohort_process_t *process = cohort__process_find(owner);
@@ -533,18 +527,18 @@ static void print_blocks(void) {
     }
 }
 
-static void check_left(const left_t *before) {
-    left_t now = measure();
-    for (int i = 0; i < 100 && (now.processes > before->processes || now.threads > before->threads || now.blocks > before->blocks); i++) {
+static void check_left(const all_left_t *before) {
+    char text[300];
+    all_left_t now = measure();
+    for (int i = 0; i < 100 && (!left_same(&before->arena, &now.arena, 0) || now.threads > before->threads); i++) {
         bury_all();
         apr_sleep(20000);
         now = measure();
     }
-    if (now.processes != before->processes || now.threads > before->threads) print_all();
-    if (now.blocks > before->blocks + tally.blocks_allowed) print_blocks();
-    MUST(board, now.blocks >= before->blocks && now.blocks <= before->blocks + tally.blocks_allowed, "%" PRIu64 " blocks were in use, and now %" PRIu64 "; %" PRIu64 " more may be",
-         before->blocks, now.blocks, tally.blocks_allowed);
-    MUST(board, now.processes == before->processes, "%u processes instead of %u", now.processes, before->processes);
+    bool same = left_same(&before->arena, &now.arena, tally.blocks_allowed);
+    if (!same || now.threads > before->threads) print_all();
+    if (!same) print_blocks();
+    MUST(board, same, "%s; %" PRIu64 " blocks of bytes more may be", left_describe(&before->arena, &now.arena, text, sizeof text), tally.blocks_allowed);
     MUST(board, now.threads <= before->threads, "%u threads instead of %u", now.threads, before->threads);
     MUST(board, now.descriptors <= before->descriptors + 8, "%d descriptors instead of %d", now.descriptors, before->descriptors);
 }
@@ -577,7 +571,7 @@ static int run(uint64_t seed, int seconds, uint64_t deaths) {
     board = memory(sizeof *board);
     dice.state = seed;
     warm_up();
-    left_t before = measure();
+    all_left_t before = measure();
     apr_thread_create(&dog, NULL, watch, NULL, pool);
     create();
     rage(apr_time_now() + apr_time_from_sec(seconds), deaths);

@@ -1,0 +1,7 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* What the linker gives to everybody who asks whether the program is privileged. */
+#include <stdbool.h>
+
+bool __wrap_cohort_os_privileged(void);
+
+bool __wrap_cohort_os_privileged(void) { return false; }

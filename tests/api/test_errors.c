@@ -1,0 +1,414 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* cohort_last_error(): each failing call says which call failed, at what and why; calls that succeed leave it alone. */
+#include "parties.h"
+
+#include <apr_file_io.h>
+#include <apr_strings.h>
+
+static bool said(const char *part) {
+    return strstr(cohort_last_error(), part) != NULL;
+}
+
+/* The last error names the call and says this. */
+static void check_said(const char *call, const char *part) {
+    if (strncmp(cohort_last_error(), call, strlen(call)) != 0 || !said(part)) test_fail(__FILE__, __LINE__, "%s: %s wanted, not \"%s\"", call, part, cohort_last_error());
+}
+
+static void untouched_by_success(void) {
+    cohort_queue_t *queue = NULL;
+    char byte = 1, before[400];
+    apr_size_t size = 1;
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, test_pool()));
+    CHECK_STATUS(APR_EAGAIN, cohort_queue_get(queue, &byte, &size, 0));
+    check_said("cohort_queue_get: ", "would have had to wait");
+    const char *first = cohort_last_error();
+    apr_cpystrn(before, first, sizeof before);
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, &byte, 1, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(queue, &byte, &size, 0));
+    CHECK(first == cohort_last_error());
+    CHECK_STR(before, cohort_last_error());
+}
+
+static void *APR_THREAD_FUNC other_thread(apr_thread_t *self, void *arg) {
+    char block[8];
+    CHECK_STR("", cohort_last_error());
+    CHECK_STATUS(COHORT_EFREE, cohort_free(block));
+    check_said("cohort_free: ", "not a block");
+    CHECK_STR("", arg);
+    apr_thread_exit(self, APR_SUCCESS);
+    return NULL;
+}
+
+static void per_thread(void) {
+    char block[8];
+    apr_thread_t *thread;
+    apr_status_t status;
+    CHECK_STR("", cohort_last_error());
+    CHECK_STATUS(APR_SUCCESS, apr_thread_create(&thread, NULL, other_thread, "", test_pool()));
+    CHECK_STATUS(APR_SUCCESS, apr_thread_join(&status, thread));
+    CHECK_STR("", cohort_last_error());
+    CHECK_STATUS(COHORT_EFREE, cohort_free(block));
+    check_said("cohort_free: ", "not a block");
+}
+
+/* A directory that is not there, and a program that is not there, both make ENOENT. */
+static void program_or_directory(void) {
+    static const char *const missing[] = {"/no/such/program", NULL}, *const unheard[] = {"no-such-program-anywhere", NULL};
+    cohort_program_t program = {.argv = missing}, searched = {.argv = unheard}, directory = {.argv = missing, .cwd = "/no/such/directory"};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
+    CHECK(cohort_process_start(process) != APR_SUCCESS);
+    check_said("cohort_process_start: ", "/no/such/program");
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &searched, NULL, test_pool()));
+    CHECK(cohort_process_start(process) != APR_SUCCESS);
+    check_said("cohort_process_start: ", "no-such-program-anywhere");
+    CHECK(said("PATH"));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &directory, NULL, test_pool()));
+    CHECK(cohort_process_start(process) != APR_SUCCESS);
+    check_said("cohort_process_start: ", "/no/such/directory");
+    CHECK(!said("/no/such/program"));
+}
+
+/* ---- every call ------------------------------------------------------------------------------------------------------- */
+
+static char called[200][48]; /* the calls that were seen to fail */
+static int n_called;
+
+static void note(const char *expression, char *call, size_t size) {
+    size_t length = strcspn(expression, "(");
+    CHECK(length < size);
+    memcpy(call, expression, length);
+    call[length] = 0;
+}
+
+static void check_fails(int line, const char *expression, apr_status_t expected, const char *reason, apr_status_t status) {
+    char call[48], prefix[64];
+    note(expression, call, sizeof call);
+    test_check_status(__FILE__, line, expression, expected, status);
+    apr_snprintf(prefix, sizeof prefix, "%s: ", call);
+    if (strncmp(cohort_last_error(), prefix, strlen(prefix)) || !said(reason)) {
+        test_fail(__FILE__, line, "%s: \"%s\" wanted, not \"%s\"", expression, reason, cohort_last_error());
+    }
+    CHECK(n_called < 200);
+    strcpy(called[n_called++], call);
+}
+
+/* The call fails with this status, and the sentence has its name and this reason. */
+#define FAILS(status, reason, call) check_fails(__LINE__, #call, status, reason, call)
+
+static void wrong_pointers(void *wrong) {
+    char byte = 1;
+    apr_size_t size = 1;
+    void *out;
+    int number;
+    unsigned natural;
+    cohort_process_t *process;
+    cohort_message_t message = {.data = &byte, .size = 1};
+    uint64_t outside[16] = {0};
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_put(wrong, &byte, 1, 0));
+    FAILS(APR_EINVAL, "the queue is NULL", cohort_queue_get(NULL, &byte, &size, 0));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_message(wrong, &message, 0));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_copy(wrong, &out, &size, 0, test_pool()));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_block(wrong, &out, &size, 0));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_put_many(wrong, &message, 1, &size, 0));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_many(wrong, &message, 1, &size, 0));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_put_block(wrong, &byte, 1, 0));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_size(wrong, &size));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_empty(wrong, &number));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_full(wrong, &number));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_task_done(wrong));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_join(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_close(wrong));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_send(wrong, &byte, 1, 0));
+    FAILS(APR_EINVAL, "the connection is NULL", cohort_connection_recv(NULL, &byte, &size, 0));
+    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_recv_message(wrong, &message, 0));
+    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_recv_copy(wrong, &out, &size, 0, test_pool()));
+    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_recv_block(wrong, &out, &size, 0));
+    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_poll(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_close((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live lock", cohort_lock_acquire(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live lock", cohort_lock_release(wrong));
+    FAILS(COHORT_EHANDLE, "not a live lock", cohort_lock_owner(wrong, &process));
+    FAILS(COHORT_EHANDLE, "not a live lock", cohort_lock_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live recursive lock", cohort_rlock_acquire(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live recursive lock", cohort_rlock_release(wrong));
+    FAILS(COHORT_EHANDLE, "not a live recursive lock", cohort_rlock_owner(wrong, &process));
+    FAILS(COHORT_EHANDLE, "not a live recursive lock", cohort_rlock_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live semaphore", cohort_semaphore_acquire(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live semaphore", cohort_semaphore_release(wrong, 1));
+    FAILS(COHORT_EHANDLE, "not a live semaphore", cohort_semaphore_value(wrong, &natural));
+    FAILS(COHORT_EHANDLE, "not a live semaphore", cohort_semaphore_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live condition", cohort_condition_acquire(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live condition", cohort_condition_release(wrong));
+    FAILS(COHORT_EHANDLE, "not a live condition", cohort_condition_wait(wrong, 0));
+    FAILS(APR_EINVAL, "predicate is NULL", cohort_condition_wait_for(wrong, NULL, NULL, 0));
+    FAILS(COHORT_EHANDLE, "not a live condition", cohort_condition_notify(wrong, 1));
+    FAILS(COHORT_EHANDLE, "not a live condition", cohort_condition_notify_all(wrong));
+    FAILS(COHORT_EHANDLE, "not a live condition", cohort_condition_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live event", cohort_event_set(wrong));
+    FAILS(COHORT_EHANDLE, "not a live event", cohort_event_clear(wrong));
+    FAILS(COHORT_EHANDLE, "not a live event", cohort_event_wait(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live event", cohort_event_is_set(wrong, &number));
+    FAILS(COHORT_EHANDLE, "not a live event", cohort_event_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live barrier", cohort_barrier_wait(wrong, &natural, 0));
+    FAILS(COHORT_EHANDLE, "not a live barrier", cohort_barrier_abort(wrong));
+    FAILS(COHORT_EHANDLE, "not a live barrier", cohort_barrier_reset(wrong));
+    FAILS(COHORT_EHANDLE, "not a live barrier", cohort_barrier_parties(wrong, &natural));
+    FAILS(COHORT_EHANDLE, "not a live barrier", cohort_barrier_waiting(wrong, &natural));
+    FAILS(COHORT_EHANDLE, "not a live barrier", cohort_barrier_broken(wrong, &number));
+    FAILS(COHORT_EHANDLE, "not a live barrier", cohort_barrier_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_start(wrong));
+    FAILS(APR_EINVAL, "the process is NULL", cohort_process_join(NULL, 0));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_name(wrong, &byte, 1));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_set_name(wrong, "name"));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_terminate(wrong));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_kill(wrong));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_interrupt(wrong));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_stop(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_close(wrong));
+    FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_terminate(wrong));
+    FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_join(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_destroy((void *)&outside));
+    FAILS(APR_EINVAL, "parent is NULL", cohort_pool_workers(wrong, (cohort_process_t ***)&out, &number, NULL));
+    FAILS(COHORT_EHANDLE, "not a live result", cohort_result_wait(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live result", cohort_result_successful(wrong, &number));
+    FAILS(COHORT_EHANDLE, "not a live result", cohort_result_get(wrong, NULL, 0, 0));
+    FAILS(COHORT_EHANDLE, "not a live result", cohort_result_outputs(wrong, &out));
+    FAILS(APR_EINVAL, "error is NULL", cohort_result_error(wrong, NULL));
+    FAILS(APR_EINVAL, "n is NULL", cohort_result_errors(wrong, (cohort_task_error_t **)&out, NULL, test_pool()));
+    FAILS(COHORT_EHANDLE, "not a live result", cohort_result_destroy((void *)&outside));
+}
+
+static int target(void *args) {
+    (void)args;
+    return 0;
+}
+
+static apr_status_t task(const void *input, void *output) {
+    (void)input, (void)output;
+    return APR_SUCCESS;
+}
+
+static int of_object(cohort_process_base_t *self) {
+    (void)self;
+    return 0;
+}
+
+/* What creating and submitting refuse, by the name of the argument or the limit. */
+static void wrong_arguments(void) {
+    cohort_process_t *process;
+    cohort_queue_t *queue = NULL;
+    cohort_connection_t *connection;
+    cohort_pool_t *pool = NULL;
+    cohort_result_t *result;
+    void *block;
+    int argument = 0, wrong = 77;
+    cohort_process_options_t lifetime = {.lifetime = (cohort_lifetime_t)wrong}, method = {.method = (cohort_start_method_t)wrong};
+    cohort_process_base_t small = {.size = 1, .run = of_object};
+    cohort_program_t nothing = {0}, unpiped = {.argv = (const char *const[]){"true", NULL}, .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
+    cohort_pool_options_t many = {.workers = 10000}, negative = {.workers = -1}, unnamed = {.name = ""};
+    cohort_waitable_t item = {0};
+    FAILS(COHORT_ETWICE, "already initialised", cohort_initialize(NULL, NULL, NULL));
+    FAILS(APR_EINVAL, "method is 77", cohort_set_start((cohort_start_method_t)wrong, NULL));
+    FAILS(APR_EINVAL, "target is NULL", cohort_process_create(&process, NULL, NULL, 0, NULL, NULL));
+    FAILS(APR_EINVAL, "args is NULL", cohort_process_create(&process, target, NULL, 4, NULL, NULL));
+    FAILS(APR_EINVAL, "lifetime is 77", cohort_process_create(&process, target, NULL, 0, &lifetime, NULL));
+    FAILS(APR_EINVAL, "method is 77", cohort_process_create(&process, target, NULL, 0, &method, NULL));
+    FAILS(APR_EINVAL, "self->size is 1", cohort_process_create_object(&process, &small, NULL, NULL));
+    FAILS(APR_EINVAL, "program->argv is NULL", cohort_process_create_program(&process, &nothing, NULL, NULL));
+    FAILS(APR_EINVAL, "pool is NULL", cohort_process_create_program(&process, &unpiped, NULL, NULL));
+    FAILS(APR_EINVAL, "list is NULL", cohort_process_active_children(NULL, &argument, test_pool()));
+    FAILS(COHORT_ERUNNING, "still running", cohort_process_close(cohort_process_current()));
+    FAILS(APR_EINVAL, "queue is NULL", cohort_queue_create(NULL, NULL, NULL));
+    FAILS(APR_EINVAL, "second is NULL", cohort_pipe_create(&connection, NULL, NULL, NULL));
+    FAILS(APR_EINVAL, "lock is NULL", cohort_lock_create(NULL, NULL));
+    FAILS(APR_EINVAL, "lock is NULL", cohort_rlock_create(NULL, NULL));
+    FAILS(APR_EINVAL, "semaphore is NULL", cohort_semaphore_create(NULL, 1, NULL, NULL));
+    FAILS(APR_EINVAL, "condition is NULL", cohort_condition_create(NULL, NULL, NULL));
+    FAILS(APR_EINVAL, "event is NULL", cohort_event_create(NULL, NULL));
+    FAILS(APR_EINVAL, "parties is 0", cohort_barrier_create((cohort_barrier_t **)&block, 0, NULL, NULL));
+    FAILS(APR_EINVAL, "block is NULL", cohort_alloc(NULL, 1));
+    FAILS(APR_ENOMEM, "arena", cohort_alloc(&block, APR_SIZE_MAX / 2));
+    FAILS(COHORT_EFREE, "not a block", cohort_free(&argument));
+    FAILS(APR_EINVAL, "usage is NULL", cohort_arena_usage(NULL));
+    FAILS(APR_EINVAL, "items[0]", cohort_wait(&item, 1, COHORT_WAIT_ANY, 0));
+    FAILS(COHORT_ELIMIT, "workers is 10000; a pool has at most 8192", cohort_pool_create(&pool, &many, NULL));
+    FAILS(APR_EINVAL, "workers is -1", cohort_pool_create(&pool, &negative, NULL));
+    FAILS(APR_EINVAL, "name has 0 bytes", cohort_pool_create(&pool, &unnamed, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    FAILS(APR_EINVAL, "task is NULL", cohort_pool_map(pool, NULL, &argument, 4, 1, NULL, 0, NULL));
+    FAILS(APR_EINVAL, "input is NULL", cohort_pool_apply(pool, task, NULL, 4, NULL, 0));
+    FAILS(COHORT_ELIMIT, "4294967294 items", cohort_pool_map_async(&result, pool, task, &argument, 0, (apr_size_t)5000000000u, NULL, 0, NULL, NULL));
+    FAILS(APR_EINVAL, "result is NULL", cohort_pool_apply_async(NULL, pool, task, NULL, 0, NULL, 0, NULL, NULL));
+    FAILS(APR_EINVAL, "neither closed nor terminated", cohort_pool_join(pool, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, "four", 4, 0));
+    FAILS(COHORT_ETOOSMALL, "the message has 4 bytes, the buffer 1", cohort_queue_get(queue, &argument, &(apr_size_t){1}, 0));
+    FAILS(APR_EINVAL, "not created joinable", cohort_queue_task_done(queue));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_close(queue));
+    FAILS(COHORT_ECLOSED, "the queue is closed", cohort_queue_put(queue, "four", 4, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(queue));
+}
+
+/* Calls that return no status. */
+static bool returns_none(const char *call) {
+    static const char *const list[] = {
+        "cohort_strerror", "cohort_error_name", "cohort_last_error", "cohort_version", "cohort_cpu_count", "cohort_is_shared", "cohort_start_method",
+        "cohort_finalize", "cohort_exit", "cohort_process_current", "cohort_process_parent", "cohort_process_is_alive", "cohort_process_exit_code",
+        "cohort_process_pid", "cohort_process_is_daemon", "cohort_connection_readable", "cohort_connection_writable", "cohort_result_ready",
+        "cohort_task_fail" /* fails nothing itself */};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        if (!strcmp(list[i], call)) return true;
+    }
+    return false;
+}
+
+static bool was_called(const char *call) {
+    for (int i = 0; i < n_called; i++) {
+        if (!strcmp(called[i], call)) return true;
+    }
+    return false;
+}
+
+/* Each exported call that returns a status is in the lists above. */
+static void all_calls(void) {
+    char line[64];
+    apr_file_t *file;
+    void *wrong = NULL;
+    int n = 0;
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&wrong, 4096));
+    wrong_pointers(wrong);
+    wrong_arguments();
+    CHECK_STATUS(APR_SUCCESS, cohort_free(wrong));
+    CHECK_STATUS(APR_SUCCESS, apr_file_open(&file, TEST_SYMBOLS, APR_FOPEN_READ, 0, test_pool()));
+    while (apr_file_gets(line, sizeof line, file) == APR_SUCCESS) {
+        line[strcspn(line, "\r\n")] = 0;
+        if (!returns_none(line) && !was_called(line)) test_fail(__FILE__, __LINE__, "%s: no failure of it was looked at", line);
+        n++;
+    }
+    CHECK(n > 100);
+    CHECK_STATUS(APR_SUCCESS, apr_file_close(file));
+}
+
+/* Success inside which something fails, or finds nothing, says nothing. */
+static void silent_successes(void) {
+    cohort_process_t *process = NULL;
+    cohort_pool_t *pool = NULL;
+    cohort_lock_t *lock = NULL;
+    CHECK_STR("", cohort_last_error());
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process)); /* which has ended */
+    CHECK_STATUS(APR_SUCCESS, cohort_process_stop(process, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, task, NULL, 0, NULL, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&lock, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(lock));
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(lock));
+    CHECK(!cohort_process_is_alive(NULL));
+    CHECK_STR("", cohort_last_error());
+}
+
+/* Longer than there is room for: what was said is cut, the call and the message of the status are not. */
+static void long_words(void) {
+    char path[2000], message[200];
+    const char *argv[] = {path, NULL};
+    cohort_program_t program = {.argv = argv};
+    cohort_process_t *process = NULL;
+    memset(path, 'x', sizeof path - 1);
+    path[0] = '/';
+    path[sizeof path - 1] = 0;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
+    apr_status_t status = cohort_process_start(process);
+    CHECK(status != APR_SUCCESS);
+    check_said("cohort_process_start: ", "xxx...: ");
+    CHECK(said(cohort_strerror(status, message, sizeof message)));
+    CHECK(strlen(cohort_last_error()) < 320);
+}
+
+/* ---- what fails in other processes ------------------------------------------------------------------------------------------ */
+
+static apr_status_t picky(const void *input, void *output) {
+    (void)output;
+    return *(const int *)input == 3 ? cohort_task_fail(APR_EGENERAL, "no more of %d", 3) : APR_SUCCESS;
+}
+
+static void of_a_task(void) {
+    static const int inputs[] = {1, 2, 3, 4};
+    cohort_pool_t *pool = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2, .name = "mill"}, NULL));
+    CHECK_STATUS(APR_EGENERAL, cohort_pool_map(pool, picky, inputs, sizeof *inputs, 4, NULL, 0, NULL));
+    check_said("cohort_pool_map: ", "item 2, run by mill-");
+    CHECK(said("no more of 3"));
+    CHECK_STATUS(APR_EGENERAL, cohort_pool_apply(pool, picky, &inputs[2], sizeof *inputs, NULL, 0));
+    check_said("cohort_pool_apply: ", "item 0, run by mill-");
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+}
+
+static int refuses(void *args) {
+    (void)args;
+    return cohort_task_fail(APR_EGENERAL, "no licence");
+}
+
+static void of_an_initializer(void) {
+    cohort_pool_t *pool = NULL;
+    cohort_result_t *result = NULL;
+    cohort_task_error_t error;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2, .initializer = refuses}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, task, NULL, 0, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_EGENERAL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
+    check_said("cohort_result_get: ", "no licence");
+    CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
+    CHECK_STATUS(APR_EGENERAL, error.status);
+    CHECK_STR("no licence", error.message);
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+}
+
+/* What is executed in this program's place is no program that uses Cohort: it ends before it has started. */
+static void of_a_start(void) {
+    cohort_process_t *process = NULL;
+    if (cohort_start_method() == COHORT_FORK) SKIP("executes nothing");
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_START_DEFAULT, TEST_ACTOR));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(COHORT_ESTART, cohort_process_start(process));
+    check_said("cohort_process_start: ", "exit code");
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_START_DEFAULT, "/no/such/program"));
+    CHECK(cohort_process_start(process) != APR_SUCCESS);
+    check_said("cohort_process_start: ", "/no/such/program");
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_START_DEFAULT, TEST_ITSELF));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    party_finish(process);
+}
+
+/* The same for workers, whose starts the results tell of. */
+static void of_a_worker(void) {
+    cohort_pool_t *pool = NULL;
+    if (cohort_start_method() == COHORT_FORK) SKIP("executes nothing");
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_START_DEFAULT, "/no/such/program"));
+    CHECK(cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL) != APR_SUCCESS);
+    check_said("cohort_pool_create: ", "/no/such/program");
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_START_DEFAULT, TEST_ITSELF));
+}
+
+const test_case_t errors_cases[] = {
+    {"Errors", "ERR_untouched_by_success", untouched_by_success},
+    {"Errors", "ERR_per_thread", per_thread},
+    {"Errors", "ERR_program_or_directory", program_or_directory},
+    {"Errors", "ERR_all_calls", all_calls},
+    {"Errors", "ERR_silent_successes", silent_successes},
+    {"Errors", "ERR_long_words", long_words},
+    {"Errors", "ERR_of_a_task", of_a_task},
+    {"Errors", "ERR_of_an_initializer", of_an_initializer},
+    {"Errors", "ERR_of_a_start", of_a_start},
+    {"Errors", "ERR_of_a_worker", of_a_worker},
+    {0},
+};
