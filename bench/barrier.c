@@ -6,7 +6,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { PARTIES = 64 };
+enum {
+    PARTIES = 64,
+    TOGETHER = 500, /* crossings on one CPU, for those that begin there */
+    AFTER = 10000   /* microseconds that they have to get apart */
+};
 
 typedef struct {
     _Atomic int crossing; /* the last that its party has begun */
@@ -16,8 +20,12 @@ typedef struct {
 typedef struct {
     cohort_barrier_t *barrier;
     place_t *places;
-    int parties, who;
+    int parties, who, together;
 } share_t;
+
+typedef struct {
+    int parties, together;
+} way_t;
 
 static apr_status_t cross(const share_t *s, int crossing) {
     atomic_store_explicit(&s->places[s->who].crossing, crossing, memory_order_release);
@@ -28,22 +36,52 @@ static apr_status_t cross(const share_t *s, int crossing) {
     return other == crossing || other == crossing + 1 ? APR_SUCCESS : APR_EGENERAL;
 }
 
+/* The first crossings, on one CPU; then the system may place them as it likes. */
+static apr_status_t begin_together(const share_t *s) {
+    apr_status_t status = APR_SUCCESS;
+    bench_check(bench_pin(0), "pin");
+    for (int i = 0; status == APR_SUCCESS && i < TOGETHER; i++)
+        status = cross(s, i);
+    bench_check(bench_pin(-1), "unpin");
+    return status;
+}
+
 /* Until the one with the clock breaks it. */
 static int party(void *args) {
-    apr_status_t status = APR_SUCCESS;
-    for (int i = 0; status == APR_SUCCESS; i++)
-        status = cross(args, i);
+    const share_t *s = args;
+    apr_status_t status = s->together ? begin_together(s) : APR_SUCCESS;
+    for (int i = s->together ? TOGETHER : 0; status == APR_SUCCESS; i++)
+        status = cross(s, i);
     return status != COHORT_EBROKEN;
 }
 
+typedef struct {
+    const share_t *share;
+    int crossed;
+} holder_t;
+
 static void cross_block(void *arg, int first, int n) {
+    const holder_t *h = arg;
     for (int i = first; i < first + n; i++)
-        MUST(cross(arg, i + 1));
+        MUST(cross(h->share, h->crossed + i));
+}
+
+static int settle(const share_t *s) {
+    if (!s->together) {
+        MUST(cross(s, 0));
+        return 1;
+    }
+    int crossed = TOGETHER;
+    MUST(begin_together(s));
+    for (double end = bench_now() + AFTER; bench_now() < end; crossed++)
+        MUST(cross(s, crossed));
+    return crossed;
 }
 
 static double run(void *arg, int count) {
     cohort_process_t *p[PARTIES];
-    share_t s = {.parties = *(int *)arg};
+    const way_t *way = arg;
+    share_t s = {.parties = way->parties, .together = way->together};
     MUST(cohort_barrier_create(&s.barrier, (unsigned)s.parties, NULL, NULL));
     MUST(cohort_alloc((void **)&s.places, PARTIES * sizeof *s.places));
     for (int i = 0; i < PARTIES; i++)
@@ -51,8 +89,8 @@ static double run(void *arg, int count) {
     for (s.who = 1; s.who < s.parties; s.who++)
         p[s.who] = bench_start_child(party, &s, sizeof s);
     s.who = 0;
-    MUST(cross(&s, 0));
-    double took = bench_blocks(cross_block, &s, count);
+    holder_t holder = {&s, settle(&s)};
+    double took = bench_blocks(cross_block, &holder, count);
     MUST(cohort_barrier_abort(s.barrier));
     for (int i = 1; i < s.parties; i++)
         bench_finish_child(p[i]);
@@ -61,14 +99,24 @@ static double run(void *arg, int count) {
     return took;
 }
 
+static void two(void) {
+    static way_t free_way = {2, 0}, together = {2, 1};
+    bench_contestant_t cohort[] = {{"cohort", run, &free_way, NULL}, {"cohort", run, &together, "barrier.2.parted"}};
+    int can_pin = bench_pin(0);
+    bench_check(bench_pin(-1), "unpin");
+    if (!can_pin)
+        bench_comment("left out: barrier.2.parted (cannot be arranged here)");
+    bench_contest(&(bench_contest_t){"barrier.2", "us", BENCH_US, 20, 1000000}, cohort, can_pin ? 2 : 1,
+                  "raw:spin raw:pthread raw:futex mpi:barrier python:Barrier");
+}
+
 void bench_section_barrier(void) {
-    static int parties[] = {2, 4, 8, 64};
-    for (int i = 0; i < 4; i++) {
+    static way_t ways[] = {{4, 0}, {8, 0}, {64, 0}};
+    two();
+    for (int i = 0; i < 3; i++) {
         char metric[40];
-        bench_contestant_t cohort[] = {{"cohort", run, &parties[i], NULL}};
-        snprintf(metric, sizeof metric, "barrier.%d", parties[i]);
-        BENCH_CONTEST((&(bench_contest_t){metric, "us", BENCH_US, 20, 1000000}), cohort,
-                      parties[i] == 2 ? "raw:spin raw:pthread raw:futex mpi:barrier python:Barrier"
-                                      : "raw:pthread raw:futex mpi:barrier python:Barrier");
+        bench_contestant_t cohort[] = {{"cohort", run, &ways[i], NULL}};
+        snprintf(metric, sizeof metric, "barrier.%d", ways[i].parties);
+        BENCH_CONTEST((&(bench_contest_t){metric, "us", BENCH_US, 20, 1000000}), cohort, "raw:pthread raw:futex mpi:barrier python:Barrier");
     }
 }

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNT = 2000, WARM = 3000, KEY = 160 };
+enum { COUNT = 2000, WARM = 3000, KEY = 160, BATCH = 50, DEAR = 10, STARTS = WARM / DEAR };
 static const double MORE = 1.05; /* what a count may grow to */
 
 #if defined(__clang__)
@@ -56,6 +56,30 @@ static void gets_only(int n) {
     }
 }
 
+static void batch_of(cohort_message_t *batch) {
+    static char bytes[BATCH][64];
+    for (int i = 0; i < BATCH; i++)
+        batch[i] = (cohort_message_t){.data = bytes[i], .size = sizeof bytes[i]};
+}
+
+static void puts_many(int n) {
+    cohort_message_t batch[BATCH];
+    apr_size_t done = 0;
+    batch_of(batch);
+    for (int i = 0; i < n / BATCH; i++)
+        MUST(cohort_queue_put_many(queue, batch, BATCH, &done, COHORT_FOREVER));
+}
+
+static void gets_many(int n) {
+    cohort_message_t batch[BATCH];
+    apr_size_t done = 0;
+    for (int i = 0; i < n / BATCH; i++) {
+        batch_of(batch);
+        MUST(cohort_queue_get_many(queue, batch, BATCH, &done, COHORT_FOREVER));
+        bench_check(done == BATCH, "get_many");
+    }
+}
+
 static void locks_only(int n) {
     for (int i = 0; i < n; i++)
         MUST(cohort_lock_acquire(lock, COHORT_FOREVER)), MUST(cohort_lock_release(lock));
@@ -71,6 +95,35 @@ static void frees_only(int n) {
         MUST(cohort_free(blocks[i]));
 }
 
+static cohort_process_t *processes[STARTS];
+
+static int idle(void *args) {
+    (void)args;
+    return 0;
+}
+
+static void creates_only(int n) {
+    for (int i = 0; i < n / DEAR; i++)
+        MUST(cohort_process_create(&processes[i], idle, NULL, 0, NULL, NULL));
+}
+
+/* What the caller does; while it waits for the child nothing is counted (see count()). */
+static void starts_only(int n) {
+    for (int i = 0; i < n / DEAR; i++)
+        MUST(cohort_process_start(processes[i]));
+}
+
+static void ends_only(int n) {
+    for (int i = 0; i < n / DEAR; i++)
+        MUST(cohort_process_join(processes[i], COHORT_FOREVER)),
+            MUST(cohort_process_close(processes[i]));
+}
+
+static void lives_only(int n) {
+    for (int i = 0; i < n / DEAR; i++)
+        creates_only(DEAR), starts_only(DEAR), ends_only(DEAR);
+}
+
 static void nothing(int n) {
     (void)n;
 }
@@ -79,12 +132,16 @@ static void nothing(int n) {
 static const struct {
     const char *name;
     void (*warm[2])(int), (*before)(int), (*counted)(int), (*after)(int);
+    int dear; /* done that many times less often */
 } pairs[] = {
-    {"put", {puts_only, gets_only}, nothing, puts_only, gets_only},
-    {"get", {puts_only, gets_only}, puts_only, gets_only, nothing},
-    {"lock+unlock", {locks_only, nothing}, nothing, locks_only, nothing},
-    {"alloc", {allocs_only, frees_only}, nothing, allocs_only, frees_only},
-    {"free", {allocs_only, frees_only}, allocs_only, frees_only, nothing},
+    {"put", {puts_only, gets_only}, nothing, puts_only, gets_only, 1},
+    {"get", {puts_only, gets_only}, puts_only, gets_only, nothing, 1},
+    {"put_many", {puts_many, gets_many}, nothing, puts_many, gets_many, 1},
+    {"get_many", {puts_many, gets_many}, puts_many, gets_many, nothing, 1},
+    {"lock+unlock", {locks_only, nothing}, nothing, locks_only, nothing, 1},
+    {"alloc", {allocs_only, frees_only}, nothing, allocs_only, frees_only, 1},
+    {"free", {allocs_only, frees_only}, allocs_only, frees_only, nothing, 1},
+    {"start", {lives_only, nothing}, creates_only, starts_only, ends_only, DEAR},
 };
 enum { PAIRS = sizeof pairs / sizeof *pairs };
 
@@ -156,8 +213,16 @@ static double read_total(const char *path) {
     return total;
 }
 
-/* callgrind names its files PREFIX.PID.PART; the part that ends with count_end() says so. Returns instructions of one
- * operation; -1: none. */
+static int times_counted(const char *operation) {
+    for (int i = 0; i < PAIRS; i++) {
+        if (!strcmp(pairs[i].name, operation))
+            return COUNT / pairs[i].dear;
+    }
+    return COUNT;
+}
+
+/* callgrind names its files PREFIX.PID.PART; the part that ends with count_end() says so. Returns
+ * the instructions in it; -1: none. */
 static double find_total(const char *prefix, apr_pool_t *pool) {
     apr_dir_t *directory;
     apr_finfo_t info;
@@ -172,20 +237,28 @@ static double find_total(const char *prefix, apr_pool_t *pool) {
         (void)apr_file_remove(info.name, pool);
     }
     (void)apr_dir_close(directory);
-    return total < 0 ? -1 : total / COUNT;
+    return total;
 }
 
 static double count(const char *program, const char *operation, apr_pool_t *pool) {
     char output[256];
     const char *prefix =
         apr_psprintf(pool, "cohort-count-%" APR_INT64_T_FMT, cohort_process_pid(cohort_process_current()));
-    const char *argv[] = {"valgrind",
+    const char *path = getenv("PATH");
+    /* A start hands the environment over, so that is the same each time. How long a start waits is
+     * chance, so --toggle-collect leaves that out; it would also begin with collecting nothing. */
+    const char *argv[] = {"env",
+                          "-i",
+                          apr_psprintf(pool, "PATH=%s", path ? path : ""),
+                          "valgrind",
                           "--tool=callgrind",
                           "--quiet",
                           "--log-file=cohort-valgrind.log",
                           "--zero-before=count_begin",
                           "--dump-before=count_end",
                           "--trace-children=no",
+                          "--toggle-collect=cohort__await_takeoff",
+                          "--collect-atstart=yes",
                           apr_psprintf(pool, "--callgrind-out-file=%s.%%p", prefix),
                           program,
                           "--count",
@@ -197,7 +270,7 @@ static double count(const char *program, const char *operation, apr_pool_t *pool
     double total = find_total(prefix, pool);
     if (code != 0)
         fprintf(stderr, "cohort-bench: %s under valgrind ended with %d\n", operation, code);
-    return code == 0 ? total : -1;
+    return code == 0 && total >= 0 ? total / times_counted(operation) : -1;
 }
 
 /* ---- the record
@@ -253,14 +326,15 @@ static int judge(const char *of_key, const char *operation, double value, int *m
 }
 
 int bench_counts_check(const char *program, int record) {
-    static const char *const operations[] = {"put", "get", "lock+unlock", "alloc", "free", "map-step"};
+    static const char *const operations[] = {"put",   "get",  "put_many", "get_many", "lock+unlock",
+                                             "alloc", "free", "map-step", "start"};
     apr_pool_t *pool;
     int worse = 0, missing = 0;
     const char *lines = "";
     MUST(apr_pool_create(&pool, NULL));
     const char *of_key = key(pool);
     printf("%s\n", of_key);
-    for (int i = 0; i < 6; i++) {
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
         double value = count(program, operations[i], pool);
         if (value <= 0) {
             fprintf(stderr, "cohort-bench: nothing was counted for %s: is valgrind there?\n", operations[i]);

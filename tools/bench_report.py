@@ -46,6 +46,7 @@ def rows():
     yield Row("lock, contended by 2", "lock.contended.2", "", ["raw-robust >= 0.9"])
     yield Row("lock, contended by 8", "lock.contended.8", "", ["raw-robust >= 0.9"])
     yield Row("barrier of 2", "barrier.2", "raw-spin", ["raw-spin <= 2"])
+    yield Row("the same, 10 ms after both were on one CPU", "barrier.2.parted", "", ["barrier.2:cohort <= 2"])
     for parties in (4, 8, 64):
         yield Row("barrier of %d" % parties, "barrier.%d" % parties, "raw-futex", ["raw-pthread <= 1.1"])
     yield Row("map of x*x, one by one", "pool.map.x*x.chunk1", "raw-fetch_add", ["openmp-dynamic,1 <= 1.5", "python-Pool <= 0.01"])
