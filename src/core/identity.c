@@ -3,10 +3,6 @@
 
 #include "core/table.h"
 
-#ifndef COHORT_COPIES_ALIGNED /* which the back end defines where it can empty pages in copies */
-#define COHORT_COPIES_ALIGNED 64
-#endif
-
 COHORT__PER_PROCESS _Alignas(COHORT_COPIES_ALIGNED) cohort__identity_t cohort__identity;
 static COHORT__PER_PROCESS uint32_t last_epoch; /* outlives the page, so that a copy never comes to a number that its threads remember */
 

@@ -14,10 +14,13 @@
 /* What belongs to one process. _Thread_local in tests that play processes with threads, where nothing is copied. */
 #ifndef COHORT__PER_PROCESS
 #define COHORT__PER_PROCESS
-#define COHORT__IDENTITY_SIZE 65536 /* whole pages, on every system */
 #else
-#define COHORT__IDENTITY_SIZE 64
 #undef COHORT_COPIES_ALIGNED
+#endif
+
+/* The size of a page, which the back end gives where it can empty pages in copies. */
+#ifndef COHORT_COPIES_ALIGNED
+#define COHORT_COPIES_ALIGNED 64
 #endif
 
 /* A process of the cohort: generation << 16 | slot; 0 is nobody. Never reused. */
@@ -30,7 +33,7 @@ typedef union {
         uint32_t original;       /* COHORT__ORIGINAL in a process that is or was a member, 0 in its copies */
         _Atomic uint32_t epoch;  /* changes when the process becomes another member, or none: what its threads remember of it is void then */
     };
-    char alone[COHORT__IDENTITY_SIZE];
+    char alone[COHORT_COPIES_ALIGNED];
 } cohort__identity_t;
 extern COHORT__PER_PROCESS cohort__identity_t cohort__identity;
 
