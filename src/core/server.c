@@ -333,6 +333,16 @@ static void stepped_back(cohort__pid_t id, bool whole) {
     cohort_os_mutex_unlock(&mutex);
 }
 
+/* Posting to a process that has been killed works until the system has closed its channel. */
+static void forget_dead(cohort__pid_t id) {
+    cohort_os_mutex_lock(&mutex);
+    for (int i = 0; i < SERVERS_MAX; i++) {
+        bool dead = servers[i].slot && servers[i].id == id && !cohort__process_alive(id, true);
+        if (dead) forget(&servers[i]);
+    }
+    cohort_os_mutex_unlock(&mutex);
+}
+
 /* To be asked of another server, as another attempt; false: it is over, and the status says why. */
 static bool repeat(request_t *request, apr_status_t *status) {
     cohort_process_t *slot = request->slot;
@@ -348,6 +358,7 @@ static bool repeat(request_t *request, apr_status_t *status) {
         return true;
     }
     if (*status != COHORT_EWORKERDIED) return false;
+    forget_dead(atomic_load(&slot->reaper));
     if (cohort__claim_withdraw(slot)) return true;
     *status = await_served(slot);
     return *status && atomic_load(&slot->unfit) ? repeat(request, status) : false;

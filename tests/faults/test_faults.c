@@ -238,6 +238,11 @@ static void try_storm(const operation_t *op, fault_kind_t kind) {
     check_childless(op->name, 0);
 }
 
+static void try_storms(const operation_t *operation) {
+    try_storm(operation, FAULT_STORM);
+    try_storm(operation, FAULT_DRIP);
+}
+
 static void try_in_use(const operation_t *operation) {
     try_warm(operation, FAULT_ONCE);
     try_warm(operation, FAULT_ONWARD);
@@ -248,8 +253,7 @@ static void try_anew(const operation_t *operation) {
     try_cold(operation, FAULT_ONCE);
     try_cold(operation, FAULT_ONWARD);
     try_cold(operation, FAULT_SHORT);
-    try_storm(operation, FAULT_STORM);
-    try_storm(operation, FAULT_DRIP);
+    try_storms(operation);
 }
 
 static void try_all(const operation_t *operations, size_t count) {
@@ -766,19 +770,25 @@ static apr_status_t pool_apply(things_t *t) {
     return status;
 }
 
-/* The longest of all, so each half is a case. */
+/* The longest of all, so they are divided. */
 static const operation_t pool_creation = {"pool_create", NULL, pool_create, pool_destroy, NULL};
 static void pool_creation_in_use(void) { try_in_use(&pool_creation); }
-static void pool_creation_anew(void) { try_anew(&pool_creation); }
+static void pool_creation_anew_once(void) { try_cold(&pool_creation, FAULT_ONCE); }
+static void pool_creation_anew_onward(void) { try_cold(&pool_creation, FAULT_ONWARD); }
+static void pool_creation_anew_short(void) { try_cold(&pool_creation, FAULT_SHORT); }
+static void pool_creation_storms(void) { try_storms(&pool_creation); }
 
-static void pool_work(void) {
-    static const operation_t operations[] = {
-        {"pool_map", pool_make, pool_map, NULL, pool_destroy},
-        {"pool_map_async", pool_make, pool_map_async, result_destroy, pool_destroy},
-        {"pool_apply", pool_make, pool_apply, NULL, pool_destroy},
-    };
-    TRY_ALL(operations);
-}
+static const operation_t map = {"pool_map", pool_make, pool_map, NULL, pool_destroy};
+static void pool_map_in_use(void) { try_in_use(&map); }
+static void pool_map_anew(void) { try_anew(&map); }
+
+static const operation_t map_async = {"pool_map_async", pool_make, pool_map_async, result_destroy, pool_destroy};
+static void pool_map_async_in_use(void) { try_in_use(&map_async); }
+static void pool_map_async_anew(void) { try_anew(&map_async); }
+
+static const operation_t apply = {"pool_apply", pool_make, pool_apply, NULL, pool_destroy};
+static void pool_apply_in_use(void) { try_in_use(&apply); }
+static void pool_apply_anew(void) { try_anew(&apply); }
 
 /* ---- the cohort itself -------------------------------------------------------------------------------------------------------------- */
 
@@ -824,7 +834,15 @@ const test_case_t faults_cases[] = {
     {"Faults", "reports", reports},
     {"Faults", "children", children},
     {"Faults", "pool_creation_in_use", pool_creation_in_use},
-    {"Faults", "pool_creation_anew", pool_creation_anew},
-    {"Faults", "pool_work", pool_work},
+    {"Faults", "pool_creation_anew_once", pool_creation_anew_once},
+    {"Faults", "pool_creation_anew_onward", pool_creation_anew_onward},
+    {"Faults", "pool_creation_anew_short", pool_creation_anew_short},
+    {"Faults", "pool_creation_storms", pool_creation_storms},
+    {"Faults", "pool_map_in_use", pool_map_in_use},
+    {"Faults", "pool_map_anew", pool_map_anew},
+    {"Faults", "pool_map_async_in_use", pool_map_async_in_use},
+    {"Faults", "pool_map_async_anew", pool_map_async_anew},
+    {"Faults", "pool_apply_in_use", pool_apply_in_use},
+    {"Faults", "pool_apply_anew", pool_apply_anew},
     {0},
 };

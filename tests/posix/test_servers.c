@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <grp.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define STATES 12
 #define SERVERS_MAX 8
@@ -134,6 +136,48 @@ static void states_come_again(void) {
     parties_finish(children, 2);
 }
 
+/* ---- servers that are killed ------------------------------------------------------------------ */
+
+static int say_parent(void *args) {
+    _Atomic int64_t *parent = *(_Atomic int64_t **)args;
+    atomic_store(parent, getppid());
+    return 0;
+}
+
+/* Copies of the ends of channels that a process has: they stay open when it is dead. */
+static int copy_sockets(apr_int64_t pid, int copies[], int max) {
+    int n = 0, process = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (process < 0) SKIP("the system has no pidfd_open");
+    for (int number = 3; number < 64 && n < max; number++) {
+        struct stat info;
+        int copy = (int)syscall(SYS_pidfd_getfd, process, number, 0);
+        if (copy < 0 && (errno == ENOSYS || errno == EPERM)) SKIP("the system gives no copies");
+        if (copy < 0) continue;
+        if (fstat(copy, &info) == 0 && S_ISSOCK(info.st_mode)) copies[n++] = copy;
+        else close(copy);
+    }
+    close(process);
+    return n;
+}
+
+/* A request is posted to a server that is being killed, and whose channel is open still: it goes
+ * to another one. */
+static void killed_while_its_channel_is_open(void) {
+    if (strcmp(test_method(), "forkserver")) SKIP("only this start method has servers");
+    _Atomic int64_t *parent = party_memory(sizeof *parent);
+    for (int round = 0; round < 30; round++) {
+        int copies[8];
+        party_finish(party_start(say_parent, &parent, sizeof parent));
+        pid_t server = (pid_t)atomic_load(parent);
+        int n = copy_sockets(server, copies, 8);
+        CHECK(n > 0);
+        CHECK_INT(0, kill(server, SIGKILL));
+        party_finish(party_start(say_parent, &parent, sizeof parent));
+        CHECK(atomic_load(parent) != server);
+        for (int i = 0; i < n; i++) close(copies[i]);
+    }
+}
+
 /* ---- rights that are given up ---------------------------------------------------------------- */
 
 static void give_up_rights(void) {
@@ -205,6 +249,7 @@ static void replacements_are_what_the_maker_is(void) {
 const test_case_t servers_cases[] = {{"Servers", "servers_without_work_end", servers_without_work_end},
                                      {"Servers", "more_states_than_servers", more_states_than_servers},
                                      {"Servers", "states_come_again", states_come_again},
+                                     {"Servers", "killed_while_its_channel_is_open", killed_while_its_channel_is_open},
                                      {"Servers", "daemons_after_setuid", daemons_after_setuid},
                                      {"Servers", "replacements_are_what_the_maker_is", replacements_are_what_the_maker_is},
                                      {0}};

@@ -10,7 +10,7 @@
  *  - in the test's own thread the case fails with file and line, and what follows is not run;
  *  - in another thread of the test's process the whole process ends with TEST_EXIT_FAILED;
  *  - in a child process the child prints where it failed and ends with TEST_EXIT_FAILED, so that the parent's check of the exit code 0 fails too.
- * Every case has a process of its own under CTest, and a watchdog (COHORT_TEST_TIMEOUT seconds, 60 by default), which names the case and aborts.
+ * Every case has a process of its own under CTest, and a watchdog (COHORT_TEST_TIMEOUT seconds, 180 by default), which names the case and aborts.
  */
 #ifndef COHORT_TESTS_CHECK_H
 #define COHORT_TESTS_CHECK_H

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DEFAULT_SECONDS 60
+#define DEFAULT_SECONDS 180
 
 static struct {
     apr_pool_t *pool;

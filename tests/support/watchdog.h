@@ -7,7 +7,7 @@
 extern "C" {
 #endif
 
-/* Abort the process with the case's name unless test_watchdog_stop() is called within COHORT_TEST_TIMEOUT seconds (60 by default). */
+/* Abort the process with the case's name unless test_watchdog_stop() is called within COHORT_TEST_TIMEOUT seconds (180 by default). */
 void test_watchdog_start(const char *suite, const char *name);
 void test_watchdog_stop(void);
 

@@ -12,7 +12,7 @@
  *   - every item of a map has one outcome, and ran once; the pool goes on,
  *   - locks, permits, meetings add up,
  *   - nothing is left: blocks of each kind (but for at most one of bytes per process that was killed while it was given one, or gave one back), processes, threads' records, descriptors; the heap is sound.
- * Nobody may hang: when somebody makes no progress for COHORT_TEST_TIMEOUT seconds (60), all that is known is printed, and the program aborts.
+ * Nobody may hang: when somebody makes no progress for COHORT_TEST_TIMEOUT seconds (180), all that is known is printed, and the program aborts.
  * The seed is printed; the same seed gives the same schedule of kills.
  */
 #include "left.h"
@@ -85,7 +85,7 @@ static void let_go_on(void) {
 
 static int patience(void) {
     const char *text = getenv("COHORT_TEST_TIMEOUT");
-    return text && atoi(text) > 0 ? atoi(text) : 60;
+    return text && atoi(text) > 0 ? atoi(text) : 180;
 }
 
 static void print_process(cohort_process_t *p, uint32_t index) {
@@ -173,7 +173,7 @@ static void fill_place(uint32_t i) {
     if (place->kind == PRODUCER) place->account = new_account();
     apr_status_t status = cohort_process_create(&place->process, load_run, &orders, sizeof orders, &options, NULL);
     if (!status) status = cohort_process_start(place->process);
-    MUST(board, !status, "the start of a %s gave status %d", kind_names[place->kind], status);
+    MUST(board, !status, "the start of a %s gave status %d: %s", kind_names[place->kind], status, status ? cohort_last_error() : "");
     if (status) exit(1);
     place->lives++;
     tally.lives++;
