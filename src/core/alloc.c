@@ -58,8 +58,10 @@ static const uint32_t sizes[COHORT__CLASSES_MAX] = {
     [COHORT__OBJECT_CLASS + COHORT__KIND_POOL] = 1024,    [COHORT__OBJECT_CLASS + COHORT__KIND_RESULT] = 1024,
 };
 
-/* What every call needs, kept by each process: where the tables lie, what is known of each class, and the class for each 16 bytes of size. */
-static struct {
+/* What every call needs, kept by each process: where the tables lie, what is known of each class,
+ * and the class for each 16 bytes of size. Not static, so that the back end can have it lie apart
+ * from what copies write to. */
+struct {
     heap_t *heap;
     _Atomic uint64_t *partial;
     meta_t *metas;
@@ -68,25 +70,25 @@ static struct {
         uint64_t inverse; /* the multiplier that stands for a division by the size, exact for what fits into a chunk */
     } classes[COHORT__CLASSES_MAX];
     uint8_t class_of_16[SMALL_SIZE / 16 + 1];
-} here;
+} cohort__here;
 
 cohort__chunks_t cohort__chunks;
 
 static heap_t *heap(void) {
-    return here.heap;
+    return cohort__here.heap;
 }
 static _Atomic uint64_t *head_of(uint64_t chunk) {
     return cohort__chunks.heads + chunk;
 }
 static meta_t *meta_of(uint64_t chunk) {
-    return here.metas + chunk;
+    return cohort__here.metas + chunk;
 }
 static char *data_of(uint64_t chunk) {
     return cohort__chunks.data + chunk * COHORT__CHUNK;
 }
 /* One bit per chunk and class, 64 chunks' words of all classes side by side: "unowned, and may have room". */
 static _Atomic uint64_t *partial_of(uint64_t chunk, unsigned class) {
-    return here.partial + chunk / 64 * COHORT__CLASSES_MAX + class;
+    return cohort__here.partial + chunk / 64 * COHORT__CLASSES_MAX + class;
 }
 
 /* Words of chunks: kind in the low byte. */
@@ -119,11 +121,11 @@ static uint32_t number(const cohort__thread_t *thread) {
     return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed) + 1;
 }
 static uint32_t blocks_in(unsigned class) {
-    return here.classes[class].blocks;
+    return cohort__here.classes[class].blocks;
 }
 /* Which block of a chunk is at this offset, or before it. */
 static uint32_t index_at(unsigned class, uint32_t offset) {
-    return (uint32_t)(offset * here.classes[class].inverse >> 32);
+    return (uint32_t)(offset * cohort__here.classes[class].inverse >> 32);
 }
 static uint64_t bits_of_word(unsigned class, unsigned word) {
     uint32_t blocks = blocks_in(class), first = word * 64;
@@ -177,22 +179,22 @@ static unsigned search_class(size_t size) {
 
 bool cohort__alloc_setup(bool fresh) {
     char *base = (char *)cohort__arena;
-    heap_t *h = here.heap = (heap_t *)(base + cohort__arena->heap_offset);
+    heap_t *h = cohort__here.heap = (heap_t *)(base + cohort__arena->heap_offset);
     if (fresh) lay_out(h);
     else if (!is_laid_out(h)) return false;
     cohort__chunks.heads = (_Atomic uint64_t *)(base + h->heads_at);
-    here.partial = (_Atomic uint64_t *)(base + h->partial_at);
-    here.metas = (meta_t *)(base + h->meta_at);
+    cohort__here.partial = (_Atomic uint64_t *)(base + h->partial_at);
+    cohort__here.metas = (meta_t *)(base + h->meta_at);
     cohort__chunks.data = base + h->data_at;
     cohort__chunks.top = &h->top;
     for (unsigned class = 0; class < COHORT__CLASSES_MAX; class++) {
         uint32_t size = sizes[class];
         if (!size) continue;
-        here.classes[class].size = size;
-        here.classes[class].blocks = (uint32_t)(COHORT__CHUNK / size);
-        here.classes[class].inverse = (((uint64_t)1 << 32) + size - 1) / size;
+        cohort__here.classes[class].size = size;
+        cohort__here.classes[class].blocks = (uint32_t)(COHORT__CHUNK / size);
+        cohort__here.classes[class].inverse = (((uint64_t)1 << 32) + size - 1) / size;
     }
-    for (unsigned i = 0; i <= SMALL_SIZE / 16; i++) here.class_of_16[i] = (uint8_t)search_class(i * 16);
+    for (unsigned i = 0; i <= SMALL_SIZE / 16; i++) cohort__here.class_of_16[i] = (uint8_t)search_class(i * 16);
     return true;
 }
 
@@ -394,7 +396,7 @@ static inline bool place(const void *block, uint64_t head, uint64_t chunk, place
     if (kind_of(head) != COHORT__HEAP_SLAB) return false;
     unsigned class = class_of(head);
     uint32_t offset = (uint32_t)((const char *)block - data_of(chunk)), index = index_at(class, offset);
-    if (index * here.classes[class].size != offset || index >= blocks_in(class)) return false;
+    if (index * cohort__here.classes[class].size != offset || index >= blocks_in(class)) return false;
     *p = (place_t){chunk, class, index / 64, (uint64_t)1 << index % 64};
     return true;
 }
@@ -599,7 +601,7 @@ static inline void *small_take(cohort__thread_t *me, unsigned class, cohort__hom
     if (!~used) return NULL;
     unsigned bit = (unsigned)cohort__lowest_bit(~used), index = word * 64 + bit;
     if (index >= blocks_in(class)) return NULL;
-    void *block = data_of(slab - 1) + (uint64_t)index * here.classes[class].size;
+    void *block = data_of(slab - 1) + (uint64_t)index * cohort__here.classes[class].size;
     intend_new(me, block, home);
     store(&meta->used[word], used | (uint64_t)1 << bit);
     put_home(home, block);
@@ -669,7 +671,7 @@ static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t 
     return APR_SUCCESS;
 }
 
-/* Its word names `mover`, who may die anywhere in here. */
+/* Its word names `mover`, who may die anywhere in cohort__here. */
 static void large_free(cohort__thread_t *me, uint64_t at) {
     heap_t *h = heap();
     heap_enter(me);
@@ -688,7 +690,7 @@ static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size, c
 
 static inline apr_status_t bytes_new(cohort__thread_t *me, size_t size, cohort__home_t *home, void **block) {
     if (size > SMALL_SIZE) return sized_new(me, size, home, block);
-    return small_new(me, here.class_of_16[(size + 15) / 16], home, block);
+    return small_new(me, cohort__here.class_of_16[(size + 15) / 16], home, block);
 }
 
 apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home) {

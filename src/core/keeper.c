@@ -245,7 +245,7 @@ void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     cohort__self_set(slot);
     cohort_os_signals_begin(COHORT_OS_SIGNALS_NO_INTERRUPT);
     apr_status_t status = cohort_os_watch_create(&watch);
-    if (!status) status = cohort_os_watch_channel(watch, boot->channel);
+    if (!status) status = cohort_os_watch_channel(watch, boot->channel, true);
     if (status || !cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
     cohort__notify(&slot->changed, COHORT__ALL);
     for (;;) {

@@ -270,7 +270,9 @@ typedef struct { _Alignas(16) unsigned char opaque[128]; } cohort_os_watch_room_
  * Others may be watched too (the system may need to poll them). `room` is the watch's until then, or until the watch is destroyed. Fails only
  * where the system itself may refuse. Thread-safe against watch_wait in another thread. */
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie);
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader);
+/* `alone`: this process runs no code but this library's, so nobody closes descriptors that are not
+ * his own. */
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone);
 /* One event, or APR_TIMEUP. One thread at a time. */
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event);
 /* Whoever waits for watched children by himself: from begin to done the watch reports none of these. The thread must not be cancelled meanwhile.
@@ -336,7 +338,7 @@ typedef struct {
     uint64_t device, file;
 } cohort_os_known_t;
 cohort_os_known_t cohort_os_know(cohort_os_handle_t handle);
-/* False when it was closed, whatever has its number now; and for NONE. */
+/* False when it was closed, whatever has its number now; for NONE; and for one that is all 0. */
 bool cohort_os_is_known(const cohort_os_known_t *known);
 /* If it is still the same. It is NONE then. */
 void cohort_os_close_known(cohort_os_known_t *known);

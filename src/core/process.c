@@ -261,8 +261,8 @@ apr_status_t cohort_process_create_program(cohort_process_t **process, cohort_pr
 /* ---- lifeline ---------------------------------------------------------------------------------------------------------- */
 
 static cohort_os_mutex_t lifeline_mutex;
-static cohort_os_known_t lifeline_reader = {.handle = COHORT_OS_NONE}, lifeline_keeper = {.handle = COHORT_OS_NONE};
-static cohort_os_known_t lifeline_before = {.handle = COHORT_OS_NONE}; /* a keeper on which processes hang still */
+static cohort_os_known_t lifeline_reader, lifeline_keeper;
+static cohort_os_known_t lifeline_before; /* a keeper on which processes hang still */
 
 /* What this program has closed is made anew. If it was the keeper, the processes that hung on it
  * are dead; if it was only the reader, they live, and the keeper stays for them. */

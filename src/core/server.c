@@ -57,7 +57,7 @@ typedef struct {
 } server_t;
 
 static cohort_os_mutex_t mutex;
-static server_t servers[SERVERS_MAX];
+static server_t *servers; /* SERVERS_MAX of them, once one is wanted */
 static bool is_subtle; /* the quick part of a state has been seen not to be enough */
 
 /* Which process is to be started in which state. */
@@ -80,8 +80,12 @@ static void forget(server_t *server) {
     free(context);
 }
 
+static int places(void) {
+    return servers ? SERVERS_MAX : 0;
+}
+
 static void forget_all(void) {
-    for (int i = 0; i < SERVERS_MAX; i++) forget(&servers[i]);
+    for (int i = 0; i < places(); i++) forget(&servers[i]);
 }
 
 static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t reader) {
@@ -135,7 +139,7 @@ static apr_status_t introduce(server_t *server) {
 
 void cohort__server_introduce(void) {
     cohort_os_mutex_lock(&mutex);
-    for (int i = 0; i < SERVERS_MAX; i++) {
+    for (int i = 0; i < places(); i++) {
         if (servers[i].slot && cohort_os_is_known(&servers[i].channel)) (void)introduce(&servers[i]);
     }
     cohort_os_mutex_unlock(&mutex);
@@ -145,7 +149,7 @@ static bool is_reachable(const cohort_process_t *slot) {
     cohort__pid_t id = cohort__process_id(slot);
     bool found = false;
     cohort_os_mutex_lock(&mutex);
-    for (int i = 0; i < SERVERS_MAX && !found; i++) found = servers[i].slot && servers[i].id == id && cohort_os_is_known(&servers[i].channel);
+    for (int i = 0; i < places() && !found; i++) found = servers[i].slot && servers[i].id == id && cohort_os_is_known(&servers[i].channel);
     cohort_os_mutex_unlock(&mutex);
     return found;
 }
@@ -259,7 +263,8 @@ static bool tell(server_t *server, uint64_t what) {
  * to it. */
 static void choose(request_t *request, server_t **free_place) {
     request->server = *free_place = NULL;
-    for (int i = 0; i < SERVERS_MAX; i++) {
+    if (!servers) servers = calloc(SERVERS_MAX, sizeof *servers);
+    for (int i = 0; i < places(); i++) {
         server_t *server = &servers[i];
         bool right = server->slot && !request->server && is_right(server, request);
         if (server->slot && (!cohort__process_alive(server->id, false) || (right && !cohort_os_is_known(&server->channel)))) forget(server);
@@ -329,7 +334,7 @@ static apr_status_t await_served(cohort_process_t *slot) {
 static void stepped_back(cohort__pid_t id, bool whole) {
     cohort_os_mutex_lock(&mutex);
     is_subtle = true;
-    for (int i = 0; i < SERVERS_MAX && whole; i++) servers[i].unfit |= servers[i].slot && servers[i].id == id;
+    for (int i = 0; i < places() && whole; i++) servers[i].unfit |= servers[i].slot && servers[i].id == id;
     cohort_os_mutex_unlock(&mutex);
 }
 
@@ -409,7 +414,7 @@ void cohort__server_close(void) {
     cohort__pid_t ids[SERVERS_MAX];
     int n = 0;
     cohort_os_mutex_lock(&mutex);
-    for (int i = 0; i < SERVERS_MAX; i++) {
+    for (int i = 0; i < places(); i++) {
         if (!servers[i].slot) continue;
         ids[n++] = servers[i].id;
         (void)tell(&servers[i], TELL_END);
@@ -462,7 +467,7 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
                                .group = (cohort_os_group_t)slot->group, .contained = cohort__is_contained(slot)};
     cohort__watched_t *watched;
     cohort_os_id_t child;
-    bool in_child = false;
+    bool in_child = false, arms = slot->bound;
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
     cohort__code_foresee(&slot->run);
@@ -470,7 +475,7 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     if (!status && !in_child) {
         cohort_os_streams_drop();
         status = cohort__watcher_add(watched, slot, attempt, child, true);
-        cohort_os_lifeline_prepare(daemons_lifeline); /* for the next one */
+        if (arms) cohort_os_lifeline_prepare(daemons_lifeline); /* for the next one */
         return status;
     }
     cohort__watcher_unreserve(watched);

@@ -26,7 +26,7 @@ struct cohort__watched_t {
 static cohort_os_mutex_t mutex;
 static cohort_os_watch_t *watch;
 static unsigned watches_gone; /* so many, with all their records */
-static cohort_os_known_t channel = {.handle = COHORT_OS_NONE}; /* to the thread. Mutex. */
+static cohort_os_known_t channel; /* to the thread. Mutex. */
 static _Atomic bool running, begun; /* the thread: from its start, and from its first own instruction */
 static _Atomic bool first_thread_ended;
 static _Atomic int64_t alarm_time = COHORT_OS_NEVER; /* when the pools of this process are to be looked after */
@@ -290,7 +290,7 @@ static apr_status_t make_channel(cohort_os_watch_t *of) {
     cohort_os_handle_t reader, writer;
     apr_status_t status = cohort_os_channel_create(&reader, &writer);
     if (status) return status;
-    status = cohort_os_watch_channel(of, reader);
+    status = cohort_os_watch_channel(of, reader, false);
     if (status) cohort_os_close(reader);
     if (status) cohort_os_close(writer);
     else channel = cohort_os_know(writer);
@@ -407,7 +407,7 @@ bool cohort__watcher_stop(void) {
 
 apr_status_t cohort__watcher_own(cohort_os_handle_t channel) {
     apr_status_t status = cohort_os_watch_create(&watch);
-    return status ? status : cohort_os_watch_channel(watch, channel);
+    return status ? status : cohort_os_watch_channel(watch, channel, true);
 }
 
 apr_status_t cohort__watcher_reserve(cohort__watched_t **watched) {
@@ -531,7 +531,7 @@ void cohort__watcher_reset(void) {
     cohort_os_close_known(&channel);
     atomic_store(&first_thread_ended, false);
     atomic_store(&running, false);
-    atomic_store(&alarm_time, COHORT_OS_NEVER);
+    if (atomic_load(&alarm_time) != COHORT_OS_NEVER) atomic_store(&alarm_time, COHORT_OS_NEVER);
     is_watching = false;
     watch = NULL;
     set_all_aside();

@@ -329,9 +329,14 @@ static bool file_at(uintptr_t address, char *path, size_t size) {
 /* Run as "ld.so program", the kernel takes the loader for the executable. The program itself says what it is: executed again, it is loaded by the loader that it
  * asks for. */
 static apr_status_t behind_loader(char *path, size_t size) {
+    static _Atomic bool direct; /* as has been seen; that does not change */
     image_t image = {NULL, 0};
+    if (atomic_load(&direct)) return APR_SUCCESS;
     dl_iterate_phdr(look_at_image, &image);
-    if (!image.loader || !is_same_file(own_link(), image.loader)) return APR_SUCCESS;
+    if (!image.loader || !is_same_file(own_link(), image.loader)) {
+        atomic_store(&direct, true);
+        return APR_SUCCESS;
+    }
     if (file_at(image.address, path, size) && access(path, X_OK) == 0) return APR_SUCCESS;
     return cohort__fail(ENOENT, "finding the program that %s has loaded; name it with cohort_set_start()", image.loader);
 }
@@ -377,6 +382,9 @@ int cohort__change_group(gid_t group) { return (int)syscall(SYS_setresgid, group
 void cohort__witness_create(cohort_os_handle_t witness[2]) {
     int raw[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, raw) != 0) return;
+    witness[0] = raw[0];
+    witness[1] = raw[1];
+    if (raw[0] > 2 && raw[1] > 2) return;
     if (cohort__fd_pair(raw, &witness[0], &witness[1]) != APR_SUCCESS) witness[0] = witness[1] = COHORT_OS_NONE;
 }
 

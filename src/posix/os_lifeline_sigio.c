@@ -93,17 +93,19 @@ static void hold(int fd) {
     if (syscall(SYS_io_submit, context, 1, &list) != 1) syscall(SYS_io_destroy, context);
 }
 
-/* The description that the next copy of this process is to arm; this process closes it then. -1: none. */
-static int prepared = -1;
+/* The description that the next copy of this process is to arm; this process closes it then. It is
+ * none of the standard three; 0: none. */
+static int prepared;
 
 static void unprepare(void) {
-    if (prepared >= 0) close(prepared);
-    prepared = -1;
+    if (prepared > 0) close(prepared);
+    prepared = 0;
 }
 
 void cohort_os_lifeline_prepare(cohort_os_handle_t reader) {
     unprepare();
-    if (reader != COHORT_OS_NONE) prepared = reopen((int)reader);
+    int fd = reader != COHORT_OS_NONE ? reopen((int)reader) : -1;
+    if (fd > 0) prepared = fd;
 }
 
 void cohort_os_lifeline_decline(cohort_os_handle_t reader) {
@@ -112,8 +114,8 @@ void cohort_os_lifeline_decline(cohort_os_handle_t reader) {
 }
 
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
-    int fd = armed(prepared >= 0 ? prepared : reopen((int)reader));
-    prepared = -1;
+    int fd = armed(prepared > 0 ? prepared : reopen((int)reader));
+    prepared = 0;
     if (fd < 0) return cohort__lifeline_wait(reader);
     if (!backed) hold(fd);
     close((int)reader);

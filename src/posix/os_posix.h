@@ -102,6 +102,8 @@ void cohort__signals_forked(cohort_os_signals_t what, sigset_t *mask);
 void cohort__signals_tell(cohort__status_t *status);
 void cohort__signals_complete(cohort__status_t *status);
 void cohort__signals_told(const cohort__status_t *status);
+/* In a server, which has begun: it ignores these, and nobody but this library will change that. */
+void cohort__signals_settled(uint64_t ignored);
 
 /* os_state_*.c: all but the quick part, and the status, but for what this library does about
  * signals. */

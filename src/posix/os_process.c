@@ -13,6 +13,7 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,21 +25,22 @@ static struct {
     struct {
         cohort_os_id_t process;
         int code;
-    } codes[SEEN];
+    } * codes; /* SEEN of them; NULL: none yet, and none where there is no memory for them */
 } seen;
 
 void cohort__code_remember(cohort_os_id_t process, int code) {
     cohort_os_mutex_lock(&seen.mutex);
     unsigned i = seen.next++ % SEEN;
-    seen.codes[i].process = process;
-    seen.codes[i].code = code;
+    if (!seen.codes) seen.codes = calloc(SEEN, sizeof *seen.codes);
+    if (seen.codes) seen.codes[i].process = process;
+    if (seen.codes) seen.codes[i].code = code;
     cohort_os_mutex_unlock(&seen.mutex);
 }
 
 static bool recall(cohort_os_id_t process, int *code) {
     bool found = false;
     cohort_os_mutex_lock(&seen.mutex);
-    for (unsigned i = 0; i < SEEN && !found; ++i) {
+    for (unsigned i = 0; seen.codes && i < SEEN && !found; ++i) {
         if (seen.codes[i].process.pid != process.pid || seen.codes[i].process.birth != process.birth) continue;
         *code = seen.codes[i].code;
         seen.codes[i].process.pid = 0;

@@ -26,6 +26,8 @@
 static bool interrupts_off;                /* by this library, not by the host */
 static bool told;                          /* what the requester has is known, and not yet taken over */
 static uint64_t told_ignored, told_blocked;
+static bool settled;                       /* this library's alone: what is ignored is known, and begun with */
+static uint64_t settled_ignored;
 
 /* ---- async-signal-safe --------------------------------------------------------------------------------------------- */
 
@@ -58,25 +60,31 @@ static uint64_t wanted(cohort_os_signals_t what, uint64_t from, bool *off) {
     return *off ? want | BIT(SIGINT) : want;
 }
 
-/* From ignoring `now` to ignoring `want`. What has a default everywhere may have a handler now. */
-static void change(cohort_os_signals_t what, uint64_t now, uint64_t want) {
-    uint64_t changed = now ^ want;
-    if (what == COHORT_OS_SIGNALS_RESET) changed = ALL;
-    if (what != COHORT_OS_SIGNALS_INHERIT) changed |= BIT(SIGTERM) | BIT(SIGCHLD);
+/* What is set whatever it is now, for it may have a handler. */
+static uint64_t always(cohort_os_signals_t what) {
+    if (what == COHORT_OS_SIGNALS_INHERIT) return 0;
+    return what == COHORT_OS_SIGNALS_RESET ? ALL : BIT(SIGTERM) | BIT(SIGCHLD);
+}
+
+static void change(uint64_t changed, uint64_t want) {
     for (int number = 1; number < NSIG && number <= 64; ++number)
         if (changed & BIT(number)) dispose(number, want & BIT(number) ? SIG_IGN : SIG_DFL);
 }
 
-/* Of what is ignored here, only this one is to be known when nothing else changes. */
-static uint64_t interrupt_ignored(void) { return is_ignored(SIGINT) ? BIT(SIGINT) : 0; }
+/* Of what is ignored here, only this one is to be known when nothing else changes, and where it
+ * does not change either, not even that. */
+static uint64_t interrupt_ignored(cohort_os_signals_t what) {
+    bool matters = what == COHORT_OS_SIGNALS_NO_INTERRUPT || (what == COHORT_OS_SIGNALS_NORMAL && interrupts_off);
+    return matters && is_ignored(SIGINT) ? BIT(SIGINT) : 0;
+}
 
 void cohort__signals_exec(cohort_os_signals_t what, bool tidy, bool reexec, const sigset_t *before) {
     sigset_t mask;
     bool off = interrupts_off, later = reexec && what == COHORT_OS_SIGNALS_NO_INTERRUPT;
-    uint64_t now = interrupt_ignored();
+    uint64_t now = interrupt_ignored(what);
     if (!tidy) drop_handlers();
     uint64_t want = wanted(later ? COHORT_OS_SIGNALS_NORMAL : what, now, &off);
-    change(what, now, want);
+    change((now ^ want) | always(what), want);
     sigemptyset(&mask);
     if (later) sigaddset(&mask, SIGINT); /* the child itself has to find out whether the host ignores it */
     sigprocmask(SIG_SETMASK, what == COHORT_OS_SIGNALS_INHERIT ? before : &mask, NULL);
@@ -85,8 +93,8 @@ void cohort__signals_exec(cohort_os_signals_t what, bool tidy, bool reexec, cons
 /* ---- in a new process ---------------------------------------------------------------------------------------------- */
 
 void cohort__signals_forked(cohort_os_signals_t what, sigset_t *mask) {
-    uint64_t now = interrupt_ignored();
-    change(what, now, wanted(what, now, &interrupts_off));
+    uint64_t now = interrupt_ignored(what), want = wanted(what, now, &interrupts_off);
+    change((now ^ want) | always(what), want);
     if (what == COHORT_OS_SIGNALS_RESET) sigemptyset(mask);
     else if (what != COHORT_OS_SIGNALS_INHERIT) sigdelset(mask, SIGTERM);
 }
@@ -113,11 +121,18 @@ static void set_of(uint64_t bits, sigset_t *set) {
 
 void cohort_os_signals_begin(cohort_os_signals_t what) {
     sigset_t mask;
-    uint64_t now = told ? ignored_now() : interrupt_ignored();
-    change(what, now, wanted(what, told ? told_ignored : now, &interrupts_off));
+    uint64_t now = settled ? settled_ignored : told ? ignored_now() : interrupt_ignored(what);
+    uint64_t want = wanted(what, told ? told_ignored : now, &interrupts_off);
+    bool begun = settled && what != COHORT_OS_SIGNALS_RESET;
+    change((now ^ want) | (begun ? 0 : always(what)), want);
     set_of(what == COHORT_OS_SIGNALS_INHERIT && told ? told_blocked : 0, &mask);
     if (told || what != COHORT_OS_SIGNALS_INHERIT) pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    told = false;
+    told = settled = false;
+}
+
+void cohort__signals_settled(uint64_t ignored) {
+    settled = true;
+    settled_ignored = ignored;
 }
 
 /* ---- from one process to another ----------------------------------------------------------------------------------- */

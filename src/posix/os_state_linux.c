@@ -216,14 +216,17 @@ static void set_groups(cohort_os_state_t *state, reader_t *reader) {
     state->rest[MORE_GROUPS] = hash;
 }
 
+/* Their links are called "net:[4026531840]", which is told at less expense than what they lead to. */
 static void set_namespaces(cohort_os_state_t *state, const char *of) {
     static const char *const names[] = {"user", "pid_for_children", "net", "ipc", "uts", "cgroup"};
-    struct stat facts;
-    char path[96];
+    char path[96], text[64];
     int length = snprintf(path, sizeof path, "%s/ns/", of);
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
         strcpy(path + length, names[i]);
-        state->rest[NAMESPACES + i] = stat(path, &facts) == 0 ? (uint64_t)facts.st_ino : 0;
+        ssize_t got = readlink(path, text, sizeof text - 1);
+        text[got > 0 ? got : 0] = 0;
+        const char *at = strchr(text, '[');
+        state->rest[NAMESPACES + i] = at ? (++at, digits(&at, 10)) : 0;
     }
 }
 
@@ -403,13 +406,14 @@ typedef struct {
 
 #define RESET_ON_FORK 1u
 
+/* Of the server. It is no static: what a copy writes to lies close together. */
 static struct {
     cohort_os_state_t state;
     schedule_t schedule;
     char oom[16];
     unsigned char cpus[1024];
     size_t cpu_bytes;
-} own;
+} *own;
 
 static void look_at_schedule(uint64_t tid, schedule_t *schedule) {
     memset(schedule, 0, sizeof *schedule);
@@ -442,23 +446,29 @@ static void oom_path(uint64_t pid, char path[48]) {
 static void read_oom(const char *path, char oom[16]) {
     int fd;
     COHORT__RETRY(fd, open(path, O_RDONLY | O_CLOEXEC));
-    size_t got = fd >= 0 ? cohort__read_all(fd, oom, 15) : 0;
-    oom[got] = 0;
+    ssize_t got = 0;
+    if (fd >= 0) COHORT__RETRY(got, read(fd, oom, 15)); /* a file of /proc comes at once */
+    oom[got > 0 ? got : 0] = 0;
     if (fd >= 0) close(fd);
 }
 
 apr_status_t cohort_os_state_remember(void) {
-    apr_status_t status = cohort_os_state_look(&own.state);
-    look_at_schedule(0, &own.schedule);
-    read_oom("/proc/self" OOM, own.oom);
-    own.cpu_bytes = cohort__affinity_get(0, own.cpus, sizeof own.cpus);
+    cohort__status_t also;
+    if (!own) own = malloc(sizeof *own);
+    if (!own) return cohort__fail(APR_ENOMEM, "noting what this fork server is");
+    cohort_os_state_quick(&own->state);
+    apr_status_t status = cohort__state_rest(&own->state, &also);
+    if (status == APR_SUCCESS) cohort__signals_settled(also.ignored);
+    look_at_schedule(0, &own->schedule);
+    read_oom("/proc/self" OOM, own->oom);
+    own->cpu_bytes = cohort__affinity_get(0, own->cpus, sizeof own->cpus);
     return status;
 }
 
 static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
     for (int i = 0; i < LIMITS_MAX; ++i) {
         const uint64_t *values = &wanted->wishes[LIMITS + 2 * i];
-        if (memcmp(values, &own.state.wishes[LIMITS + 2 * i], 2 * sizeof *values) == 0) continue;
+        if (memcmp(values, &own->state.wishes[LIMITS + 2 * i], 2 * sizeof *values) == 0) continue;
         struct rlimit limit = {(rlim_t)values[0], (rlim_t)values[1]};
         if (syscall(SYS_prlimit64, 0, i, &limit, NULL) != 0) return cohort__fail(errno, "set resource limit %d", i);
     }
@@ -469,15 +479,15 @@ static apr_status_t adopt_schedule(uint64_t tid) {
     schedule_t schedule;
     look_at_schedule(tid, &schedule);
     reset_for_child(&schedule);
-    if (!schedule.size || memcmp(&schedule, &own.schedule, sizeof schedule) == 0) return APR_SUCCESS;
+    if (!schedule.size || memcmp(&schedule, &own->schedule, sizeof schedule) == 0) return APR_SUCCESS;
     if (syscall(SYS_sched_setattr, 0, &schedule, 0u) == 0) return APR_SUCCESS;
     return cohort__fail(errno, "set scheduling policy %u, priority %u, nice %d", schedule.policy, schedule.priority, (int)schedule.nice);
 }
 
 static apr_status_t adopt_cpus(uint64_t tid) {
-    unsigned char cpus[sizeof own.cpus];
+    unsigned char cpus[sizeof own->cpus];
     size_t bytes = cohort__affinity_get((int64_t)tid, cpus, sizeof cpus);
-    if (bytes == 0 || (bytes == own.cpu_bytes && memcmp(cpus, own.cpus, bytes) == 0)) return APR_SUCCESS;
+    if (bytes == 0 || (bytes == own->cpu_bytes && memcmp(cpus, own->cpus, bytes) == 0)) return APR_SUCCESS;
     return syscall(SYS_sched_setaffinity, 0, bytes, cpus) == 0 ? APR_SUCCESS : cohort__fail(errno, "set the CPUs");
 }
 
@@ -485,7 +495,7 @@ static apr_status_t adopt_oom(uint64_t pid) {
     char path[48], oom[16];
     oom_path(pid, path);
     read_oom(path, oom);
-    if (!*oom || strcmp(oom, own.oom) == 0) return APR_SUCCESS;
+    if (!*oom || strcmp(oom, own->oom) == 0) return APR_SUCCESS;
     int fd;
     COHORT__RETRY(fd, open("/proc/self" OOM, O_WRONLY | O_CLOEXEC));
     if (fd < 0) return cohort__fail(errno, "open /proc/self" OOM);
@@ -497,7 +507,7 @@ static apr_status_t adopt_oom(uint64_t pid) {
 }
 
 static apr_status_t adopt_group(uint64_t group) {
-    if (cohort__leads_group() || group == 0 || group == own.state.wishes[PROCESS_GROUP]) return APR_SUCCESS;
+    if (group == 0 || group == own->state.wishes[PROCESS_GROUP] || cohort__leads_group()) return APR_SUCCESS;
     return setpgid(0, (pid_t)group) == 0 ? APR_SUCCESS : cohort__fail(errno, "join process group %llu", (unsigned long long)group);
 }
 

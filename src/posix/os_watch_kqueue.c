@@ -105,7 +105,8 @@ static bool make_again(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     return true;
 }
 
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone) {
+    (void)alone;
     if (watch->channel >= 0) return APR_EINVAL;
     if (change(watch, (uintptr_t)reader, EVFILT_READ, EV_ADD, 0, NULL) != 0) return errno;
     watch->channel = (int)reader;

@@ -59,6 +59,7 @@ struct cohort_os_watch_t {
     unsigned lendings; /* so far */
     int epoll, nudge, channel;
     cohort_os_known_t known; /* the channel */
+    bool alone; /* nobody closes descriptors here that are not his own */
 };
 
 /* A process has one watch as a rule. It is no block of the heap: then a forked copy that lets go of it need not copy a page of that. */
@@ -93,7 +94,7 @@ static int add(cohort_os_watch_t *watch, int fd, void *what) {
 /* No epoll set of anybody else's has our channel. */
 static bool is_ours(const cohort_os_watch_t *watch) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = (void *)&watch->channel};
-    if (watch->channel < 0) return true;
+    if (watch->channel < 0 || watch->alone) return true;
     if (!cohort_os_is_known(&watch->known)) return false;
     return epoll_ctl(watch->epoll, EPOLL_CTL_MOD, watch->channel, &event) == 0 || (errno != EBADF && errno != ENOENT && errno != EINVAL && errno != EPERM);
 }
@@ -215,10 +216,11 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone) {
     if (watch->channel >= 0) return APR_EINVAL;
     if (add(watch, (int)reader, &watch->channel) != 0) return errno;
     watch->channel = (int)reader;
+    watch->alone = alone;
     watch->known = cohort_os_know(reader);
     return APR_SUCCESS;
 }

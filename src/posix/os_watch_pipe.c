@@ -83,7 +83,8 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone) {
+    (void)alone;
     if (watch->channel >= 0) return APR_EINVAL;
     watch->channel = (int)reader;
     watch->known = cohort_os_know(reader);

@@ -134,7 +134,8 @@ static bool read_next(item_t *item) {
     return GetLastError() == ERROR_IO_PENDING || PostQueuedCompletionStatus(item->port, 0, 0, &item->overlapped);
 }
 
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader) {
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone) {
+    (void)alone;
     item_t *item = calloc(1, sizeof *item);
     if (!item) return APR_ENOMEM;
     item->port = watch->port;

@@ -444,7 +444,7 @@ static void channel_brings_messages_and_the_end(void) {
     cohort_os_event_t event;
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
     CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&reader, &writer));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_channel(watch, reader));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_channel(watch, reader, false));
     CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now(), &event));
     for (uint64_t i = 0; i < 100; ++i) CHECK_STATUS(APR_SUCCESS, cohort_os_channel_post(writer, i << 40 | i));
     for (uint64_t i = 0; i < 100; ++i) {
