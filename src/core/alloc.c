@@ -671,7 +671,7 @@ static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t 
     return APR_SUCCESS;
 }
 
-/* Its word names `mover`, who may die anywhere in cohort__here. */
+/* Its word names `mover`, who may die anywhere in here. */
 static void large_free(cohort__thread_t *me, uint64_t at) {
     heap_t *h = heap();
     heap_enter(me);

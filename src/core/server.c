@@ -341,7 +341,7 @@ static void stepped_back(cohort__pid_t id, bool whole) {
 /* Posting to a process that has been killed works until the system has closed its channel. */
 static void forget_dead(cohort__pid_t id) {
     cohort_os_mutex_lock(&mutex);
-    for (int i = 0; i < SERVERS_MAX; i++) {
+    for (int i = 0; i < places(); i++) {
         bool dead = servers[i].slot && servers[i].id == id && !cohort__process_alive(id, true);
         if (dead) forget(&servers[i]);
     }
