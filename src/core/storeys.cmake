@@ -4,8 +4,8 @@
 set(COHORT_STOREYS base memory life object process pool cohort)
 
 set(COHORT_STOREY_base errors.c)
-set(COHORT_STOREY_memory alloc.c arena.c code.c identity.c lock.c park.c thread.c)
-set(COHORT_STOREY_life table.c watcher.c)
+set(COHORT_STOREY_memory alloc.c arena.c code.c identity.c lock.c member.c park.c thread.c upward.c)
+set(COHORT_STOREY_life create.c death.c slots.c watcher.c)
 set(COHORT_STOREY_object
     barrier.c object.c pipe.c queue.c ring.c ring_chain.c ring_repair.c roster.c shared.c
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)
@@ -13,7 +13,7 @@ set(COHORT_STOREY_process child.c keeper.c process.c server.c)
 set(COHORT_STOREY_pool
     pool.c pool_callback.c pool_failure.c pool_job.c pool_result.c pool_retry.c pool_setting.c pool_staff.c
     pool_worker.c)
-set(COHORT_STOREY_cohort init.c wait.c)
+set(COHORT_STOREY_cohort init.c registry.c wait.c)
 
 # COHORT_CORE_SOURCES: all of them, with their folders.
 set(COHORT_CORE_SOURCES "")

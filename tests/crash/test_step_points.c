@@ -5,6 +5,7 @@
  */
 #include "check.h"
 #include "core/memory/arena.h"
+#include "core/memory/member.h"
 #include "step.h"
 #include "step_points.h"
 

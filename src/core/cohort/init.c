@@ -1,4 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#include "core/cohort/registry.h"
 #include "core/memory/arena.h"
 #include "core/pool/pool.h"
 #include "core/process/process.h"
@@ -166,6 +167,7 @@ static apr_status_t initialize(int *argc, char ***argv, const cohort_options_t *
     (void)argc;
     (void)argv;
     if (cohort__arena) return COHORT_ETWICE;
+    cohort__registry_hand_down();
     apr_status_t status = apr_initialize();
     if (!status) status = mark_program(); /* before anything of this copy is known to the system */
     if (status) return status;

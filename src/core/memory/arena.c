@@ -1,6 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 #include "core/memory/arena.h"
 
+#include "core/memory/member.h"
+
 #include <cohort/errors.h>
 #include <string.h>
 

@@ -3,8 +3,8 @@
 #ifndef COHORT_CORE_ARENA_H
 #define COHORT_CORE_ARENA_H
 
-#include "core/life/table.h"
 #include "core/memory/alloc.h"
+#include "core/memory/lock.h"
 
 #define COHORT__MODULES_MAX 256u
 

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 #include "core/memory/identity.h"
 
-#include "core/life/table.h"
+#include "core/memory/member.h"
 
 #ifndef COHORT_COPIES_ALIGNED /* which the back end defines where it can empty pages in copies */
 #define COHORT_COPIES_ALIGNED 64

@@ -5,7 +5,7 @@
  */
 #include "core/memory/lock.h"
 
-#include "core/life/table.h"
+#include "core/memory/upward.h"
 
 #include <cohort/errors.h>
 
@@ -23,7 +23,7 @@ static bool is_settled(cohort__tid_t dead) {
     cohort__thread_t *thread = cohort__thread_find(dead);
     if (!thread || atomic_load_explicit(&thread->intent, memory_order_acquire) == COHORT__INTENT_NONE) return true;
     cohort__pid_t process = cohort__thread_process(dead);
-    if (process && held == 0) (void)cohort__process_bury(process);
+    if (process && held == 0) (void)cohort__upward->bury(process);
     return false;
 }
 

@@ -5,10 +5,7 @@
  */
 #include "core/memory/thread.h"
 
-#include "core/life/table.h"
 #include "core/memory/arena.h"
-#include "core/object/object.h"
-#include "core/object/ring.h"
 
 #include <cohort/errors.h>
 
@@ -84,51 +81,11 @@ cohort__thread_t *cohort__thread_at_object(const cohort__thread_t *me, const voi
     return NULL;
 }
 
-bool cohort__thread_alive(cohort__tid_t id, bool thorough) {
-    cohort__pid_t process = cohort__thread_process(id);
-    return process && cohort__process_alive(process, thorough);
-}
-
-/* The record is anybody's from here on; all that it names has been dealt with. */
-static void release(cohort__thread_t *thread) {
+void cohort__thread_release(cohort__thread_t *thread) {
     atomic_store_explicit(&thread->parked, NULL, memory_order_relaxed);
     cohort__op_end(thread);
     atomic_fetch_add(&thread->generation, 1);
     atomic_store(&thread->owner, 0);
-}
-
-/* Blocks on the move are settled already. The ring first asks what the stages are for, so they are emptied after it. False: another thread has to do it. */
-static bool repair(cohort__thread_t *me, cohort__thread_t *dead) {
-    if (!cohort__ring_repair(dead)) return false;
-    cohort__slot_repair(dead);
-    cohort__object_repair(me, dead);
-    for (int i = 0; i < COHORT__STAGES; i++) cohort__block_free(me, &dead->stage[i]);
-    cohort__alloc_retire(dead);
-    release(dead);
-    return true;
-}
-
-/* Of all threads of the process first: guards wait until the block is settled, and destroyers until no look is under way, of which
- * another repairer may be one that this one waits for in turn. */
-static void settle(cohort__thread_t *dead) {
-    cohort__alloc_repair(dead);
-    if (atomic_load_explicit(&dead->op, memory_order_acquire) == COHORT__OP_LOOK) cohort__op_end(dead);
-}
-
-bool cohort__threads_repair(cohort__pid_t dead) {
-    cohort__thread_t *me;
-    bool all = true;
-    if (cohort__enter(&me)) return false;
-    uint32_t count = cohort__thread_count();
-    for (int pass = 0; pass < 2; pass++) {
-        for (uint32_t i = 0; i < count; i++) {
-            cohort__thread_t *thread = cohort__thread_at(i);
-            if (atomic_load_explicit(&thread->owner, memory_order_acquire) != dead) continue;
-            if (pass == 0) settle(thread);
-            else all = repair(me, thread) && all;
-        }
-    }
-    return all;
 }
 
 void cohort__thread_exit(void *mark) {
@@ -136,5 +93,5 @@ void cohort__thread_exit(void *mark) {
     if (thread != cohort__thread_self || cohort__thread_epoch != cohort__membership() || !cohort__arena) return;
     cohort__alloc_retire(thread);
     cohort__thread_self = NULL;
-    release(thread);
+    cohort__thread_release(thread);
 }

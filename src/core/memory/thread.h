@@ -18,7 +18,7 @@
 /* A thread of the cohort: generation << 16 | record index + 1; 0 is nobody. Never reused. */
 typedef uint64_t cohort__tid_t;
 
-/* What a thread is doing to a shared structure; see cohort__repair_* for each. */
+/* What a thread is doing to a shared structure; its repair is a step in cohort/registry.c. */
 typedef enum {
     COHORT__OP_NONE,
     COHORT__OP_RING_PUT, /* object = the ring's segment, position */
@@ -112,9 +112,8 @@ uint32_t cohort__thread_count(void);
 cohort__thread_t *cohort__thread_at(uint32_t index);
 /* Another thread than `me` whose operation is on this object, or NULL. */
 cohort__thread_t *cohort__thread_at_object(const cohort__thread_t *me, const void *object);
-/* Finish or undo everything that the threads of this dead process were doing, and free their records. Idempotent: may be repeated when the
- * repairer died; the caller holds the process' repair right. False: a record is left whose thread was destroying an object, since the caller is busy. */
-bool cohort__threads_repair(cohort__pid_t dead);
+/* The record of a thread that is repaired, or has ended: it is anybody's from here on; all that it names has been dealt with. */
+void cohort__thread_release(cohort__thread_t *thread);
 /* Seam hook: a thread of this process ends. */
 void cohort__thread_exit(void *mark);
 

@@ -1,8 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 #include "core/object/object.h"
 
-#include "core/life/table.h"
-
 #include <cohort/errors.h>
 #include <string.h>
 

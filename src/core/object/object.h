@@ -15,6 +15,7 @@
 #ifndef COHORT_CORE_OBJECT_H
 #define COHORT_CORE_OBJECT_H
 
+#include "core/life/death.h"
 #include "core/memory/arena.h"
 
 #include <apr_pools.h>

@@ -3,7 +3,7 @@
 #ifndef COHORT_CORE_PIPE_H
 #define COHORT_CORE_PIPE_H
 
-#include "core/life/table.h"
+#include "core/memory/member.h"
 
 /* From here on the process holds the end, also while it is not started yet. COHORT_ECLOSED, COHORT_EHANDLE, APR_ENOMEM. */
 apr_status_t cohort__connection_hold(cohort_connection_t *connection, cohort__pid_t process);

@@ -18,27 +18,6 @@ static _Atomic int ending, has_children;
 
 /* ---- taking the boot block --------------------------------------------------------------------------------------------- */
 
-static const struct {
-    apr_status_t status;
-    int code;
-} boot_failures[] = {{COHORT_EBINARY, 249}, {COHORT_EUNTRUSTED, 250}, {COHORT_EADDRESS, 251}, {COHORT_EVERSION, 252}, {COHORT_EPRIVILEGED, 253}};
-
-#define BOOT_FAILURES (sizeof boot_failures / sizeof *boot_failures)
-
-int cohort__exit_for(apr_status_t status) {
-    for (size_t i = 0; i < BOOT_FAILURES; i++) {
-        if (boot_failures[i].status == status) return boot_failures[i].code;
-    }
-    return 0;
-}
-
-apr_status_t cohort__exit_meaning(int code) {
-    for (size_t i = 0; i < BOOT_FAILURES; i++) {
-        if (boot_failures[i].code == code) return boot_failures[i].status;
-    }
-    return COHORT_ESTART;
-}
-
 /* The parent is known by the system's word, so the arena must say the same of it. */
 cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot) {
     cohort_process_t *slot = cohort__process_find(boot->slot);

@@ -3,7 +3,7 @@
 #ifndef COHORT_CORE_PROCESS_H
 #define COHORT_CORE_PROCESS_H
 
-#include "core/life/table.h"
+#include "core/life/death.h"
 
 #include <cohort/process.h>
 
@@ -25,10 +25,6 @@ apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal)
 
 /* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
-
-/* The exit code of a re-executed child that cannot even reach its slot, and what its starter makes of that. 0 and COHORT_ESTART: of nothing of the kind. */
-int cohort__exit_for(apr_status_t status);
-apr_status_t cohort__exit_meaning(int code);
 
 /* What spawn re-executes instead of the own executable, NULL = itself. */
 const char *cohort__executable(void);

@@ -3,8 +3,8 @@
  * The process table: a slot per process of the cohort, in the arena. A cohort_process_t is such a slot. What a slot says of a life is in
  * one word, generation and state, so that each step of a life is one compare-and-swap.
  */
-#ifndef COHORT_CORE_TABLE_H
-#define COHORT_CORE_TABLE_H
+#ifndef COHORT_CORE_MEMBER_H
+#define COHORT_CORE_MEMBER_H
 
 #include "core/memory/code.h"
 #include "core/memory/lock.h"
@@ -33,7 +33,8 @@ typedef enum {
     COHORT__ROLE_SERVER,
     COHORT__ROLE_PROGRAM,
     COHORT__ROLE_WORKER, /* a child that is a pool's worker */
-    COHORT__ROLE_KEEPER
+    COHORT__ROLE_KEEPER,
+    COHORT__ROLES
 } cohort__role_t;
 
 struct cohort_process_t {
@@ -91,6 +92,29 @@ enum {
 
 enum { COHORT__CONTEXT_UNDERWAY, COHORT__CONTEXT_THERE, COHORT__CONTEXT_FAILED /* start_status says why */ };
 
+/* A life's word: how often it was started, from the bit START on; its generation; its state. */
+#define COHORT__LIFE_START 48
+static inline cohort__slot_state_t cohort__life_state(uint64_t life) {
+    return (cohort__slot_state_t)(life & 0xff);
+}
+static inline uint64_t cohort__life_generation(uint64_t life) {
+    return (life & (((uint64_t)1 << COHORT__LIFE_START) - 1)) >> 8;
+}
+static inline uint64_t cohort__life_with(uint64_t life, cohort__slot_state_t state) {
+    return (life & ~(uint64_t)0xff) | (uint64_t)state;
+}
+/* The same start of the same process, whatever has become of it. */
+static inline bool cohort__is_same_start(uint64_t one, uint64_t other) {
+    return one >> 8 == other >> 8;
+}
+static inline uint64_t cohort__process_life(const cohort_process_t *slot) {
+    return atomic_load_explicit(&((cohort_process_t *)slot)->life, memory_order_acquire);
+}
+/* A process in this state may be doing something to the arena. */
+static inline bool cohort__may_act(cohort__slot_state_t state) {
+    return state == COHORT__SLOT_STARTING || state == COHORT__SLOT_RUNNING;
+}
+
 cohort__pid_t cohort__acting_id(void);
 /* One of the library's own processes, no child that the user knows of. */
 static inline bool cohort__is_helper(const cohort_process_t *slot) {
@@ -110,53 +134,13 @@ cohort_process_t *cohort__process_find(cohort__pid_t id);
 cohort__slot_state_t cohort__process_state(const cohort_process_t *process);
 /* Not before its start, not after its end. thorough: ask the system too. Changes nothing, so it may be asked with any lock held. */
 bool cohort__process_alive(cohort__pid_t id, bool thorough);
-/* The same, thoroughly, the other way round; and if it has died unseen, record and repair the death. Not with a guard held. */
-bool cohort__process_bury(cohort__pid_t id);
-/* And what its threads were doing is repaired. */
-bool cohort__process_is_gone(cohort__pid_t id);
-/* It has been started and its end has not come: its exit code is not recorded, or what it was doing not repaired, whatever the system says of it. The caller, a
- * member that holds no guard, does its part of that when it finds the process dead. */
-bool cohort__process_lives_on(cohort__pid_t id);
 /* Who it is to the system, as far as is known: a child that is starting has left its pid in the claim. */
 cohort_os_id_t cohort__process_os(cohort_process_t *process);
 /* A pointer that the user gave: is it a slot in use? */
 apr_status_t cohort__process_check(const cohort_process_t *process);
 
-void cohort__process_get_name(const cohort_process_t *process, char *buffer, size_t size);
-/* One process renames at a time (under the slot's guard); readers need no lock. */
-void cohort__process_put_name(cohort_process_t *process, const char *name);
-
 /* Iterate over all slots ever used; NULL after the last. */
 cohort_process_t *cohort__process_at(uint32_t index);
 uint32_t cohort__process_count(void);
-
-apr_status_t cohort__slot_new(cohort_process_t **slot);
-/* This dead thread was making a slot: it is free again. */
-void cohort__slot_repair(cohort__thread_t *dead);
-/* What keeps it from being started: this status, and what the calling thread has said of it. The first one counts. */
-void cohort__slot_refuse(cohort_process_t *slot, apr_status_t status);
-/* That status; the calling thread has said the same of it then. */
-apr_status_t cohort__slot_refusal(const cohort_process_t *slot);
-bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to);
-/* By its starter: STARTING once more, another start of the same life. */
-void cohort__slot_restart(cohort_process_t *slot);
-/* Attempts at a start are never numbered twice in a slot, whoever has it, so a child that comes too late does not claim another's start. */
-static inline uint64_t cohort__claim_next(uint64_t claim) {
-    return (((claim >> 32) + 1) & 0xffffff) << 32;
-}
-/* No child will claim the attempt under way; false: one has. */
-bool cohort__claim_withdraw(cohort_process_t *slot);
-/* The process has ended with this code (COHORT_EXIT_UNKNOWN when nobody knows, COHORT_EXIT_NONE when it was found dead and its reaper may know): repair what
- * it was doing, release who waits. Any process may call it, any number of times. */
-void cohort__process_died(cohort__pid_t id, int code);
-/* The same when `life` is what cohort__process_life() gave before the death was looked at: nothing, if the process has been started again since. */
-void cohort__start_died(cohort__pid_t id, uint64_t life, int code);
-uint64_t cohort__process_life(const cohort_process_t *process);
-/* The same of whoever has the slot now. */
-void cohort__process_ended(cohort_process_t *slot, int code);
-/* Wait until nobody repairs what an earlier attempt to start it left. */
-void cohort__slot_settle(cohort_process_t *slot);
-/* The handle is closed or its holder dead: free the slot if its life is over. */
-void cohort__slot_release(cohort_process_t *slot);
 
 #endif

@@ -1,0 +1,99 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one file that knows every part of the core by name: all that a lower storey calls in a higher one is in a table
+ * here. Only slow paths go through them.
+ */
+#include "core/cohort/registry.h"
+
+#include "core/memory/upward.h"
+#include "core/object/object.h"
+#include "core/object/pipe.h"
+#include "core/object/ring.h"
+#include "core/pool/pool.h"
+
+/* ---- deaths ---------------------------------------------------------------------------------------------------------- */
+
+static bool ring(cohort__thread_t *me, cohort__thread_t *dead) {
+    (void)me;
+    return cohort__ring_repair(dead);
+}
+
+static bool slot(cohort__thread_t *me, cohort__thread_t *dead) {
+    (void)me;
+    cohort__slot_repair(dead);
+    return true;
+}
+
+static bool object(cohort__thread_t *me, cohort__thread_t *dead) {
+    cohort__object_repair(me, dead);
+    return true;
+}
+
+static bool stages(cohort__thread_t *me, cohort__thread_t *dead) {
+    for (int i = 0; i < COHORT__STAGES; i++) cohort__block_free(me, &dead->stage[i]);
+    return true;
+}
+
+static bool slabs(cohort__thread_t *me, cohort__thread_t *dead) {
+    (void)me;
+    cohort__alloc_retire(dead);
+    return true;
+}
+
+/*
+ * A death is repaired in this order. The blocks that the dead process' threads had on the move come first, of all its
+ * threads (cohort__threads_repair()): guards wait for that, and every step below enters guards. Then, thread by thread:
+ *
+ *  - ring: it asks what the stages are for, so they still hold what they held. It may have to leave the record to another
+ *    thread, so nothing that it needs is gone by then.
+ *  - slot: before the record is free, since the record alone says that the slot was in the making.
+ *  - object: it may put an object that the dead thread had claimed into the first stage, and frees the parts of what is
+ *    there.
+ *  - stages: now no step asks for them any more, and what they own is garbage.
+ *  - slabs: from here on other threads take blocks from the chunks that were the dead thread's alone.
+ */
+static const cohort__thread_step_t thread_steps[] = {
+    {"ring", ring}, {"slot", slot}, {"object", object}, {"stages", stages}, {"slabs", slabs}, {0}};
+
+static void pools(cohort__pid_t dead) {
+    (void)dead;
+    cohort__pools_repair();
+}
+
+/*
+ * Then the process itself:
+ *
+ *  - pipes: all that a program has to be repaired, so it comes before what only members have.
+ *  - handles: what the dead process was starting and no child has claimed is withdrawn. A process that was made and never
+ *    started holds ends of pipes, too, and lets go of them here.
+ *  - pools: after the handles, since a worker whose start was withdrawn is no staff any more when its pool is looked at.
+ */
+static const cohort__death_step_t death_steps[] = {
+    {"pipes", true, cohort__pipes_repair, cohort__pipes_drop},
+    {"handles", false, cohort__handles_drop, NULL},
+    {"pools", false, pools, NULL},
+    {0}};
+
+/* ---- roles ----------------------------------------------------------------------------------------------------------- */
+
+static const cohort__role_ops_t roles[COHORT__ROLES] = {
+    [COHORT__ROLE_ROOT] = {"root", NULL},
+    [COHORT__ROLE_CHILD] = {"child", NULL},
+    [COHORT__ROLE_SERVER] = {"server", NULL},
+    [COHORT__ROLE_PROGRAM] = {"program", NULL},
+    [COHORT__ROLE_WORKER] = {"worker", cohort__pool_worker_died},
+    [COHORT__ROLE_KEEPER] = {"keeper", NULL},
+};
+
+/* ---------------------------------------------------------------------------------------------------------------------- */
+
+static const cohort__upward_t upward = {
+    .bury = cohort__process_bury,
+    .thread_steps = thread_steps,
+    .death_steps = death_steps,
+    .roles = roles,
+};
+
+void cohort__registry_hand_down(void) {
+    cohort__upward = &upward;
+}

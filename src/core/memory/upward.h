@@ -1,0 +1,49 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the storeys call above themselves. No file names a function of a storey above its own; where the core has to call
+ * one, it calls through these tables. They are constants that one file at the top holds (cohort/registry.c), the same in
+ * every process, and are handed down before a process is a member.
+ */
+#ifndef COHORT_CORE_UPWARD_H
+#define COHORT_CORE_UPWARD_H
+
+#include "core/memory/member.h"
+
+/* One step of the repair of a dead thread, idempotent. False: the caller is in the middle of something itself, and leaves
+ * the dead thread's record to another one. */
+typedef struct {
+    const char *name;
+    bool (*repair)(cohort__thread_t *me, cohort__thread_t *dead);
+} cohort__thread_step_t;
+
+/* One step of the repair of a dead process, idempotent, after that of its threads. Not by a thread that is busy. */
+typedef struct {
+    const char *name;
+    bool programs; /* also when the process was another program, which is no member */
+    void (*died)(cohort__pid_t dead);
+    void (*never_started)(cohort__pid_t id); /* the slot is let go of before its start; NULL: nothing to do */
+} cohort__death_step_t;
+
+/* What processes of a role do that others do not; NULL: nothing. */
+typedef struct {
+    const char *name;
+    void (*died)(cohort_process_t *slot); /* repaired, and the exit code final; any number of times */
+} cohort__role_ops_t;
+
+typedef struct {
+    /* If this process has died, have that recorded and repaired. */
+    bool (*bury)(cohort__pid_t process);
+    const cohort__thread_step_t *thread_steps; /* the last one has no name */
+    const cohort__death_step_t *death_steps;   /* the last one has no name */
+    const cohort__role_ops_t *roles;           /* by cohort__role_t */
+} cohort__upward_t;
+
+extern const cohort__upward_t *cohort__upward;
+
+/* Of the process in this slot. */
+static inline const cohort__role_ops_t *cohort__role_ops(const cohort_process_t *slot) {
+    uint32_t role = slot->role;
+    return &cohort__upward->roles[role < COHORT__ROLES ? role : COHORT__ROLE_ROOT];
+}
+
+#endif
