@@ -1,7 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 #include "core/cohort/registry.h"
 #include "core/memory/arena.h"
-#include "core/pool/pool.h"
 #include "core/process/process.h"
 
 #include <apr_general.h>
@@ -13,27 +12,11 @@
 
 #define VERSION "0.1.0"
 
-static char *executable;
-static bool hooked;
-
 const char *cohort_version(void) {
     return VERSION;
 }
 
-const char *cohort__executable(void) {
-    return executable;
-}
-
-/* In every copy of this process: what belongs to the original is let go of, and nothing is a member's any more. */
-void cohort__forked(void) {
-    cohort__identity_clear();
-    cohort__threads_reset();
-    cohort__watcher_reset();
-    cohort__server_reset();
-    cohort__keeper_reset();
-    cohort__settings_reset();
-    cohort__lifeline_reset();
-}
+static bool hooked;
 
 static void thread_ended(void *mark) {
     cohort__thread_exit(mark);
@@ -146,20 +129,6 @@ static apr_status_t become_root(void) {
     return APR_SUCCESS;
 }
 
-static apr_status_t set_start(cohort_start_method_t method, const char *path) {
-    cohort_start_method_t resolved;
-    apr_status_t status = method ? cohort__method_resolve(method, &resolved) : APR_SUCCESS;
-    if (status) return status;
-    char *copy = path ? strdup(path) : NULL;
-    if (path && !copy) return cohort__fail(APR_ENOMEM, "noting the executable");
-    if (path) {
-        free(executable);
-        executable = copy;
-    }
-    if (method) cohort__default_method = resolved;
-    return APR_SUCCESS;
-}
-
 static apr_status_t initialize(int *argc, char ***argv, const cohort_options_t *options) {
     cohort_os_boot_t boot;
     apr_uint64_t size;
@@ -173,14 +142,14 @@ static apr_status_t initialize(int *argc, char ***argv, const cohort_options_t *
     if (status) return status;
     status = cohort_os_boot_take(&boot);
     if (!status) {
-        if (options) (void)set_start(options->method, options->executable);
+        if (options) (void)cohort__start_by(options->method, options->executable);
         run_child(&boot);
     }
     if (cohort__exit_for(status)) end_untrusted(status);
     if (!APR_STATUS_IS_ENOENT(status)) return status;
     status = arena_size(options, &size);
     if (!status) status = dumps(options, &dump);
-    if (!status && options) status = set_start(options->method, options->executable);
+    if (!status && options) status = cohort__start_by(options->method, options->executable);
     if (!status) status = hook();
     if (!status) status = cohort__arena_create(size, dump);
     if (status) return status;
@@ -218,7 +187,7 @@ void cohort_finalize(void) {
 }
 
 apr_status_t cohort_set_start(cohort_start_method_t method, const char *path) {
-    return COHORT__CALL_ANEW(cohort__arena ? set_start(method, path) : COHORT_ENOTINIT);
+    return COHORT__CALL_ANEW(cohort__arena ? cohort__start_by(method, path) : COHORT_ENOTINIT);
 }
 
 cohort_start_method_t cohort_start_method(void) {

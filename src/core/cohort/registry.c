@@ -10,6 +10,7 @@
 #include "core/object/pipe.h"
 #include "core/object/ring.h"
 #include "core/pool/pool.h"
+#include "core/process/process.h"
 
 /* ---- deaths ---------------------------------------------------------------------------------------------------------- */
 
@@ -76,14 +77,54 @@ static const cohort__death_step_t death_steps[] = {
 
 /* ---- roles ----------------------------------------------------------------------------------------------------------- */
 
+/* A worker is replaced by the process that made its pool; a fork server tells that one. */
+static void worker_ended(cohort_process_t *slot, cohort_pool_t *pool) {
+    (void)slot;
+    if (pool && cohort__is_server()) cohort__server_tell();
+    else if (pool) cohort__pool_tend(pool);
+}
+
+static void server_ended(cohort_process_t *slot, cohort_pool_t *pool) {
+    (void)pool;
+    cohort__server_lost(slot);
+}
+
+static void keeper_ended(cohort_process_t *slot, cohort_pool_t *pool) {
+    (void)pool;
+    cohort__keeper_lost(slot);
+}
+
 static const cohort__role_ops_t roles[COHORT__ROLES] = {
-    [COHORT__ROLE_ROOT] = {"root", NULL},
-    [COHORT__ROLE_CHILD] = {"child", NULL},
-    [COHORT__ROLE_SERVER] = {"server", NULL},
-    [COHORT__ROLE_PROGRAM] = {"program", NULL},
-    [COHORT__ROLE_WORKER] = {"worker", cohort__pool_worker_died},
-    [COHORT__ROLE_KEEPER] = {"keeper", NULL},
+    [COHORT__ROLE_ROOT] = {.name = "root"},
+    [COHORT__ROLE_CHILD] = {.name = "child"},
+    [COHORT__ROLE_SERVER] = {.name = "server", .ended = server_ended},
+    [COHORT__ROLE_PROGRAM] = {.name = "program"},
+    [COHORT__ROLE_WORKER] = {.name = "worker", .run = cohort__pool_worker_main, .died = cohort__pool_worker_died, .ended = worker_ended},
+    [COHORT__ROLE_KEEPER] = {.name = "keeper", .ended = keeper_ended},
 };
+
+/* ---- the watcher ----------------------------------------------------------------------------------------------------- */
+
+static const cohort__watch_ops_t watch = {
+    .tend = cohort__pools_tend,
+    .is_cut_off = cohort__server_is_cut_off,
+    .introduce = cohort__server_introduce,
+    .contained_ended = cohort__keeper_ended,
+    .adopt = cohort__orphans_adopt,
+    .exit = cohort_exit,
+};
+
+/* ---- parts ----------------------------------------------------------------------------------------------------------- */
+
+/* In the order in which a fork takes their locks: a thread that holds one of them takes none of those before it. */
+static const cohort__part_t parts[] = {
+    {"watcher", NULL, NULL, cohort__watcher_reset, NULL},
+    {"servers", cohort__server_lock, cohort__server_unlock, cohort__server_reset, NULL},
+    {"keeper", cohort__keeper_lock, cohort__keeper_unlock, cohort__keeper_reset, NULL},
+    {"lifeline", cohort__lifeline_lock, cohort__lifeline_unlock, cohort__lifeline_reset, NULL},
+    {"settings", cohort__settings_lock, cohort__settings_unlock, cohort__settings_reset, NULL},
+    {"pools", NULL, NULL, NULL, cohort__pools_end},
+    {0}};
 
 /* ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -92,6 +133,8 @@ static const cohort__upward_t upward = {
     .thread_steps = thread_steps,
     .death_steps = death_steps,
     .roles = roles,
+    .watch = &watch,
+    .parts = parts,
 };
 
 void cohort__registry_hand_down(void) {

@@ -4,10 +4,11 @@
  * server, that the server forked (its main thread). It takes the exit code, has the death repaired, and lets pools replace their workers; so all that
  * goes on whether or not anybody is inside a call.
  */
-#include "core/process/process.h"
+#include "core/life/watcher.h"
 
+#include "core/life/death.h"
 #include "core/memory/arena.h"
-#include "core/pool/pool.h"
+#include "core/memory/upward.h"
 
 #include <cohort/process.h>
 
@@ -138,7 +139,7 @@ static int reap(cohort_process_t *slot, cohort_os_id_t child) {
  * has reaped only the keeper still knows. */
 static void contained_ended(cohort__pid_t id, cohort_os_id_t os) {
     cohort_os_group_end(os);
-    cohort__keeper_ended(id);
+    cohort__upward->watch->contained_ended(id);
 }
 
 static int take_code(cohort_process_t *slot, const cohort__watched_t *w) {
@@ -198,14 +199,11 @@ static void ended(cohort__watched_t *w) {
     bool was_server = !slot || slot->role == COHORT__ROLE_SERVER;
     if (life) {
         cohort_pool_t *pool = atomic_load(&slot->pool);
-        uint32_t role = slot->role;
+        const cohort__role_ops_t *role = cohort__role_ops(slot);
         record(slot, w->id, life, code);
-        if (role == COHORT__ROLE_WORKER && pool && cohort__is_server()) cohort__server_tell();
-        else if (role == COHORT__ROLE_WORKER && pool) cohort__pool_tend(pool);
-        if (role == COHORT__ROLE_SERVER) cohort__server_lost(slot);
-        if (role == COHORT__ROLE_KEEPER) cohort__keeper_lost(slot);
+        if (role->ended) role->ended(slot, pool);
     }
-    if (watched) cohort__orphans_adopt(w->id);
+    if (watched) cohort__upward->watch->adopt(w->id);
     if (was_server) cohort__watcher_alarm(cohort_os_now()); /* it may have had something to tell */
     forget(w);
 }
@@ -236,7 +234,7 @@ void cohort__watcher_thread_ended(void) {
 /* In a thread of its own, since the watcher's is needed until the end. */
 static void end_process(void *arg) {
     (void)arg;
-    cohort_exit(0);
+    cohort__upward->watch->exit(0);
 }
 
 static void look_alone(void) {
@@ -253,8 +251,8 @@ static void look_alone(void) {
 static void ring(void) {
     int64_t when = atomic_load(&alarm_time);
     if (when > cohort_os_now() || !atomic_compare_exchange_strong(&alarm_time, &when, COHORT_OS_NEVER)) return;
-    cohort__pools_tend();
-    if (cohort__server_is_cut_off()) cohort__watcher_alarm(cohort_os_now() + CUT_OFF_LOOK);
+    cohort__upward->watch->tend();
+    if (cohort__upward->watch->is_cut_off()) cohort__watcher_alarm(cohort_os_now() + CUT_OFF_LOOK);
     if (atomic_load(&first_thread_ended)) look_alone();
 }
 
@@ -304,14 +302,14 @@ static void renew_channel(void) {
     cohort_os_close_known(&channel);
     (void)make_channel(watch);
     cohort_os_mutex_unlock(&mutex);
-    cohort__server_introduce();
+    cohort__upward->watch->introduce();
     cohort__watcher_alarm(cohort_os_now()); /* what a server could not tell meanwhile */
 }
 
 static bool goes_on(cohort_os_event_t *event) {
     if (event->kind == COHORT_OS_GONE) renew_channel();
     if (event->kind != COHORT_OS_MESSAGE) return true;
-    if (event->value == COHORT__WATCHER_TEND) cohort__pools_tend();
+    if (event->value == COHORT__WATCHER_TEND) cohort__upward->watch->tend();
     return event->value != COHORT__WATCHER_STOP;
 }
 
@@ -511,7 +509,7 @@ static void assist(cohort_process_t *const *slots, int count, int64_t until) {
     bool watched = told >= 0 && has_watched(a.ids[told]);
     if (told >= 0 && a.contained[told]) contained_ended(a.ids[told], a.os.children[told]);
     if (told >= 0) cohort__process_died(a.ids[told], code);
-    if (watched) cohort__orphans_adopt(a.ids[told]);
+    if (watched) cohort__upward->watch->adopt(a.ids[told]);
     if (told >= 0 && !is_told(a.ids[told])) told = -1;
     hand_back(&a, told);
     if (told >= 0) (void)reap(slots[told], a.os.children[told]);

@@ -73,7 +73,7 @@ struct cohort_process_t {
     uint64_t args_size, context_size;
     uint32_t n_files;
     cohort__home_t args, context, files; /* files: int32_t */
-    void *given;                        /* the starter's own pointer: a worker's context and streams are its pool's (cohort__setting_t) */
+    void *given;                        /* the starter's own pointer: a worker's context and streams are its pool's (cohort__given_t) */
     uint32_t replaces;                  /* a worker that was there before: in the state of the maker's first thread */
     cohort_os_state_t state;            /* what it shall be that no context tells; of a server: what its maker was */
     _Atomic uint32_t unfit;             /* the child found that its server cannot make it so */

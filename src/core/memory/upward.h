@@ -27,8 +27,30 @@ typedef struct {
 /* What processes of a role do that others do not; NULL: nothing. */
 typedef struct {
     const char *name;
+    int (*run)(cohort_process_t *self);   /* the body of a child, instead of the user's function; its exit code */
     void (*died)(cohort_process_t *slot); /* repaired, and the exit code final; any number of times */
+    /* Its watcher has recorded its end. `pool` is what the slot named before that, since it may be another's by now. */
+    void (*ended)(cohort_process_t *slot, cohort_pool_t *pool);
 } cohort__role_ops_t;
+
+/* A part of the library that keeps something of each process, and what it does at some moments; NULL: nothing. */
+typedef struct {
+    const char *name;
+    void (*fork_begin)(void); /* before a fork, in the table's order: nothing changes until it is over */
+    void (*fork_end)(void);   /* after it, in the parent, in the reverse order */
+    void (*forked)(void);     /* in a copy of the process: what belongs to the original is let go of */
+    void (*ending)(void);     /* this process ends, and its children do next */
+} cohort__part_t;
+
+/* What the watcher of a process has done by others. */
+typedef struct {
+    void (*tend)(void);                        /* look after what this process keeps going: its pools */
+    bool (*is_cut_off)(void);                  /* a process that should tell this one when to do that cannot */
+    void (*introduce)(void);                   /* the watcher's channel is another one: tell those that write to it */
+    void (*contained_ended)(cohort__pid_t id); /* one of its daemons has ended, before anybody is told of that */
+    void (*adopt)(cohort__pid_t dead);         /* this process has ended, which watched others: watch those */
+    void (*exit)(int code);                    /* end this process in order; does not return */
+} cohort__watch_ops_t;
 
 typedef struct {
     /* If this process has died, have that recorded and repaired. */
@@ -36,6 +58,8 @@ typedef struct {
     const cohort__thread_step_t *thread_steps; /* the last one has no name */
     const cohort__death_step_t *death_steps;   /* the last one has no name */
     const cohort__role_ops_t *roles;           /* by cohort__role_t */
+    const cohort__watch_ops_t *watch;
+    const cohort__part_t *parts; /* the last one has no name */
 } cohort__upward_t;
 
 extern const cohort__upward_t *cohort__upward;

@@ -279,16 +279,12 @@ void cohort__setting_drop(const cohort_pool_t *pool, uint64_t tag);
 /* NULL when this process is not the pool's maker, or the pool is gone. To be released. */
 cohort__setting_t *cohort__setting_use(const cohort_pool_t *pool, uint64_t tag);
 void cohort__setting_release(cohort__setting_t *setting);
-apr_status_t cohort__setting_attach(const cohort__setting_t *setting, cohort_process_t *slot);
-cohort_os_streams_t cohort__setting_streams(const cohort__setting_t *setting);
-const char *const *cohort__setting_environment(const cohort__setting_t *setting);
+const cohort__given_t *cohort__setting_given(const cohort__setting_t *setting);
 /* Around a fork, so that the copy never has handles that nobody there knows of. In the copy,
  * reset instead of unlock. */
 void cohort__settings_lock(void);
 void cohort__settings_unlock(void);
 void cohort__settings_reset(void);
-/* The state of this process' first thread. *another: the calling thread is in another one. */
-apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
 
 /* ---- pool_worker.c ----------------------------------------------------------------------------------------------- */
 

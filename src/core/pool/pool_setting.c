@@ -18,30 +18,27 @@ struct cohort__setting_t {
     const cohort_pool_t *pool;
     uint64_t tag;
     unsigned users; /* the list is one of them */
-    cohort_os_known_t streams[3];
-    void *context;
-    size_t size;
-    const char **environment; /* the one in the context */
+    cohort__given_t given;
 };
 
 static cohort_os_mutex_t mutex;
 static cohort__setting_t *settings;
 
 static void close_streams(cohort__setting_t *setting) {
-    for (int i = 0; i < 3; i++) cohort_os_close_known(&setting->streams[i]);
+    for (int i = 0; i < 3; i++) cohort_os_close_known(&setting->given.streams[i]);
 }
 
 static apr_status_t copy_streams(cohort__setting_t *setting) {
     cohort_os_streams_t copies;
     apr_status_t status = cohort_os_streams_copy(&copies);
-    for (int i = 0; i < 3 && !status; i++) setting->streams[i] = cohort_os_know(copies.handles[i]);
+    for (int i = 0; i < 3 && !status; i++) setting->given.streams[i] = cohort_os_know(copies.handles[i]);
     return status;
 }
 
 static void setting_free(cohort__setting_t *setting) {
     close_streams(setting);
-    free(setting->context);
-    free((void *)setting->environment);
+    free(setting->given.context);
+    free((void *)setting->given.environment);
     free(setting);
 }
 
@@ -65,9 +62,9 @@ apr_status_t cohort__setting_make(const cohort_pool_t *pool, uint64_t tag) {
     cohort__setting_t *setting = calloc(1, sizeof *setting);
     cohort_os_state_t state;
     if (!setting) return APR_ENOMEM;
-    *setting = (cohort__setting_t){.pool = pool, .tag = tag, .users = 1, .streams = {none, none, none}};
-    apr_status_t status = cohort__context_capture(&setting->context, &setting->size, &state);
-    if (!status) status = cohort_os_context_environment(setting->context, setting->size, &setting->environment);
+    *setting = (cohort__setting_t){.pool = pool, .tag = tag, .users = 1, .given = {.streams = {none, none, none}}};
+    apr_status_t status = cohort__context_capture(&setting->given.context, &setting->given.size, &state);
+    if (!status) status = cohort_os_context_environment(setting->given.context, setting->given.size, &setting->given.environment);
     cohort_os_mutex_lock(&mutex);
     if (!status) status = copy_streams(setting);
     if (!status) {
@@ -123,37 +120,6 @@ void cohort__settings_reset(void) {
     settings = NULL;
 }
 
-/* Where this program has closed one that is not its own, its present one takes the place. */
-cohort_os_streams_t cohort__setting_streams(const cohort__setting_t *setting) {
-    cohort_os_streams_t streams = cohort_os_streams_own();
-    for (int i = 0; i < 3; i++) {
-        const cohort_os_known_t *kept = &setting->streams[i];
-        if (kept->handle == COHORT_OS_NONE || cohort_os_is_known(kept)) streams.handles[i] = kept->handle;
-    }
-    return streams;
-}
-
-const char *const *cohort__setting_environment(const cohort__setting_t *setting) {
-    return setting->environment;
-}
-
-apr_status_t cohort__setting_attach(const cohort__setting_t *setting, cohort_process_t *slot) {
-    cohort__thread_t *me;
-    apr_status_t status = cohort__enter(&me);
-    if (!status) status = cohort__block_new(me, COHORT__KIND_BYTES, setting->size ? setting->size : 1, &slot->context);
-    if (status) return status;
-    memcpy(atomic_load(&slot->context), setting->context, setting->size);
-    slot->context_size = setting->size;
-    slot->given = (void *)setting;
-    return APR_SUCCESS;
-}
-
-/* The thread that replaces workers may be another one than the first, and be allowed more. It
- * can hand on only what it is itself. */
-apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another) {
-    cohort_os_state_t mine;
-    apr_status_t status = cohort_os_state_look(&mine);
-    if (!status) status = cohort_os_state_of(cohort_os_self().pid, state);
-    *another = !status && !cohort_os_state_same(&mine, state);
-    return status;
+const cohort__given_t *cohort__setting_given(const cohort__setting_t *setting) {
+    return &setting->given;
 }

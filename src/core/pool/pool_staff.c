@@ -103,7 +103,7 @@ static void not_made(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, ui
 static apr_status_t launch(cohort_pool_t *pool, uint64_t tag, cohort_process_t *slot) {
     cohort__setting_t *setting = cohort__setting_use(pool, tag);
     if (!setting) return cohort__fail(COHORT_EHANDLE, "start a worker of a pool that is gone");
-    apr_status_t status = cohort__setting_attach(setting, slot);
+    apr_status_t status = cohort__given_attach(cohort__setting_given(setting), slot);
     if (!status) status = cohort__process_launch(slot);
     slot->given = NULL;
     cohort__setting_release(setting);

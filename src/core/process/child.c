@@ -6,7 +6,7 @@
 #include "core/process/process.h"
 
 #include "core/memory/arena.h"
-#include "core/pool/pool.h"
+#include "core/memory/upward.h"
 
 #include <cohort/pool.h>
 #include <stdlib.h>
@@ -125,7 +125,7 @@ static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline,
 }
 
 static int run_body(cohort_process_t *slot, cohort__function_t run, void *args) {
-    if (slot->role == COHORT__ROLE_WORKER) return cohort__pool_worker_main(slot);
+    if (cohort__role_ops(slot)->run) return cohort__role_ops(slot)->run(slot);
     if (!instance) return ((cohort_target_t)run)(args);
     if (instance->on_start) instance->on_start(instance);
     cohort__end_copy(0);
@@ -220,9 +220,15 @@ static void cut_loose(void) {
     EACH_CHILD(id, COHORT_DAEMON) cohort__process_join(id, (until - cohort_os_now()) / 1000);
 }
 
+static void end_parts(void) {
+    for (const cohort__part_t *part = cohort__upward->parts; part->name; part++) {
+        if (part->ending) part->ending();
+    }
+}
+
 void cohort__children_end(void) {
     if (!cohort__self() || atomic_exchange(&ending, 1) || !atomic_load(&has_children)) return;
-    cohort__pools_end(); /* first: a pool must not replace the workers that end with this process */
+    end_parts(); /* first: a pool must not replace the workers that end with this process */
     while (join_foreground()) continue; /* until now other threads, and those joined, may have started more */
     EACH_CHILD(id, COHORT_DAEMON) cohort__process_signal(id, COHORT_OS_TERMINATE);
     int64_t until = cohort__deadline(DAEMON_GRACE);

@@ -2,8 +2,8 @@
 #include "core/process/process.h"
 
 #include "core/memory/arena.h"
+#include "core/memory/upward.h"
 #include "core/object/pipe.h"
-#include "core/pool/pool.h"
 
 #include <apr_lib.h>
 #include <apr_portable.h>
@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-cohort_start_method_t cohort__default_method;
+static cohort_start_method_t default_start; /* DEFAULT: the system's */
+static char *executable;                     /* what spawn re-executes; NULL: the own executable */
 
 /* ---- making ----------------------------------------------------------------------------------------------------- */
 
@@ -29,12 +30,26 @@ static cohort_start_method_t default_method(void) {
 }
 
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method) {
-    if (wanted == COHORT_START_DEFAULT) wanted = cohort__default_method;
+    if (wanted == COHORT_START_DEFAULT) wanted = default_start;
     if (wanted == COHORT_START_DEFAULT) wanted = default_method();
     if (wanted < COHORT_FORK || wanted > COHORT_FORKSERVER) return cohort__fail(APR_EINVAL, "method is %d", (int)wanted);
     if (wanted != COHORT_SPAWN && !cohort_os_can_fork()) return cohort__fail(APR_ENOTIMPL, "this system has no fork, only the method spawn");
     if (wanted != COHORT_FORK && !cohort_os_can_reexec()) return privileged();
     *method = wanted;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort__start_by(cohort_start_method_t method, const char *path) {
+    cohort_start_method_t resolved;
+    apr_status_t status = method ? cohort__method_resolve(method, &resolved) : APR_SUCCESS;
+    if (status) return status;
+    char *copy = path ? strdup(path) : NULL;
+    if (path && !copy) return cohort__fail(APR_ENOMEM, "noting the executable");
+    if (path) {
+        free(executable);
+        executable = copy;
+    }
+    if (method) default_start = resolved;
     return APR_SUCCESS;
 }
 
@@ -296,18 +311,12 @@ void cohort__lifeline_close(void) {
     cohort_os_close_known(&lifeline_reader);
 }
 
-static void fork_lock(void) {
-    cohort__server_lock();
-    cohort__keeper_lock();
+void cohort__lifeline_lock(void) {
     cohort_os_mutex_lock(&lifeline_mutex);
-    cohort__settings_lock();
 }
 
-static void fork_unlock(void) {
-    cohort__settings_unlock();
+void cohort__lifeline_unlock(void) {
     cohort_os_mutex_unlock(&lifeline_mutex);
-    cohort__keeper_unlock();
-    cohort__server_unlock();
 }
 
 /* The reader stays open: this may be a child that is about to arm it. */
@@ -316,6 +325,31 @@ void cohort__lifeline_reset(void) {
     cohort_os_close_known(&lifeline_before);
     cohort_os_close_known(&lifeline_keeper);
     lifeline_reader.handle = COHORT_OS_NONE;
+}
+
+/* ---- copies of this process ----------------------------------------------------------------------------------------------- */
+
+static void fork_lock(void) {
+    for (const cohort__part_t *part = cohort__upward->parts; part->name; part++) {
+        if (part->fork_begin) part->fork_begin();
+    }
+}
+
+static void fork_unlock(void) {
+    const cohort__part_t *part = cohort__upward->parts;
+    while (part->name) part++;
+    while (part-- > cohort__upward->parts) {
+        if (part->fork_end) part->fork_end();
+    }
+}
+
+/* In every copy of this process: what belongs to the original is let go of, and nothing is a member's any more. */
+void cohort__forked(void) {
+    cohort__identity_clear();
+    cohort__threads_reset();
+    for (const cohort__part_t *part = cohort__upward->parts; part->name; part++) {
+        if (part->forked) part->forked();
+    }
 }
 
 /* ---- starting ------------------------------------------------------------------------------------------------------------ */
@@ -420,13 +454,13 @@ apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_sta
 
 apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child, const cohort_os_streams_t *streams) {
     char name[COHORT__NAME_MAX];
-    cohort_os_start_t start = {.how = COHORT_OS_REEXEC, .boot = boot, .path = cohort__executable(), .name = name,
+    cohort_os_start_t start = {.how = COHORT_OS_REEXEC, .boot = boot, .path = executable, .name = name,
                                .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, .lifeline = COHORT_OS_NONE,
                                .signals = (cohort_os_signals_t)slot->signals, .files = atomic_load(&slot->files), .n_files = slot->n_files};
     bool in_child;
     if (!cohort_os_can_reexec()) return privileged();
     for (int i = 0; streams && i < 3; i++) start.stdio[i] = streams->handles[i];
-    if (slot->given) start.env = cohort__setting_environment(slot->given);
+    if (slot->given) start.env = cohort__given_environment(slot->given);
     cohort__process_get_name(slot, name, sizeof name);
     start.group = (cohort_os_group_t)slot->group;
     start.contained = cohort__is_contained(slot);
@@ -447,7 +481,7 @@ static apr_status_t launch_spawn(cohort_process_t *slot, cohort_os_handle_t life
     atomic_store(&slot->reaper, cohort__self_id());
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
-    cohort_os_streams_t streams = slot->given ? cohort__setting_streams(slot->given) : cohort_os_streams_own();
+    cohort_os_streams_t streams = slot->given ? cohort__given_streams(slot->given) : cohort_os_streams_own();
     status = cohort__reexec(slot, &boot, &child, slot->given ? &streams : NULL);
     if (!status) return cohort__watch_takeoff(slot, child, watched);
     cohort__watcher_unreserve(watched);
@@ -455,8 +489,8 @@ static apr_status_t launch_spawn(cohort_process_t *slot, cohort_os_handle_t life
 }
 
 /* In the copy, where they are copies too. */
-static apr_status_t take_streams(const cohort__setting_t *setting) {
-    cohort_os_streams_t streams = cohort__setting_streams(setting);
+static apr_status_t take_streams(const cohort__given_t *given) {
+    cohort_os_streams_t streams = cohort__given_streams(given);
     return cohort_os_streams_take(&streams);
 }
 

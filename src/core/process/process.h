@@ -4,6 +4,7 @@
 #define COHORT_CORE_PROCESS_H
 
 #include "core/life/death.h"
+#include "core/life/watcher.h"
 
 #include <cohort/process.h>
 
@@ -26,8 +27,8 @@ apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal)
 /* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
 
-/* What spawn re-executes instead of the own executable, NULL = itself. */
-const char *cohort__executable(void);
+/* cohort_set_start() */
+apr_status_t cohort__start_by(cohort_start_method_t method, const char *path);
 
 /* ---- child.c: being a child ------------------------------------------------------------------------------------ */
 
@@ -46,41 +47,6 @@ void cohort__children_made(void);
 void cohort__children_end(void);
 /* Runs at exit() of any member. */
 void cohort__at_exit(void);
-
-/* ---- watcher.c: seeing the ends of processes ---------------------------------------------------------------------- */
-
-/* What it takes to watch one more process, had before that process is started: then nothing is left that can fail for want of means. */
-typedef struct cohort__watched_t cohort__watched_t;
-apr_status_t cohort__watcher_reserve(cohort__watched_t **watched);
-void cohort__watcher_unreserve(cohort__watched_t *watched);
-/* Before this process is copied: a thread that is being made holds locks which the copy would find locked for ever (a sanitizer's, for one). */
-void cohort__watcher_await_begun(void);
-/* Have this process' watcher (a thread, or the server's loop) see the end of `os`, which was started for the slot. `attempt`: to start it, by which it came;
- * the slot may be at another one by now. `child`: it is a child of this process. `watched` is used up in any case. */
-apr_status_t cohort__watcher_add(cohort__watched_t *watched, cohort_process_t *slot, uint32_t attempt, cohort_os_id_t os, bool child);
-/* Both for one that runs already or is about to, of another process' making. Should that fail, whoever waits for its end finds it himself. */
-void cohort__watcher_adopt(cohort_process_t *slot);
-/* Whoever waits for children of this very process sees their ends himself, where the system lets him sleep on that, and the watcher sleeps on: that spares
- * two wake-ups. Returns when one of them has ended, when that takes long, and at once when one is not of this kind; nothing is sure then. */
-void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline);
-/* Have this process' watcher, if it has one, look after the pools at this time, or earlier. */
-void cohort__watcher_alarm(int64_t when);
-/* The calling thread ends; should it be the first of the process, the watcher sees to it that
- * the process ends with the last one of the others. */
-void cohort__watcher_thread_ended(void);
-/* In a copy of the process: it watches nothing. */
-void cohort__watcher_reset(void);
-/* Returns when the watcher's thread will not touch the arena any more; false: it cannot be told. */
-bool cohort__watcher_stop(void);
-/* For a process that is to watch with its main thread: everything but ends of processes goes to `other`, until that returns false. */
-apr_status_t cohort__watcher_own(cohort_os_handle_t channel);
-/* Serve one end of a process, if there is one before the deadline. */
-void cohort__watcher_once(int64_t deadline);
-void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event)); /* ends, too, when they are dealt with */
-/* Where the watcher can be told something, COHORT__WATCHER_TEND for one: look after the pools of
- * this process. NONE: nowhere. */
-enum { COHORT__WATCHER_STOP, COHORT__WATCHER_ALARM, COHORT__WATCHER_TEND };
-cohort_os_handle_t cohort__watcher_channel(void);
 
 /* ---- server.c: the fork server ----------------------------------------------------------------------------------------- */
 
@@ -132,11 +98,29 @@ void cohort__keeper_reset(void);
 void cohort__keeper_lock(void);
 void cohort__keeper_unlock(void);
 
+/* ---- given.c ------------------------------------------------------------------------------------------------------------- */
+
+/* What a process gets whenever it is started: slot->given. */
+typedef struct {
+    cohort_os_known_t streams[3];
+    void *context;
+    size_t size;
+    const char **environment; /* the one in the context */
+} cohort__given_t;
+cohort_os_streams_t cohort__given_streams(const cohort__given_t *given);
+const char *const *cohort__given_environment(const cohort__given_t *given);
+/* The slot is to get it; it stays the caller's, and there for as long as the start takes. */
+apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t *slot);
+/* The state of this process' first thread. *another: the calling thread is in another one. */
+apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
+
 /* ---- process.c ----------------------------------------------------------------------------------------------------------- */
 
 /* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of it. */
 apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
 void cohort__lifeline_reset(void);
+void cohort__lifeline_lock(void);
+void cohort__lifeline_unlock(void);
 /* Nobody hangs on it any more. */
 void cohort__lifeline_close(void);
 /* Wait until the slot's process runs, or cannot any more. `child`: who it will be, when that is known; else COHORT_EWORKERDIED says that the slot's reaper
@@ -153,10 +137,7 @@ void cohort__launch_again(cohort_process_t *slot);
 /* The context of this thread, in a block of malloc()'s, and all but the quick part of its state. */
 apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_state_t *state);
 
-/* ---- init.c ---------------------------------------------------------------------------------------------------------------- */
-
 /* In a copy of the process (fork): everything that belongs to the original is let go of. */
 void cohort__forked(void);
-extern cohort_start_method_t cohort__default_method;
 
 #endif

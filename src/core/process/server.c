@@ -26,7 +26,6 @@
 
 #include "core/base/fail.h"
 #include "core/memory/arena.h"
-#include "core/pool/pool.h"
 
 #include <cohort/pool.h>
 #include <errno.h>
@@ -293,7 +292,7 @@ static apr_status_t serve_request(request_t *request, const cohort_os_streams_t 
 static apr_status_t send_request(request_t *request, bool *full) {
     cohort_os_streams_t streams = cohort_os_streams_own();
     apr_status_t status = APR_SUCCESS;
-    if (request->slot->given) streams = cohort__setting_streams(request->slot->given);
+    if (request->slot->given) streams = cohort__given_streams(request->slot->given);
     if (request->slot->replaces) status = cohort__maker_look(&request->state, &request->another);
     else cohort_os_state_quick(&request->state);
     request->whole = request->slot->replaces;
