@@ -13,7 +13,7 @@ set(COHORT_STOREY_process child.c given.c keeper.c process.c server.c)
 set(COHORT_STOREY_pool
     pool.c pool_callback.c pool_failure.c pool_job.c pool_result.c pool_retry.c pool_setting.c pool_staff.c
     pool_worker.c)
-set(COHORT_STOREY_cohort init.c registry.c wait.c)
+set(COHORT_STOREY_cohort init.c layout.c registry.c wait.c)
 
 # COHORT_CORE_SOURCES: all of them, with their folders.
 set(COHORT_CORE_SOURCES "")

@@ -1,28 +1,25 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# The storeys of src/core stand on each other: a file includes its own storey and those below it, and every source is
-# listed in src/core/storeys.cmake. WORK is a directory of this check's own, for a tree that breaks these rules on purpose.
+# The storeys of src/core stand on each other: a file includes its own storey and those below it, every source is listed
+# in src/core/storeys.cmake, and the storeys up to each of them link by themselves with the back end, whatever is included.
+# WORK is a directory of this check's own, for trees and sources that break these rules on purpose. The link is left out
+# without OBJECTS, a file that names the library's objects; COMPILER and LIBRARIES are what it takes.
 cmake_minimum_required(VERSION 3.21)
-
-# What still goes up, each as "file including -> file included". The list only shrinks: one that is not needed any more
-# is a failure too.
-set(KNOWN
-)
 
 # The rules that the tree at `root` breaks.
 function(find_breaches root breaches)
   include(${root}/src/core/storeys.cmake)
   set(found "")
-  set(left ${KNOWN})
   file(GLOB_RECURSE files RELATIVE ${root}/src ${root}/src/*.[ch])
   foreach(file IN LISTS files)
     get_filename_component(folder ${file} DIRECTORY)
     get_filename_component(name ${file} NAME)
+    string(REPLACE "core/" "" from "${file}")
     set(height 0) # of a back end: the ground
     if(folder MATCHES "^core")
       string(REPLACE "core/" "" storey "${folder}")
       list(FIND COHORT_STOREYS "${storey}" height)
       if(height LESS 0 OR (name MATCHES "\\.c$" AND NOT name IN_LIST COHORT_STOREY_${storey}))
-        list(APPEND found "${file} is not listed in src/core/storeys.cmake")
+        list(APPEND found "${from} is not listed in storeys.cmake")
         continue()
       endif()
     endif()
@@ -31,18 +28,32 @@ function(find_breaches root breaches)
       string(REGEX REPLACE ".*\"core/([^\"]*)\".*" "\\1" included "${line}")
       string(REGEX REPLACE "/.*" "" below "${included}")
       list(FIND COHORT_STOREYS "${below}" depth)
-      string(REPLACE "core/" "" from "${file}")
-      if("${from} -> ${included}" IN_LIST left)
-        list(REMOVE_ITEM left "${from} -> ${included}")
-      elseif(depth LESS 0 OR depth GREATER height)
+      if(depth LESS 0 OR depth GREATER height)
         list(APPEND found "${from} -> ${included} goes up")
       endif()
     endforeach()
   endforeach()
-  foreach(exception IN LISTS left)
-    list(APPEND found "${exception} is an exception that is not needed any more")
-  endforeach()
   set(${breaches} "${found}" PARENT_SCOPE)
+endfunction()
+
+# Link the back end, the storeys up to this one and `more` as a shared object that needs nothing else. "": that works.
+function(link_up_to storey more trouble)
+  set(folders posix)
+  foreach(each IN LISTS COHORT_STOREYS)
+    list(APPEND folders core/${each})
+    if(each STREQUAL storey)
+      break()
+    endif()
+  endforeach()
+  list(JOIN folders "|" folders)
+  file(STRINGS ${OBJECTS} objects)
+  list(FILTER objects INCLUDE REGEX "/src/(${folders})/[^/]*$")
+  execute_process(COMMAND ${COMPILER} -shared -fPIC -Wl,-z,defs -o ${WORK}/upto_${storey}.so ${more} ${objects} ${LIBRARIES}
+                  RESULT_VARIABLE result ERROR_VARIABLE output OUTPUT_VARIABLE output)
+  if(result EQUAL 0)
+    set(output "")
+  endif()
+  set(${trouble} "${output}" PARENT_SCOPE)
 endfunction()
 
 find_breaches(${ROOT} breaches)
@@ -60,9 +71,30 @@ function(plant file content expected)
   if(NOT breaches STREQUAL expected)
     message(FATAL_ERROR "With src/${file} planted this is found: \"${breaches}\", not \"${expected}\"")
   endif()
-  file(REMOVE_RECURSE ${WORK})
 endfunction()
 
 plant(core/memory/planted.h "#include \"core/life/slots.h\"\n" "memory/planted.h -> life/slots.h goes up")
-plant(core/pool/planted.c "\n" "core/pool/planted.c is not listed in src/core/storeys.cmake")
+plant(core/pool/planted.c "\n" "pool/planted.c is not listed in storeys.cmake")
 plant(posix/planted.h "#include \"core/memory/arena.h\"\n" "posix/planted.h -> memory/arena.h goes up")
+
+if(OBJECTS)
+  include(${ROOT}/src/core/storeys.cmake)
+  foreach(storey IN LISTS COHORT_STOREYS)
+    link_up_to(${storey} "" trouble)
+    if(trouble)
+      message(FATAL_ERROR "The storeys up to ${storey} need something of a higher one:\n${trouble}")
+    endif()
+  endforeach()
+  # A call that goes up without including anything.
+  file(WRITE ${WORK}/planted.c "_Bool cohort__process_bury(unsigned long long id);\n"
+       "_Bool planted(void);\n_Bool planted(void) { return cohort__process_bury(0); }\n")
+  link_up_to(memory ${WORK}/planted.c trouble)
+  if(NOT trouble MATCHES "cohort__process_bury")
+    message(FATAL_ERROR "A planted call from memory to life is not found: ${trouble}")
+  endif()
+  link_up_to(life ${WORK}/planted.c trouble)
+  if(trouble)
+    message(FATAL_ERROR "The same call within the storey is taken for one that goes up: ${trouble}")
+  endif()
+endif()
+file(REMOVE_RECURSE ${WORK})

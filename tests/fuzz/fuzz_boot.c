@@ -12,7 +12,7 @@
 #endif
 #include "fuzz.h"
 
-#include "core/memory/arena.h"
+#include "core/cohort/layout.h"
 #include "core/process/process.h"
 #include "posix/os_posix.h"
 

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#include "core/cohort/layout.h"
 #include "core/cohort/registry.h"
-#include "core/memory/arena.h"
 #include "core/process/process.h"
 
 #include <apr_general.h>

@@ -7,6 +7,7 @@
 #include "core/memory/lock.h"
 
 #define COHORT__MODULES_MAX 256u
+#define COHORT__GRANULE ((uint64_t)65536) /* in which memory of the arena is made usable, and tables begin */
 
 typedef struct cohort__arena_t {
     uint64_t magic;
@@ -29,11 +30,10 @@ typedef struct cohort__arena_t {
 extern cohort__arena_t *cohort__arena;
 extern cohort_os_arena_t cohort__map;
 
-apr_status_t cohort__arena_create(uint64_t size, bool dump);
-apr_status_t cohort__arena_attach(const cohort_os_arena_t *map);
-void cohort__arena_detach(void);
 /* A process that has its arena dumped must be told of memory that others have made usable: called at its beginning, and whenever it has waited. */
 void cohort__arena_dump(void);
+/* The arena is let go of. */
+void cohort__arena_dump_nothing(void);
 /* Make [at, at + size) of the arena usable. */
 apr_status_t cohort__arena_commit(const void *at, size_t size);
 

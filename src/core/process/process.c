@@ -338,7 +338,8 @@ static void fork_lock(void) {
 static void fork_unlock(void) {
     const cohort__part_t *part = cohort__upward->parts;
     while (part->name) part++;
-    while (part-- > cohort__upward->parts) {
+    while (part != cohort__upward->parts) {
+        part--;
         if (part->fork_end) part->fork_end();
     }
 }
