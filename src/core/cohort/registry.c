@@ -12,6 +12,26 @@
 #include "core/pool/pool.h"
 #include "core/process/process.h"
 
+/* ---- kinds of objects ------------------------------------------------------------------------------------------------ */
+
+static void *queue_ring(void *object, int i) {
+    return cohort__queue_ring(object, i);
+}
+
+static void *pipe_ring(void *object, int i) {
+    return cohort__pipe_ring(object, i);
+}
+
+static const cohort__kind_ops_t kinds[COHORT__KINDS] = {
+    [COHORT__KIND_BYTES] = {.name = "bytes"},
+    [COHORT__KIND_QUEUE] = {.name = "queue", .size = 1024, .ring = queue_ring},
+    [COHORT__KIND_PIPE] = {.name = "pipe", .size = 1024, .ring = pipe_ring},
+    [COHORT__KIND_SYNC] = {.name = "synchroniser", .size = 768},
+    [COHORT__KIND_BARRIER] = {.name = "barrier", .size = 768},
+    [COHORT__KIND_POOL] = {.name = "pool", .size = 1024},
+    [COHORT__KIND_RESULT] = {.name = "result", .size = 1024},
+};
+
 /* ---- deaths ---------------------------------------------------------------------------------------------------------- */
 
 static bool ring(cohort__thread_t *me, cohort__thread_t *dead) {
@@ -129,6 +149,7 @@ static const cohort__part_t parts[] = {
 /* ---------------------------------------------------------------------------------------------------------------------- */
 
 static const cohort__upward_t upward = {
+    .kinds = kinds,
     .bury = cohort__process_bury,
     .thread_steps = thread_steps,
     .death_steps = death_steps,

@@ -19,6 +19,7 @@
 
 #include "core/base/bits.h"
 #include "core/memory/arena.h"
+#include "core/memory/upward.h"
 
 #include <cohort/errors.h>
 #include <stdio.h>
@@ -50,12 +51,13 @@ typedef struct {
 
 _Static_assert(sizeof(heap_t) <= 65536, "it is committed when the arena is made");
 
-static const uint32_t sizes[COHORT__CLASSES_MAX] = {
+_Static_assert(CLASSES <= COHORT__OBJECT_CLASS, "classes of bytes come before those of objects");
+_Static_assert((unsigned)COHORT__OBJECT_CLASS + COHORT__KINDS <= COHORT__CLASSES_MAX, "each kind of objects has a class");
+
+/* Of the classes of bytes. Those of objects are in the table of kinds (cohort__upward). */
+static const uint32_t sizes[CLASSES] = {
     32,   48,   64,   128,  192,  256,  320,  384,  448,  512,  640,  768,   896,   1024,  1280, 1536, 1792,
     2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21824, 32768,
-    [COHORT__OBJECT_CLASS + COHORT__KIND_QUEUE] = 1024,   [COHORT__OBJECT_CLASS + COHORT__KIND_PIPE] = 1024,
-    [COHORT__OBJECT_CLASS + COHORT__KIND_SYNC] = 768,     [COHORT__OBJECT_CLASS + COHORT__KIND_BARRIER] = 768,
-    [COHORT__OBJECT_CLASS + COHORT__KIND_POOL] = 1024,    [COHORT__OBJECT_CLASS + COHORT__KIND_RESULT] = 1024,
 };
 
 /* What every call needs, kept by each process: where the tables lie, what is known of each class, and the class for each 16 bytes of size. */
@@ -164,6 +166,13 @@ static bool is_laid_out(heap_t *h) {
            h->data_at == ours.data_at && h->group == ours.group && load(&h->top) <= h->chunks;
 }
 
+/* 0: there is no such class. */
+static uint32_t size_of_class(unsigned class) {
+    unsigned kind = class - COHORT__OBJECT_CLASS;
+    if (class < CLASSES) return sizes[class];
+    return class >= COHORT__OBJECT_CLASS && kind < COHORT__KINDS ? cohort__upward->kinds[kind].size : 0;
+}
+
 /* The smallest class of such blocks. */
 static unsigned search_class(size_t size) {
     unsigned low = 0, high = CLASSES - 1;
@@ -186,7 +195,7 @@ bool cohort__alloc_setup(bool fresh) {
     cohort__chunks.data = base + h->data_at;
     cohort__chunks.top = &h->top;
     for (unsigned class = 0; class < COHORT__CLASSES_MAX; class++) {
-        uint32_t size = sizes[class];
+        uint32_t size = size_of_class(class);
         if (!size) continue;
         here.classes[class].size = size;
         here.classes[class].blocks = (uint32_t)(COHORT__CHUNK / size);
@@ -695,7 +704,7 @@ apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t
     void *block;
     unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
     if (kind == COHORT__KIND_BYTES) return bytes_new(me, size, home, &block);
-    return size > sizes[class] ? APR_EINVAL : small_new(me, class, home, &block);
+    return size > here.classes[class].size ? APR_EINVAL : small_new(me, class, home, &block);
 }
 
 apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **block) {
@@ -790,7 +799,7 @@ apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_
 size_t cohort__block_size(const void *block) {
     uint64_t head;
     if (!in_use(block, &head)) return 0;
-    return kind_of(head) == COHORT__HEAP_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK) : sizes[class_of(head)];
+    return kind_of(head) == COHORT__HEAP_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK) : here.classes[class_of(head)].size;
 }
 
 bool cohort__in_arena(const void *address, size_t size) {
@@ -811,7 +820,7 @@ static void *object_from(uint64_t chunk, unsigned class, uint32_t index) {
     for (unsigned w = index / 64; w < WORDS && w * 64 < blocks_in(class); w++) {
         uint64_t objects = load(&meta->used[w]) & ~load(&meta->freed[w]);
         if (w == index / 64) objects &= ~(uint64_t)0 << index % 64;
-        if (objects) return data_of(chunk) + (uint64_t)(w * 64 + (unsigned)cohort__lowest_bit(objects)) * sizes[class];
+        if (objects) return data_of(chunk) + (uint64_t)(w * 64 + (unsigned)cohort__lowest_bit(objects)) * here.classes[class].size;
     }
     return NULL;
 }
@@ -929,7 +938,7 @@ void cohort__alloc_usage(cohort__usage_t *usage) {
         if (kind_of(head) == COHORT__HEAP_SLAB) {
             unsigned blocks = slab_used(chunk);
             sum.blocks += blocks;
-            sum.used += (uint64_t)blocks * sizes[class_of(head)];
+            sum.used += (uint64_t)blocks * here.classes[class_of(head)].size;
         } else if (kind_of(head) == COHORT__HEAP_LARGE) {
             sum.blocks++;
             sum.used += count_of(head) * COHORT__CHUNK;

@@ -9,7 +9,8 @@
 
 #include "core/memory/thread.h"
 
-/* Object kinds have blocks of their own, which are never reused for anything else: a stale pointer to an object always meets an object header. */
+/* Object kinds have blocks of their own, which are never reused for anything else: a stale pointer to an object always meets an object
+ * header. What is known of each kind is in the table of cohort/registry.c. */
 typedef enum {
     COHORT__KIND_BYTES,
     COHORT__KIND_QUEUE = 1,
@@ -47,7 +48,7 @@ bool cohort__in_arena(const void *address, size_t size);
 bool cohort__block_is(const void *address, cohort__kind_t kind);
 
 #define COHORT__CHUNK ((uint64_t)65536)
-#define COHORT__OBJECT_CLASS 40 /* + kind: the size class of objects */
+#define COHORT__OBJECT_CLASS 32 /* + kind: the size class of objects; up to COHORT__CLASSES_MAX */
 
 /* The low bytes of a chunk's word: what it is, and of which class its blocks are. */
 enum { COHORT__HEAP_FREE, COHORT__HEAP_READY, COHORT__HEAP_SLAB, COHORT__HEAP_LARGE, COHORT__HEAP_TAIL };

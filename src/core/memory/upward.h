@@ -7,7 +7,16 @@
 #ifndef COHORT_CORE_UPWARD_H
 #define COHORT_CORE_UPWARD_H
 
+#include "core/memory/alloc.h"
 #include "core/memory/member.h"
+
+/* What is known of a kind of objects. */
+typedef struct {
+    const char *name;
+    uint32_t size; /* of its blocks */
+    /* The rings in an object that has some, for i = 0, 1, ...; NULL after the last. */
+    void *(*ring)(void *object, int i);
+} cohort__kind_ops_t;
 
 /* One step of the repair of a dead thread, idempotent. False: the caller is in the middle of something itself, and leaves
  * the dead thread's record to another one. */
@@ -53,6 +62,7 @@ typedef struct {
 } cohort__watch_ops_t;
 
 typedef struct {
+    const cohort__kind_ops_t *kinds; /* by cohort__kind_t */
     /* If this process has died, have that recorded and repaired. */
     bool (*bury)(cohort__pid_t process);
     const cohort__thread_step_t *thread_steps; /* the last one has no name */

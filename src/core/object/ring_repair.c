@@ -5,6 +5,7 @@
  * An object is destroyed by whoever put its id into owner->destroyer; the announcement of that in the thread's record comes first, so a
  * death in between leaves the destruction to the repair.
  */
+#include "core/memory/upward.h"
 #include "core/object/ring_slots.h"
 
 #include <cohort/errors.h>
@@ -98,7 +99,7 @@ static void ring_end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_
 }
 
 static cohort__ring_t *ring_of(cohort__ring_owner_t *owner, cohort__kind_t kind, int i) {
-    return kind == COHORT__KIND_QUEUE ? cohort__queue_ring(owner, i) : cohort__pipe_ring(owner, i);
+    return cohort__upward->kinds[kind].ring(owner, i);
 }
 
 /* Everything but the object's own blocks. First nobody can find it any more, then nobody is in it any more, then it is emptied. */
