@@ -7,81 +7,9 @@
 #include <string.h>
 
 #define GRACE INT64_C(1000000000)    /* from terminate to kill, nanoseconds */
-#define PATIENCE INT64_C(1000000000) /* that a watcher is given to replace a worker */
 
 _Static_assert(sizeof(cohort_pool_t) <= COHORT__OBJECT_SIZE_MAX, "a pool fits its block");
 _Static_assert(sizeof(cohort_result_t) <= COHORT__OBJECT_SIZE_MAX, "a result fits its block");
-
-/* ---- the guard, and lists under it ------------------------------------------------------------------------------- */
-
-/* A holder that died may have been moving a block from or to a home that the guard protects, and its repair finishes
- * that, by what it finds in the homes. So nobody may touch them before the dead thread's record is repaired: then its
- * id names nobody any more. */
-static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
-    cohort__pid_t process;
-    if (!holder || !cohort__thread_find(holder)) return true;
-    cohort__guard_leave(&pool->guard);
-    process = cohort__thread_process(holder);
-    if (process) (void)cohort__process_bury(process);
-    cohort_os_yield();
-    return false;
-}
-
-void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me) {
-    do cohort__guard_enter(&pool->guard, me);
-    while (!holder_is_settled(pool, atomic_load_explicit(&pool->holder, memory_order_relaxed)));
-    atomic_store_explicit(&pool->holder, cohort__thread_id(me), memory_order_relaxed);
-    if (atomic_load_explicit(&pool->transit.word, memory_order_relaxed)) cohort__job_free(pool, me);
-}
-
-uint64_t cohort__pool_tag(const cohort_pool_t *pool) {
-    if (cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) return 0;
-    uint64_t tag = atomic_load(&((cohort_pool_t *)pool)->object.tag);
-    return tag >> 32 == COHORT__POOL_TAG ? tag : 0;
-}
-
-apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
-    cohort__pool_enter(pool, me);
-    if (atomic_load(&pool->object.tag) == tag) return APR_SUCCESS;
-    cohort__pool_leave(pool);
-    return COHORT_EHANDLE;
-}
-
-void cohort__pool_leave(cohort_pool_t *pool) {
-    cohort__guard_commit(&pool->guard);
-    atomic_store_explicit(&pool->holder, 0, memory_order_relaxed);
-    cohort__guard_leave(&pool->guard);
-}
-
-static cohort__link_t *link_at(uint64_t address) {
-    return (cohort__link_t *)(uintptr_t)address;
-}
-
-static uint64_t address_of(cohort__link_t *link) {
-    return (uint64_t)(uintptr_t)link;
-}
-
-static void list_setup(cohort__link_t *list) {
-    atomic_store(&list->next, address_of(list));
-    atomic_store(&list->prev, address_of(list));
-}
-
-void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link, bool front) {
-    cohort__link_t *before = front ? list : link_at(atomic_load_explicit(&list->prev, memory_order_relaxed));
-    cohort__link_t *after = link_at(atomic_load_explicit(&before->next, memory_order_relaxed));
-    cohort__guard_set(guard, &link->prev, address_of(before));
-    cohort__guard_set(guard, &link->next, address_of(after));
-    cohort__guard_set(guard, &before->next, address_of(link)); /* what others look at */
-    cohort__guard_set(guard, &after->prev, address_of(link));
-}
-
-void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link) {
-    cohort__link_t *before = link_at(atomic_load_explicit(&link->prev, memory_order_relaxed));
-    cohort__link_t *after = link_at(atomic_load_explicit(&link->next, memory_order_relaxed));
-    cohort__guard_set(guard, &before->next, address_of(after));
-    cohort__guard_set(guard, &after->prev, address_of(before));
-    cohort__guard_set(guard, &link->next, 0);
-}
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
@@ -139,8 +67,8 @@ static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const 
 }
 
 static void fill(cohort_pool_t *pool, const plan_t *plan) {
-    list_setup(&pool->all);
-    list_setup(&pool->ready);
+    cohort__list_setup(&pool->all);
+    cohort__list_setup(&pool->ready);
     pool->owner = cohort__self_id();
     pool->workers = plan->workers;
     pool->hands = plan->hands;
@@ -200,10 +128,6 @@ apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_
     return COHORT__CALL_ANEW(pool_create(pool, options, parent));
 }
 
-void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name) {
-    snprintf(name, COHORT__NAME_MAX, "%s-%u", pool->name, (unsigned)number + 1);
-}
-
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *tag) {
@@ -212,27 +136,6 @@ static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *
     if (status) return status;
     *tag = cohort__pool_tag(pool);
     return *tag ? APR_SUCCESS : COHORT_EHANDLE;
-}
-
-static void abandon_jobs(cohort_pool_t *pool) {
-    uint64_t end = address_of(&pool->all);
-    for (uint64_t at = atomic_load(&pool->all.next); at != end; at = atomic_load(&link_at(at)->next)) {
-        cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, COHORT_ETERMINATED);
-    }
-}
-
-/* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one store that is made or not. */
-void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
-    if (cohort__pool_enter_live(pool, me, tag)) return;
-    if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
-        atomic_store(&pool->ended, cohort_os_now());
-        atomic_store(&pool->state, COHORT__POOL_ENDED);
-    }
-    abandon_jobs(pool);
-    cohort__pool_leave(pool);
-    atomic_thread_fence(memory_order_seq_cst);
-    cohort__notify(&pool->work, COHORT__ALL);
-    cohort__notify(&pool->changed, COHORT__ALL);
 }
 
 static apr_status_t pool_close(cohort_pool_t *pool) {
@@ -334,59 +237,6 @@ apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) 
     return COHORT__CALL_ANEW(pool_join(pool, timeout));
 }
 
-static bool is_left(cohort_pool_t *pool) {
-    return atomic_load(&pool->object.tag) >> 32 == COHORT__POOL_TAG_RETIRED &&
-           atomic_load(&pool->all.next) == address_of(&pool->all);
-}
-
-/* Whoever claims the retired pool frees it, or its repair does. A thread that is inside something else cannot announce
- * that too: then the pool stays until the next death. */
-void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
-    cohort__guard_commit(&pool->guard);
-    bool last = is_left(pool) && !cohort__thread_is_busy(me) &&
-                cohort__object_claim(me, pool, COHORT__POOL_TAG_RETIRED);
-    cohort__pool_leave(pool);
-    if (last) cohort__object_free(me, pool);
-}
-
-/* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
-static void retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
-    cohort__setting_drop(pool, tag);
-    if (cohort__pool_enter_live(pool, me, tag)) return;
-    cohort__staff_release(pool);
-    cohort__jobs_sweep(pool, me);
-    cohort__guard_commit(&pool->guard);
-    atomic_store(&pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag); /* others go by it without the guard, so it is never undone */
-    cohort__pool_leave_last(pool, me);
-}
-
-static bool has_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
-    for (uint32_t i = 0; i < COHORT__WORKERS_MAX && i < pool->workers; i++) {
-        if (cohort__staff_at(pool, me, tag, i)) return true;
-    }
-    return false;
-}
-
-/* Nobody takes a place any more when the maker is dead. */
-void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
-    if (cohort__process_alive(pool->owner, true)) return;
-    cohort__pool_end(pool, me, tag);
-    (void)cohort__staff_check(pool, me, tag, false);
-    if (!has_staff(pool, me, tag)) retire(pool, me, tag);
-}
-
-void cohort__pools_repair(void) {
-    cohort__thread_t *me;
-    if (cohort__enter(&me)) return;
-    for (cohort_pool_t *pool = NULL; (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
-        uint64_t tag = atomic_load(&pool->object.tag);
-        if (tag >> 32 == COHORT__POOL_TAG) cohort__pool_abandon(pool, me, tag);
-        if (tag >> 32 != COHORT__POOL_TAG_RETIRED || cohort__pool_enter_live(pool, me, tag)) continue;
-        cohort__jobs_sweep(pool, me);
-        cohort__pool_leave_last(pool, me);
-    }
-}
-
 static apr_status_t pool_destroy(cohort_pool_t *pool) {
     cohort__thread_t *me;
     uint64_t tag;
@@ -396,7 +246,7 @@ static apr_status_t pool_destroy(cohort_pool_t *pool) {
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
     (void)pool_terminate(pool);
     status = join(pool, me, tag, COHORT_OS_NEVER);
-    if (!status) retire(pool, me, tag);
+    if (!status) cohort__pool_retire(pool, me, tag);
     return status;
 }
 
@@ -438,15 +288,4 @@ static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
 
 apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
     return COHORT__CALL_ANEW(pool_workers(pool, workers, n, parent));
-}
-
-/* Replacing workers is the watcher's work; only if that has not been done for a while, whoever waits does it. */
-void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
-    uint64_t tag = cohort__pool_tag(pool);
-    if (!tag) return;
-    cohort__staff_t staff = cohort__staff_check(pool, me, tag, true);
-    cohort__pool_abandon(pool, me, tag);
-    if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
-    int64_t vacant = atomic_load(&pool->vacant), retry = atomic_load(&pool->retry);
-    if (cohort_os_now() - (retry > vacant ? retry : vacant) > PATIENCE) cohort__pool_tend(pool);
 }

@@ -188,7 +188,7 @@ static inline uint64_t cohort__word_start(uint64_t word) {
     return word & 0xffffffff;
 }
 
-/* ---- pool.c ------------------------------------------------------------------------------------------------------ */
+/* ---- pool_core.c ------------------------------------------------------------------------------------------------------ */
 
 /*
  * The guard, and what a dead owner left in transit. With it neither bury nor anything that waits for another process.
@@ -202,6 +202,13 @@ apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, 
 void cohort__pool_leave(cohort_pool_t *pool);
 /* The tag of a live pool, with its generation; 0: there is none. */
 uint64_t cohort__pool_tag(const cohort_pool_t *pool);
+static inline cohort__link_t *cohort__link_at(uint64_t address) {
+    return (cohort__link_t *)(uintptr_t)address;
+}
+static inline uint64_t cohort__link_address(cohort__link_t *link) {
+    return (uint64_t)(uintptr_t)link;
+}
+void cohort__list_setup(cohort__link_t *list);
 /* Guard: five entries of its journal to link, three to unlink. */
 void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link, bool front);
 void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link);
@@ -211,21 +218,17 @@ static inline bool cohort__linked(cohort__link_t *link) {
 static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_t number) {
     return (cohort__worker_t *)atomic_load_explicit(&pool->object.parts[0], memory_order_acquire) + number;
 }
-/* No more work; results that are not done end with COHORT_ETERMINATED. Nothing when that pool is gone. */
-void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
-/* Its maker is dead: end it, and free it with its last worker. Nothing while the maker lives, or when it is gone. */
-void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
-/* Called by the repair of each death: whoever was to end, to retire or to free a pool may be the dead one. */
-void cohort__pools_repair(void);
-/* For whoever waits for a pool's work: see to it that dead workers are noticed, and that somebody replaces them. Not
- * with a guard held. */
-void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
+/* Guard: free what pool->transit owns. */
+void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me);
 /* The guard is left; if the pool is retired and has no job any more, free it. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me);
-/* This process ends: so do the pools that it made. */
-void cohort__pools_end(void);
 /* "<pool>-<number>" */
 void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name);
+
+/* ---- pool.c ------------------------------------------------------------------------------------------------------ */
+
+/* This process ends: so do the pools that it made. */
+void cohort__pools_end(void);
 
 /* ---- pool_staff.c: workers come and go --------------------------------------------------------------------------- */
 
@@ -252,6 +255,16 @@ void cohort__pool_worker_died(cohort_process_t *slot);
 void cohort__pool_tend(cohort_pool_t *pool);
 /* The same for all pools that this process has made. */
 void cohort__pools_tend(void);
+
+/* Its maker is dead: end it, and free it with its last worker. Nothing while the maker lives, or when it is gone. */
+void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
+/* Called by the repair of each death: whoever was to end, to retire or to free a pool may be the dead one. */
+void cohort__pools_repair(void);
+/* For whoever waits for a pool's work: see to it that dead workers are noticed, and that somebody replaces them. Not
+ * with a guard held. */
+void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
+/* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
+void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 
 /* ---- pool_retry.c: starts that fail. All of it with the guard. ----------------------------------------------------- */
 
@@ -331,8 +344,8 @@ static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
 }
 /* Guard: nobody wants the job any more. */
 void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
-/* Guard: free what pool->transit owns. */
-void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me);
+/* No more work; results that are not done end with COHORT_ETERMINATED. Nothing when that pool is gone. */
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 /* Guard: doom jobs whose owner died before it could. */
 void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me);
 /* Item `index` has failed; the lowest one decides the job's status. */
@@ -342,11 +355,19 @@ static inline cohort__home_t *cohort__job_chain(cohort_result_t *job, uint64_t c
     return &job->failures[job->by_chunk ? chunk : worker];
 }
 
+/* ---- pool_result.c ------------------------------------------------------------------------------------------------ */
+
 /* The start of a call on a result: as cohort__use_begin(). */
 apr_status_t cohort__result_use(cohort__use_t *use, cohort_result_t *result);
 /* Is it done, its callback included? thorough: look after dead workers too; not with a guard held. APR_EAGAIN: no; COHORT_EHANDLE: it
  * was destroyed. */
 apr_status_t cohort__result_try(const cohort__use_t *use, bool thorough);
+/* Wait until it is done. */
+apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeout);
+/* Of one that is done: its outputs where they are wanted, and its status. */
+apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs);
+/* cohort_result_destroy(), for use within the library. */
+apr_status_t cohort__result_destroy(cohort_result_t *result);
 /* cohort_result_successful(), for use within the library. */
 apr_status_t cohort__result_successful(cohort_result_t *result, int *successful);
 

@@ -207,37 +207,6 @@ void cohort__job_settle(cohort_result_t *job) {
 
 /* ---- freeing ----------------------------------------------------------------------------------------------------- */
 
-/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be the chain: whoever
- * repeats this after a death finds every record in one of the two. */
-static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain) {
-    cohort__home_t *one = &job->object.parts[3];
-    for (;;) {
-        cohort__failure_t *failure = atomic_load(one);
-        if (!failure && atomic_load(chain)) {
-            cohort__block_move(me, chain, one);
-            continue;
-        }
-        if (!failure) return;
-        if (atomic_load(&failure->next)) cohort__block_move(me, &failure->next, chain);
-        cohort__block_free(me, one);
-    }
-}
-
-static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_result_t *job) {
-    uint64_t chains = job->chunks <= 1 ? 1 : job->by_chunk ? job->chunks : pool->workers;
-    if (!job->failures || !job->chunks) return;
-    if (job->chunks > 1 && !atomic_load(&job->object.parts[2])) return; /* a repetition: they are gone */
-    for (uint64_t i = 0; i < chains; i++) free_chain(me, job, &job->failures[i]);
-}
-
-void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me) {
-    cohort_result_t *job = atomic_load(&pool->transit.home);
-    free_failures(me, pool, job);
-    if (atomic_load(&job->reason)) cohort__block_free(me, &job->reason);
-    for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &job->object.parts[i]);
-    cohort__block_free(me, &pool->transit.home);
-}
-
 static bool is_wanted(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
     for (uint32_t i = 0; i < pool->workers; i++) {
         if (atomic_load(&cohort__pool_worker(pool, i)->job) == job) return true;
@@ -272,4 +241,27 @@ void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me) {
         (void)cohort__object_end(job, COHORT__RESULT_TAG);
         cohort__job_doom(pool, me, job);
     }
+}
+
+/* ---- ending ------------------------------------------------------------------------------------------------------ */
+
+static void abandon_jobs(cohort_pool_t *pool) {
+    uint64_t end = cohort__link_address(&pool->all);
+    for (uint64_t at = atomic_load(&pool->all.next); at != end; at = atomic_load(&cohort__link_at(at)->next)) {
+        cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, COHORT_ETERMINATED);
+    }
+}
+
+/* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one store that is made or not. */
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    if (cohort__pool_enter_live(pool, me, tag)) return;
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
+        atomic_store(&pool->ended, cohort_os_now());
+        atomic_store(&pool->state, COHORT__POOL_ENDED);
+    }
+    abandon_jobs(pool);
+    cohort__pool_leave(pool);
+    atomic_thread_fence(memory_order_seq_cst);
+    cohort__notify(&pool->work, COHORT__ALL);
+    cohort__notify(&pool->changed, COHORT__ALL);
 }

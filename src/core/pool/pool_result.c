@@ -1,80 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What users do with a pool: submit work, and wait for it, ask it, release it. */
+/* Results: waited for, asked, released. */
 #include "core/base/bits.h"
 #include "core/pool/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- submitting -------------------------------------------------------------------------------------------------- */
-
-static apr_status_t check_pool(cohort_pool_t *pool, cohort__thread_t **me) {
-    apr_status_t status = cohort__enter(me);
-    return status ? status : cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
-}
-
-static apr_status_t await(cohort__use_t *use, apr_interval_time_t timeout);
-static apr_status_t result_destroy(cohort_result_t *result);
-static apr_status_t collect(cohort_result_t *job, void *outputs);
-
-/* No other thread has the result, so it lives until this one destroys it. */
-static apr_status_t run(cohort_pool_t *pool, const cohort__order_t *order) {
-    cohort__use_t use;
-    cohort_result_t *job;
-    apr_status_t status = check_pool(pool, &use.me);
-    if (!status) status = cohort__job_submit(&job, pool, use.me, order, NULL);
-    if (status) return status;
-    use.object = &job->object;
-    use.life = atomic_load(&use.object->tag);
-    status = await(&use, COHORT_FOREVER);
-    if (!status) status = collect(job, NULL);
-    (void)result_destroy(job);
-    return status;
-}
-
-static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool, const cohort__order_t *order,
-                           apr_pool_t *parent) {
-    cohort__callback_t *callback = NULL;
-    cohort__thread_t *me;
-    if (!result) return cohort__null("result");
-    apr_status_t status = check_pool(pool, &me);
-    if (!status) status = cohort__callback_make(&callback, order->options);
-    if (!status) status = cohort__job_submit(result, pool, me, order, parent);
-    if (status)
-        cohort__callback_drop(callback);
-    else if (callback)
-        cohort__callback_add(callback, *result);
-    return status;
-}
-
-apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs, apr_size_t input_size,
-                             apr_size_t n, void *outputs, apr_size_t output_size, const cohort_map_options_t *options) {
-    return COHORT__CALL_ANEW(run(pool, &(cohort__order_t){task, inputs, outputs, input_size, output_size, n, options, true}));
-}
-
-apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task, const void *input, apr_size_t input_size,
-                               void *output, apr_size_t output_size) {
-    return COHORT__CALL_ANEW(run(pool, &(cohort__order_t){task, input, output, input_size, output_size, 1, NULL, true}));
-}
-
-static apr_status_t pool_map_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
-                                   const void *inputs, apr_size_t input_size, apr_size_t n, void *outputs,
-                                   apr_size_t output_size, const cohort_map_options_t *options, apr_pool_t *parent) {
-    cohort__order_t order = {task, inputs, outputs, input_size, output_size, n, options, false};
-    return submit(result, pool, &order, parent);
-}
-
-apr_status_t cohort_pool_map_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
-                                   const void *inputs, apr_size_t input_size, apr_size_t n, void *outputs,
-                                   apr_size_t output_size, const cohort_map_options_t *options, apr_pool_t *parent) {
-    return COHORT__CALL_ANEW(pool_map_async(result, pool, task, inputs, input_size, n, outputs, output_size, options, parent));
-}
-
-apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
-                                     const void *input, apr_size_t input_size, void *output, apr_size_t output_size,
-                                     const cohort_map_options_t *options, apr_pool_t *parent) {
-    return COHORT__CALL_ANEW(pool_map_async(result, pool, task, input, input_size, 1, output, output_size, options, parent));
-}
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
@@ -152,7 +82,7 @@ static bool is_short_of_workers(void *arg) {
     return wanted > 1 && atomic_load_explicit(&job->visits, memory_order_relaxed) < wanted;
 }
 
-static apr_status_t await(cohort__use_t *use, apr_interval_time_t timeout) {
+apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeout) {
     cohort__pace_t pace = cohort__pace_brisk;
     pace.unrest = is_short_of_workers;
     return cohort__await_paced(&job_of(use)->changed, try_wait, use, cohort__deadline(timeout), pace);
@@ -161,7 +91,7 @@ static apr_status_t await(cohort__use_t *use, apr_interval_time_t timeout) {
 static apr_status_t result_wait(cohort_result_t *result, apr_interval_time_t timeout) {
     cohort__use_t use;
     apr_status_t status = cohort__result_use(&use, result);
-    return status ? status : await(&use, timeout);
+    return status ? status : cohort__result_await(&use, timeout);
 }
 
 apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t timeout) {
@@ -261,7 +191,7 @@ static apr_status_t outcome(cohort_result_t *result) {
 }
 
 /* Of a job that is over, and not freed meanwhile. */
-static apr_status_t collect(cohort_result_t *job, void *outputs) {
+apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs) {
     size_t size = (size_t)(job->n * job->output_size);
     if (is_abandoned(job)) return outcome(job);
     if (!outputs && job->submitter == cohort__self_id()) outputs = job->destination;
@@ -281,10 +211,10 @@ static apr_status_t result_get(cohort_result_t *result, void *outputs, apr_size_
     cohort__use_t use;
     apr_status_t status = cohort__result_use(&use, result);
     if (!status && outputs) status = check_room(&use, size);
-    if (!status) status = await(&use, timeout);
+    if (!status) status = cohort__result_await(&use, timeout);
     if (status) return status;
     if (!look(&use)) return COHORT_EHANDLE;
-    status = collect(result, outputs);
+    status = cohort__result_collect(result, outputs);
     look_end(&use);
     return status;
 }
@@ -363,7 +293,7 @@ static void tell(cohort_result_t *job) {
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
 
-static apr_status_t result_destroy(cohort_result_t *result) {
+apr_status_t cohort__result_destroy(cohort_result_t *result) {
     cohort__use_t use;
     if (!result) return APR_SUCCESS;
     apr_status_t status = cohort__result_use(&use, result);
@@ -381,5 +311,5 @@ static apr_status_t result_destroy(cohort_result_t *result) {
 }
 
 apr_status_t cohort_result_destroy(cohort_result_t *result) {
-    return COHORT__CALL_ANEW(result_destroy(result));
+    return COHORT__CALL_ANEW(cohort__result_destroy(result));
 }

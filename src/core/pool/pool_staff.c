@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PATIENCE INT64_C(1000000000) /* nanoseconds that a watcher is given to replace a worker */
+
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 /* What is needed of the pool to start a worker, copied under the guard. */
@@ -375,4 +377,55 @@ void cohort__staff_release(cohort_pool_t *pool) {
         release_slot(atomic_load(&worker->previous));
         atomic_store(&worker->previous, 0);
     }
+}
+
+/* ---- the end of a pool ------------------------------------------------------------------------------------------- */
+
+/* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
+void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    cohort__setting_drop(pool, tag);
+    if (cohort__pool_enter_live(pool, me, tag)) return;
+    cohort__staff_release(pool);
+    cohort__jobs_sweep(pool, me);
+    cohort__guard_commit(&pool->guard);
+    atomic_store(&pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag); /* others go by it without the guard, so it is never undone */
+    cohort__pool_leave_last(pool, me);
+}
+
+static bool has_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    for (uint32_t i = 0; i < COHORT__WORKERS_MAX && i < pool->workers; i++) {
+        if (cohort__staff_at(pool, me, tag, i)) return true;
+    }
+    return false;
+}
+
+/* Nobody takes a place any more when the maker is dead. */
+void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    if (cohort__process_alive(pool->owner, true)) return;
+    cohort__pool_end(pool, me, tag);
+    (void)cohort__staff_check(pool, me, tag, false);
+    if (!has_staff(pool, me, tag)) cohort__pool_retire(pool, me, tag);
+}
+
+void cohort__pools_repair(void) {
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    for (cohort_pool_t *pool = NULL; (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
+        uint64_t tag = atomic_load(&pool->object.tag);
+        if (tag >> 32 == COHORT__POOL_TAG) cohort__pool_abandon(pool, me, tag);
+        if (tag >> 32 != COHORT__POOL_TAG_RETIRED || cohort__pool_enter_live(pool, me, tag)) continue;
+        cohort__jobs_sweep(pool, me);
+        cohort__pool_leave_last(pool, me);
+    }
+}
+
+/* Replacing workers is the watcher's work; only if that has not been done for a while, whoever waits does it. */
+void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
+    uint64_t tag = cohort__pool_tag(pool);
+    if (!tag) return;
+    cohort__staff_t staff = cohort__staff_check(pool, me, tag, true);
+    cohort__pool_abandon(pool, me, tag);
+    if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
+    int64_t vacant = atomic_load(&pool->vacant), retry = atomic_load(&pool->retry);
+    if (cohort_os_now() - (retry > vacant ? retry : vacant) > PATIENCE) cohort__pool_tend(pool);
 }
