@@ -8,7 +8,7 @@
 #endif
 #include "os_posix.h"
 
-#include "core/fail.h"
+#include "core/base/fail.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 
 #include <cohort/errors.h>
 
-#include "core/os.h"
+#include "core/base/os.h"
 
 #include <errno.h>
 #include <signal.h>

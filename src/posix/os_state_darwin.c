@@ -3,7 +3,7 @@
  * users, groups, root, session; limits, priority, process group. */
 #include "os_posix.h"
 
-#include "core/fail.h"
+#include "core/base/fail.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -17,7 +17,7 @@
 #endif
 #include "os_posix.h"
 
-#include "core/fail.h"
+#include "core/base/fail.h"
 
 #include <fcntl.h>
 #include <grp.h>

@@ -12,7 +12,7 @@
 #ifndef _WIN32_WINNT
 #define _WIN32_WINNT 0x0A00
 #endif
-#include "core/os.h"
+#include "core/base/os.h"
 
 #include <windows.h>
 

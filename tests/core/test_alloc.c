@@ -2,7 +2,7 @@
 /* The heap from the inside: every block has one owner, whoever dies when, and nothing is lost. */
 #include "../api/parties.h"
 
-#include "core/arena.h"
+#include "core/memory/arena.h"
 
 #include <stdlib.h>
 

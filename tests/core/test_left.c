@@ -2,10 +2,10 @@
 /* What belonged to processes that died goes, also where the one that would have destroyed it is among the dead, and where nobody asks for anything. */
 #include "../api/parties.h"
 
-#include "core/arena.h"
-#include "core/pipe.h"
-#include "core/process.h"
-#include "core/ring.h"
+#include "core/memory/arena.h"
+#include "core/object/pipe.h"
+#include "core/object/ring.h"
+#include "core/process/process.h"
 #include "left.h"
 
 #define LARGE 3000

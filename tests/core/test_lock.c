@@ -2,7 +2,7 @@
 /* Locks that a corpse cannot hold, and guards that undo what a dead owner had begun. */
 #include "../api/parties.h"
 
-#include "core/arena.h"
+#include "core/memory/arena.h"
 
 typedef struct {
     cohort__lock_t lock;

@@ -2,7 +2,7 @@
 /* Waiting: what a wait returns when, and that no wake-up is lost. */
 #include "../api/parties.h"
 
-#include "core/arena.h"
+#include "core/memory/arena.h"
 
 typedef struct {
     cohort__ec_t changed[2];

@@ -5,8 +5,8 @@
  */
 #include "../api/parties.h"
 
-#include "core/ring_slots.h"
-#include "core/roster.h"
+#include "core/object/ring_slots.h"
+#include "core/object/roster.h"
 
 #define TAG COHORT__TAG('T', 'E', 'S', 'T')
 #define LARGE 5000 /* bytes of a message out of line */

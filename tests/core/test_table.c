@@ -2,8 +2,8 @@
 /* The process table: slots come and go, ids are never mistaken, and whoever dies over a step of a life leaves nothing behind. */
 #include "../api/parties.h"
 
-#include "core/arena.h"
-#include "core/process.h"
+#include "core/memory/arena.h"
+#include "core/process/process.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
 /* Thread records: one per thread, never mistaken for an earlier one, reused after the end or the repair. */
 #include "../api/parties.h"
 
-#include "core/arena.h"
-#include "core/roster.h"
+#include "core/memory/arena.h"
+#include "core/object/roster.h"
 
 typedef struct {
     _Atomic uint64_t ids[8];

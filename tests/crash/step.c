@@ -2,8 +2,8 @@
 #include "step.h"
 
 #include "check.h"
-#include "core/arena.h"
-#include "core/process.h"
+#include "core/memory/arena.h"
+#include "core/process/process.h"
 #include "left.h"
 #include "step_trace.h"
 

@@ -20,7 +20,7 @@ step_next_t step_next(pid_t pid) {
 
 #else
 
-#include "core/arena.h"
+#include "core/memory/arena.h"
 
 #include <string.h>
 #include <sys/ptrace.h>

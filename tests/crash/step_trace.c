@@ -9,7 +9,7 @@
 #include "step_trace.h"
 
 #include "check.h"
-#include "core/arena.h"
+#include "core/memory/arena.h"
 #include "step_points.h"
 
 #include <errno.h>

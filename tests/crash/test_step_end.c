@@ -5,7 +5,7 @@
  * not come to, others do, without being asked: no survivor closes, destroys or waits for what belonged to the victim alone.
  */
 #include "check.h"
-#include "core/arena.h"
+#include "core/memory/arena.h"
 #include "step.h"
 
 #include <apr_pools.h>

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Death in the heap and in locks. The blocks that the victim had made and not yet given to anybody must come back by themselves. */
 #include "check.h"
-#include "core/arena.h"
+#include "core/memory/arena.h"
 #include "step.h"
 
 #include <cohort/cohort.h>

@@ -4,7 +4,8 @@
  * where a byte of it has changed the instruction must have been called a store or a system call.
  */
 #include "check.h"
-#include "core/arena.h"
+#include "core/memory/arena.h"
+#include "core/memory/member.h"
 #include "step.h"
 #include "step_points.h"
 

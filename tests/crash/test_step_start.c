@@ -9,8 +9,8 @@
  * runs: another one takes its place.
  */
 #include "check.h"
-#include "core/arena.h"
-#include "core/process.h"
+#include "core/memory/arena.h"
+#include "core/process/process.h"
 #include "step.h"
 
 #include <cohort/cohort.h>

@@ -4,7 +4,7 @@
 #endif
 #include "faults.h"
 
-#include "core/alloc.h"
+#include "core/memory/alloc.h"
 
 #include <errno.h>
 #include <fcntl.h>

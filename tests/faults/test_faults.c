@@ -10,8 +10,8 @@
 #include "check.h"
 #include "faults.h"
 
-#include "core/arena.h"
-#include "core/process.h"
+#include "core/memory/arena.h"
+#include "core/process/process.h"
 
 #include <cohort/cohort.h>
 #include <dirent.h>

@@ -12,8 +12,8 @@
 #endif
 #include "fuzz.h"
 
-#include "core/arena.h"
-#include "core/process.h"
+#include "core/cohort/layout.h"
+#include "core/process/process.h"
 #include "posix/os_posix.h"
 
 #include <cohort/errors.h>

@@ -6,8 +6,8 @@
  */
 #include "fuzz.h"
 
-#include "core/arena.h"
-#include "core/ring_slots.h"
+#include "core/memory/arena.h"
+#include "core/object/ring_slots.h"
 
 #include <apr_general.h>
 #include <apr_thread_proc.h>

@@ -1,10 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * How those who wait for a lock are woken: src/core/park.c's cohort__await_heir(), cohort__notify_heir(), cohort__heir_came(), cohort__notify_everybody(), and
- * their use by src/core/lock.c. CONTENDERS want the lock once each, and MORE of them (whichever they are) once again. Each may be killed before any of its
+ * How those who wait for a lock are woken: src/core/memory/park.c's cohort__await_heir(), cohort__notify_heir(), cohort__heir_came(), cohort__notify_everybody(), and
+ * their use by src/core/memory/lock.c. CONTENDERS want the lock once each, and MORE of them (whichever they are) once again. Each may be killed before any of its
  * steps, KILLS of them: asleep, woken and on his way, holding the lock, letting go of it. A step is one access to shared memory. What the dead one was doing
  * to a block may have to be settled before his guard changes hands. Somebody notices each death, counts it, repairs what the dead left, counts once more and
- * calls cohort__notify_everybody(), as src/core/table.c does; who waits may be faster at the repair.
+ * calls cohort__notify_everybody(), as src/core/life/death.c does; who waits may be faster at the repair.
  *
  * A sleep here has no end of its own: what the library's second is for must not be needed. But whoever waits may run out of time, whenever he looks at it.
  *

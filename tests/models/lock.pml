@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * src/core/lock.c: the lock that a corpse cannot hold, and the guard with its journal. MEMBERS processes enter the guard, change two words that must
+ * src/core/memory/lock.c: the lock that a corpse cannot hold, and the guard with its journal. MEMBERS processes enter the guard, change two words that must
  * be equal whenever nobody is inside, and leave; each may be killed before any of its steps, whoever undoes another's changes too. A step is one access to
  * shared memory. How a waiter sleeps is the other model's; here it goes on as soon as its next try would do something.
  *

@@ -3,7 +3,7 @@
 #ifndef COHORT_TESTS_OS_SEAM_H
 #define COHORT_TESTS_OS_SEAM_H
 
-#include "core/os.h"
+#include "core/base/os.h"
 
 #define SEAM_SYSTEM_ROLES 100
 

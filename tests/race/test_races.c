@@ -7,9 +7,9 @@
  */
 #include "check.h"
 
-#include "core/arena.h"
-#include "core/pool.h"
-#include "core/process.h"
+#include "core/memory/arena.h"
+#include "core/pool/pool.h"
+#include "core/process/process.h"
 
 #include <apr_thread_proc.h>
 #include <cohort/cohort.h>

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 #include "left.h"
 
-#include "core/arena.h"
-#include "core/process.h"
+#include "core/memory/arena.h"
+#include "core/process/process.h"
 
 #include <apr_time.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #ifndef COHORT_TESTS_LEFT_H
 #define COHORT_TESTS_LEFT_H
 
-#include "core/alloc.h"
+#include "core/memory/alloc.h"
 
 #include <stdbool.h>
 

@@ -2,7 +2,7 @@
 /* main() of tests that make and end cohorts themselves: the test's own process is a member of none when a case begins. */
 #include "runner.h"
 
-#include "core/os.h"
+#include "core/base/os.h"
 
 #include <apr_general.h>
 #include <cohort/cohort.h>

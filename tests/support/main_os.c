@@ -3,7 +3,7 @@
  * main() of the tests of the seam: no cohort, so that arena, park and hooks are the tests' own. A process that was started again with
  * a boot block runs the function test_reexec(), which the test file that starts such processes defines.
  */
-#include "core/os.h"
+#include "core/base/os.h"
 #include "runner.h"
 
 #include <apr_general.h>

@@ -18,9 +18,9 @@
 #include "left.h"
 #include "load.h"
 
-#include "core/arena.h"
-#include "core/process.h"
-#include "core/pool.h"
+#include "core/memory/arena.h"
+#include "core/pool/pool.h"
+#include "core/process/process.h"
 
 #include <apr_thread_proc.h>
 #include <inttypes.h>

@@ -1,0 +1,163 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one file that knows every part of the core by name: all that a lower storey calls in a higher one is in a table
+ * here. Only slow paths go through them.
+ */
+#include "core/cohort/registry.h"
+
+#include "core/memory/upward.h"
+#include "core/object/object.h"
+#include "core/object/pipe.h"
+#include "core/object/ring.h"
+#include "core/pool/pool.h"
+#include "core/process/process.h"
+
+/* ---- kinds of objects ------------------------------------------------------------------------------------------------ */
+
+static void *queue_ring(void *object, int i) {
+    return cohort__queue_ring(object, i);
+}
+
+static void *pipe_ring(void *object, int i) {
+    return cohort__pipe_ring(object, i);
+}
+
+static const cohort__kind_ops_t kinds[COHORT__KINDS] = {
+    [COHORT__KIND_BYTES] = {.name = "bytes"},
+    [COHORT__KIND_QUEUE] = {.name = "queue", .size = 1024, .ring = queue_ring},
+    [COHORT__KIND_PIPE] = {.name = "pipe", .size = 1024, .ring = pipe_ring},
+    [COHORT__KIND_SYNC] = {.name = "synchroniser", .size = 768},
+    [COHORT__KIND_BARRIER] = {.name = "barrier", .size = 768},
+    [COHORT__KIND_POOL] = {.name = "pool", .size = 1024},
+    [COHORT__KIND_RESULT] = {.name = "result", .size = 1024},
+};
+
+/* ---- deaths ---------------------------------------------------------------------------------------------------------- */
+
+static bool ring(cohort__thread_t *me, cohort__thread_t *dead) {
+    (void)me;
+    return cohort__ring_repair(dead);
+}
+
+static bool slot(cohort__thread_t *me, cohort__thread_t *dead) {
+    (void)me;
+    cohort__slot_repair(dead);
+    return true;
+}
+
+static bool object(cohort__thread_t *me, cohort__thread_t *dead) {
+    cohort__object_repair(me, dead);
+    return true;
+}
+
+static bool stages(cohort__thread_t *me, cohort__thread_t *dead) {
+    for (int i = 0; i < COHORT__STAGES; i++) cohort__block_free(me, &dead->stage[i]);
+    return true;
+}
+
+static bool slabs(cohort__thread_t *me, cohort__thread_t *dead) {
+    (void)me;
+    cohort__alloc_retire(dead);
+    return true;
+}
+
+/*
+ * A death is repaired in this order. The blocks that the dead process' threads had on the move come first, of all its
+ * threads (cohort__threads_repair()): guards wait for that, and every step below enters guards. Then, thread by thread:
+ *
+ *  - ring: it asks what the stages are for, so they still hold what they held. It may have to leave the record to another
+ *    thread, so nothing that it needs is gone by then.
+ *  - slot: before the record is free, since the record alone says that the slot was in the making.
+ *  - object: it may put an object that the dead thread had claimed into the first stage, and frees the parts of what is
+ *    there.
+ *  - stages: now no step asks for them any more, and what they own is garbage.
+ *  - slabs: from here on other threads take blocks from the chunks that were the dead thread's alone.
+ */
+static const cohort__thread_step_t thread_steps[] = {
+    {"ring", ring}, {"slot", slot}, {"object", object}, {"stages", stages}, {"slabs", slabs}, {0}};
+
+static void pools(cohort__pid_t dead) {
+    (void)dead;
+    cohort__pools_repair();
+}
+
+/*
+ * Then the process itself:
+ *
+ *  - pipes: all that a program has to be repaired, so it comes before what only members have.
+ *  - handles: what the dead process was starting and no child has claimed is withdrawn. A process that was made and never
+ *    started holds ends of pipes, too, and lets go of them here.
+ *  - pools: after the handles, since a worker whose start was withdrawn is no staff any more when its pool is looked at.
+ */
+static const cohort__death_step_t death_steps[] = {
+    {"pipes", true, cohort__pipes_repair, cohort__pipes_drop},
+    {"handles", false, cohort__handles_drop, NULL},
+    {"pools", false, pools, NULL},
+    {0}};
+
+/* ---- roles ----------------------------------------------------------------------------------------------------------- */
+
+/* A worker is replaced by the process that made its pool; a fork server tells that one. */
+static void worker_ended(cohort_process_t *slot, cohort_pool_t *pool) {
+    (void)slot;
+    if (pool && cohort__is_server()) cohort__server_tell();
+    else if (pool) cohort__pool_tend(pool);
+}
+
+static void server_ended(cohort_process_t *slot, cohort_pool_t *pool) {
+    (void)pool;
+    cohort__server_lost(slot);
+}
+
+static void keeper_ended(cohort_process_t *slot, cohort_pool_t *pool) {
+    (void)pool;
+    cohort__keeper_lost(slot);
+}
+
+static const cohort__role_ops_t roles[COHORT__ROLES] = {
+    [COHORT__ROLE_ROOT] = {.name = "root"},
+    [COHORT__ROLE_CHILD] = {.name = "child"},
+    [COHORT__ROLE_SERVER] = {.name = "server", .ended = server_ended},
+    [COHORT__ROLE_PROGRAM] = {.name = "program"},
+    [COHORT__ROLE_WORKER] = {.name = "worker", .run = cohort__pool_worker_main, .died = cohort__pool_worker_died, .ended = worker_ended},
+    [COHORT__ROLE_KEEPER] = {.name = "keeper", .ended = keeper_ended},
+};
+
+/* ---- the watcher ----------------------------------------------------------------------------------------------------- */
+
+static const cohort__watch_ops_t watch = {
+    .tend = cohort__pools_tend,
+    .is_cut_off = cohort__server_is_cut_off,
+    .introduce = cohort__server_introduce,
+    .contained_ended = cohort__keeper_ended,
+    .adopt = cohort__orphans_adopt,
+    .exit = cohort_exit,
+};
+
+/* ---- parts ----------------------------------------------------------------------------------------------------------- */
+
+/* In the order in which a fork takes their locks: a thread that holds one of them takes none of those before it. */
+static const cohort__part_t parts[] = {
+    {"watcher", NULL, NULL, cohort__watcher_reset, NULL},
+    {"servers", cohort__server_lock, cohort__server_unlock, cohort__server_reset, NULL},
+    {"keeper", cohort__keeper_lock, cohort__keeper_unlock, cohort__keeper_reset, NULL},
+    {"lifeline", cohort__lifeline_lock, cohort__lifeline_unlock, cohort__lifeline_reset, NULL},
+    {"settings", cohort__settings_lock, cohort__settings_unlock, cohort__settings_reset, NULL},
+    {"pools", NULL, NULL, NULL, cohort__pools_end},
+    {0}};
+
+/* ---------------------------------------------------------------------------------------------------------------------- */
+
+static const cohort__upward_t upward = {
+    .kinds = kinds,
+    .bury = cohort__process_bury,
+    .thread_steps = thread_steps,
+    .death_steps = death_steps,
+    .roles = roles,
+    .watch = &watch,
+    .parts = parts,
+};
+
+void cohort__registry_hand_down(void) {
+    cohort__upward = &upward;
+}

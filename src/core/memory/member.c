@@ -1,0 +1,69 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking up processes: which slot an id names, and whether that process lives. Nothing here takes a lock or changes
+ * anything, so the locks themselves ask here.
+ */
+#include "core/memory/member.h"
+
+#include "core/memory/arena.h"
+
+#include <cohort/errors.h>
+
+/* A server acts for the process it serves. */
+cohort__pid_t cohort__acting_id(void) {
+    cohort_process_t *self = cohort__self();
+    return self && self->role == COHORT__ROLE_SERVER ? atomic_load(&self->parent) : cohort__self_id();
+}
+
+cohort_process_t *cohort__process_at(uint32_t index) {
+    return (cohort_process_t *)((char *)cohort__arena + cohort__arena->process_offset) + index;
+}
+
+uint32_t cohort__process_count(void) {
+    return atomic_load_explicit(&cohort__arena->processes, memory_order_acquire);
+}
+
+cohort__slot_state_t cohort__process_state(const cohort_process_t *slot) {
+    return cohort__life_state(cohort__process_life(slot));
+}
+
+cohort__pid_t cohort__process_id(const cohort_process_t *slot) {
+    return cohort__life_generation(cohort__process_life(slot)) << 16 | (cohort__pid_t)(slot - cohort__process_at(0));
+}
+
+cohort_process_t *cohort__process_find(cohort__pid_t id) {
+    uint32_t index = (uint32_t)(id & 0xffff);
+    if (id == 0 || index >= cohort__process_count()) return NULL;
+    cohort_process_t *slot = cohort__process_at(index);
+    uint64_t life = cohort__process_life(slot);
+    return cohort__life_generation(life) == id >> 16 && cohort__life_state(life) != COHORT__SLOT_FREE ? slot : NULL;
+}
+
+apr_status_t cohort__process_check(const cohort_process_t *process) {
+    if (!cohort__arena) return COHORT_ENOTINIT;
+    if (!process) return APR_EINVAL;
+    ptrdiff_t offset = (const char *)process - (const char *)cohort__process_at(0);
+    if (offset < 0 || offset % (ptrdiff_t)sizeof *process) return COHORT_EHANDLE;
+    if ((uint64_t)offset / sizeof *process >= cohort__process_count()) return COHORT_EHANDLE;
+    return cohort__process_state(process) == COHORT__SLOT_FREE ? COHORT_EHANDLE : APR_SUCCESS;
+}
+
+cohort_os_id_t cohort__process_os(cohort_process_t *slot) {
+    if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
+        return (cohort_os_id_t){(int64_t)(atomic_load(&slot->claim) & 0xffffffff), 0};
+    }
+    return slot->os;
+}
+
+bool cohort__process_alive(cohort__pid_t id, bool thorough) {
+    cohort_process_t *slot = cohort__process_find(id);
+    if (!slot || !cohort__may_act(cohort__process_state(slot))) return false;
+    if (!thorough || id == cohort__self_id()) return true;
+    cohort_os_id_t os = cohort__process_os(slot);
+    return (os.pid == 0 || cohort_os_alive(os)) && cohort__process_find(id) == slot;
+}
+
+bool cohort__thread_alive(cohort__tid_t id, bool thorough) {
+    cohort__pid_t process = cohort__thread_process(id);
+    return process && cohort__process_alive(process, thorough);
+}

@@ -1,0 +1,146 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process table: a slot per process of the cohort, in the arena. A cohort_process_t is such a slot. What a slot says of a life is in
+ * one word, generation and state, so that each step of a life is one compare-and-swap.
+ */
+#ifndef COHORT_CORE_MEMBER_H
+#define COHORT_CORE_MEMBER_H
+
+#include "core/memory/code.h"
+#include "core/memory/lock.h"
+
+#include <cohort/process.h>
+#include <cohort/types.h>
+
+#define COHORT__PROCESSES_MAX 16384u
+#define COHORT__NAME_MAX 64
+#define COHORT__FILES_MAX 253u /* what one message of a socket can carry, on every system */
+
+typedef enum {
+    COHORT__SLOT_FREE,
+    COHORT__SLOT_MAKING,   /* being filled in by its creator */
+    COHORT__SLOT_NEW,      /* created, not started */
+    COHORT__SLOT_STARTING, /* handed to a starter */
+    COHORT__SLOT_FAILED,   /* the start failed; start_status says why, and its starter makes it NEW again */
+    COHORT__SLOT_RUNNING,
+    COHORT__SLOT_DEAD,     /* ended; what it was doing is being repaired */
+    COHORT__SLOT_ENDED     /* ended and repaired; exit code final: the one moment at which a process has ended for all who ask */
+} cohort__slot_state_t;
+
+typedef enum {
+    COHORT__ROLE_ROOT,
+    COHORT__ROLE_CHILD,
+    COHORT__ROLE_SERVER,
+    COHORT__ROLE_PROGRAM,
+    COHORT__ROLE_WORKER, /* a child that is a pool's worker */
+    COHORT__ROLE_KEEPER,
+    COHORT__ROLES
+} cohort__role_t;
+
+struct cohort_process_t {
+    _Alignas(64) _Atomic uint64_t life; /* starts << 48 | generation << 8 | state */
+    _Atomic int32_t exit_code;          /* COHORT_EXIT_NONE until known */
+    _Atomic int32_t start_status;
+    cohort_os_id_t os;                  /* written before RUNNING */
+    _Atomic int64_t arena;              /* its handle of the arena, likewise */
+    cohort__ec_t changed;               /* any step of the life, and a stored exit code */
+    _Atomic cohort__pid_t parent;
+    _Atomic cohort__pid_t creator;      /* holds the handle; 0 = closed */
+    _Atomic cohort__pid_t reaper;       /* the process whose watcher will see it end */
+    _Atomic uint64_t claim;             /* of the child that is starting: attempt << 32 | pid, 0 = not there yet */
+    _Atomic uint32_t children;          /* for default names */
+    _Atomic uint32_t role;              /* others read it while the slot changes hands */
+    uint32_t lifetime;
+    uint32_t bound;                     /* hangs on its parent's lifeline: a daemon, and all that one starts to be joined */
+    uint32_t method;
+    uint32_t signals;                   /* cohort_os_signals_t */
+    uint32_t group;                     /* cohort_os_group_t */
+    _Atomic uint32_t left;              /* it came to its end by itself: it returned or called exit(), on which no system's exit code can be relied */
+    _Atomic(cohort_pool_t *) pool;      /* a worker's */
+    _Atomic uint32_t worker;            /* and its number there */
+    cohort__guard_t guard;              /* the name; reaping against signalling */
+    _Atomic uint64_t repairer;          /* tid of who repairs, 0 = nobody */
+    _Atomic uint32_t repaired;          /* how far, see below */
+    _Atomic uint32_t reported;          /* exit_code is final */
+    _Atomic int64_t died;               /* when it was found dead */
+    _Atomic uint32_t watches;           /* it has started others, whose ends its watcher sees */
+    _Atomic uint32_t awaited;           /* its starter waits for it to take off, and takes a failure back to NEW */
+    _Atomic uint32_t renamed;           /* name[renamed % 2] is valid */
+    char name[2][COHORT__NAME_MAX];
+    char identity[COHORT__NAME_MAX];    /* "1", "1:2": what default names are made of */
+    cohort__code_t run, on_start, on_exit;
+    uint32_t subclass;                  /* args are an instance of a class */
+    uint64_t args_size, context_size;
+    uint32_t n_files;
+    cohort__home_t args, context, files; /* files: int32_t */
+    void *given;                        /* the starter's own pointer: a worker's context and streams are its pool's (cohort__given_t) */
+    uint32_t replaces;                  /* a worker that was there before: in the state of the maker's first thread */
+    cohort_os_state_t state;            /* what it shall be that no context tells; of a server: what its maker was */
+    _Atomic uint32_t unfit;             /* the child found that its server cannot make it so */
+    _Atomic uint32_t context_state;     /* whether `context` is what it shall be, for a child that a server forks meanwhile */
+    _Atomic cohort__pid_t requester;    /* who writes it */
+    void *program, *program_pool;       /* the creator's own pointers */
+    char reason[COHORT__REASON_MAX];    /* of start_status, in words; "": nothing was said */
+};
+
+/* What of the dead process is repaired. Only a thread that is busy stops at the first step, and others go on from there; ENDED comes after the second. */
+enum {
+    COHORT__REPAIRED_NOTHING,
+    COHORT__REPAIRED_THREADS, /* what its threads were doing, but for objects that they were destroying; nobody has to wait for more */
+    COHORT__REPAIRED_ALL      /* and what only it would have destroyed, or let go of, is */
+};
+
+enum { COHORT__CONTEXT_UNDERWAY, COHORT__CONTEXT_THERE, COHORT__CONTEXT_FAILED /* start_status says why */ };
+
+/* A life's word: how often it was started, from the bit START on; its generation; its state. */
+#define COHORT__LIFE_START 48
+static inline cohort__slot_state_t cohort__life_state(uint64_t life) {
+    return (cohort__slot_state_t)(life & 0xff);
+}
+static inline uint64_t cohort__life_generation(uint64_t life) {
+    return (life & (((uint64_t)1 << COHORT__LIFE_START) - 1)) >> 8;
+}
+static inline uint64_t cohort__life_with(uint64_t life, cohort__slot_state_t state) {
+    return (life & ~(uint64_t)0xff) | (uint64_t)state;
+}
+/* The same start of the same process, whatever has become of it. */
+static inline bool cohort__is_same_start(uint64_t one, uint64_t other) {
+    return one >> 8 == other >> 8;
+}
+static inline uint64_t cohort__process_life(const cohort_process_t *slot) {
+    return atomic_load_explicit(&((cohort_process_t *)slot)->life, memory_order_acquire);
+}
+/* A process in this state may be doing something to the arena. */
+static inline bool cohort__may_act(cohort__slot_state_t state) {
+    return state == COHORT__SLOT_STARTING || state == COHORT__SLOT_RUNNING;
+}
+
+cohort__pid_t cohort__acting_id(void);
+/* One of the library's own processes, no child that the user knows of. */
+static inline bool cohort__is_helper(const cohort_process_t *slot) {
+    return slot->role == COHORT__ROLE_SERVER || slot->role == COHORT__ROLE_KEEPER;
+}
+/* Does what it leaves behind end with it? */
+static inline bool cohort__is_contained(const cohort_process_t *slot) {
+    return slot->lifetime == COHORT_DAEMON && !cohort__is_helper(slot);
+}
+/* Which start of a slot this is; a start that failed may be followed by another. */
+static inline uint32_t cohort__process_attempt(cohort_process_t *slot) {
+    return (uint32_t)(atomic_load(&slot->claim) >> 32);
+}
+cohort__pid_t cohort__process_id(const cohort_process_t *process);
+/* The slot of an id when it still is that process, else NULL. */
+cohort_process_t *cohort__process_find(cohort__pid_t id);
+cohort__slot_state_t cohort__process_state(const cohort_process_t *process);
+/* Not before its start, not after its end. thorough: ask the system too. Changes nothing, so it may be asked with any lock held. */
+bool cohort__process_alive(cohort__pid_t id, bool thorough);
+/* Who it is to the system, as far as is known: a child that is starting has left its pid in the claim. */
+cohort_os_id_t cohort__process_os(cohort_process_t *process);
+/* A pointer that the user gave: is it a slot in use? */
+apr_status_t cohort__process_check(const cohort_process_t *process);
+
+/* Iterate over all slots ever used; NULL after the last. */
+cohort_process_t *cohort__process_at(uint32_t index);
+uint32_t cohort__process_count(void);
+
+#endif

@@ -1,0 +1,122 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#include "core/object/object.h"
+
+#include <cohort/errors.h>
+#include <string.h>
+
+/* A pool's clean-up remembers the membership in which it was registered: neither a forked copy of the pool nor this process in a later cohort may destroy what
+ * lies at that place. */
+typedef struct {
+    void *object;
+    uint64_t tag;
+    uint32_t membership;
+    apr_status_t (*destroy)(void *object);
+} cleanup_t;
+
+void cohort__object_wipe(void *from, size_t size) {
+    _Atomic uint64_t *words = from;
+    size_t count = size / sizeof *words;
+    for (size_t i = 0; i < count; i++) atomic_store_explicit(&words[i], 0, memory_order_relaxed);
+    memset(words + count, 0, size % sizeof *words);
+}
+
+/* stage[0] holds an object under construction, marked by its kind in object_kind only while that is so. */
+apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, void *object) {
+    apr_status_t status = cohort__block_new(me, kind, size, &me->stage[0]);
+    if (status) return status;
+    cohort__object_t *o = atomic_load_explicit(&me->stage[0], memory_order_relaxed);
+    uint32_t made = atomic_load_explicit(&o->made, memory_order_relaxed);
+    cohort__object_wipe(o + 1, size - sizeof *o);
+    for (int i = 0; i < COHORT__PARTS; i++) atomic_store_explicit(&o->parts[i], NULL, memory_order_relaxed);
+    atomic_store_explicit(&o->tag, 0, memory_order_release);
+    atomic_store_explicit(&o->made, made + 1, memory_order_release);
+    *(void **)object = o;
+    return APR_SUCCESS;
+}
+
+static apr_status_t clean_up(void *data) {
+    cleanup_t *cleanup = data;
+    cohort__object_t *o = cleanup->object;
+    if (!cohort__self() || cohort__membership() != cleanup->membership) return APR_SUCCESS;
+    if (atomic_load_explicit(&o->tag, memory_order_acquire) != cleanup->tag) return APR_SUCCESS;
+    return cleanup->destroy(o);
+}
+
+void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, apr_pool_t *pool,
+                            apr_status_t (*destroy)(void *object)) {
+    cohort__object_t *o = object;
+    uint64_t full = (uint64_t)tag << 32 | atomic_load_explicit(&o->made, memory_order_relaxed);
+    if (pool) {
+        cleanup_t *cleanup = apr_palloc(pool, sizeof *cleanup);
+        *cleanup = (cleanup_t){o, full, cohort__membership(), destroy};
+        apr_pool_cleanup_register(pool, cleanup, clean_up, apr_pool_cleanup_null);
+    }
+    atomic_store(&o->tag, full);
+    (void)cohort__block_give(&me->stage[0]);
+}
+
+bool cohort__object_end(void *object, uint32_t tag) {
+    cohort__object_t *o = object;
+    uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);
+    return full >> 32 == tag && atomic_compare_exchange_strong(&o->tag, &full, 0);
+}
+
+static uint64_t claimed_by(cohort__thread_t *thread) {
+    return (uint64_t)atomic_load_explicit(&thread->index, memory_order_relaxed) + 1;
+}
+
+bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag) {
+    cohort__object_t *o = object;
+    uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);
+    if (full >> 32 != tag) return false;
+    cohort__op_begin(me, COHORT__OP_END, o, full);
+    if (atomic_compare_exchange_strong(&o->tag, &full, claimed_by(me))) return true;
+    cohort__op_end(me);
+    return false;
+}
+
+/* From the claim until the stage owns it, the announced operation is what remembers the object. */
+static void repair_claim(cohort__thread_t *dead) {
+    if (atomic_load_explicit(&dead->op, memory_order_acquire) != COHORT__OP_END) return;
+    cohort__object_t *o = atomic_load_explicit(&dead->op_object, memory_order_relaxed);
+    if (atomic_load_explicit(&o->tag, memory_order_acquire) == claimed_by(dead)) {
+        atomic_store_explicit(&dead->stage[0], o, memory_order_release);
+    }
+    cohort__op_end(dead);
+}
+
+typedef struct {
+    const cohort__thread_t *me;
+    const cohort__object_t *object;
+} leaving_t;
+
+static apr_status_t try_left_alone(void *arg, bool thorough) {
+    leaving_t *l = arg;
+    cohort__thread_t *other = cohort__thread_at_object(l->me, l->object);
+    if (other && thorough) (void)cohort__process_bury(atomic_load(&other->owner));
+    return cohort__thread_at_object(l->me, l->object) ? APR_EAGAIN : APR_SUCCESS;
+}
+
+/* A look is short and waits for nothing, so this ends; the death of a thread that looks ends it too. */
+static void free_parts(cohort__thread_t *me, cohort__object_t *o) {
+    leaving_t l = {me, o};
+    if (cohort__thread_at_object(me, o)) {
+        (void)cohort__await_paced(&cohort__arena->completed, try_left_alone, &l, COHORT_OS_NEVER, cohort__pace_brisk);
+    }
+    for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &o->parts[i]);
+}
+
+void cohort__object_free(cohort__thread_t *me, void *object) {
+    atomic_store_explicit(&me->stage[0], object, memory_order_release);
+    if (atomic_load_explicit(&me->op, memory_order_relaxed) == COHORT__OP_END) cohort__op_end(me);
+    free_parts(me, object);
+    cohort__block_free(me, &me->stage[0]);
+}
+
+void cohort__object_repair(cohort__thread_t *me, cohort__thread_t *dead) {
+    repair_claim(dead);
+    cohort__object_t *o = atomic_load_explicit(&dead->stage[0], memory_order_acquire);
+    if (!o || cohort__block_is(o, COHORT__KIND_BYTES)) return;
+    if (atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == 0) free_parts(me, o);
+    else (void)cohort__block_give(&dead->stage[0]); /* it was published, and is the user's */
+}

@@ -1,0 +1,217 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Segments: making them, reaching them safely, growing and retiring the chain of an unbounded ring.
+ *
+ * The chain is owned link by link: homes[0] has the oldest segment, each segment's `next` the one behind it. The ring's head and tail only point into it.
+ * The oldest is taken off in two moves, homes[0] -> homes[1] and its next -> homes[0]; who finds homes[0] empty does the second. What is in
+ * homes[1] with no next is the spare.
+ */
+#include "core/object/ring_slots.h"
+#include "core/object/roster.h"
+
+#include <cohort/errors.h>
+
+#define SEGMENT_BLOCK ((uint64_t)32768)
+#define SEGMENT_SLOTS_MIN ((uint64_t)8)
+#define SLOTS_MAX ((uint64_t)1 << 40)
+
+/* ---- reaching ---------------------------------------------------------------------------------------------------- */
+
+cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call, _Atomic(cohort__segment_t *) *from) {
+    for (;;) {
+        cohort__segment_t *segment = atomic_load(from);
+        if (!segment) break;
+        cohort__op_look(call->me, segment);
+        if (atomic_load(from) != segment) continue;
+        if (atomic_load(&call->object->tag) == call->tag) return segment;
+        break;
+    }
+    cohort__op_end(call->me);
+    return NULL;
+}
+
+/* As long as the walk's first segment is the ring's head, nothing behind it is retired. */
+cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call, cohort__segment_t *first, cohort__segment_t *next) {
+    cohort__op_look(call->me, next);
+    return atomic_load(&call->ring->head) == first ? next : NULL;
+}
+
+bool cohort__ring_look(const cohort__ring_call_t *call) {
+    cohort__op_look(call->me, call->object);
+    if (atomic_load(&call->object->tag) == call->tag) return true;
+    cohort__op_end(call->me);
+    return false;
+}
+
+void cohort__ring_look_end(const cohort__ring_call_t *call) {
+    cohort__op_end(call->me);
+}
+
+/* ---- the guard ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const cohort__ring_call_t *call;
+    cohort__pid_t process;
+} settling_t;
+
+/* The repairer may itself be waiting until nobody is in this object any more, because it is being destroyed. */
+static apr_status_t try_settled(void *arg, bool thorough) {
+    settling_t *s = arg;
+    if (atomic_load(&s->call->object->tag) != s->call->tag) return COHORT_EHANDLE;
+    return thorough && cohort__process_is_gone(s->process) ? APR_SUCCESS : APR_EAGAIN;
+}
+
+/* Only owners of the guard touch the homes, and the link behind the last segment, so an intent on them is that of a dead owner. */
+static cohort__pid_t unsettled(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
+    cohort__segment_t *last = atomic_load(&call->ring->tail);
+    cohort__pid_t process = cohort__homes_unsettled(call->me, homes, count);
+    return process || !last || last->laps ? process : cohort__homes_unsettled(call->me, &last->next, 1);
+}
+
+bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
+    cohort__guard_t *guard = call->ring->guard;
+    for (;;) {
+        cohort__guard_enter(guard, call->me);
+        settling_t s = {call, unsettled(call, homes, count)};
+        if (!s.process) return true;
+        cohort__guard_leave(guard);
+        if (cohort__await(&call->ring->space, try_settled, &s, COHORT_OS_NEVER)) return false;
+    }
+}
+
+/* ---- making ---------------------------------------------------------------------------------------------------------- */
+
+static uint64_t align_up(uint64_t value, uint64_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
+static void segment_init(cohort__segment_t *s, cohort__ring_t *ring, uint64_t slots, uint64_t number, uint64_t first) {
+    s->ring = ring;
+    s->slots = slots;
+    s->inline_size = ring->inline_size;
+    s->stride = align_up(sizeof(cohort__slot_t) + ring->inline_size, 64);
+    s->limit = COHORT__POSITIONS - COHORT__POSITIONS % slots;
+    s->mask = slots & (slots - 1) ? UINT64_MAX : slots - 1;
+    s->number = number;
+    s->laps = ring->capacity != 0;
+    atomic_store(&s->next, NULL);
+    for (uint64_t i = 0, p = first % s->limit; i < slots; i++, p = cohort__step(s, p, 1)) {
+        cohort__slot_t *slot = cohort__slot_at(s, p);
+        atomic_store_explicit(&slot->block, NULL, memory_order_relaxed);
+        atomic_store_explicit(&slot->size, 0, memory_order_relaxed);
+        atomic_store_explicit(&slot->word, cohort__word(p, 0, COHORT__FREE), memory_order_relaxed);
+    }
+    atomic_store_explicit(&s->head, first % s->limit, memory_order_relaxed);
+    atomic_store_explicit(&s->tail, first % s->limit, memory_order_release);
+}
+
+static uint64_t slots_of_link(uint64_t stride) {
+    uint64_t slots = (SEGMENT_BLOCK - sizeof(cohort__segment_t)) / stride;
+    return slots > SEGMENT_SLOTS_MIN ? slots : SEGMENT_SLOTS_MIN;
+}
+
+apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard, cohort__home_t *homes, uint64_t capacity,
+                                uint64_t inline_size, uint64_t first) {
+    if (inline_size > COHORT__RING_INLINE_MAX) inline_size = COHORT__RING_INLINE_MAX;
+    uint64_t stride = align_up(sizeof(cohort__slot_t) + inline_size, 64);
+    uint64_t slots = capacity ? capacity : slots_of_link(stride);
+    if (slots > SLOTS_MAX) return cohort__fail(APR_ENOMEM, "a capacity of more than %lu messages", (unsigned long)SLOTS_MAX);
+    ring->homes = homes;
+    ring->guard = guard;
+    ring->capacity = capacity;
+    ring->inline_size = stride - sizeof(cohort__slot_t);
+    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, (size_t)(sizeof(cohort__segment_t) + slots * stride), &homes[0]);
+    if (status) return status;
+    cohort__segment_t *segment = atomic_load(&homes[0]);
+    segment_init(segment, ring, slots, 0, first);
+    atomic_store(&ring->head, segment);
+    atomic_store(&ring->tail, segment);
+    return APR_SUCCESS;
+}
+
+/* ---- the chain, under the guard ------------------------------------------------------------------------------------------- */
+
+void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring) {
+    if (ring->capacity || atomic_load(&ring->homes[0])) return;
+    cohort__segment_t *leaving = atomic_load(&ring->homes[1]);
+    if (leaving && atomic_load(&leaving->next)) cohort__block_move(me, &leaving->next, &ring->homes[0]);
+}
+
+static bool chain_enter(const cohort__ring_call_t *call) {
+    if (!cohort__ring_look(call)) return false;
+    if (!cohort__ring_guard(call, call->ring->homes, 2)) {
+        cohort__ring_look_end(call);
+        return false;
+    }
+    cohort__chain_fix(call->me, call->ring);
+    return true;
+}
+
+static void chain_leave(const cohort__ring_call_t *call) {
+    cohort__guard_leave(call->ring->guard);
+    cohort__ring_look_end(call);
+}
+
+/* Take the oldest off the chain; it becomes the spare. */
+static void unlink_oldest(cohort__thread_t *me, cohort__ring_t *ring) {
+    cohort__segment_t *oldest = atomic_load(&ring->homes[0]);
+    cohort__block_free(me, &ring->homes[1]);
+    cohort__block_move(me, &ring->homes[0], &ring->homes[1]);
+    cohort__block_move(me, &oldest->next, &ring->homes[0]);
+}
+
+static apr_status_t append(const cohort__ring_call_t *call, cohort__segment_t *last) {
+    cohort__thread_t *me = call->me;
+    cohort__ring_t *ring = call->ring;
+    cohort__home_t *from = &ring->homes[1];
+    if (!atomic_load(&last->next)) {
+        if (!atomic_load(from)) {
+            from = &me->stage[COHORT__STAGE_SEGMENT];
+            apr_status_t status =
+                cohort__block_new(me, COHORT__KIND_BYTES, (size_t)(sizeof(cohort__segment_t) + last->slots * last->stride), from);
+            if (status) return status;
+        }
+        segment_init(atomic_load(from), ring, last->slots, last->number + 1, 0);
+        cohort__block_move(me, from, &last->next);
+    }
+    atomic_store(&ring->tail, atomic_load(&last->next));
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort__chain_grow(const cohort__ring_call_t *call) {
+    apr_status_t status = APR_SUCCESS;
+    if (!chain_enter(call)) return COHORT_EHANDLE;
+    cohort__segment_t *last = atomic_load(&call->ring->tail);
+    if (last && atomic_load(&last->tail) >= last->slots) status = append(call, last);
+    chain_leave(call);
+    return status;
+}
+
+bool cohort__segment_is_taken(cohort__segment_t *segment) {
+    for (uint64_t i = 0; i < segment->slots; i++) {
+        uint64_t word = atomic_load_explicit(&cohort__slot_at(segment, i)->word, memory_order_acquire);
+        if (cohort__word_position(word) < segment->slots) return false;
+    }
+    return true;
+}
+
+apr_status_t cohort__chain_advance(const cohort__ring_call_t *call) {
+    cohort__ring_t *ring = call->ring;
+    if (!chain_enter(call)) return COHORT_EHANDLE;
+    cohort__segment_t *first = atomic_load(&ring->head), *next = first ? atomic_load(&first->next) : NULL;
+    if (next && cohort__segment_is_taken(first)) {
+        if (atomic_load(&ring->tail) == first) atomic_store(&ring->tail, next);
+        atomic_exchange(&ring->head, next);
+    }
+    for (cohort__segment_t *oldest; (oldest = atomic_load(&ring->homes[0])) != atomic_load(&ring->head);) {
+        if (cohort__thread_at_object(call->me, oldest)) break;
+        unlink_oldest(call->me, ring);
+    }
+    chain_leave(call);
+    return APR_SUCCESS;
+}
+
+void cohort__chain_free(cohort__thread_t *me, cohort__ring_t *ring) {
+    cohort__chain_fix(me, ring);
+    for (cohort__segment_t *oldest; (oldest = atomic_load(&ring->homes[0])) && atomic_load(&oldest->next);) unlink_oldest(me, ring);
+}

@@ -1,0 +1,43 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#include "core/memory/arena.h"
+
+#include <cohort/shared.h>
+
+static apr_status_t allocate(void **block, apr_size_t size) {
+    cohort__thread_t *me;
+    if (!block) return cohort__null("block");
+    apr_status_t status = cohort__enter(&me);
+    return status ? status : cohort__block_obtain(me, size, block);
+}
+
+apr_status_t cohort_alloc(void **block, apr_size_t size) {
+    return COHORT__CALL(allocate(block, size));
+}
+
+static apr_status_t release(void *block) {
+    cohort__thread_t *me;
+    apr_status_t status = cohort__enter(&me);
+    if (status || !block) return status;
+    return cohort__block_release(me, block);
+}
+
+apr_status_t cohort_free(void *block) {
+    return COHORT__CALL(release(block));
+}
+
+static apr_status_t usage_of_arena(cohort_arena_usage_t *usage) {
+    cohort__usage_t now;
+    if (!usage) return cohort__null("usage");
+    if (!cohort__arena) return COHORT_ENOTINIT;
+    cohort__alloc_usage(&now);
+    *usage = (cohort_arena_usage_t){now.limit, now.committed, now.used, now.blocks};
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_arena_usage(cohort_arena_usage_t *usage) {
+    return COHORT__CALL(usage_of_arena(usage));
+}
+
+int cohort_is_shared(const void *address, apr_size_t size) {
+    return cohort__in_arena(address, size);
+}

@@ -1,0 +1,120 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Event: one word, times set * 2 | is set, changed by one compare-and-swap, so a death leaves it before or after a change. A
+ * waiter ends when the bit is there or the count has moved on since it came: a set that is cleared at once reaches all who waited.
+ * The word goes on from one event to the next in the same place, so what is meant for one never reaches another.
+ */
+#include "core/object/sync.h"
+
+#include <cohort/sync.h>
+
+#define TAG_EVENT COHORT__TAG('E', 'V', 'N', 'T')
+#define IS_SET ((uint64_t)1)
+
+struct cohort_event_t {
+    cohort__sync_t sync;
+};
+
+typedef struct {
+    const cohort__use_t *use;
+    cohort_event_t *event;
+    uint64_t seen;
+} wait_t;
+
+static apr_status_t destroy_event(void *object) {
+    return cohort_event_destroy(object);
+}
+
+static apr_status_t event_create(cohort_event_t **event, apr_pool_t *pool) {
+    cohort__thread_t *me = NULL;
+    cohort_event_t *made;
+    apr_status_t status = event ? cohort__enter(&me) : cohort__null("event");
+    if (!status) status = cohort__sync_new(me, sizeof *made, &made);
+    if (status) return status;
+    atomic_store(&made->sync.word, (atomic_load(&made->sync.word) + 2) & ~IS_SET);
+    cohort__object_publish(me, made, TAG_EVENT, pool, destroy_event);
+    *event = made;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_event_create(cohort_event_t **event, apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(event_create(event, pool));
+}
+
+/* Sleepers are woken also when it was set already: whoever set it may have died before it could do that. */
+static apr_status_t event_set(cohort_event_t *event) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT);
+    if (status) return status;
+    uint64_t word = atomic_load(&event->sync.word);
+    do {
+        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+    } while (!(word & IS_SET) && !atomic_compare_exchange_weak(&event->sync.word, &word, (word + 2) | IS_SET));
+    cohort__notify(&event->sync.changed, COHORT__ALL);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_event_set(cohort_event_t *event) {
+    return COHORT__CALL(event_set(event));
+}
+
+static apr_status_t event_clear(cohort_event_t *event) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT);
+    if (status) return status;
+    uint64_t word = atomic_load(&event->sync.word);
+    do {
+        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+    } while (!atomic_compare_exchange_weak(&event->sync.word, &word, word & ~IS_SET));
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_event_clear(cohort_event_t *event) {
+    return COHORT__CALL(event_clear(event));
+}
+
+static apr_status_t try_event(void *arg, bool thorough) {
+    wait_t *w = arg;
+    (void)thorough; /* depends on nobody's life: anyone may set it */
+    uint64_t word = atomic_load_explicit(&w->event->sync.word, memory_order_acquire);
+    if (cohort__use_over(w->use)) return COHORT_EHANDLE;
+    return (word & IS_SET) || word >> 1 != w->seen >> 1 ? APR_SUCCESS : APR_EAGAIN;
+}
+
+static apr_status_t event_wait(cohort_event_t *event, apr_interval_time_t timeout) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT);
+    if (status) return status;
+    wait_t w = {&use, event, atomic_load_explicit(&event->sync.word, memory_order_acquire)};
+    if (cohort__use_over(&use)) return COHORT_EHANDLE;
+    if (w.seen & IS_SET) return APR_SUCCESS;
+    return cohort__await(&event->sync.changed, try_event, &w, cohort__deadline(timeout));
+}
+
+apr_status_t cohort_event_wait(cohort_event_t *event, apr_interval_time_t timeout) {
+    return COHORT__CALL(event_wait(event, timeout));
+}
+
+static apr_status_t event_is_set(cohort_event_t *event, int *is_set) {
+    cohort__use_t use;
+    apr_status_t status = is_set ? cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT) : cohort__null("is_set");
+    if (!status) *is_set = (int)(atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET);
+    return status;
+}
+
+apr_status_t cohort_event_is_set(cohort_event_t *event, int *is_set) {
+    return COHORT__CALL(event_is_set(event, is_set));
+}
+
+static apr_status_t event_destroy(cohort_event_t *event) {
+    cohort__use_t use;
+    apr_status_t status;
+    if (!cohort__use_end(&use, event, COHORT__KIND_SYNC, TAG_EVENT, false, &status)) return status;
+    cohort__notify(&event->sync.changed, COHORT__ALL);
+    cohort__object_free(use.me, event);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_event_destroy(cohort_event_t *event) {
+    return COHORT__CALL_ANEW(event_destroy(event));
+}

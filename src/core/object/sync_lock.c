@@ -1,0 +1,240 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lock and RLock: the core's lock, whose word names the owner, as an object. The depth of an RLock is written by its owner
+ * alone, between taking the word and giving it back, so a death leaves nothing to repair: the next owner starts at 1.
+ *
+ * A lock that is destroyed is also given free. Those who waited get it one after the other, see that its life is over, and let the next have it.
+ */
+#include "core/object/sync.h"
+
+#include <cohort/sync.h>
+
+#define TAG_RLOCK COHORT__TAG('R', 'L', 'O', 'K')
+
+struct cohort_rlock_t {
+    cohort__sync_t sync;
+};
+
+apr_status_t cohort__sync_new(cohort__thread_t *me, size_t size, void *object) {
+    cohort__sync_t *made;
+    apr_status_t status = cohort__object_new(me, COHORT__KIND_SYNC, sizeof made->object, &made);
+    if (status) return status;
+    atomic_store(&made->lock.owner, 0);
+    atomic_store_explicit(&made->depth, 0, memory_order_relaxed);
+    cohort__object_wipe(made + 1, size - sizeof *made);
+    *(void **)object = made;
+    return APR_SUCCESS;
+}
+
+static cohort__guard_t *guard_of(const cohort__use_t *use) {
+    return &((cohort__sync_t *)use->object)->guard;
+}
+
+bool cohort__use_guard(const cohort__use_t *use) {
+    cohort__guard_enter(guard_of(use), use->me);
+    if (!cohort__use_over(use)) return true;
+    cohort__guard_leave(guard_of(use));
+    return false;
+}
+
+static bool claim_guarded(cohort__use_t *use, uint32_t tag) {
+    if (!cohort__use_guard(use)) return false;
+    bool claimed = cohort__object_claim(use->me, use->object, tag);
+    cohort__guard_leave(guard_of(use));
+    return claimed;
+}
+
+bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag, bool guarded, apr_status_t *status) {
+    *status = APR_SUCCESS;
+    if (!object) return false;
+    *status = cohort__use_begin(use, object, kind, tag);
+    if (!*status) return guarded ? claim_guarded(use, tag) : cohort__object_claim(use->me, object, tag);
+    if (*status == COHORT_EHANDLE && cohort__object_place(object, kind)) *status = APR_SUCCESS; /* destroyed already */
+    return false;
+}
+
+/* The lock's object is gone, and may be another lock by now, which somebody else holds. */
+static apr_status_t too_late(const cohort__use_t *use, cohort__lock_t *lock) {
+    cohort__tid_t mine = cohort__thread_id(use->me);
+    if (atomic_compare_exchange_strong(&lock->owner, &mine, 0)) cohort__notify_heir(&lock->freed);
+    return COHORT_EHANDLE;
+}
+
+apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline) {
+    apr_status_t status = cohort__lock_acquire(lock, use->me, deadline);
+    if (status && status != COHORT_EOWNERDEAD) return status;
+    return cohort__use_over(use) ? too_late(use, lock) : status;
+}
+
+/* Owners' numbers are never used again, so another lock in this place has another owner. */
+apr_status_t cohort__hold_release(const cohort__use_t *use, cohort__lock_t *lock) {
+    cohort__tid_t owner = atomic_load(&lock->owner);
+    do {
+        if (cohort__use_over(use)) return COHORT_EHANDLE;
+        if (!owner) return COHORT_EOVERRELEASE;
+    } while (!atomic_compare_exchange_weak(&lock->owner, &owner, 0));
+    cohort__notify_heir(&lock->freed);
+    return APR_SUCCESS;
+}
+
+void cohort__hold_abandon(cohort__lock_t *lock) {
+    atomic_exchange(&lock->owner, 0);
+    cohort__notify(&lock->freed, COHORT__ALL);
+}
+
+apr_status_t cohort__hold_owner(cohort__lock_t *lock, cohort_process_t **owner) {
+    cohort__tid_t thread = cohort__lock_owner(lock);
+    cohort__pid_t process = thread && cohort__thread_alive(thread, false) ? cohort__thread_process(thread) : 0;
+    *owner = process ? cohort__process_find(process) : NULL;
+    return thread && !*owner ? COHORT_EOWNERDEAD : APR_SUCCESS;
+}
+
+/* ---- Lock ---------------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t destroy_lock(void *object) {
+    return cohort_lock_destroy(object);
+}
+
+static apr_status_t lock_create(cohort_lock_t **lock, apr_pool_t *pool) {
+    cohort__thread_t *me = NULL;
+    cohort_lock_t *made;
+    apr_status_t status = lock ? cohort__enter(&me) : cohort__null("lock");
+    if (!status) status = cohort__sync_new(me, sizeof *made, &made);
+    if (status) return status;
+    cohort__object_publish(me, made, COHORT__TAG_LOCK, pool, destroy_lock);
+    *lock = made;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_lock_create(cohort_lock_t **lock, apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(lock_create(lock, pool));
+}
+
+static apr_status_t lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeout) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    if (status) return status;
+    if (cohort__lock_quick(&lock->sync.lock, use.me)) return cohort__use_over(&use) ? too_late(&use, &lock->sync.lock) : APR_SUCCESS;
+    return cohort__hold_acquire(&use, &lock->sync.lock, cohort__deadline(timeout));
+}
+
+apr_status_t cohort_lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeout) {
+    return COHORT__CALL(lock_acquire(lock, timeout));
+}
+
+static apr_status_t lock_release(cohort_lock_t *lock) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    if (status) return status;
+    cohort__tid_t mine = use.me->id; /* what this thread holds is the lock that is meant */
+    if (!atomic_compare_exchange_strong(&lock->sync.lock.owner, &mine, 0)) return cohort__hold_release(&use, &lock->sync.lock);
+    cohort__notify_heir(&lock->sync.lock.freed);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_lock_release(cohort_lock_t *lock) {
+    return COHORT__CALL(lock_release(lock));
+}
+
+static apr_status_t lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
+    cohort__use_t use;
+    apr_status_t status = owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK) : cohort__null("owner");
+    return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
+}
+
+apr_status_t cohort_lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
+    return COHORT__CALL(lock_owner(lock, owner));
+}
+
+static apr_status_t lock_destroy(cohort_lock_t *lock) {
+    cohort__use_t use;
+    apr_status_t status;
+    if (!cohort__use_end(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK, false, &status)) return status;
+    cohort__hold_abandon(&lock->sync.lock);
+    cohort__object_free(use.me, lock);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_lock_destroy(cohort_lock_t *lock) {
+    return COHORT__CALL_ANEW(lock_destroy(lock));
+}
+
+/* ---- RLock --------------------------------------------------------------------------------------------------------------- */
+
+static apr_status_t destroy_rlock(void *object) {
+    return cohort_rlock_destroy(object);
+}
+
+static apr_status_t rlock_create(cohort_rlock_t **lock, apr_pool_t *pool) {
+    cohort__thread_t *me = NULL;
+    cohort_rlock_t *made;
+    apr_status_t status = lock ? cohort__enter(&me) : cohort__null("lock");
+    if (!status) status = cohort__sync_new(me, sizeof *made, &made);
+    if (status) return status;
+    cohort__object_publish(me, made, TAG_RLOCK, pool, destroy_rlock);
+    *lock = made;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_rlock_create(cohort_rlock_t **lock, apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(rlock_create(lock, pool));
+}
+
+static apr_status_t acquire_again(cohort_rlock_t *lock) {
+    uint32_t depth = atomic_load_explicit(&lock->sync.depth, memory_order_relaxed);
+    if (depth == UINT32_MAX) return cohort__fail(COHORT_ELIMIT, "a lock can be acquired %u times at once", UINT32_MAX);
+    atomic_store_explicit(&lock->sync.depth, depth + 1, memory_order_relaxed);
+    return APR_SUCCESS;
+}
+
+static apr_status_t rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t timeout) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    if (status) return status;
+    if (cohort__lock_owner(&lock->sync.lock) == cohort__thread_id(use.me)) return acquire_again(lock);
+    status = cohort__hold_acquire(&use, &lock->sync.lock, cohort__deadline(timeout));
+    if (!status || status == COHORT_EOWNERDEAD) atomic_store_explicit(&lock->sync.depth, 1, memory_order_relaxed);
+    return status;
+}
+
+apr_status_t cohort_rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t timeout) {
+    return COHORT__CALL(rlock_acquire(lock, timeout));
+}
+
+static apr_status_t rlock_release(cohort_rlock_t *lock) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    if (status) return status;
+    if (cohort__lock_owner(&lock->sync.lock) != cohort__thread_id(use.me)) return COHORT_ENOTOWNER;
+    uint32_t depth = atomic_load_explicit(&lock->sync.depth, memory_order_relaxed) - 1;
+    atomic_store_explicit(&lock->sync.depth, depth, memory_order_relaxed);
+    if (depth == 0) cohort__lock_release(&lock->sync.lock);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_rlock_release(cohort_rlock_t *lock) {
+    return COHORT__CALL(rlock_release(lock));
+}
+
+static apr_status_t rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) {
+    cohort__use_t use;
+    apr_status_t status = owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK) : cohort__null("owner");
+    return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
+}
+
+apr_status_t cohort_rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) {
+    return COHORT__CALL(rlock_owner(lock, owner));
+}
+
+static apr_status_t rlock_destroy(cohort_rlock_t *lock) {
+    cohort__use_t use;
+    apr_status_t status;
+    if (!cohort__use_end(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK, false, &status)) return status;
+    cohort__hold_abandon(&lock->sync.lock);
+    cohort__object_free(use.me, lock);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_rlock_destroy(cohort_rlock_t *lock) {
+    return COHORT__CALL_ANEW(rlock_destroy(lock));
+}

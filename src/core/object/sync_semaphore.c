@@ -1,0 +1,191 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Semaphore: the number of free permits and a roster of who holds how many, changed together under a guard, so that
+ * whoever dies, at whatever instruction, has taken a permit and is written down, or has not. What the dead hold is taken back by
+ * whoever finds no permit, asks for the value, or gives back more than it holds.
+ *
+ * A process that releases what it does not hold uses the semaphore as a signal. Then nobody can know whose a permit is: the roster is void from there on.
+ */
+#include "core/object/roster.h"
+#include "core/object/sync.h"
+
+#include <cohort/sync.h>
+#include <limits.h>
+
+#define TAG_SEMAPHORE COHORT__TAG('S', 'E', 'M', 'A')
+
+struct cohort_semaphore_t {
+    cohort__sync_t sync;
+    unsigned limit;
+    _Atomic uint64_t value;
+    _Atomic uint64_t is_signal;
+    cohort__roster_t holders;
+};
+_Static_assert(sizeof(cohort_semaphore_t) <= COHORT__OBJECT_SIZE_MAX, "a semaphore fits its block");
+
+typedef struct {
+    const cohort__use_t *use;
+    cohort_semaphore_t *semaphore;
+    cohort__pid_t process;
+} wait_t;
+
+static apr_status_t destroy_semaphore(void *object) {
+    return cohort_semaphore_destroy(object);
+}
+
+static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned value, const cohort_semaphore_options_t *options,
+                                     apr_pool_t *pool) {
+    cohort__thread_t *me = NULL;
+    cohort_semaphore_t *made;
+    apr_status_t status = semaphore ? cohort__enter(&me) : cohort__null("semaphore");
+    if (!status) status = cohort__sync_new(me, sizeof *made, &made);
+    if (status) return status;
+    made->limit = options && options->bounded ? value : UINT_MAX;
+    atomic_store_explicit(&made->value, value, memory_order_relaxed);
+    cohort__roster_setup(&made->holders, &made->sync.object.parts[0]);
+    cohort__object_publish(me, made, TAG_SEMAPHORE, pool, destroy_semaphore);
+    *semaphore = made;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, unsigned value, const cohort_semaphore_options_t *options,
+                                     apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(semaphore_create(semaphore, value, options, pool));
+}
+
+static uint64_t value_of(cohort_semaphore_t *s) {
+    return atomic_load_explicit(&s->value, memory_order_acquire);
+}
+
+static bool is_signal(cohort_semaphore_t *s) {
+    return atomic_load_explicit(&s->is_signal, memory_order_acquire) != 0;
+}
+
+/* With the guard: what the dead hold is free again. */
+static void take_back(cohort_semaphore_t *s) {
+    if (is_signal(s)) return;
+    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&s->holders, e)) != NULL;) {
+        if (cohort__process_alive(atomic_load(&e->id), true)) continue;
+        cohort__guard_set(&s->sync.guard, &s->value, value_of(s) + atomic_load(&e->value));
+        cohort__roster_remove(&s->sync.guard, e);
+        cohort__guard_commit(&s->sync.guard);
+    }
+}
+
+/* With the guard and a free permit: write down that the process has one more. */
+static apr_status_t hold_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort__pid_t process) {
+    if (is_signal(s)) return APR_SUCCESS;
+    cohort__roster_entry_t *mine = cohort__roster_find(&s->holders, process);
+    if (!mine) return cohort__roster_add(&s->holders, &s->sync.guard, me, process, 1, NULL);
+    cohort__roster_set(&s->sync.guard, mine, atomic_load(&mine->value) + 1);
+    return APR_SUCCESS;
+}
+
+static apr_status_t take_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort__pid_t process) {
+    if (value_of(s) == 0) return APR_EAGAIN;
+    apr_status_t status = hold_one(s, me, process);
+    if (!status) cohort__guard_set(&s->sync.guard, &s->value, value_of(s) - 1);
+    return status;
+}
+
+/* *unsettled: the process whose repair has to come first, as it died over the roster's memory. */
+static apr_status_t take(wait_t *w, bool look, cohort__pid_t *unsettled) {
+    cohort_semaphore_t *s = w->semaphore;
+    *unsettled = 0;
+    if (!cohort__use_guard(w->use)) return COHORT_EHANDLE;
+    if (look) take_back(s);
+    apr_status_t status = take_one(s, w->use->me, w->process);
+    bool more = value_of(s) > 0;
+    *unsettled = more && status == APR_EAGAIN ? cohort__homes_unsettled(w->use->me, s->holders.homes, 2) : 0;
+    cohort__guard_leave(&s->sync.guard);
+    if (more && look) cohort__notify(&s->sync.changed, COHORT__ALL);
+    return status;
+}
+
+/* Takes the guard only when that can help. */
+static apr_status_t try_semaphore(void *arg, bool thorough) {
+    wait_t *w = arg;
+    cohort_semaphore_t *s = w->semaphore;
+    cohort__pid_t unsettled;
+    if (cohort__use_over(w->use)) return COHORT_EHANDLE;
+    bool look = thorough && value_of(s) == 0 && (!is_signal(s) || cohort__guard_is_changing(&s->sync.guard)); /* the change may be undone */
+    if (value_of(s) == 0 && !look) return APR_EAGAIN;
+    apr_status_t status = take(w, look, &unsettled);
+    return unsettled && cohort__process_bury(unsettled) ? take(w, look, &unsettled) : status;
+}
+
+static apr_status_t semaphore_acquire(cohort_semaphore_t *semaphore, apr_interval_time_t timeout) {
+    cohort__use_t use;
+    apr_status_t status = cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE);
+    if (status) return status;
+    wait_t w = {&use, semaphore, cohort__self_id()};
+    return cohort__await(&semaphore->sync.changed, try_semaphore, &w, cohort__deadline(timeout));
+}
+
+apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore, apr_interval_time_t timeout) {
+    return COHORT__CALL(semaphore_acquire(semaphore, timeout));
+}
+
+/* With the guard: `n` permits of the process are none of its own any more. */
+static void give_up(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held, unsigned n) {
+    if (is_signal(s)) return;
+    if (n > held) cohort__guard_set(&s->sync.guard, &s->is_signal, 1);
+    else if (n == held) cohort__roster_remove(&s->sync.guard, mine);
+    else cohort__roster_set(&s->sync.guard, mine, held - n);
+}
+
+/* With the guard. */
+static apr_status_t give(cohort_semaphore_t *s, cohort__pid_t process, unsigned n) {
+    cohort__roster_entry_t *mine = is_signal(s) ? NULL : cohort__roster_find(&s->holders, process);
+    uint64_t held = mine ? atomic_load(&mine->value) : 0;
+    if (n > held) take_back(s);
+    if (value_of(s) + n > s->limit) return cohort__fail(COHORT_EOVERRELEASE, "%u permits more than the initial %u", n, s->limit);
+    give_up(s, mine, held, n);
+    cohort__guard_set(&s->sync.guard, &s->value, value_of(s) + n);
+    return APR_SUCCESS;
+}
+
+static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, unsigned n) {
+    cohort__use_t use;
+    apr_status_t status = n ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE) : cohort__fail(APR_EINVAL, "n is 0");
+    if (status) return status;
+    if (!cohort__use_guard(&use)) return COHORT_EHANDLE;
+    status = give(semaphore, cohort__self_id(), n);
+    cohort__guard_leave(&semaphore->sync.guard);
+    cohort__notify(&semaphore->sync.changed, n < INT_MAX ? (int)n : COHORT__ALL);
+    return status;
+}
+
+apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, unsigned n) {
+    return COHORT__CALL(semaphore_release(semaphore, n));
+}
+
+static apr_status_t semaphore_value(cohort_semaphore_t *semaphore, unsigned *value) {
+    cohort__use_t use;
+    apr_status_t status = value ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE) : cohort__null("value");
+    if (status) return status;
+    if (!cohort__use_guard(&use)) return COHORT_EHANDLE;
+    take_back(semaphore);
+    uint64_t now = value_of(semaphore);
+    cohort__guard_leave(&semaphore->sync.guard);
+    if (now > 0) cohort__notify(&semaphore->sync.changed, COHORT__ALL);
+    *value = (unsigned)now;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_semaphore_value(cohort_semaphore_t *semaphore, unsigned *value) {
+    return COHORT__CALL(semaphore_value(semaphore, value));
+}
+
+static apr_status_t semaphore_destroy(cohort_semaphore_t *semaphore) {
+    cohort__use_t use;
+    apr_status_t status;
+    if (!cohort__use_end(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE, true, &status)) return status;
+    cohort__notify(&semaphore->sync.changed, COHORT__ALL);
+    cohort__object_free(use.me, semaphore);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_semaphore_destroy(cohort_semaphore_t *semaphore) {
+    return COHORT__CALL_ANEW(semaphore_destroy(semaphore));
+}

@@ -1,0 +1,291 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Pools: made, closed, ended, joined. How a pool works is told in pool.h. */
+#include "core/pool/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define GRACE INT64_C(1000000000)    /* from terminate to kill, nanoseconds */
+
+_Static_assert(sizeof(cohort_pool_t) <= COHORT__OBJECT_SIZE_MAX, "a pool fits its block");
+_Static_assert(sizeof(cohort_result_t) <= COHORT__OBJECT_SIZE_MAX, "a result fits its block");
+
+/* ---- making ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    cohort_pool_options_t given;
+    uint32_t workers, hands;
+    char name[COHORT__POOL_NAME_MAX];
+    cohort__code_t initializer;
+} plan_t;
+
+static apr_status_t plan_name(plan_t *plan) {
+    static _Atomic uint32_t made;
+    const char *name = plan->given.name;
+    if (name) {
+        size_t length = strlen(name);
+        if (length == 0 || length >= sizeof plan->name) {
+            return cohort__fail(APR_EINVAL, "name has %u bytes, not between 1 and %u", (unsigned)length, (unsigned)sizeof plan->name - 1);
+        }
+        memcpy(plan->name, name, length + 1);
+    } else {
+        snprintf(plan->name, sizeof plan->name, "Pool-%u", (unsigned)atomic_fetch_add(&made, 1) + 1);
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options) {
+    if (options) plan->given = *options;
+    const cohort_pool_options_t *o = &plan->given;
+    if (o->workers < 0) return cohort__fail(APR_EINVAL, "workers is %d", o->workers);
+    if (o->attempts < 0) return cohort__fail(APR_EINVAL, "attempts is %d", o->attempts);
+    if (o->init_size && !o->init_args) return cohort__null("init_args");
+    if (o->signals < COHORT_SIGNALS_DEFAULT || o->signals > COHORT_SIGNALS_RESET) return cohort__fail(APR_EINVAL, "signals is %d", (int)o->signals);
+    if (o->group < COHORT_GROUP_DEFAULT || o->group > COHORT_GROUP_OWN) return cohort__fail(APR_EINVAL, "group is %d", (int)o->group);
+    if (o->workers > COHORT__WORKERS_MAX) {
+        return cohort__fail(COHORT_ELIMIT, "workers is %d; a pool has at most %d", o->workers, COHORT__WORKERS_MAX);
+    }
+    plan->hands = (uint32_t)cohort_os_cpu_count();
+    plan->workers = o->workers ? (uint32_t)o->workers : plan->hands;
+    if (plan->workers > COHORT__WORKERS_MAX) plan->workers = COHORT__WORKERS_MAX;
+    if (plan->hands > plan->workers) plan->hands = plan->workers;
+    apr_status_t status = plan_name(plan);
+    if (status) return status;
+    return cohort__code_find((cohort__function_t)o->initializer, &plan->initializer);
+}
+
+static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const plan_t *plan) {
+    size_t size = plan->workers * sizeof(cohort__worker_t);
+    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, size, &pool->object.parts[0]);
+    if (status) return status;
+    memset(atomic_load(&pool->object.parts[0]), 0, size);
+    if (!plan->given.init_size) return APR_SUCCESS;
+    status = cohort__block_new(me, COHORT__KIND_BYTES, plan->given.init_size, &pool->object.parts[1]);
+    if (!status) memcpy(atomic_load(&pool->object.parts[1]), plan->given.init_args, plan->given.init_size);
+    return status;
+}
+
+static void fill(cohort_pool_t *pool, const plan_t *plan) {
+    cohort__list_setup(&pool->all);
+    cohort__list_setup(&pool->ready);
+    pool->owner = cohort__self_id();
+    pool->workers = plan->workers;
+    pool->hands = plan->hands;
+    pool->attempts = plan->given.attempts > 1 ? (uint32_t)plan->given.attempts : 1;
+    if (pool->attempts > 8000) pool->attempts = 8000;
+    pool->method = plan->given.method;
+    pool->signals = plan->given.signals;
+    pool->group = plan->given.group;
+    pool->initializer = plan->initializer;
+    pool->init_size = plan->given.init_size;
+    memcpy(pool->name, plan->name, sizeof pool->name);
+}
+
+static apr_status_t pool_destroy(cohort_pool_t *pool);
+
+static apr_status_t destroy(void *object) {
+    return pool_destroy(object);
+}
+
+/* A watcher that has just seen the end of a pool at the same place must not take it for this one: it would start the
+ * same workers. */
+static apr_status_t start_workers(cohort_pool_t *pool, cohort__thread_t *me) {
+    apr_status_t status = APR_SUCCESS;
+    uint64_t tag = cohort__pool_tag(pool);
+    for (uint32_t i = 0; i < pool->workers && !status; i++) status = cohort__worker_start(pool, me, tag, i);
+    atomic_store(&pool->staffed, 1);
+    if (!status) cohort__pool_tend(pool); /* those that have died already */
+    return status;
+}
+
+static apr_status_t pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options, apr_pool_t *parent) {
+    plan_t plan = {0};
+    cohort_pool_t *made;
+    cohort__thread_t *me;
+    if (!pool) return cohort__null("pool");
+    apr_status_t status = cohort__enter(&me);
+    if (!status) status = plan_make(&plan, options);
+    if (!status) status = cohort__object_new(me, COHORT__KIND_POOL, offsetof(cohort_pool_t, work), &made);
+    if (status) return status;
+    status = add_blocks(made, me, &plan);
+    if (status) {
+        cohort__object_free(me, made);
+        return status;
+    }
+    fill(made, &plan);
+    cohort__object_publish(me, made, COHORT__POOL_TAG, parent, destroy);
+    status = cohort__setting_make(made, cohort__pool_tag(made));
+    if (!status) status = start_workers(made, me);
+    if (status)
+        (void)pool_destroy(made);
+    else
+        *pool = made;
+    return status;
+}
+
+apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options, apr_pool_t *parent) {
+    return COHORT__CALL_ANEW(pool_create(pool, options, parent));
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *tag) {
+    apr_status_t status = cohort__enter(me);
+    if (!status) status = cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+    if (status) return status;
+    *tag = cohort__pool_tag(pool);
+    return *tag ? APR_SUCCESS : COHORT_EHANDLE;
+}
+
+static apr_status_t pool_close(cohort_pool_t *pool) {
+    cohort__thread_t *me;
+    uint64_t tag;
+    apr_status_t status = check(pool, &me, &tag);
+    if (!status) status = cohort__pool_enter_live(pool, me, tag);
+    if (status) return status;
+    if (atomic_load(&pool->state) == COHORT__POOL_OPEN) {
+        atomic_store(&pool->state, COHORT__POOL_CLOSED);
+    }
+    cohort__pool_leave(pool);
+    atomic_thread_fence(memory_order_seq_cst);
+    cohort__notify(&pool->work, COHORT__ALL);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_pool_close(cohort_pool_t *pool) {
+    return COHORT__CALL_ANEW(pool_close(pool));
+}
+
+/* The status of the first that could not be reached though it runs: this process may not signal
+ * it any more. */
+static apr_status_t signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, cohort_os_signal_t signal) {
+    apr_status_t refused = APR_SUCCESS;
+    for (uint32_t i = 0; i < COHORT__WORKERS_MAX && cohort__pool_tag(pool) == tag && i < pool->workers; i++) {
+        cohort__pid_t id = cohort__staff_at(pool, me, tag, i);
+        cohort_process_t *slot = cohort__process_find(id);
+        if (!slot || cohort__process_state(slot) != COHORT__SLOT_RUNNING) continue;
+        apr_status_t status = cohort__process_signal(id, signal);
+        if (APR_STATUS_IS_EACCES(status) || status == APR_FROM_OS_ERROR(EPERM)) {
+            if (!refused) refused = cohort__fail(status, "ending worker %u (pid %lld)", (unsigned)i + 1, (long long)slot->os.pid);
+        }
+    }
+    return refused;
+}
+
+static apr_status_t pool_terminate(cohort_pool_t *pool) {
+    cohort__thread_t *me;
+    uint64_t tag;
+    apr_status_t status = check(pool, &me, &tag);
+    if (status) return status;
+    cohort__pool_end(pool, me, tag);
+    return signal_workers(pool, me, tag, COHORT_OS_TERMINATE);
+}
+
+apr_status_t cohort_pool_terminate(cohort_pool_t *pool) {
+    return COHORT__CALL_ANEW(pool_terminate(pool));
+}
+
+/* ---- joining ----------------------------------------------------------------------------------------------------- */
+
+static bool is_own_worker(cohort_pool_t *pool) {
+    cohort_process_t *self = cohort__self();
+    return self && self->role == COHORT__ROLE_WORKER && atomic_load(&self->pool) == pool;
+}
+
+typedef struct {
+    cohort_pool_t *pool;
+    cohort__thread_t *me;
+    uint64_t tag;
+} join_t;
+
+static apr_status_t press(join_t *join) {
+    cohort_pool_t *pool = join->pool;
+    cohort__pool_look(pool, join->me);
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED || cohort_os_now() - atomic_load(&pool->ended) < GRACE) return APR_SUCCESS;
+    return signal_workers(pool, join->me, join->tag, COHORT_OS_KILL);
+}
+
+static apr_status_t try_join(void *arg, bool thorough) {
+    join_t *join = arg;
+    cohort_pool_t *pool = join->pool;
+    cohort__staff_t staff = cohort__staff_check(pool, join->me, join->tag, false);
+    if (staff == COHORT__STAFF_GONE) return APR_SUCCESS;
+    if (staff != COHORT__STAFF_NONE) {
+        apr_status_t refused = thorough ? press(join) : APR_SUCCESS;
+        return refused ? refused : APR_EAGAIN;
+    }
+    return !cohort__in_callback() && cohort__callbacks_pending(pool) ? APR_EAGAIN : APR_SUCCESS;
+}
+
+static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, int64_t deadline) {
+    join_t j = {pool, me, tag};
+    return cohort__await_paced(&pool->changed, try_join, &j, deadline, cohort__pace_brisk);
+}
+
+static apr_status_t pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
+    cohort__thread_t *me;
+    uint64_t tag;
+    apr_status_t status = check(pool, &me, &tag);
+    if (status) return status;
+    if (is_own_worker(pool)) return COHORT_ENOWAIT;
+    if (atomic_load(&pool->state) == COHORT__POOL_OPEN) return cohort__fail(APR_EINVAL, "the pool is neither closed nor terminated");
+    return join(pool, me, tag, cohort__deadline(timeout));
+}
+
+apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
+    return COHORT__CALL_ANEW(pool_join(pool, timeout));
+}
+
+static apr_status_t pool_destroy(cohort_pool_t *pool) {
+    cohort__thread_t *me;
+    uint64_t tag;
+    if (!pool) return APR_SUCCESS;
+    apr_status_t status = check(pool, &me, &tag);
+    if (status) return status == COHORT_EHANDLE && cohort__object_place(pool, COHORT__KIND_POOL) ? APR_SUCCESS : status;
+    if (is_own_worker(pool)) return COHORT_ENOWAIT;
+    (void)pool_terminate(pool);
+    status = join(pool, me, tag, COHORT_OS_NEVER);
+    if (!status) cohort__pool_retire(pool, me, tag);
+    return status;
+}
+
+/* All are told to stop before the first is waited for. */
+void cohort__pools_end(void) {
+    apr_status_t (*const steps[])(cohort_pool_t *) = {pool_terminate, pool_destroy};
+    for (int step = 0; step < 2; step++) {
+        for (uint32_t i = 0; i < cohort__process_count(); i++) {
+            cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
+            if (pool && cohort__pool_tag(pool) && pool->owner == cohort__self_id()) (void)steps[step](pool);
+        }
+    }
+}
+
+apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
+    return COHORT__CALL_ANEW(pool_destroy(pool));
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
+
+static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
+    cohort__thread_t *me;
+    uint64_t tag;
+    if (!workers || !n || !parent) return cohort__null(!workers ? "workers" : !n ? "n" : "parent");
+    apr_status_t status = check(pool, &me, &tag);
+    if (!status) status = cohort__pool_enter_live(pool, me, tag);
+    if (status) return status;
+    cohort_process_t **list = apr_palloc(parent, pool->workers * sizeof *list);
+    int count = 0;
+    for (uint32_t i = 0; i < pool->workers; i++) {
+        cohort_process_t *slot = cohort__process_find(atomic_load(&cohort__pool_worker(pool, i)->process));
+        if (slot && cohort__process_state(slot) == COHORT__SLOT_RUNNING) list[count++] = slot;
+    }
+    cohort__pool_leave(pool);
+    *workers = list;
+    *n = count;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
+    return COHORT__CALL_ANEW(pool_workers(pool, workers, n, parent));
+}

@@ -1,0 +1,198 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Callbacks of results. One thread of the submitting process calls them; it exists while there are some to be called.
+ * It sleeps on the cohort's count of completions and goes through all that are outstanding when one of them may be
+ * ready.
+ */
+#include "core/pool/pool.h"
+
+#include <stdlib.h>
+
+struct cohort__callback_t {
+    cohort__callback_t *next;
+    cohort_result_t *job;
+    cohort_pool_t *pool;
+    cohort__use_t use; /* of the job, by the thread that calls; the life says whether it was destroyed */
+    cohort_callback_t on_success, on_error;
+    void *arg;
+};
+
+static cohort_os_mutex_t mutex;
+static cohort__callback_t *first, **last = &first;
+static cohort__callback_t *calling; /* being called now */
+static unsigned reserved;           /* submissions under way that will bring one */
+static bool running;
+static uint32_t owner; /* the membership whose all this is; a forked copy, or a later cohort, starts afresh */
+static _Thread_local bool inside;
+
+bool cohort__in_callback(void) {
+    return inside;
+}
+
+/* A copy of another process has neither its thread nor its callbacks; the copied mutex may be locked. */
+static void lock(void) {
+    if (owner != cohort__membership()) {
+        cohort_os_mutex_reset(&mutex);
+        first = calling = NULL;
+        last = &first;
+        reserved = 0;
+        running = false;
+        owner = cohort__membership();
+    }
+    cohort_os_mutex_lock(&mutex);
+}
+
+static bool is_destroyed(const cohort__callback_t *callback) {
+    return cohort__use_over(&callback->use);
+}
+
+static bool is_due(const cohort__callback_t *callback) {
+    cohort_pool_t *pool = callback->pool;
+    if (cohort__job_is_over(callback->job) || is_destroyed(callback)) return true;
+    return atomic_load(&pool->state) == COHORT__POOL_ENDED;
+}
+
+/* Take the first that is due; the order of submission is kept as far as completion allows. */
+static bool take_due(void) {
+    bool found = false;
+    lock();
+    for (cohort__callback_t **at = &first; *at && !found; at = &(*at)->next) {
+        if (!is_due(*at)) continue;
+        calling = *at;
+        *at = calling->next;
+        if (last == &calling->next) last = at;
+        found = true;
+        break;
+    }
+    cohort_os_mutex_unlock(&mutex);
+    return found;
+}
+
+static bool is_idle(void) {
+    lock();
+    bool idle = !first && !reserved;
+    cohort_os_mutex_unlock(&mutex);
+    return idle;
+}
+
+static bool get_oldest(cohort__use_t *use) {
+    lock();
+    bool any = first != NULL;
+    if (any) *use = first->use;
+    cohort_os_mutex_unlock(&mutex);
+    return any && !cohort__enter(&use->me);
+}
+
+static apr_status_t try_due(void *arg, bool thorough) {
+    cohort__use_t oldest;
+    (void)arg;
+    if (take_due()) return APR_SUCCESS;
+    if (!thorough) return APR_EAGAIN;
+    bool any = get_oldest(&oldest);
+    if (any) (void)cohort__result_try(&oldest, true);
+    if (take_due()) return APR_SUCCESS;
+    return !any && is_idle() ? APR_EOF : APR_EAGAIN;
+}
+
+static void call(cohort__callback_t *callback) {
+    int successful = 0;
+    if (is_destroyed(callback) || cohort__result_successful(callback->job, &successful)) return;
+    if (successful && callback->on_success) callback->on_success(callback->job, callback->arg);
+    if (!successful && callback->on_error) callback->on_error(callback->job, callback->arg);
+    cohort__end_copy(0);
+}
+
+static void done(cohort__callback_t *callback) {
+    lock();
+    calling = NULL;
+    cohort_os_mutex_unlock(&mutex);
+    if (!is_destroyed(callback)) {
+        atomic_store(&callback->job->called, 1);
+        cohort__notify(&callback->job->changed, COHORT__ALL);
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    cohort__notify(&callback->pool->changed, COHORT__ALL);
+    cohort__notify(&cohort__arena->completed, COHORT__ALL);
+    free(callback);
+}
+
+static bool more(void) {
+    lock();
+    running = first || reserved;
+    bool go_on = running;
+    cohort_os_mutex_unlock(&mutex);
+    return go_on;
+}
+
+static void dispatch(void *arg) {
+    (void)arg;
+    inside = true;
+    while (more()) {
+        if (cohort__await(&cohort__arena->completed, try_due, NULL, COHORT_OS_NEVER)) continue;
+        call(calling);
+        done(calling);
+    }
+}
+
+/* The thread is there before the work is submitted, so that a submitted callback can be called. */
+static apr_status_t reserve(void) {
+    apr_status_t status = APR_SUCCESS;
+    lock();
+    if (!running) status = cohort_os_thread_start(dispatch, NULL);
+    if (!status) {
+        running = true;
+        reserved++;
+    }
+    cohort_os_mutex_unlock(&mutex);
+    return status;
+}
+
+static void unreserve(cohort__callback_t *callback) {
+    lock();
+    reserved--;
+    if (callback) {
+        *last = callback;
+        last = &callback->next;
+    }
+    cohort_os_mutex_unlock(&mutex);
+    atomic_thread_fence(memory_order_seq_cst);
+    cohort__notify(&cohort__arena->completed, COHORT__ALL);
+}
+
+apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_map_options_t *options) {
+    if (!options || (!options->on_success && !options->on_error)) return APR_SUCCESS;
+    cohort__callback_t *made = calloc(1, sizeof *made);
+    if (!made) return cohort__fail(APR_ENOMEM, "noting the callbacks");
+    made->on_success = options->on_success;
+    made->on_error = options->on_error;
+    made->arg = options->callback_arg;
+    apr_status_t status = reserve();
+    if (status)
+        free(made);
+    else
+        *callback = made;
+    return status;
+}
+
+void cohort__callback_drop(cohort__callback_t *callback) {
+    if (!callback) return;
+    unreserve(NULL);
+    free(callback);
+}
+
+void cohort__callback_add(cohort__callback_t *callback, cohort_result_t *job) {
+    callback->job = job;
+    callback->pool = atomic_load(&job->pool);
+    callback->use.object = &job->object;
+    callback->use.life = atomic_load(&job->object.tag);
+    unreserve(callback);
+}
+
+bool cohort__callbacks_pending(const cohort_pool_t *pool) {
+    bool pending;
+    lock();
+    pending = calling && calling->pool == pool;
+    for (cohort__callback_t *at = first; at && !pending; at = at->next) pending = at->pool == pool;
+    cohort_os_mutex_unlock(&mutex);
+    return pending;
+}

@@ -1,0 +1,124 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* What every part of a pool stands on: the guard, the lists under it, and the freeing of what a dead owner left. */
+#include "core/pool/pool.h"
+
+#include <stdio.h>
+
+/* ---- freeing a job ----------------------------------------------------------------------------------------------- */
+
+/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be the chain: whoever
+ * repeats this after a death finds every record in one of the two. */
+static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain) {
+    cohort__home_t *one = &job->object.parts[3];
+    for (;;) {
+        cohort__failure_t *failure = atomic_load(one);
+        if (!failure && atomic_load(chain)) {
+            cohort__block_move(me, chain, one);
+            continue;
+        }
+        if (!failure) return;
+        if (atomic_load(&failure->next)) cohort__block_move(me, &failure->next, chain);
+        cohort__block_free(me, one);
+    }
+}
+
+static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_result_t *job) {
+    uint64_t chains = job->chunks <= 1 ? 1 : job->by_chunk ? job->chunks : pool->workers;
+    if (!job->failures || !job->chunks) return;
+    if (job->chunks > 1 && !atomic_load(&job->object.parts[2])) return; /* a repetition: they are gone */
+    for (uint64_t i = 0; i < chains; i++) free_chain(me, job, &job->failures[i]);
+}
+
+void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me) {
+    cohort_result_t *job = atomic_load(&pool->transit.home);
+    free_failures(me, pool, job);
+    if (atomic_load(&job->reason)) cohort__block_free(me, &job->reason);
+    for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &job->object.parts[i]);
+    cohort__block_free(me, &pool->transit.home);
+}
+
+/* ---- the guard --------------------------------------------------------------------------------------------------- */
+
+/* A holder that died may have been moving a block from or to a home that the guard protects, and its repair finishes
+ * that, by what it finds in the homes. So nobody may touch them before the dead thread's record is repaired: then its
+ * id names nobody any more. */
+static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
+    cohort__pid_t process;
+    if (!holder || !cohort__thread_find(holder)) return true;
+    cohort__guard_leave(&pool->guard);
+    process = cohort__thread_process(holder);
+    if (process) (void)cohort__process_bury(process);
+    cohort_os_yield();
+    return false;
+}
+
+void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me) {
+    do cohort__guard_enter(&pool->guard, me);
+    while (!holder_is_settled(pool, atomic_load_explicit(&pool->holder, memory_order_relaxed)));
+    atomic_store_explicit(&pool->holder, cohort__thread_id(me), memory_order_relaxed);
+    if (atomic_load_explicit(&pool->transit.word, memory_order_relaxed)) cohort__job_free(pool, me);
+}
+
+uint64_t cohort__pool_tag(const cohort_pool_t *pool) {
+    if (cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) return 0;
+    uint64_t tag = atomic_load(&((cohort_pool_t *)pool)->object.tag);
+    return tag >> 32 == COHORT__POOL_TAG ? tag : 0;
+}
+
+apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    cohort__pool_enter(pool, me);
+    if (atomic_load(&pool->object.tag) == tag) return APR_SUCCESS;
+    cohort__pool_leave(pool);
+    return COHORT_EHANDLE;
+}
+
+void cohort__pool_leave(cohort_pool_t *pool) {
+    cohort__guard_commit(&pool->guard);
+    atomic_store_explicit(&pool->holder, 0, memory_order_relaxed);
+    cohort__guard_leave(&pool->guard);
+}
+
+static bool is_left(cohort_pool_t *pool) {
+    return atomic_load(&pool->object.tag) >> 32 == COHORT__POOL_TAG_RETIRED &&
+           atomic_load(&pool->all.next) == cohort__link_address(&pool->all);
+}
+
+/* Whoever claims the retired pool frees it, or its repair does. A thread that is inside something else cannot announce
+ * that too: then the pool stays until the next death. */
+void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
+    cohort__guard_commit(&pool->guard);
+    bool last = is_left(pool) && !cohort__thread_is_busy(me) &&
+                cohort__object_claim(me, pool, COHORT__POOL_TAG_RETIRED);
+    cohort__pool_leave(pool);
+    if (last) cohort__object_free(me, pool);
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
+
+void cohort__list_setup(cohort__link_t *list) {
+    atomic_store(&list->next, cohort__link_address(list));
+    atomic_store(&list->prev, cohort__link_address(list));
+}
+
+void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link, bool front) {
+    cohort__link_t *before = front ? list : cohort__link_at(atomic_load_explicit(&list->prev, memory_order_relaxed));
+    cohort__link_t *after = cohort__link_at(atomic_load_explicit(&before->next, memory_order_relaxed));
+    cohort__guard_set(guard, &link->prev, cohort__link_address(before));
+    cohort__guard_set(guard, &link->next, cohort__link_address(after));
+    cohort__guard_set(guard, &before->next, cohort__link_address(link)); /* what others look at */
+    cohort__guard_set(guard, &after->prev, cohort__link_address(link));
+}
+
+void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link) {
+    cohort__link_t *before = cohort__link_at(atomic_load_explicit(&link->prev, memory_order_relaxed));
+    cohort__link_t *after = cohort__link_at(atomic_load_explicit(&link->next, memory_order_relaxed));
+    cohort__guard_set(guard, &before->next, cohort__link_address(after));
+    cohort__guard_set(guard, &after->prev, cohort__link_address(before));
+    cohort__guard_set(guard, &link->next, 0);
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name) {
+    snprintf(name, COHORT__NAME_MAX, "%s-%u", pool->name, (unsigned)number + 1);
+}

@@ -1,0 +1,267 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Jobs: submitted, completed, freed. Results, which is what users call them: pool_result.c. */
+#include "core/pool/pool.h"
+
+#include <string.h>
+
+/* ---- submitting -------------------------------------------------------------------------------------------------- */
+
+static bool is_product(uint64_t a, uint64_t b) {
+    return a == 0 || b <= (UINT64_MAX >> 1) / a;
+}
+
+static apr_status_t order_check(const cohort__order_t *order) {
+    if (!order->task) return cohort__null("task");
+    if (order->input_size && order->n && !order->inputs) return cohort__null("the input");
+    if (order->n > COHORT__ITEMS_MAX) return cohort__fail(COHORT_ELIMIT, "n is more than the %u items that a job can have", (unsigned)COHORT__ITEMS_MAX);
+    if (!is_product(order->n, order->input_size)) return cohort__fail(APR_EINVAL, "n times input_size is too large for a size");
+    if (!is_product(order->n, order->output_size)) return cohort__fail(APR_EINVAL, "n times output_size is too large for a size");
+    return APR_SUCCESS;
+}
+
+/* Finding the code of a function is slow where the system must be asked; a thread mostly submits the same. */
+static apr_status_t find_code(cohort_task_t task, cohort__code_t *code) {
+    static _Thread_local cohort_task_t known;
+    static _Thread_local uint32_t member;
+    static _Thread_local cohort__code_t found;
+    if (known != task || member != cohort__membership()) {
+        apr_status_t status = cohort__code_find((cohort__function_t)task, &found);
+        known = status ? NULL : task;
+        member = cohort__membership();
+        if (status) return status;
+    }
+    *code = found;
+    return APR_SUCCESS;
+}
+
+/* Room for something of the job: in the job itself, or a block. */
+static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned part, uint64_t size, uint64_t *used,
+                         char **at) {
+    size = (size + 15) & ~(uint64_t)15;
+    if (size <= sizeof job->data - *used) {
+        *at = job->data + *used;
+        *used += size;
+        return APR_SUCCESS;
+    }
+    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[part]);
+    if (!status) *at = atomic_load(&job->object.parts[part]);
+    return status;
+}
+
+static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job, const cohort__order_t *order,
+                                 uint64_t *used) {
+    uint64_t size = order->n * order->input_size;
+    char *at;
+    job->input_size = order->input_size;
+    if (!size) return APR_SUCCESS;
+    job->inputs = order->inputs;
+    if (cohort__in_arena(order->inputs, (size_t)size)) return APR_SUCCESS;
+    apr_status_t status = room(me, job, 0, size, used, &at);
+    if (status) return status;
+    memcpy(at, order->inputs, (size_t)size);
+    job->inputs = at;
+    return APR_SUCCESS;
+}
+
+static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job, const cohort__order_t *order,
+                                  uint64_t *used) {
+    uint64_t size = order->n * order->output_size;
+    job->output_size = order->output_size;
+    if (!size) return APR_SUCCESS;
+    job->outputs = order->outputs;
+    if (order->outputs && cohort__in_arena(order->outputs, (size_t)size)) return APR_SUCCESS;
+    job->destination = order->outputs;
+    return room(me, job, 1, size, used, &job->outputs);
+}
+
+/* Words of the chunks, and the heads of the chains of failures behind them. */
+static apr_status_t place_words(cohort__thread_t *me, cohort_result_t *job, uint32_t workers) {
+    if (job->chunks <= 1) {
+        job->by_chunk = 1;
+        job->words = &job->word;
+        job->failures = &job->failure;
+        return APR_SUCCESS;
+    }
+    job->by_chunk = job->chunks <= workers;
+    uint64_t heads = job->by_chunk ? job->chunks : workers, size = (job->chunks + heads) * sizeof *job->words;
+    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[2]);
+    if (status) return status;
+    job->words = atomic_load(&job->object.parts[2]);
+    job->failures = (cohort__home_t *)(void *)(job->words + job->chunks);
+    memset((void *)job->words, 0, (size_t)size);
+    return APR_SUCCESS;
+}
+
+static void cut(cohort_result_t *job, const cohort__order_t *order, uint32_t workers) {
+    uint64_t chunk = order->options ? order->options->chunk : 0;
+    if (!chunk) chunk = order->n / (4 * (uint64_t)workers);
+    if (!chunk) chunk = 1;
+    if (chunk > order->n && order->n) chunk = order->n;
+    job->n = order->n;
+    job->chunk = chunk;
+    job->chunks = (order->n + chunk - 1) / chunk;
+}
+
+static apr_status_t fill(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool,
+                         const cohort__order_t *order) {
+    uint64_t used = 0;
+    uint32_t workers = pool->workers;
+    if (!workers) return COHORT_EHANDLE;
+    cut(job, order, workers);
+    job->submitter = cohort__self_id();
+    job->keeper = order->blocking ? cohort__thread_id(me) : 0;
+    bool callbacks = !order->blocking && order->options && (order->options->on_success || order->options->on_error);
+    atomic_store_explicit(&job->callbacks, callbacks, memory_order_relaxed);
+    apr_status_t status = find_code(order->task, &job->task);
+    if (!status) status = place_inputs(me, job, order, &used);
+    if (!status) status = place_outputs(me, job, order, &used);
+    if (!status) status = place_words(me, job, workers);
+    return status;
+}
+
+static apr_status_t refusal(cohort_pool_t *pool) {
+    uint64_t state = atomic_load(&pool->state);
+    return state == COHORT__POOL_OPEN ? APR_SUCCESS : COHORT_ENOTRUNNING;
+}
+
+static apr_status_t destroy(void *object) {
+    return cohort_result_destroy(object);
+}
+
+/* Owned by the stage, then by transit, then by the list; alive at the end. In between the next owner of the guard, or a
+ * sweep, frees it. */
+static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag, cohort_result_t *job,
+                           apr_pool_t *parent) {
+    apr_status_t status = cohort__pool_enter_live(pool, me, tag);
+    if (status) return status;
+    status = refusal(pool);
+    if (!status) {
+        atomic_store(&job->pool, pool);
+        cohort__block_move(me, &me->stage[0], &pool->transit.home);
+        cohort__link_put(&pool->guard, &pool->all, &job->all, false);
+        cohort__guard_set(&pool->guard, &pool->transit.word, 0);
+        cohort__guard_commit(&pool->guard);
+        if (job->chunks)
+            cohort__link_put(&pool->guard, &pool->ready, &job->ready, false);
+        else
+            cohort__job_finish(job, COHORT__JOB_DONE, APR_SUCCESS);
+        cohort__guard_commit(&pool->guard);
+        cohort__object_publish(me, job, COHORT__RESULT_TAG, parent, destroy);
+    }
+    cohort__pool_leave(pool);
+    return status;
+}
+
+apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, cohort__thread_t *me,
+                                const cohort__order_t *order, apr_pool_t *parent) {
+    cohort_result_t *job;
+    uint64_t tag = cohort__pool_tag(pool);
+    apr_status_t status = order_check(order);
+    if (!status) status = tag ? refusal(pool) : COHORT_EHANDLE;
+    if (status) return status;
+    status = cohort__object_new(me, COHORT__KIND_RESULT, offsetof(cohort_result_t, changed), &job);
+    if (status) return status;
+    status = fill(me, job, pool, order);
+    if (!status) status = enlist(me, pool, tag, job, parent);
+    if (status) {
+        cohort__object_free(me, job);
+        return status;
+    }
+    uint64_t wake = job->chunks < pool->workers ? job->chunks : pool->workers;
+    atomic_thread_fence(memory_order_seq_cst);
+    cohort__notify(&pool->work, (int)wake);
+    *made = job;
+    return APR_SUCCESS;
+}
+
+/* ---- completing -------------------------------------------------------------------------------------------------- */
+
+void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status) {
+    uint64_t mine = (index + 1) << 32 | (uint32_t)status, first = atomic_load(&job->first_failed);
+    while ((first == 0 || first >> 32 > index + 1) && !atomic_compare_exchange_weak(&job->first_failed, &first, mine)) {
+    }
+}
+
+void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status) {
+    uint64_t running = 0;
+    if (!atomic_compare_exchange_strong(&job->state, &running, (uint64_t)kind << 32 | (uint32_t)status)) return;
+    cohort__notify(&job->changed, COHORT__ALL);
+    cohort__notify(&cohort__arena->completed, COHORT__ALL);
+}
+
+/* Of those who finish the last chunks at the same time, the fence lets at least one see all of them. */
+void cohort__job_settle(cohort_result_t *job) {
+    atomic_thread_fence(memory_order_seq_cst);
+    uint64_t before = atomic_load_explicit(&job->scanned, memory_order_acquire), done = before; /* who passes over chunks has seen them as whoever scanned them has */
+    while (done < job->chunks &&
+           cohort__word_state(atomic_load_explicit(&job->words[done], memory_order_acquire)) == COHORT__CHUNK_DONE) {
+        done++;
+    }
+    if (done < job->chunks) {
+        if (done != before) atomic_store_explicit(&job->scanned, done, memory_order_release);
+        return;
+    }
+    if (atomic_load_explicit(&job->state, memory_order_relaxed)) return;
+    cohort__job_finish(job, COHORT__JOB_DONE, (apr_status_t)(uint32_t)atomic_load(&job->first_failed));
+}
+
+/* ---- freeing ----------------------------------------------------------------------------------------------------- */
+
+static bool is_wanted(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
+    for (uint32_t i = 0; i < pool->workers; i++) {
+        if (atomic_load(&cohort__pool_worker(pool, i)->job) == job) return true;
+    }
+    return atomic_load(&job->looked) && cohort__thread_at_object(me, job);
+}
+
+void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
+    cohort__guard_commit(&pool->guard);
+    cohort__guard_set(&pool->guard, &job->doomed, 1);
+    if (cohort__linked(&job->ready)) cohort__link_take(&pool->guard, &job->ready);
+    cohort__guard_commit(&pool->guard);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (is_wanted(pool, me, job)) return;
+    cohort__link_take(&pool->guard, &job->all);
+    cohort__guard_set(&pool->guard, &pool->transit.word, (uint64_t)(uintptr_t)job);
+    cohort__guard_commit(&pool->guard);
+    cohort__job_free(pool, me);
+}
+
+static bool is_orphan(cohort_result_t *job) {
+    if (atomic_load(&job->object.tag) >> 32 != COHORT__RESULT_TAG) return true;
+    return job->keeper && !cohort__thread_alive(job->keeper, false);
+}
+
+void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me) {
+    uint64_t end = (uint64_t)(uintptr_t)&pool->all, next;
+    for (uint64_t at = atomic_load(&pool->all.next); at != end; at = next) {
+        cohort_result_t *job = cohort__job_of_all(at);
+        next = atomic_load(&job->all.next);
+        if (!is_orphan(job)) continue;
+        (void)cohort__object_end(job, COHORT__RESULT_TAG);
+        cohort__job_doom(pool, me, job);
+    }
+}
+
+/* ---- ending ------------------------------------------------------------------------------------------------------ */
+
+static void abandon_jobs(cohort_pool_t *pool) {
+    uint64_t end = cohort__link_address(&pool->all);
+    for (uint64_t at = atomic_load(&pool->all.next); at != end; at = atomic_load(&cohort__link_at(at)->next)) {
+        cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, COHORT_ETERMINATED);
+    }
+}
+
+/* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one store that is made or not. */
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    if (cohort__pool_enter_live(pool, me, tag)) return;
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
+        atomic_store(&pool->ended, cohort_os_now());
+        atomic_store(&pool->state, COHORT__POOL_ENDED);
+    }
+    abandon_jobs(pool);
+    cohort__pool_leave(pool);
+    atomic_thread_fence(memory_order_seq_cst);
+    cohort__notify(&pool->work, COHORT__ALL);
+    cohort__notify(&pool->changed, COHORT__ALL);
+}

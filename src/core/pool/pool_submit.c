@@ -1,0 +1,67 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Submitting work to a pool. */
+#include "core/pool/pool.h"
+
+static apr_status_t check_pool(cohort_pool_t *pool, cohort__thread_t **me) {
+    apr_status_t status = cohort__enter(me);
+    return status ? status : cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+}
+
+/* No other thread has the result, so it lives until this one destroys it. */
+static apr_status_t run(cohort_pool_t *pool, const cohort__order_t *order) {
+    cohort__use_t use;
+    cohort_result_t *job;
+    apr_status_t status = check_pool(pool, &use.me);
+    if (!status) status = cohort__job_submit(&job, pool, use.me, order, NULL);
+    if (status) return status;
+    use.object = &job->object;
+    use.life = atomic_load(&use.object->tag);
+    status = cohort__result_await(&use, COHORT_FOREVER);
+    if (!status) status = cohort__result_collect(job, NULL);
+    (void)cohort__result_destroy(job);
+    return status;
+}
+
+static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool, const cohort__order_t *order,
+                           apr_pool_t *parent) {
+    cohort__callback_t *callback = NULL;
+    cohort__thread_t *me;
+    if (!result) return cohort__null("result");
+    apr_status_t status = check_pool(pool, &me);
+    if (!status) status = cohort__callback_make(&callback, order->options);
+    if (!status) status = cohort__job_submit(result, pool, me, order, parent);
+    if (status)
+        cohort__callback_drop(callback);
+    else if (callback)
+        cohort__callback_add(callback, *result);
+    return status;
+}
+
+apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs, apr_size_t input_size,
+                             apr_size_t n, void *outputs, apr_size_t output_size, const cohort_map_options_t *options) {
+    return COHORT__CALL_ANEW(run(pool, &(cohort__order_t){task, inputs, outputs, input_size, output_size, n, options, true}));
+}
+
+apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task, const void *input, apr_size_t input_size,
+                               void *output, apr_size_t output_size) {
+    return COHORT__CALL_ANEW(run(pool, &(cohort__order_t){task, input, output, input_size, output_size, 1, NULL, true}));
+}
+
+static apr_status_t pool_map_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
+                                   const void *inputs, apr_size_t input_size, apr_size_t n, void *outputs,
+                                   apr_size_t output_size, const cohort_map_options_t *options, apr_pool_t *parent) {
+    cohort__order_t order = {task, inputs, outputs, input_size, output_size, n, options, false};
+    return submit(result, pool, &order, parent);
+}
+
+apr_status_t cohort_pool_map_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
+                                   const void *inputs, apr_size_t input_size, apr_size_t n, void *outputs,
+                                   apr_size_t output_size, const cohort_map_options_t *options, apr_pool_t *parent) {
+    return COHORT__CALL_ANEW(pool_map_async(result, pool, task, inputs, input_size, n, outputs, output_size, options, parent));
+}
+
+apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
+                                     const void *input, apr_size_t input_size, void *output, apr_size_t output_size,
+                                     const cohort_map_options_t *options, apr_pool_t *parent) {
+    return COHORT__CALL_ANEW(pool_map_async(result, pool, task, input, input_size, 1, output, output_size, options, parent));
+}

@@ -1,0 +1,258 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keeper: a small, single-threaded process of the library's own, at most one for each process
+ * that starts others. It holds those that are to end with that process (cohort_os_hold_t), and
+ * kills them, with the groups that they lead, when that process has died. A lifeline does the same
+ * at once, but a daemon that calls exec, or that closes all its descriptors, has lost its lifeline;
+ * the keeper still knows it. Children of a fork server are held by that, and by the keeper when
+ * their server has died.
+ *
+ * It is a session of its own, so no signal that is meant for a group or a terminal reaches it, and
+ * has none of its parent's streams.
+ *
+ * A message on its channel is the id of a process, with the marks below. The channel ends with the
+ * parent, or because the parent has closed descriptors that are not its own, or calls exec; so then
+ * the keeper waits for the end of the parent itself. A keeper that dies is replaced, and the new
+ * one is told of all there are; where there can be none (no process, no executable), the lifelines
+ * remain.
+ */
+#include "core/process/process.h"
+
+#include "core/base/fail.h"
+#include "core/memory/arena.h"
+
+#include <stdlib.h>
+
+#define ENDED ((uint64_t)1 << 63)  /* the process has ended: what is left of its group is to end, too */
+#define RETIRE ((uint64_t)1 << 62) /* another keeper has taken over: go, and kill nobody */
+
+/* ---- the side of the process whose keeper it is ---------------------------------------------- */
+
+static struct {
+    cohort_os_mutex_t mutex;
+    cohort_process_t *slot; /* NULL: none */
+    cohort__pid_t id;
+    cohort_os_known_t channel;
+    uint64_t users;
+    int64_t begun;
+} keeper;
+
+#define RENEWAL 1000000000 /* nanoseconds from the start of one that ends by itself to that of the next one */
+#define CLOSE_TIME 2000000 /* microseconds that it gets to go by itself */
+
+static void forget(void) {
+    if (!keeper.slot) return;
+    keeper.slot = NULL; /* first: a fork in another thread may copy this at any point */
+    cohort_os_close_known(&keeper.channel);
+}
+
+static apr_status_t exec_keeper(cohort_process_t *slot, cohort_os_handle_t reader) {
+    cohort_os_boot_t boot = {.lifeline = COHORT_OS_NONE, .channel = reader};
+    cohort__watched_t *watched;
+    cohort_os_id_t child;
+    apr_status_t status = cohort__watcher_reserve(&watched);
+    if (status) return status;
+    status = cohort__reexec(slot, &boot, &child, NULL);
+    if (status) cohort__watcher_unreserve(watched);
+    else status = cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
+    return status;
+}
+
+/* Nobody waits until it runs: the channel keeps what it is told. */
+static apr_status_t start_keeper(void) {
+    cohort_process_t *slot;
+    cohort_os_handle_t reader, writer;
+    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_KEEPER, "cohort-keeper", COHORT_DAEMON, COHORT_SPAWN);
+    if (status) return status;
+    status = cohort_os_channel_create(&reader, &writer);
+    if (status) goto no_channel;
+    cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING);
+    atomic_store(&slot->awaited, 0);
+    atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
+    atomic_store(&slot->reaper, cohort__self_id());
+    keeper.begun = cohort_os_now();
+    status = exec_keeper(slot, reader);
+    cohort_os_close(reader);
+    if (status) goto no_keeper;
+    keeper.id = cohort__process_id(slot);
+    keeper.channel = cohort_os_know(writer);
+    keeper.users = cohort_os_users();
+    keeper.slot = slot;
+    return APR_SUCCESS;
+
+no_keeper:
+    cohort_os_close(writer);
+    cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
+no_channel:
+    atomic_store(&slot->creator, 0);
+    cohort__slot_release(slot);
+    return status;
+}
+
+static bool is_held(cohort_process_t *slot) {
+    return slot->bound && !cohort__is_helper(slot) && atomic_load(&slot->parent) == cohort__self_id() && atomic_load(&slot->reaper) == cohort__self_id() &&
+           cohort__process_state(slot) == COHORT__SLOT_RUNNING;
+}
+
+/* False: there is no keeper that would hear of it. */
+static bool post(uint64_t message) {
+    bool heard = keeper.slot && cohort_os_is_known(&keeper.channel) && !cohort_os_channel_post(keeper.channel.handle, message);
+    if (!heard) forget();
+    return keeper.slot != NULL;
+}
+
+static void post_all(void) {
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        if (is_held(slot)) (void)post(cohort__process_id(slot));
+    }
+}
+
+/* The former one cannot signal what this process starts as another user. */
+static void renew(void) {
+    cohort_os_known_t former = keeper.channel;
+    bool replaced = keeper.slot != NULL;
+    keeper.slot = NULL;
+    if (cohort_os_can_reexec() && !start_keeper()) post_all();
+    cohort__forget(); /* what is held by its lifeline alone is no failure */
+    if (!replaced) return;
+    if (cohort_os_is_known(&former)) (void)cohort_os_channel_post(former.handle, RETIRE);
+    cohort_os_close_known(&former);
+}
+
+static bool works(void) {
+    return keeper.slot && keeper.users == cohort_os_users() && cohort__process_alive(keeper.id, false);
+}
+
+void cohort__keeper_hold(cohort_process_t *slot) {
+    if (!cohort_os_group_needs_keeper() || !is_held(slot)) return;
+    cohort_os_mutex_lock(&keeper.mutex);
+    if (!works() || !post(cohort__process_id(slot))) renew();
+    cohort_os_mutex_unlock(&keeper.mutex);
+}
+
+void cohort__keeper_ended(cohort__pid_t id) {
+    if (!cohort_os_group_needs_keeper()) return;
+    cohort_os_mutex_lock(&keeper.mutex);
+    (void)post(ENDED | id);
+    cohort_os_mutex_unlock(&keeper.mutex);
+}
+
+/* One that never ran, or ends again and again, is replaced when the next process is to be held. */
+void cohort__keeper_lost(cohort_process_t *lost) {
+    bool ran = (atomic_load(&lost->claim) & 0xffffffff) != 0;
+    cohort_os_mutex_lock(&keeper.mutex);
+    bool current = keeper.slot == lost && keeper.id == cohort__process_id(lost);
+    if (current) forget();
+    if (current && ran && cohort_os_now() - keeper.begun > RENEWAL) renew();
+    cohort_os_mutex_unlock(&keeper.mutex);
+    atomic_store(&lost->creator, 0);
+    cohort__slot_release(lost);
+}
+
+void cohort__keeper_close(void) {
+    cohort_os_mutex_lock(&keeper.mutex);
+    cohort_process_t *slot = keeper.slot && cohort__process_find(keeper.id) ? keeper.slot : NULL;
+    cohort__pid_t id = keeper.id;
+    forget();
+    cohort_os_mutex_unlock(&keeper.mutex);
+    int64_t until = cohort__deadline(CLOSE_TIME);
+    while (slot && cohort__process_find(id) && cohort__process_state(slot) == COHORT__SLOT_STARTING && cohort_os_now() < until) cohort_os_yield();
+    apr_status_t status = slot ? cohort__process_join(id, CLOSE_TIME) : APR_SUCCESS;
+    if (status) (void)cohort__process_signal(id, COHORT_OS_KILL);
+}
+
+void cohort__keeper_lock(void) {
+    cohort_os_mutex_lock(&keeper.mutex);
+}
+
+void cohort__keeper_unlock(void) {
+    cohort_os_mutex_unlock(&keeper.mutex);
+}
+
+void cohort__keeper_reset(void) {
+    cohort_os_mutex_reset(&keeper.mutex);
+    forget();
+}
+
+/* ---- the keeper ------------------------------------------------------------------------------ */
+
+typedef struct ward_t {
+    struct ward_t *next;
+    cohort__pid_t id;
+    cohort_os_hold_t hold;
+    bool contained; /* its group ends with it, and not with its parent only */
+} ward_t;
+
+static ward_t *wards;
+
+static ward_t **find(cohort__pid_t id) {
+    ward_t **link = &wards;
+    while (*link && (*link)->id != id) link = &(*link)->next;
+    return link;
+}
+
+static void let_go(ward_t **link) {
+    ward_t *ward = *link;
+    if (!ward) return;
+    *link = ward->next;
+    if (ward->contained) cohort_os_hold_kill(&ward->hold);
+    cohort_os_hold_release(&ward->hold);
+    free(ward);
+}
+
+static void take(cohort__pid_t id) {
+    cohort_process_t *slot = cohort__process_find(id);
+    ward_t *ward = slot && !*find(id) ? calloc(1, sizeof *ward) : NULL;
+    if (!ward) return;
+    cohort_os_id_t os = slot->os;
+    ward->id = id;
+    ward->contained = cohort__is_contained(slot);
+    ward->next = wards;
+    if (cohort__process_find(id) == slot && !cohort_os_hold_take(os, &ward->hold)) wards = ward;
+    else free(ward);
+}
+
+static void obey(uint64_t message) {
+    if (message == RETIRE) cohort_os_exit(0, false);
+    if (message & ENDED) let_go(find(message & ~ENDED));
+    else take(message);
+}
+
+/* With nobody to hold, the parent may be on its way to an orderly end, in which it waits for
+ * this process. */
+static void await_parent(cohort_os_watch_t *watch, cohort__pid_t parent) {
+    cohort_os_watch_room_t room;
+    cohort_os_event_t event = {.kind = COHORT_OS_GONE};
+    cohort_process_t *slot = cohort__process_find(parent);
+    if (!wards || !slot || cohort_os_watch_process(watch, &room, slot->os, false, 0)) return;
+    while (event.kind != COHORT_OS_ENDED) (void)cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event);
+}
+
+static _Noreturn void end_all(void) {
+    for (const ward_t *ward = wards; ward; ward = ward->next) cohort_os_hold_kill(&ward->hold);
+    cohort_os_exit(0, false);
+}
+
+void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
+    uint64_t open = (uint64_t)(boot->role >> 8) << 32;
+    cohort_os_id_t os = cohort_os_self();
+    cohort_os_watch_t *watch;
+    cohort_os_event_t event;
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) cohort_os_exit(255, false);
+    slot->os = os;
+    cohort__self_set(slot);
+    cohort_os_signals_begin(COHORT_OS_SIGNALS_NO_INTERRUPT);
+    apr_status_t status = cohort_os_watch_create(&watch);
+    if (!status) status = cohort_os_watch_channel(watch, boot->channel, true);
+    if (status || !cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
+    cohort__notify(&slot->changed, COHORT__ALL);
+    for (;;) {
+        if (cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event)) continue;
+        if (event.kind == COHORT_OS_GONE) break;
+        obey(event.value);
+    }
+    await_parent(watch, atomic_load(&slot->parent));
+    end_all();
+}

@@ -1,0 +1,143 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Starting processes, and being one. */
+#ifndef COHORT_CORE_PROCESS_H
+#define COHORT_CORE_PROCESS_H
+
+#include "core/life/death.h"
+#include "core/life/watcher.h"
+
+#include <cohort/process.h>
+
+/* Make a slot in state NEW, owned by this process' handle. name NULL: a default name. */
+apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, const char *name, cohort_lifetime_t lifetime,
+                                  cohort_start_method_t method);
+/* What the options say of signals; default: a pool's workers pass interrupts by. APR_EINVAL: there is no such thing. */
+apr_status_t cohort__process_signals(cohort_process_t *slot, cohort_signals_t signals);
+/* The same of its process group; default: daemons have their own if they have no terminal. */
+apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group);
+/* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns when the child has taken off, or why not. */
+apr_status_t cohort__process_launch(cohort_process_t *slot);
+
+/* cohort_process_join() and the calls that signal, for use within the library: of a process by its
+ * id, since a slot that nobody holds for the caller may be another process' by now. APR_SUCCESS: it
+ * is gone. */
+apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout);
+apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal);
+
+/* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
+apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
+
+/* cohort_set_start() */
+apr_status_t cohort__start_by(cohort_start_method_t method, const char *path);
+
+/* ---- child.c: being a child ------------------------------------------------------------------------------------ */
+
+/* How the child came into being: what it inherited, and so how it ends. */
+typedef enum { COHORT__BORN_FORK, COHORT__BORN_SPAWN, COHORT__BORN_SERVED } cohort__birth_t;
+/* Become the process of this slot, run it, end. `attempt` is the start that this child belongs to. */
+_Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
+                                  cohort_os_handle_t lifeline);
+/* The slot of the start that this process, re-executed, was made for. NULL: there is no such start under way, by its parent, whatever the arena says. */
+cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot);
+/* This process is a root now. */
+void cohort__children_begin(void);
+/* It has made one: there is something to end. */
+void cohort__children_made(void);
+/* Children joined or ended; the exit code stored. Once per process. */
+void cohort__children_end(void);
+/* Runs at exit() of any member. */
+void cohort__at_exit(void);
+
+/* ---- server.c: the fork server ----------------------------------------------------------------------------------------- */
+
+/* Have a server of this process, started at need, fork the process of the slot, and wait until
+ * it has taken off. *full is set when another server is needed and there are as many as may be;
+ * nothing was begun then. */
+apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full);
+_Noreturn void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
+bool cohort__is_server(void);
+/* In its child, which has been told what it shall be: be that. Anything but success: this server
+ * cannot have such children. */
+apr_status_t cohort__server_adopt(const cohort_process_t *slot);
+/* In the server: have its maker look after its pools. */
+void cohort__server_tell(void);
+/* A process that watched others has ended: they, and others whose watcher and parent are dead, are watched by this process from here on, so that their ends are
+ * seen, what they leave is freed, and pools that died with their makers are, too. */
+void cohort__orphans_adopt(cohort__pid_t dead);
+/* This process' watcher has another channel: tell the servers. */
+void cohort__server_introduce(void);
+/* A server of this process lives that nothing can be told any more, since this program has
+ * closed the channel; it can tell nothing either. */
+bool cohort__server_is_cut_off(void);
+/* A server of this process has ended, and its children are adopted. */
+void cohort__server_lost(cohort_process_t *server);
+/* All of them. */
+void cohort__server_close(void);
+/* In a copy of the process: the servers are the original's. */
+void cohort__server_reset(void);
+/* Around a fork, so that the copy never has handles that nobody there knows of. In the copy, reset instead of unlock. */
+void cohort__server_lock(void);
+void cohort__server_unlock(void);
+
+/* ---- keeper.c: the process that ends daemons whose parent has died --------------------------- */
+
+/* Have this process' keeper, started at need, hold the process of the slot. Does nothing for one
+ * that does not end with its parent. Where there can be no keeper, the process hangs on its
+ * lifeline alone. */
+void cohort__keeper_hold(cohort_process_t *slot);
+/* What it holds has ended. */
+void cohort__keeper_ended(cohort__pid_t id);
+_Noreturn void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
+/* The keeper of this process has ended: a new one takes its place. */
+void cohort__keeper_lost(cohort_process_t *keeper);
+/* Nobody is left to be held. */
+void cohort__keeper_close(void);
+/* In a copy of the process: the keeper is the original's. */
+void cohort__keeper_reset(void);
+/* As with the server. */
+void cohort__keeper_lock(void);
+void cohort__keeper_unlock(void);
+
+/* ---- given.c ------------------------------------------------------------------------------------------------------------- */
+
+/* What a process gets whenever it is started: slot->given. */
+typedef struct {
+    cohort_os_known_t streams[3];
+    void *context;
+    size_t size;
+    const char **environment; /* the one in the context */
+} cohort__given_t;
+cohort_os_streams_t cohort__given_streams(const cohort__given_t *given);
+const char *const *cohort__given_environment(const cohort__given_t *given);
+/* The slot is to get it; it stays the caller's, and there for as long as the start takes. */
+apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t *slot);
+/* The state of this process' first thread. *another: the calling thread is in another one. */
+apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
+
+/* ---- process.c ----------------------------------------------------------------------------------------------------------- */
+
+/* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of it. */
+apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
+void cohort__lifeline_reset(void);
+void cohort__lifeline_lock(void);
+void cohort__lifeline_unlock(void);
+/* Nobody hangs on it any more. */
+void cohort__lifeline_close(void);
+/* Wait until the slot's process runs, or cannot any more. `child`: who it will be, when that is known; else COHORT_EWORKERDIED says that the slot's reaper
+ * died before anybody claimed the slot. */
+apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
+/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it must not live: nobody would learn of its end. */
+apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child, cohort__watched_t *watched);
+/* The start failed: NEW again. */
+apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status);
+/* Start a process of the own executable for the slot. */
+apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child, const cohort_os_streams_t *streams);
+/* The child has stepped back: another attempt. */
+void cohort__launch_again(cohort_process_t *slot);
+/* The context of this thread, in a block of malloc()'s, and all but the quick part of its state. */
+apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_state_t *state);
+
+/* In a copy of the process (fork): everything that belongs to the original is let go of. */
+void cohort__forked(void);
+
+#endif
