@@ -144,6 +144,13 @@ static bool is_our_parent(const block_t *block) {
     return block->boot.parent == (int64_t)getppid() && cohort__parent_user((int)block->witness, block->boot.parent, &user) && is_trusted(user);
 }
 
+/* The block is from the process that had this one made, as the kernel says, and that one is gone. */
+static bool parent_has_ended(const block_t *block) {
+    uid_t user;
+    if (block->witness == COHORT_OS_NONE || cohort_os_alive((cohort_os_id_t){block->boot.parent, 0})) return false;
+    return cohort__parent_user((int)block->witness, block->boot.parent, &user) && is_trusted(user);
+}
+
 static bool is_our_arena(const cohort_os_boot_t *boot) {
     struct stat facts;
     int fd = (int)boot->arena;
@@ -172,6 +179,7 @@ static apr_status_t judge(const char *text, block_t *block) {
     if (block->pid != (int64_t)getpid()) return cohort__fail(COHORT_EUNTRUSTED, "it is another process'; main() must not fork or daemonize before cohort_initialize()");
     if (block->boot.version != COHORT_OS_BOOT_VERSION) return cohort__fail(COHORT_EVERSION, "it comes from another version of Cohort");
     if (!read_rest(text, block)) return cohort__fail(COHORT_EUNTRUSTED, "it is damaged");
+    if (parent_has_ended(block)) return APR_EOF;
     if (!is_our_parent(block)) return cohort__fail(COHORT_EUNTRUSTED, "it does not come from this process' parent, or that is another user's");
     if (!is_our_arena(&block->boot)) return cohort__fail(COHORT_EUNTRUSTED, "it names an arena that is none, or another user's");
     if (!is_pipe(block->boot.lifeline, false) || !is_pipe(block->boot.channel, true)) return cohort__fail(COHORT_EUNTRUSTED, "it names descriptors of the wrong kind");

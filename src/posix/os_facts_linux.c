@@ -230,12 +230,13 @@ static unsigned long mapping_end(unsigned long begin) {
     return from == begin ? to : 0;
 }
 
-/* Only for root. */
+/* Only for root. The directory is not among those of a thread under /proc/thread-self, and the one
+ * under /proc/self is gone when the first thread has ended. */
 int cohort__file_mapped(const void *at) {
     char path[96];
     unsigned long begin = (unsigned long)(uintptr_t)at;
     int fd;
-    snprintf(path, sizeof path, "/proc/thread-self/map_files/%lx-%lx", begin, mapping_end(begin));
+    snprintf(path, sizeof path, "/proc/%ld/map_files/%lx-%lx", (long)syscall(SYS_gettid), begin, mapping_end(begin));
     COHORT__RETRY(fd, open(path, O_RDWR | O_CLOEXEC));
     return fd;
 }

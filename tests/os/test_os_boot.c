@@ -155,6 +155,34 @@ static void block_of_a_grandparent(void) {
     await(middle);
 }
 
+/* Nobody waits for a process whose starter has ended: it has nothing to complain of. */
+static void block_of_a_parent_that_has_ended(void) {
+    cohort_os_id_t middle, id;
+    int ends[2];
+    char answer = 0;
+    CHECK_INT(0, pipe(ends));
+    if (fork_child(&middle)) {
+        prepare();
+        char known = witness[0] == COHORT_OS_NONE ? 'n' : 'y';
+        pid_t starter = getpid();
+        if (fork_child(&id)) {
+            cohort_os_boot_t boot;
+            while (getppid() == starter) cohort_os_yield();
+            cohort__boot_write_pid(pid_at);
+            put_variable(-1, NULL, 0);
+            if (!APR_STATUS_IS_EOF(cohort_os_boot_take(&boot)) || getenv("COHORT_BOOT")) known = known == 'y' ? 'w' : known;
+            cohort_os_exit(write(ends[1], &known, 1) != 1, true);
+        }
+        cohort_os_exit(0, false);
+    }
+    await(middle);
+    close(ends[1]);
+    CHECK_INT(1, read(ends[0], &answer, 1));
+    close(ends[0]);
+    if (answer == 'n') SKIP("the system tells of parents without a witness");
+    CHECK_INT('y', answer);
+}
+
 /* The kernel's word for who made it; without one, what /proc says. */
 static void witness_must_be_the_parents(void) {
     cohort_os_id_t id;
@@ -308,6 +336,7 @@ const test_case_t os_boot_cases[] = {
     {"OsBoot", "block_of_another_version", block_of_another_version},
     {"OsBoot", "block_of_another_process", block_of_another_process},
     {"OsBoot", "block_of_a_grandparent", block_of_a_grandparent},
+    {"OsBoot", "block_of_a_parent_that_has_ended", block_of_a_parent_that_has_ended},
     {"OsBoot", "witness_must_be_the_parents", witness_must_be_the_parents},
     {"OsBoot", "arena_must_be_one", arena_must_be_one},
     {"OsBoot", "arena_lies_where_arenas_do", arena_lies_where_arenas_do},

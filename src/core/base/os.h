@@ -153,7 +153,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
  * nothing this process starts later sees it) and return APR_SUCCESS. APR_ENOENT: there is none, an ordinary program run.
  * All else: there is one that this process must not take, nor go on as an ordinary program run; what is wrong with it is said. COHORT_EPRIVILEGED: this
  * process takes none. COHORT_EUNTRUSTED: not meant for this very process, or not from its parent, which runs as the same user or as root, with shared memory
- * of one of the two. COHORT_EBINARY: the parent runs another program. COHORT_EVERSION: of another version. What the system itself says is all that counts; what
+ * of one of the two. COHORT_EBINARY: the parent runs another program. COHORT_EVERSION: of another version. APR_EOF: the parent has ended meanwhile. What the system itself says is all that counts; what
  * the shared memory says is the core's to look at, and may be anything. */
 apr_status_t cohort_os_boot_take(cohort_os_boot_t *boot);
 

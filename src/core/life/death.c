@@ -213,6 +213,7 @@ static apr_status_t guess(cohort_process_t *slot, int code) {
         return cohort__fail(meant, "in the child, at %p; something else lies there, or a limit forbids it", (void *)cohort__map.base);
     }
     if (meant != COHORT_ESTART || code == COHORT_EXIT_NONE || code == COHORT_EXIT_UNKNOWN) return meant;
+    if (code == 0) return cohort__fail(meant, "exit code 0; main() must not fork, daemonize or end before cohort_initialize()");
     return cohort__fail(meant, code < 0 ? "a signal ended it, exit code %d" : "exit code %d", code);
 }
 

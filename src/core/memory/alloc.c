@@ -706,7 +706,7 @@ apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t
     void *block;
     unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
     if (kind == COHORT__KIND_BYTES) return bytes_new(me, size, home, &block);
-    return size > here.classes[class].size ? APR_EINVAL : small_new(me, class, home, &block);
+    return size > cohort__here.classes[class].size ? APR_EINVAL : small_new(me, class, home, &block);
 }
 
 apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **block) {
@@ -801,7 +801,7 @@ apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_
 size_t cohort__block_size(const void *block) {
     uint64_t head;
     if (!in_use(block, &head)) return 0;
-    return kind_of(head) == COHORT__HEAP_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK) : here.classes[class_of(head)].size;
+    return kind_of(head) == COHORT__HEAP_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK) : cohort__here.classes[class_of(head)].size;
 }
 
 bool cohort__in_arena(const void *address, size_t size) {
@@ -822,7 +822,7 @@ static void *object_from(uint64_t chunk, unsigned class, uint32_t index) {
     for (unsigned w = index / 64; w < WORDS && w * 64 < blocks_in(class); w++) {
         uint64_t objects = load(&meta->used[w]) & ~load(&meta->freed[w]);
         if (w == index / 64) objects &= ~(uint64_t)0 << index % 64;
-        if (objects) return data_of(chunk) + (uint64_t)(w * 64 + (unsigned)cohort__lowest_bit(objects)) * here.classes[class].size;
+        if (objects) return data_of(chunk) + (uint64_t)(w * 64 + (unsigned)cohort__lowest_bit(objects)) * cohort__here.classes[class].size;
     }
     return NULL;
 }
@@ -940,7 +940,7 @@ void cohort__alloc_usage(cohort__usage_t *usage) {
         if (kind_of(head) == COHORT__HEAP_SLAB) {
             unsigned blocks = slab_used(chunk);
             sum.blocks += blocks;
-            sum.used += (uint64_t)blocks * here.classes[class_of(head)].size;
+            sum.used += (uint64_t)blocks * cohort__here.classes[class_of(head)].size;
         } else if (kind_of(head) == COHORT__HEAP_LARGE) {
             sum.blocks++;
             sum.used += count_of(head) * COHORT__CHUNK;
