@@ -179,8 +179,10 @@ static apr_status_t judge(const char *text, block_t *block) {
     if (block->pid != (int64_t)getpid()) return cohort__fail(COHORT_EUNTRUSTED, "it is another process'; main() must not fork or daemonize before cohort_initialize()");
     if (block->boot.version != COHORT_OS_BOOT_VERSION) return cohort__fail(COHORT_EVERSION, "it comes from another version of Cohort");
     if (!read_rest(text, block)) return cohort__fail(COHORT_EUNTRUSTED, "it is damaged");
-    if (parent_has_ended(block)) return APR_EOF;
-    if (!is_our_parent(block)) return cohort__fail(COHORT_EUNTRUSTED, "it does not come from this process' parent, or that is another user's");
+    if (!is_our_parent(block)) {
+        if (parent_has_ended(block)) return APR_EOF;
+        return cohort__fail(COHORT_EUNTRUSTED, "it does not come from this process' parent, or that is another user's");
+    }
     if (!is_our_arena(&block->boot)) return cohort__fail(COHORT_EUNTRUSTED, "it names an arena that is none, or another user's");
     if (!is_pipe(block->boot.lifeline, false) || !is_pipe(block->boot.channel, true)) return cohort__fail(COHORT_EUNTRUSTED, "it names descriptors of the wrong kind");
     return is_our_program(block) ? APR_SUCCESS : cohort__fail(COHORT_EBINARY, "this is another program than its parent, or another build of it");

@@ -308,9 +308,10 @@ cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
     return (cohort_os_known_t){handle, (uint64_t)facts.st_dev, (uint64_t)facts.st_ino};
 }
 
+/* None of the library's own is 0, which stands for none as -1 does. */
 bool cohort_os_is_known(const cohort_os_known_t *known) {
     struct stat facts;
-    if (known->handle == COHORT_OS_NONE || known->file == 0 || fstat((int)known->handle, &facts) != 0) return false;
+    if (known->handle <= 0 || fstat((int)known->handle, &facts) != 0) return false;
     return (uint64_t)facts.st_dev == known->device && (uint64_t)facts.st_ino == known->file;
 }
 

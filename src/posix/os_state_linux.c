@@ -219,14 +219,12 @@ static void set_groups(cohort_os_state_t *state, reader_t *reader) {
 /* Their links are called "net:[4026531840]", which is told at less expense than what they lead to. */
 static void set_namespaces(cohort_os_state_t *state, const char *of) {
     static const char *const names[] = {"user", "pid_for_children", "net", "ipc", "uts", "cgroup"};
-    char path[96], text[64];
+    struct stat facts;
+    char path[96];
     int length = snprintf(path, sizeof path, "%s/ns/", of);
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
         strcpy(path + length, names[i]);
-        ssize_t got = readlink(path, text, sizeof text - 1);
-        text[got > 0 ? got : 0] = 0;
-        const char *at = strchr(text, '[');
-        state->rest[NAMESPACES + i] = at ? (++at, digits(&at, 10)) : 0;
+        state->rest[NAMESPACES + i] = stat(path, &facts) == 0 ? (uint64_t)facts.st_ino : 0;
     }
 }
 
@@ -324,7 +322,8 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
     memset(state->rest, 0, sizeof state->rest);
     memset(state->wishes, 0, sizeof state->wishes);
     apr_status_t status = read_file(OWN, "status", LAST_OF_STATUS, buffer, &text);
-    if (status == APR_SUCCESS && !strstr(text, "\nSeccomp:")) status = ENOENT; /* the last that is wanted */
+    bool whole = status == APR_SUCCESS && strstr(text, "\nSigIgn:") && strstr(text, "\nSeccomp:");
+    if (status == APR_SUCCESS && !whole) status = ENOENT; /* another system's, which gives less */
     if (is_absent(status)) {
         mode_t mode = umask(077); /* the moment is kept as short as it can be */
         umask(mode);

@@ -84,10 +84,13 @@ static holdings_t hold_in(bool fresh) {
     return h;
 }
 
-/* Something that was on its way out may have been counted before. */
+/* Something that was on its way out may have been counted before; blocks only in a new cohort, whose
+ * workers have just begun. */
 static bool nothing_left(const holdings_t *before, const holdings_t *after) {
-    return after->descriptors <= before->descriptors && after->processes <= before->processes && after->usage.blocks == before->usage.blocks &&
-           after->usage.used == before->usage.used;
+    bool fresh = before->descriptors == 0;
+    bool same = after->usage.blocks == before->usage.blocks && after->usage.used == before->usage.used;
+    bool fewer = after->usage.blocks <= before->usage.blocks && after->usage.used <= before->usage.used;
+    return after->descriptors <= before->descriptors && after->processes <= before->processes && (same || (fresh && fewer));
 }
 
 /* What ends takes its time: a server that nobody needs, and the watcher that sees it. */

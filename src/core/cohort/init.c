@@ -54,6 +54,7 @@ static _Noreturn void run_child(const cohort_os_boot_t *boot) {
     apr_status_t status = cohort__arena_attach(&map);
     if (status) cohort_os_exit(cohort__exit_for(status), false);
     cohort_process_t *slot = cohort__boot_slot(boot);
+    if (!slot && !cohort_os_alive((cohort_os_id_t){boot->parent, 0})) cohort_os_exit(255, false); /* which takes the start back */
     if (!slot) end_untrusted(cohort__fail(COHORT_EUNTRUSTED, "the start that it names is not under way"));
     status = hook();
     if (status) refuse(slot, status);
