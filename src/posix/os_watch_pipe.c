@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for ends of processes on a system without process descriptors or kqueue: poll() on the channel and on a pipe by which other threads
+ * Waiting for ends of processes on a system without process descriptors or kqueue: poll() on the channel and on a socket by which other threads
  * wake the waiter, bounded, and a look at each process in between. The pause starts at a millisecond whenever something happened and
  * doubles up to MOST_MS, so that a busy watcher is prompt and an idle one cheap. Ways that need a hand in the child (a pipe that its
  * end closes) would miss programs and whoever closes descriptors that are not its own.
@@ -13,11 +13,17 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LEAST_MS 1
 #define MOST_MS 25
 #define LONGEST_MS 1000 /* without a look whether the descriptors are there still */
+#ifdef MSG_NOSIGNAL
+#define AT_ONCE (MSG_DONTWAIT | MSG_NOSIGNAL)
+#else
+#define AT_ONCE MSG_DONTWAIT
+#endif
 #define HELD_MOST 30 /* looks at a child that has ended and cannot be reaped: a debugger has it first */
 
 typedef struct entry_t {
@@ -38,12 +44,16 @@ struct cohort_os_watch_t {
     int channel, pause_ms;
 };
 
+/* Sockets, since what is asked of them by number neither waits nor takes anything when the program
+ * has closed the number a moment ago and another thread has got it for a pipe or a file. */
 static apr_status_t make_nudge(cohort_os_watch_t *watch) {
     cohort_os_handle_t nudged, nudge;
-    apr_status_t status = cohort_os_pipe_create(&nudged, &nudge);
+    int raw[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, raw) != 0) return errno;
+    apr_status_t status = cohort__fd_pair(raw, &nudged, &nudge);
     if (status != APR_SUCCESS) return status;
-    fcntl((int)nudged, F_SETFL, O_NONBLOCK);
-    fcntl((int)nudge, F_SETFL, O_NONBLOCK);
+    fcntl((int)nudged, F_SETFD, FD_CLOEXEC);
+    fcntl((int)nudge, F_SETFD, FD_CLOEXEC);
     watch->nudged = cohort_os_know(nudged);
     watch->nudge = cohort_os_know(nudge);
     return APR_SUCCESS;
@@ -78,7 +88,7 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
     entry->next = watch->entries;
     watch->entries = entry;
     ssize_t result;
-    if (cohort_os_is_known(&watch->nudge)) COHORT__RETRY(result, write((int)watch->nudge.handle, "", 1)); /* full is fine too */
+    if (cohort_os_is_known(&watch->nudge)) COHORT__RETRY(result, send((int)watch->nudge.handle, "", 1, AT_ONCE)); /* full is fine too */
     cohort_os_mutex_unlock(&watch->mutex);
     return APR_SUCCESS;
 }
@@ -157,7 +167,7 @@ static bool sleep_a_little(cohort_os_watch_t *watch, int64_t deadline, cohort_os
     if (!bounded && (left < 0 || left > LONGEST_MS)) left = LONGEST_MS;
     if (poll(look, 2, bounded ? watch->pause_ms : left) == 0 && watch->pause_ms < MOST_MS) watch->pause_ms *= 2;
     if (look[0].revents) {
-        while (read((int)watch->nudged.handle, bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
+        while (recv((int)watch->nudged.handle, bytes, sizeof bytes, MSG_DONTWAIT) == (ssize_t)sizeof bytes) continue;
         watch->pause_ms = LEAST_MS;
     }
     return look[1].revents && take_message(watch, event);
