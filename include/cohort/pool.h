@@ -128,7 +128,7 @@ typedef struct {
  * initializer, COHORT_ESTART when it ended before that. cohort_result_error() has the sentence. The pool stays open:
  * what is submitted later runs when a worker can be started again, and ends in the same way if none can.
  *
- * Thread-safe. Not async-signal-safe. From Python's Pool(), which starts workers whose initializer fails again and again
+ * Thread-safe. Not async-signal-safe. From Python's Pool(), which starts workers again and again when their initializer fails
  * without a pause while work waits for ever; there 0 workers are an error.
  */
 COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options,

@@ -158,7 +158,7 @@ COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process
 COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
 
 /*
- * When a process has ended. It has ended at one moment for all who ask: when its exit code is recorded and all that its death left half done is repaired.
+ * When a process has ended. It has ended at one moment for all callers: when its exit code is recorded and all that its death left half done is repaired.
  * Until then cohort_process_is_alive() is 1, cohort_process_exit_code() COHORT_EXIT_NONE, a join that does not wait APR_EAGAIN, cohort_wait() does not find it
  * ready, cohort_process_active_children() lists it and cohort_process_close() is COHORT_ERUNNING, although the system may know of its death already. All of these
  * but exit_code and close notice the death themselves and repair what is to be repaired, so a loop that asks one of them sees the end. The exit code is told by

@@ -21,7 +21,7 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Nobody takes pages away under somebody who uses them. */
+/* No process takes pages away under another that uses them. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* Short enough that a stream of signals cannot keep fallocate() from ever finishing. */
@@ -40,7 +40,7 @@ int cohort__arena_object(uint64_t size) {
         errno = error;
         return -1;
     }
-    fchmod(fd, 0600); /* for whoever comes by it through /proc */
+    fchmod(fd, 0600); /* for processes that come by it through /proc */
     if (fcntl(fd, F_ADD_SEALS, SEALS) == 0) return fd;
     int error = errno;
     close(fd);

@@ -50,7 +50,7 @@ int cohort__arena_object(uint64_t size) {
     return -1;
 }
 
-/* A file of no name and for nobody else, so only those who were given it can shrink it. Some systems call it no file. */
+/* A file of no name and for no other user, so only processes that were given it can shrink it. Some systems call it no file. */
 bool cohort__arena_object_is(int fd, const struct stat *facts) {
     (void)fd;
     mode_t kind = facts->st_mode & S_IFMT;

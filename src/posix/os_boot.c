@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The boot block: what tells a re-executed child who it is. It travels in the environment, where anybody can write, and names descriptors, which anybody can
+ * The boot block: what tells a re-executed child its identity. It travels in the environment, where anybody can write, and names descriptors, which anybody can
  * hand on. Guarantee: a process takes a block only if all of this holds, and nothing that the block names is used before.
  *
  *  - The process is not privileged: what it may do, the process that started it may do, too.
@@ -38,7 +38,7 @@ typedef struct {
     uint8_t build[BUILD_BYTES];
 } block_t;
 
-/* ---- who may re-execute ----------------------------------------------------------------------------------------------------- */
+/* ---- which processes may re-execute ----------------------------------------------------------------------------------------------------- */
 
 /* What gave the rights, the file, would give them again. */
 bool cohort_os_can_reexec(void) { return !cohort_os_privileged(); }
@@ -56,7 +56,7 @@ int cohort__boot_settle_user(void) {
 
 static unsigned long long number_of(cohort_os_handle_t handle) { return handle == COHORT_OS_NONE ? 0 : (unsigned long long)handle + 1; }
 
-/* The pid is the child's to fill in, the only one who knows it before it runs the program. */
+/* The pid is the child's to fill in, the only process that knows it before it runs the program. */
 char *cohort__boot_write(char text[COHORT__BOOT_MAX], const cohort_os_boot_t *b, cohort_os_handle_t witness) {
     uint8_t build[BUILD_BYTES] = {0};
     int at = snprintf(text, COHORT__BOOT_MAX, BOOT_NAME "=%u ", COHORT_OS_BOOT_VERSION);

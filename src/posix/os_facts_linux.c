@@ -379,7 +379,7 @@ bool cohort_os_privileged(void) { return getauxval(AT_SECURE) != 0; }
 int cohort__change_user(uid_t user) { return (int)syscall(SYS_setresuid, user, user, user); }
 int cohort__change_group(gid_t group) { return (int)syscall(SYS_setresgid, group, group, group); }
 
-/* The kernel notes in each of a pair who made it. Where a sandbox allows no sockets, the child reads /proc. */
+/* The kernel notes in each of a pair which process made it. Where a sandbox allows no sockets, the child reads /proc. */
 void cohort__witness_create(cohort_os_handle_t witness[2]) {
     int raw[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, raw) != 0) return;

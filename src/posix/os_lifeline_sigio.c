@@ -6,7 +6,7 @@
  *
  * O_ASYNC and the owner belong to the open file description, which all processes share that got the
  * descriptor from one another. So each process opens the pipe once more, by /proc, to have a
- * description of its own, or has it from its maker, who opens one for each and closes it. After
+ * description of its own, or has it from its maker, which opens one for each and closes it. After
  * arming it looks whether it was too late.
  *
  * A process may close descriptors that are not its own (closefrom). So the description is held a

@@ -51,7 +51,7 @@ static void drop_handlers(void) {
     }
 }
 
-/* What shall be ignored by one whose starter ignores `from`. */
+/* What shall be ignored by a process with a starter that ignores `from`. */
 static uint64_t wanted(cohort_os_signals_t what, uint64_t from, bool *off) {
     if (what == COHORT_OS_SIGNALS_INHERIT) return from;
     uint64_t want = what == COHORT_OS_SIGNALS_RESET ? 0 : from & ~(BIT(SIGTERM) | BIT(SIGCHLD));

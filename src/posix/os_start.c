@@ -46,7 +46,7 @@ typedef struct {
     char **candidates;     /* paths to try, NULL-terminated */
     char boot[COHORT__BOOT_MAX]; /* "COHORT_BOOT=..." */
     char *boot_pid;        /* where in it the child writes its pid */
-    cohort_os_handle_t witness[2]; /* a socket pair, by which the child sees who we are: theirs, ours; NONE */
+    cohort_os_handle_t witness[2]; /* a socket pair, by which the child knows its parent: its end, the parent's; NONE */
     char title[TITLE_ROOM + 1];
     const char *self_argv[3];
     int report[2];         /* how the outcome comes back when memory is not shared; -1 = it is */

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The boot page: what tells a re-executed child who it is. The environment carries the number of the child's handle to a small nameless section, and anybody can
+ * The boot page: what tells a re-executed child its identity. The environment carries the number of the child's handle to a small nameless section, and anybody can
  * write there. Guarantee: a process takes a page only if the page names this process, and the process that the system calls its parent, that parent runs as
  * this process' user (or as SYSTEM) and has no less rights, and runs the same build of the same program. A process that finds a page which it may not take must
  * not go on as if there were none: it has been started as a child, perhaps by itself.
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- who is who ------------------------------------------------------------------------------------------------------------ */
+/* ---- identities ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     union {

@@ -54,7 +54,7 @@ typedef struct {
     HANDLE events[COHORT__OWN_SIGNALS];
     cohort_os_boot_t boot;
 } cohort__page_t;
-/* What says whom it is for and from whom it comes, and the boot block with handles of this process. */
+/* What says for which process it is and from which it comes, and the boot block with handles of this process. */
 void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, cohort_os_id_t child);
 /* For objects with names: for this user and the system, for nobody else. NULL, the system's default, should that not be possible. */
 SECURITY_ATTRIBUTES *cohort__own_security(void);
@@ -67,7 +67,7 @@ uint64_t cohort__birth(HANDLE process);
 /* The process, when it has not ended and is the one meant; else NULL. Close it. */
 HANDLE cohort__process_open(cohort_os_id_t id, DWORD access);
 /* Remember the handle of a child for reaping, and the job of what it starts, or NULL; takes
- * both. `ours`: a child of Cohort, whose exit code has eight bits as everywhere. */
+ * both. `ours`: a child of Cohort: its exit code has eight bits as everywhere. */
 apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, HANDLE job, bool ours);
 /* A new handle of a child that has not been reaped, ended or not; else NULL. */
 HANDLE cohort__child_handle(cohort_os_id_t id);

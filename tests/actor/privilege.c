@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program to be made set-user-id and the like, and the attacker of it: what it says goes to the file "log" beside it, line by line, whoever runs it.
+ * A program to be made set-user-id and the like, and the attacker of it: what it says goes to the file "log" beside it, line by line, whichever user runs it.
  *
  *   privilege lure PATH     starts a child by spawn, which runs PATH instead of this file: a copy of it with more rights. The library itself makes the boot block, so
  *                           nothing is wrong with that but the rights.

@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the linker gives to everybody who asks whether the program is privileged. */
+/* What the linker gives to all code that asks whether the program is privileged. */
 #include <stdbool.h>
 
 bool __wrap_cohort_os_privileged(void);

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process ends at one moment for all who ask: from the first answer that says so, every other question says so too, whoever asks. All ways to ask are in a
+ * A process ends at one moment for all callers: from the first answer that says so, every other question says so too, in every process. All ways to ask are in a
  * table; processes that end in different ways are asked in all orders, by their parent and by other processes at once.
  */
 #include "parties.h"
@@ -88,7 +88,7 @@ static void ask_until_ended(cohort_process_t *p, int first, int n) {
     }
 }
 
-/* ---- who asks -------------------------------------------------------------------------------------------------------------- */
+/* ---- askers -------------------------------------------------------------------------------------------------------------- */
 
 static void check_code(cohort_process_t *p, int way) {
     static const int codes[WAYS] = {5, 3, -9, 3, 5};

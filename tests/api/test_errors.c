@@ -389,7 +389,7 @@ static void of_a_start(void) {
     party_finish(process);
 }
 
-/* The same for workers, whose starts the results tell of. */
+/* The same for workers: the results tell of their starts. */
 static void of_a_worker(void) {
     cohort_pool_t *pool = NULL;
     if (cohort_start_method() == COHORT_FORK) SKIP("executes nothing");

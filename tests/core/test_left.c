@@ -145,7 +145,7 @@ static int start_another(void *args) {
     party_wait_for_death();
 }
 
-/* Who would see the end of a process is dead; somebody else does. */
+/* The watcher of a process is dead; another process sees the end. */
 static void the_ends_of_orphans_are_seen(void) {
     notes_t *n = party_memory(sizeof *n);
     party_finish(party_start(nothing, NULL, 0));

@@ -234,7 +234,7 @@ static int start_and_leave_behind(void *data) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     n->slot = process;
     n->id = cohort__process_id(process);
-    atomic_store(&cohort__self()->watches, 0); /* so that its own watcher does not look for orphans, unless it is late and does not know who has ended */
+    atomic_store(&cohort__self()->watches, 0); /* so that its own watcher does not look for orphans, unless it is late and does not know which process has ended */
     return 0;
 }
 

@@ -84,8 +84,8 @@ static holdings_t hold_in(bool fresh) {
     return h;
 }
 
-/* Something that was on its way out may have been counted before; blocks only in a new cohort, whose
- * workers have just begun. */
+/* Something that was on its way out may have been counted before; blocks only in a new cohort, since
+ * its workers have just begun. */
 static bool nothing_left(const holdings_t *before, const holdings_t *after) {
     bool fresh = before->descriptors == 0;
     bool same = after->usage.blocks == before->usage.blocks && after->usage.used == before->usage.used;

@@ -155,7 +155,7 @@ static void block_of_a_grandparent(void) {
     await(middle);
 }
 
-/* Nobody waits for a process whose starter has ended: it has nothing to complain of. */
+/* Nobody waits for a process without its starter: it has nothing to complain of. */
 static void block_of_a_parent_that_has_ended(void) {
     cohort_os_id_t middle, id;
     int ends[2];
@@ -183,7 +183,7 @@ static void block_of_a_parent_that_has_ended(void) {
     CHECK_INT('y', answer);
 }
 
-/* The kernel's word for who made it; without one, what /proc says. */
+/* The kernel's word for its maker; without one, what /proc says. */
 static void witness_must_be_the_parents(void) {
     cohort_os_id_t id;
     int pair[2];
@@ -220,7 +220,7 @@ static void arena_must_be_one(void) {
     offer(LENGTH, "%d", (int)SIZE * 2, COHORT_EUNTRUSTED, ARENA);
     offer(LENGTH, "18446744073709551615", 0, COHORT_EUNTRUSTED, ARENA);
     offer(LENGTH, "9223372036854775808", 0, COHORT_EUNTRUSTED, ARENA);
-    int named = sized_file(mkstemp(path)); /* its owner can shrink it, and so kill those who map it */
+    int named = sized_file(mkstemp(path)); /* its owner can shrink it, and so kill the processes that map it */
     offer(OBJECT, "%d", named + 1, COHORT_EUNTRUSTED, ARENA);
     CHECK_INT(0, unlink(path));
 #ifdef MFD_CLOEXEC

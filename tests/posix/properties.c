@@ -92,7 +92,7 @@ static const char *change_root(void) {
     if (geteuid() != 0) return "only root can change its root";
     if (top < 0 || !mkdtemp(path)) return strerror(errno);
     const char *why_not = done(chroot(path));
-    unlinkat(top, path + 1, AT_REMOVEDIR); /* whoever is in there stays there */
+    unlinkat(top, path + 1, AT_REMOVEDIR); /* a process that is in there stays there */
     close(top);
     return why_not;
 }

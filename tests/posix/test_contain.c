@@ -24,7 +24,7 @@ typedef struct {
     what_t what;
     cohort_lifetime_t lifetime;
     int alone;   /* the daemon starts nothing */
-    _Atomic apr_int64_t daemon, child, orphan; /* the daemon's own child, and one whose parent has ended */
+    _Atomic apr_int64_t daemon, child, orphan; /* the daemon's own child, and one that has lost its parent */
 } board_t;
 
 static board_t *new_board(what_t what) {
@@ -214,7 +214,7 @@ static void await_daemon(board_t *board) {
     while (board->what == CLOSES && count_descriptors(board->daemon) > 3) apr_sleep(1000);
 }
 
-/* A child of `parent` whose name begins so; 0: there is none. */
+/* A child of `parent` with a name that begins so; 0: there is none. */
 static apr_int64_t child_named(apr_int64_t parent, const char *name) {
     apr_int64_t found = 0;
     DIR *directory = opendir("/proc");
@@ -316,7 +316,7 @@ static void check_program(what_t what) {
     free_board(board);
 }
 
-/* A shell whose jobs run on when it has become a program that closes all descriptors, its
+/* The jobs of a shell run on when it has become a program that closes all descriptors, its
  * lifeline's too. */
 static void a_program_with_its_tree_ends_with_its_parent(void) {
     check_program(RETURNS); /* the parent does */

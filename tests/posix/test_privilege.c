@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs with rights that whoever runs them has not: set-user-id, set-group-id, capabilities of the file. tests/actor/privilege.c plays both sides. It is built
+ * Programs with rights that the user who runs them has not: set-user-id, set-group-id, capabilities of the file. tests/actor/privilege.c plays both sides. It is built
  * twice, the second time without the look whether it is privileged: that one must be got into by the same boot block, or the test would prove nothing.
  */
 #include "../api/parties.h"
@@ -71,7 +71,7 @@ static void copy(const char *from, const char *name) {
     close(out);
 }
 
-/* What the copy "gifted" has been given, and who runs the other one. */
+/* What the copy "gifted" has been given, and which user runs the other one. */
 typedef struct {
     const char *what;
     uid_t owner;
@@ -163,7 +163,7 @@ static void only_the_check_keeps_root_out(void) { check_intruder(&set_user_id_by
 /* Here the parent and the arena are somebody else's, too. */
 static void more_than_the_check_keeps_set_user_id_out(void) { once(), check_lure(UNCHECKED, &set_user_id, "main\nmain\nlured: COHORT_EUNTRUSTED\n"); }
 
-/* The attacker itself, whom nobody has given anything: its child does get in. */
+/* The attacker itself, without any such right: its child does get in. */
 static void plain_program_gets_its_children(void) {
     once();
     furnish(CHECKED, &set_group_id);
@@ -176,7 +176,7 @@ static void plain_program_gets_its_children(void) {
 static const char started[] = "main\nmethod: ok\nchild\nprocess: ok, ended with 7\npool: ok, 81\nprogram: ok\n";
 static const char refused[] = "main\nmethod: COHORT_EPRIVILEGED\nprocess: COHORT_EPRIVILEGED, no child\npool: COHORT_EPRIVILEGED, no child\nprogram: ok\n";
 
-/* Main is run once, by whoever it is that started the program; and what the environment says of the arena's size and of programs plays no part. */
+/* Main is run once, by the user that started the program; and what the environment says of the arena's size and of programs plays no part. */
 static void check_starts(const gift_t *gift, const char *command) {
     furnish(CHECKED, gift);
     CHECK_STR("main\ninitialize: another status\n", run("plain", NOBODY, command, test_method()));

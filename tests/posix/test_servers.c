@@ -170,7 +170,7 @@ static int copy_sockets(apr_int64_t pid, int copies[], int max) {
 }
 #endif
 
-/* A request is posted to a server that is being killed, and whose channel is open still: it goes
+/* A request is posted to a server that is being killed, and has its channel open still: it goes
  * to another one. */
 static void killed_while_its_channel_is_open(void) {
     if (strcmp(test_method(), "forkserver")) SKIP("only this start method has servers");

@@ -43,7 +43,7 @@ static void await_state(apr_int64_t pid, bool stopped) {
     }
 }
 
-/* SIGTSTP stops as SIGSTOP does, but for a group of processes whose parents have left the
+/* SIGTSTP stops as SIGSTOP does, but for a group of processes that all have parents outside the
  * session, where the system ignores it. */
 static void stop(apr_int64_t pid) {
     CHECK_INT(0, kill((pid_t)pid, SIGSTOP));

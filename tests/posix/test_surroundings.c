@@ -208,7 +208,7 @@ static void signals_refused(void) { check_fine(run(NULL, "filter")); }
 
 #endif
 
-/* A script whose interpreter is missing, against one that is missing itself. */
+/* A script with a missing interpreter, against one that is missing itself. */
 static void interpreter(void) {
     static const char *const names[] = {"script", NULL};
     char *directory = new_directory(), *script = file_of(directory, "script");

@@ -85,7 +85,7 @@ static void start_all(void) {
     party_await(&board->there, 5);
 }
 
-/* Become the leader of a session with that terminal, whose foreground group this process is. */
+/* Become the leader of a session with that terminal, and its foreground group. */
 static void take_terminal(void) {
     if (!strcmp(test_method(), "fork")) close(board->master); /* a copy */
     CHECK(setsid() > 0);

@@ -227,7 +227,7 @@ void cohort_os_group_end(cohort_os_id_t child);
 /* In a process that starts others for its parent (the fork server): leave the parent's group, so
  * as to outlive that. Children join the former one. */
 void cohort_os_group_leave(void);
-/* Changes when the users do as whom this process may signal others. */
+/* Changes when the users do by which this process may signal others. */
 uint64_t cohort_os_users(void);
 /* Does the end of contained processes need a keeper, a process that holds them (below) and ends
  * them after its parent's death? */

@@ -41,7 +41,7 @@ static _Noreturn void refuse(cohort_process_t *slot, apr_status_t status) {
 }
 
 /* A process that was given a boot block never becomes a root, whatever is wrong with it: its own children would be started the same way, and theirs. Its
- * starter learns the reason by the exit code, who reads its errors by a line. */
+ * starter learns the reason by the exit code, the user by a line among the errors. */
 static _Noreturn void end_untrusted(apr_status_t status) {
     fprintf(stderr, "cohort: process %ld ends, which must not take the boot block that it finds in its environment (COHORT_BOOT): %s\n",
             (long)cohort_os_self().pid, cohort__reason(status));
@@ -63,7 +63,7 @@ static _Noreturn void run_child(const cohort_os_boot_t *boot) {
     cohort__child_main(slot, boot->role >> 8, COHORT__BORN_SPAWN, boot->lifeline);
 }
 
-/* A variable of the environment; NULL where whoever started this process must not have a say. */
+/* A variable of the environment; NULL where the user that started this process must not have a say. */
 static const char *variable(const char *name) {
     const char *text = cohort_os_privileged() ? NULL : getenv(name);
     return text && *text ? text : NULL;

@@ -87,7 +87,7 @@ static void pools(cohort__pid_t dead) {
  *  - pipes: all that a program has to be repaired, so it comes before what only members have.
  *  - handles: what the dead process was starting and no child has claimed is withdrawn. A process that was made and never
  *    started holds ends of pipes, too, and lets go of them here.
- *  - pools: after the handles, since a worker whose start was withdrawn is no staff any more when its pool is looked at.
+ *  - pools: after the handles, so that a worker with a withdrawn start is no staff any more when its pool is looked at.
  */
 static const cohort__death_step_t death_steps[] = {
     {"pipes", true, cohort__pipes_repair, cohort__pipes_drop},

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wait for several things: whatever ends or becomes ready notifies one event count of the cohort, on which all who wait
+ * Wait for several things: whatever ends or becomes ready notifies one event count of the cohort, on which all waiting threads
  * for more than one thing sleep; each looks at its own items.
  */
 #include <cohort/wait.h>

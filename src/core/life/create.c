@@ -90,7 +90,7 @@ static cohort_process_t *take_free(cohort__thread_t *me) {
     return NULL;
 }
 
-/* Processes that outlive those who would see their end (background ones, orphans) are looked after when the table has doubled or is full. */
+/* Processes that outlive the watcher of their end (background ones, orphans) are looked after when the table has doubled or is full. */
 static void bury_unwatched(void) {
     uint32_t count = cohort__process_count(), free_slots = 0;
     for (uint32_t i = 0; i < count; i++) {

@@ -2,7 +2,7 @@
 /*
  * A life is FREE -> NEW -> STARTING -> RUNNING -> DEAD -> ENDED -> FREE (or back from STARTING to NEW when the start failed), each step one
  * compare-and-swap, so any process may take the next one when the one that should have is dead. DEAD means: nobody will do anything in its name any
- * more, and what it was doing is being repaired; ENDED, that all is repaired and the exit code final. For all who ask or wait a process ends when it
+ * more, and what it was doing is being repaired; ENDED, that all is repaired and the exit code final. For all callers that ask or wait a process ends when it
  * is ENDED. Its reaper brings that about, and every process that asks for its end: each repairs what is not repaired, and the exit code is the reaper's to
  * tell, for as long as that one lives.
  */
@@ -110,7 +110,7 @@ void cohort__slot_settle(cohort_process_t *slot) {
     while ((owner = atomic_load(&slot->repairer)) != 0 && cohort__thread_alive(owner, true)) cohort_os_yield();
 }
 
-/* Whoever came here because it had died may have been late: it may have been started again. */
+/* A caller that came here because it had died may have been late: the process may have been started again. */
 static bool is_over(cohort_process_t *slot) {
     cohort__slot_state_t state = cohort__process_state(slot);
     int64_t pid = (int64_t)(atomic_load(&slot->claim) & 0xffffffff);
@@ -128,7 +128,7 @@ static void drop_start(cohort_process_t *slot) {
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
 }
 
-/* What the dead process had made and nobody holds any more; what it had started goes on, its handles are dropped. Whoever was to let go of a slot that
+/* What the dead process had made and nobody holds any more; what it had started goes on, its handles are dropped. The process that was to let go of a slot that
  * nobody holds may be the dead one too, so all are looked at. */
 void cohort__handles_drop(cohort__pid_t dead) {
     uint32_t count = cohort__process_count();
@@ -170,7 +170,7 @@ static bool is_repaired(cohort_process_t *slot) {
     return atomic_load(&slot->repaired) == COHORT__REPAIRED_ALL;
 }
 
-/* The last thing before the end: who depends on a process of this role is told (a worker's pool, which needs the final code and frees itself with its last worker
+/* The last thing before the end: what depends on a process of this role is told (a worker's pool, which needs the final code and frees itself with its last worker
  * when its maker is dead). False: not by a thread that is busy. */
 static bool tell_role(cohort_process_t *slot) {
     cohort__thread_t *me;
@@ -181,8 +181,8 @@ static bool tell_role(cohort_process_t *slot) {
     return true;
 }
 
-/* What has become of a death: who is about to sleep sees the count and looks once more, who sleeps is woken. Only when there is something new to see, since all who
- * wait ask for the dead, and would wake each other for as long as the one who is to go on does not. */
+/* What has become of a death: a thread that is about to sleep sees the count and looks once more, one that sleeps is woken. Only when there is something new to see, since all
+ * waiting threads ask for the dead, and would wake each other for as long as the one that is to go on does not. */
 static void tell(void) {
     atomic_fetch_add(&cohort__arena->death, 1);
     cohort__notify_everybody();
@@ -232,13 +232,13 @@ static bool start_failed(cohort_process_t *slot, uint64_t life, int code) {
     return true;
 }
 
-/* A step of this very start: whoever reports an end may be late, and the slot another's by now, or started again. */
+/* A step of this very start: the reporter of an end may be late, and the slot another's by now, or started again. */
 static bool life_step(cohort_process_t *slot, uint64_t life, cohort__slot_state_t from, cohort__slot_state_t to) {
     uint64_t before = cohort__life_with(life, from);
     return atomic_compare_exchange_strong(&slot->life, &before, cohort__life_with(life, to));
 }
 
-/* True for the one who is the first to say so. What is seen in the slot alone is looked at after the count has changed. */
+/* True for the caller that is the first to say so. What is seen in the slot alone is looked at after the count has changed. */
 static bool set_dead(cohort_process_t *slot, uint64_t life) {
     if (!cohort__may_act(cohort__life_state(life))) return false;
     atomic_store(&slot->died, cohort_os_now());

@@ -13,17 +13,17 @@ bool cohort__process_is_gone(cohort__pid_t id);
  * member that holds no guard, does its part of that when it finds the process dead. */
 bool cohort__process_lives_on(cohort__pid_t id);
 /* The process has ended with this code (COHORT_EXIT_UNKNOWN when nobody knows, COHORT_EXIT_NONE when it was found dead and its reaper may know): repair what
- * it was doing, release who waits. Any process may call it, any number of times. */
+ * it was doing, release waiting threads. Any process may call it, any number of times. */
 void cohort__process_died(cohort__pid_t id, int code);
 /* The same when `life` is what cohort__process_life() gave before the death was looked at: nothing, if the process has been started again since. */
 void cohort__start_died(cohort__pid_t id, uint64_t life, int code);
-/* The same of whoever has the slot now. */
+/* The same of the process that has the slot now. */
 void cohort__process_ended(cohort_process_t *slot, int code);
 /* Wait until nobody repairs what an earlier attempt to start it left. */
 void cohort__slot_settle(cohort_process_t *slot);
 
 /* Finish or undo everything that the threads of this dead process were doing, and free their records. Idempotent: may be repeated when the
- * repairer died; the caller holds the process' repair right. False: a record is left whose thread was destroying an object, since the caller is busy. */
+ * repairer died; the caller holds the process' repair right. False: the record of a thread is left that was destroying an object, since the caller is busy. */
 bool cohort__threads_repair(cohort__pid_t dead);
 
 /* A step of the repair of a dead process: what it had made and nobody holds any more is let go of. */

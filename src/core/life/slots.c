@@ -59,7 +59,7 @@ static bool is_held(cohort_process_t *slot) {
     return creator && cohort__process_alive(creator, false);
 }
 
-/* The blocks go first, one after the other; the slot is free by one last step, so whoever dies in here is simply repeated. By now it may be another's. */
+/* The blocks go first, one after the other; the slot is free by one last step, so what a process did that dies in here is simply repeated. By now it may be another's. */
 static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;

@@ -183,7 +183,7 @@ static void record(cohort_process_t *slot, cohort__pid_t id, uint64_t life, int 
     (void)cohort__await(&slot->changed, try_settled, &death, cohort__deadline(SETTLE_TIME));
 }
 
-/* May there be processes whose ends it would have seen, and which are to be watched by somebody else from here on? Of one that is forgotten already that is
+/* May there be processes of which it would have seen the ends, and which are to be watched by somebody else from here on? Of one that is forgotten already that is
  * not known. */
 static bool has_watched(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);

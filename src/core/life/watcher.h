@@ -14,9 +14,9 @@ void cohort__watcher_await_begun(void);
 /* Have this process' watcher (a thread, or the server's loop) see the end of `os`, which was started for the slot. `attempt`: to start it, by which it came;
  * the slot may be at another one by now. `child`: it is a child of this process. `watched` is used up in any case. */
 apr_status_t cohort__watcher_add(cohort__watched_t *watched, cohort_process_t *slot, uint32_t attempt, cohort_os_id_t os, bool child);
-/* Both for one that runs already or is about to, of another process' making. Should that fail, whoever waits for its end finds it himself. */
+/* Both for one that runs already or is about to, of another process' making. Should that fail, the waiting thread finds the end itself. */
 void cohort__watcher_adopt(cohort_process_t *slot);
-/* Whoever waits for children of this very process sees their ends himself, where the system lets him sleep on that, and the watcher sleeps on: that spares
+/* A thread that waits for children of this very process sees their ends itself, where the system lets it sleep on that, and the watcher sleeps on: that spares
  * two wake-ups. Returns when one of them has ended, when that takes long, and at once when one is not of this kind; nothing is sure then. */
 void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline);
 /* Have this process' watcher, if it has one, look after the pools at this time, or earlier. */

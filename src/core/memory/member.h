@@ -24,7 +24,7 @@ typedef enum {
     COHORT__SLOT_FAILED,   /* the start failed; start_status says why, and its starter makes it NEW again */
     COHORT__SLOT_RUNNING,
     COHORT__SLOT_DEAD,     /* ended; what it was doing is being repaired */
-    COHORT__SLOT_ENDED     /* ended and repaired; exit code final: the one moment at which a process has ended for all who ask */
+    COHORT__SLOT_ENDED     /* ended and repaired; exit code final: the one moment at which a process has ended for all callers */
 } cohort__slot_state_t;
 
 typedef enum {
@@ -63,7 +63,7 @@ struct cohort_process_t {
     _Atomic uint32_t repaired;          /* how far, see below */
     _Atomic uint32_t reported;          /* exit_code is final */
     _Atomic int64_t died;               /* when it was found dead */
-    _Atomic uint32_t watches;           /* it has started others, whose ends its watcher sees */
+    _Atomic uint32_t watches;           /* it has started others, and its watcher sees their ends */
     _Atomic uint32_t awaited;           /* its starter waits for it to take off, and takes a failure back to NEW */
     _Atomic uint32_t renamed;           /* name[renamed % 2] is valid */
     char name[2][COHORT__NAME_MAX];
@@ -134,7 +134,7 @@ cohort_process_t *cohort__process_find(cohort__pid_t id);
 cohort__slot_state_t cohort__process_state(const cohort_process_t *process);
 /* Not before its start, not after its end. thorough: ask the system too. Changes nothing, so it may be asked with any lock held. */
 bool cohort__process_alive(cohort__pid_t id, bool thorough);
-/* Who it is to the system, as far as is known: a child that is starting has left its pid in the claim. */
+/* Its identity to the system, as far as is known: a child that is starting has left its pid in the claim. */
 cohort_os_id_t cohort__process_os(cohort_process_t *process);
 /* A pointer that the user gave: is it a slot in use? */
 apr_status_t cohort__process_check(const cohort_process_t *process);

@@ -110,7 +110,7 @@ static inline bool cohort__thread_is_busy(cohort__thread_t *me) {
 /* The number of records ever used, and a record by its index below that (also free ones). */
 uint32_t cohort__thread_count(void);
 cohort__thread_t *cohort__thread_at(uint32_t index);
-/* Another thread than `me` whose operation is on this object, or NULL. */
+/* Another thread than `me` with an operation on this object, or NULL. */
 cohort__thread_t *cohort__thread_at_object(const cohort__thread_t *me, const void *object);
 /* The record of a thread that is repaired, or has ended: it is anybody's from here on; all that it names has been dealt with. */
 void cohort__thread_release(cohort__thread_t *thread);

@@ -19,7 +19,7 @@
  *
  * The barrier may be destroyed, and another made in its place, while parties are inside. So the entries, which are a part, are touched only
  * under a look at the object, and the words above go on from one barrier to the next: a compare-and-swap that was meant for a phase of
- * the one before never succeeds on this one. A party whose meeting came about is told so although the barrier was destroyed since.
+ * the one before never succeeds on this one. A party is told of a meeting that came about although the barrier was destroyed since.
  *
  * Looking for the dead costs nothing as long as nobody dies: the entries are gone through only when the cohort's count of deaths has changed since the
  * last look, or half a second after it, then asking the system (one party does that for all).

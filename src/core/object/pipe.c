@@ -7,8 +7,8 @@
  * what it was concluded from is committed, and is never undone. A process that closed an end stays in the roster with a mark, so that it does not get hold of
  * it again by using it.
  *
- * A pipe both of whose ends are closed is destroyed by the process that finds this. Should that one die before, the repair of its death does
- * it, as it destroys every pipe that is closed and not destroyed, whoever closed it.
+ * A pipe is destroyed when both of its ends are closed, by the process that finds this. Should that one die before, the repair of its death does
+ * it, as it destroys every pipe that is closed and not destroyed, whichever process closed it.
  *
  * The two connections are addresses inside the pipe's block, told apart by their low bits; nothing is stored there.
  */
@@ -136,7 +136,7 @@ static void look_who_is_left(pipe_t *pipe, bool thorough) {
     atomic_store(&pipe->deaths[1], deaths);
 }
 
-/* After a change of the roster, which it closes: who is left? The caller destroys the pipe if that is nobody. */
+/* After a change of the roster, which it closes: is a holder left? The caller destroys the pipe if there is none. */
 static void settle(const use_t *use) {
     pipe_t *pipe = use->pipe;
     look_who_is_left(pipe, false); /* the unrecorded dead will be, and then their pipes are looked at */

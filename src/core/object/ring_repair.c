@@ -129,7 +129,7 @@ void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t 
 }
 
 /* The object's blocks are left in the dead one's stage, which is freed next. A thread that is inside another operation might be inside this object, or
- * in the way of somebody for whom it would wait here: false, and the dead one's record stays for another thread. */
+ * in the way of a thread for which it would wait here: false, and the dead one's record stays for another thread. */
 static bool finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *object) {
     cohort__kind_t kind = cohort__block_is(object, COHORT__KIND_QUEUE) ? COHORT__KIND_QUEUE : COHORT__KIND_PIPE;
     cohort__ring_owner_t *owner = object;

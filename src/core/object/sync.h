@@ -22,8 +22,8 @@ typedef struct {
 /* Make a synchroniser of `size` bytes, as cohort__object_new(). */
 apr_status_t cohort__sync_new(cohort__thread_t *me, size_t size, void *object);
 
-/* The first half of every destroy: *use when the caller is the one who has to free the object, which is no longer alive then. False:
- * nothing is left to do but to return *status. guarded: a synchroniser whose parts are used under its guard alone. */
+/* The first half of every destroy: *use when the caller is the one that has to free the object, which is no longer alive then. False:
+ * nothing is left to do but to return *status. guarded: the parts of this synchroniser are used under its guard alone. */
 bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag, bool guarded, apr_status_t *status);
 /* Enter the guard of a synchroniser that may be destroyed meanwhile: false, and not entered, when it is. */
 bool cohort__use_guard(const cohort__use_t *use);
@@ -37,7 +37,7 @@ struct cohort_lock_t {
 apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline);
 /* By anybody. COHORT_EOVERRELEASE when nobody holds it. */
 apr_status_t cohort__hold_release(const cohort__use_t *use, cohort__lock_t *lock);
-/* The end of the lock's object: let those who wait for it find out, one after the other. */
+/* The end of the lock's object: let the threads that wait for it find out, one after the other. */
 void cohort__hold_abandon(cohort__lock_t *lock);
 apr_status_t cohort__hold_owner(cohort__lock_t *lock, cohort_process_t **owner);
 

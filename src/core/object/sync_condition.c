@@ -43,7 +43,7 @@ typedef struct {
     uint32_t notifications; /* of this thread, when its entry was last seen not to be marked */
 } wait_t;
 
-/* Threads whose entries were marked under the guard, to be woken without it. */
+/* Threads with entries that were marked under the guard, to be woken without it. */
 #define WAKES 64
 typedef struct {
     cohort__tid_t who[WAKES];

@@ -1,9 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lock and RLock: the core's lock, whose word names the owner, as an object. The depth of an RLock is written by its owner
+ * Lock and RLock: the core's lock, a word that names the owner, as an object. The depth of an RLock is written by its owner
  * alone, between taking the word and giving it back, so a death leaves nothing to repair: the next owner starts at 1.
  *
- * A lock that is destroyed is also given free. Those who waited get it one after the other, see that its life is over, and let the next have it.
+ * A lock that is destroyed is also given free. The threads that waited get it one after the other, see that its life is over, and let the next have it.
  */
 #include "core/object/sync.h"
 

@@ -248,7 +248,7 @@ cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64
 void cohort__staff_release(cohort_pool_t *pool);
 
 /* Called when a dead worker is repaired and its exit code final, any number of times, and not by a thread that is busy: charge its item, make the rest
- * free again, wake who waits; and free the pool if its maker is dead and this was the last worker. */
+ * free again, wake the waiting threads; and free the pool if its maker is dead and this was the last worker. */
 void cohort__pool_worker_died(cohort_process_t *slot);
 /* Called after a worker's end by a watcher (of a server or of the process that made the pool), and when a pause after
  * a failed start is over: replace what is missing. */
@@ -258,9 +258,9 @@ void cohort__pools_tend(void);
 
 /* Its maker is dead: end it, and free it with its last worker. Nothing while the maker lives, or when it is gone. */
 void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
-/* Called by the repair of each death: whoever was to end, to retire or to free a pool may be the dead one. */
+/* Called by the repair of each death: the process that was to end, to retire or to free a pool may be the dead one. */
 void cohort__pools_repair(void);
-/* For whoever waits for a pool's work: see to it that dead workers are noticed, and that somebody replaces them. Not
+/* For threads that wait for a pool's work: see to it that dead workers are noticed and replaced. Not
  * with a guard held. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
 /* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
@@ -273,12 +273,12 @@ bool cohort__start_may_begin(cohort_pool_t *pool);
 void cohort__start_begins(cohort_pool_t *pool, cohort__worker_t *worker);
 /* Called by the worker: it is ready. */
 void cohort__start_succeeded(cohort_pool_t *pool, cohort__worker_t *worker);
-/* For this reason, whose status and message end all work if no start succeeds for long. */
+/* For this reason: its status and message end all work if no start succeeds for long. */
 void cohort__start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__worker_t *worker,
                           const cohort__failure_t *what, const char *message, size_t length);
 /* The launch of the worker at this place failed with this status. */
 void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, apr_status_t status);
-/* The worker has ended without a word before it was ready; `what` says who it was and how it ended. */
+/* The worker has ended without a word before it was ready; `what` says which worker it was and how it ended. */
 void cohort__worker_not_ready(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__failure_t *what);
 /* When places that are vacant now are to be looked at again. */
 int64_t cohort__start_next(cohort_pool_t *pool);

@@ -22,7 +22,7 @@ static cohort__callback_t *first, **last = &first;
 static cohort__callback_t *calling; /* being called now */
 static unsigned reserved;           /* submissions under way that will bring one */
 static bool running;
-static uint32_t owner; /* the membership whose all this is; a forked copy, or a later cohort, starts afresh */
+static uint32_t owner; /* the membership that all this belongs to; a forked copy, or a later cohort, starts afresh */
 static _Thread_local bool inside;
 
 bool cohort__in_callback(void) {

@@ -83,7 +83,7 @@ static bool is_left(cohort_pool_t *pool) {
            atomic_load(&pool->all.next) == cohort__link_address(&pool->all);
 }
 
-/* Whoever claims the retired pool frees it, or its repair does. A thread that is inside something else cannot announce
+/* The claimer of the retired pool frees it, or its repair does. A thread that is inside something else cannot announce
  * that too: then the pool stays until the next death. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
     cohort__guard_commit(&pool->guard);

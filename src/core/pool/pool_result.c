@@ -48,7 +48,7 @@ static apr_status_t peek(const cohort__use_t *use, bool thorough) {
     return ready ? APR_SUCCESS : APR_EAGAIN;
 }
 
-/* Whoever ended the pool ends its jobs too, unless it dies over that. */
+/* The process that ended the pool ends its jobs too, unless it dies over that. */
 static void end_with_pool(const cohort__use_t *use) {
     cohort_result_t *job = job_of(use);
     if (!look(use)) return;

@@ -72,7 +72,7 @@ static bool has_ready(cohort_pool_t *pool, const cohort__worker_t *except) {
     return false;
 }
 
-/* A worker whose start began before the first of these failures may still become ready: its
+/* A worker with a start that began before the first of these failures may still become ready: its
  * initializer may be a slow one. What began later is one more try at what fails. */
 static bool is_hopeless(cohort_pool_t *pool, const cohort__worker_t *failed, int64_t now) {
     int64_t failing = atomic_load(&pool->failing);

@@ -304,7 +304,7 @@ static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     if (is_over(id, &code)) mourn(pool, me, tag, number, id, code);
 }
 
-/* Guard. One that is mourned has ended only when its slot says so. A closed pool whose workers are all gone is done only if its work is; a worker that died last may have left some. */
+/* Guard. One that is mourned has ended only when its slot says so. A closed pool without workers is done only if its work is; a worker that died last may have left some. */
 static cohort__staff_t take_stock(cohort_pool_t *pool) {
     uint32_t vacant = 0, ending = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
@@ -419,7 +419,7 @@ void cohort__pools_repair(void) {
     }
 }
 
-/* Replacing workers is the watcher's work; only if that has not been done for a while, whoever waits does it. */
+/* Replacing workers is the watcher's work; only if that has not been done for a while, the waiting thread does it. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
     uint64_t tag = cohort__pool_tag(pool);
     if (!tag) return;

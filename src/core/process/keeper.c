@@ -26,7 +26,7 @@
 #define ENDED ((uint64_t)1 << 63)  /* the process has ended: what is left of its group is to end, too */
 #define RETIRE ((uint64_t)1 << 62) /* another keeper has taken over: go, and kill nobody */
 
-/* ---- the side of the process whose keeper it is ---------------------------------------------- */
+/* ---- the side of the process that has a keeper ------------------------------------------------ */
 
 static struct {
     cohort_os_mutex_t mutex;

@@ -136,7 +136,7 @@ static apr_status_t set_files(cohort_process_t *slot, const cohort_process_optio
     return APR_SUCCESS;
 }
 
-/* Whose handle an APR pool closes: the slot may be another process' by then, and this process in another cohort, or a copy. */
+/* The process of which an APR pool closes the handle: the slot may be another process' by then, and this process in another cohort, or a copy. */
 typedef struct {
     cohort__pid_t id;
     uint32_t membership;
@@ -391,7 +391,7 @@ apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t 
     return failed && !status ? COHORT_ESTART : status; /* which may be any, what cohort__await() goes on at too */
 }
 
-/* The number of the attempt is given up first, so that nobody who is late takes the next one for it. */
+/* The number of the attempt is given up first, so that no late child takes the next one for it. */
 apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status) {
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     if (!cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW)) cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);

@@ -61,7 +61,7 @@ bool cohort__is_server(void);
 apr_status_t cohort__server_adopt(const cohort_process_t *slot);
 /* In the server: have its maker look after its pools. */
 void cohort__server_tell(void);
-/* A process that watched others has ended: they, and others whose watcher and parent are dead, are watched by this process from here on, so that their ends are
+/* A process that watched others has ended: they, and others without a living watcher and parent, are watched by this process from here on, so that their ends are
  * seen, what they leave is freed, and pools that died with their makers are, too. */
 void cohort__orphans_adopt(cohort__pid_t dead);
 /* This process' watcher has another channel: tell the servers. */
@@ -79,7 +79,7 @@ void cohort__server_reset(void);
 void cohort__server_lock(void);
 void cohort__server_unlock(void);
 
-/* ---- keeper.c: the process that ends daemons whose parent has died --------------------------- */
+/* ---- keeper.c: the process that ends daemons without a parent --------------------------- */
 
 /* Have this process' keeper, started at need, hold the process of the slot. Does nothing for one
  * that does not end with its parent. Where there can be no keeper, the process hangs on its
@@ -123,7 +123,7 @@ void cohort__lifeline_lock(void);
 void cohort__lifeline_unlock(void);
 /* Nobody hangs on it any more. */
 void cohort__lifeline_close(void);
-/* Wait until the slot's process runs, or cannot any more. `child`: who it will be, when that is known; else COHORT_EWORKERDIED says that the slot's reaper
+/* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is known; else COHORT_EWORKERDIED says that the slot's reaper
  * died before anybody claimed the slot. */
 apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
 /* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it must not live: nobody would learn of its end. */

@@ -387,7 +387,7 @@ static bool may_be_watched(cohort_process_t *slot) {
     return state == COHORT__SLOT_RUNNING || state == COHORT__SLOT_DEAD;
 }
 
-/* One whose parent lives and has lost its server is that parent's. */
+/* A process with a living parent that has lost its server is that parent's. */
 static bool is_orphan(cohort_process_t *slot, cohort__pid_t reaper, cohort__pid_t dead) {
     if (!reaper || slot == cohort__self() || cohort__process_alive(reaper, false)) return false;
     return reaper == dead || !cohort__process_alive(atomic_load(&slot->parent), false);
