@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Shared memory beside malloc: each turn frees the block of 64 turns ago and allocates one. In one process, and in two
- * at the same time: both are figures of the same two processes, which work alone and together in turns of a
- * millisecond, so that a CPU which is slow for a while is slow for both figures. */
+/* Shared memory beside malloc: each turn frees the block of 64 turns ago and allocates one. In one
+ * process, and in two at the same time: both are figures of the same two processes, which work
+ * alone and together in turns of a millisecond, so that a CPU which is slow for a while is slow for
+ * both figures. */
 #include "bench.h"
 
 #include <stdio.h>
@@ -26,7 +27,8 @@ static char *volatile held[HELD]; /* of this process */
 static int turn_shared(const work_t *w, int n) {
     for (int i = 0; i < n; i++) {
         void *block = held[i % HELD];
-        if ((block && *(char *)block != (char)(i % HELD)) || cohort_free(block) || cohort_alloc(&block, w->size))
+        if ((block && *(char *)block != (char)(i % HELD)) || cohort_free(block) ||
+            cohort_alloc(&block, w->size))
             return 0;
         *(char *)block = (char)(i % HELD);
         held[i % HELD] = block;
@@ -80,7 +82,8 @@ static int take_part(void *args) {
     for (int i = 0; i < CYCLES && done; i++) {
         for (int who = 0; who <= PROCESSES && done; who++) {
             if (who == PROCESSES || who == part->number)
-                done = timed_turn(w, who == PROCESSES ? &w->together[part->number] : &w->alone[part->number]);
+                done = timed_turn(w, who == PROCESSES ? &w->together[part->number]
+                                                      : &w->alone[part->number]);
             else
                 done = cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) == APR_SUCCESS;
         }

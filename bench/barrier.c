@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Crossings of a barrier by a number of processes, of which this one holds the clock. Each sees after a crossing that
- * nobody is behind. */
+/* Crossings of a barrier by a number of processes, of which this one holds the clock. Each sees
+ * after a crossing that nobody is behind. */
 #include "bench.h"
 
 #include <stdatomic.h>
@@ -32,7 +32,8 @@ static apr_status_t cross(const share_t *s, int crossing) {
     apr_status_t status = cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER);
     if (status)
         return status;
-    int other = atomic_load_explicit(&s->places[(s->who + 1) % s->parties].crossing, memory_order_acquire);
+    int other =
+        atomic_load_explicit(&s->places[(s->who + 1) % s->parties].crossing, memory_order_acquire);
     return other == crossing || other == crossing + 1 ? APR_SUCCESS : APR_EGENERAL;
 }
 
@@ -101,13 +102,14 @@ static double run(void *arg, int count) {
 
 static void two(void) {
     static way_t free_way = {2, 0}, together = {2, 1};
-    bench_contestant_t cohort[] = {{"cohort", run, &free_way, NULL}, {"cohort", run, &together, "barrier.2.parted"}};
+    bench_contestant_t cohort[] = {{"cohort", run, &free_way, NULL},
+                                   {"cohort", run, &together, "barrier.2.parted"}};
     int can_pin = bench_pin(0);
     bench_check(bench_pin(-1), "unpin");
     if (!can_pin)
         bench_comment("left out: barrier.2.parted (cannot be arranged here)");
-    bench_contest(&(bench_contest_t){"barrier.2", "us", BENCH_US, 20, 1000000}, cohort, can_pin ? 2 : 1,
-                  "raw:spin raw:pthread raw:futex mpi:barrier python:Barrier");
+    bench_contest(&(bench_contest_t){"barrier.2", "us", BENCH_US, 20, 1000000}, cohort,
+                  can_pin ? 2 : 1, "raw:spin raw:pthread raw:futex mpi:barrier python:Barrier");
 }
 
 void bench_section_barrier(void) {
@@ -117,6 +119,7 @@ void bench_section_barrier(void) {
         char metric[40];
         bench_contestant_t cohort[] = {{"cohort", run, &ways[i], NULL}};
         snprintf(metric, sizeof metric, "barrier.%d", ways[i].parties);
-        BENCH_CONTEST((&(bench_contest_t){metric, "us", BENCH_US, 20, 1000000}), cohort, "raw:pthread raw:futex mpi:barrier python:Barrier");
+        BENCH_CONTEST((&(bench_contest_t){metric, "us", BENCH_US, 20, 1000000}), cohort,
+                      "raw:pthread raw:futex mpi:barrier python:Barrier");
     }
 }

@@ -1,17 +1,18 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measuring. A metric is a contest: everybody who can do the work does it in turns, round after round, so that what the
- * machine does meanwhile meets all of them. A figure is the median over the rounds, printed as one line:
+ * Measuring. A metric is a contest: everybody who can do the work does it in turns, round after
+ * round, so that what the machine does meanwhile meets all of them. A figure is the median over the
+ * rounds, printed as one line:
  *
  *     metric  peer  median  unit  min=..  max=..  n=..
  *
- * Cohort is measured in this program. Its peers, and the floors (what the machine itself needs for the bare work,
- * without any of the guarantees), are programs beside it, cohort-peer-NAME: `cohort-peer-NAME PEER METRIC COUNT` does
- * the work COUNT times and prints the microseconds that it took. A peer that is not there is left out, with a comment
- * line.
+ * Cohort is measured in this program. Its peers, and the floors (what the machine itself needs for
+ * the bare work, without any of the guarantees), are programs beside it, cohort-peer-NAME:
+ * `cohort-peer-NAME PEER METRIC COUNT` does the work COUNT times and prints the microseconds that
+ * it took. A peer that is not there is left out, with a comment line.
  *
- * Every run checks what it moved (counts and checksums), and a wrong one ends the program: a figure of something that
- * does not work is no figure.
+ * Every run checks what it moved (counts and checksums), and a wrong one ends the program: a figure
+ * of something that does not work is no figure.
  */
 #ifndef COHORT_BENCH_H
 #define COHORT_BENCH_H
@@ -20,20 +21,24 @@
 
 enum { BENCH_REPEATS_MAX = 31, BENCH_CONTESTANTS_MAX = 16 };
 
-/* Does the work `count` times and returns the microseconds that it took, or with scale 0, the figure. */
+/* Does the work `count` times and returns the microseconds that it took, or with scale 0, the
+ * figure. */
 typedef double (*bench_run_t)(void *arg, int count);
 
 typedef struct {
     const char *peer; /* "cohort"; or of a program "NAME:PEER", printed as NAME-PEER */
     bench_run_t run;  /* NULL: by the program cohort-peer-NAME */
     void *arg;
-    const char *metric; /* of those who run here, when it is not the contest's: it takes its turns with that one */
+    /* of those who run here, when it is not the contest's: it takes its turns with that one */
+    const char *metric;
 } bench_contestant_t;
 
 typedef struct {
     const char *metric, *unit;
-    double scale;    /* figure = microseconds of one * scale; if negative, -scale / microseconds of one */
-    int least, most; /* counts of a run: between them so many as take 70 ms; most == 0: always `least` */
+    /* figure = microseconds of one * scale; if negative, -scale / microseconds of one */
+    double scale;
+    /* counts of a run: between them so many as take 70 ms; most == 0: always `least` */
+    int least, most;
 } bench_contest_t;
 
 #define BENCH_US     1.0
@@ -42,12 +47,14 @@ typedef struct {
 #define BENCH_FIGURE 0.0
 
 /* The first contestants run here; `programs`, separated by spaces, are the others; NULL: none. */
-void bench_contest(const bench_contest_t *contest, const bench_contestant_t *here, int n, const char *programs);
+void bench_contest(const bench_contest_t *contest, const bench_contestant_t *here, int n,
+                   const char *programs);
 #define BENCH_CONTEST(contest, here, programs) \
     bench_contest(contest, here, (int)(sizeof(here) / sizeof *(here)), programs)
 
-/* Does the work in some hundred blocks and returns the median one's microseconds, for all: what interrupts a few does
- * not count. Given up after a second, of which the rest is taken to be the same. */
+/* Does the work in some hundred blocks and returns the median one's microseconds, for all: what
+ * interrupts a few does not count. Given up after a second, of which the rest is taken to be the
+ * same. */
 typedef void (*bench_block_t)(void *arg, int first, int n);
 double bench_blocks(bench_block_t block, void *arg, int count);
 
@@ -62,8 +69,8 @@ double bench_median(double *values, int n); /* sorts them */
 void bench_check(int ok, const char *what);
 #define MUST(call) bench_check((call) == APR_SUCCESS, #call)
 
-/* Run a program to its end. What it printed, cut and terminated, is in `output`. Returns its exit code; -1000: there is
- * no such program. */
+/* Run a program to its end. What it printed, cut and terminated, is in `output`. Returns its exit
+ * code; -1000: there is no such program. */
 int bench_program(const char *const *argv, char *output, apr_size_t size);
 /* The path of a file beside this program; static. */
 const char *bench_beside(const char *name);
@@ -72,10 +79,12 @@ const char *bench_beside(const char *name);
 cohort_process_t *bench_start_child(cohort_target_t target, const void *args, apr_size_t size);
 void bench_finish_child(cohort_process_t *child);
 
-/* Siblings facts_*.c, chosen by the build. Microseconds, as fine as the system has them; the same clock in all processes. */
+/* Siblings facts_*.c, chosen by the build. Microseconds, as fine as the system has them; the same
+ * clock in all processes. */
 double bench_now(void);
 /* What only the system knows; each is 0 or less where it cannot be had. */
-int bench_pin(int cpu);                          /* the calling thread; -1: wherever it likes. 1: done */
+/* the calling thread; -1: wherever it likes. 1: done */
+int bench_pin(int cpu);
 double bench_cpu_seconds(apr_int64_t pid);       /* that a process has used */
 double bench_private_dirty_kib(apr_int64_t pid); /* memory that it shares with nobody */
 const char *bench_libc(void);                    /* "glibc-2.36"; "libc" if not known */

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work for a processor and nothing else: a chain of multiplications, each of which needs the one before. The same for
- * all who take part in the contests of efficiency.
+ * Work for a processor and nothing else: a chain of multiplications, each of which needs the one
+ * before. The same for all who take part in the contests of efficiency.
  */
 #ifndef COHORT_BENCH_BURN_H
 #define COHORT_BENCH_BURN_H
@@ -17,8 +17,8 @@ static inline uint64_t burn(uint64_t turns) {
     return x;
 }
 
-/* Microseconds of a task of so many turns, done here alone one after the other: the best of several tries, so that what
- * else the machine does disturbs none of them. */
+/* Microseconds of a task of so many turns, done here alone one after the other: the best of several
+ * tries, so that what else the machine does disturbs none of them. */
 static inline double burn_alone(double (*now)(void), uint64_t turns) {
     enum { TURNS = 2000000 };
     static volatile uint64_t sum;

@@ -1,11 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guard of the hot paths: how many instructions each takes, as valgrind counts them, compared with what counts.txt
- * says. Times change with the machine and its other work; these numbers change only with the code, the compiler and the
- * C library, which are the key of a record.
+ * The guard of the hot paths: how many instructions each takes, as valgrind counts them, compared
+ * with what counts.txt says. Times change with the machine and its other work; these numbers change
+ * only with the code, the compiler and the C library, which are the key of a record.
  *
- * `cohort-bench --count OPERATION`, run by callgrind, does the operation COUNT times between count_begin() and
- * count_end(), at which callgrind starts its count and writes it down.
+ * `cohort-bench --count OPERATION`, run by callgrind, does the operation COUNT times between
+ * count_begin() and count_end(), at which callgrind starts its count and writes it down.
  */
 #include "bench.h"
 
@@ -36,8 +36,7 @@ APART void count_end(void) {
     marks--;
 }
 
-/* ---- the operations
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the operations ------------------------------------------------------------------------- */
 
 static cohort_queue_t *queue;
 static cohort_lock_t *lock;
@@ -129,7 +128,8 @@ static void nothing(int n) {
     (void)n;
 }
 
-/* Warm up with both halves of a pair, then count one: `before` and `after` keep the pair in balance. */
+/* Warm up with both halves of a pair, then count one: `before` and `after` keep the pair in
+ * balance. */
 static const struct {
     const char *name;
     void (*warm[2])(int), (*before)(int), (*counted)(int), (*after)(int);
@@ -156,19 +156,20 @@ static apr_status_t task(const void *input, void *output) {
     return APR_SUCCESS;
 }
 
-/* The steps of a pool's only worker from one task to the next; callgrind looks into the worker, which is a fork of this
- * process. */
+/* The steps of a pool's only worker from one task to the next; callgrind looks into the worker,
+ * which is a fork of this process. */
 static void count_steps(void) {
     static int in[WARM + COUNT + 10], out[WARM + COUNT + 10];
     int n = WARM + COUNT + 10;
     cohort_pool_t *pool;
     for (int i = 0; i < n; i++)
         in[i] = i;
-    MUST(cohort_pool_create(
-        &pool,
-        &(cohort_pool_options_t){.workers = 1,
-                                 .method = cohort_start_method() == COHORT_SPAWN ? COHORT_SPAWN : COHORT_FORK},
-        NULL));
+    MUST(cohort_pool_create(&pool,
+                            &(cohort_pool_options_t){.workers = 1,
+                                                     .method = cohort_start_method() == COHORT_SPAWN
+                                                                   ? COHORT_SPAWN
+                                                                   : COHORT_FORK},
+                            NULL));
     MUST(cohort_pool_map(pool, task, in, sizeof *in, (apr_size_t)n, out, sizeof *out,
                          &(cohort_map_options_t){.chunk = 1}));
     bench_check(out[n - 1] == n - 1, "map");
@@ -197,8 +198,7 @@ int bench_counts_one(const char *operation) {
     return 2;
 }
 
-/* ---- counting
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- counting ------------------------------------------------------------------------------- */
 
 /* The total of the part that callgrind wrote down at count_end(). */
 static double read_total(const char *path) {
@@ -243,12 +243,12 @@ static double find_total(const char *prefix, apr_pool_t *pool) {
 
 static double count(const char *program, const char *operation, apr_pool_t *pool) {
     char output[256];
-    const char *prefix =
-        apr_psprintf(pool, "cohort-count-%" APR_INT64_T_FMT, cohort_process_pid(cohort_process_current()));
+    const char *prefix = apr_psprintf(pool, "cohort-count-%" APR_INT64_T_FMT,
+                                      cohort_process_pid(cohort_process_current()));
     const char *path = getenv("PATH");
     /* A start hands the environment over, so that is the same each time. How long a start waits is
-     * chance, so --toggle-collect leaves that out (it would also begin with collecting nothing), and
-     * so is what the watcher's thread does meanwhile. */
+     * chance, so --toggle-collect leaves that out (it would also begin with collecting nothing),
+     * and so is what the watcher's thread does meanwhile. */
     const char *argv[] = {"env",
                           "-i",
                           apr_psprintf(pool, "PATH=%s", path ? path : ""),
@@ -269,15 +269,15 @@ static double count(const char *program, const char *operation, apr_pool_t *pool
                           NULL};
     int code = bench_program(argv, output, sizeof output);
     (void)apr_file_remove("cohort-valgrind.log",
-                          pool); /* what valgrind does not know; its own failures end it with a code */
+                          /* what valgrind does not know; its own failures end it with a code */
+                          pool);
     double total = find_total(prefix, pool);
     if (code != 0)
         fprintf(stderr, "cohort-bench: %s under valgrind ended with %d\n", operation, code);
     return code == 0 && total >= 0 ? total / (COUNT / dear(operation)) : -1;
 }
 
-/* ---- the record
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- the record ----------------------------------------------------------------------------- */
 
 /* Compiler, C library, and what the build has chosen. */
 static const char *key(apr_pool_t *pool) {
@@ -289,7 +289,8 @@ static double recorded(const char *of_key, const char *operation) {
     double value, found = -1;
     FILE *f = fopen(BENCH_COUNTS, "r");
     while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "%159s %159s %lf", a, b, &value) == 3 && !strcmp(a, of_key) && !strcmp(b, operation))
+        if (sscanf(line, "%159s %159s %lf", a, b, &value) == 3 && !strcmp(a, of_key) &&
+            !strcmp(b, operation))
             found = value;
     }
     if (f)
@@ -310,7 +311,8 @@ static void write_record(const char *of_key, const char *lines, apr_pool_t *pool
     if (f)
         fclose(f);
     f = fopen(BENCH_COUNTS, "w");
-    bench_check(f != NULL && fputs(others, f) >= 0 && fputs(lines, f) >= 0 && fclose(f) == 0, BENCH_COUNTS);
+    bench_check(f != NULL && fputs(others, f) >= 0 && fputs(lines, f) >= 0 && fclose(f) == 0,
+                BENCH_COUNTS);
     printf("recorded in %s\n", BENCH_COUNTS);
 }
 
@@ -323,8 +325,8 @@ static int judge(const char *of_key, const char *operation, double value, int *m
         return 0;
     }
     int worse = value > old * (dear(operation) > 1 ? MORE_OF_DEAR : MORE);
-    printf("%-12s %8.1f instructions, recorded %8.1f, %+.1f %%%s\n", operation, value, old, (value / old - 1) * 100,
-           worse ? "  TOO MANY" : "");
+    printf("%-12s %8.1f instructions, recorded %8.1f, %+.1f %%%s\n", operation, value, old,
+           (value / old - 1) * 100, worse ? "  TOO MANY" : "");
     return worse;
 }
 
@@ -340,7 +342,8 @@ int bench_counts_check(const char *program, int record) {
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
         double value = count(program, operations[i], pool);
         if (value <= 0) {
-            fprintf(stderr, "cohort-bench: nothing was counted for %s: is valgrind there?\n", operations[i]);
+            fprintf(stderr, "cohort-bench: nothing was counted for %s: is valgrind there?\n",
+                    operations[i]);
             return 1;
         }
         lines = apr_psprintf(pool, "%s%s %s %.1f\n", lines, of_key, operations[i], value);
@@ -350,13 +353,15 @@ int bench_counts_check(const char *program, int record) {
     if (record)
         write_record(of_key, lines, pool);
     if (missing)
-        printf("There is no record for this compiler and C library; these lines in %s make one (--record writes "
-               "them):\n%s",
-               BENCH_COUNTS, lines);
+        printf(
+            "There is no record for this compiler and C library; these lines in %s make one (--record writes "
+            "them):\n%s",
+            BENCH_COUNTS, lines);
     if (worse)
-        printf("%d operations take more instructions than recorded, and than the spread allows. If that is meant, record them anew "
-               "(--record).\n",
-               worse);
+        printf(
+            "%d operations take more instructions than recorded, and than the spread allows. If that is meant, record them anew "
+            "(--record).\n",
+            worse);
     apr_pool_destroy(pool);
     return worse != 0;
 }

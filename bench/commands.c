@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Programs: how many commands are run in a second, two at a time; and a file compressed by the example parallel_gzip
- * and by pigz. */
+/* Programs: how many commands are run in a second, two at a time; and a file compressed by the
+ * example parallel_gzip and by pigz. */
 #include "bench.h"
 
 #include <apr_file_io.h>
@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- /bin/true, two at a time
- * ------------------------------------------------------------------------------------------ */
+/* ---- /bin/true, two at a time --------------------------------------------------------------- */
 
 enum { JOBS = 2, COMMANDS = 600 };
 
@@ -49,8 +48,7 @@ static double run_true(void *arg, int count) {
     return bench_now() - begin;
 }
 
-/* ---- gzip
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- gzip ----------------------------------------------------------------------------------- */
 
 typedef struct {
     apr_pool_t *pool;
@@ -100,12 +98,14 @@ static void write_text(const char *path, apr_pool_t *pool) {
     apr_file_t *file;
     apr_uint32_t random = 1;
     char word[24];
-    MUST(apr_file_open(&file, path, APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_TRUNCATE | APR_FOPEN_BUFFERED,
+    MUST(apr_file_open(&file, path,
+                       APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_TRUNCATE | APR_FOPEN_BUFFERED,
                        APR_OS_DEFAULT, pool));
     for (int i = 0; i < 4000000; i++) {
         random = random * 1664525u + 1013904223u;
         unsigned rank = (random >> 16) % 4096;
-        snprintf(word, sizeof word, "%x%s ", (rank * rank / 4096) * 40503u, (random >> 28) ? "" : ",\n");
+        snprintf(word, sizeof word, "%x%s ", (rank * rank / 4096) * 40503u,
+                 (random >> 28) ? "" : ",\n");
         MUST(apr_file_puts(word, file));
     }
     MUST(apr_file_close(file));
@@ -127,13 +127,15 @@ static void gzip(void) {
     if (!file)
         write_text(file = own, pool);
     snprintf(gz, sizeof gz, "%s.gz", file);
-    const char *ours[] = {program, file, "2", NULL}, *pigz[] = {"pigz", "-kf6", "-b", "512", "-p", "2", file, NULL};
+    const char *ours[] = {program, file, "2", NULL},
+               *pigz[] = {"pigz", "-kf6", "-b", "512", "-p", "2", file, NULL};
     const char *apart[] = {"pigz", "-kf6i", "-b", "512", "-p", "2", file, NULL};
     gzip_t g[] = {{pool, file, gz, ours, size_of(file, pool), 0},
                   {pool, file, gz, pigz, size_of(file, pool), 0},
                   {pool, file, gz, apart, size_of(file, pool), 0}};
-    bench_contestant_t all[] = {
-        {"cohort", run_gzip, &g[0], NULL}, {"pigz", run_gzip, &g[1], NULL}, {"pigz-independent", run_gzip, &g[2], NULL}};
+    bench_contestant_t all[] = {{"cohort", run_gzip, &g[0], NULL},
+                                {"pigz", run_gzip, &g[1], NULL},
+                                {"pigz-independent", run_gzip, &g[2], NULL}};
     BENCH_CONTEST((&(bench_contest_t){"commands.gzip", "MB/s", BENCH_FIGURE, 1, 0}), all, NULL);
     for (int i = 0; i < 3; i++) {
         (void)run_gzip(&g[i], 1);

@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Contests: find out for each contestant how often it does the work in some hundredths of a second, then let all run in
- * turns. Many short runs say more than few long ones: what disturbs a machine comes and goes. */
+/* Contests: find out for each contestant how often it does the work in some hundredths of a second,
+ * then let all run in turns. Many short runs say more than few long ones: what disturbs a machine
+ * comes and goes. */
 #include "bench.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@ typedef struct {
     double values[BENCH_REPEATS_MAX];
 } entry_t;
 
-/* ---- programs beside this one -------------------------------------------------------------------------------------
+/* ---- programs beside this one ---------------------------------------------------------------
  */
 
 const char *bench_beside(const char *name) {
@@ -26,7 +27,8 @@ const char *bench_beside(const char *name) {
         const char *slash = strrchr(name, '/'), *back = strrchr(name, '\\');
         if (back && (!slash || back > slash))
             slash = back;
-        snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - name) : 1, slash ? name : ".");
+        snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - name) : 1,
+                 slash ? name : ".");
     }
     snprintf(path, sizeof path, "%s/%s", directory, name);
     return path;
@@ -44,7 +46,8 @@ int bench_program(const char *const *argv, char *output, apr_size_t size) {
     MUST(cohort_process_create_program(&p, &program, &options, pool));
     if (cohort_process_start(p) == APR_SUCCESS) {
         (void)apr_file_read_full(program.streams[1].file, output, size - 1, &length);
-        for (apr_size_t n = sizeof rest; apr_file_read(program.streams[1].file, rest, &n) == APR_SUCCESS;)
+        for (apr_size_t n = sizeof rest;
+             apr_file_read(program.streams[1].file, rest, &n) == APR_SUCCESS;)
             n = sizeof rest;
         MUST(cohort_process_join(p, COHORT_FOREVER));
         code = cohort_process_exit_code(p);
@@ -66,13 +69,13 @@ static int run_program(const entry_t *e, const char *metric, double *took) {
     const char *python[] = {"python3", "peers.py", NULL};
 #endif
     const char *beside[] = {program, colon + 1, metric, count, NULL};
-    int code = bench_program(strncmp(e->who.peer, "python:", 7) ? beside : python, output, sizeof output);
+    int code =
+        bench_program(strncmp(e->who.peer, "python:", 7) ? beside : python, output, sizeof output);
     *took = strtod(output, &end);
     return code == 0 && end == output ? 1 : code;
 }
 
-/* ---- rounds
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- rounds --------------------------------------------------------------------------------- */
 
 static double run(const bench_contest_t *contest, entry_t *e) {
     double took = 0;
@@ -109,7 +112,8 @@ static void calibrate(const bench_contest_t *contest, entry_t *e) {
             return;
         }
         /* What is slow at first may be fast later; not more than thirty times as many at once. */
-        e->count = clamp(enough < 30.0 * e->count ? enough : 30.0 * e->count, contest->least, contest->most);
+        e->count = clamp(enough < 30.0 * e->count ? enough : 30.0 * e->count, contest->least,
+                         contest->most);
     }
 }
 
@@ -131,7 +135,9 @@ static int enter(entry_t *entries, const bench_contestant_t *here, int n, const 
     static char names[BENCH_CONTESTANTS_MAX][LABEL];
     for (int i = 0; i < n; i++)
         entries[i] = (entry_t){.who = here[i]};
-    for (int used; programs && n < BENCH_CONTESTANTS_MAX && sscanf(programs, "%63s%n", names[n], &used) == 1; n++) {
+    for (int used;
+         programs && n < BENCH_CONTESTANTS_MAX && sscanf(programs, "%63s%n", names[n], &used) == 1;
+         n++) {
         entries[n] = (entry_t){.who.peer = names[n]};
         programs += used;
     }
@@ -140,7 +146,8 @@ static int enter(entry_t *entries, const bench_contestant_t *here, int n, const 
     return n;
 }
 
-void bench_contest(const bench_contest_t *contest, const bench_contestant_t *here, int n, const char *programs) {
+void bench_contest(const bench_contest_t *contest, const bench_contestant_t *here, int n,
+                   const char *programs) {
     static entry_t entries[BENCH_CONTESTANTS_MAX];
     int repeats = bench_repeats();
     n = enter(entries, here, n, programs);
@@ -148,7 +155,8 @@ void bench_contest(const bench_contest_t *contest, const bench_contestant_t *her
         calibrate(contest, &entries[i]);
     for (int r = 0; r < repeats; r++) {
         for (int i = 0; i < n; i++) {
-            entry_t *e = &entries[r % 2 ? n - 1 - i : i]; /* there and back: nobody always follows the same one */
+            /* there and back: nobody always follows the same one */
+            entry_t *e = &entries[r % 2 ? n - 1 - i : i];
             if (!e->out)
                 e->values[r] = figure(contest, run(contest, e), e->count);
         }
@@ -156,16 +164,17 @@ void bench_contest(const bench_contest_t *contest, const bench_contestant_t *her
     for (int i = 0; i < n; i++) {
         const entry_t *e = &entries[i];
         if (!e->out)
-            bench_print(e->who.metric ? e->who.metric : contest->metric, e->label, contest->unit, entries[i].values, repeats);
+            bench_print(e->who.metric ? e->who.metric : contest->metric, e->label, contest->unit,
+                        entries[i].values, repeats);
     }
 }
 
-/* ---- children
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- children ------------------------------------------------------------------------------- */
 
 cohort_process_t *bench_start_child(cohort_target_t target, const void *args, apr_size_t size) {
     cohort_process_t *p;
-    MUST(cohort_process_create(&p, target, args, size, &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
+    MUST(cohort_process_create(&p, target, args, size,
+                               &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
     MUST(cohort_process_start(p));
     return p;
 }

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* A lock: taken and given back by one who is alone, and fought for by 2 and 8 processes that count up what it guards.
+/* A lock: taken and given back by one who is alone, and fought for by 2 and 8 processes that count
+ * up what it guards.
  */
 #include "bench.h"
 
@@ -83,7 +84,8 @@ void bench_section_lock(void) {
     MUST(apr_pool_create(&pool, NULL));
     MUST(cohort_lock_create(&lock, pool));
     MUST(apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool));
-    bench_contestant_t alone[] = {{"cohort", run_alone, lock, NULL}, {"apr-mutex", run_apr, mutex, NULL}};
+    bench_contestant_t alone[] = {{"cohort", run_alone, lock, NULL},
+                                  {"apr-mutex", run_apr, mutex, NULL}};
     BENCH_CONTEST((&(bench_contest_t){"lock.uncontended", "ns", BENCH_NS, 1000, 20000000}), alone,
                   "raw:mutex raw:robust");
     apr_pool_destroy(pool);
@@ -91,6 +93,7 @@ void bench_section_lock(void) {
         char metric[40];
         bench_contestant_t cohort[] = {{"cohort", run_fight, &fights[i], NULL}};
         snprintf(metric, sizeof metric, "lock.contended.%d", fights[i]);
-        BENCH_CONTEST((&(bench_contest_t){metric, "/s", BENCH_PER_S, 1000, 10000000}), cohort, "raw:mutex raw:robust");
+        BENCH_CONTEST((&(bench_contest_t){metric, "/s", BENCH_PER_S, 1000, 10000000}), cohort,
+                      "raw:mutex raw:robust");
     }
 }

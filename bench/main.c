@@ -13,18 +13,22 @@ static const struct {
     const char *name;
     void (*run)(void);
 } sections[] = {
-    {"start", bench_section_start},     {"pipe", bench_section_pipe},         {"queue", bench_section_queue},
-    {"barrier", bench_section_barrier}, {"pool", bench_section_pool},         {"alloc", bench_section_alloc},
-    {"lock", bench_section_lock},       {"commands", bench_section_commands}, {"scale", bench_section_scale},
+    {"start", bench_section_start}, {"pipe", bench_section_pipe},
+    {"queue", bench_section_queue}, {"barrier", bench_section_barrier},
+    {"pool", bench_section_pool},   {"alloc", bench_section_alloc},
+    {"lock", bench_section_lock},   {"commands", bench_section_commands},
+    {"scale", bench_section_scale},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
 static int usage(void) {
-    fprintf(stderr, "usage: cohort-bench [--json] [--rounds] [start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
-                    "       --rounds: each round's figures, too, in comment lines\n"
-                    "       cohort-bench --check    compare the instructions of the hot paths with those recorded\n"
-                    "       cohort-bench --record   record them\n"
-                    "BENCH_REPEATS: rounds of each contest (15). BENCH_FILE: what the section commands compresses.\n");
+    fprintf(
+        stderr,
+        "usage: cohort-bench [--json] [--rounds] [start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
+        "       --rounds: each round's figures, too, in comment lines\n"
+        "       cohort-bench --check    compare the instructions of the hot paths with those recorded\n"
+        "       cohort-bench --record   record them\n"
+        "BENCH_REPEATS: rounds of each contest (15). BENCH_FILE: what the section commands compresses.\n");
     return 2;
 }
 
@@ -110,8 +114,8 @@ void bench_print(const char *metric, const char *peer, const char *unit, double 
             "\"n\": %d}\n",
             metric, peer, median, unit, values[0], values[n - 1], n);
     else
-        printf("%-26s %-24s %12.6g %-5s min=%.6g max=%.6g n=%d\n", metric, peer, median, unit, values[0], values[n - 1],
-               n);
+        printf("%-26s %-24s %12.6g %-5s min=%.6g max=%.6g n=%d\n", metric, peer, median, unit,
+               values[0], values[n - 1], n);
     fflush(stdout);
 }
 

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pipes between two processes: there and back; one way; and receiving without a copy. The metrics' last word says who
- * runs where: free: as the system likes, same: both on one CPU, split: each on its own.
+ * Pipes between two processes: there and back; one way; and receiving without a copy. The metrics'
+ * last word says who runs where: free: as the system likes, same: both on one CPU, split: each on
+ * its own.
  */
 #include "bench.h"
 
@@ -11,7 +12,7 @@
 
 enum { MEGABYTE = 1 << 20 };
 
-/* ---- there and back -------------------------------------------------------------------------------------------------
+/* ---- there and back -------------------------------------------------------------------------
  */
 
 typedef struct {
@@ -79,7 +80,8 @@ static void ping(const char *size_name, apr_size_t size, const char *where, cons
     }
     MUST(cohort_pipe_create(&here, &there, NULL, NULL));
     echo_t e = {there, size, pinned ? split : -1};
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .connections = &there, .n_connections = 1};
+    cohort_process_options_t options = {
+        .lifetime = COHORT_DAEMON, .connections = &there, .n_connections = 1};
     cohort_process_t *p;
     MUST(cohort_process_create(&p, echo, &e, sizeof e, &options, NULL));
     MUST(cohort_process_start(p));
@@ -93,8 +95,7 @@ static void ping(const char *size_name, apr_size_t size, const char *where, cons
     free(arg.buffer);
 }
 
-/* ---- one way
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- one way -------------------------------------------------------------------------------- */
 
 static double run_one_way(void *arg, int count) {
     ping_t *p = arg;
@@ -119,7 +120,8 @@ static int sink_round(cohort_connection_t *end, char *buffer, apr_status_t *stat
         *status = cohort_connection_recv(end, buffer, &size, COHORT_FOREVER);
         if (*status || size == 0)
             break;
-        good &= size == MEGABYTE && !memcmp(buffer, &i, sizeof i) && !memcmp(buffer + size - sizeof i, &i, sizeof i);
+        good &= size == MEGABYTE && !memcmp(buffer, &i, sizeof i) &&
+                !memcmp(buffer + size - sizeof i, &i, sizeof i);
     }
     return *status ? 0 : cohort_connection_send(end, &good, 1, COHORT_FOREVER) == APR_SUCCESS;
 }
@@ -132,7 +134,8 @@ static int sink_blocks_round(cohort_connection_t *end, apr_status_t *status) {
         *status = cohort_connection_recv_block(end, (void **)&block, &size, COHORT_FOREVER);
         if (*status)
             return 0;
-        good &= size == 0 || (!memcmp(block, &i, sizeof i) && !memcmp(block + size - sizeof i, &i, sizeof i));
+        good &= size == 0 ||
+                (!memcmp(block, &i, sizeof i) && !memcmp(block + size - sizeof i, &i, sizeof i));
         if (cohort_free(block))
             return 0;
         if (size == 0)
@@ -160,8 +163,10 @@ static int sink_blocks(void *args) {
 static cohort_process_t *start_sink(cohort_target_t target, ping_t *arg) {
     cohort_connection_t *there;
     cohort_process_t *p;
-    MUST(cohort_pipe_create(&arg->end, &there, &(cohort_pipe_options_t){.bytes = 4 * MEGABYTE}, NULL));
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .connections = &there, .n_connections = 1};
+    MUST(cohort_pipe_create(&arg->end, &there, &(cohort_pipe_options_t){.bytes = 4 * MEGABYTE},
+                            NULL));
+    cohort_process_options_t options = {
+        .lifetime = COHORT_DAEMON, .connections = &there, .n_connections = 1};
     MUST(cohort_process_create(&p, target, &there, sizeof there, &options, NULL));
     MUST(cohort_process_start(p));
     MUST(cohort_connection_close(there));
@@ -173,9 +178,11 @@ static cohort_process_t *start_sink(cohort_target_t target, ping_t *arg) {
 static void one_way(void) {
     ping_t args[2];
     cohort_process_t *p[] = {start_sink(sink, &args[0]), start_sink(sink_blocks, &args[1])};
-    bench_contestant_t cohort[] = {{"cohort", run_one_way, &args[0], NULL}, {"cohort-block", run_one_way, &args[1], NULL}};
-    BENCH_CONTEST((&(bench_contest_t){"oneway.1MiB.free", "GB/s", -(double)MEGABYTE / 1000, 16, 4000}), cohort,
-                  "raw:spin raw:pipe raw:socketpair mpi:send python:Pipe");
+    bench_contestant_t cohort[] = {{"cohort", run_one_way, &args[0], NULL},
+                                   {"cohort-block", run_one_way, &args[1], NULL}};
+    BENCH_CONTEST(
+        (&(bench_contest_t){"oneway.1MiB.free", "GB/s", -(double)MEGABYTE / 1000, 16, 4000}),
+        cohort, "raw:spin raw:pipe raw:socketpair mpi:send python:Pipe");
     for (int i = 0; i < 2; i++) {
         MUST(cohort_connection_close(args[i].end));
         bench_finish_child(p[i]);
@@ -183,12 +190,12 @@ static void one_way(void) {
     }
 }
 
-/* ---- without a copy
- * --------------------------------------------------------------------------------------------------- */
+/* ---- without a copy ------------------------------------------------------------------------- */
 
 enum { COLD = 256 * MEGABYTE, BATCH = 16, BATCHES = 5 };
 
-/* Nothing of the pipe is in the caches afterwards, whatever the size of what was sent. (A long memset() goes past them.) */
+/* Nothing of the pipe is in the caches afterwards, whatever the size of what was sent. (A long
+ * memset() goes past them.) */
 static void read_all(const volatile char *cold) {
     unsigned sum = 0;
     for (apr_size_t i = 0; i < COLD; i += 64)
@@ -251,8 +258,10 @@ static double run_handover(void *arg, int count) {
 /* All sizes in turns, since they are compared with each other. */
 static void without_a_copy(void) {
     static const apr_size_t sizes[] = {65536, MEGABYTE, 16 * MEGABYTE};
-    static const char *const receive[] = {"receive.block.64KiB", "receive.block.1MiB", "receive.block.16MiB"};
-    static const char *const handover[] = {"handover.block.64KiB", "handover.block.1MiB", "handover.block.16MiB"};
+    static const char *const receive[] = {"receive.block.64KiB", "receive.block.1MiB",
+                                          "receive.block.16MiB"};
+    static const char *const handover[] = {"handover.block.64KiB", "handover.block.1MiB",
+                                           "handover.block.16MiB"};
     ping_t args[3];
     bench_contestant_t receivers[3], givers[3];
     for (int i = 0; i < 3; i++) {
@@ -260,7 +269,8 @@ static void without_a_copy(void) {
         receivers[i] = (bench_contestant_t){"cohort", run_receive, &args[i], receive[i]};
         givers[i] = (bench_contestant_t){"cohort", run_handover, &args[i], handover[i]};
     }
-    BENCH_CONTEST((&(bench_contest_t){receive[0], "ns", BENCH_NS, BATCH * BATCHES, 0}), receivers, NULL);
+    BENCH_CONTEST((&(bench_contest_t){receive[0], "ns", BENCH_NS, BATCH * BATCHES, 0}), receivers,
+                  NULL);
     BENCH_CONTEST((&(bench_contest_t){handover[0], "ns", BENCH_NS, 100, 10000000}), givers, NULL);
     for (int i = 0; i < 3; i++)
         free(args[i].buffer);

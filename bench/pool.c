@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Pools of two workers: what a task costs, how long one takes there and back, how much of two processors the work gets,
- * what idle costs. */
+/* Pools of two workers: what a task costs, how long one takes there and back, how much of two
+ * processors the work gets, what idle costs. */
 #include "bench.h"
 #include "burn.h"
 
@@ -16,8 +16,7 @@ typedef struct {
     apr_size_t chunk;
 } map_t;
 
-/* ---- map and apply
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- map and apply -------------------------------------------------------------------------- */
 
 static apr_status_t square(const void *input, void *output) {
     *(apr_int64_t *)output = *(const apr_int64_t *)input * *(const apr_int64_t *)input;
@@ -27,8 +26,8 @@ static apr_status_t square(const void *input, void *output) {
 static double map_once(map_t *a, int count) {
     memset(a->out, 0xff, (size_t)count * sizeof *a->out);
     double begin = bench_now();
-    MUST(cohort_pool_map(a->pool, square, a->in, sizeof *a->in, (apr_size_t)count, a->out, sizeof *a->out,
-                         &(cohort_map_options_t){.chunk = a->chunk}));
+    MUST(cohort_pool_map(a->pool, square, a->in, sizeof *a->in, (apr_size_t)count, a->out,
+                         sizeof *a->out, &(cohort_map_options_t){.chunk = a->chunk}));
     double took = bench_now() - begin;
     for (int i = 0; i < count; i++)
         bench_check(a->out[i] == (apr_int64_t)i * i, "square");
@@ -76,15 +75,15 @@ static void maps(map_t *a) {
     a->chunk = 0;
     BENCH_CONTEST((&(bench_contest_t){"pool.map.x*x.default", "ns", BENCH_NS, TASKS, 0}), cohort,
                   "openmp:static raw:fetch_add python:Pool");
-    bench_contestant_t hot[] = {{"cohort", run_apply, a, NULL}}, idle[] = {{"cohort", run_apply_idle, a, NULL}};
+    bench_contestant_t hot[] = {{"cohort", run_apply, a, NULL}},
+                       idle[] = {{"cohort", run_apply_idle, a, NULL}};
     BENCH_CONTEST((&(bench_contest_t){"pool.apply.hot", "us", BENCH_US, 100, 1000000}), hot,
                   "openmp:region raw:spin-worker raw:futex-worker python:Pool");
     BENCH_CONTEST((&(bench_contest_t){"pool.apply.idle", "us", BENCH_US, IDLE_APPLIES, 0}), idle,
                   "raw:futex-worker python:Pool");
 }
 
-/* ---- an array in the arena, whose elements the tasks do not touch
- * ------------------------------------------------------- */
+/* ---- an array in the arena, whose elements the tasks do not touch --------------------------- */
 
 static apr_status_t ignore(const void *input, void *output) {
     *(apr_int64_t *)output = input != NULL;
@@ -111,7 +110,8 @@ static double run_array(void *arg, int count) {
     return took;
 }
 
-/* The arrays are there already, as the tasks' programs would have them; all sizes in turns, since they are compared with each other. */
+/* The arrays are there already, as the tasks' programs would have them; all sizes in turns, since
+ * they are compared with each other. */
 static void arrays(map_t *map) {
     static const struct {
         const char *metric;
@@ -129,8 +129,7 @@ static void arrays(map_t *map) {
         MUST(cohort_free(array[i].elements));
 }
 
-/* ---- efficiency
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- efficiency ----------------------------------------------------------------------------- */
 
 static apr_status_t burn_task(const void *input, void *output) {
     *(apr_uint64_t *)output = burn(*(const apr_uint64_t *)input);
@@ -142,7 +141,8 @@ typedef struct {
     double us;
 } work_t;
 
-/* The part of the ideal speed-up that a map of tasks so long reaches; one process alone is timed before and after. */
+/* The part of the ideal speed-up that a map of tasks so long reaches; one process alone is timed
+ * before and after. */
 static double run_work(void *arg, int count) {
     work_t *w = arg;
     apr_int64_t *in = w->map->in;
@@ -153,8 +153,8 @@ static double run_work(void *arg, int count) {
         w->map->out[i] = 0;
     }
     double begin = bench_now();
-    MUST(cohort_pool_map(w->map->pool, burn_task, in, sizeof *in, (apr_size_t)count, w->map->out, sizeof *w->map->out,
-                         &(cohort_map_options_t){.chunk = w->map->chunk}));
+    MUST(cohort_pool_map(w->map->pool, burn_task, in, sizeof *in, (apr_size_t)count, w->map->out,
+                         sizeof *w->map->out, &(cohort_map_options_t){.chunk = w->map->chunk}));
     double took = bench_now() - begin, after = burn_alone(bench_now, turns);
     for (int i = 0; i < count; i++)
         bench_check((apr_uint64_t)w->map->out[i] == right, "work");
@@ -162,8 +162,8 @@ static double run_work(void *arg, int count) {
 }
 
 static void efficiency(map_t *map) {
-    static const char *const metrics[] = {"pool.eff.1us", "pool.eff.10us", "pool.eff.100us", "pool.eff.1ms",
-                                          "pool.eff.10ms"};
+    static const char *const metrics[] = {"pool.eff.1us", "pool.eff.10us", "pool.eff.100us",
+                                          "pool.eff.1ms", "pool.eff.10ms"};
     for (int i = 0; i < 5; i++) {
         work_t work = {map, burn_microseconds(metrics[i])};
         bench_contestant_t cohort[] = {{"cohort", run_work, &work, NULL}};
@@ -174,9 +174,7 @@ static void efficiency(map_t *map) {
     }
 }
 
-/* ---- idle
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- idle ----------------------------------------------------------------------------------- */
 
 /* The workers', and this process'. */
 static double cpu_of(cohort_process_t **workers, int n) {

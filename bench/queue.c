@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Producers and consumers, processes all, at one queue. Each message carries its number at the front and a check of it
- * at the end; what all consumers got must add up. The clock runs from the first producer's first message to the last
- * consumer's last one.
+ * Producers and consumers, processes all, at one queue. Each message carries its number at the
+ * front and a check of it at the end; what all consumers got must add up. The clock runs from the
+ * first producer's first message to the last consumer's last one.
  */
 #include "bench.h"
 
@@ -39,8 +39,7 @@ static int read_message(const apr_uint64_t *message, apr_size_t size, score_t *s
     return message[size / 8 - 1] == ~message[0];
 }
 
-/* ---- one by one
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- one by one ----------------------------------------------------------------------------- */
 
 static int produce(share_t *s) {
     apr_uint64_t message[WORDS] = {0};
@@ -65,8 +64,7 @@ static int consume(share_t *s, score_t *score) {
     }
 }
 
-/* ---- in batches
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- in batches ----------------------------------------------------------------------------- */
 
 static int produce_batches(share_t *s) {
     apr_uint64_t text[BATCH][8] = {{0}};
@@ -77,14 +75,16 @@ static int produce_batches(share_t *s) {
     for (apr_uint64_t i = 0; i < s->messages; i += BATCH) {
         for (apr_uint64_t k = 0; k < BATCH; k++)
             write_message(text[k], s->size, s->first + i + k);
-        if (cohort_queue_put_many(s->queue, messages, BATCH, &done, COHORT_FOREVER) || done != BATCH)
+        if (cohort_queue_put_many(s->queue, messages, BATCH, &done, COHORT_FOREVER) ||
+            done != BATCH)
             return 1;
     }
     return 0;
 }
 
 /* How many of a batch were messages before the end; -1: something is wrong. */
-static int read_batch(share_t *s, apr_uint64_t (*text)[8], const cohort_message_t *messages, int n, score_t *score) {
+static int read_batch(share_t *s, apr_uint64_t (*text)[8], const cohort_message_t *messages, int n,
+                      score_t *score) {
     for (int k = 0; k < n; k++) {
         if (messages[k].size != s->size)
             return -1;
@@ -118,8 +118,7 @@ static int consume_batches(share_t *s, score_t *score) {
     }
 }
 
-/* ---- the crowd
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- the crowd ------------------------------------------------------------------------------ */
 
 static int producer(void *args) {
     share_t *s = args;
@@ -173,8 +172,11 @@ static double run_crowd(void *arg, int count) {
     const crowd_t *crowd = arg;
     cohort_process_t *p[2 * PARTIES];
     cohort_queue_options_t options = {.capacity = 1024, .message_size = crowd->size};
-    int unit = crowd->producers * (crowd->batch ? BATCH : 1), parties = crowd->producers + crowd->consumers;
-    share_t s = {.size = crowd->size, .batch = crowd->batch, .messages = (apr_uint64_t)((count + unit - 1) / unit)};
+    int unit = crowd->producers * (crowd->batch ? BATCH : 1),
+        parties = crowd->producers + crowd->consumers;
+    share_t s = {.size = crowd->size,
+                 .batch = crowd->batch,
+                 .messages = (apr_uint64_t)((count + unit - 1) / unit)};
     s.messages *= crowd->batch ? BATCH : 1;
     apr_uint64_t all = s.messages * (apr_uint64_t)crowd->producers;
     MUST(cohort_alloc((void **)&s.scores, (apr_size_t)parties * sizeof *s.scores));
@@ -197,22 +199,26 @@ static double run_crowd(void *arg, int count) {
     return took * count / (double)all;
 }
 
-static void contest(const char *kind, apr_size_t size, int producers, int consumers, const char *programs) {
+static void contest(const char *kind, apr_size_t size, int producers, int consumers,
+                    const char *programs) {
     char metric[40];
     crowd_t crowd = {size, producers, consumers, !strcmp(kind, "batch")};
     bench_contestant_t cohort[] = {{"cohort", run_crowd, &crowd, NULL}};
-    snprintf(metric, sizeof metric, "%s.%s.%dto%d", kind, size == 64 ? "64B" : "1KiB", producers, consumers);
+    snprintf(metric, sizeof metric, "%s.%s.%dto%d", kind, size == 64 ? "64B" : "1KiB", producers,
+             consumers);
     BENCH_CONTEST((&(bench_contest_t){metric, "/s", BENCH_PER_S, 2000, 8000000}), cohort, programs);
 }
 
 void bench_section_queue(void) {
     static const int crowds[][2] = {{1, 1}, {4, 1}, {1, 4}, {4, 4}};
     for (int i = 0; i < 4; i++)
-        contest("queue", 64, crowds[i][0], crowds[i][1],
-                "raw:mpmc-spin raw:pipe raw:mutex+cond boost:message_queue zmq:push-pull python:Queue");
+        contest(
+            "queue", 64, crowds[i][0], crowds[i][1],
+            "raw:mpmc-spin raw:pipe raw:mutex+cond boost:message_queue zmq:push-pull python:Queue");
     for (int i = 0; i < 4; i++)
-        contest("queue", 1024, crowds[i][0], crowds[i][1],
-                "raw:mpmc-spin raw:pipe raw:mutex+cond boost:message_queue zmq:push-pull python:Queue");
+        contest(
+            "queue", 1024, crowds[i][0], crowds[i][1],
+            "raw:mpmc-spin raw:pipe raw:mutex+cond boost:message_queue zmq:push-pull python:Queue");
     for (int i = 0; i < 4; i++)
         contest("batch", 64, crowds[i][0], crowds[i][1], "raw:mpmc-spin");
 }

@@ -1,14 +1,15 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* How the cost of one more grows with how many there are: of a start, a message, a task, a block. */
+/* How the cost of one more grows with how many there are: of a start, a message, a task, a
+ * block. */
 #include "bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- a start, beside many that live
- * ------------------------------------------------------------------------------------ */
+/* ---- a start, beside many that live --------------------------------------------------------- */
 
-/* Live either by themselves, or waiting in Cohort, which every death of a process wakes for a look around. */
+/* Live either by themselves, or waiting in Cohort, which every death of a process wakes for a look
+ * around. */
 static int live(void *args) {
     cohort_event_t *over = *(cohort_event_t **)args;
     if (over)
@@ -58,8 +59,7 @@ static void all_starts(void) {
     MUST(cohort_event_destroy(over));
 }
 
-/* ---- a message of many producers
- * --------------------------------------------------------------------------------------- */
+/* ---- a message of many producers ------------------------------------------------------------ */
 
 static double run_messages(void *arg, int count) {
     return bench_queue_run(*(int *)arg, count);
@@ -75,8 +75,7 @@ static void messages(void) {
     }
 }
 
-/* ---- a task of many workers
- * --------------------------------------------------------------------------------------------- */
+/* ---- a task of many workers ----------------------------------------------------------------- */
 
 static apr_status_t square(const void *input, void *output) {
     *(apr_int64_t *)output = *(const apr_int64_t *)input * *(const apr_int64_t *)input;
@@ -97,8 +96,8 @@ static double run_tasks(void *arg, int count) {
         m->out[i] = -1;
     }
     double begin = bench_now();
-    MUST(cohort_pool_map(m->pool, square, m->in, sizeof *m->in, (apr_size_t)count, m->out, sizeof *m->out,
-                         &(cohort_map_options_t){.chunk = 1}));
+    MUST(cohort_pool_map(m->pool, square, m->in, sizeof *m->in, (apr_size_t)count, m->out,
+                         sizeof *m->out, &(cohort_map_options_t){.chunk = 1}));
     double took = bench_now() - begin;
     for (int i = 0; i < count; i++)
         bench_check(m->out[i] == (apr_int64_t)i * i, "square");
@@ -122,8 +121,7 @@ static void tasks(void) {
     MUST(cohort_free(map.out));
 }
 
-/* ---- a block beside many
- * ------------------------------------------------------------------------------------------------ */
+/* ---- a block beside many -------------------------------------------------------------------- */
 
 enum { BLOCK = 64 };
 

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * From before the start to after the join of a child that does nothing, one at a time. The parent has touched 10 MB;
- * then 2 GiB, and it has 50 more threads.
+ * From before the start to after the join of a child that does nothing, one at a time. The parent
+ * has touched 10 MB; then 2 GiB, and it has 50 more threads.
  */
 #include "bench.h"
 
@@ -64,7 +64,8 @@ static void start_apr_programs(void *arg, int first, int n) {
         MUST(apr_procattr_create(&attributes, pool));
         MUST(apr_procattr_cmdtype_set(attributes, APR_PROGRAM_PATH));
         MUST(apr_proc_create(&process, argv[0], argv, NULL, attributes, pool));
-        bench_check(apr_proc_wait(&process, &code, &why, APR_WAIT) == APR_CHILD_DONE && code == 0, "exit code");
+        bench_check(apr_proc_wait(&process, &code, &why, APR_WAIT) == APR_CHILD_DONE && code == 0,
+                    "exit code");
         apr_pool_destroy(pool);
     }
 }
@@ -73,7 +74,7 @@ static double run_apr_program(void *arg, int count) {
     return bench_blocks(start_apr_programs, arg, count);
 }
 
-/* ---- what the parent has -------------------------------------------------------------------------------------------
+/* ---- what the parent has --------------------------------------------------------------------
  */
 
 typedef struct {
@@ -121,8 +122,7 @@ static char *touch(size_t size) {
     return memory;
 }
 
-/* ---- a small parent beside the large one
- * ---------------------------------------------------------------------------------------------- */
+/* ---- a small parent beside the large one ---------------------------------------------------- */
 
 typedef struct {
     cohort_process_t *process;
@@ -171,8 +171,7 @@ static void end_small(small_t *small) {
     MUST(cohort_connection_close(small->end));
 }
 
-/* ---- the contests
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the contests --------------------------------------------------------------------------- */
 
 static cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN};
 
@@ -184,10 +183,11 @@ static void small_parent(void) {
     bench_contestant_t starts[] = {{"cohort", run_method, &methods[0], NULL},
                                    {"cohort-fork", run_method, &methods[1], NULL},
                                    {"cohort-spawn", run_method, &methods[2], NULL}};
-    bench_contestant_t programs[] = {{"cohort", run_program, "true", NULL}, {"apr", run_apr_program, "true", NULL}};
+    bench_contestant_t programs[] = {{"cohort", run_program, "true", NULL},
+                                     {"apr", run_apr_program, "true", NULL}};
     char *memory = touch(SMALL);
-    bench_contest(&(bench_contest_t){"start.fn.10MB", "us", BENCH_US, 4, 2000}, starts, methods_here(),
-                  "raw:fork raw:vfork python:fork python:forkserver python:spawn");
+    bench_contest(&(bench_contest_t){"start.fn.10MB", "us", BENCH_US, 4, 2000}, starts,
+                  methods_here(), "raw:fork raw:vfork python:fork python:forkserver python:spawn");
     BENCH_CONTEST((&(bench_contest_t){"start.program.10MB", "us", BENCH_US, 4, 2000}), programs,
                   "raw:posix_spawn raw:vfork+exec raw:fork+exec uv:uv_spawn python:subprocess");
     free(memory);
@@ -196,7 +196,8 @@ static void small_parent(void) {
 /* Its peers touch as much in each round, so there are fewer of them. */
 static void large_parent(void) {
     bench_contestant_t forks[] = {{"cohort-fork", run_method, &methods[1], NULL}};
-    bench_contestant_t programs[] = {{"cohort", run_program, "true", NULL}, {"apr", run_apr_program, "true", NULL}};
+    bench_contestant_t programs[] = {{"cohort", run_program, "true", NULL},
+                                     {"apr", run_apr_program, "true", NULL}};
     crowd_t crowd = {0};
     small_t small;
     bench_contestant_t beside[] = {{"cohort", run_method, &methods[0], NULL},
@@ -204,10 +205,12 @@ static void large_parent(void) {
     char *memory = touch((size_t)2 << 30);
     start_small(&small);
     start_threads(&crowd);
-    bench_contest(&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 4, 0}, forks, methods_here() > 1,
-                  "raw:fork");
-    BENCH_CONTEST((&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 200, 0}), beside, "raw:vfork python:forkserver");
-    bench_contest(&(bench_contest_t){"start.program.2GiB", "us", BENCH_US, 100, 0}, programs, 1, "raw:posix_spawn");
+    bench_contest(&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 4, 0}, forks,
+                  methods_here() > 1, "raw:fork");
+    BENCH_CONTEST((&(bench_contest_t){"start.fn.2GiB", "us", BENCH_US, 200, 0}), beside,
+                  "raw:vfork python:forkserver");
+    bench_contest(&(bench_contest_t){"start.program.2GiB", "us", BENCH_US, 100, 0}, programs, 1,
+                  "raw:posix_spawn");
     bench_contest(&(bench_contest_t){"start.program.2GiB", "us", BENCH_US, 4, 0}, &programs[1], 1,
                   "uv:uv_spawn python:subprocess");
     end_threads(&crowd);

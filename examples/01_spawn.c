@@ -2,8 +2,8 @@
 /*
  * 01: Five processes run the same function, each with a number of its own.
  *
- * A target is an ordinary function. It gets a copy of the argument bytes and returns the exit code. All five run
- * at the same time, so their lines may come in any order.
+ * A target is an ordinary function. It gets a copy of the argument bytes and returns the exit code.
+ * All five run at the same time, so their lines may come in any order.
  */
 #include "check.h"
 
@@ -14,7 +14,8 @@ static int work(void *args) {
 
 int main(int argc, char **argv) {
     cohort_process_t *processes[5];
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize"); /* always first: in a child it does not return */
+    /* always first: in a child it does not return */
+    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
 
     for (int i = 0; i < 5; i++) {
         check(cohort_process_create(&processes[i], work, &i, sizeof i, NULL, NULL), "create");

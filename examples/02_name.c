@@ -2,7 +2,8 @@
 /*
  * 02: A process with a name, and one that gets the default name.
  *
- * The name is what ps, top and error messages show. Processes without one are counted: Process-1, Process-2, ...
+ * The name is what ps, top and error messages show. Processes without one are counted: Process-1,
+ * Process-2, ...
  */
 #include "check.h"
 

@@ -2,8 +2,8 @@
 /*
  * 03: What becomes of children when main() returns.
  *
- * A foreground process (the default) is joined first, so it finishes its count. A daemon is ended, so this one never
- * gets to its last line; it would end as well if its parent were killed.
+ * A foreground process (the default) is joined first, so it finishes its count. A daemon is ended,
+ * so this one never gets to its last line; it would end as well if its parent were killed.
  */
 #include "check.h"
 
@@ -35,7 +35,8 @@ int main(int argc, char **argv) {
 
     /* A pointer to any object of Cohort means the same in every process. */
     check(cohort_event_create(&counting, NULL), "event");
-    check(cohort_process_create(&daemon, count_slowly, &counting, sizeof counting, &options, NULL), "create");
+    check(cohort_process_create(&daemon, count_slowly, &counting, sizeof counting, &options, NULL),
+          "create");
     check(cohort_process_create(&foreground, count, NULL, 0, NULL, NULL), "create");
     check(cohort_process_start(daemon), "start");
     check(cohort_process_start(foreground), "start");

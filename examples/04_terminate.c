@@ -2,8 +2,8 @@
 /*
  * 04: Look at a process before, during and after its life, and end it early.
  *
- * An exit code below zero is the number of the signal that ended the process, on every system: -15 after terminate,
- * -9 after kill.
+ * An exit code below zero is the number of the signal that ended the process, on every system: -15
+ * after terminate, -9 after kill.
  */
 #include "check.h"
 
@@ -31,7 +31,8 @@ int main(int argc, char **argv) {
     show("before", process);
     check(cohort_process_start(process), "start");
     show("during", process);
-    if (!APR_STATUS_IS_TIMEUP(cohort_process_join(process, apr_time_from_msec(50)))) return 1; /* it goes on */
+    /* it goes on */
+    if (!APR_STATUS_IS_TIMEUP(cohort_process_join(process, apr_time_from_msec(50)))) return 1;
 
     check(cohort_process_terminate(process), "terminate");
     check(cohort_process_join(process, COHORT_FOREVER), "join");

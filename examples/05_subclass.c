@@ -2,8 +2,9 @@
 /*
  * 05: A process type of one's own.
  *
- * A struct that begins with cohort_process_base_t is a process type: its run function is what the process does, and the
- * child gets a copy of the whole struct. Hooks are called before and after run.
+ * A struct that begins with cohort_process_base_t is a process type: its run function is what the
+ * process does, and the child gets a copy of the whole struct. Hooks are called before and after
+ * run.
  */
 #include "check.h"
 
@@ -20,11 +21,13 @@ static void worker_begin(cohort_process_base_t *self) {
 
 static int worker_run(cohort_process_base_t *self) {
     worker_t *worker = (worker_t *)self;
-    printf("called run in %s, the square of %d is %d\n", worker->name, worker->number, worker->number * worker->number);
+    printf("called run in %s, the square of %d is %d\n", worker->name, worker->number,
+           worker->number * worker->number);
     return worker->number;
 }
 
-static const worker_t worker_type = {.base = {.size = sizeof(worker_t), .run = worker_run, .on_start = worker_begin}};
+static const worker_t worker_type = {
+    .base = {.size = sizeof(worker_t), .run = worker_run, .on_start = worker_begin}};
 
 int main(int argc, char **argv) {
     cohort_process_t *processes[3];

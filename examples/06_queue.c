@@ -2,8 +2,9 @@
 /*
  * 06: A producer and a consumer process with a queue between them, and a joinable queue.
  *
- * The queue holds three messages: the producer waits for room, the consumer for messages. A message is any number of
- * bytes; the empty one says here that there are no more. A joinable queue also knows when all messages are dealt with.
+ * The queue holds three messages: the producer waits for room, the consumer for messages. A message
+ * is any number of bytes; the empty one says here that there are no more. A joinable queue also
+ * knows when all messages are dealt with.
  */
 #include "check.h"
 
@@ -31,7 +32,8 @@ static int consume(void *args) {
 static int consume_and_tell(void *args) {
     cohort_queue_t *queue = *(cohort_queue_t **)args;
     int item;
-    for (apr_size_t size = sizeof item; cohort_queue_get(queue, &item, &size, COHORT_FOREVER) == APR_SUCCESS;) {
+    for (apr_size_t size = sizeof item;
+         cohort_queue_get(queue, &item, &size, COHORT_FOREVER) == APR_SUCCESS;) {
         printf("worker: job %d done\n", item);
         fflush(stdout);
         check(cohort_queue_task_done(queue), "task_done");
@@ -46,11 +48,15 @@ int main(int argc, char **argv) {
     check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
     check(cohort_queue_create(&items, &bounded, NULL), "queue");
     check(cohort_queue_create(&jobs, &joinable, NULL), "queue");
-    check(cohort_process_create(&processes[0], produce, &items, sizeof items, NULL, NULL), "create");
-    check(cohort_process_create(&processes[1], consume, &items, sizeof items, NULL, NULL), "create");
-    check(cohort_process_create(&processes[2], consume_and_tell, &jobs, sizeof jobs, NULL, NULL), "create");
+    check(cohort_process_create(&processes[0], produce, &items, sizeof items, NULL, NULL),
+          "create");
+    check(cohort_process_create(&processes[1], consume, &items, sizeof items, NULL, NULL),
+          "create");
+    check(cohort_process_create(&processes[2], consume_and_tell, &jobs, sizeof jobs, NULL, NULL),
+          "create");
     for (int i = 0; i < 3; i++) check(cohort_process_start(processes[i]), "start");
-    for (int job = 0; job < 5; job++) check(cohort_queue_put(jobs, &job, sizeof job, COHORT_FOREVER), "put");
+    for (int job = 0; job < 5; job++)
+        check(cohort_queue_put(jobs, &job, sizeof job, COHORT_FOREVER), "put");
     check(cohort_queue_join(jobs, COHORT_FOREVER), "queue join");
     printf("main: all jobs are done\n");
     check(cohort_queue_close(jobs), "close");

@@ -2,8 +2,9 @@
 /*
  * 07: Two pipes: one process sends 0 to 9, a second one squares them, the parent receives.
  *
- * The ends that a child gets are listed in its options; the parent then closes its own hold on them. So each reader
- * gets an end of file as soon as nobody can write any more, whether the writer has closed its end or died.
+ * The ends that a child gets are listed in its options; the parent then closes its own hold on
+ * them. So each reader gets an end of file as soon as nobody can write any more, whether the writer
+ * has closed its end or died.
  */
 #include "check.h"
 
@@ -13,7 +14,8 @@ typedef struct {
 
 static int send_numbers(void *args) {
     ends_t *ends = args;
-    for (int i = 0; i < 10; i++) check(cohort_connection_send(ends->out, &i, sizeof i, COHORT_FOREVER), "send");
+    for (int i = 0; i < 10; i++)
+        check(cohort_connection_send(ends->out, &i, sizeof i, COHORT_FOREVER), "send");
     return 0; /* the end of the process closes its ends */
 }
 
@@ -35,11 +37,13 @@ static void start(cohort_target_t target, ends_t ends) {
     cohort_process_t *process;
     check(cohort_process_create(&process, target, &ends, sizeof ends, &options, NULL), "create");
     check(cohort_process_start(process), "start");
-    for (apr_size_t i = 0; i < options.n_connections; i++) check(cohort_connection_close(list[i]), "close");
+    for (apr_size_t i = 0; i < options.n_connections; i++)
+        check(cohort_connection_close(list[i]), "close");
 }
 
 int main(int argc, char **argv) {
-    cohort_pipe_options_t one_way = {.one_way = 1}; /* the first end receives, the second one sends */
+    /* the first end receives, the second one sends */
+    cohort_pipe_options_t one_way = {.one_way = 1};
     cohort_connection_t *numbers_in, *numbers_out, *squares_in, *squares_out;
     int square;
     apr_size_t size = sizeof square;
@@ -50,7 +54,8 @@ int main(int argc, char **argv) {
     start(send_numbers, (ends_t){.out = numbers_out});
     start(square_numbers, (ends_t){.in = numbers_in, .out = squares_out});
 
-    while ((status = cohort_connection_recv(squares_in, &square, &size, COHORT_FOREVER)) == APR_SUCCESS)
+    while ((status = cohort_connection_recv(squares_in, &square, &size, COHORT_FOREVER)) ==
+           APR_SUCCESS)
         printf("%d\n", square);
     printf(APR_STATUS_IS_EOF(status) ? "end\n" : "error\n");
     return !APR_STATUS_IS_EOF(status);

@@ -1,9 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * 08: Two processes meet at a barrier and print the same instant; two others do not meet, and print different ones.
+ * 08: Two processes meet at a barrier and print the same instant; two others do not meet, and print
+ * different ones.
  *
- * The two of each pair have different amounts of work to do first. When the last party has arrived at the barrier, and
- * before any goes on, the barrier calls its action: it takes the time for both.
+ * The two of each pair have different amounts of work to do first. When the last party has arrived
+ * at the barrier, and before any goes on, the barrier calls its action: it takes the time for both.
  */
 #include "check.h"
 
@@ -40,9 +41,11 @@ int main(int argc, char **argv) {
     check(cohort_barrier_create(&barrier, 2, &with_action, NULL), "barrier");
 
     for (int i = 0; i < 4; i++) {
-        party_t party = {i < 2 ? barrier : NULL, &times[4], &times[i], apr_time_from_msec(100 * (i % 2))};
+        party_t party = {i < 2 ? barrier : NULL, &times[4], &times[i],
+                         apr_time_from_msec(100 * (i % 2))};
         cohort_process_options_t options = {.name = names[i]};
-        check(cohort_process_create(&processes[i], attend, &party, sizeof party, &options, NULL), "create");
+        check(cohort_process_create(&processes[i], attend, &party, sizeof party, &options, NULL),
+              "create");
         check(cohort_process_start(processes[i]), "start");
     }
     for (int i = 0; i < 4; i++) check(cohort_process_join(processes[i], COHORT_FOREVER), "join");

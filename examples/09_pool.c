@@ -2,7 +2,8 @@
 /*
  * 09: A pool of worker processes computes the squares of 0 to 99, in four ways.
  *
- * map runs a task on each element of an array, apply on one; the _async forms return at once with a result to wait for.
+ * map runs a task on each element of an array, apply on one; the _async forms return at once with a
+ * result to wait for.
  */
 #include "check.h"
 
@@ -16,7 +17,8 @@ static apr_status_t square(const void *input, void *output) {
 static void show(const char *how, const int *squares) {
     long sum = 0;
     for (int i = 0; i < 100; i++) sum += squares[i];
-    printf("%s: %d %d %d ... %d, sum %ld\n", how, squares[0], squares[1], squares[2], squares[99], sum);
+    printf("%s: %d %d %d ... %d, sum %ld\n", how, squares[0], squares[1], squares[2], squares[99],
+           sum);
 }
 
 int main(int argc, char **argv) {
@@ -28,7 +30,8 @@ int main(int argc, char **argv) {
     check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
     check(cohort_pool_create(&workers, &(cohort_pool_options_t){.workers = 4}, NULL), "pool");
 
-    check(cohort_pool_map(workers, square, numbers, sizeof(int), 100, by_map, sizeof(int), NULL), "map");
+    check(cohort_pool_map(workers, square, numbers, sizeof(int), 100, by_map, sizeof(int), NULL),
+          "map");
     show("map", by_map);
 
     for (int i = 0; i < 100; i++)
@@ -36,17 +39,20 @@ int main(int argc, char **argv) {
     show("apply", by_apply);
 
     for (int i = 0; i < 100; i++)
-        check(cohort_pool_apply_async(&results[i], workers, square, &i, sizeof i, NULL, sizeof(int), NULL, NULL),
+        check(cohort_pool_apply_async(&results[i], workers, square, &i, sizeof i, NULL, sizeof(int),
+                                      NULL, NULL),
               "apply_async");
     for (int i = 0; i < 100; i++) {
-        check(cohort_result_get(results[i], &by_apply_async[i], sizeof(int), COHORT_FOREVER), "get");
+        check(cohort_result_get(results[i], &by_apply_async[i], sizeof(int), COHORT_FOREVER),
+              "get");
         check(cohort_result_destroy(results[i]), "destroy");
     }
     show("apply_async", by_apply_async);
 
     numbers[7] = -7; /* the task fails, and nothing else */
-    check(cohort_pool_map_async(&all, workers, square, numbers, sizeof(int), 100, by_map_async, sizeof(int), NULL,
-                                NULL), "map_async");
+    check(cohort_pool_map_async(&all, workers, square, numbers, sizeof(int), 100, by_map_async,
+                                sizeof(int), NULL, NULL),
+          "map_async");
     if (cohort_result_get(all, NULL, 0, COHORT_FOREVER) != APR_EINVAL) return 1;
     check(cohort_result_error(all, &error), "error");
     printf("map_async: task %d failed: %s\n", (int)error.index, error.message);

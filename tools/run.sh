@@ -22,7 +22,7 @@ die() { printf 'tools/run.sh: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 cores() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
 
-# ---- packages -----------------------------------------------------------------------------------------------
+# ---- packages -----------------------------------------------------------------------------------
 
 # What is needed, by the name of its package for apt-get, dnf, pacman, brew ("-": comes with the system), and how to see that it is there.
 # GoogleTest's check is for its CMake package or its sources.
@@ -116,7 +116,7 @@ cmake_is_new_enough() {
     [ "$major" -gt 3 ] || { [ "$major" = 3 ] && [ "$minor" -ge 21 ]; }
 }
 
-# ---- build --------------------------------------------------------------------------------------------------
+# ---- build --------------------------------------------------------------------------------------
 
 build() { # preset
     say "Configuring and building preset $1 in build/$1"
@@ -129,7 +129,7 @@ build() { # preset
         { grep -E -B2 -A12 'FAILED|error' "$log" | head -n 60 >&2; die "building preset $1 failed; the whole output is in build/$1.log."; }
 }
 
-# ---- test ---------------------------------------------------------------------------------------------------
+# ---- test ---------------------------------------------------------------------------------------
 
 run_test() {
     local preset=release
@@ -213,7 +213,7 @@ ensure_windows_packages() {
     install_packages apt-get "${packages[@]}" || die "apt-get could not install: ${packages[*]}."
 }
 
-# ---- macOS ----------------------------------------------------------------------------------------------------
+# ---- macOS --------------------------------------------------------------------------------------
 
 run_macos() {
     ensure_packages
@@ -223,7 +223,7 @@ run_macos() {
     exec "$root/tools/check-macos.sh" "$root/build/macos"
 }
 
-# ---- demo ---------------------------------------------------------------------------------------------------
+# ---- demo ---------------------------------------------------------------------------------------
 
 # A real file of 48 MB from the machine's own: the same one each time on one machine.
 make_input() { # path
@@ -269,7 +269,7 @@ check_gzip() { # input
         'BEGIN { printf "checked: gunzip -t and byte comparison; %d -> %d bytes, ratio %.2f\n", in_size, out_size, in_size / out_size }'
 }
 
-# ---- bench --------------------------------------------------------------------------------------------------
+# ---- bench --------------------------------------------------------------------------------------
 
 # What the peers need; each may be missing, and is left out then. The columns are those of needs().
 peers() {
@@ -330,7 +330,7 @@ run_bench() {
     say "Also drawn: performance-ratios.svg and performance-scale.svg in $([ -n "$document" ] && echo docs || echo build/bench)"
 }
 
-# ---- crash --------------------------------------------------------------------------------------------------
+# ---- crash --------------------------------------------------------------------------------------
 
 crash_left() { # seconds of the 15 minutes that are left, some of them for what comes after
     local left=$((crash_end - SECONDS - ${1:-0}))
@@ -368,7 +368,7 @@ count_crashes() { # log
 
 run_help() { sed -n 's/^## \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-# ---- which one ----------------------------------------------------------------------------------------------
+# ---- which one ----------------------------------------------------------------------------------
 
 command=${1:-help}
 [ $# = 0 ] || shift

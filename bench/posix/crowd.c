@@ -118,7 +118,8 @@ static void init_barrier(void) {
     pthread_barrierattr_t shared;
     PEER_MUST(pthread_barrierattr_init(&shared) == 0);
     PEER_MUST(pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED) == 0);
-    PEER_MUST(pthread_barrier_init(&crowd.board->barrier, &shared, (unsigned)(crowd.producers + crowd.consumers)) == 0);
+    PEER_MUST(pthread_barrier_init(&crowd.board->barrier, &shared,
+                                   (unsigned)(crowd.producers + crowd.consumers)) == 0);
 }
 
 double peer_crowd(const peer_queue_t *queue, const char *metric, long count) {

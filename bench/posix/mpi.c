@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * cohort-peer-mpi: MPI within one machine. It has itself started again by mpirun, as so many ranks as take part;
- * rank 0 has the clock and prints. Where mpirun does not bring all of them to their start, there is no such work.
+ * cohort-peer-mpi: MPI within one machine. It has itself started again by mpirun, as so many ranks
+ * as take part; rank 0 has the clock and prints. Where mpirun does not bring all of them to their
+ * start, there is no such work.
  */
 #include "peer.h"
 
@@ -16,7 +17,7 @@ enum { CANNOT = 77, OVER = 256 };
 
 static int rank, ranks;
 
-/* ---- two ranks: there and back, and one way ---- */
+/* ---- two ranks: there and back, and one way ------------------------------------------------- */
 
 static char *buffer;
 static int size;
@@ -77,9 +78,10 @@ static double one_way(const char *metric, long count) {
     return peer_now() - begin;
 }
 
-/* ---- a barrier ---- */
+/* ---- a barrier ------------------------------------------------------------------------------ */
 
-static _Atomic long (*places)[16]; /* the crossing that each rank has begun last; behind them, the last one of all */
+/* the crossing that each rank has begun last; behind them, the last one of all */
+static _Atomic long (*places)[16];
 
 static void crossings(void *arg, long first, long n) {
     (void)arg;
@@ -112,7 +114,8 @@ static double barrier(const char *metric, long count) {
     return took;
 }
 
-/* Open MPI wants to be told that more ranks than CPUs are meant: the one way until version 4, the other since. */
+/* Open MPI wants to be told that more ranks than CPUs are meant: the one way until version 4, the
+ * other since. */
 static int start_ranks(char **argv) {
     char command[2048], begun[16], figure[32];
     snprintf(
@@ -130,8 +133,10 @@ static int start_ranks(char **argv) {
 }
 
 int main(int argc, char **argv) {
-    static const peer_work_t table[] = {
-        {"send", "pingpong", pingpong}, {"send", "oneway", one_way}, {"barrier", "barrier", barrier}, {0}};
+    static const peer_work_t table[] = {{"send", "pingpong", pingpong},
+                                        {"send", "oneway", one_way},
+                                        {"barrier", "barrier", barrier},
+                                        {0}};
     int n;
     if (argc != 4)
         return 2;
@@ -142,7 +147,8 @@ int main(int argc, char **argv) {
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &n);
     PEER_MUST(n == ranks && MPI_Barrier(MPI_COMM_WORLD) == MPI_SUCCESS);
-    PEER_MUST(rank == 0 ? puts("begun") >= 0 && fflush(stdout) == 0 : freopen("/dev/null", "w", stdout) != NULL);
+    PEER_MUST(rank == 0 ? puts("begun") >= 0 && fflush(stdout) == 0
+                        : freopen("/dev/null", "w", stdout) != NULL);
     int code = peer_main(argc, argv, table);
     MPI_Finalize();
     return code;

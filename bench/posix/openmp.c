@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* cohort-peer-openmp: loops shared by two threads. They share one process, so no task survives another's crash. */
+/* cohort-peer-openmp: loops shared by two threads. They share one process, so no task survives
+ * another's crash. */
 #include "../burn.h"
 #include "peer.h"
 

@@ -139,7 +139,8 @@ size_t peer_size(const char *metric) {
     static const struct {
         const char *name;
         size_t size;
-    } sizes[] = {{".1MiB", 1 << 20}, {".64KiB", 1 << 16}, {".1KiB", 1 << 10}, {".64B", 64}, {".1B", 1}};
+    } sizes[] = {
+        {".1MiB", 1 << 20}, {".64KiB", 1 << 16}, {".1KiB", 1 << 10}, {".64B", 64}, {".1B", 1}};
     for (int i = 0; i < 5; i++) {
         if (strstr(metric, sizes[i].name))
             return sizes[i].size;

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the programs beside cohort-bench have in common. Each is called `cohort-peer-NAME PEER METRIC COUNT`, does the
- * work COUNT times and prints the microseconds that it took (or the figure, where the metric is no time). Exit code 77:
- * no such work here.
+ * What the programs beside cohort-bench have in common. Each is called `cohort-peer-NAME PEER
+ * METRIC COUNT`, does the work COUNT times and prints the microseconds that it took (or the figure,
+ * where the metric is no time). Exit code 77: no such work here.
  */
 #ifndef COHORT_PEER_H
 #define COHORT_PEER_H
@@ -26,12 +26,14 @@ double peer_now(void); /* microseconds, the same clock in all processes */
 void peer_check(int ok, const char *what);
 #define PEER_MUST(condition) peer_check(condition, #condition)
 
-/* Does the work in some hundred blocks and returns the median one's microseconds, for all. Given up after a second. */
+/* Does the work in some hundred blocks and returns the median one's microseconds, for all. Given up
+ * after a second. */
 double peer_median(double *values, long n); /* sorts them */
 double peer_blocks(void (*block)(void *arg, long first, long n), void *arg, long count);
 
 void *peer_shared(size_t size); /* zeroed memory that forks share */
-/* Fork a process that runs `work` and ends with success, or ends after two minutes, or with its parent. */
+/* Fork a process that runs `work` and ends with success, or ends after two minutes, or with its
+ * parent. */
 int peer_fork(void (*work)(void *), void *arg);
 void peer_join(int pid);
 void peer_kill(int pid);
@@ -43,8 +45,7 @@ void peer_be_large(const char *metric);
 /* Bytes in names as "1B", "64KiB", found anywhere in the metric. */
 size_t peer_size(const char *metric);
 
-/* ---- producers and consumers at one queue
- * -------------------------------------------------------------------------------- */
+/* ---- producers and consumers at one queue --------------------------------------------------- */
 
 typedef struct {
     void (*create)(size_t size, int producers, int consumers);

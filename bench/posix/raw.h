@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The peers that need nothing but the system: what the machine takes for the bare work. None of them survives the death
- * of a participant. */
+/* The peers that need nothing but the system: what the machine takes for the bare work. None of
+ * them survives the death of a participant. */
 #ifndef COHORT_PEER_RAW_H
 #define COHORT_PEER_RAW_H
 

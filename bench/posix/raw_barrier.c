@@ -45,7 +45,8 @@ static void cross_spin(void) {
 static void cross(long crossing) {
     atomic_store_explicit(&board->places[who_am_i].crossing, crossing, memory_order_release);
     cross_barrier();
-    long other = atomic_load_explicit(&board->places[(who_am_i + 1) % parties].crossing, memory_order_acquire);
+    long other = atomic_load_explicit(&board->places[(who_am_i + 1) % parties].crossing,
+                                      memory_order_acquire);
     PEER_MUST(other == crossing || other == crossing + 1);
 }
 
@@ -69,7 +70,8 @@ static double run(void (*how)(void), const char *metric, long count) {
     board = peer_shared(sizeof *board);
     pthread_barrierattr_init(&shared);
     pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    PEER_MUST(parties <= PARTIES && pthread_barrier_init(&board->pthread, &shared, (unsigned)parties) == 0);
+    PEER_MUST(parties <= PARTIES &&
+              pthread_barrier_init(&board->pthread, &shared, (unsigned)parties) == 0);
     for (int i = 0; i < PARTIES; i++)
         board->places[i].crossing = -1;
     for (int i = 1; i < parties; i++)

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* POSIX mutexes: alone (a plain one is private to its process, as the fastest there is), and fought for by processes.
+/* POSIX mutexes: alone (a plain one is private to its process, as the fastest there is), and fought
+ * for by processes.
  */
 #include "raw.h"
 
@@ -63,7 +64,8 @@ static double run(const char *metric, long count, int robust) {
     pthread_mutexattr_init(&attributes);
     if (robust)
         pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    /* Also when nobody else is there: glibc leaves out the atomic step of a private mutex in a program of one thread. */
+    /* Also when nobody else is there: glibc leaves out the atomic step of a private mutex in a
+     * program of one thread. */
     pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     PEER_MUST(pthread_mutex_init(&shared->mutex, &attributes) == 0);
     if (contended)

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Two processes with a channel in each direction: one of the system's, or a ring of four messages in shared memory. */
+/* Two processes with a channel in each direction: one of the system's, or a ring of four messages
+ * in shared memory. */
 #include "raw.h"
 
 #include <stdlib.h>
@@ -27,8 +28,7 @@ static ring_t *rings[2]; /* written by each side */
 static size_t slot;
 static int in[2], out[2]; /* of each side */
 
-/* ---- the system's
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the system's --------------------------------------------------------------------------- */
 
 static void open_pipes(size_t size) {
     int there[2], back[2];
@@ -64,8 +64,7 @@ static void receive_bytes(int side, void *data, size_t size) {
     }
 }
 
-/* ---- rings
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rings ---------------------------------------------------------------------------------- */
 
 static void open_rings(size_t size) {
     slot = (size + 127) / 128 * 128;
@@ -86,7 +85,8 @@ static void spin_signal(word_t *word, word_t *sleeps, uint32_t value) {
 
 typedef void (*until_not_t)(word_t *, word_t *, uint32_t);
 
-static inline void ring_send(int side, const void *data, size_t size, until_not_t until_not, until_not_t signal) {
+static inline void ring_send(int side, const void *data, size_t size, until_not_t until_not,
+                             until_not_t signal) {
     ring_t *r = rings[side];
     uint32_t n = atomic_load_explicit(&r->written, memory_order_relaxed);
     until_not(&r->read, &r->writer_sleeps, n - SLOTS);
@@ -94,7 +94,8 @@ static inline void ring_send(int side, const void *data, size_t size, until_not_
     signal(&r->written, &r->reader_sleeps, n + 1);
 }
 
-static inline void ring_receive(int side, void *data, size_t size, until_not_t until_not, until_not_t signal) {
+static inline void ring_receive(int side, void *data, size_t size, until_not_t until_not,
+                                until_not_t signal) {
     ring_t *r = rings[!side];
     uint32_t n = atomic_load_explicit(&r->read, memory_order_relaxed);
     until_not(&r->written, &r->reader_sleeps, n);
@@ -135,8 +136,7 @@ static void futex_receive(int side, void *data, size_t size) {
 }
 #endif
 
-/* ---- there and back
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- there and back ------------------------------------------------------------------------- */
 
 typedef struct {
     const channel_t *channel;
@@ -184,15 +184,15 @@ static double pingpong(const channel_t *channel, const char *metric, long count)
     return took;
 }
 
-/* ---- one way
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- one way -------------------------------------------------------------------------------- */
 
 static void sink(void *arg) {
     const work_t *w = arg;
     char *buffer = calloc(1, w->size);
     for (long i = 0; i < w->count; i++) {
         w->channel->receive(CHILD, buffer, w->size);
-        PEER_MUST(!memcmp(buffer, &i, sizeof i) && !memcmp(buffer + w->size - sizeof i, &i, sizeof i));
+        PEER_MUST(!memcmp(buffer, &i, sizeof i) &&
+                  !memcmp(buffer + w->size - sizeof i, &i, sizeof i));
     }
     w->channel->send(CHILD, buffer, 1);
 }

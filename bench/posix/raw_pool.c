@@ -19,8 +19,7 @@ typedef struct {
 
 static job_t *job;
 
-/* ---- many tasks
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- many tasks ----------------------------------------------------------------------------- */
 
 static void take_tasks(void) {
     uint64_t count = job->count, chunk = job->chunk, turns = job->turns, *results = job->results;
@@ -76,8 +75,7 @@ double raw_work(const char *metric, long count) {
     return (after < before ? after : before) * (double)count / WORKERS / took;
 }
 
-/* ---- one task, there and back
- * -------------------------------------------------------------------------------------------------- */
+/* ---- one task, there and back --------------------------------------------------------------- */
 
 typedef void (*wait_t)(word_t *word, uint32_t value);
 static wait_t wait_while;

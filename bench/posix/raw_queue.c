@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Queues of 1024 messages: a pipe; a ring under a mutex with two conditions; and a ring whose slots have sequence
- * numbers, at which all spin. */
+/* Queues of 1024 messages: a pipe; a ring under a mutex with two conditions; and a ring whose slots
+ * have sequence numbers, at which all spin. */
 #include "raw.h"
 
 #include <pthread.h>
@@ -21,8 +21,7 @@ static void no_consumer(int who) {
 
 static void nothing(void) {}
 
-/* ---- a pipe
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- a pipe --------------------------------------------------------------------------------- */
 
 static int ends[2];
 
@@ -41,8 +40,7 @@ static int pipe_get(void *message, size_t size, double *since) {
     return 1;
 }
 
-/* ---- a mutex and two conditions
- * ---------------------------------------------------------------------------------------------- */
+/* ---- a mutex and two conditions ------------------------------------------------------------- */
 
 typedef struct {
     pthread_mutex_t mutex;
@@ -65,7 +63,8 @@ static void locked_create(size_t size, int producers, int consumers) {
     PEER_MUST(pthread_mutex_init(&locked->mutex, &mutex) == 0);
     pthread_condattr_init(&cond);
     pthread_condattr_setpshared(&cond, PTHREAD_PROCESS_SHARED);
-    PEER_MUST(pthread_cond_init(&locked->not_empty, &cond) == 0 && pthread_cond_init(&locked->not_full, &cond) == 0);
+    PEER_MUST(pthread_cond_init(&locked->not_empty, &cond) == 0 &&
+              pthread_cond_init(&locked->not_full, &cond) == 0);
 }
 
 static void locked_put(const void *message, size_t size) {
@@ -90,8 +89,7 @@ static int locked_get(void *message, size_t size, double *since) {
     return 1;
 }
 
-/* ---- sequence numbers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- sequence numbers ----------------------------------------------------------------------- */
 
 typedef struct {
     _Alignas(128) _Atomic uint64_t head;
@@ -118,8 +116,9 @@ static uint64_t take(_Atomic uint64_t *counter, uint64_t turn) {
     uint64_t position = atomic_load_explicit(counter, memory_order_relaxed);
     for (;;) {
         uint64_t now = atomic_load_explicit(sequence(position), memory_order_acquire);
-        if (now == position + turn && atomic_compare_exchange_weak_explicit(counter, &position, position + 1,
-                                                                            memory_order_relaxed, memory_order_relaxed))
+        if (now == position + turn &&
+            atomic_compare_exchange_weak_explicit(counter, &position, position + 1,
+                                                  memory_order_relaxed, memory_order_relaxed))
             return position;
         if (now != position + turn) {
             relax();
@@ -143,7 +142,8 @@ static int mpmc_get(void *message, size_t size, double *since) {
 }
 
 double raw_queue_pipe(const char *metric, long count) {
-    static const peer_queue_t queue = {pipe_create, no_producer, no_consumer, pipe_put, pipe_get, nothing, nothing, 0};
+    static const peer_queue_t queue = {pipe_create, no_producer, no_consumer, pipe_put,
+                                       pipe_get,    nothing,     nothing,     0};
     return peer_crowd(&queue, metric, count);
 }
 
@@ -154,6 +154,7 @@ double raw_queue_mutex(const char *metric, long count) {
 }
 
 double raw_queue_mpmc(const char *metric, long count) {
-    static const peer_queue_t queue = {mpmc_create, no_producer, no_consumer, mpmc_put, mpmc_get, nothing, nothing, 0};
+    static const peer_queue_t queue = {mpmc_create, no_producer, no_consumer, mpmc_put,
+                                       mpmc_get,    nothing,     nothing,     0};
     return peer_crowd(&queue, metric, count);
 }

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * cohort-peer-zmq: ZeroMQ over its local transport. Every consumer binds and every producer connects to all, which
- * deals the messages out: there is no common queue. Its high-water marks are the default, 1000 messages.
+ * cohort-peer-zmq: ZeroMQ over its local transport. Every consumer binds and every producer
+ * connects to all, which deals the messages out: there is no common queue. Its high-water marks are
+ * the default, 1000 messages.
  */
 #include "peer.h"
 
@@ -45,8 +46,7 @@ static void destroy(void) {
     (void)rmdir(directory);
 }
 
-/* ---- push and pull
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- push and pull -------------------------------------------------------------------------- */
 
 static void create(size_t size, int producers, int consumers) {
     (void)size, (void)producers, (void)consumers;
@@ -81,12 +81,12 @@ static int get(void *message, size_t size, double *since) {
 }
 
 static double run_queue(const char *metric, long count) {
-    static const peer_queue_t queue = {create, open_producer, open_consumer, put, get, close_socket, destroy, 1};
+    static const peer_queue_t queue = {create, open_producer, open_consumer, put,
+                                       get,    close_socket,  destroy,       1};
     return peer_crowd(&queue, metric, count);
 }
 
-/* ---- a pair, there and back
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- a pair, there and back ----------------------------------------------------------------- */
 
 typedef struct {
     const char *metric;
@@ -111,7 +111,8 @@ static void round_trips(void *arg, long first, long n) {
     for (long i = first; i < first + n; i++) {
         w->buffer[0] = (char)i;
         put(w->buffer, w->size);
-        PEER_MUST(zmq_recv(at, w->buffer, w->size, 0) == (int)w->size && w->buffer[0] == (char)(i + 1));
+        PEER_MUST(zmq_recv(at, w->buffer, w->size, 0) == (int)w->size &&
+                  w->buffer[0] == (char)(i + 1));
     }
 }
 

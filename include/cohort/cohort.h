@@ -17,8 +17,9 @@
  * }
  * @endcode
  *
- * A *cohort* is the root process and all that is started through Cohort under it. They share one arena at one address: every
- * pointer to a Cohort object or to memory of cohort_alloc() is valid in all of them. They trust each other: each can write the whole arena.
+ * A *cohort* is the root process and all that is started through Cohort under it. They share one
+ * arena at one address: every pointer to a Cohort object or to memory of cohort_alloc() is valid in
+ * all of them. They trust each other: each can write the whole arena.
  */
 #ifndef COHORT_H
 #define COHORT_H
@@ -38,48 +39,63 @@ extern "C" {
 
 /** Options of the cohort; zero means default. */
 typedef struct {
-    apr_uint64_t arena_size;      /**< bytes of address space for the arena; default: COHORT_ARENA_SIZE of the environment (a number with K, M, G or T), else a few
-                                       times the machine's memory. Memory itself is taken only when used. At least 64 MiB. */
+    /** bytes of address space for the arena; default: COHORT_ARENA_SIZE of the environment (a
+     * number with K, M, G or T), else a few times the machine's memory. Memory itself is taken
+     * only when used. At least 64 MiB. */
+    apr_uint64_t arena_size;
     cohort_start_method_t method; /**< default start method of this process' children */
-    const char *executable;       /**< what spawn and the fork server run instead of the own executable; it must hold the same program, in the same build */
-    int dump;                     /**< not 0: core dumps of the processes of this cohort hold what they use of the arena; default: if COHORT_DUMP of the environment is 1. Else
-                                       they hold nothing of it. A process that has not waited in a call of Cohort for a while may lack what others have come to use since. */
+    /** what spawn and the fork server run instead of the own executable; it must hold the same
+     * program, in the same build */
+    const char *executable;
+    /** not 0: core dumps of the processes of this cohort hold what they use of the arena;
+     * default: if COHORT_DUMP of the environment is 1. Else they hold nothing of it. A process
+     * that has not waited in a call of Cohort for a while may lack what others have come to use
+     * since. */
+    int dump;
 } cohort_options_t;
 
 /**
- * Begin: the first call in main(). In a process that Cohort started by re-executing the program it runs the target and never
- * returns; elsewhere it makes this process the root of a cohort. A process that finds a boot block in its environment (COHORT_BOOT) which is not for it, or not
- * to be trusted, ends here, with a line on stderr: it would start itself again and again as a root. So main() neither forks nor daemonizes before, nor runs a
- * program of a cohort. A privileged program (set-user-id, set-group-id, capabilities of its file) uses no variable of its environment, and starts processes by
- * fork only; see docs/security.md.
+ * Begin: the first call in main(). In a process that Cohort started by re-executing the program it
+ * runs the target and never returns; elsewhere it makes this process the root of a cohort. A
+ * process that finds a boot block in its environment (COHORT_BOOT) which is not for it, or not to
+ * be trusted, ends here, with a line on stderr: it would start itself again and again as a root. So
+ * main() neither forks nor daemonizes before, nor runs a program of a cohort. A privileged program
+ * (set-user-id, set-group-id, capabilities of its file) uses no variable of its environment, and
+ * starts processes by fork only; see docs/security.md.
  *
  * @param argc, argv main's; may be NULL. Not changed.
  * @param options    NULL for the defaults
- * @return APR_SUCCESS; COHORT_ETWICE (second call, or a second copy of the library in the program); APR_ENOMEM (the address space for options->arena_size is not to be had; without a chosen size
- *         smaller ones are tried); COHORT_EADDRESS; APR_EINVAL (size under 64 MiB, an unreadable COHORT_ARENA_SIZE or COHORT_DUMP); COHORT_EPRIVILEGED (a start method other than fork in a privileged program); APR_ENOTIMPL (start method not on this system)
+ * @return APR_SUCCESS; COHORT_ETWICE (second call, or a second copy of the library in the program);
+ *         APR_ENOMEM (the address space for options->arena_size is not to be had; without a chosen
+ *         size smaller ones are tried); COHORT_EADDRESS; APR_EINVAL (size under 64 MiB, an
+ *         unreadable COHORT_ARENA_SIZE or COHORT_DUMP); COHORT_EPRIVILEGED (a start method other
+ *         than fork in a privileged program); APR_ENOTIMPL (start method not on this system)
  *
- * Call it once, while the process has a single thread. It initialises APR. At exit() the root joins its foreground children, ends its daemons and
- * leaves nothing behind; so does cohort_finalize().
+ * Call it once, while the process has a single thread. It initialises APR. At exit() the root joins
+ * its foreground children, ends its daemons and leaves nothing behind; so does cohort_finalize().
  */
 COHORT_API apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *options);
 
 /**
- * End the cohort's work in this process now instead of at exit(): foreground children are joined, daemons ended. Later calls of
- * Cohort in this process return COHORT_ENOTINIT, until it is initialised again, as a new cohort. Idempotent. Other threads must be
- * done with Cohort.
+ * End the cohort's work in this process now instead of at exit(): foreground children are joined,
+ * daemons ended. Later calls of Cohort in this process return COHORT_ENOTINIT, until it is
+ * initialised again, as a new cohort. Idempotent. Other threads must be done with Cohort.
  *
- * In a raw fork() copy of a member it joins and ends nothing: the copy lets go of what it has of its original (the mapping of the
- * arena, descriptors), and may call cohort_initialize() then to be the root of a cohort of its own. That is what a program does that
- * becomes a daemon of the system, by daemon(3) or the like, after cohort_initialize(): docs/guide.md, "Daemons of the system".
+ * In a raw fork() copy of a member it joins and ends nothing: the copy lets go of what it has of
+ * its original (the mapping of the arena, descriptors), and may call cohort_initialize() then to be
+ * the root of a cohort of its own. That is what a program does that becomes a daemon of the system,
+ * by daemon(3) or the like, after cohort_initialize(): docs/guide.md, "Daemons of the system".
  */
 COHORT_API void cohort_finalize(void);
 
 /** The version of the library that runs, "0.1.0". */
 COHORT_API const char *cohort_version(void);
 
-/** Change the executable or the default start method of later starts in this process; 0 and NULL leave it as it is. APR_ENOTIMPL; APR_EINVAL;
- * COHORT_ENOTINIT. It may be called any number of times and holds for this process alone: children of fork begin with what their parent had, others with what their own
- * cohort_initialize() was given (Python's set_start_method() works once, and all children go by it). A path that does not exist is told by the next start. */
+/** Change the executable or the default start method of later starts in this process; 0 and NULL
+ * leave it as it is. APR_ENOTIMPL; APR_EINVAL; COHORT_ENOTINIT. It may be called any number of
+ * times and holds for this process alone: children of fork begin with what their parent had, others
+ * with what their own cohort_initialize() was given (Python's set_start_method() works once, and
+ * all children go by it). A path that does not exist is told by the next start. */
 COHORT_API apr_status_t cohort_set_start(cohort_start_method_t method, const char *executable);
 /** The default start method of this process' children. */
 COHORT_API cohort_start_method_t cohort_start_method(void);

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file errors.h
- * Cohort's own status codes. Every function returns an apr_status_t: APR_SUCCESS, one of APR's or the
- * system's codes (errno's meaning, readable with APR_STATUS_IS_*), or one of these.
+ * Cohort's own status codes. Every function returns an apr_status_t: APR_SUCCESS, one of APR's or
+ * the system's codes (errno's meaning, readable with APR_STATUS_IS_*), or one of these.
  */
 #ifndef COHORT_ERRORS_H
 #define COHORT_ERRORS_H
@@ -14,36 +14,40 @@ extern "C" {
 #endif
 
 /** The one list: code, offset, message. Offsets are fixed for ever; new codes go to the end. */
-#define COHORT_ERROR_LIST(X)                                                                                   \
-    X(COHORT_ENOTINIT, 0, "cohort_initialize() has not been called in this process")                           \
-    X(COHORT_ENOTMEMBER, 1, "this process is a raw fork() copy and not a member of the cohort")                \
-    X(COHORT_EVERSION, 2, "the two sides use different versions of Cohort")                                    \
-    X(COHORT_ETWICE, 3, "this copy of Cohort, or another one, is already initialised in this process")     \
-    X(COHORT_EADDRESS, 4, "the shared arena could not be mapped at its address")                               \
-    X(COHORT_EBINARY, 5, "the child runs another build of the target's module")                                \
-    X(COHORT_ETARGET, 6, "the target function could not be found in the child")                                \
-    X(COHORT_ESTART, 7, "the child ended before it had started")                                               \
-    X(COHORT_ENOTSTARTED, 8, "the process has not been started")                                               \
-    X(COHORT_ESTARTED, 9, "the process has already been started")                                              \
-    X(COHORT_ERUNNING, 10, "the process is still running")                                                     \
-    X(COHORT_ECLOSED, 11, "the object is closed")                                                              \
-    X(COHORT_EHANDLE, 12, "not a live object of this type (destroyed, or never one)")                          \
-    X(COHORT_ETOOSMALL, 13, "the buffer is too small for the message, which was kept")                         \
-    X(COHORT_EDIRECTION, 14, "this end of the pipe cannot do that")                                            \
-    X(COHORT_EOWNERDEAD, 15, "the last owner died holding the lock, which is now yours; check the data")       \
-    X(COHORT_ENOTOWNER, 16, "not held, or not owned, by the caller")                                           \
-    X(COHORT_EOVERRELEASE, 17, "released more often than acquired")                                            \
-    X(COHORT_EBROKEN, 18, "the barrier is broken")                                                             \
-    X(COHORT_EDEADLOCK, 19, "the caller already holds this lock")                                              \
-    X(COHORT_EWORKERDIED, 20, "the worker process died while it ran the task")                                 \
-    X(COHORT_ENOTRUNNING, 21, "the pool is closed or terminated")                                              \
-    X(COHORT_ETERMINATED, 22, "the pool was terminated before the task was done")                              \
-    X(COHORT_ELIMIT, 23, "a fixed limit of the cohort is reached")                                             \
-    X(COHORT_EFREE, 24, "not a block that cohort_alloc() returned, or freed already")                          \
-    X(COHORT_ENOWAIT, 25, "a process cannot wait for itself")                                                  \
-    X(COHORT_EINITFAILED, 26, "the pool's initializer failed in a worker")                                     \
-    X(COHORT_EDAMAGED, 27, "a process of the cohort has written over what is not its own in the shared memory") \
-    X(COHORT_EPRIVILEGED, 28, "a program with rights that its caller may not have (set-user-id, set-group-id, file capabilities) starts processes by fork only") \
+#define COHORT_ERROR_LIST(X) \
+    X(COHORT_ENOTINIT, 0, "cohort_initialize() has not been called in this process") \
+    X(COHORT_ENOTMEMBER, 1, "this process is a raw fork() copy and not a member of the cohort") \
+    X(COHORT_EVERSION, 2, "the two sides use different versions of Cohort") \
+    X(COHORT_ETWICE, 3, \
+      "this copy of Cohort, or another one, is already initialised in this process") \
+    X(COHORT_EADDRESS, 4, "the shared arena could not be mapped at its address") \
+    X(COHORT_EBINARY, 5, "the child runs another build of the target's module") \
+    X(COHORT_ETARGET, 6, "the target function could not be found in the child") \
+    X(COHORT_ESTART, 7, "the child ended before it had started") \
+    X(COHORT_ENOTSTARTED, 8, "the process has not been started") \
+    X(COHORT_ESTARTED, 9, "the process has already been started") \
+    X(COHORT_ERUNNING, 10, "the process is still running") \
+    X(COHORT_ECLOSED, 11, "the object is closed") \
+    X(COHORT_EHANDLE, 12, "not a live object of this type (destroyed, or never one)") \
+    X(COHORT_ETOOSMALL, 13, "the buffer is too small for the message, which was kept") \
+    X(COHORT_EDIRECTION, 14, "this end of the pipe cannot do that") \
+    X(COHORT_EOWNERDEAD, 15, \
+      "the last owner died holding the lock, which is now yours; check the data") \
+    X(COHORT_ENOTOWNER, 16, "not held, or not owned, by the caller") \
+    X(COHORT_EOVERRELEASE, 17, "released more often than acquired") \
+    X(COHORT_EBROKEN, 18, "the barrier is broken") \
+    X(COHORT_EDEADLOCK, 19, "the caller already holds this lock") \
+    X(COHORT_EWORKERDIED, 20, "the worker process died while it ran the task") \
+    X(COHORT_ENOTRUNNING, 21, "the pool is closed or terminated") \
+    X(COHORT_ETERMINATED, 22, "the pool was terminated before the task was done") \
+    X(COHORT_ELIMIT, 23, "a fixed limit of the cohort is reached") \
+    X(COHORT_EFREE, 24, "not a block that cohort_alloc() returned, or freed already") \
+    X(COHORT_ENOWAIT, 25, "a process cannot wait for itself") \
+    X(COHORT_EINITFAILED, 26, "the pool's initializer failed in a worker") \
+    X(COHORT_EDAMAGED, 27, \
+      "a process of the cohort has written over what is not its own in the shared memory") \
+    X(COHORT_EPRIVILEGED, 28, \
+      "a program with rights that its caller may not have (set-user-id, set-group-id, file capabilities) starts processes by fork only") \
     X(COHORT_EUNTRUSTED, 29, "COHORT_BOOT in the environment is not for this process")
 
 enum {
@@ -65,24 +69,26 @@ enum {
 COHORT_API char *cohort_strerror(apr_status_t status, char *buffer, apr_size_t size);
 
 /**
- * The name of a Cohort status as it is written in C ("COHORT_ECLOSED"), or NULL when it is not one of Cohort's.
- * Thread-safe and async-signal-safe; the string is constant.
+ * The name of a Cohort status as it is written in C ("COHORT_ECLOSED"), or NULL when it is not one
+ * of Cohort's. Thread-safe and async-signal-safe; the string is constant.
  */
 COHORT_API const char *cohort_error_name(apr_status_t status);
 
 /**
- * What went wrong in the calling thread's last call that returned a status other than APR_SUCCESS: a sentence with the call's
- * name, what it failed at, and the message of its status, as "cohort_process_start: chdir /no/such: No such file or directory".
+ * What went wrong in the calling thread's last call that returned a status other than APR_SUCCESS:
+ * a sentence with the call's name, what it failed at, and the message of its status, as
+ * "cohort_process_start: chdir /no/such: No such file or directory".
  *
- * Each failing call of Cohort sets it, APR_EAGAIN and the like included; calls that succeed leave it as it is, as do those that
- * return no status. It is for people: programs go by the status.
+ * Each failing call of Cohort sets it, APR_EAGAIN and the like included; calls that succeed leave
+ * it as it is, as do those that return no status. It is for people: programs go by the status.
  *
- * @return the sentence, at most 319 bytes; "" when no call of this thread has failed yet. It is the library's, and valid until the
- *         thread's next call that fails, or its end.
+ * @return the sentence, at most 319 bytes; "" when no call of this thread has failed yet. It is the
+ *         library's, and valid until the thread's next call that fails, or its end.
  *
- * Thread-safe: each thread has its own. Works at any time, also before cohort_initialize(), after cohort_finalize(), in threads that
- * have used nothing else of Cohort, and in raw fork() copies, which begin with that of the thread that forked. Allocates nothing.
- * Not async-signal-safe. As errno and strerror() are for POSIX, GetLastError() and FormatMessage() for Win32.
+ * Thread-safe: each thread has its own. Works at any time, also before cohort_initialize(), after
+ * cohort_finalize(), in threads that have used nothing else of Cohort, and in raw fork() copies,
+ * which begin with that of the thread that forked. Allocates nothing. Not async-signal-safe. As
+ * errno and strerror() are for POSIX, GetLastError() and FormatMessage() for Win32.
  */
 COHORT_API const char *cohort_last_error(void);
 

@@ -3,11 +3,13 @@
  * @file pipe.h
  * Pipes of messages between two ends, as Python's multiprocessing.Pipe().
  *
- * A message is any number of bytes, also none; messages never merge or split. Each end is a cohort_connection_t, a pointer valid in every process of the
- * cohort. An end is *held* by processes: its creator holds both; a process that is started with an end among its options holds it before start
- * returns; and a process that uses an open end holds it from then on. cohort_connection_close() gives up the calling process' hold, and the end of a
- * process, however it ends, gives up all of its. An end that nobody holds is closed for good, and the other side reads what
- * is still there and then APR_EOF. A pipe both ends of which are closed is freed.
+ * A message is any number of bytes, also none; messages never merge or split. Each end is a
+ * cohort_connection_t, a pointer valid in every process of the cohort. An end is *held* by
+ * processes: its creator holds both; a process that is started with an end among its options holds
+ * it before start returns; and a process that uses an open end holds it from then on.
+ * cohort_connection_close() gives up the calling process' hold, and the end of a process, however
+ * it ends, gives up all of its. An end that nobody holds is closed for good, and the other side
+ * reads what is still there and then APR_EOF. A pipe both ends of which are closed is freed.
  *
  * So a parent closes the child's end right after start, as with POSIX pipes:
  *
@@ -17,14 +19,16 @@
  *     cohort_process_start(child);
  *     cohort_connection_close(its);
  *
- * Deaths: a process killed in the middle of a send has sent the whole message or nothing; one killed in a receive has received it whole or left it
- * for whoever else holds that end.
+ * Deaths: a process killed in the middle of a send has sent the whole message or nothing; one
+ * killed in a receive has received it whole or left it for whoever else holds that end.
  *
- * Every function here may be called by any thread of any process of the cohort at the same time as any other, and none may be called from a signal
- * handler. Besides the statuses listed with each, all return COHORT_ENOTINIT before cohort_initialize(), COHORT_ENOTMEMBER in a raw
- * fork() copy (or in a process that the others hold for dead), COHORT_ELIMIT when the cohort has too many threads, APR_EINVAL for NULL where something is
- * needed, COHORT_ECLOSED when this process has closed the end or everybody has, and COHORT_EHANDLE for what is no end of a pipe, or
- * no more, because both ends were closed.
+ * Every function here may be called by any thread of any process of the cohort at the same time as
+ * any other, and none may be called from a signal handler. Besides the statuses listed with each,
+ * all return COHORT_ENOTINIT before cohort_initialize(), COHORT_ENOTMEMBER in a raw fork() copy (or
+ * in a process that the others hold for dead), COHORT_ELIMIT when the cohort has too many threads,
+ * APR_EINVAL for NULL where something is needed, COHORT_ECLOSED when this process has closed the
+ * end or everybody has, and COHORT_EHANDLE for what is no end of a pipe, or no more, because both
+ * ends were closed.
  */
 #ifndef COHORT_PIPE_H
 #define COHORT_PIPE_H
@@ -41,7 +45,8 @@ typedef struct {
     int one_way;
     /** Messages on their way in one direction before send() waits; 0 = 64. */
     apr_size_t messages;
-    /** Bytes on their way in one direction before send() waits; 0 = 1 MiB. One message may always be on its way, however large. */
+    /** Bytes on their way in one direction before send() waits; 0 = 1 MiB. One message may always
+     * be on its way, however large. */
     apr_size_t bytes;
 } cohort_pipe_options_t;
 
@@ -50,74 +55,89 @@ typedef struct {
  *
  * @param first, second receive the ends
  * @param options       may be NULL
- * @param pool          when it is destroyed, by the process that made the pipe only, that process' holds on both ends are given up; may be NULL
+ * @param pool          when it is destroyed, by the process that made the pipe only, that process'
+ *     holds on both ends are given up; may be NULL
  * @return APR_SUCCESS, APR_ENOMEM
  */
-COHORT_API apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t **second, const cohort_pipe_options_t *options,
-                                           apr_pool_t *pool);
+COHORT_API apr_status_t cohort_pipe_create(cohort_connection_t **first,
+                                           cohort_connection_t **second,
+                                           const cohort_pipe_options_t *options, apr_pool_t *pool);
 
 /**
  * Send a copy of a message to the other end.
  *
  * @param data    its bytes; may be NULL when size is 0
  * @param timeout how long to wait for room, in microseconds (see types.h)
- * @return APR_SUCCESS; APR_EAGAIN: no room, and timeout <= 0; APR_TIMEUP: still none; APR_EOF: nobody holds the other end any more; APR_ENOMEM: the
- *         arena is full; COHORT_EDIRECTION: this end only receives. Unless it is APR_SUCCESS, nothing was sent.
+ * @return APR_SUCCESS; APR_EAGAIN: no room, and timeout <= 0; APR_TIMEUP: still none; APR_EOF:
+ *         nobody holds the other end any more; APR_ENOMEM: the arena is full; COHORT_EDIRECTION:
+ *         this end only receives. Unless it is APR_SUCCESS, nothing was sent.
  */
-COHORT_API apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data, apr_size_t size,
-                                               apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data,
+                                               apr_size_t size, apr_interval_time_t timeout);
 
 /**
  * Receive the next message into a buffer of the caller.
  *
- * @param buffer receives the bytes; what lies behind them is not touched. May be NULL when *size is 0
+ * @param buffer receives the bytes; what lies behind them is not touched. May be NULL when *size is
+ *     0
  * @param size   in: the buffer's bytes; out: the message's, also with COHORT_ETOOSMALL
- * @return APR_SUCCESS; COHORT_ETOOSMALL: the message is still the next; APR_EAGAIN: nothing there, and timeout <= 0; APR_TIMEUP: still nothing; APR_EOF: nothing
- *         there, and nobody holds the other end any more; COHORT_EDIRECTION: this end only sends
+ * @return APR_SUCCESS; COHORT_ETOOSMALL: the message is still the next; APR_EAGAIN: nothing there,
+ *         and timeout <= 0; APR_TIMEUP: still nothing; APR_EOF: nothing there, and nobody holds the
+ *         other end any more; COHORT_EDIRECTION: this end only sends
  */
-COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer,
+                                               apr_size_t *size, apr_interval_time_t timeout);
 
 /**
  * Receive the next message into a buffer of the caller, and be told whether it comes out of turn.
  *
- * @param message in: a buffer and its size; out: the message's size, and whether it came back from a process that died receiving it
+ * @param message in: a buffer and its size; out: the message's size, and whether it came back from
+ *     a process that died receiving it
  * @return as cohort_connection_recv()
  */
-COHORT_API apr_status_t cohort_connection_recv_message(cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_connection_recv_message(cohort_connection_t *connection,
+                                                       cohort_message_t *message,
+                                                       apr_interval_time_t timeout);
 
 /**
  * Receive the next message as a copy in a pool, with a zero byte behind it that is not counted.
  *
- * @return as cohort_connection_recv(), but never COHORT_ETOOSMALL; APR_ENOMEM: the message is still there
+ * @return as cohort_connection_recv(), but never COHORT_ETOOSMALL; APR_ENOMEM: the message is still
+ *     there
  */
-COHORT_API apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data, apr_size_t *size, apr_interval_time_t timeout,
+COHORT_API apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data,
+                                                    apr_size_t *size, apr_interval_time_t timeout,
                                                     apr_pool_t *pool);
 
 /**
- * Receive the next message as a block of the arena, to be released by cohort_free(). Large messages are not copied.
+ * Receive the next message as a block of the arena, to be released by cohort_free(). Large messages
+ * are not copied.
  *
  * @return as cohort_connection_recv_copy()
  */
-COHORT_API apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block, apr_size_t *size,
-                                                     apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block,
+                                                     apr_size_t *size, apr_interval_time_t timeout);
 
 /**
  * Wait until there is a message, also an empty one, without taking it.
  *
- * @return APR_SUCCESS: a receive would have found a message; APR_EAGAIN, APR_TIMEUP: nothing there; APR_EOF and COHORT_EDIRECTION as
- *         cohort_connection_recv()
+ * @return APR_SUCCESS: a receive would have found a message; APR_EAGAIN, APR_TIMEUP: nothing there;
+ *         APR_EOF and COHORT_EDIRECTION as cohort_connection_recv()
  */
-COHORT_API apr_status_t cohort_connection_poll(cohort_connection_t *connection, apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_connection_poll(cohort_connection_t *connection,
+                                               apr_interval_time_t timeout);
 
 /**
- * Give up this process' hold on the end. Whoever waits on it in this process returns COHORT_ECLOSED. Doing it again, or after the pipe is gone, or
- * with NULL, is fine. A child that was started by fork holds only what its start options gave it, so it need not close the rest.
+ * Give up this process' hold on the end. Whoever waits on it in this process returns
+ * COHORT_ECLOSED. Doing it again, or after the pipe is gone, or with NULL, is fine. A child that
+ * was started by fork holds only what its start options gave it, so it need not close the rest.
  *
  * @return APR_SUCCESS, APR_ENOMEM, COHORT_EHANDLE (not in the arena at all)
  */
 COHORT_API apr_status_t cohort_connection_close(cohort_connection_t *connection);
 
-/** Can this end receive? 0 also for what is no end of a pipe, and when this process has closed it. */
+/** Can this end receive? 0 also for what is no end of a pipe, and when this process has closed
+ * it. */
 COHORT_API int cohort_connection_readable(const cohort_connection_t *connection);
 /** Can this end send? 0 also for what is no end of a pipe, and when this process has closed it. */
 COHORT_API int cohort_connection_writable(const cohort_connection_t *connection);

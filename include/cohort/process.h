@@ -3,9 +3,10 @@
  * @file process.h
  * Processes: create, name, start, join, stop, specialise.
  *
- * A cohort_process_t is valid in every process of the cohort: any of them may join, name, query or stop any other.
- * Unless a function says otherwise it is thread-safe, may be called from any process of the cohort, is not async-signal-safe, and can return
- * COHORT_ENOTINIT (no cohort_initialize() yet), COHORT_ENOTMEMBER (a raw fork() copy), APR_EINVAL (process is NULL) and
+ * A cohort_process_t is valid in every process of the cohort: any of them may join, name, query or
+ * stop any other. Unless a function says otherwise it is thread-safe, may be called from any
+ * process of the cohort, is not async-signal-safe, and can return COHORT_ENOTINIT (no
+ * cohort_initialize() yet), COHORT_ENOTMEMBER (a raw fork() copy), APR_EINVAL (process is NULL) and
  * COHORT_EHANDLE (not a process, or closed).
  */
 #ifndef COHORT_PROCESS_H
@@ -22,76 +23,111 @@ extern "C" {
 /** How a child comes to be. As Python's start methods. */
 typedef enum {
     COHORT_START_DEFAULT = 0, /**< what cohort_initialize() was told, else the system's default */
-    COHORT_FORK,              /**< a copy of the calling thread and all memory (POSIX; APR_ENOTIMPL elsewhere) */
-    COHORT_SPAWN,             /**< a fresh process: the executable again; the default where there is no forkserver */
-    COHORT_FORKSERVER         /**< a fresh process, forked from a small server (POSIX; the default on Linux) */
+    /** a copy of the calling thread and all memory (POSIX; APR_ENOTIMPL elsewhere) */
+    COHORT_FORK,
+    /** a fresh process: the executable again; the default where there is no forkserver */
+    COHORT_SPAWN,
+    /** a fresh process, forked from a small server (POSIX; the default on Linux) */
+    COHORT_FORKSERVER
 } cohort_start_method_t;
 
 /** What happens to a process when its parent ends. */
 typedef enum {
-    COHORT_LIFETIME_DEFAULT = 0, /**< daemon if the creator is one, else foreground (Python: the flag is inherited) */
-    COHORT_FOREGROUND,           /**< the parent joins it when it exits normally (Python's non-daemon) */
-    COHORT_DAEMON,               /**< ends with its parent, however that ends. What it has started by whatever means ends with it, but for background processes:
-                                  * on Windows all of it (a job), on POSIX what has stayed in its process group (see cohort_group_t). */
-    COHORT_BACKGROUND            /**< own session, no terminal, survives its parent, and has none of its streams: standard input, output and error are the null
-                                  * device, except for those streams of a program that are given (cohort_program_t) */
+    /** daemon if the creator is one, else foreground (Python: the flag is inherited) */
+    COHORT_LIFETIME_DEFAULT = 0,
+    /** the parent joins it when it exits normally (Python's non-daemon) */
+    COHORT_FOREGROUND,
+    /** ends with its parent, however that ends. What it has started by whatever means ends with
+     * it, but for background processes: on Windows all of it (a job), on POSIX what has stayed
+     * in its process group (see cohort_group_t). */
+    COHORT_DAEMON,
+    /** own session, no terminal, survives its parent, and has none of its streams: standard
+     * input, output and error are the null device, except for those streams of a program that
+     * are given (cohort_program_t) */
+    COHORT_BACKGROUND
 } cohort_lifetime_t;
 
 /**
- * The process group of a new process (POSIX), and so which processes get what a terminal sends (Ctrl-C, Ctrl-Z, a hang-up), and what ends with a daemon.
- * A process that leads a group cannot call setsid(). Background processes are sessions of their own whatever is said here. On Windows
- * COHORT_GROUP_OWN is a process group of the console (no Ctrl-C), and what ends with a daemon does not depend on it.
+ * The process group of a new process (POSIX), and so which processes get what a terminal sends
+ * (Ctrl-C, Ctrl-Z, a hang-up), and what ends with a daemon. A process that leads a group cannot
+ * call setsid(). Background processes are sessions of their own whatever is said here. On Windows
+ * COHORT_GROUP_OWN is a process group of the console (no Ctrl-C), and what ends with a daemon does
+ * not depend on it.
  */
 typedef enum {
-    COHORT_GROUP_DEFAULT = 0, /**< COHORT_GROUP_OWN for daemons and workers of pools if they have no terminal, else COHORT_GROUP_PARENT */
-    COHORT_GROUP_PARENT,      /**< the parent's: it may read from the terminal when that may. Of a daemon in it nothing else ends with the daemon */
+    /** COHORT_GROUP_OWN for daemons and workers of pools if they have no terminal, else
+     * COHORT_GROUP_PARENT */
+    COHORT_GROUP_DEFAULT = 0,
+    /** the parent's: it may read from the terminal when that may. Of a daemon in it nothing else
+     * ends with the daemon */
+    COHORT_GROUP_PARENT,
     COHORT_GROUP_OWN          /**< its own. Reading from a terminal would stop it (SIGTTIN) */
 } cohort_group_t;
 
 /**
- * What signals do in a new process, whatever its start method, and in a program. No child has a handler of its parent's and none begins with a signal blocked, but
- * under COHORT_FORK, where both are copied; what the parent ignores when it starts the child stays ignored, as exec() has it. On Windows, where there
- * is no more to hand on, this is about Ctrl-C alone. docs/processes.md has the whole table.
+ * What signals do in a new process, whatever its start method, and in a program. No child has a
+ * handler of its parent's and none begins with a signal blocked, but under COHORT_FORK, where both
+ * are copied; what the parent ignores when it starts the child stays ignored, as exec() has it. On
+ * Windows, where there is no more to hand on, this is about Ctrl-C alone. docs/processes.md has the
+ * whole table.
  */
 typedef enum {
-    COHORT_SIGNALS_DEFAULT = 0,  /**< COHORT_SIGNALS_NORMAL; for workers of a pool COHORT_SIGNALS_NO_INTERRUPT */
-    COHORT_SIGNALS_NORMAL,       /**< SIGTERM and SIGCHLD do what is their default, and SIGTERM is not blocked, also where the parent ignores, blocks or catches
-                                  * them: cohort_process_terminate() ends what does not ask for anything else */
-    COHORT_SIGNALS_NO_INTERRUPT, /**< the same, and SIGINT (Ctrl-C) is ignored; but not by what this child starts, unless that asks for it too */
-    COHORT_SIGNALS_INHERIT,      /**< as fork() and exec() have it: what the parent ignores, and what the starting thread has blocked, SIGTERM and SIGCHLD included */
-    COHORT_SIGNALS_RESET         /**< all signals do what is their default and none is blocked, under COHORT_FORK too */
+    /** COHORT_SIGNALS_NORMAL; for workers of a pool COHORT_SIGNALS_NO_INTERRUPT */
+    COHORT_SIGNALS_DEFAULT = 0,
+    /** SIGTERM and SIGCHLD do what is their default, and SIGTERM is not blocked, also where the
+     * parent ignores, blocks or catches them: cohort_process_terminate() ends what does not ask
+     * for anything else */
+    COHORT_SIGNALS_NORMAL,
+    /** the same, and SIGINT (Ctrl-C) is ignored; but not by what this child starts, unless that
+     * asks for it too */
+    COHORT_SIGNALS_NO_INTERRUPT,
+    /** as fork() and exec() have it: what the parent ignores, and what the starting thread has
+     * blocked, SIGTERM and SIGCHLD included */
+    COHORT_SIGNALS_INHERIT,
+    /** all signals do what is their default and none is blocked, under COHORT_FORK too */
+    COHORT_SIGNALS_RESET
 } cohort_signals_t;
 
-/** The function that a process runs. @return its exit code, 0..255 (what does not fit is cut to 8 bits, as by exit()).
- * @param args the child's own copy of the argument bytes, aligned for any type; NULL when there are none */
+/** The function that a process runs. @return its exit code, 0..255 (what does not fit is cut to 8
+ * bits, as by exit()).
+ * @param args the child's own copy of the argument bytes, aligned for any type; NULL when there are
+ *     none */
 typedef int (*cohort_target_t)(void *args);
 
 /** Options of a process; zero means default. */
 typedef struct {
-    const char *name;             /**< copied, cut to 63 bytes; default "Process-N", in a child "Process-1:N" */
+    /** copied, cut to 63 bytes; default "Process-N", in a child "Process-1:N" */
+    const char *name;
     cohort_lifetime_t lifetime;
     cohort_start_method_t method; /**< default: the cohort's */
-    cohort_connection_t *const *connections; /**< pipe ends that the child gets: it holds them before start returns */
+    /** pipe ends that the child gets: it holds them before start returns */
+    cohort_connection_t *const *connections;
     apr_size_t n_connections;
     cohort_signals_t signals;     /**< what signals do in it */
-    const int *files;             /**< descriptors of the caller, from 3 on, that the child has under the same numbers, whether they close on exec or not; read when
-                                   * the process is made, and open when it is started. Of all others it has none, but under COHORT_FORK, where all are copied.
-                                   * Not on Windows (APR_ENOTIMPL). What a program gets as its standard streams is in cohort_program_t. */
+    /** descriptors of the caller, from 3 on, that the child has under the same numbers, whether
+     * they close on exec or not; read when the process is made, and open when it is started. Of
+     * all others it has none, but under COHORT_FORK, where all are copied. Not on Windows
+     * (APR_ENOTIMPL). What a program gets as its standard streams is in cohort_program_t. */
+    const int *files;
     apr_size_t n_files;           /**< at most 253 */
     cohort_group_t group;         /**< its process group */
 } cohort_process_options_t;
 
 /**
- * The base of a process type: embed it as the first member of a struct of yours, set `size` and `run`, and give the struct to
- * cohort_process_create_object(). The child gets a copy of the whole struct, under every start method; pointers into the arena stay
- * valid in it, others do not. (Python: a subclass of Process.)
+ * The base of a process type: embed it as the first member of a struct of yours, set `size` and
+ * `run`, and give the struct to cohort_process_create_object(). The child gets a copy of the whole
+ * struct, under every start method; pointers into the arena stay valid in it, others do not.
+ * (Python: a subclass of Process.)
  */
 typedef struct cohort_process_base_t cohort_process_base_t;
 struct cohort_process_base_t {
     apr_size_t size;                                      /**< of the whole struct, in bytes */
-    int (*run)(cohort_process_base_t *self);              /**< in the child; returns the exit code */
-    void (*on_start)(cohort_process_base_t *self);        /**< in the child, before run; may be NULL */
-    void (*on_exit)(cohort_process_base_t *self, int code); /**< in the child, after run or cohort_exit(); may be NULL */
+    /** in the child; returns the exit code */
+    int (*run)(cohort_process_base_t *self);
+    /** in the child, before run; may be NULL */
+    void (*on_start)(cohort_process_base_t *self);
+    /** in the child, after run or cohort_exit(); may be NULL */
+    void (*on_exit)(cohort_process_base_t *self, int code);
 };
 
 /** Where a standard stream of a program goes. */
@@ -99,7 +135,8 @@ typedef enum {
     COHORT_STREAM_INHERIT = 0, /**< the parent's; in the background none, the null device */
     COHORT_STREAM_NULL,        /**< nowhere, or end of file */
     COHORT_STREAM_FILE,        /**< the open file in `file`; stays the caller's */
-    COHORT_STREAM_PIPE         /**< a new pipe; `file` receives the parent's end from start, in the process' pool */
+    /** a new pipe; `file` receives the parent's end from start, in the process' pool */
+    COHORT_STREAM_PIPE
 } cohort_stream_kind_t;
 
 typedef struct {
@@ -107,77 +144,98 @@ typedef struct {
     apr_file_t *file; /**< FILE: in; PIPE: out, valid after start succeeded */
 } cohort_stream_t;
 
-/** Another program to run as a process. The struct must stay valid until start; everything in it is read then. */
+/** Another program to run as a process. The struct must stay valid until start; everything in it is
+ * read then. */
 typedef struct {
-    const char *const *argv; /**< NULL-terminated; argv[0] is the program, searched on PATH if it has no separator */
+    /** NULL-terminated; argv[0] is the program, searched on PATH if it has no separator */
+    const char *const *argv;
     const char *const *env;  /**< "NAME=value", NULL-terminated; NULL: the caller's */
     const char *cwd;         /**< NULL: the caller's */
     cohort_stream_t streams[3]; /**< standard input, output, error */
 } cohort_program_t;
 
 /**
- * Make a process; nothing runs before cohort_process_start(). As Python's Process(target, args, name, daemon).
+ * Make a process; nothing runs before cohort_process_start(). As Python's Process(target, args,
+ * name, daemon).
  *
- * @param process   receives it; closed with the pool, unless it still runs then (it goes on, and its record goes away at its end)
+ * @param process   receives it; closed with the pool, unless it still runs then (it goes on, and
+ *     its record goes away at its end)
  * @param target    an ordinary function of this executable or of a library
  * @param args      copied now and given to the child; may be NULL if args_size is 0
  * @param args_size bytes
  * @param options   NULL for the defaults
  * @param pool      NULL: until cohort_process_close()
- * @return APR_SUCCESS; APR_EINVAL (no target, args NULL with a size, unknown enumerators, files that cannot be meant); APR_ENOMEM (arena full);
- *         COHORT_ELIMIT (too many processes); COHORT_ETARGET (not in any module); APR_ENOTIMPL (start method or files not on this system)
+ * @return APR_SUCCESS; APR_EINVAL (no target, args NULL with a size, unknown enumerators, files
+ *         that cannot be meant); APR_ENOMEM (arena full); COHORT_ELIMIT (too many processes);
+ *         COHORT_ETARGET (not in any module); APR_ENOTIMPL (start method or files not on this
+ *         system)
  */
-COHORT_API apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target, const void *args,
-                                              apr_size_t args_size, const cohort_process_options_t *options,
+COHORT_API apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target,
+                                              const void *args, apr_size_t args_size,
+                                              const cohort_process_options_t *options,
                                               apr_pool_t *pool);
 
 /**
- * Make a process of a type of yours: `self` is copied now. Otherwise as cohort_process_create(); APR_EINVAL also when
- * self->size is smaller than the base or self->run is NULL.
+ * Make a process of a type of yours: `self` is copied now. Otherwise as cohort_process_create();
+ * APR_EINVAL also when self->size is smaller than the base or self->run is NULL.
  */
-COHORT_API apr_status_t cohort_process_create_object(cohort_process_t **process, const cohort_process_base_t *self,
-                                                     const cohort_process_options_t *options, apr_pool_t *pool);
+COHORT_API apr_status_t cohort_process_create_object(cohort_process_t **process,
+                                                     const cohort_process_base_t *self,
+                                                     const cohort_process_options_t *options,
+                                                     apr_pool_t *pool);
 
 /**
- * Make a process that will run another program. Its start method plays no part. Otherwise as cohort_process_create().
- * @param program must stay valid until the process was started; start writes the parents' ends of pipes into it
+ * Make a process that will run another program. Its start method plays no part. Otherwise as
+ * cohort_process_create().
+ * @param program must stay valid until the process was started; start writes the parents' ends of
+ *     pipes into it
  * @param pool    must not be NULL when a stream is a pipe: the parent's end lives in it
  */
-COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process, cohort_program_t *program,
-                                                      const cohort_process_options_t *options, apr_pool_t *pool);
+COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process,
+                                                      cohort_program_t *program,
+                                                      const cohort_process_options_t *options,
+                                                      apr_pool_t *pool);
 
 /**
- * Start it. When this returns, the child exists, has found its target and is about to run it (or is the program).
- * Only the process that made it can start it.
+ * Start it. When this returns, the child exists, has found its target and is about to run it (or is
+ * the program). Only the process that made it can start it.
  *
- * @return APR_SUCCESS; COHORT_ESTARTED (started before); COHORT_ENOTOWNER (made by another process); a reason why there is no child: COHORT_ETARGET,
- *         COHORT_EBINARY, COHORT_EADDRESS, COHORT_EVERSION, COHORT_ESTART, APR_ENOMEM, the system's reasons (EAGAIN: too many processes; EBADF: one of `files` is
- *         not open), and for programs errno's meaning of exec (APR_STATUS_IS_ENOENT: no such program or directory; EACCES ...). After a failure it may be
- *         started again.
+ * @return APR_SUCCESS; COHORT_ESTARTED (started before); COHORT_ENOTOWNER (made by another
+ *         process); a reason why there is no child: COHORT_ETARGET, COHORT_EBINARY,
+ *         COHORT_EADDRESS, COHORT_EVERSION, COHORT_ESTART, APR_ENOMEM, the system's reasons
+ *         (EAGAIN: too many processes; EBADF: one of `files` is not open), and for programs errno's
+ *         meaning of exec (APR_STATUS_IS_ENOENT: no such program or directory; EACCES ...). After a
+ *         failure it may be started again.
  */
 COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
 
 /*
- * When a process has ended. It has ended at one moment for all callers: when its exit code is recorded and all that its death left half done is repaired.
- * Until then cohort_process_is_alive() is 1, cohort_process_exit_code() COHORT_EXIT_NONE, a join that does not wait APR_EAGAIN, cohort_wait() does not find it
- * ready, cohort_process_active_children() lists it and cohort_process_close() is COHORT_ERUNNING, although the system may know of its death already. All of these
- * but exit_code and close notice the death themselves and repair what is to be repaired, so a loop that asks one of them sees the end. The exit code is told by
- * the process that started it (or its fork server); where that one is dead, it is the code that the process told itself, or COHORT_EXIT_UNKNOWN, and where
- * that one does not come to it for a second (it may be stopped), the code that the process told itself.
+ * When a process has ended. It has ended at one moment for all callers: when its exit code is
+ * recorded and all that its death left half done is repaired. Until then cohort_process_is_alive()
+ * is 1, cohort_process_exit_code() COHORT_EXIT_NONE, a join that does not wait APR_EAGAIN,
+ * cohort_wait() does not find it ready, cohort_process_active_children() lists it and
+ * cohort_process_close() is COHORT_ERUNNING, although the system may know of its death already. All
+ * of these but exit_code and close notice the death themselves and repair what is to be repaired,
+ * so a loop that asks one of them sees the end. The exit code is told by the process that started
+ * it (or its fork server); where that one is dead, it is the code that the process told itself, or
+ * COHORT_EXIT_UNKNOWN, and where that one does not come to it for a second (it may be stopped), the
+ * code that the process told itself.
  */
 
 /**
- * Wait until it has ended, and all that its death left half done is repaired. On POSIX the system may still list a child as a zombie for a moment then.
- * @return APR_SUCCESS; APR_EAGAIN / APR_TIMEUP (see types.h); COHORT_ENOTSTARTED; COHORT_ENOWAIT (the caller itself)
+ * Wait until it has ended, and all that its death left half done is repaired. On POSIX the system
+ * may still list a child as a zombie for a moment then.
+ * @return APR_SUCCESS; APR_EAGAIN / APR_TIMEUP (see types.h); COHORT_ENOTSTARTED; COHORT_ENOWAIT
+ *     (the caller itself)
  */
 COHORT_API apr_status_t cohort_process_join(cohort_process_t *process, apr_interval_time_t timeout);
 
-/** 1 from the moment start returned until it has ended (see above), else 0, also for what is no process. Waits for nothing, but may repair what its death left
- * half done. */
+/** 1 from the moment start returned until it has ended (see above), else 0, also for what is no
+ * process. Waits for nothing, but may repair what its death left half done. */
 COHORT_API int cohort_process_is_alive(const cohort_process_t *process);
 
-/** COHORT_EXIT_NONE until it has ended (see above); 0; > 0; the negative number of the signal that ended it (-15 after terminate, -9 after kill, on every system); or
- * COHORT_EXIT_UNKNOWN. */
+/** COHORT_EXIT_NONE until it has ended (see above); 0; > 0; the negative number of the signal that
+ * ended it (-15 after terminate, -9 after kill, on every system); or COHORT_EXIT_UNKNOWN. */
 COHORT_API int cohort_process_exit_code(const cohort_process_t *process);
 
 /** The system's process id, 0 before start. */
@@ -187,18 +245,19 @@ COHORT_API apr_int64_t cohort_process_pid(const cohort_process_t *process);
  * Copy its name, cut and terminated.
  * @return APR_SUCCESS; APR_EINVAL when size is 0
  */
-COHORT_API apr_status_t cohort_process_name(const cohort_process_t *process, char *buffer, apr_size_t size);
+COHORT_API apr_status_t cohort_process_name(const cohort_process_t *process, char *buffer,
+                                            apr_size_t size);
 
-/** Rename it, before its start or while it runs, cut to 63 bytes. A process that renames itself also changes what the system shows (ps, top). APR_EINVAL: NULL or
- * empty name. */
+/** Rename it, before its start or while it runs, cut to 63 bytes. A process that renames itself
+ * also changes what the system shows (ps, top). APR_EINVAL: NULL or empty name. */
 COHORT_API apr_status_t cohort_process_set_name(cohort_process_t *process, const char *name);
 
 /** 1 if it ends with its parent, else 0. */
 COHORT_API int cohort_process_is_daemon(const cohort_process_t *process);
 
 /**
- * Ask it to end (SIGTERM, or its equivalent): it may clean up, or even refuse. An ended one: APR_SUCCESS, nothing is done, and
- * never is another process with the same pid reached.
+ * Ask it to end (SIGTERM, or its equivalent): it may clean up, or even refuse. An ended one:
+ * APR_SUCCESS, nothing is done, and never is another process with the same pid reached.
  * @return APR_SUCCESS; COHORT_ENOTSTARTED; the system's reason (EPERM)
  */
 COHORT_API apr_status_t cohort_process_terminate(cohort_process_t *process);
@@ -208,21 +267,24 @@ COHORT_API apr_status_t cohort_process_kill(cohort_process_t *process);
 COHORT_API apr_status_t cohort_process_interrupt(cohort_process_t *process);
 
 /**
- * Terminate it, wait up to `grace` microseconds, then kill it if it is still there; returns when it has ended.
+ * Terminate it, wait up to `grace` microseconds, then kill it if it is still there; returns when it
+ * has ended.
  * @return as cohort_process_join() and cohort_process_terminate()
  */
 COHORT_API apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t grace);
 
 /**
- * Give up the handle: from here on every use of it is COHORT_EHANDLE. Only by the process that made it.
- * @return APR_SUCCESS, also for NULL and for a second time; COHORT_ERUNNING while it runs (Python: ValueError); COHORT_ENOTOWNER
+ * Give up the handle: from here on every use of it is COHORT_EHANDLE. Only by the process that made
+ * it.
+ * @return APR_SUCCESS, also for NULL and for a second time; COHORT_ERUNNING while it runs (Python:
+ *     ValueError); COHORT_ENOTOWNER
  */
 COHORT_API apr_status_t cohort_process_close(cohort_process_t *process);
 
 /** The calling process; NULL before cohort_initialize() and in a raw fork() copy. */
 COHORT_API cohort_process_t *cohort_process_current(void);
-/** Who created the calling process; NULL in the root. May be joined and asked after the parent's end too; of one whose record is gone by then the name is
- * COHORT_EHANDLE and the pid 0. */
+/** Who created the calling process; NULL in the root. May be joined and asked after the parent's
+ * end too; of one whose record is gone by then the name is COHORT_EHANDLE and the pid 0. */
 COHORT_API cohort_process_t *cohort_process_parent(void);
 
 /**
@@ -231,11 +293,13 @@ COHORT_API cohort_process_t *cohort_process_parent(void);
  * @param count receives how many
  * @return APR_SUCCESS; COHORT_ENOTINIT; COHORT_ENOTMEMBER; APR_EINVAL (a parameter is NULL)
  */
-COHORT_API apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count, apr_pool_t *pool);
+COHORT_API apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count,
+                                                       apr_pool_t *pool);
 
 /**
- * End the calling process in the order in which a target's return would: exit hook, children joined (foreground) or ended (daemons), streams
- * flushed. In the root as exit(). Does not return. Not to be called from a signal handler.
+ * End the calling process in the order in which a target's return would: exit hook, children joined
+ * (foreground) or ended (daemons), streams flushed. In the root as exit(). Does not return. Not to
+ * be called from a signal handler.
  */
 COHORT_API void cohort_exit(int code);
 

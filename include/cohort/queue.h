@@ -1,19 +1,24 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file queue.h
- * Queues of messages between any number of processes and threads, as Python's multiprocessing.Queue, JoinableQueue and SimpleQueue in one,
- * without their feeder threads: what put() returned from is in the queue.
+ * Queues of messages between any number of processes and threads, as Python's
+ * multiprocessing.Queue, JoinableQueue and SimpleQueue in one, without their feeder threads: what
+ * put() returned from is in the queue.
  *
- * A message is any number of bytes, also none. Messages of one thread come out in the order in which they went in. A cohort_queue_t pointer is valid
- * in every process of the cohort, however it got there.
+ * A message is any number of bytes, also none. Messages of one thread come out in the order in
+ * which they went in. A cohort_queue_t pointer is valid in every process of the cohort, however it
+ * got there.
  *
- * Deaths: a process killed during a put has put the whole message or nothing; one killed during a get has received the whole message or left it in
- * the queue, where it may then come later than its turn. Nobody waits for the dead.
+ * Deaths: a process killed during a put has put the whole message or nothing; one killed during a
+ * get has received the whole message or left it in the queue, where it may then come later than its
+ * turn. Nobody waits for the dead.
  *
- * Every function here may be called by any thread of any process of the cohort at the same time as any other, and none may be called from
- * a signal handler. Besides the statuses listed with each, all return COHORT_ENOTINIT before cohort_initialize(), COHORT_ENOTMEMBER in a
- * raw fork() copy (or in a process that the others hold for dead), COHORT_ELIMIT when the cohort has too many threads, APR_EINVAL for NULL where
- * something is needed, and COHORT_EHANDLE for what is not a queue, or no more.
+ * Every function here may be called by any thread of any process of the cohort at the same time as
+ * any other, and none may be called from a signal handler. Besides the statuses listed with each,
+ * all return COHORT_ENOTINIT before cohort_initialize(), COHORT_ENOTMEMBER in a raw fork() copy (or
+ * in a process that the others hold for dead), COHORT_ELIMIT when the cohort has too many threads,
+ * APR_EINVAL for NULL where something is needed, and COHORT_EHANDLE for what is not a queue, or no
+ * more.
  */
 #ifndef COHORT_QUEUE_H
 #define COHORT_QUEUE_H
@@ -26,11 +31,12 @@ extern "C" {
 
 /** Zero means default throughout. */
 typedef struct {
-    /** Messages that fit before put() waits, exactly; 0 = as many as the arena holds: the queue grows by blocks of some 32 KiB, which it gives back as it is
-     * emptied, but for the one in use and one to spare. */
+    /** Messages that fit before put() waits, exactly; 0 = as many as the arena holds: the queue
+     * grows by blocks of some 32 KiB, which it gives back as it is emptied, but for the one in use
+     * and one to spare. */
     apr_size_t capacity;
-    /** Bytes per message that are kept in the queue itself; larger messages take a block of the arena each. A hint for speed and
-     * memory only (rounded up, at most 65536); 0 = 64. */
+    /** Bytes per message that are kept in the queue itself; larger messages take a block of the
+     * arena each. A hint for speed and memory only (rounded up, at most 65536); 0 = 64. */
     apr_size_t message_size;
     /** Not 0: task_done() and join() can be used. Costs each get() an entry in a list. */
     int joinable;
@@ -41,62 +47,77 @@ typedef struct {
  *
  * @param queue   receives it
  * @param options may be NULL
- * @param pool    the queue is destroyed with it, by the process that made it only (a forked copy of the pool does not); NULL: it lives until
- *                cohort_queue_destroy()
+ * @param pool    the queue is destroyed with it, by the process that made it only (a forked copy of
+ *                the pool does not); NULL: it lives until cohort_queue_destroy()
  * @return APR_SUCCESS, APR_ENOMEM (the arena is full, or the capacity is beyond any arena)
  */
-COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options, apr_pool_t *pool);
+COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **queue,
+                                            const cohort_queue_options_t *options,
+                                            apr_pool_t *pool);
 
 /**
  * Put a copy of a message.
  *
  * @param data    its bytes; may be NULL when size is 0
  * @param timeout how long to wait for room, in microseconds (see types.h)
- * @return APR_SUCCESS; APR_EAGAIN: full, and timeout <= 0; APR_TIMEUP: still full; APR_ENOMEM: the arena has no room; COHORT_ECLOSED, also when the queue
- *         was closed while waiting. Unless it is APR_SUCCESS, nothing was put.
+ * @return APR_SUCCESS; APR_EAGAIN: full, and timeout <= 0; APR_TIMEUP: still full; APR_ENOMEM: the
+ *         arena has no room; COHORT_ECLOSED, also when the queue was closed while waiting. Unless
+ *         it is APR_SUCCESS, nothing was put.
  */
-COHORT_API apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
+                                         apr_interval_time_t timeout);
 
 /**
  * Put a block that cohort_alloc() made, without copying it.
  *
- * @param block the whole block belongs to the queue after APR_SUCCESS, and to the caller still after anything else
+ * @param block the whole block belongs to the queue after APR_SUCCESS, and to the caller still
+ *     after anything else
  * @param size  bytes of it that are the message
- * @return as cohort_queue_put(); COHORT_EFREE: not a block in use; APR_EINVAL: size is more than the block has
+ * @return as cohort_queue_put(); COHORT_EFREE: not a block in use; APR_EINVAL: size is more than
+ *     the block has
  */
-COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size, apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size,
+                                               apr_interval_time_t timeout);
 
 /**
  * Take the next message into a buffer of the caller.
  *
- * @param buffer receives the bytes; what lies behind them is not touched. May be NULL when *size is 0
+ * @param buffer receives the bytes; what lies behind them is not touched. May be NULL when *size is
+ *     0
  * @param size   in: the buffer's bytes; out: the message's, also with COHORT_ETOOSMALL
- * @return APR_SUCCESS; COHORT_ETOOSMALL: the message is still the next; APR_EAGAIN: empty, and timeout <= 0; APR_TIMEUP: still empty; COHORT_ECLOSED, also
- *         when the queue was closed while waiting; for joinable queues APR_ENOMEM, the message is still there
+ * @return APR_SUCCESS; COHORT_ETOOSMALL: the message is still the next; APR_EAGAIN: empty, and
+ *         timeout <= 0; APR_TIMEUP: still empty; COHORT_ECLOSED, also when the queue was closed
+ *         while waiting; for joinable queues APR_ENOMEM, the message is still there
  */
-COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size,
+                                         apr_interval_time_t timeout);
 
 /**
  * Take the next message as a copy in a pool, with a zero byte behind it that is not counted.
  *
  * @return as cohort_queue_get(), but never COHORT_ETOOSMALL; APR_ENOMEM: the message is still there
  */
-COHORT_API apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool);
+COHORT_API apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size,
+                                              apr_interval_time_t timeout, apr_pool_t *pool);
 
 /**
- * Take the next message as a block of the arena, to be released by cohort_free(). Large messages are not copied.
+ * Take the next message as a block of the arena, to be released by cohort_free(). Large messages
+ * are not copied.
  *
  * @return as cohort_queue_get_copy()
  */
-COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_size_t *size, apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block,
+                                               apr_size_t *size, apr_interval_time_t timeout);
 
 /**
  * Take the next message into a buffer of the caller, and be told whether it comes out of turn.
  *
- * @param message in: a buffer and its size; out: the message's size, and whether it came back from a process that died getting it
+ * @param message in: a buffer and its size; out: the message's size, and whether it came back from
+ *     a process that died getting it
  * @return as cohort_queue_get()
  */
-COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message,
+                                                 apr_interval_time_t timeout);
 
 /**
  * Put several messages, waiting for room for each.
@@ -104,19 +125,23 @@ COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_m
  * @param done receives how many were put, whatever is returned; they are the first ones
  * @return as cohort_queue_put(), for the first that was not put
  */
-COHORT_API apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
-                                              apr_interval_time_t timeout);
+COHORT_API apr_status_t cohort_queue_put_many(cohort_queue_t *queue,
+                                              const cohort_message_t *messages, apr_size_t count,
+                                              apr_size_t *done, apr_interval_time_t timeout);
 
 /**
  * Take several messages: wait for one, then take as many more as are there.
  *
  * @param done receives how many were taken, whatever is returned
- * @return APR_SUCCESS: at least one (COHORT_ETOOSMALL of a later one shows when it is the first of the next call); else as cohort_queue_get()
+ * @return APR_SUCCESS: at least one (COHORT_ETOOSMALL of a later one shows when it is the first of
+ *     the next call); else as cohort_queue_get()
  */
-COHORT_API apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+COHORT_API apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages,
+                                              apr_size_t count, apr_size_t *done,
                                               apr_interval_time_t timeout);
 
-/** Messages in the queue; exact while nobody puts or gets (Python's qsize). @return APR_SUCCESS, COHORT_ECLOSED */
+/** Messages in the queue; exact while nobody puts or gets (Python's qsize). @return APR_SUCCESS,
+ * COHORT_ECLOSED */
 COHORT_API apr_status_t cohort_queue_size(cohort_queue_t *queue, apr_size_t *size);
 /** Is nothing in it? @return APR_SUCCESS, COHORT_ECLOSED */
 COHORT_API apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty);
@@ -124,17 +149,19 @@ COHORT_API apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty);
 COHORT_API apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full);
 
 /**
- * Close the queue for everybody: whoever waits in put or get returns COHORT_ECLOSED, and every later put, get, size, empty and full does. Messages
- * in it are lost, but for join() they still count until task_done() was called for them. Closing again does nothing.
+ * Close the queue for everybody: whoever waits in put or get returns COHORT_ECLOSED, and every
+ * later put, get, size, empty and full does. Messages in it are lost, but for join() they still
+ * count until task_done() was called for them. Closing again does nothing.
  * @return APR_SUCCESS
  */
 COHORT_API apr_status_t cohort_queue_close(cohort_queue_t *queue);
 
 /**
- * Say that one message of a joinable queue has been dealt with. When a process ends without saying so for what it got, those
- * messages count as dealt with.
+ * Say that one message of a joinable queue has been dealt with. When a process ends without saying
+ * so for what it got, those messages count as dealt with.
  *
- * @return APR_SUCCESS; COHORT_EOVERRELEASE: more often than messages were put; APR_EINVAL: the queue is not joinable
+ * @return APR_SUCCESS; COHORT_EOVERRELEASE: more often than messages were put; APR_EINVAL: the
+ *     queue is not joinable
  */
 COHORT_API apr_status_t cohort_queue_task_done(cohort_queue_t *queue);
 
@@ -145,8 +172,9 @@ COHORT_API apr_status_t cohort_queue_task_done(cohort_queue_t *queue);
 COHORT_API apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout);
 
 /**
- * Destroy the queue for everybody and free what is in it. Whoever waits in it returns COHORT_EHANDLE. Waits only for calls that are
- * copying a message right now. NULL, or a queue that is destroyed already, is fine.
+ * Destroy the queue for everybody and free what is in it. Whoever waits in it returns
+ * COHORT_EHANDLE. Waits only for calls that are copying a message right now. NULL, or a queue that
+ * is destroyed already, is fine.
  * @return APR_SUCCESS, COHORT_EHANDLE (not in the arena at all)
  */
 COHORT_API apr_status_t cohort_queue_destroy(cohort_queue_t *queue);

@@ -18,9 +18,9 @@ extern "C" {
 #endif
 
 /**
- * Time-outs are in microseconds, as everywhere in APR (apr_time_from_sec() helps).
- * Zero and negative values never block: a call that would have to wait returns APR_EAGAIN at once
- * (as in Python, where a negative time-out is a poll). A call whose time ran out returns APR_TIMEUP.
+ * Time-outs are in microseconds, as everywhere in APR (apr_time_from_sec() helps). Zero and
+ * negative values never block: a call that would have to wait returns APR_EAGAIN at once (as in
+ * Python, where a negative time-out is a poll). A call whose time ran out returns APR_TIMEUP.
  * COHORT_FOREVER waits without limit. All clocks are monotonic.
  */
 #define COHORT_FOREVER APR_INT64_MAX
@@ -36,7 +36,8 @@ typedef struct {
     void *data;
     /** To put: bytes of it. To get, in: bytes of the buffer; out: of the message. */
     apr_size_t size;
-    /** To get, out: not 0 when a process died getting this message before. It kept its place, so others that were put after it may have been got before. */
+    /** To get, out: not 0 when a process died getting this message before. It kept its place, so
+     * others that were put after it may have been got before. */
     int returned;
 } cohort_message_t;
 

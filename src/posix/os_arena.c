@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arena's mapping. Guarantee: either the whole object is mapped at one of the agreed addresses, or nothing is, and nothing that was mapped
- * there before is disturbed. The shared memory object itself comes from os_arena_memfd.c or os_arena_shm.c.
+ * The arena's mapping. Guarantee: either the whole object is mapped at one of the agreed addresses,
+ * or nothing is, and nothing that was mapped there before is disturbed. The shared memory object
+ * itself comes from os_arena_memfd.c or os_arena_shm.c.
  *
  * The limits are looked at first, since an ftruncate() beyond `ulimit -f` raises SIGXFSZ.
  */
@@ -48,22 +49,28 @@ static uint64_t inode(int fd) {
     return fstat(fd, &facts) == 0 ? (uint64_t)facts.st_ino : UINT64_MAX;
 }
 
-/* A program that closes descriptors which are not its own, and opens a file in the place of ours, must not have that file extended. */
+/* A program that closes descriptors which are not its own, and opens a file in the place of ours,
+ * must not have that file extended. */
 bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena) {
     return inode((int)arena->handle) == atomic_load(&object_inode);
 }
 
-/* A process that has asked the system to lock all that it will map (mlockall) does not mean the address space that the arena never uses: what is mapped first
- * is small, and grows when it is not locked any more; pages that are used are locked then as far as the limits allow. */
+/* A process that has asked the system to lock all that it will map (mlockall) does not mean the
+ * address space that the arena never uses: what is mapped first is small, and grows when it is not
+ * locked any more; pages that are used are locked then as far as the limits allow. */
 static apr_status_t map_at(uint64_t base, uint64_t size, int fd) {
     void *want = (void *)(uintptr_t)base;
     bool locks = cohort__locks_new_memory();
-    void *got = mmap(want, locks ? MIB : size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
+    void *got = mmap(want, locks ? MIB : size, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
     if (locks && got == want) got = cohort__grow_unlocked(want, MIB, size);
     if (got == MAP_FAILED && errno == EAGAIN) {
-        return cohort__fail(APR_ENOMEM, "the process locks its memory (mlockall), and ulimit -l leaves nothing for the arena; initialize before mlockall, or raise it");
+        return cohort__fail(
+            APR_ENOMEM,
+            "the process locks its memory (mlockall), and ulimit -l leaves nothing for the arena; initialize before mlockall, or raise it");
     }
-    if (got == MAP_FAILED) return errno == ENOMEM && space_left() < size ? APR_ENOMEM : COHORT_EADDRESS;
+    if (got == MAP_FAILED)
+        return errno == ENOMEM && space_left() < size ? APR_ENOMEM : COHORT_EADDRESS;
     if (got == want) atomic_store(&object_inode, inode(fd));
     if (got == want) return APR_SUCCESS;
     munmap(got, size);
@@ -84,7 +91,11 @@ static apr_status_t map_somewhere(cohort_os_arena_t *arena, uint64_t size, int f
         status = map_at(*base, size, fd);
         if (status == APR_SUCCESS) *arena = (cohort_os_arena_t){(char *)(uintptr_t)*base, size, fd};
     }
-    if (status == COHORT_EADDRESS) return cohort__fail(status, "%lu MiB at none of the addresses that are agreed upon; a smaller arena_size may fit", (unsigned long)(size / MIB));
+    if (status == COHORT_EADDRESS)
+        return cohort__fail(
+            status,
+            "%lu MiB at none of the addresses that are agreed upon; a smaller arena_size may fit",
+            (unsigned long)(size / MIB));
     return status;
 }
 
@@ -107,7 +118,8 @@ static void keep_out_of_dumps(const cohort_os_arena_t *arena) {
 
 void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
 #ifdef TAKE_IN
-    if (offset <= arena->size && length <= arena->size - offset) madvise(arena->base + offset, length, TAKE_IN);
+    if (offset <= arena->size && length <= arena->size - offset)
+        madvise(arena->base + offset, length, TAKE_IN);
 #else
     (void)arena, (void)offset, (void)length;
 #endif
@@ -117,8 +129,12 @@ static unsigned long in_mib(uint64_t size) { return (unsigned long)(size / MIB);
 
 static apr_status_t check_limits(uint64_t size) {
     uint64_t file = soft_limit(RLIMIT_FSIZE), space = space_left();
-    if (size > file) return cohort__fail(APR_ENOMEM, "an arena of %lu MiB; ulimit -f allows files of %lu MiB", in_mib(size), in_mib(file));
-    if (size > space) return cohort__fail(APR_ENOMEM, "an arena of %lu MiB; ulimit -v leaves %lu MiB to map", in_mib(size), in_mib(space));
+    if (size > file)
+        return cohort__fail(APR_ENOMEM, "an arena of %lu MiB; ulimit -f allows files of %lu MiB",
+                            in_mib(size), in_mib(file));
+    if (size > space)
+        return cohort__fail(APR_ENOMEM, "an arena of %lu MiB; ulimit -v leaves %lu MiB to map",
+                            in_mib(size), in_mib(space));
     return APR_SUCCESS;
 }
 
@@ -127,7 +143,9 @@ apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
     apr_status_t status = check_limits(size);
     if (status != APR_SUCCESS) return status;
     int fd = cohort__arena_object(size);
-    if (fd < 0) return cohort__fail(errno == EFBIG || errno == ENOSPC ? APR_ENOMEM : errno, "making a shared memory object of %lu MiB", in_mib(size));
+    if (fd < 0)
+        return cohort__fail(errno == EFBIG || errno == ENOSPC ? APR_ENOMEM : errno,
+                            "making a shared memory object of %lu MiB", in_mib(size));
     status = map_somewhere(arena, size, fd);
     if (status != APR_SUCCESS) close(fd);
     else keep_out_of_dumps(arena);
@@ -146,10 +164,14 @@ apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
     return status;
 }
 
-bool cohort_os_arena_is_open(const cohort_os_arena_t *arena) { return cohort__arena_handle_is_ours(arena); }
+bool cohort_os_arena_is_open(const cohort_os_arena_t *arena) {
+    return cohort__arena_handle_is_ours(arena);
+}
 
-apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from, cohort_os_handle_t there) {
-    int fd = cohort__fd_safe(from ? cohort__file_of(from, (int)there) : cohort__file_mapped(arena->base));
+apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
+                                    cohort_os_handle_t there) {
+    int fd = cohort__fd_safe(from ? cohort__file_of(from, (int)there)
+                                  : cohort__file_mapped(arena->base));
     if (fd < 0) return errno;
     cohort_os_arena_t found = {arena->base, arena->size, fd};
     if (cohort__arena_handle_is_ours(&found)) {
@@ -168,7 +190,8 @@ void cohort_os_arena_detach(cohort_os_arena_t *arena) {
 }
 
 uint64_t cohort_os_arena_default_size(void) {
-    uint64_t size = cohort__memory_size() * 4, most = cohort__arena_limit(cohort__arena_bases[0]) - cohort__arena_bases[0];
+    uint64_t size = cohort__memory_size() * 4,
+             most = cohort__arena_limit(cohort__arena_bases[0]) - cohort__arena_bases[0];
     if (size < 4 * GIB) size = 4 * GIB;
     if (size > most) size = most;
     if (size > 256 * GIB) size = 256 * GIB;

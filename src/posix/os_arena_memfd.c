@@ -2,8 +2,9 @@
 /*
  * The arena's memory as a memfd: it has no name anywhere, so nothing can stay behind.
  *
- * Memory is reserved by fallocate() before it is used, so that running out of it is a status here and not a SIGBUS later. When
- * somebody has closed the descriptor, the memory is populated through the mapping instead.
+ * Memory is reserved by fallocate() before it is used, so that running out of it is a status here
+ * and not a SIGBUS later. When somebody has closed the descriptor, the memory is populated through
+ * the mapping instead.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -29,7 +30,8 @@
 
 int cohort__arena_object(uint64_t size) {
     int fd = memfd_create("cohort-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-    if (fd < 0 && errno == EINVAL) fd = memfd_create("cohort-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create("cohort-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     fd = cohort__fd_safe(fd);
     if (fd < 0) return -1;
     int result;
@@ -61,7 +63,8 @@ static apr_status_t populate(const cohort_os_arena_t *arena, uint64_t offset, ui
     return errno == EFAULT ? APR_ENOMEM : errno;
 }
 
-apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                    uint64_t length) {
     if (offset > arena->size || length > arena->size - offset) return APR_EINVAL;
     if (!cohort__arena_handle_is_ours(arena)) return populate(arena, offset, length);
     while (length) {
@@ -76,5 +79,6 @@ apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t off
 }
 
 void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
-    if (offset <= arena->size && length <= arena->size - offset) madvise(arena->base + offset, length, MADV_REMOVE);
+    if (offset <= arena->size && length <= arena->size - offset)
+        madvise(arena->base + offset, length, MADV_REMOVE);
 }

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arena's memory as a POSIX shared memory object, for systems without memfd. Where the file system of these objects gives nameless
- * files, one of those is taken, so that a death in the middle leaves nothing; else the name is removed as soon as it exists.
+ * The arena's memory as a POSIX shared memory object, for systems without memfd. Where the file
+ * system of these objects gives nameless files, one of those is taken, so that a death in the
+ * middle leaves nothing; else the name is removed as soon as it exists.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -50,16 +51,19 @@ int cohort__arena_object(uint64_t size) {
     return -1;
 }
 
-/* A file of no name and for no other user, so only processes that were given it can shrink it. Some systems call it no file. */
+/* A file of no name and for no other user, so only processes that were given it can shrink it. Some
+ * systems call it no file. */
 bool cohort__arena_object_is(int fd, const struct stat *facts) {
     (void)fd;
     mode_t kind = facts->st_mode & S_IFMT;
     return (kind == S_IFREG || kind == 0) && facts->st_nlink == 0 && (facts->st_mode & 077) == 0;
 }
 
-/* Where a system backs shared memory by swap that grows, or when somebody has closed the descriptor, touching is all there is. */
+/* Where a system backs shared memory by swap that grows, or when somebody has closed the
+ * descriptor, touching is all there is. */
 static apr_status_t touch(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
-    for (uint64_t at = offset; at < offset + length; at += 4096) atomic_fetch_or((_Atomic unsigned char *)(arena->base + at), 0);
+    for (uint64_t at = offset; at < offset + length; at += 4096)
+        atomic_fetch_or((_Atomic unsigned char *)(arena->base + at), 0);
     return APR_SUCCESS;
 }
 
@@ -67,13 +71,15 @@ static apr_status_t reserve(const cohort_os_arena_t *arena, uint64_t offset, uin
 #ifdef COHORT_HAVE_POSIX_FALLOCATE
     int error = EINTR;
     bool ours = cohort__arena_handle_is_ours(arena);
-    while (ours && error == EINTR) error = posix_fallocate((int)arena->handle, (off_t)offset, (off_t)length);
+    while (ours && error == EINTR)
+        error = posix_fallocate((int)arena->handle, (off_t)offset, (off_t)length);
     if (ours) return error == ENOSPC ? APR_ENOMEM : error;
 #endif
     return touch(arena, offset, length);
 }
 
-apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                    uint64_t length) {
     if (offset > arena->size || length > arena->size - offset) return APR_EINVAL;
     apr_status_t status = APR_SUCCESS;
     while (length && status == APR_SUCCESS) {
@@ -87,7 +93,8 @@ apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t off
 
 void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
 #if defined(MADV_REMOVE)
-    if (offset <= arena->size && length <= arena->size - offset) madvise(arena->base + offset, length, MADV_REMOVE);
+    if (offset <= arena->size && length <= arena->size - offset)
+        madvise(arena->base + offset, length, MADV_REMOVE);
 #else
     (void)arena, (void)offset, (void)length; /* no means that every process would see */
 #endif

@@ -87,7 +87,7 @@ apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_
     return cohort__fd_pair(raw, reader, writer);
 }
 
-/* ---- channels -------------------------------------------------------------------------------- */
+/* ---- channels ------------------------------------------------------------------------------- */
 
 #define OWN_FIRST 3 /* what is not a standard stream begins here */
 
@@ -159,7 +159,8 @@ static ssize_t put(int writer, uint64_t value, const cohort_os_streams_t *stream
 static bool leave_out_closed(cohort_os_streams_t *streams) {
     bool closed = false;
     for (int i = 0; i < 3; ++i) {
-        if (streams->handles[i] == COHORT_OS_NONE || fcntl((int)streams->handles[i], F_GETFD) >= 0) continue;
+        if (streams->handles[i] == COHORT_OS_NONE || fcntl((int)streams->handles[i], F_GETFD) >= 0)
+            continue;
         streams->handles[i] = COHORT_OS_NONE;
         closed = true;
     }
@@ -172,15 +173,20 @@ static apr_status_t posted(ssize_t sent) {
     if (sent == (ssize_t)sizeof(message_t)) return APR_SUCCESS;
     if (sent >= 0) return EPIPE;
     if (errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS) return APR_ENOMEM;
-    return errno == ECONNRESET || errno == ENOTCONN || errno == EBADF || errno == ENOTSOCK ? EPIPE : errno;
+    return errno == ECONNRESET || errno == ENOTCONN || errno == EBADF || errno == ENOTSOCK ? EPIPE
+                                                                                           : errno;
 }
 
-apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) { return posted(put((int)writer, value, NULL)); }
+apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
+    return posted(put((int)writer, value, NULL));
+}
 
-apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value, const cohort_os_streams_t *streams) {
+apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value,
+                                            const cohort_os_streams_t *streams) {
     cohort_os_streams_t given = *streams;
     ssize_t sent = put((int)writer, value, &given);
-    if (sent < 0 && errno == EBADF && leave_out_closed(&given)) sent = put((int)writer, value, &given);
+    if (sent < 0 && errno == EBADF && leave_out_closed(&given))
+        sent = put((int)writer, value, &given);
     return posted(sent);
 }
 
@@ -205,13 +211,15 @@ int cohort__channel_take(int reader, cohort_os_event_t *event) {
     message_t message = {0, 0, 0};
     rights_t rights;
     struct iovec part = {&message, sizeof message};
-    struct msghdr head = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
+    struct msghdr head = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
     ssize_t got;
     COHORT__RETRY(got, recvmsg(reader, &head, MSG_DONTWAIT));
     if (got < 0 && errno != ECONNRESET) return -1;
     *event = (cohort_os_event_t){.kind = COHORT_OS_GONE};
     size_t have = got > 0 ? (size_t)got : 0;
-    if (have && have < sizeof message) have += cohort__read_all(reader, (char *)&message + have, sizeof message - have);
+    if (have && have < sizeof message)
+        have += cohort__read_all(reader, (char *)&message + have, sizeof message - have);
     if (have < sizeof message) return 0;
     event->kind = COHORT_OS_MESSAGE;
     event->value = message.value;
@@ -219,7 +227,7 @@ int cohort__channel_take(int reader, cohort_os_event_t *event) {
     return 1;
 }
 
-/* ---- standard streams ------------------------------------------------------------------------ */
+/* ---- standard streams ----------------------------------------------------------------------- */
 
 cohort_os_streams_t cohort_os_streams_own(void) { return (cohort_os_streams_t){{0, 1, 2}}; }
 
@@ -291,7 +299,7 @@ void cohort_os_streams_drop(void) {
     for (int fd = 0; fd < OWN_FIRST; ++fd) close(fd);
 }
 
-/* ---- other descriptors ----------------------------------------------------------------------- */
+/* ---- other descriptors ---------------------------------------------------------------------- */
 
 apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
     int fd;
@@ -304,7 +312,8 @@ apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
 
 cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
     struct stat facts;
-    if (handle == COHORT_OS_NONE || fstat((int)handle, &facts) != 0) return (cohort_os_known_t){.handle = COHORT_OS_NONE};
+    if (handle == COHORT_OS_NONE || fstat((int)handle, &facts) != 0)
+        return (cohort_os_known_t){.handle = COHORT_OS_NONE};
     return (cohort_os_known_t){handle, (uint64_t)facts.st_dev, (uint64_t)facts.st_ino};
 }
 

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Code addresses as (module, offset) for ELF. A module is identified by its GNU build id; one that was linked without is identified by
- * the size and time of its file. The executable has the empty path, so that it is found again under any name.
+ * Code addresses as (module, offset) for ELF. A module is identified by its GNU build id; one that
+ * was linked without is identified by the size and time of its file. The executable has the empty
+ * path, so that it is found again under any name.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -32,7 +33,8 @@ static bool holds(const struct dl_phdr_info *info, uintptr_t address, bool *code
     for (int i = 0; i < info->dlpi_phnum; ++i) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type != PT_LOAD || address < start || address - start >= segment->p_memsz) continue;
+        if (segment->p_type != PT_LOAD || address < start || address - start >= segment->p_memsz)
+            continue;
         *code = (segment->p_flags & PF_X) != 0;
         return true;
     }
@@ -46,8 +48,10 @@ static bool find_build(const char *at, size_t size, uint8_t build[20]) {
         size_t name = (note->n_namesz + 3u) & ~(size_t)3, text = (note->n_descsz + 3u) & ~(size_t)3;
         size_t whole = sizeof *note + name + text;
         if (whole > size) return false;
-        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(note + 1, "GNU", 4) == 0) {
-            memcpy(build, (const char *)(note + 1) + name, note->n_descsz < 20 ? note->n_descsz : 20);
+        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
+            memcmp(note + 1, "GNU", 4) == 0) {
+            memcpy(build, (const char *)(note + 1) + name,
+                   note->n_descsz < 20 ? note->n_descsz : 20);
             return true;
         }
         at += whole;
@@ -61,8 +65,10 @@ static void describe(search_t *search, const struct dl_phdr_info *info) {
     search->has_build = false;
     for (int i = 0; i < info->dlpi_phnum && !search->has_build; ++i) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        if (segment->p_type != PT_NOTE || segment->p_align > 4) continue; /* 8: properties, laid out otherwise */
-        search->has_build = find_build((const char *)(info->dlpi_addr + segment->p_vaddr), segment->p_memsz, search->build);
+        /* 8: properties, laid out otherwise */
+        if (segment->p_type != PT_NOTE || segment->p_align > 4) continue;
+        search->has_build = find_build((const char *)(info->dlpi_addr + segment->p_vaddr),
+                                       segment->p_memsz, search->build);
     }
 }
 
@@ -84,7 +90,8 @@ static int visit(struct dl_phdr_info *info, size_t size, void *given) {
     if (!executable && !full_path(info->dlpi_name, search->name)) return 0;
     if (search->path && strcmp(search->name, search->path) != 0) return 0;
     search->base = info->dlpi_addr;
-    if (search->path && !holds(info, search->base + search->address, &search->executable_code)) search->executable_code = false;
+    if (search->path && !holds(info, search->base + search->address, &search->executable_code))
+        search->executable_code = false;
     describe(search, info);
     search->found = true;
     return 1;
@@ -93,9 +100,12 @@ static int visit(struct dl_phdr_info *info, size_t size, void *given) {
 static void identify_by_file(search_t *search) {
     struct stat facts;
     char own[COHORT_OS_PATH_MAX];
-    if (search->has_build || (!search->name[0] && cohort__own_executable(own, sizeof own) != APR_SUCCESS)) return;
+    if (search->has_build ||
+        (!search->name[0] && cohort__own_executable(own, sizeof own) != APR_SUCCESS))
+        return;
     if (stat(search->name[0] ? search->name : own, &facts) != 0) return;
-    uint64_t parts[2] = {(uint64_t)facts.st_size, (uint64_t)facts.st_mtim.tv_sec * 1000000000u + (uint64_t)facts.st_mtim.tv_nsec};
+    uint64_t parts[2] = {(uint64_t)facts.st_size, (uint64_t)facts.st_mtim.tv_sec * 1000000000u +
+                                                      (uint64_t)facts.st_mtim.tv_nsec};
     memcpy(search->build, "file", 4);
     memcpy(search->build + 4, parts, sizeof parts);
 }
@@ -129,7 +139,8 @@ apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address) {
     dl_iterate_phdr(visit, &search);
     if (!search.found) {
         if (!code->path[0]) return COHORT_ETARGET;
-        if (!dlopen(code->path, RTLD_NOW | RTLD_LOCAL)) return unloaded(code); /* stays loaded for good */
+        /* stays loaded for good */
+        if (!dlopen(code->path, RTLD_NOW | RTLD_LOCAL)) return unloaded(code);
         search = (search_t){.path = code->path, .address = (uintptr_t)code->offset};
         dl_iterate_phdr(visit, &search);
         if (!search.found) return COHORT_ETARGET;

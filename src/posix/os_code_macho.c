@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Code addresses as (module, offset) for Mach-O. A module is identified by its LC_UUID; the executable has the empty path. */
+/* Code addresses as (module, offset) for Mach-O. A module is identified by its LC_UUID; the
+ * executable has the empty path. */
 #include "os_posix.h"
 
 #include <dlfcn.h>
@@ -19,7 +20,8 @@ static void describe(module_t *module) {
     const char *at = (const char *)(module->header + 1);
     for (uint32_t i = 0; i < module->header->ncmds; ++i) {
         const struct load_command *command = (const void *)at;
-        if (command->cmd == LC_UUID) memcpy(module->build, ((const struct uuid_command *)(const void *)at)->uuid, 16);
+        if (command->cmd == LC_UUID)
+            memcpy(module->build, ((const struct uuid_command *)(const void *)at)->uuid, 16);
         if (command->cmd == LC_SEGMENT_64) {
             const struct segment_command_64 *segment = (const void *)at;
             if (strcmp(segment->segname, "__TEXT") == 0) module->text_size = segment->vmsize;
@@ -59,7 +61,8 @@ apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code) {
     module_t module;
     if (!dladdr(address, &info)) return COHORT_ETARGET;
     for (uint32_t i = 0; i < _dyld_image_count(); ++i) {
-        if ((const void *)_dyld_get_image_header(i) != info.dli_fbase || !take(i, &module)) continue;
+        if ((const void *)_dyld_get_image_header(i) != info.dli_fbase || !take(i, &module))
+            continue;
         uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)module.header);
         if (offset >= module.text_size) return COHORT_ETARGET;
         memset(code, 0, sizeof *code);
@@ -75,7 +78,9 @@ apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address) {
     module_t module;
     if (!find_path(code->path, &module)) {
         if (!code->path[0]) return COHORT_ETARGET;
-        if (!dlopen(code->path, RTLD_NOW | RTLD_LOCAL)) return cohort__fail(COHORT_ETARGET, "dlopen %s: %s", code->path, dlerror()); /* stays loaded for good */
+        /* stays loaded for good */
+        if (!dlopen(code->path, RTLD_NOW | RTLD_LOCAL))
+            return cohort__fail(COHORT_ETARGET, "dlopen %s: %s", code->path, dlerror());
         if (!find_path(code->path, &module)) return COHORT_ETARGET;
     }
     if (memcmp(module.build, code->build, sizeof module.build) != 0) return COHORT_EBINARY;

@@ -25,7 +25,8 @@ typedef struct {
 static size_t environment_size(char **environment, uint32_t *count) {
     size_t bytes = 0;
     *count = 0;
-    for (char **variable = environment; variable && *variable; ++variable, ++*count) bytes += strlen(*variable) + 1;
+    for (char **variable = environment; variable && *variable; ++variable, ++*count)
+        bytes += strlen(*variable) + 1;
     return bytes;
 }
 
@@ -59,7 +60,8 @@ apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_s
     if (need > room) return APR_ENOSPC;
     char *at = put(buffer, &head, sizeof head);
     at = put(at, cwd, head.cwd_bytes);
-    for (uint32_t i = 0; i < head.variables; ++i) at = put(at, environment[i], strlen(environment[i]) + 1);
+    for (uint32_t i = 0; i < head.variables; ++i)
+        at = put(at, environment[i], strlen(environment[i]) + 1);
     return APR_SUCCESS;
 }
 
@@ -76,12 +78,14 @@ static apr_status_t replace_environment(const char *strings, const head_t *head)
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_context_environment(const void *buffer, size_t length, const char ***environment) {
+apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
+                                           const char ***environment) {
     head_t head;
     if (length < sizeof head) return APR_EINVAL;
     memcpy(&head, buffer, sizeof head);
     if (length < sizeof head + head.cwd_bytes + head.env_bytes) return APR_EINVAL;
-    const char **made = calloc(head.variables + (size_t)1, sizeof *made), *at = (const char *)buffer + sizeof head + head.cwd_bytes;
+    const char **made = calloc(head.variables + (size_t)1, sizeof *made),
+               *at = (const char *)buffer + sizeof head + head.cwd_bytes;
     if (!made) return APR_ENOMEM;
     for (uint32_t i = 0; i < head.variables; ++i, at += strlen(at) + 1) made[i] = at;
     *environment = made;
@@ -92,7 +96,8 @@ static bool is_here(const char *cwd, const head_t *head) {
     char here[COHORT_OS_PATH_MAX];
     struct stat facts;
     if (*cwd) return getcwd(here, sizeof here) && strcmp(cwd, here) == 0;
-    return head->inode == 0 || (stat(".", &facts) == 0 && (uint64_t)facts.st_dev == head->device && (uint64_t)facts.st_ino == head->inode);
+    return head->inode == 0 || (stat(".", &facts) == 0 && (uint64_t)facts.st_dev == head->device &&
+                                (uint64_t)facts.st_ino == head->inode);
 }
 
 /* One that this process cannot enter may still be where it is. */
@@ -100,7 +105,8 @@ static apr_status_t enter(const char *cwd, const head_t *head) {
     if (*cwd && chdir(cwd) == 0) return APR_SUCCESS;
     int error = *cwd ? errno : ENOENT;
     if (is_here(cwd, head)) return APR_SUCCESS;
-    return *cwd ? cohort__fail(error, "enter the directory %s", cwd) : cohort__fail(error, "enter the current directory, which has no path");
+    return *cwd ? cohort__fail(error, "enter the directory %s", cwd)
+                : cohort__fail(error, "enter the current directory, which has no path");
 }
 
 apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals) {

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Pages that every copy of the process finds empty, by the kernel, whether or not fork handlers run. */
+/* Pages that every copy of the process finds empty, by the kernel, whether or not fork handlers
+ * run. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What is particular to macOS. The birth of a process is its start time in microseconds, by sysctl. */
+/* What is particular to macOS. The birth of a process is its start time in microseconds, by
+ * sysctl. */
 #include "os_posix.h"
 
 #include <crt_externs.h>
@@ -22,7 +23,8 @@ cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
     int name[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, (int)pid};
     if (sysctl(name, 4, &info, &size, NULL, 0) != 0) return COHORT__UNKNOWN;
     if (size == 0) return COHORT__GONE;
-    *birth = (uint64_t)info.kp_proc.p_starttime.tv_sec * 1000000u + (uint64_t)info.kp_proc.p_starttime.tv_usec + 2;
+    *birth = (uint64_t)info.kp_proc.p_starttime.tv_sec * 1000000u +
+             (uint64_t)info.kp_proc.p_starttime.tv_usec + 2;
     return info.kp_proc.p_stat == SZOMB ? COHORT__ENDED : COHORT__RUNS;
 }
 
@@ -52,7 +54,9 @@ int cohort__signal_group(int fd, cohort_os_id_t leader, int signal) {
 /* The low addresses are the system's on arm64. */
 const uint64_t cohort__arena_bases[] = {0x200000000000u, 0x2000000000u, 0};
 
-uint64_t cohort__arena_limit(uint64_t base) { return base < 0x8000000000u ? 0x8000000000u : 0x600000000000u; }
+uint64_t cohort__arena_limit(uint64_t base) {
+    return base < 0x8000000000u ? 0x8000000000u : 0x600000000000u;
+}
 
 uint64_t cohort__address_space_used(void) { return 0; }
 
@@ -81,7 +85,8 @@ int cohort__threads(void) {
     thread_act_array_t list;
     mach_msg_type_number_t count;
     if (task_threads(mach_task_self(), &list, &count) != KERN_SUCCESS) return 0;
-    for (mach_msg_type_number_t i = 0; i < count; ++i) mach_port_deallocate(mach_task_self(), list[i]);
+    for (mach_msg_type_number_t i = 0; i < count; ++i)
+        mach_port_deallocate(mach_task_self(), list[i]);
     vm_deallocate(mach_task_self(), (vm_address_t)list, count * sizeof *list);
     return (int)count;
 }
@@ -99,7 +104,8 @@ apr_status_t cohort__own_executable(char *path, size_t size) {
     return _NSGetExecutablePath(path, &room) == 0 ? APR_SUCCESS : APR_ENOSPC;
 }
 
-/* Sampled as the program begins: later it also says so of a process that has changed its user itself. */
+/* Sampled as the program begins: later it also says so of a process that has changed its user
+ * itself. */
 static int privileged;
 
 __attribute__((constructor)) static void note_privilege(void) { privileged = issetugid(); }
@@ -110,7 +116,9 @@ int cohort__change_user(uid_t user) { return setreuid(user, user); }
 int cohort__change_group(gid_t group) { return setregid(group, group); }
 
 /* The kernel tells everybody of each process. */
-void cohort__witness_create(cohort_os_handle_t witness[2]) { witness[0] = witness[1] = COHORT_OS_NONE; }
+void cohort__witness_create(cohort_os_handle_t witness[2]) {
+    witness[0] = witness[1] = COHORT_OS_NONE;
+}
 
 bool cohort__parent_user(int witness, int64_t parent, uid_t *user) {
     struct kinfo_proc info;

@@ -2,9 +2,10 @@
 /*
  * What is particular to Linux.
  *
- * The birth of a process is the inode number of its process descriptor where those have a file system of their own (Linux 6.9 and
- * newer: the number is never used twice), else the start time in /proc. The two kinds are told apart by a bit, so that processes which cannot use
- * the same means (a sandbox) never take each other for dead.
+ * The birth of a process is the inode number of its process descriptor where those have a file
+ * system of their own (Linux 6.9 and newer: the number is never used twice), else the start time in
+ * /proc. The two kinds are told apart by a bit, so that processes which cannot use the same means
+ * (a sandbox) never take each other for dead.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -44,7 +45,7 @@
 #define BY_DESCRIPTOR 3 /* P_PIDFD */
 #define TO_GROUP 4u     /* PIDFD_SIGNAL_PROCESS_GROUP */
 
-/* ---- small files ------------------------------------------------------------------------------------------------ */
+/* ---- small files ---------------------------------------------------------------------------- */
 
 static ssize_t read_text(const char *path, char *buffer, size_t size) {
     int fd;
@@ -56,7 +57,7 @@ static ssize_t read_text(const char *path, char *buffer, size_t size) {
     return (ssize_t)total;
 }
 
-/* ---- processes -------------------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------ */
 
 /* 1; 0 when there is nothing to read, -1 when it is not understood. */
 static int read_stat(int64_t pid, char *state, long *threads, unsigned long long *started) {
@@ -64,8 +65,11 @@ static int read_stat(int64_t pid, char *state, long *threads, unsigned long long
     snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
     if (read_text(path, text, sizeof text) <= 0) return 0;
     char *after = strrchr(text, ')'); /* the name before may hold anything */
-    return after && sscanf(after + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %llu", state,
-                           threads, started) == 3
+    return after &&
+                   sscanf(
+                       after + 1,
+                       " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %llu",
+                       state, threads, started) == 3
                ? 1
                : -1;
 }
@@ -87,9 +91,11 @@ static cohort__life_t life_from_proc(int64_t pid, uint64_t *birth) {
     unsigned long long started = 0;
     int got = read_stat(pid, &state, &threads, &started);
     if (got < 0) return COHORT__UNKNOWN;
-    if (got == 0) return kill((pid_t)pid, 0) == 0 || errno != ESRCH ? COHORT__UNKNOWN : COHORT__GONE;
+    if (got == 0)
+        return kill((pid_t)pid, 0) == 0 || errno != ESRCH ? COHORT__UNKNOWN : COHORT__GONE;
     *birth = (uint64_t)started + 2; /* neither 0 nor COHORT__BIRTH_GONE */
-    if (state == 'X' || (state == 'Z' && threads <= 1)) return COHORT__ENDED; /* the first thread may be gone while others run */
+    /* the first thread may be gone while others run */
+    if (state == 'X' || (state == 'Z' && threads <= 1)) return COHORT__ENDED;
     return COHORT__RUNS;
 }
 
@@ -139,10 +145,12 @@ static uint64_t inode_birth(int fd) {
     static _Atomic int own_file_system; /* 0 = not known yet, 1 = yes, -1 = no */
     struct statfs system;
     struct stat facts;
-    const char nothing[] = ""; /* fstat() has its own in a page that a forked child has not touched yet */
+    /* fstat() has its own in a page that a forked child has not touched yet */
+    const char nothing[] = "";
     if (atomic_load(&own_file_system) == 0 && fstatfs(fd, &system) == 0)
         atomic_store(&own_file_system, system.f_type == PIDFS_MAGIC_NUMBER ? 1 : -1);
-    if (atomic_load(&own_file_system) != 1 || fstatat(fd, nothing, &facts, AT_EMPTY_PATH) != 0) return 0;
+    if (atomic_load(&own_file_system) != 1 || fstatat(fd, nothing, &facts, AT_EMPTY_PATH) != 0)
+        return 0;
     return COHORT__BIRTH_INODE | (uint64_t)facts.st_ino;
 }
 
@@ -154,7 +162,8 @@ static bool has_ended(int fd) {
 cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
     int fd = open_pidfd(pid);
     if (fd < 0) {
-        if (errno == ESRCH || errno == EINVAL || errno == ENOENT) return COHORT__GONE; /* the latter: a thread has that number now */
+        /* the latter: a thread has that number now */
+        if (errno == ESRCH || errno == EINVAL || errno == ENOENT) return COHORT__GONE;
         return life_from_proc(pid, birth);
     }
     uint64_t inode = inode_birth(fd);
@@ -175,11 +184,14 @@ int cohort__life_open(int64_t pid, uint64_t *birth) {
     return -1;
 }
 
-int cohort__wait_exact(int fd, siginfo_t *info, int options) { return waitid((idtype_t)BY_DESCRIPTOR, (id_t)fd, info, options); }
+int cohort__wait_exact(int fd, siginfo_t *info, int options) {
+    return waitid((idtype_t)BY_DESCRIPTOR, (id_t)fd, info, options);
+}
 
 static bool is_exactly(int fd, cohort_os_id_t process) {
     uint64_t birth = inode_birth(fd);
-    if (!birth || !(process.birth & COHORT__BIRTH_INODE)) return cohort_os_alive(process); /* asked after opening: then it is the same */
+    /* asked after opening: then it is the same */
+    if (!birth || !(process.birth & COHORT__BIRTH_INODE)) return cohort_os_alive(process);
     return birth == process.birth && !has_ended(fd);
 }
 
@@ -201,15 +213,17 @@ int cohort__signal_exact(cohort_os_id_t process, int signal) {
 
 /* Linux 6.9. Which one is not reaped by its parent, or has been, makes no difference. */
 int cohort__signal_group(int fd, cohort_os_id_t leader, int signal) {
-    uint64_t birth = fd >= 0 ? inode_birth(fd) : 0; /* somebody may have closed the descriptor, and have another one there */
-    if (birth && birth == leader.birth) return (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, TO_GROUP);
+    /* somebody may have closed the descriptor, and have another one there */
+    uint64_t birth = fd >= 0 ? inode_birth(fd) : 0;
+    if (birth && birth == leader.birth)
+        return (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, TO_GROUP);
     errno = ENOSYS;
     return -1;
 }
 
 #endif
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 int cohort__file_of(int64_t pid, int number) {
     char path[64];
@@ -236,16 +250,19 @@ int cohort__file_mapped(const void *at) {
     char path[96];
     unsigned long begin = (unsigned long)(uintptr_t)at;
     int fd;
-    snprintf(path, sizeof path, "/proc/%ld/map_files/%lx-%lx", (long)syscall(SYS_gettid), begin, mapping_end(begin));
+    snprintf(path, sizeof path, "/proc/%ld/map_files/%lx-%lx", (long)syscall(SYS_gettid), begin,
+             mapping_end(begin));
     COHORT__RETRY(fd, open(path, O_RDWR | O_CLOEXEC));
     return fd;
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 const uint64_t cohort__arena_bases[] = {0x2000000000u, 0x200000000000u, 0};
 
-uint64_t cohort__arena_limit(uint64_t base) { return base < 0x8000000000u ? 0x8000000000u : 0x600000000000u; }
+uint64_t cohort__arena_limit(uint64_t base) {
+    return base < 0x8000000000u ? 0x8000000000u : 0x600000000000u;
+}
 
 uint64_t cohort__address_space_used(void) {
     char text[128];
@@ -253,7 +270,9 @@ uint64_t cohort__address_space_used(void) {
     return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-uint64_t cohort__memory_size(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE); }
+uint64_t cohort__memory_size(void) {
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
 
 /* Told by a page of its own: of one that is locked the caches cannot be dropped. */
 bool cohort__locks_new_memory(void) {
@@ -265,7 +284,8 @@ bool cohort__locks_new_memory(void) {
     return locked;
 }
 
-/* The limit of locked memory is asked only about mappings that are locked, and so is what is to become real at once. */
+/* The limit of locked memory is asked only about mappings that are locked, and so is what is to
+ * become real at once. */
 void *cohort__grow_unlocked(void *at, size_t mapped, size_t size) {
     if (munlock(at, mapped) == 0 && mremap(at, mapped, size, 0) == at) {
 #ifdef MLOCK_ONFAULT
@@ -279,7 +299,7 @@ void *cohort__grow_unlocked(void *at, size_t mapped, size_t size) {
     return MAP_FAILED;
 }
 
-/* ---- start ------------------------------------------------------------------------------------------------------ */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 /* The first thread has no file any more when it has ended before others. */
 static const char *own_link(void) {
@@ -290,10 +310,12 @@ static const char *own_link(void) {
 
 static bool is_same_file(const char *one, const char *other) {
     struct stat a, b;
-    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
 }
 
-/* What there is to be known of the program from its own image: which loader it asks for, and an address in it. */
+/* What there is to be known of the program from its own image: which loader it asks for, and an
+ * address in it. */
 typedef struct {
     const char *loader;
     uintptr_t address;
@@ -304,8 +326,10 @@ static int look_at_image(struct dl_phdr_info *info, size_t size, void *given) {
     (void)size;
     for (int i = 0; i < info->dlpi_phnum; ++i) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        if (segment->p_type == PT_INTERP) image->loader = (const char *)(info->dlpi_addr + segment->p_vaddr);
-        if (segment->p_type == PT_LOAD && !image->address) image->address = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type == PT_INTERP)
+            image->loader = (const char *)(info->dlpi_addr + segment->p_vaddr);
+        if (segment->p_type == PT_LOAD && !image->address)
+            image->address = info->dlpi_addr + segment->p_vaddr;
     }
     return 1; /* the program is the first */
 }
@@ -318,7 +342,9 @@ static bool file_at(uintptr_t address, char *path, size_t size) {
     while (maps && !found && fgets(line, sizeof line, maps)) {
         uintptr_t from, to;
         int name = 0;
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %*s %n", &from, &to, &name) < 2 || !name) continue;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %*s %n", &from, &to, &name) < 2 ||
+            !name)
+            continue;
         line[strcspn(line, "\n")] = 0;
         found = address >= from && address < to && line[name] == '/' && strlen(line + name) < size;
         if (found) strcpy(path, line + name);
@@ -327,8 +353,8 @@ static bool file_at(uintptr_t address, char *path, size_t size) {
     return found;
 }
 
-/* Run as "ld.so program", the kernel takes the loader for the executable. The program itself says what it is: executed again, it is loaded by the loader that it
- * asks for. */
+/* Run as "ld.so program", the kernel takes the loader for the executable. The program itself says
+ * what it is: executed again, it is loaded by the loader that it asks for. */
 static apr_status_t behind_loader(char *path, size_t size) {
     static _Atomic bool direct; /* as has been seen; that does not change */
     image_t image = {NULL, 0};
@@ -339,22 +365,29 @@ static apr_status_t behind_loader(char *path, size_t size) {
         return APR_SUCCESS;
     }
     if (file_at(image.address, path, size) && access(path, X_OK) == 0) return APR_SUCCESS;
-    return cohort__fail(ENOENT, "finding the program that %s has loaded; name it with cohort_set_start()", image.loader);
+    return cohort__fail(ENOENT,
+                        "finding the program that %s has loaded; name it with cohort_set_start()",
+                        image.loader);
 }
 
-/* Without /proc: by what the kernel has been given to execute, when that does not depend on where the process was then. */
+/* Without /proc: by what the kernel has been given to execute, when that does not depend on where
+ * the process was then. */
 static apr_status_t by_name(char *path, size_t size) {
     int error = errno;
     const char *name = (const char *)(uintptr_t)getauxval(AT_EXECFN);
     if (!name || name[0] != '/' || strlen(name) >= size || access(name, X_OK) != 0) {
-        return cohort__fail(error, "reading %s, so that this program can be executed again; mount /proc, or name the program with cohort_set_start()", own_link());
+        return cohort__fail(
+            error,
+            "reading %s, so that this program can be executed again; mount /proc, or name the program with cohort_set_start()",
+            own_link());
     }
     strcpy(path, name);
     return APR_SUCCESS;
 }
 
-/* Of a file that was removed or replaced, and of one that is really called so; the link itself leads to the right one. (Tools that run a program within their own, as
- * valgrind, give the right name, and a link to themselves.) */
+/* Of a file that was removed or replaced, and of one that is really called so; the link itself
+ * leads to the right one. (Tools that run a program within their own, as valgrind, give the right
+ * name, and a link to themselves.) */
 static bool is_marked(const char *path) {
     static const char mark[] = " (deleted)";
     size_t length = strlen(path);
@@ -372,21 +405,25 @@ apr_status_t cohort__own_executable(char *path, size_t size) {
     return behind_loader(path, size);
 }
 
-/* By the kernel's word at exec: set-user-id, set-group-id, capabilities of the file, or what a security module calls so. */
+/* By the kernel's word at exec: set-user-id, set-group-id, capabilities of the file, or what a
+ * security module calls so. */
 bool cohort_os_privileged(void) { return getauxval(AT_SECURE) != 0; }
 
-/* The C library would ask all other threads to do the same, which the child of a vfork shares with its parent. */
+/* The C library would ask all other threads to do the same, which the child of a vfork shares with
+ * its parent. */
 int cohort__change_user(uid_t user) { return (int)syscall(SYS_setresuid, user, user, user); }
 int cohort__change_group(gid_t group) { return (int)syscall(SYS_setresgid, group, group, group); }
 
-/* The kernel notes in each of a pair which process made it. Where a sandbox allows no sockets, the child reads /proc. */
+/* The kernel notes in each of a pair which process made it. Where a sandbox allows no sockets, the
+ * child reads /proc. */
 void cohort__witness_create(cohort_os_handle_t witness[2]) {
     int raw[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, raw) != 0) return;
     witness[0] = raw[0];
     witness[1] = raw[1];
     if (raw[0] > 2 && raw[1] > 2) return;
-    if (cohort__fd_pair(raw, &witness[0], &witness[1]) != APR_SUCCESS) witness[0] = witness[1] = COHORT_OS_NONE;
+    if (cohort__fd_pair(raw, &witness[0], &witness[1]) != APR_SUCCESS)
+        witness[0] = witness[1] = COHORT_OS_NONE;
 }
 
 static bool user_from_proc(int64_t pid, uid_t *user) {
@@ -404,7 +441,9 @@ bool cohort__parent_user(int witness, int64_t parent, uid_t *user) {
     struct ucred peer;
     socklen_t size = sizeof peer;
     if (witness < 0) return user_from_proc(parent, user);
-    if (getsockopt(witness, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || size != sizeof peer || peer.pid != parent) return false;
+    if (getsockopt(witness, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || size != sizeof peer ||
+        peer.pid != parent)
+        return false;
     *user = peer.uid;
     return true;
 }
@@ -416,20 +455,24 @@ char ***cohort__environment(void) {
     return &environ;
 }
 
-/* The size of the table as it is; else what it may be, but for descriptors from before the limit was lowered. */
+/* The size of the table as it is; else what it may be, but for descriptors from before the limit
+ * was lowered. */
 int cohort__files_bound(void) {
     char text[4096];
-    const char *line = read_text("/proc/thread-self/status", text, sizeof text) > 0 ? strstr(text, "\nFDSize:") : NULL;
+    const char *line = read_text("/proc/thread-self/status", text, sizeof text) > 0
+                           ? strstr(text, "\nFDSize:")
+                           : NULL;
     struct rlimit limit;
     if (line) return (int)strtol(line + 8, NULL, 10);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 1 << 20) return 1 << 20;
     return (int)limit.rlim_cur;
 }
 
-/* ---- CPUs ------------------------------------------------------------------------------------------------------- */
+/* ---- CPUs ----------------------------------------------------------------------------------- */
 
 size_t cohort__affinity_get(int64_t tid, void *set, size_t size) {
-    long used = syscall(SYS_sched_getaffinity, (pid_t)tid, size, set); /* the bytes that the kernel has */
+    /* the bytes that the kernel has */
+    long used = syscall(SYS_sched_getaffinity, (pid_t)tid, size, set);
     return used > 0 ? (size_t)used : 0;
 }
 
@@ -462,7 +505,9 @@ static int quota_v2(const char *directory) {
     char path[COHORT_OS_PATH_MAX + 32], text[128];
     double quota, period;
     snprintf(path, sizeof path, "%s/cpu.max", directory);
-    if (read_text(path, text, sizeof text) <= 0 || sscanf(text, "%lf %lf", &quota, &period) != 2) return 0; /* "max" is no number */
+    /* "max" is no number */
+    if (read_text(path, text, sizeof text) <= 0 || sscanf(text, "%lf %lf", &quota, &period) != 2)
+        return 0;
     return rounded_up(quota, period);
 }
 
@@ -481,7 +526,8 @@ static int quota_upwards(const char *root, const char *group, int (*quota)(const
     char directory[COHORT_OS_PATH_MAX];
     int best = 0;
     size_t stop = strlen(root);
-    if (snprintf(directory, sizeof directory, "%s%s", root, group) >= (int)sizeof directory) return 0;
+    if (snprintf(directory, sizeof directory, "%s%s", root, group) >= (int)sizeof directory)
+        return 0;
     for (;;) {
         best = smaller(best, quota(directory));
         char *slash = strrchr(directory + stop, '/');
@@ -493,28 +539,31 @@ static int quota_upwards(const char *root, const char *group, int (*quota)(const
 static bool lists(const char *controllers, size_t length, const char *wanted) {
     const char *found = strstr(controllers, wanted);
     size_t size = strlen(wanted);
-    return found && found + size <= controllers + length && (found == controllers || found[-1] == ',') &&
-           (found[size] == ',' || found[size] == ':');
+    return found && found + size <= controllers + length &&
+           (found == controllers || found[-1] == ',') && (found[size] == ',' || found[size] == ':');
 }
 
 int cohort__cpu_quota(void) {
     char text[4096], *rest = text;
     int best = 0;
     if (read_text("/proc/self/cgroup", text, sizeof text) <= 0) return 0;
-    for (char *line; (line = strtok_r(rest, "\n", &rest)) != NULL;) { /* hierarchy:controllers:group */
-        char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+    /* hierarchy:controllers:group */
+    for (char *line; (line = strtok_r(rest, "\n", &rest)) != NULL;) {
+        char *controllers = strchr(line, ':'),
+             *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group) continue;
         ++controllers;
         size_t length = (size_t)(group - controllers);
         if (length == 0) best = smaller(best, quota_upwards("/sys/fs/cgroup", group + 1, quota_v2));
-        else if (lists(controllers, length, "cpu")) best = smaller(best, quota_upwards("/sys/fs/cgroup/cpu", group + 1, quota_v1));
+        else if (lists(controllers, length, "cpu"))
+            best = smaller(best, quota_upwards("/sys/fs/cgroup/cpu", group + 1, quota_v1));
     }
     return best;
 }
 
 int cohort_os_cpu(void) { return sched_getcpu(); }
 
-/* ---- names ------------------------------------------------------------------------------------------------------ */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 /* Process lists show the name of the first thread. */
 void cohort__thread_title(const char *name) {
@@ -532,7 +581,7 @@ void cohort__thread_title(const char *name) {
     close(fd);
 }
 
-/* ---- streams ---------------------------------------------------------------------------------------------------- */
+/* ---- streams -------------------------------------------------------------------------------- */
 
 void cohort__streams_purge(void) {
     __fpurge(stdout);

@@ -30,7 +30,8 @@ static bool has_terminal(void) {
 }
 
 void cohort__group_enter(cohort_os_group_t group) {
-    if (group == COHORT_OS_GROUP_OWN || (group == COHORT_OS_GROUP_QUIET && !has_terminal())) (void)setpgid(0, 0);
+    if (group == COHORT_OS_GROUP_OWN || (group == COHORT_OS_GROUP_QUIET && !has_terminal()))
+        (void)setpgid(0, 0);
 }
 
 void cohort_os_group_leave(void) {

@@ -15,11 +15,13 @@
 static bool is_unreaped(cohort_os_id_t leader) {
     uint64_t birth = 0;
     cohort__life_t life = cohort__life(leader.pid, &birth);
-    return (life == COHORT__RUNS || life == COHORT__ENDED) && leader.birth != COHORT__BIRTH_GONE && (birth == leader.birth || !leader.birth);
+    return (life == COHORT__RUNS || life == COHORT__ENDED) && leader.birth != COHORT__BIRTH_GONE &&
+           (birth == leader.birth || !leader.birth);
 }
 
 apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) {
-    *hold = (cohort_os_hold_t){.leader = leader, .reader = COHORT_OS_NONE, .writer = COHORT_OS_NONE};
+    *hold =
+        (cohort_os_hold_t){.leader = leader, .reader = COHORT_OS_NONE, .writer = COHORT_OS_NONE};
     return cohort_os_alive(leader) ? APR_SUCCESS : ESRCH;
 }
 

@@ -28,7 +28,8 @@ static void release(cohort_os_hold_t *hold) {
 }
 
 static apr_status_t hold_group(cohort_os_id_t leader, cohort_os_hold_t *hold) {
-    *hold = (cohort_os_hold_t){.leader = leader, .reader = COHORT_OS_NONE, .writer = COHORT_OS_NONE};
+    *hold =
+        (cohort_os_hold_t){.leader = leader, .reader = COHORT_OS_NONE, .writer = COHORT_OS_NONE};
     if (getpgid((pid_t)leader.pid) != (pid_t)leader.pid) return APR_SUCCESS;
     apr_status_t status = cohort_os_pipe_create(&hold->reader, &hold->writer);
     if (status == APR_SUCCESS && !own((int)hold->reader, (pid_t)leader.pid)) status = errno;
@@ -38,7 +39,9 @@ static apr_status_t hold_group(cohort_os_id_t leader, cohort_os_hold_t *hold) {
 
 static void kill_group(const cohort_os_hold_t *hold) {
     ssize_t result;
-    if (hold->writer == COHORT_OS_NONE || fcntl((int)hold->reader, F_SETFL, O_ASYNC | O_NONBLOCK) != 0) return;
+    if (hold->writer == COHORT_OS_NONE ||
+        fcntl((int)hold->reader, F_SETFL, O_ASYNC | O_NONBLOCK) != 0)
+        return;
     COHORT__RETRY(result, write((int)hold->writer, "", 1));
 }
 

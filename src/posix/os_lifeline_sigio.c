@@ -88,7 +88,10 @@ static int armed(int fd) {
 
 static void hold(int fd) {
     aio_context_t context = 0;
-    struct iocb request = {.aio_lio_opcode = IOCB_CMD_POLL, .aio_fildes = (uint32_t)fd, .aio_buf = 0}, *list = &request;
+    struct iocb request = {.aio_lio_opcode = IOCB_CMD_POLL,
+                           .aio_fildes = (uint32_t)fd,
+                           .aio_buf = 0},
+                *list = &request;
     if (syscall(SYS_io_setup, 1, &context) != 0) return;
     if (syscall(SYS_io_submit, context, 1, &list) != 1) syscall(SYS_io_destroy, context);
 }

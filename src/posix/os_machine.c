@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The clock, CPUs, names, threads and hooks. What differs between POSIX systems is in os_facts_*.c. */
+/* The clock, CPUs, names, threads and hooks. What differs between POSIX systems is in
+ * os_facts_*.c. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -13,7 +14,7 @@
 
 #define SECOND ((int64_t)1000000000)
 
-/* ---- time ----------------------------------------------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------------------------------- */
 
 int64_t cohort_os_now(void) {
     struct timespec now;
@@ -23,7 +24,8 @@ int64_t cohort_os_now(void) {
 
 struct timespec cohort__timespec(int64_t nanoseconds) {
     if (nanoseconds < 0) nanoseconds = 0;
-    return (struct timespec){.tv_sec = (time_t)(nanoseconds / SECOND), .tv_nsec = (long)(nanoseconds % SECOND)};
+    return (struct timespec){.tv_sec = (time_t)(nanoseconds / SECOND),
+                             .tv_nsec = (long)(nanoseconds % SECOND)};
 }
 
 int cohort__milliseconds(int64_t deadline) {
@@ -33,7 +35,7 @@ int cohort__milliseconds(int64_t deadline) {
     return left > 60 * SECOND ? 60000 : (int)((left + 999999) / 1000000);
 }
 
-/* ---- CPUs ----------------------------------------------------------------------------------------------------- */
+/* ---- CPUs ----------------------------------------------------------------------------------- */
 
 int cohort_os_cpu_count(void) {
     int count = cohort__affinity_count(), quota = cohort__cpu_quota();
@@ -59,7 +61,7 @@ void cohort_os_set_name(const char *name) {
     cohort__title_set(name);
 }
 
-/* ---- hooks ---------------------------------------------------------------------------------------------------- */
+/* ---- hooks ---------------------------------------------------------------------------------- */
 
 static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
 static pthread_key_t mark_key;
@@ -92,9 +94,11 @@ apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mar
 void cohort_os_thread_mark(void *mark) { pthread_setspecific(mark_key, mark); }
 
 /* exit() calls these in the thread that ends the process, while all others go on. */
-apr_status_t cohort_os_at_exit(void (*run)(void)) { return atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM; }
+apr_status_t cohort_os_at_exit(void (*run)(void)) {
+    return atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM;
+}
 
-/* ---- threads -------------------------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 typedef struct {
     void (*run)(void *arg);
@@ -138,5 +142,7 @@ apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
     pthread_attr_destroy(&attributes);
     if (!error) return APR_SUCCESS;
     free(start);
-    return cohort__fail(error, "pthread_create (limits on threads and memory: ulimit -u, -v, and -l after mlockall)");
+    return cohort__fail(
+        error,
+        "pthread_create (limits on threads and memory: ulimit -u, -v, and -l after mlockall)");
 }

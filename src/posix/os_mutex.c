@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The mutex for threads of one process: the system's, and that a thread which holds one is cancelled only when it has given it back. */
+/* The mutex for threads of one process: the system's, and that a thread which holds one is
+ * cancelled only when it has given it back. */
 #include "os_posix.h"
 
 #include <pthread.h>

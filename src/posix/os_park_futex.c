@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sleeping on a word by futex. The kernel keys shared futexes by the memory object, so processes need nothing in common but the arena,
- * and a sleeper that is killed leaves nothing behind.
+ * Sleeping on a word by futex. The kernel keys shared futexes by the memory object, so processes
+ * need nothing in common but the arena, and a sleeper that is killed leaves nothing behind.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -26,7 +26,8 @@ apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t d
         until = &at;
     }
     /* The bitset form takes an absolute time of the monotonic clock. */
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, until, NULL, FUTEX_BITSET_MATCH_ANY);
+    long result =
+        syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, until, NULL, FUTEX_BITSET_MATCH_ANY);
     if (result == 0 || errno == EAGAIN || errno == EINTR) return APR_SUCCESS;
     return errno == ETIMEDOUT ? APR_TIMEUP : errno;
 }

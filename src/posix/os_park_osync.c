@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sleeping on a word on macOS: os_sync_wait_on_address() with SHARED where the system has it (14.4 and newer), else the older
- * __ulock calls, which the former is built on. Both keep nothing of a sleeper that is killed.
+ * Sleeping on a word on macOS: os_sync_wait_on_address() with SHARED where the system has it (14.4
+ * and newer), else the older __ulock calls, which the former is built on. Both keep nothing of a
+ * sleeper that is killed.
  */
 #include "os_posix.h"
 
@@ -15,7 +16,8 @@
 #define ULF_NO_ERRNO 0x01000000u
 
 typedef int (*osync_wait_t)(void *word, uint64_t value, size_t size, uint32_t flags);
-typedef int (*osync_wait_for_t)(void *word, uint64_t value, size_t size, uint32_t flags, uint32_t clock, uint64_t timeout_ns);
+typedef int (*osync_wait_for_t)(void *word, uint64_t value, size_t size, uint32_t flags,
+                                uint32_t clock, uint64_t timeout_ns);
 typedef int (*osync_wake_t)(void *word, size_t size, uint32_t flags);
 
 extern int __ulock_wait(uint32_t operation, void *word, uint64_t value, uint32_t timeout_us);
@@ -27,7 +29,9 @@ static osync_wake_t osync_wake_any, osync_wake_all;
 
 size_t cohort_os_park_region_size(void) { return 0; }
 
-static void find(const char *name, void *function) { *(void **)function = dlsym(RTLD_DEFAULT, name); }
+static void find(const char *name, void *function) {
+    *(void **)function = dlsym(RTLD_DEFAULT, name);
+}
 
 apr_status_t cohort_os_park_setup(void *region, bool fresh) {
     (void)region, (void)fresh;
@@ -38,19 +42,24 @@ apr_status_t cohort_os_park_setup(void *region, bool fresh) {
     return APR_SUCCESS;
 }
 
-static bool have_osync(void) { return osync_wait && osync_wait_for && osync_wake_any && osync_wake_all; }
+static bool have_osync(void) {
+    return osync_wait && osync_wait_for && osync_wake_any && osync_wake_all;
+}
 
 /* 0 or more: woken; negative: -errno. */
 static int sleep_ns(_Atomic uint32_t *word, uint32_t expected, int64_t nanoseconds) {
     if (have_osync()) {
-        int result = nanoseconds < 0 ? osync_wait((void *)word, expected, sizeof *word, OSYNC_SHARED)
-                                     : osync_wait_for((void *)word, expected, sizeof *word, OSYNC_SHARED,
-                                                      OSYNC_CLOCK_MACH_ABSOLUTE, (uint64_t)nanoseconds);
+        int result = nanoseconds < 0
+                         ? osync_wait((void *)word, expected, sizeof *word, OSYNC_SHARED)
+                         : osync_wait_for((void *)word, expected, sizeof *word, OSYNC_SHARED,
+                                          OSYNC_CLOCK_MACH_ABSOLUTE, (uint64_t)nanoseconds);
         return result < 0 ? -errno : result;
     }
-    uint64_t microseconds = nanoseconds < 0 ? 0 : (uint64_t)nanoseconds / 1000 + 1; /* 0 is for ever */
+    /* 0 is for ever */
+    uint64_t microseconds = nanoseconds < 0 ? 0 : (uint64_t)nanoseconds / 1000 + 1;
     if (microseconds > UINT_MAX) microseconds = UINT_MAX;
-    return __ulock_wait(UL_COMPARE_AND_WAIT_SHARED | ULF_NO_ERRNO, (void *)word, expected, (uint32_t)microseconds);
+    return __ulock_wait(UL_COMPARE_AND_WAIT_SHARED | ULF_NO_ERRNO, (void *)word, expected,
+                        (uint32_t)microseconds);
 }
 
 apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline) {
@@ -63,8 +72,10 @@ apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t d
 }
 
 static int wake_some(_Atomic uint32_t *word, bool all) {
-    if (have_osync()) return (all ? osync_wake_all : osync_wake_any)((void *)word, sizeof *word, OSYNC_SHARED);
-    return __ulock_wake(UL_COMPARE_AND_WAIT_SHARED | ULF_NO_ERRNO | (all ? ULF_WAKE_ALL : 0), (void *)word, 0);
+    if (have_osync())
+        return (all ? osync_wake_all : osync_wake_any)((void *)word, sizeof *word, OSYNC_SHARED);
+    return __ulock_wake(UL_COMPARE_AND_WAIT_SHARED | ULF_NO_ERRNO | (all ? ULF_WAKE_ALL : 0),
+                        (void *)word, 0);
 }
 
 int cohort_os_wake(_Atomic uint32_t *word, int count) {

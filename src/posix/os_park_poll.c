@@ -1,10 +1,13 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sleeping on a word where the system has no way of doing so that processes can share: a sleeper looks again after pauses that grow.
+ * Sleeping on a word where the system has no way of doing so that processes can share: a sleeper
+ * looks again after pauses that grow.
  *
- * Guarantee: nothing of a sleeper or a waker is anywhere but in its own process, so one that is killed leaves nothing behind. Conditions and semaphores of
- * POSIX cannot give that: a condition has a lock inside that the dead keep, and process-shared semaphores are missing on the
- * very systems that would need them. The price is a late awakening, by up to a quarter of the time slept, and at most by PAUSE_LAST.
+ * Guarantee: nothing of a sleeper or a waker is anywhere but in its own process, so one that is
+ * killed leaves nothing behind. Conditions and semaphores of POSIX cannot give that: a condition
+ * has a lock inside that the dead keep, and process-shared semaphores are missing on the very
+ * systems that would need them. The price is a late awakening, by up to a quarter of the time
+ * slept, and at most by PAUSE_LAST.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

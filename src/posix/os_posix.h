@@ -24,38 +24,47 @@
         (result) = (call);                        \
     } while ((result) == -1 && errno == EINTR)
 
-/* os_bytes.c: move a descriptor above the standard three and make it close on exec; -1 with errno, and it is closed. */
+/* os_bytes.c: move a descriptor above the standard three and make it close on exec; -1 with errno,
+ * and it is closed. */
 int cohort__fd_safe(int fd);
 apr_status_t cohort__fd_pair(int raw[2], cohort_os_handle_t *first, cohort_os_handle_t *second);
-/* All of it, in however many pieces the system moves it. Returns the number of bytes: fewer at the end of the input, or when it fails. Async-signal-safe. */
+/* All of it, in however many pieces the system moves it. Returns the number of bytes: fewer at the
+ * end of the input, or when it fails. Async-signal-safe. */
 size_t cohort__read_all(int fd, void *buffer, size_t size);
 size_t cohort__write_all(int fd, const void *buffer, size_t size);
-/* os_files_*.c: all descriptors from `first` on close on exec; 0, or -1 with errno. Async-signal-safe, and meant for a child that nobody shares them with. */
+/* os_files_*.c: all descriptors from `first` on close on exec; 0, or -1 with errno.
+ * Async-signal-safe, and meant for a child that nobody shares them with. */
 int cohort__files_close_on_exec(int first);
 int cohort__files_walk(int first); /* os_bytes.c: the same, one by one */
 /* One message of a channel, as an event: 1, 0 when the writers are gone, -1 with errno (EAGAIN:
  * none there). The streams close not on exec. */
 int cohort__channel_take(int reader, cohort_os_event_t *event);
 
-/* os_boot.c: writes "COHORT_BOOT=...", and returns where in it the child writes its pid. The latter is async-signal-safe. */
+/* os_boot.c: writes "COHORT_BOOT=...", and returns where in it the child writes its pid. The latter
+ * is async-signal-safe. */
 #define COHORT__BOOT_MAX 320
-char *cohort__boot_write(char text[COHORT__BOOT_MAX], const cohort_os_boot_t *boot, cohort_os_handle_t witness);
+char *cohort__boot_write(char text[COHORT__BOOT_MAX], const cohort_os_boot_t *boot,
+                         cohort_os_handle_t witness);
 void cohort__boot_write_pid(char *digits);
 bool cohort__boot_is(const char *variable); /* is it that one? */
-/* In the child of a vfork, before the program is executed again: the real and saved user and group become the effective ones. 0, or -1 with errno. */
+/* In the child of a vfork, before the program is executed again: the real and saved user and group
+ * become the effective ones. 0, or -1 with errno. */
 int cohort__boot_settle_user(void);
 
 /* os_code_*.c: what tells this program's executable from another, and from another build of it. */
 void cohort__own_build(uint8_t build[20]);
 
 /* os_arena.c: the same for every kind of shared memory object. */
-int cohort__arena_object(uint64_t size); /* of the variant: a new object of that size, or -1 with errno */
-bool cohort__arena_object_is(int fd, const struct stat *facts); /* is it one, as far as its kind goes? Nobody can shrink it. */
+/* of the variant: a new object of that size, or -1 with errno */
+int cohort__arena_object(uint64_t size);
+/* is it one, as far as its kind goes? Nobody can shrink it. */
+bool cohort__arena_object_is(int fd, const struct stat *facts);
 bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena);
 
 /* os_machine.c */
 extern _Thread_local bool cohort__forking; /* this thread forks on behalf of cohort_os_start() */
-/* What a copy of this thread should have blocked: NULL: what this thread has. Cohort's own threads block everything, but begin on behalf of another one. */
+/* What a copy of this thread should have blocked: NULL: what this thread has. Cohort's own threads
+ * block everything, but begin on behalf of another one. */
 extern _Thread_local const sigset_t *cohort__copy_mask;
 struct timespec cohort__timespec(int64_t nanoseconds);
 /* Milliseconds until the deadline for poll(), rounded up; -1 for never. */
@@ -67,15 +76,16 @@ void cohort__title_set(const char *name);
 
 /* os_process.c */
 void cohort__process_forked(void); /* in a forked copy */
-/* Who this new child is. Where there are descriptors of processes, one is opened at once and kept for the watcher, so that the code of a child is known
- * that somebody else reaps. */
+/* Who this new child is. Where there are descriptors of processes, one is opened at once and kept
+ * for the watcher, so that the code of a child is known that somebody else reaps. */
 void cohort__child_identify(pid_t pid, cohort_os_id_t *id);
 /* The descriptor kept for this child, which is the caller's then; -1: none. */
 int cohort__child_descriptor(cohort_os_id_t child);
 void cohort__child_keep(cohort_os_id_t child, int fd);
 /* Exit codes seen by a watcher before somebody else could take them. */
 void cohort__code_remember(cohort_os_id_t process, int code);
-/* The code of an ended, unreaped child, which stays reapable. False when it runs, or is no child of ours. By its descriptor, -1: by the pid. */
+/* The code of an ended, unreaped child, which stays reapable. False when it runs, or is no child of
+ * ours. By its descriptor, -1: by the pid. */
 bool cohort__code_peek(int fd, int64_t pid, int *code);
 /* An ended child that nobody has reaped yet. By its descriptor, if that is not -1. */
 bool cohort__is_unreaped(int fd, cohort_os_id_t child);
@@ -89,16 +99,20 @@ static inline void cohort__die(void) { kill(cohort__leads_group() ? 0 : getpid()
 
 /* What a child takes over and nothing but /proc tells in one look. */
 typedef struct {
-    uint64_t ignored, blocked; /* signals: by this process, by this thread; signal 1 is the lowest bit */
+    /* signals: by this process, by this thread; signal 1 is the lowest bit */
+    uint64_t ignored, blocked;
     uint32_t mode;             /* umask */
     uint32_t interrupts_off;   /* SIGINT is ignored by this library, not by the host */
 } cohort__status_t;
 
-/* os_signals.c. In the child of a vfork, before exec, with all signals blocked: `tidy`: none has a handler; `before`: what the starter had blocked. Async-signal-safe. */
+/* os_signals.c. In the child of a vfork, before exec, with all signals blocked: `tidy`: none has a
+ * handler; `before`: what the starter had blocked. Async-signal-safe. */
 void cohort__signals_exec(cohort_os_signals_t what, bool tidy, bool reexec, const sigset_t *before);
-/* In a forked copy with all signals blocked: *mask is what the starter had blocked, and then what is to be blocked. */
+/* In a forked copy with all signals blocked: *mask is what the starter had blocked, and then what
+ * is to be blocked. */
 void cohort__signals_forked(cohort_os_signals_t what, sigset_t *mask);
-/* The part of the status that is about signals: by asking; what the host would see of it; and, in the child, before cohort_os_signals_begin(). */
+/* The part of the status that is about signals: by asking; what the host would see of it; and, in
+ * the child, before cohort_os_signals_begin(). */
 void cohort__signals_tell(cohort__status_t *status);
 void cohort__signals_complete(cohort__status_t *status);
 void cohort__signals_told(const cohort__status_t *status);
@@ -111,13 +125,15 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *stat
 /* Know what this process begins with. */
 void cohort__state_begin(void);
 
-/* os_vfork.c: vfork(). In the child `child` is called, which must not return; `tidy`: no signal has a handler there. */
+/* os_vfork.c: vfork(). In the child `child` is called, which must not return; `tidy`: no signal has
+ * a handler there. */
 pid_t cohort__vfork(void (*child)(void *arg, bool tidy), void *arg);
 
 /* os_lifeline.c: a thread that waits for the end of the pipe, and ends this process then. The
  * handle is consumed. */
 apr_status_t cohort__lifeline_wait(cohort_os_handle_t reader);
-/* os_lifeline_*.c: between fork and exec of a program, in the child: arm `reader` such that it outlasts exec. Async-signal-safe. */
+/* os_lifeline_*.c: between fork and exec of a program, in the child: arm `reader` such that it
+ * outlasts exec. Async-signal-safe. */
 apr_status_t cohort__lifeline_exec(int reader);
 
 /* os_facts_*.c: what differs from system to system and is not a mechanism. */
@@ -140,15 +156,17 @@ uint64_t cohort__address_space_used(void);
 uint64_t cohort__memory_size(void);
 /* Does the system lock in memory what this process maps from now on, as mlockall() asks it to? */
 bool cohort__locks_new_memory(void);
-/* Unlock this mapping, grow it to `size` bytes where it is, and have pages locked as they are used if that is allowed. Its address; MAP_FAILED, with errno, and it
- * is unmapped. */
+/* Unlock this mapping, grow it to `size` bytes where it is, and have pages locked as they are used
+ * if that is allowed. Its address; MAP_FAILED, with errno, and it is unmapped. */
 void *cohort__grow_unlocked(void *at, size_t mapped, size_t size);
-/* Real, effective and saved user, or group, of the calling thread alone; in the child of a vfork. 0, or -1 with errno. */
+/* Real, effective and saved user, or group, of the calling thread alone; in the child of a vfork.
+ * 0, or -1 with errno. */
 int cohort__change_user(uid_t user);
 int cohort__change_group(gid_t group);
 /* What a child will see its parent by: theirs, ours; NONE where there is nothing of the kind. */
 void cohort__witness_create(cohort_os_handle_t witness[2]);
-/* The user as which our parent, this pid, runs, by the system's own word; false: that cannot be told. */
+/* The user as which our parent, this pid, runs, by the system's own word; false: that cannot be
+ * told. */
 bool cohort__parent_user(int witness, int64_t parent, uid_t *user);
 /* Open again what another process has open under this number, and what is mapped at an address;
  * -1 with errno. */
@@ -157,7 +175,8 @@ int cohort__file_mapped(const void *at);
 /* All threads of this process that run; 0: unknown. */
 int cohort__threads(void);
 bool cohort__is_first_thread(void);
-extern _Atomic int cohort__own_threads; /* os_machine.c: of the back end, which last as long as the process */
+/* os_machine.c: of the back end, which last as long as the process */
+extern _Atomic int cohort__own_threads;
 /* A path that execs this program again, even when its file was replaced. */
 apr_status_t cohort__own_executable(char *path, size_t size);
 char ***cohort__environment(void); /* the address of environ */
@@ -165,7 +184,8 @@ char ***cohort__environment(void); /* the address of environ */
 int cohort__files_bound(void);
 /* CPUs that control groups allow, rounded up; 0 for no limit. */
 int cohort__cpu_quota(void);
-size_t cohort__affinity_get(int64_t tid, void *set, size_t size); /* of a thread, 0 = the caller; bytes used, 0 when there is nothing of the kind */
+/* of a thread, 0 = the caller; bytes used, 0 when there is nothing of the kind */
+size_t cohort__affinity_get(int64_t tid, void *set, size_t size);
 int cohort__affinity_count(void); /* 0 when unknown */
 void cohort__thread_title(const char *name);
 void cohort__streams_purge(void); /* drop what waits to be written to stdout and stderr */

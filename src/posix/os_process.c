@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes, each told apart from a later one with its pid by its birth. Guarantees: no signal ever reaches a later process with the
- * same pid where the system has process descriptors; nothing here waits for, or reaps, a child that is not named.
+ * Processes, each told apart from a later one with its pid by its birth. Guarantees: no signal ever
+ * reaches a later process with the same pid where the system has process descriptors; nothing here
+ * waits for, or reaps, a child that is not named.
  *
- * The host may reap everything, or ignore SIGCHLD. So a watcher looks at the code of an ended child at once, before anybody is told, and
- * leaves it here for cohort_os_reap() in case somebody else takes the child meanwhile.
+ * The host may reap everything, or ignore SIGCHLD. So a watcher looks at the code of an ended child
+ * at once, before anybody is told, and leaves it here for cohort_os_reap() in case somebody else
+ * takes the child meanwhile.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -41,7 +43,9 @@ static bool recall(cohort_os_id_t process, int *code) {
     bool found = false;
     cohort_os_mutex_lock(&seen.mutex);
     for (unsigned i = 0; seen.codes && i < SEEN && !found; ++i) {
-        if (seen.codes[i].process.pid != process.pid || seen.codes[i].process.birth != process.birth) continue;
+        if (seen.codes[i].process.pid != process.pid ||
+            seen.codes[i].process.birth != process.birth)
+            continue;
         *code = seen.codes[i].code;
         seen.codes[i].process.pid = 0;
         found = true;
@@ -50,12 +54,13 @@ static bool recall(cohort_os_id_t process, int *code) {
     return found;
 }
 
-/* ---- new children ---------------------------------------------------------------------------------------------- */
+/* ---- new children --------------------------------------------------------------------------- */
 
 #define FRESH 16u
 
-/* Descriptors of children on their way: from the start to the watcher, and from the watcher, which has seen the end, to the reaping. The next thing that
- * the same thread does takes them out again, so the table is as good as empty; what is forgotten there is overwritten. */
+/* Descriptors of children on their way: from the start to the watcher, and from the watcher, which
+ * has seen the end, to the reaping. The next thing that the same thread does takes them out again,
+ * so the table is as good as empty; what is forgotten there is overwritten. */
 static struct {
     cohort_os_mutex_t mutex;
     unsigned next;
@@ -79,7 +84,8 @@ void cohort__child_identify(pid_t pid, cohort_os_id_t *id) {
     cohort_os_id_t child = {(int64_t)pid, 0};
     int fd = cohort__life_open(pid, &child.birth);
     if (fd >= 0) cohort__child_keep(child, fd);
-    else if (cohort__life(pid, &child.birth) == COHORT__GONE) child.birth = COHORT__BIRTH_GONE; /* somebody has reaped it already */
+    else if (cohort__life(pid, &child.birth) == COHORT__GONE)
+        child.birth = COHORT__BIRTH_GONE; /* somebody has reaped it already */
     *id = child;
 }
 
@@ -87,7 +93,8 @@ int cohort__child_descriptor(cohort_os_id_t child) {
     int fd = -1;
     cohort_os_mutex_lock(&fresh.mutex);
     for (unsigned i = 0; i < FRESH && fd < 0; ++i) {
-        if (fresh.entries[i].child.pid != child.pid || fresh.entries[i].child.birth != child.birth) continue;
+        if (fresh.entries[i].child.pid != child.pid || fresh.entries[i].child.birth != child.birth)
+            continue;
         fd = fresh.entries[i].fd - 1;
         fresh.entries[i].fd = 0;
         fresh.entries[i].child.pid = 0;
@@ -99,7 +106,7 @@ int cohort__child_descriptor(cohort_os_id_t child) {
 static _Atomic uint64_t known_birth;
 static _Atomic int64_t known_pid;
 
-/* ---- this process ---------------------------------------------------------------------------------------------- */
+/* ---- this process --------------------------------------------------------------------------- */
 
 static void drop_descriptors(void) {
     cohort_os_mutex_reset(&fresh.mutex);
@@ -143,7 +150,9 @@ bool cohort_os_alive(cohort_os_id_t process) {
     int code;
     if (process.pid <= 0 || process.birth == COHORT__BIRTH_GONE) return false;
     cohort__life_t life = cohort__life(process.pid, &birth);
-    if (life == COHORT__UNKNOWN) return !cohort__code_peek(-1, process.pid, &code) && (kill((pid_t)process.pid, 0) == 0 || errno != ESRCH);
+    if (life == COHORT__UNKNOWN)
+        return !cohort__code_peek(-1, process.pid, &code) &&
+               (kill((pid_t)process.pid, 0) == 0 || errno != ESRCH);
     return life == COHORT__RUNS && same_birth(process.birth, birth);
 }
 
@@ -151,30 +160,38 @@ apr_status_t cohort_os_signal(cohort_os_id_t process, cohort_os_signal_t signal)
     static const int numbers[] = {SIGTERM, SIGKILL, SIGINT};
     if (process.pid <= 0) return ESRCH;
     if (cohort__signal_exact(process, numbers[signal]) == 0) return APR_SUCCESS;
-    if (errno != ENOSYS && errno != EPERM && errno != EACCES) return errno; /* a filter of system calls may refuse what kill() is allowed */
+    /* a filter of system calls may refuse what kill() is allowed */
+    if (errno != ENOSYS && errno != EPERM && errno != EACCES) return errno;
     if (!cohort_os_alive(process)) return ESRCH;
     return kill((pid_t)process.pid, numbers[signal]) == 0 ? APR_SUCCESS : errno;
 }
 
-static int exit_code(const siginfo_t *info) { return info->si_code == CLD_EXITED ? info->si_status : -info->si_status; }
+static int exit_code(const siginfo_t *info) {
+    return info->si_code == CLD_EXITED ? info->si_status : -info->si_status;
+}
 
 /* A tracer's wait also tells of stops, whatever it asks for; those are its own to take. */
 static bool is_end(const siginfo_t *info) {
-    return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED;
+    return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED ||
+           info->si_code == CLD_DUMPED;
 }
 
 /* For exactly the child of the descriptor, if there is one, else for whatever child has the pid. */
 static int wait_for(int fd, int64_t pid, siginfo_t *info, int options) {
     int result;
     info->si_pid = 0;
-    COHORT__RETRY(result, fd >= 0 ? cohort__wait_exact(fd, info, options) : waitid(P_PID, (id_t)pid, info, options));
+    COHORT__RETRY(result, fd >= 0 ? cohort__wait_exact(fd, info, options)
+                                  : waitid(P_PID, (id_t)pid, info, options));
     return result;
 }
 
-/* 1 and the code, which stays there for reaping; 0 when the child runs, -1 when it is none of ours, or the descriptor is another's. */
+/* 1 and the code, which stays there for reaping; 0 when the child runs, -1 when it is none of ours,
+ * or the descriptor is another's. */
 static int peek(int fd, int64_t pid, int *code) {
     siginfo_t info;
-    if (wait_for(fd, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || (info.si_pid != 0 && info.si_pid != (pid_t)pid)) return -1;
+    if (wait_for(fd, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        (info.si_pid != 0 && info.si_pid != (pid_t)pid))
+        return -1;
     if (info.si_pid == 0 || !is_end(&info)) return 0;
     *code = exit_code(&info);
     return 1;
@@ -191,7 +208,8 @@ static int take(int fd, int64_t pid, int *code) {
 static int take_by_pid(cohort_os_id_t child, int *code) {
     uint64_t birth = 0;
     cohort__life_t life = cohort__life(child.pid, &birth);
-    bool ours = life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
+    bool ours =
+        life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
     return ours ? take(-1, child.pid, code) : -1;
 }
 
@@ -200,7 +218,8 @@ bool cohort__is_unreaped(int fd, cohort_os_id_t child) {
     int code, result = fd >= 0 ? peek(fd, child.pid, &code) : -1;
     if (fd >= 0 && (result >= 0 || errno != EINVAL)) return result == 1;
     cohort__life_t life = cohort__life(child.pid, &birth);
-    bool ours = life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
+    bool ours =
+        life != COHORT__GONE && child.birth != COHORT__BIRTH_GONE && same_birth(child.birth, birth);
     return ours && peek(-1, child.pid, &code) == 1;
 }
 
@@ -208,13 +227,16 @@ bool cohort__code_peek(int fd, int64_t pid, int *code) {
     return peek(fd, pid, code) == 1 || (fd >= 0 && errno == EINVAL && peek(-1, pid, code) == 1);
 }
 
-/* With a descriptor of a child whose end is known already, all that is left to do is to release it. */
+/* With a descriptor of a child whose end is known already, all that is left to do is to release
+ * it. */
 apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
     siginfo_t info;
     if (child.pid <= 0) return APR_ENOENT;
     int fd = cohort__child_descriptor(child), found;
     bool known = fd >= 0 && recall(child, code);
-    int result = known ? wait_for(fd, child.pid, &info, WEXITED | WNOHANG) : fd >= 0 ? take(fd, child.pid, &found) : -1;
+    int result = known     ? wait_for(fd, child.pid, &info, WEXITED | WNOHANG)
+                 : fd >= 0 ? take(fd, child.pid, &found)
+                           : -1;
     if (fd < 0 || (result < 0 && errno == EINVAL)) result = take_by_pid(child, &found);
     cohort_os_close(fd);
     if (known) return APR_SUCCESS;

@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a new process does about signals. A child that executes a program takes over what is ignored and what is blocked, so both are set between
- * fork and exec; a forked copy settles them before the first signal can be delivered to it; a copy of a server does so when it has been
- * told what its requester ignores and blocks.
+ * What a new process does about signals. A child that executes a program takes over what is ignored
+ * and what is blocked, so both are set between fork and exec; a forked copy settles them before the
+ * first signal can be delivered to it; a copy of a server does so when it has been told what its
+ * requester ignores and blocks.
  *
- * SIGINT may be ignored by the host, which its children inherit, or by this library on behalf of a pool's worker or of a server (`interrupts_off`), which they do not.
+ * SIGINT may be ignored by the host, which its children inherit, or by this library on behalf of a
+ * pool's worker or of a server (`interrupts_off`), which they do not.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,12 +26,14 @@
 #define ALL (~(uint64_t)0)
 
 static bool interrupts_off;                /* by this library, not by the host */
-static bool told;                          /* what the requester has is known, and not yet taken over */
+/* what the requester has is known, and not yet taken over */
+static bool told;
 static uint64_t told_ignored, told_blocked;
-static bool settled;                       /* this library's alone: what is ignored is known, and begun with */
+/* this library's alone: what is ignored is known, and begun with */
+static bool settled;
 static uint64_t settled_ignored;
 
-/* ---- async-signal-safe --------------------------------------------------------------------------------------------- */
+/* ---- async-signal-safe ---------------------------------------------------------------------- */
 
 static void dispose(int number, void (*handler)(int)) {
     struct sigaction action;
@@ -46,7 +50,9 @@ static bool is_ignored(int number) {
 static void drop_handlers(void) {
     struct sigaction action;
     for (int number = 1; number < NSIG; ++number) {
-        if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) continue;
+        if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_DFL ||
+            action.sa_handler == SIG_IGN)
+            continue;
         dispose(number, SIG_DFL);
     }
 }
@@ -74,11 +80,13 @@ static void change(uint64_t changed, uint64_t want) {
 /* Of what is ignored here, only this one is to be known when nothing else changes, and where it
  * does not change either, not even that. */
 static uint64_t interrupt_ignored(cohort_os_signals_t what) {
-    bool matters = what == COHORT_OS_SIGNALS_NO_INTERRUPT || (what == COHORT_OS_SIGNALS_NORMAL && interrupts_off);
+    bool matters = what == COHORT_OS_SIGNALS_NO_INTERRUPT ||
+                   (what == COHORT_OS_SIGNALS_NORMAL && interrupts_off);
     return matters && is_ignored(SIGINT) ? BIT(SIGINT) : 0;
 }
 
-void cohort__signals_exec(cohort_os_signals_t what, bool tidy, bool reexec, const sigset_t *before) {
+void cohort__signals_exec(cohort_os_signals_t what, bool tidy, bool reexec,
+                          const sigset_t *before) {
     sigset_t mask;
     bool off = interrupts_off, later = reexec && what == COHORT_OS_SIGNALS_NO_INTERRUPT;
     uint64_t now = interrupt_ignored(what);
@@ -86,11 +94,12 @@ void cohort__signals_exec(cohort_os_signals_t what, bool tidy, bool reexec, cons
     uint64_t want = wanted(later ? COHORT_OS_SIGNALS_NORMAL : what, now, &off);
     change((now ^ want) | always(what), want);
     sigemptyset(&mask);
-    if (later) sigaddset(&mask, SIGINT); /* the child itself has to find out whether the host ignores it */
+    /* the child itself has to find out whether the host ignores it */
+    if (later) sigaddset(&mask, SIGINT);
     sigprocmask(SIG_SETMASK, what == COHORT_OS_SIGNALS_INHERIT ? before : &mask, NULL);
 }
 
-/* ---- in a new process ---------------------------------------------------------------------------------------------- */
+/* ---- in a new process ----------------------------------------------------------------------- */
 
 void cohort__signals_forked(cohort_os_signals_t what, sigset_t *mask) {
     uint64_t now = interrupt_ignored(what), want = wanted(what, now, &interrupts_off);
@@ -135,7 +144,7 @@ void cohort__signals_settled(uint64_t ignored) {
     settled_ignored = ignored;
 }
 
-/* ---- from one process to another ----------------------------------------------------------------------------------- */
+/* ---- from one process to another ------------------------------------------------------------ */
 
 void cohort__signals_tell(cohort__status_t *status) {
     sigset_t mask;

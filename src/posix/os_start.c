@@ -1,12 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting processes. Guarantees: a failure of exec is a status here, and then no child exists; no handler of the parent runs in the
- * child; nothing but the standard streams and the named descriptors is inherited, whether or not the others close on exec. The boot block of a re-executed
- * child is os_boot.c's.
+ * Starting processes. Guarantees: a failure of exec is a status here, and then no child exists; no
+ * handler of the parent runs in the child; nothing but the standard streams and the named
+ * descriptors is inherited, whether or not the others close on exec. The boot block of a
+ * re-executed child is os_boot.c's.
  *
- * Everything that needs memory is prepared before the child exists, since the child of vfork() runs in the parent's memory. It says so in
- * `shared`: then the outcome is known when vfork() returns. Where vfork() is a fork() (valgrind, sanitizers, systems without it) the
- * outcome comes through a pipe instead, which is made until a child has shared memory. All signals are blocked meanwhile.
+ * Everything that needs memory is prepared before the child exists, since the child of vfork() runs
+ * in the parent's memory. It says so in `shared`: then the outcome is known when vfork() returns.
+ * Where vfork() is a fork() (valgrind, sanitizers, systems without it) the outcome comes through a
+ * pipe instead, which is made until a child has shared memory. All signals are blocked meanwhile.
  *
  * What the child does about signals is in os_signals.c.
  */
@@ -31,7 +33,16 @@
 _Thread_local bool cohort__forking;
 
 /* What the child does before it is another program. */
-typedef enum { CLOSE_FILES, GIVE_HANDLES, REDIRECT, GIVE_FILES, CHANGE_DIRECTORY, ARM_LIFELINE, SETTLE_USER, EXECUTE } step_t;
+typedef enum {
+    CLOSE_FILES,
+    GIVE_HANDLES,
+    REDIRECT,
+    GIVE_FILES,
+    CHANGE_DIRECTORY,
+    ARM_LIFELINE,
+    SETTLE_USER,
+    EXECUTE
+} step_t;
 
 typedef struct {
     int error; /* 0: it is another program by now */
@@ -46,7 +57,8 @@ typedef struct {
     char **candidates;     /* paths to try, NULL-terminated */
     char boot[COHORT__BOOT_MAX]; /* "COHORT_BOOT=..." */
     char *boot_pid;        /* where in it the child writes its pid */
-    cohort_os_handle_t witness[2]; /* a socket pair, by which the child knows its parent: its end, the parent's; NONE */
+    /* a socket pair, by which the child knows its parent: its end, the parent's; NONE */
+    cohort_os_handle_t witness[2];
     char title[TITLE_ROOM + 1];
     const char *self_argv[3];
     int report[2];         /* how the outcome comes back when memory is not shared; -1 = it is */
@@ -56,7 +68,7 @@ typedef struct {
     volatile outcome_t outcome;
 } plan_t;
 
-/* ---- in the child: only async-signal-safe calls, no allocation ------------------------------------------------ */
+/* ---- in the child: only async-signal-safe calls, no allocation ------------------------------ */
 
 static _Noreturn void fail(plan_t *plan, step_t at, int error) {
     outcome_t outcome = {error, at};
@@ -66,7 +78,8 @@ static _Noreturn void fail(plan_t *plan, step_t at, int error) {
 }
 
 static void give_one(plan_t *plan, cohort_os_handle_t handle) {
-    if (handle != COHORT_OS_NONE && fcntl((int)handle, F_SETFD, 0) != 0) fail(plan, GIVE_HANDLES, errno);
+    if (handle != COHORT_OS_NONE && fcntl((int)handle, F_SETFD, 0) != 0)
+        fail(plan, GIVE_HANDLES, errno);
 }
 
 static void give_boot_handles(plan_t *plan) {
@@ -87,7 +100,8 @@ static void redirect(plan_t *plan) {
     int from[3];
     for (int i = 0; i < 3; ++i) {
         from[i] = (int)plan->start->stdio[i];
-        bool in_the_way = from[i] >= 0 && from[i] < 3 && from[i] != i; /* a dup2() below would overwrite it */
+        /* a dup2() below would overwrite it */
+        bool in_the_way = from[i] >= 0 && from[i] < 3 && from[i] != i;
         if (in_the_way) from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 3);
         if (in_the_way && from[i] < 0) fail(plan, REDIRECT, errno);
     }
@@ -117,7 +131,8 @@ static void try_all(plan_t *plan) {
     for (char **path = plan->candidates; *path; ++path) {
         execve(*path, (char *const *)plan->argv, (char *const *)plan->environment);
         if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) fail(plan, EXECUTE, errno);
-        if (errno == EACCES || error != EACCES) error = errno; /* one that may not be run tells more than those that are not there */
+        /* one that may not be run tells more than those that are not there */
+        if (errno == EACCES || error != EACCES) error = errno;
     }
     fail(plan, EXECUTE, error);
 }
@@ -150,7 +165,8 @@ static void child_main(void *arg, bool tidy) {
         if (status != APR_SUCCESS) fail(plan, ARM_LIFELINE, status);
     }
     cohort__signals_exec(start->signals, tidy, start->how == COHORT_OS_REEXEC, plan->before);
-    if (start->how == COHORT_OS_REEXEC && cohort__boot_settle_user() != 0) fail(plan, SETTLE_USER, errno);
+    if (start->how == COHORT_OS_REEXEC && cohort__boot_settle_user() != 0)
+        fail(plan, SETTLE_USER, errno);
     try_all(plan);
     _exit(127);
 }
@@ -162,7 +178,7 @@ static pid_t launch(plan_t *plan) {
     return pid;
 }
 
-/* ---- preparing ------------------------------------------------------------------------------------------------- */
+/* ---- preparing ------------------------------------------------------------------------------ */
 
 static apr_status_t own_path(plan_t *plan) {
     char path[COHORT_OS_PATH_MAX];
@@ -254,12 +270,13 @@ static void discard(plan_t *plan) {
     cohort_os_close(plan->witness[1]);
 }
 
-/* ---- in the parent ---------------------------------------------------------------------------------------------- */
+/* ---- in the parent -------------------------------------------------------------------------- */
 
 static outcome_t outcome_of(plan_t *plan) {
     outcome_t outcome = {0, EXECUTE};
     if (plan->shared || plan->report[0] < 0) return plan->outcome;
-    if (cohort__read_all(plan->report[0], &outcome, sizeof outcome) != sizeof outcome) outcome.error = 0;
+    if (cohort__read_all(plan->report[0], &outcome, sizeof outcome) != sizeof outcome)
+        outcome.error = 0;
     return outcome;
 }
 
@@ -268,23 +285,35 @@ static apr_status_t explain(const plan_t *plan, outcome_t outcome) {
     const char *program = start->how == COHORT_OS_PROGRAM ? start->path : plan->candidates[0];
     switch (outcome.at) {
     case CLOSE_FILES: return cohort__fail(outcome.error, "keeping descriptors from %s", program);
-    case GIVE_FILES: return cohort__fail(outcome.error, "keeping the descriptors of the option files for %s", program);
-    case GIVE_HANDLES: return cohort__fail(outcome.error, "passing descriptors of the cohort to %s", program);
-    case REDIRECT: return cohort__fail(outcome.error, "connecting the standard streams of %s", program);
+    case GIVE_FILES:
+        return cohort__fail(outcome.error, "keeping the descriptors of the option files for %s",
+                            program);
+    case GIVE_HANDLES:
+        return cohort__fail(outcome.error, "passing descriptors of the cohort to %s", program);
+    case REDIRECT:
+        return cohort__fail(outcome.error, "connecting the standard streams of %s", program);
     case CHANGE_DIRECTORY: return cohort__fail(outcome.error, "chdir %s", start->cwd);
-    case ARM_LIFELINE: return cohort__fail(outcome.error, "binding %s to the life of its parent", program);
-    case SETTLE_USER: return cohort__fail(outcome.error, "making the effective user and group of %s its real ones", program);
+    case ARM_LIFELINE:
+        return cohort__fail(outcome.error, "binding %s to the life of its parent", program);
+    case SETTLE_USER:
+        return cohort__fail(outcome.error,
+                            "making the effective user and group of %s its real ones", program);
     default: break;
     }
     bool searched = start->how == COHORT_OS_PROGRAM && !strchr(program, '/');
-    if (outcome.error == ENOENT && !searched && access(program, F_OK) == 0) return cohort__fail(outcome.error, "exec %s, which is there: its interpreter is not", program);
-    return cohort__fail(outcome.error, searched ? "exec %s, searched for on PATH" : "exec %s", program);
+    if (outcome.error == ENOENT && !searched && access(program, F_OK) == 0)
+        return cohort__fail(outcome.error, "exec %s, which is there: its interpreter is not",
+                            program);
+    return cohort__fail(outcome.error, searched ? "exec %s, searched for on PATH" : "exec %s",
+                        program);
 }
 
-/* The host ignores its children, so the system forgets them as they end: their codes can only be learnt by who knew them before. */
+/* The host ignores its children, so the system forgets them as they end: their codes can only be
+ * learnt by who knew them before. */
 static bool children_vanish(void) {
     struct sigaction action;
-    return sigaction(SIGCHLD, NULL, &action) == 0 && (action.sa_handler == SIG_IGN || action.sa_flags & SA_NOCLDWAIT);
+    return sigaction(SIGCHLD, NULL, &action) == 0 &&
+           (action.sa_handler == SIG_IGN || action.sa_flags & SA_NOCLDWAIT);
 }
 
 static apr_status_t make_gate(int gate[2]) {
@@ -336,7 +365,8 @@ static apr_status_t make_report(int report[2]) {
 static apr_status_t make_pipes(plan_t *plan) {
     plan->report[0] = plan->report[1] = -1;
     apr_status_t status = make_gate(plan->gate);
-    if (status == APR_SUCCESS && (plan->gate[0] >= 0 || !atomic_load(&vfork_shares))) status = make_report(plan->report);
+    if (status == APR_SUCCESS && (plan->gate[0] >= 0 || !atomic_load(&vfork_shares)))
+        status = make_report(plan->report);
     if (status != APR_SUCCESS) open_gate(plan->gate);
     return status;
 }
@@ -361,7 +391,8 @@ static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
     return status;
 }
 
-static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
+static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *child,
+                              bool *in_child) {
     sigset_t all, before;
     int gate[2];
     apr_status_t status = make_gate(gate);
@@ -385,11 +416,14 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
     return pid < 0 ? cohort__fail(error, "fork") : APR_SUCCESS;
 }
 
-/* Needs much of the stack. A function of its own keeps that out of the way of fork(), whose copies would have to copy one more page. */
-static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t *start, cohort_os_id_t *child) {
+/* Needs much of the stack. A function of its own keeps that out of the way of fork(), whose copies
+ * would have to copy one more page. */
+static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t *start,
+                                                        cohort_os_id_t *child) {
     plan_t plan = {.start = start, .witness = {COHORT_OS_NONE, COHORT_OS_NONE}};
     apr_status_t status = prepare(&plan);
-    bool cancellable = cohort_os_forbid_cancel(); /* what shares our memory would be cancelled in our place */
+    /* what shares our memory would be cancelled in our place */
+    bool cancellable = cohort_os_forbid_cancel();
     if (status == APR_SUCCESS) status = execute(&plan, child);
     cohort_os_allow_cancel(cancellable);
     discard(&plan);
@@ -398,11 +432,13 @@ static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t 
 
 static apr_status_t check_files(const cohort_os_start_t *start) {
     for (uint32_t i = 0; i < start->n_files; ++i)
-        if (fcntl(start->files[i], F_GETFD) < 0) return cohort__fail(errno, "descriptor %d of the option files", (int)start->files[i]);
+        if (fcntl(start->files[i], F_GETFD) < 0)
+            return cohort__fail(errno, "descriptor %d of the option files", (int)start->files[i]);
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
+apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child,
+                             bool *in_child) {
     apr_status_t status = check_files(start);
     if (status != APR_SUCCESS) return status;
     if (start->how == COHORT_OS_FORK) return duplicate(start, child, in_child);
@@ -411,7 +447,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     return status;
 }
 
-/* ---- facts, and the end -------------------------------------------------------------------------------------------- */
+/* ---- facts, and the end --------------------------------------------------------------------- */
 
 bool cohort_os_can_fork(void) { return true; }
 bool cohort_os_can_keep_files(void) { return true; }

@@ -70,7 +70,9 @@ apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
 
 /* Of others nothing is told; of this process' threads each is the same. */
 apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
-    if (pid != (int64_t)getpid()) return cohort__fail(APR_ENOTIMPL, "what process %lld may do cannot be seen", (long long)pid);
+    if (pid != (int64_t)getpid())
+        return cohort__fail(APR_ENOTIMPL, "what process %lld may do cannot be seen",
+                            (long long)pid);
     return cohort_os_state_look(state);
 }
 
@@ -104,7 +106,10 @@ static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
 apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {
     pid_t group = (pid_t)wanted->wishes[PROCESS_GROUP];
     int nice = (int)(int64_t)wanted->wishes[NICE];
-    if (!cohort__leads_group() && group != (pid_t)own.wishes[PROCESS_GROUP] && setpgid(0, group) != 0) return cohort__fail(errno, "join process group %d", (int)group);
-    if (nice != (int)(int64_t)own.wishes[NICE] && setpriority(PRIO_PROCESS, 0, nice) != 0) return cohort__fail(errno, "set the priority to %d", nice);
+    if (!cohort__leads_group() && group != (pid_t)own.wishes[PROCESS_GROUP] &&
+        setpgid(0, group) != 0)
+        return cohort__fail(errno, "join process group %d", (int)group);
+    if (nice != (int)(int64_t)own.wishes[NICE] && setpriority(PRIO_PROCESS, 0, nice) != 0)
+        return cohort__fail(errno, "set the priority to %d", nice);
     return adopt_limits(wanted);
 }

@@ -57,12 +57,14 @@ static uint64_t pair(uint32_t high, uint32_t low) { return (uint64_t)high << 32 
 static uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 1099511628211u; }
 #define HASH_START UINT64_C(14695981039346656037)
 
-/* ---- small files ----------------------------------------------------------------------------- */
+/* ---- small files ---------------------------------------------------------------------------- */
 
 #define LAST_OF_STATUS "\nnonvoluntary_ctxt_switches:"
 #define LAST_OF_LIMITS "\nMax realtime timeout"
 
-static bool is_whole(const char *text, size_t length, const char *last) { return length && text[length - 1] == '\n' && strstr(text, last); }
+static bool is_whole(const char *text, size_t length, const char *last) {
+    return length && text[length - 1] == '\n' && strstr(text, last);
+}
 
 /* Its last line says that it is whole, which spares the look for its end; where there is no such
  * line, it is read to its end. */
@@ -79,7 +81,8 @@ static ssize_t read_start(int fd, const char *last, char buffer[TEXT_MAX]) {
 }
 
 /* *text is the buffer, or one of malloc()'s. */
-static apr_status_t read_file(const char *of, const char *name, const char *last, char buffer[TEXT_MAX], char **text) {
+static apr_status_t read_file(const char *of, const char *name, const char *last,
+                              char buffer[TEXT_MAX], char **text) {
     char path[80];
     int fd;
     snprintf(path, sizeof path, "%s/%s", of, name);
@@ -121,7 +124,9 @@ static const char *line(reader_t *reader, const char *name) {
 static uint64_t digits(const char **text, unsigned base) {
     uint64_t value = 0;
     for (;; ++*text) {
-        unsigned c = (unsigned char)**text, digit = c - '0' < 10 ? c - '0' : (c | 32) - 'a' < 6 ? (c | 32) - 'a' + 10 : 16;
+        unsigned c = (unsigned char)**text, digit = c - '0' < 10         ? c - '0'
+                                                    : (c | 32) - 'a' < 6 ? (c | 32) - 'a' + 10
+                                                                         : 16;
         if (digit >= base) return value;
         value = value * base + digit;
     }
@@ -156,7 +161,7 @@ static bool three(reader_t *reader, const char *name, uint32_t ids[3]) {
     return at != NULL;
 }
 
-/* ---- the quick half -------------------------------------------------------------------------- */
+/* ---- the quick half ------------------------------------------------------------------------- */
 
 static void set_users(cohort_os_state_t *state, const uint32_t users[3]) {
     state->quick[USERS] = pair(users[0], users[1]);
@@ -169,7 +174,8 @@ static void look_at_root(cohort_os_state_t *state, const char *path) {
     state->quick[ROOT] = state->quick[ROOT_MOUNT] = 0;
     if (syscall(SYS_statx, AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, &facts) != 0) return;
     state->quick[ROOT] = facts.stx_ino;
-    state->quick[ROOT_MOUNT] = mix(mix(HASH_START, makedev(facts.stx_dev_major, facts.stx_dev_minor)), facts.stx_mnt_id);
+    state->quick[ROOT_MOUNT] =
+        mix(mix(HASH_START, makedev(facts.stx_dev_major, facts.stx_dev_minor)), facts.stx_mnt_id);
 }
 
 void cohort_os_state_quick(cohort_os_state_t *state) {
@@ -181,11 +187,12 @@ void cohort_os_state_quick(cohort_os_state_t *state) {
     look_at_root(state, "/");
 }
 
-/* ---- the rest -------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------------- */
 
 static _Thread_local uint64_t thread_number;
 
-static _Atomic uint64_t first_number, first_filters; /* of the first thread; those that this process began with, which every thread of it has */
+/* of the first thread; those that this process began with, which every thread of it has */
+static _Atomic uint64_t first_number, first_filters;
 
 static uint64_t own_number(uint64_t tid) {
     static _Atomic uint64_t numbers;
@@ -196,10 +203,12 @@ static uint64_t own_number(uint64_t tid) {
 
 /* Of filters only the number is told, and each thread has its own; but they only ever become
  * more, so a thread and a number say which. */
-static void set_sandbox(cohort_os_state_t *state, uint64_t no_new_privs, uint64_t mode, uint64_t filters, uint64_t tid, bool is_own) {
+static void set_sandbox(cohort_os_state_t *state, uint64_t no_new_privs, uint64_t mode,
+                        uint64_t filters, uint64_t tid, bool is_own) {
     state->rest[SANDBOX] = filters << 16 | mode << 8 | no_new_privs;
     state->rest[SANDBOXED_THREAD] = 0;
-    if (filters > atomic_load(&first_filters)) state->rest[SANDBOXED_THREAD] = is_own ? own_number(tid) : atomic_load(&first_number);
+    if (filters > atomic_load(&first_filters))
+        state->rest[SANDBOXED_THREAD] = is_own ? own_number(tid) : atomic_load(&first_number);
 }
 
 static void set_group(cohort_os_state_t *state, const uint32_t groups[3]) {
@@ -216,7 +225,8 @@ static void set_groups(cohort_os_state_t *state, reader_t *reader) {
     state->rest[MORE_GROUPS] = hash;
 }
 
-/* Their links are called "net:[4026531840]", which is told at less expense than what they lead to. */
+/* Their links are called "net:[4026531840]", which is told at less expense than what they lead
+ * to. */
 static void set_namespaces(cohort_os_state_t *state, const char *of) {
     static const char *const names[] = {"user", "pid_for_children", "net", "ipc", "uts", "cgroup"};
     struct stat facts;
@@ -263,11 +273,13 @@ static void set_from_status(cohort_os_state_t *state, reader_t *reader, bool is_
     state->rest[EFFECTIVE] = number(reader, "\nCapEff:\t", 16);
     state->rest[BOUNDING] = number(reader, "\nCapBnd:\t", 16);
     state->rest[AMBIENT] = number(reader, "\nCapAmb:\t", 16);
-    uint64_t no_new_privs = number(reader, "\nNoNewPrivs:\t", 10), mode = number(reader, "\nSeccomp:\t", 10);
-    set_sandbox(state, no_new_privs, mode, number(reader, "\nSeccomp_filters:\t", 10), state->wishes[TID], is_own);
+    uint64_t no_new_privs = number(reader, "\nNoNewPrivs:\t", 10),
+             mode = number(reader, "\nSeccomp:\t", 10);
+    set_sandbox(state, no_new_privs, mode, number(reader, "\nSeccomp_filters:\t", 10),
+                state->wishes[TID], is_own);
 }
 
-/* ---- without /proc --------------------------------------------------------------------------- */
+/* ---- without /proc -------------------------------------------------------------------------- */
 
 static apr_status_t more_groups(uint64_t *hash) {
     int count = getgroups(0, NULL);
@@ -289,7 +301,8 @@ static void look_at_capabilities(cohort_os_state_t *state) {
     state->rest[EFFECTIVE] = pair(data[1].effective, data[0].effective);
     for (unsigned i = 0; i < 64; ++i) {
         state->rest[BOUNDING] |= (uint64_t)(prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1) << i;
-        state->rest[AMBIENT] |= (uint64_t)(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i, 0, 0) == 1) << i;
+        state->rest[AMBIENT] |=
+            (uint64_t)(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i, 0, 0) == 1) << i;
     }
 }
 
@@ -299,7 +312,8 @@ static apr_status_t look_by_calls(cohort_os_state_t *state) {
     getresgid(&groups[0], &groups[1], &groups[2]);
     set_group(state, groups);
     look_at_capabilities(state);
-    state->rest[SANDBOX] = (uint64_t)prctl(PR_GET_SECCOMP, 0, 0, 0, 0) << 8 | (uint64_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+    state->rest[SANDBOX] = (uint64_t)prctl(PR_GET_SECCOMP, 0, 0, 0, 0) << 8 |
+                           (uint64_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
     state->rest[SESSION] = (uint64_t)getsid(0);
     state->wishes[PID] = (uint64_t)getpid();
     state->wishes[TID] = (uint64_t)syscall(SYS_gettid);
@@ -313,9 +327,11 @@ static apr_status_t look_by_calls(cohort_os_state_t *state) {
     return more_groups(&state->rest[MORE_GROUPS]);
 }
 
-/* ---- looking --------------------------------------------------------------------------------- */
+/* ---- looking -------------------------------------------------------------------------------- */
 
-static bool is_absent(apr_status_t status) { return status == ENOENT || status == ENOTDIR || status == EACCES || status == EPERM; }
+static bool is_absent(apr_status_t status) {
+    return status == ENOENT || status == ENOTDIR || status == EACCES || status == EPERM;
+}
 
 apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also) {
     char buffer[TEXT_MAX], *text;
@@ -358,7 +374,9 @@ apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
     snprintf(root, sizeof root, "%s/root", of);
     memset(state, 0, sizeof *state);
     apr_status_t status = read_file(of, "status", LAST_OF_STATUS, buffer, &text);
-    if (status != APR_SUCCESS) return cohort__fail(status, "what the first thread of process %lld may do: read %s/status", (long long)pid, of);
+    if (status != APR_SUCCESS)
+        return cohort__fail(status, "what the first thread of process %lld may do: read %s/status",
+                            (long long)pid, of);
     reader_t reader = {text, text};
     if (!three(&reader, "\nUid:\t", users)) status = ENOENT;
     if (status == APR_SUCCESS) set_users(state, users);
@@ -369,7 +387,10 @@ apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
     look_at_root(state, root);
     set_namespaces(state, of);
     if (status == APR_SUCCESS) status = set_limits(state, of);
-    return status == APR_SUCCESS ? status : cohort__fail(status, "what the first thread of process %lld may do", (long long)pid);
+    return status == APR_SUCCESS
+               ? status
+               : cohort__fail(status, "what the first thread of process %lld may do",
+                              (long long)pid);
 }
 
 bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) {
@@ -381,19 +402,23 @@ static bool is_unknowable(const cohort_os_state_t *state) {
 }
 
 bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return cohort_os_state_same_quick(a, b) && memcmp(a->rest, b->rest, sizeof a->rest) == 0 && !is_unknowable(a);
+    return cohort_os_state_same_quick(a, b) && memcmp(a->rest, b->rest, sizeof a->rest) == 0 &&
+           !is_unknowable(a);
 }
 
-bool cohort_os_state_is_subtle(const cohort_os_state_t *state) { return state->rest[SANDBOXED_THREAD] != 0 || is_unknowable(state); }
+bool cohort_os_state_is_subtle(const cohort_os_state_t *state) {
+    return state->rest[SANDBOXED_THREAD] != 0 || is_unknowable(state);
+}
 
 /* A container's filter, for one, is there from the beginning. */
 void cohort__state_begin(void) {
     cohort_os_state_t state;
-    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0 || cohort_os_state_look(&state) != APR_SUCCESS) return;
+    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0 || cohort_os_state_look(&state) != APR_SUCCESS)
+        return;
     atomic_store(&first_filters, state.rest[SANDBOX] >> 16);
 }
 
-/* ---- becoming that, in the child of a server ------------------------------------------------- */
+/* ---- becoming that, in the child of a server ------------------------------------------------ */
 
 typedef struct {
     uint32_t size, policy;
@@ -416,14 +441,16 @@ static struct {
 
 static void look_at_schedule(uint64_t tid, schedule_t *schedule) {
     memset(schedule, 0, sizeof *schedule);
-    if (syscall(SYS_sched_getattr, (pid_t)tid, schedule, (unsigned)sizeof *schedule, 0u) != 0) schedule->size = 0;
+    if (syscall(SYS_sched_getattr, (pid_t)tid, schedule, (unsigned)sizeof *schedule, 0u) != 0)
+        schedule->size = 0;
     schedule->size = schedule->size ? (uint32_t)sizeof *schedule : 0;
 }
 
 /* As the system does it for a child. */
 static void reset_for_child(schedule_t *schedule) {
     if (!(schedule->flags & RESET_ON_FORK)) return;
-    bool realtime = schedule->policy != 0 && schedule->policy != 3 && schedule->policy != 5; /* neither OTHER nor BATCH nor IDLE */
+    /* neither OTHER nor BATCH nor IDLE */
+    bool realtime = schedule->policy != 0 && schedule->policy != 3 && schedule->policy != 5;
     if (realtime) schedule->policy = schedule->priority = 0;
     if (realtime || schedule->nice < 0) schedule->nice = 0;
     schedule->flags &= ~(uint64_t)RESET_ON_FORK;
@@ -469,7 +496,8 @@ static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
         const uint64_t *values = &wanted->wishes[LIMITS + 2 * i];
         if (memcmp(values, &own->state.wishes[LIMITS + 2 * i], 2 * sizeof *values) == 0) continue;
         struct rlimit limit = {(rlim_t)values[0], (rlim_t)values[1]};
-        if (syscall(SYS_prlimit64, 0, i, &limit, NULL) != 0) return cohort__fail(errno, "set resource limit %d", i);
+        if (syscall(SYS_prlimit64, 0, i, &limit, NULL) != 0)
+            return cohort__fail(errno, "set resource limit %d", i);
     }
     return APR_SUCCESS;
 }
@@ -478,16 +506,21 @@ static apr_status_t adopt_schedule(uint64_t tid) {
     schedule_t schedule;
     look_at_schedule(tid, &schedule);
     reset_for_child(&schedule);
-    if (!schedule.size || memcmp(&schedule, &own->schedule, sizeof schedule) == 0) return APR_SUCCESS;
+    if (!schedule.size || memcmp(&schedule, &own->schedule, sizeof schedule) == 0)
+        return APR_SUCCESS;
     if (syscall(SYS_sched_setattr, 0, &schedule, 0u) == 0) return APR_SUCCESS;
-    return cohort__fail(errno, "set scheduling policy %u, priority %u, nice %d", schedule.policy, schedule.priority, (int)schedule.nice);
+    return cohort__fail(errno, "set scheduling policy %u, priority %u, nice %d", schedule.policy,
+                        schedule.priority, (int)schedule.nice);
 }
 
 static apr_status_t adopt_cpus(uint64_t tid) {
     unsigned char cpus[sizeof own->cpus];
     size_t bytes = cohort__affinity_get((int64_t)tid, cpus, sizeof cpus);
-    if (bytes == 0 || (bytes == own->cpu_bytes && memcmp(cpus, own->cpus, bytes) == 0)) return APR_SUCCESS;
-    return syscall(SYS_sched_setaffinity, 0, bytes, cpus) == 0 ? APR_SUCCESS : cohort__fail(errno, "set the CPUs");
+    if (bytes == 0 || (bytes == own->cpu_bytes && memcmp(cpus, own->cpus, bytes) == 0))
+        return APR_SUCCESS;
+    return syscall(SYS_sched_setaffinity, 0, bytes, cpus) == 0
+               ? APR_SUCCESS
+               : cohort__fail(errno, "set the CPUs");
 }
 
 static apr_status_t adopt_oom(uint64_t pid) {
@@ -500,14 +533,18 @@ static apr_status_t adopt_oom(uint64_t pid) {
     if (fd < 0) return cohort__fail(errno, "open /proc/self" OOM);
     ssize_t put;
     COHORT__RETRY(put, write(fd, oom, strlen(oom)));
-    apr_status_t status = put < 0 ? cohort__fail(errno, "set oom_score_adj to %s", oom) : APR_SUCCESS;
+    apr_status_t status =
+        put < 0 ? cohort__fail(errno, "set oom_score_adj to %s", oom) : APR_SUCCESS;
     close(fd);
     return status;
 }
 
 static apr_status_t adopt_group(uint64_t group) {
-    if (group == 0 || group == own->state.wishes[PROCESS_GROUP] || cohort__leads_group()) return APR_SUCCESS;
-    return setpgid(0, (pid_t)group) == 0 ? APR_SUCCESS : cohort__fail(errno, "join process group %llu", (unsigned long long)group);
+    if (group == 0 || group == own->state.wishes[PROCESS_GROUP] || cohort__leads_group())
+        return APR_SUCCESS;
+    return setpgid(0, (pid_t)group) == 0
+               ? APR_SUCCESS
+               : cohort__fail(errno, "join process group %llu", (unsigned long long)group);
 }
 
 apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {

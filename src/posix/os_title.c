@@ -1,9 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line that process lists show. Only a re-executed child, and what it forks, may change it, since nobody reads its
- * arguments: {executable, name with much padding}, which lie one after the other. An ordinary program's arguments are left alone.
+ * The command line that process lists show. Only a re-executed child, and what it forks, may change
+ * it, since nobody reads its arguments: {executable, name with much padding}, which lie one after
+ * the other. An ordinary program's arguments are left alone.
  *
- * Where they lie is told by the C library, which passes argc and argv to constructors; where it does not, the line stays as it is.
+ * Where they lie is told by the C library, which passes argc and argv to constructors; where it
+ * does not, the line stays as it is.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -46,5 +48,6 @@ void cohort__title_set(const char *name) {
     size_t used = strnlen(name, area_size - 2);
     memcpy(area, name, used);
     memset(area + used, 0, area_size - used);
-    area[area_size - 1] = ' '; /* what is not a 0 there tells Linux that the line has been rewritten and ends at the first 0 */
+    /* what is not a 0 there tells Linux that the line has been rewritten and ends at the first 0 */
+    area[area_size - 1] = ' ';
 }

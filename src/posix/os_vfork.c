@@ -1,7 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * vfork(), or what is closest to it. Where clone3() can (Linux 5.5), the child begins with no handler of any signal, which spares it to ask for each of
- * them. That call has no function in the C library, and a function it could not be: the child, on the same stack, would overwrite where to return to.
+ * vfork(), or what is closest to it. Where clone3() can (Linux 5.5), the child begins with no
+ * handler of any signal, which spares it to ask for each of them. That call has no function in the
+ * C library, and a function it could not be: the child, on the same stack, would overwrite where to
+ * return to.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -27,10 +29,14 @@ static __attribute__((noinline)) pid_t plain(void (*child)(void *arg, bool tidy)
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-static inline __attribute__((always_inline)) long system_call(long number, const void *first, size_t second) {
+static inline __attribute__((always_inline)) long system_call(long number, const void *first,
+                                                              size_t second) {
 #ifdef __x86_64__
     long result;
-    __asm__ volatile("syscall" : "=a"(result) : "0"(number), "D"(first), "S"(second) : "rcx", "r11", "memory", "cc");
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"(number), "D"(first), "S"(second)
+                     : "rcx", "r11", "memory", "cc");
     return result;
 #else
     register long x8 __asm__("x8") = number;
@@ -41,9 +47,11 @@ static inline __attribute__((always_inline)) long system_call(long number, const
 #endif
 }
 
-/* The child goes on in this very frame, deeper, while the parent is stopped; so the frame is as it was when the parent goes on. */
+/* The child goes on in this very frame, deeper, while the parent is stopped; so the frame is as it
+ * was when the parent goes on. */
 static __attribute__((noinline)) pid_t tidy(void (*child)(void *arg, bool tidy), void *arg) {
-    struct clone_args how = {.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD};
+    struct clone_args how = {.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND,
+                             .exit_signal = SIGCHLD};
     long result = system_call(SYS_clone3, &how, sizeof how);
     if (result == 0) child(arg, true);
     if (result >= 0) return (pid_t)result;
@@ -51,7 +59,8 @@ static __attribute__((noinline)) pid_t tidy(void (*child)(void *arg, bool tidy),
     return -1;
 }
 
-/* What an older kernel does not know (ENOSYS, EINVAL), and what a sandbox does not let through, is asked for once. */
+/* What an older kernel does not know (ENOSYS, EINVAL), and what a sandbox does not let through, is
+ * asked for once. */
 pid_t cohort__vfork(void (*child)(void *arg, bool tidy), void *arg) {
     static _Atomic bool absent;
     pid_t pid = atomic_load(&absent) ? -1 : tidy(child, arg);

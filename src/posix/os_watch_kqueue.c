@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for ends of processes by kqueue. A process that has ended before its filter was added is reported through a user event, so
- * that every end comes out of one place. A kqueue is not inherited by fork(): a forked copy has only memory to release.
+ * Waiting for ends of processes by kqueue. A process that has ended before its filter was added is
+ * reported through a user event, so that every end comes out of one place. A kqueue is not
+ * inherited by fork(): a forked copy has only memory to release.
  */
 #include "os_posix.h"
 
@@ -29,7 +30,8 @@ struct cohort_os_watch_t {
     pid_t owner;
 };
 
-static int change(cohort_os_watch_t *watch, uintptr_t ident, int16_t filter, uint16_t flags, uint32_t fflags, void *what) {
+static int change(cohort_os_watch_t *watch, uintptr_t ident, int16_t filter, uint16_t flags,
+                  uint32_t fflags, void *what) {
     struct kevent event;
     EV_SET(&event, ident, filter, flags, fflags, 0, what);
     int result;
@@ -80,7 +82,8 @@ static void ask_for(cohort_os_watch_t *watch, entry_t *entry) {
     change(watch, (uintptr_t)entry, EVFILT_USER, 0, NOTE_TRIGGER, entry);
 }
 
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room,
+                                     cohort_os_id_t process, bool child, uint64_t cookie) {
     entry_t *entry = (void *)room;
     *entry = (entry_t){.process = process, .cookie = cookie, .child = child};
     cohort_os_mutex_lock(&watch->mutex);
@@ -96,7 +99,8 @@ static bool make_again(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     struct timespec pause = cohort__timespec(RETRY_NS);
     cohort_os_mutex_lock(&watch->mutex);
     watch->queue = cohort__fd_safe(kqueue());
-    for (entry_t *entry = watch->queue >= 0 ? watch->entries : NULL; entry; entry = entry->next) ask_for(watch, entry);
+    for (entry_t *entry = watch->queue >= 0 ? watch->entries : NULL; entry; entry = entry->next)
+        ask_for(watch, entry);
     cohort_os_mutex_unlock(&watch->mutex);
     if (watch->queue < 0) nanosleep(&pause, NULL);
     if (watch->queue < 0 || watch->channel < 0) return false;
@@ -105,7 +109,8 @@ static bool make_again(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     return true;
 }
 
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone) {
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader,
+                                     bool alone) {
     (void)alone;
     if (watch->channel >= 0) return APR_EINVAL;
     if (change(watch, (uintptr_t)reader, EVFILT_READ, EV_ADD, 0, NULL) != 0) return errno;
@@ -126,19 +131,22 @@ static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
 
 static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event_t *event) {
     int code;
-    if (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) cohort__code_remember(entry->process, code);
+    if (entry->child && cohort__code_peek(-1, entry->process.pid, &code))
+        cohort__code_remember(entry->process, code);
     *event = (cohort_os_event_t){.kind = COHORT_OS_ENDED, .cookie = entry->cookie};
     cohort_os_mutex_lock(&watch->mutex);
     unlink_entry(entry);
     cohort_os_mutex_unlock(&watch->mutex);
 }
 
-apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
+                                  cohort_os_event_t *event) {
     for (;;) {
         struct kevent found;
         int64_t left = deadline == COHORT_OS_NEVER ? 0 : deadline - cohort_os_now();
         struct timespec wait = cohort__timespec(left);
-        int n = kevent(watch->queue, NULL, 0, &found, 1, deadline == COHORT_OS_NEVER ? NULL : &wait);
+        int n =
+            kevent(watch->queue, NULL, 0, &found, 1, deadline == COHORT_OS_NEVER ? NULL : &wait);
         if (n < 0 && errno == EBADF && make_again(watch, event)) return APR_SUCCESS;
         if (n < 0 && errno != EINTR && errno != EBADF) return errno;
         if (n == 1 && found.filter == EVFILT_READ) {
@@ -151,11 +159,16 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
     }
 }
 
-bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) { return (void)watch, (void)await, false; }
+bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {
+    return (void)watch, (void)await, false;
+}
 
-apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which, int *code) {
+apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which,
+                                 int *code) {
     (void)await, (void)deadline, (void)which, (void)code;
     return APR_ENOTIMPL;
 }
 
-void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) { (void)watch, (void)await, (void)told; }
+void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) {
+    (void)watch, (void)await, (void)told;
+}

@@ -62,7 +62,8 @@ struct cohort_os_watch_t {
     bool alone; /* nobody closes descriptors here that are not his own */
 };
 
-/* A process has one watch as a rule. It is no block of the heap: then a forked copy that lets go of it need not copy a page of that. */
+/* A process has one watch as a rule. It is no block of the heap: then a forked copy that lets go of
+ * it need not copy a page of that. */
 static cohort_os_watch_t first;
 static _Atomic bool first_used;
 
@@ -77,7 +78,8 @@ static void watch_free(cohort_os_watch_t *watch) {
     else free(watch);
 }
 
-/* struct pidfd_info of Linux 6.13 and its ioctl; the exit code is in it since 6.15, also when the child is reaped already. */
+/* struct pidfd_info of Linux 6.13 and its ioctl; the exit code is in it since 6.15, also when the
+ * child is reaped already. */
 struct exit_info {
     uint64_t mask, cgroup;
     uint32_t pid, tgid, ppid, ids[8];
@@ -96,7 +98,8 @@ static bool is_ours(const cohort_os_watch_t *watch) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = (void *)&watch->channel};
     if (watch->channel < 0 || watch->alone) return true;
     if (!cohort_os_is_known(&watch->known)) return false;
-    return epoll_ctl(watch->epoll, EPOLL_CTL_MOD, watch->channel, &event) == 0 || (errno != EBADF && errno != ENOENT && errno != EINVAL && errno != EPERM);
+    return epoll_ctl(watch->epoll, EPOLL_CTL_MOD, watch->channel, &event) == 0 ||
+           (errno != EBADF && errno != ENOENT && errno != EINVAL && errno != EPERM);
 }
 
 /* Make the epoll set, with the eventfd in it. */
@@ -121,11 +124,13 @@ static void release(int fd) {
     if (fd >= 0) close(fd);
 }
 
-/* Descriptors one after the other, as those of children that were started one after the other are. */
+/* Descriptors one after the other, as those of children that were started one after the other
+ * are. */
 typedef struct { int low, high; } run_t;
 
 static void release_run(run_t run) {
-    if (run.high < 0 || (run.high > run.low && syscall(SYS_close_range, run.low, run.high, 0) == 0)) return;
+    if (run.high < 0 || (run.high > run.low && syscall(SYS_close_range, run.low, run.high, 0) == 0))
+        return;
     for (int fd = run.low; fd <= run.high; fd++) close(fd);
 }
 
@@ -136,7 +141,8 @@ static bool extend(run_t *run, int fd) {
     return true;
 }
 
-/* A copy that is forked beside thousands of children lets go of all their descriptors, in few calls. */
+/* A copy that is forked beside thousands of children lets go of all their descriptors, in few
+ * calls. */
 static void release_entries(cohort_os_watch_t *watch) {
     run_t run = {.low = -1, .high = -1};
     for (const entry_t *entry = watch->entries; entry; entry = entry->next) {
@@ -195,7 +201,8 @@ static void nudge(cohort_os_watch_t *watch) {
     COHORT__RETRY(result, write(watch->nudge, &one, sizeof one));
 }
 
-/* False: somebody has closed our descriptors. Then this number may name something of his by now, and is forgotten, not closed. */
+/* False: somebody has closed our descriptors. Then this number may name something of his by now,
+ * and is forgotten, not closed. */
 static bool enter_set(cohort_os_watch_t *watch, entry_t *entry) {
     if (entry->pidfd < 0 || add(watch, entry->pidfd, entry) == 0) return true;
     bool ours = errno == ENOSPC || errno == ENOMEM;
@@ -204,7 +211,8 @@ static bool enter_set(cohort_os_watch_t *watch, entry_t *entry) {
     return ours;
 }
 
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room,
+                                     cohort_os_id_t process, bool child, uint64_t cookie) {
     entry_t *entry = (void *)room;
     int pidfd = descriptor(process);
     cohort_os_mutex_lock(&watch->mutex);
@@ -216,7 +224,8 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone) {
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader,
+                                     bool alone) {
     if (watch->channel >= 0) return APR_EINVAL;
     if (add(watch, (int)reader, &watch->channel) != 0) return errno;
     watch->channel = (int)reader;
@@ -225,8 +234,9 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
     return APR_SUCCESS;
 }
 
-/* It is no child of ours to be reaped any more: somebody is at it, or the system itself. The descriptor tells the code from the moment on when that is
- * done, which it shows by a hang-up where it can tell codes at all. */
+/* It is no child of ours to be reaped any more: somebody is at it, or the system itself. The
+ * descriptor tells the code from the moment on when that is done, which it shows by a hang-up where
+ * it can tell codes at all. */
 static void await_reaping(int pidfd) {
     struct pollfd look = {.fd = pidfd};
     int result;
@@ -253,8 +263,10 @@ static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event
     *event = (cohort_os_event_t){.kind = COHORT_OS_ENDED, .cookie = entry->cookie};
     unlink_entry(watch, entry);
     if (entry->pidfd >= 0) {
-        epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL); /* a forked copy may keep it open */
-        if (entry->child) cohort__child_keep(entry->process, entry->pidfd); /* whoever reaps it need not ask who that is */
+        /* a forked copy may keep it open */
+        epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL);
+        /* whoever reaps it need not ask who that is */
+        if (entry->child) cohort__child_keep(entry->process, entry->pidfd);
         else close(entry->pidfd);
     }
 }
@@ -262,13 +274,15 @@ static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event
 /* A child can be asked for even when no descriptor at all is to be had. */
 static bool has_ended(const entry_t *entry) {
     int code;
-    return (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) || !cohort_os_alive(entry->process);
+    return (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) ||
+           !cohort_os_alive(entry->process);
 }
 
 static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     bool found = false;
     cohort_os_mutex_lock(&watch->mutex);
-    for (entry_t *entry = watch->asked ? watch->entries : NULL; entry && !found; entry = entry->next) {
+    for (entry_t *entry = watch->asked ? watch->entries : NULL; entry && !found;
+         entry = entry->next) {
         if (entry->pidfd >= 0 || entry->lent || !has_ended(entry)) continue;
         report_end(watch, entry, event);
         found = true;
@@ -289,7 +303,8 @@ static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     return true;
 }
 
-/* What the epoll set told of may have been lent since, and be gone, or be there again for another process: so it is looked for on the list. */
+/* What the epoll set told of may have been lent since, and be gone, or be there again for another
+ * process: so it is looked for on the list. */
 static bool is_still_so(const cohort_os_watch_t *watch, const void *what) {
     const entry_t *entry = watch->entries;
     while (entry && entry != what) entry = entry->next;
@@ -298,7 +313,8 @@ static bool is_still_so(const cohort_os_watch_t *watch, const void *what) {
 }
 
 /* False when there is nothing to tell. */
-static bool translate(cohort_os_watch_t *watch, void *what, unsigned lendings, cohort_os_event_t *event) {
+static bool translate(cohort_os_watch_t *watch, void *what, unsigned lendings,
+                      cohort_os_event_t *event) {
     uint64_t count;
     if (what == &watch->channel) return take_message(watch, event);
     if (what == &watch->nudge) return read(watch->nudge, &count, sizeof count) < 0 && false;
@@ -318,7 +334,8 @@ static int patience(cohort_os_watch_t *watch, int64_t deadline, unsigned *lendin
     return cohort__milliseconds(bound < deadline ? bound : deadline);
 }
 
-/* Somebody has closed our descriptors, and may have others there by now: they are forgotten, not closed. */
+/* Somebody has closed our descriptors, and may have others there by now: they are forgotten, not
+ * closed. */
 static void make_again(cohort_os_watch_t *watch) {
     cohort_os_mutex_lock(&watch->mutex);
     bool made = make_set(watch) == APR_SUCCESS;
@@ -330,7 +347,8 @@ static void make_again(cohort_os_watch_t *watch) {
     }
     cohort_os_mutex_unlock(&watch->mutex);
     struct timespec pause = cohort__timespec(ASK_EVERY_NS);
-    if (!made) nanosleep(&pause, NULL); /* no descriptors to be had: everything is asked for meanwhile */
+    /* no descriptors to be had: everything is asked for meanwhile */
+    if (!made) nanosleep(&pause, NULL);
 }
 
 static apr_status_t recover(cohort_os_watch_t *watch, int error, cohort_os_event_t *event) {
@@ -348,7 +366,8 @@ static int lost(void) {
     return -1;
 }
 
-apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
+                                  cohort_os_event_t *event) {
     for (;;) {
         struct epoll_event found;
         unsigned lendings;
@@ -362,7 +381,7 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
     }
 }
 
-/* ---- whoever waits for a few children by himself ------------------------------------------------------------------------ */
+/* ---- whoever waits for a few children by himself -------------------------------------------- */
 
 static bool lend(cohort_os_watch_t *watch, entry_t *entry) {
     if (!entry->link || !entry->child || entry->pidfd < 0 || entry->lent) return false;
@@ -370,7 +389,8 @@ static bool lend(cohort_os_watch_t *watch, entry_t *entry) {
     return entry->lent;
 }
 
-/* While it was not in the set, nothing showed that somebody had closed it and has another file by this number now. */
+/* While it was not in the set, nothing showed that somebody had closed it and has another file by
+ * this number now. */
 static bool is_foreign(int fd) {
     siginfo_t info;
     return cohort__wait_exact(fd, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == EBADF;
@@ -404,7 +424,8 @@ bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {
     return all;
 }
 
-static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_await_t *await, int *which, int *code) {
+static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_await_t *await,
+                                int *which, int *code) {
     for (int i = 0; i < await->count; ++i) {
         if (!looks[i].revents) continue;
         if (!cohort__code_peek(looks[i].fd, await->children[i].pid, code)) return APR_ENOENT;
@@ -414,13 +435,20 @@ static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_awai
     return APR_TIMEUP;
 }
 
-apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which, int *code) {
+apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which,
+                                 int *code) {
     struct pollfd looks[COHORT_OS_AWAIT_MAX];
     int ready;
-    for (int i = 0; i < await->count; ++i) looks[i] = (struct pollfd){.fd = (int)await->handles[i], .events = POLLIN};
+    for (int i = 0; i < await->count; ++i)
+        looks[i] = (struct pollfd){.fd = (int)await->handles[i], .events = POLLIN};
     do {
-        int64_t left = deadline == COHORT_OS_NEVER ? deadline : (deadline - cohort_os_now()) / 1000000; /* rounded down: the rest is the caller's */
-        ready = poll(looks, (nfds_t)await->count, left < 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX);
+        /* rounded down: the rest is the caller's */
+        int64_t left =
+            deadline == COHORT_OS_NEVER ? deadline : (deadline - cohort_os_now()) / 1000000;
+        ready = poll(looks, (nfds_t)await->count,
+                     left < 0           ? 0
+                     : left < INT32_MAX ? (int)left
+                                        : INT32_MAX);
     } while (ready < 0 && errno == EINTR);
     return ready < 0 ? errno : first_ended(looks, await, which, code);
 }

@@ -1,9 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for ends of processes on a system without process descriptors or kqueue: poll() on the channel and on a socket by which other threads
- * wake the waiter, bounded, and a look at each process in between. The pause starts at a millisecond whenever something happened and
- * doubles up to MOST_MS, so that a busy watcher is prompt and an idle one cheap. Ways that need a hand in the child (a pipe that its
- * end closes) would miss programs and whoever closes descriptors that are not its own.
+ * Waiting for ends of processes on a system without process descriptors or kqueue: poll() on the
+ * channel and on a socket by which other threads wake the waiter, bounded, and a look at each
+ * process in between. The pause starts at a millisecond whenever something happened and doubles up
+ * to MOST_MS, so that a busy watcher is prompt and an idle one cheap. Ways that need a hand in the
+ * child (a pipe that its end closes) would miss programs and whoever closes descriptors that are
+ * not its own.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,7 +26,8 @@
 #else
 #define AT_ONCE MSG_DONTWAIT
 #endif
-#define HELD_MOST 30 /* looks at a child that has ended and cannot be reaped: a debugger has it first */
+/* looks at a child that has ended and cannot be reaped: a debugger has it first */
+#define HELD_MOST 30
 
 typedef struct entry_t {
     struct entry_t *next;
@@ -81,19 +84,23 @@ void cohort_os_watch_destroy(cohort_os_watch_t *watch) {
     free(watch);
 }
 
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room,
+                                     cohort_os_id_t process, bool child, uint64_t cookie) {
     entry_t *entry = (void *)room;
     *entry = (entry_t){.process = process, .cookie = cookie, .child = child};
     cohort_os_mutex_lock(&watch->mutex);
     entry->next = watch->entries;
     watch->entries = entry;
     ssize_t result;
-    if (cohort_os_is_known(&watch->nudge)) COHORT__RETRY(result, send((int)watch->nudge.handle, "", 1, AT_ONCE)); /* full is fine too */
+    /* full is fine too */
+    if (cohort_os_is_known(&watch->nudge))
+        COHORT__RETRY(result, send((int)watch->nudge.handle, "", 1, AT_ONCE));
     cohort_os_mutex_unlock(&watch->mutex);
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone) {
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader,
+                                     bool alone) {
     (void)alone;
     if (watch->channel >= 0) return APR_EINVAL;
     watch->channel = (int)reader;
@@ -104,13 +111,15 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
 /* Reported now it would stay a zombie, since nobody would come back to reap it. */
 static bool is_held(entry_t *entry) {
     uint64_t birth = 0;
-    return entry->child && entry->held++ < HELD_MOST && cohort__life(entry->process.pid, &birth) == COHORT__ENDED;
+    return entry->child && entry->held++ < HELD_MOST &&
+           cohort__life(entry->process.pid, &birth) == COHORT__ENDED;
 }
 
 static bool has_ended(entry_t *entry) {
     int code;
     if (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) {
-        cohort__code_remember(entry->process, code); /* whoever else takes it, cohort_os_reap() will know */
+        /* whoever else takes it, cohort_os_reap() will know */
+        cohort__code_remember(entry->process, code);
         return true;
     }
     return !cohort_os_alive(entry->process) && !is_held(entry);
@@ -157,7 +166,8 @@ static bool find_lost(cohort_os_watch_t *watch, cohort_os_event_t *event) {
 
 /* Sleep until the channel or another thread has something, or it is time to look again. */
 static bool sleep_a_little(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
-    struct pollfd look[2] = {{.fd = (int)watch->nudged.handle, .events = POLLIN}, {.fd = watch->channel, .events = POLLIN}};
+    struct pollfd look[2] = {{.fd = (int)watch->nudged.handle, .events = POLLIN},
+                             {.fd = watch->channel, .events = POLLIN}};
     char bytes[64];
     cohort_os_mutex_lock(&watch->mutex);
     bool asking = watch->entries != NULL;
@@ -165,17 +175,22 @@ static bool sleep_a_little(cohort_os_watch_t *watch, int64_t deadline, cohort_os
     int left = cohort__milliseconds(deadline);
     bool bounded = asking && (left < 0 || left > watch->pause_ms);
     if (!bounded && (left < 0 || left > LONGEST_MS)) left = LONGEST_MS;
-    if (poll(look, 2, bounded ? watch->pause_ms : left) == 0 && watch->pause_ms < MOST_MS) watch->pause_ms *= 2;
+    if (poll(look, 2, bounded ? watch->pause_ms : left) == 0 && watch->pause_ms < MOST_MS)
+        watch->pause_ms *= 2;
     if (look[0].revents) {
-        while (recv((int)watch->nudged.handle, bytes, sizeof bytes, MSG_DONTWAIT) == (ssize_t)sizeof bytes) continue;
+        while (recv((int)watch->nudged.handle, bytes, sizeof bytes, MSG_DONTWAIT) ==
+               (ssize_t)sizeof bytes)
+            continue;
         watch->pause_ms = LEAST_MS;
     }
     return look[1].revents && take_message(watch, event);
 }
 
-apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
+                                  cohort_os_event_t *event) {
     for (;;) {
-        bool found = find_lost(watch, event) || ask(watch, event) || sleep_a_little(watch, deadline, event);
+        bool found =
+            find_lost(watch, event) || ask(watch, event) || sleep_a_little(watch, deadline, event);
         if (found) {
             watch->pause_ms = LEAST_MS;
             return APR_SUCCESS;
@@ -184,11 +199,16 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
     }
 }
 
-bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) { return (void)watch, (void)await, false; }
+bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {
+    return (void)watch, (void)await, false;
+}
 
-apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which, int *code) {
+apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which,
+                                 int *code) {
     (void)await, (void)deadline, (void)which, (void)code;
     return APR_ENOTIMPL;
 }
 
-void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) { (void)watch, (void)await, (void)told; }
+void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) {
+    (void)watch, (void)await, (void)told;
+}

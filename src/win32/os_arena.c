@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arena is a section backed by the paging file, reserved only: address space costs page-table entries, memory is charged when a range is
- * committed, and a commit in one process is a commit in all. It has no name and ends with its last handle and view.
+ * The arena is a section backed by the paging file, reserved only: address space costs page-table
+ * entries, memory is charged when a range is committed, and a commit in one process is a commit in
+ * all. It has no name and ends with its last handle and view.
  *
- * Windows places what it chooses itself in the low terabyte (randomised) and below 0x7FFF_FFFF_FFFF (images, stacks); 0x2000_0000_0000 lies far from both. A
- * child finds the arena mapped by its parent before its first instruction (see os_start.c), or maps it itself.
+ * Windows places what it chooses itself in the low terabyte (randomised) and below 0x7FFF_FFFF_FFFF
+ * (images, stacks); 0x2000_0000_0000 lies far from both. A child finds the arena mapped by its
+ * parent before its first instruction (see os_start.c), or maps it itself.
  */
 #include "os_win32.h"
 
@@ -26,7 +28,8 @@ static bool is_base(uint64_t base) {
 void cohort__arena_premapped(uint64_t base) { premapped = base; }
 
 static apr_status_t map_at(uint64_t base, uint64_t size, HANDLE section) {
-    if (MapViewOfFileEx(section, FILE_MAP_ALL_ACCESS, 0, 0, (SIZE_T)size, (void *)(uintptr_t)base)) return APR_SUCCESS;
+    if (MapViewOfFileEx(section, FILE_MAP_ALL_ACCESS, 0, 0, (SIZE_T)size, (void *)(uintptr_t)base))
+        return APR_SUCCESS;
     switch (GetLastError()) {
     case ERROR_NOT_ENOUGH_MEMORY:
     case ERROR_COMMITMENT_LIMIT:
@@ -40,13 +43,15 @@ static apr_status_t map_somewhere(cohort_os_arena_t *arena, uint64_t size, HANDL
     for (size_t i = 0; i < sizeof bases / sizeof *bases && status == COHORT_EADDRESS; i++) {
         status = map_at(bases[i], size, section);
         if (status == APR_SUCCESS) {
-            *arena = (cohort_os_arena_t){(char *)(uintptr_t)bases[i], size, (cohort_os_handle_t)section};
+            *arena =
+                (cohort_os_arena_t){(char *)(uintptr_t)bases[i], size, (cohort_os_handle_t)section};
         }
     }
     return status;
 }
 
-/* The system's own reports of crashes. Dumps that somebody else makes hold what that one asks for. A block is as long as 32 bits say. */
+/* The system's own reports of crashes. Dumps that somebody else makes hold what that one asks for.
+ * A block is as long as 32 bits say. */
 #define BLOCK (2 * GIB)
 
 static void each_block(const cohort_os_arena_t *arena, const char *function) {
@@ -55,11 +60,14 @@ static void each_block(const cohort_os_arena_t *arena, const char *function) {
     FARPROC found = kernel ? GetProcAddress(kernel, function) : NULL;
     for (uint64_t at = 0; found && at < arena->size; at += BLOCK) {
         uint64_t length = arena->size - at < BLOCK ? arena->size - at : BLOCK;
-        (void)((exclude_t)(void (*)(void))found)(arena->base + at, (DWORD)length); /* the inverse takes the address alone */
+        /* the inverse takes the address alone */
+        (void)((exclude_t)(void (*)(void))found)(arena->base + at, (DWORD)length);
     }
 }
 
-static void keep_out_of_dumps(const cohort_os_arena_t *arena) { each_block(arena, "WerRegisterExcludedMemoryBlock"); }
+static void keep_out_of_dumps(const cohort_os_arena_t *arena) {
+    each_block(arena, "WerRegisterExcludedMemoryBlock");
+}
 
 /* All of it: what is not committed is in no dump. */
 void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
@@ -70,8 +78,8 @@ void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint6
 
 apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
     if (size == 0 || size % MIB != 0) return APR_EINVAL;
-    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE, (DWORD)(size >> 32),
-                                        (DWORD)size, NULL);
+    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE,
+                                        (DWORD)(size >> 32), (DWORD)size, NULL);
     if (!section) return APR_ENOMEM; /* nothing but a limit can fail it */
     apr_status_t status = map_somewhere(arena, size, section);
     if (status != APR_SUCCESS) CloseHandle(section);
@@ -98,7 +106,8 @@ bool cohort_os_arena_is_open(const cohort_os_arena_t *arena) {
 }
 
 /* Nobody can close what is not his but by guessing. */
-apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from, cohort_os_handle_t there) {
+apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
+                                    cohort_os_handle_t there) {
     (void)arena, (void)from, (void)there;
     return APR_ENOTIMPL;
 }
@@ -111,20 +120,25 @@ void cohort_os_arena_detach(cohort_os_arena_t *arena) {
     *arena = (cohort_os_arena_t){NULL, 0, COHORT_OS_NONE};
 }
 
-apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                    uint64_t length) {
     if (offset > arena->size || length > arena->size - offset) return APR_ENOMEM;
     if (length == 0) return APR_SUCCESS;
-    return VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_COMMIT, PAGE_READWRITE) ? APR_SUCCESS : APR_ENOMEM;
+    return VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_COMMIT, PAGE_READWRITE)
+               ? APR_SUCCESS
+               : APR_ENOMEM;
 }
 
-/* A view's pages cannot be uncommitted; MEM_RESET makes them worthless, so that they are dropped instead of paged out. */
+/* A view's pages cannot be uncommitted; MEM_RESET makes them worthless, so that they are dropped
+ * instead of paged out. */
 void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
     if (offset <= arena->size && length && length <= arena->size - offset) {
         VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_RESET, PAGE_READWRITE);
     }
 }
 
-/* A reserved section costs eight bytes of page-table prototypes for each page of 4 KiB, so modesty pays here. */
+/* A reserved section costs eight bytes of page-table prototypes for each page of 4 KiB, so modesty
+ * pays here. */
 uint64_t cohort_os_arena_default_size(void) {
     MEMORYSTATUSEX memory = {.dwLength = sizeof memory};
     uint64_t size = GlobalMemoryStatusEx(&memory) ? memory.ullTotalPhys * 2 : 0;

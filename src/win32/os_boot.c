@@ -1,12 +1,15 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The boot page: what tells a re-executed child its identity. The environment carries the number of the child's handle to a small nameless section, and anybody can
- * write there. Guarantee: a process takes a page only if the page names this process, and the process that the system calls its parent, that parent runs as
- * this process' user (or as SYSTEM) and has no less rights, and runs the same build of the same program. A process that finds a page which it may not take must
- * not go on as if there were none: it has been started as a child, perhaps by itself.
+ * The boot page: what tells a re-executed child its identity. The environment carries the number of
+ * the child's handle to a small nameless section, and anybody can write there. Guarantee: a process
+ * takes a page only if the page names this process, and the process that the system calls its
+ * parent, that parent runs as this process' user (or as SYSTEM) and has no less rights, and runs
+ * the same build of the same program. A process that finds a page which it may not take must not go
+ * on as if there were none: it has been started as a child, perhaps by itself.
  *
- * Executing a program gives it no rights here that its parent's token does not have, so the children of a privileged process are not privileged themselves:
- * they have their parent's token. What is privileged is a process that was started with another one.
+ * Executing a program gives it no rights here that its parent's token does not have, so the
+ * children of a privileged process are not privileged themselves: they have their parent's token.
+ * What is privileged is a process that was started with another one.
  */
 #include "os_win32.h"
 
@@ -16,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- identities ------------------------------------------------------------------------------------------------------------ */
+/* ---- identities ----------------------------------------------------------------------------- */
 
 typedef struct {
     union {
@@ -42,7 +45,8 @@ static bool read_token(HANDLE process, token_t *read) {
     HANDLE token;
     DWORD size;
     if (!OpenProcessToken(process, TOKEN_QUERY, &token)) return false;
-    bool known = GetTokenInformation(token, TokenUser, read, sizeof *read, &size) && read_integrity(token, &read->integrity);
+    bool known = GetTokenInformation(token, TokenUser, read, sizeof *read, &size) &&
+                 read_integrity(token, &read->integrity);
     CloseHandle(token);
     return known;
 }
@@ -53,7 +57,8 @@ typedef LONG(WINAPI *query_t)(HANDLE, int, void *, ULONG, ULONG *);
 static DWORD parent_pid(void) {
     ULONG_PTR facts[6] = {0}; /* PROCESS_BASIC_INFORMATION, the last of which has several names */
     HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
-    query_t query = ntdll ? (query_t)(void (*)(void))GetProcAddress(ntdll, "NtQueryInformationProcess") : NULL;
+    query_t query =
+        ntdll ? (query_t)(void (*)(void))GetProcAddress(ntdll, "NtQueryInformationProcess") : NULL;
     if (!query || query(GetCurrentProcess(), 0, facts, sizeof facts, NULL) < 0) return 0;
     return (DWORD)facts[5];
 }
@@ -76,7 +81,9 @@ static parent_t judge_parent(DWORD pid) {
     if (parent) CloseHandle(parent);
     if (!known) return UNKNOWN;
     if (IsWellKnownSid(other.user.User.Sid, WinLocalSystemSid)) return TRUSTED;
-    return EqualSid(own.user.User.Sid, other.user.User.Sid) && other.integrity >= own.integrity ? TRUSTED : LESSER;
+    return EqualSid(own.user.User.Sid, other.user.User.Sid) && other.integrity >= own.integrity
+               ? TRUSTED
+               : LESSER;
 }
 
 bool cohort_os_privileged(void) {
@@ -87,7 +94,7 @@ bool cohort_os_privileged(void) {
 
 bool cohort_os_can_reexec(void) { return true; }
 
-/* ---- what others may do to objects with names --------------------------------------------------------------------------------- */
+/* ---- what others may do to objects with names ----------------------------------------------- */
 
 SECURITY_ATTRIBUTES *cohort__own_security(void) {
     static SRWLOCK lock = SRWLOCK_INIT;
@@ -101,9 +108,12 @@ SECURITY_ATTRIBUTES *cohort__own_security(void) {
     DWORD size = sizeof system;
     token_t own;
     AcquireSRWLockExclusive(&lock);
-    if (!attributes.nLength && read_token(GetCurrentProcess(), &own) && CreateWellKnownSid(WinLocalSystemSid, NULL, system, &size) &&
-        InitializeAcl(&list.acl, sizeof list, ACL_REVISION) && AddAccessAllowedAce(&list.acl, ACL_REVISION, GENERIC_ALL, own.user.User.Sid) &&
-        AddAccessAllowedAce(&list.acl, ACL_REVISION, GENERIC_ALL, system) && InitializeSecurityDescriptor(&descriptor, SECURITY_DESCRIPTOR_REVISION) &&
+    if (!attributes.nLength && read_token(GetCurrentProcess(), &own) &&
+        CreateWellKnownSid(WinLocalSystemSid, NULL, system, &size) &&
+        InitializeAcl(&list.acl, sizeof list, ACL_REVISION) &&
+        AddAccessAllowedAce(&list.acl, ACL_REVISION, GENERIC_ALL, own.user.User.Sid) &&
+        AddAccessAllowedAce(&list.acl, ACL_REVISION, GENERIC_ALL, system) &&
+        InitializeSecurityDescriptor(&descriptor, SECURITY_DESCRIPTOR_REVISION) &&
         SetSecurityDescriptorDacl(&descriptor, TRUE, &list.acl, FALSE)) {
         attributes = (SECURITY_ATTRIBUTES){sizeof attributes, &descriptor, FALSE};
     }
@@ -112,7 +122,7 @@ SECURITY_ATTRIBUTES *cohort__own_security(void) {
     return made ? &attributes : NULL;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, cohort_os_id_t child) {
     page->boot = *boot;
@@ -124,9 +134,10 @@ void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, coho
     page->magic = COHORT__PAGE_MAGIC;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
-/* abort() ends with code 3 here; say what it was. Nothing of a crash may wait for somebody to press a button. */
+/* abort() ends with code 3 here; say what it was. Nothing of a crash may wait for somebody to press
+ * a button. */
 static void aborted(int number) {
     (void)number;
     TerminateProcess(GetCurrentProcess(), cohort__exit_status(COHORT__SIGABRT));
@@ -167,19 +178,33 @@ static apr_status_t judge(const wchar_t *text, cohort__page_t *page) {
     unsigned version = 0;
     unsigned long long section = 0;
     DWORD parent = parent_pid();
-    if (cohort_os_privileged()) return cohort__fail(COHORT_EPRIVILEGED, "this program is privileged, and so takes nothing from its environment");
-    if (swscanf(text, L"%u:%llx", &version, &section) != 2) return cohort__fail(COHORT_EUNTRUSTED, "it is not one");
-    if (version != COHORT_OS_BOOT_VERSION) return cohort__fail(COHORT_EVERSION, "it comes from another version of Cohort");
-    if (!read_page((HANDLE)(uintptr_t)section, page)) return cohort__fail(COHORT_EUNTRUSTED, "it is another process'");
-    if (page->boot.version != COHORT_OS_BOOT_VERSION) return cohort__fail(COHORT_EVERSION, "it comes from another version of Cohort");
-    if (page->boot.parent != (int64_t)parent || judge_parent(parent) != TRUSTED) return cohort__fail(COHORT_EUNTRUSTED, "it does not come from this process' parent, or that is another user's");
-    return is_our_program(page) ? APR_SUCCESS : cohort__fail(COHORT_EBINARY, "this is another program than its parent, or another build of it");
+    if (cohort_os_privileged())
+        return cohort__fail(
+            COHORT_EPRIVILEGED,
+            "this program is privileged, and so takes nothing from its environment");
+    if (swscanf(text, L"%u:%llx", &version, &section) != 2)
+        return cohort__fail(COHORT_EUNTRUSTED, "it is not one");
+    if (version != COHORT_OS_BOOT_VERSION)
+        return cohort__fail(COHORT_EVERSION, "it comes from another version of Cohort");
+    if (!read_page((HANDLE)(uintptr_t)section, page))
+        return cohort__fail(COHORT_EUNTRUSTED, "it is another process'");
+    if (page->boot.version != COHORT_OS_BOOT_VERSION)
+        return cohort__fail(COHORT_EVERSION, "it comes from another version of Cohort");
+    if (page->boot.parent != (int64_t)parent || judge_parent(parent) != TRUSTED)
+        return cohort__fail(
+            COHORT_EUNTRUSTED,
+            "it does not come from this process' parent, or that is another user's");
+    return is_our_program(page)
+               ? APR_SUCCESS
+               : cohort__fail(COHORT_EBINARY,
+                              "this is another program than its parent, or another build of it");
 }
 
 static apr_status_t accept_page(cohort__page_t *page, cohort_os_boot_t *boot) {
     fail_silently();
     if (page->premapped) cohort__arena_premapped(page->boot.base);
-    if (page->interrupts_off) SetConsoleCtrlHandler(NULL, FALSE); /* what the parent does about Ctrl-C was inherited */
+    /* what the parent does about Ctrl-C was inherited */
+    if (page->interrupts_off) SetConsoleCtrlHandler(NULL, FALSE);
     *boot = page->boot;
     return cohort__events_obey(page->events);
 }

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handles; none of them is inherited by anybody. A channel is a pipe of messages, since only such a pipe keeps eight bytes together
- * and can be read while its reader waits for other things too; its name is taken once, by its own writer, and cannot be opened again.
+ * Handles; none of them is inherited by anybody. A channel is a pipe of messages, since only such a
+ * pipe keeps eight bytes together and can be read while its reader waits for other things too; its
+ * name is taken once, by its own writer, and cannot be opened again.
  */
 #include "os_win32.h"
 
@@ -12,17 +13,20 @@
 
 static bool random_name(wchar_t name[COHORT__EVENT_NAME]) {
     unsigned long long number[2];
-    if (BCryptGenRandom(NULL, (PUCHAR)number, sizeof number, BCRYPT_USE_SYSTEM_PREFERRED_RNG) < 0) return false;
-    _snwprintf(name, COHORT__EVENT_NAME, L"\\\\.\\pipe\\cohort-%016llx%016llx", number[0], number[1]);
+    if (BCryptGenRandom(NULL, (PUCHAR)number, sizeof number, BCRYPT_USE_SYSTEM_PREFERRED_RNG) < 0)
+        return false;
+    _snwprintf(name, COHORT__EVENT_NAME, L"\\\\.\\pipe\\cohort-%016llx%016llx", number[0],
+               number[1]);
     return true;
 }
 
 apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
     wchar_t name[COHORT__EVENT_NAME];
     if (!random_name(name)) return APR_EGENERAL;
-    HANDLE in = CreateNamedPipeW(name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
-                                 PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_BYTES, PIPE_BYTES,
-                                 0, cohort__own_security());
+    HANDLE in = CreateNamedPipeW(
+        name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+        PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_BYTES,
+        PIPE_BYTES, 0, cohort__own_security());
     if (in == INVALID_HANDLE_VALUE) return cohort__last_error();
     HANDLE out = CreateFileW(name, GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
     if (out == INVALID_HANDLE_VALUE) {
@@ -47,11 +51,14 @@ apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
 }
 
 /* Nobody can close what is not his but by guessing; then the number is not used at once. */
-cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) { return (cohort_os_known_t){.handle = handle}; }
+cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
+    return (cohort_os_known_t){.handle = handle};
+}
 
 bool cohort_os_is_known(const cohort_os_known_t *known) {
     DWORD flags;
-    return known->handle != COHORT_OS_NONE && GetHandleInformation(cohort__handle(known->handle), &flags);
+    return known->handle != COHORT_OS_NONE &&
+           GetHandleInformation(cohort__handle(known->handle), &flags);
 }
 
 void cohort_os_close_known(cohort_os_known_t *known) {
@@ -62,14 +69,17 @@ void cohort_os_close_known(cohort_os_known_t *known) {
 /* A process that starts a child gives it its streams itself, so none ever goes through a
  * channel. What a pool's maker had when it made the pool is not kept: a worker has what the
  * maker has when it is started. */
-apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value, const cohort_os_streams_t *streams) {
+apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value,
+                                            const cohort_os_streams_t *streams) {
     (void)writer;
     (void)value;
     (void)streams;
     return APR_ENOTIMPL;
 }
 
-cohort_os_streams_t cohort_os_streams_own(void) { return (cohort_os_streams_t){{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}}; }
+cohort_os_streams_t cohort_os_streams_own(void) {
+    return (cohort_os_streams_t){{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
+}
 
 apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
     *streams = cohort_os_streams_own();
@@ -77,8 +87,12 @@ apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
 }
 
 void cohort_os_streams_close(cohort_os_streams_t *streams) { *streams = cohort_os_streams_own(); }
-apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) { return (void)streams, APR_ENOTIMPL; }
-apr_status_t cohort_os_streams_keep(cohort_os_streams_t *streams) { return (void)streams, APR_ENOTIMPL; }
+apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) {
+    return (void)streams, APR_ENOTIMPL;
+}
+apr_status_t cohort_os_streams_keep(cohort_os_streams_t *streams) {
+    return (void)streams, APR_ENOTIMPL;
+}
 void cohort_os_streams_drop(void) {}
 
 apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
@@ -90,7 +104,8 @@ apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_
 }
 
 apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
-    HANDLE null = CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+    HANDLE null = CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE,
+                              FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
     if (null == INVALID_HANDLE_VALUE) return cohort__last_error();
     *handle = (cohort_os_handle_t)null;
     return APR_SUCCESS;

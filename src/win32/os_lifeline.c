@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dying with another process: a job that kills what is in it when its last handle closes, as the system does for a holder that ends in any way.
- * A child is put into the job before it runs (os_start.c), and what it starts is in it too, unless it breaks away (background).
+ * Dying with another process: a job that kills what is in it when its last handle closes, as the
+ * system does for a holder that ends in any way. A child is put into the job before it runs
+ * (os_start.c), and what it starts is in it too, unless it breaks away (background).
  *
- * Keeper and reader are two handles of the job in the holder; no child ever gets one. When a living holder closes the keeper, the job is
- * ended then and there, and whoever is started with the reader after that is ended too.
+ * Keeper and reader are two handles of the job in the holder; no child ever gets one. When a living
+ * holder closes the keeper, the job is ended then and there, and whoever is started with the reader
+ * after that is ended too.
  */
 #include "os_win32.h"
 
@@ -20,10 +22,12 @@ static SRWLOCK lifelines_lock = SRWLOCK_INIT;
 
 static apr_status_t create_job(HANDLE *job) {
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {0};
-    limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_BREAKAWAY_OK;
+    limits.BasicLimitInformation.LimitFlags =
+        JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_BREAKAWAY_OK;
     *job = CreateJobObjectW(NULL, NULL);
     if (!*job) return cohort__last_error();
-    if (SetInformationJobObject(*job, JobObjectExtendedLimitInformation, &limits, sizeof limits)) return APR_SUCCESS;
+    if (SetInformationJobObject(*job, JobObjectExtendedLimitInformation, &limits, sizeof limits))
+        return APR_SUCCESS;
     apr_status_t status = cohort__last_error();
     CloseHandle(*job);
     return status;
@@ -41,7 +45,8 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
     lifeline_t *lifeline = malloc(sizeof *lifeline);
     if (!lifeline) return APR_ENOMEM;
     apr_status_t status = create_job(&job);
-    if (status == APR_SUCCESS && !DuplicateHandle(self, job, self, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS)) {
+    if (status == APR_SUCCESS &&
+        !DuplicateHandle(self, job, self, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS)) {
         status = cohort__last_error();
         CloseHandle(job);
     }
@@ -61,7 +66,8 @@ apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     apr_status_t status = APR_SUCCESS;
     (void)backed;
     if (reader == COHORT_OS_NONE) return APR_SUCCESS;
-    if (!AssignProcessToJobObject(cohort__handle(reader), GetCurrentProcess())) status = cohort__last_error();
+    if (!AssignProcessToJobObject(cohort__handle(reader), GetCurrentProcess()))
+        status = cohort__last_error();
     cohort_os_close(reader);
     return status;
 }
@@ -78,7 +84,8 @@ static lifeline_t **lifeline_link(HANDLE end) {
 
 static void end_job(HANDLE job) { TerminateJobObject(job, cohort__exit_status(COHORT__SIGKILL)); }
 
-/* The child is in the job by now; the keeper ends the job after it has let go, so one of the two ends the child. */
+/* The child is in the job by now; the keeper ends the job after it has let go, so one of the two
+ * ends the child. */
 void cohort__job_check(cohort_os_handle_t reader) {
     AcquireSRWLockShared(&lifelines_lock);
     lifeline_t *lifeline = *lifeline_link(cohort__handle(reader));

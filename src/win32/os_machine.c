@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock, the CPUs, names, modules, and the threads of this process. Functions that came with late versions of Windows 10 are looked up at run
- * time, so that their absence costs a name in a debugger and not the start of the program.
+ * The clock, the CPUs, names, modules, and the threads of this process. Functions that came with
+ * late versions of Windows 10 are looked up at run time, so that their absence costs a name in a
+ * debugger and not the start of the program.
  */
 #include "os_win32.h"
 
@@ -35,7 +36,8 @@ static int count_bits(uint64_t mask) {
 static int affinity_count(void) {
     DWORD_PTR own = 0, all = 0;
     int everywhere = (int)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
-    if (!GetProcessAffinityMask(GetCurrentProcess(), &own, &all) || own == 0) return everywhere; /* threads in several groups */
+    /* threads in several groups */
+    if (!GetProcessAffinityMask(GetCurrentProcess(), &own, &all) || own == 0) return everywhere;
     return own == all && GetActiveProcessorGroupCount() > 1 ? everywhere : count_bits(own);
 }
 
@@ -43,13 +45,17 @@ static int affinity_count(void) {
 static int job_share(void) {
     JOBOBJECT_CPU_RATE_CONTROL_INFORMATION rate = {0};
     const DWORD hard = JOB_OBJECT_CPU_RATE_CONTROL_ENABLE | JOB_OBJECT_CPU_RATE_CONTROL_HARD_CAP;
-    if (!QueryInformationJobObject(NULL, JobObjectCpuRateControlInformation, &rate, sizeof rate, NULL)) return 10000;
+    if (!QueryInformationJobObject(NULL, JobObjectCpuRateControlInformation, &rate, sizeof rate,
+                                   NULL))
+        return 10000;
     return (rate.ControlFlags & hard) == hard && rate.CpuRate ? (int)rate.CpuRate : 10000;
 }
 
 int cohort_os_cpu_count(void) {
     int allowed = affinity_count();
-    int share = (int)(((int64_t)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS) * job_share() + 9999) / 10000);
+    int share =
+        (int)(((int64_t)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS) * job_share() + 9999) /
+              10000);
     if (share > 0 && share < allowed) allowed = share;
     return allowed > 0 ? allowed : 1;
 }
@@ -68,17 +74,19 @@ void cohort_os_relax(void) { YieldProcessor(); }
 
 void cohort_os_yield(void) { SwitchToThread(); }
 
-/* A process has the name of its file for ever; its thread can have another, which debuggers and Process Explorer show. */
+/* A process has the name of its file for ever; its thread can have another, which debuggers and
+ * Process Explorer show. */
 void cohort_os_set_name(const char *name) {
     typedef HRESULT(WINAPI * describe_t)(HANDLE, PCWSTR);
     HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
-    describe_t describe = kernel ? (describe_t)(void (*)(void))GetProcAddress(kernel, "SetThreadDescription") : NULL;
+    describe_t describe =
+        kernel ? (describe_t)(void (*)(void))GetProcAddress(kernel, "SetThreadDescription") : NULL;
     wchar_t *wide = describe ? cohort__wide_name(name) : NULL;
     if (wide) describe(GetCurrentThread(), wide);
     free(wide);
 }
 
-/* ---- modules ------------------------------------------------------------------------------------------------------------ */
+/* ---- modules -------------------------------------------------------------------------------- */
 
 static const IMAGE_NT_HEADERS *headers_of(HMODULE module) {
     const char *base = (const char *)module;
@@ -91,23 +99,31 @@ static uint64_t hash(uint64_t seed, const void *data, size_t size) {
     return seed;
 }
 
-/* The linker's unique mark of this build, when there is one: the CodeView record of the debug directory. */
+/* The linker's unique mark of this build, when there is one: the CodeView record of the debug
+ * directory. */
 static uint64_t hash_debug(uint64_t seed, const char *base, const IMAGE_NT_HEADERS *headers) {
-    const IMAGE_DATA_DIRECTORY *place = &headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_DEBUG];
-    const IMAGE_DEBUG_DIRECTORY *entry = (const IMAGE_DEBUG_DIRECTORY *)(base + place->VirtualAddress);
+    const IMAGE_DATA_DIRECTORY *place =
+        &headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_DEBUG];
+    const IMAGE_DEBUG_DIRECTORY *entry =
+        (const IMAGE_DEBUG_DIRECTORY *)(base + place->VirtualAddress);
     for (size_t i = 0; place->VirtualAddress && i < place->Size / sizeof *entry; i++) {
-        bool marked = entry[i].Type == IMAGE_DEBUG_TYPE_CODEVIEW && entry[i].AddressOfRawData && entry[i].SizeOfData >= 24;
+        bool marked = entry[i].Type == IMAGE_DEBUG_TYPE_CODEVIEW && entry[i].AddressOfRawData &&
+                      entry[i].SizeOfData >= 24;
         if (marked) seed = hash(seed, base + entry[i].AddressOfRawData, 24);
     }
     return seed;
 }
 
-/* Time stamp, size, and a hash of what else tells two builds apart. The base in the header is where the image lies now: left out. */
+/* Time stamp, size, and a hash of what else tells two builds apart. The base in the header is where
+ * the image lies now: left out. */
 void cohort__build_of(HMODULE module, uint8_t build[20]) {
     const IMAGE_NT_HEADERS *headers = headers_of(module);
-    uint32_t stamp[3] = {headers->FileHeader.TimeDateStamp, headers->OptionalHeader.SizeOfImage, headers->OptionalHeader.CheckSum};
-    uint64_t mark = hash(0xCBF29CE484222325u, &headers->OptionalHeader.AddressOfEntryPoint, sizeof(DWORD));
-    mark = hash(mark, IMAGE_FIRST_SECTION(headers), headers->FileHeader.NumberOfSections * sizeof(IMAGE_SECTION_HEADER));
+    uint32_t stamp[3] = {headers->FileHeader.TimeDateStamp, headers->OptionalHeader.SizeOfImage,
+                         headers->OptionalHeader.CheckSum};
+    uint64_t mark =
+        hash(0xCBF29CE484222325u, &headers->OptionalHeader.AddressOfEntryPoint, sizeof(DWORD));
+    mark = hash(mark, IMAGE_FIRST_SECTION(headers),
+                headers->FileHeader.NumberOfSections * sizeof(IMAGE_SECTION_HEADER));
     mark = hash_debug(mark, (const char *)module, headers);
     memcpy(build, stamp, 12);
     memcpy(build + 12, &mark, 8);
@@ -115,7 +131,8 @@ void cohort__build_of(HMODULE module, uint8_t build[20]) {
 
 apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code) {
     HMODULE module;
-    const DWORD how = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+    const DWORD how =
+        GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
     cohort_os_code_t found = {.path = ""};
     if (!GetModuleHandleExW(how, (const wchar_t *)address, &module)) return COHORT_ETARGET;
     if (module != GetModuleHandleW(NULL)) {
@@ -149,7 +166,7 @@ apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address) {
     return APR_SUCCESS;
 }
 
-/* ---- threads --------------------------------------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 static void (*on_thread_exit)(void *mark);
 static DWORD mark_slot = FLS_OUT_OF_INDEXES;
@@ -168,7 +185,8 @@ apr_status_t cohort_os_clear_in_copies(void *pages, size_t size) {
     return APR_ENOTIMPL;
 }
 
-/* There is no fork() here, so `forked` is never called. The module must stay, since the system would call into it. */
+/* There is no fork() here, so `forked` is never called. The module must stay, since the system
+ * would call into it. */
 apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark)) {
     HMODULE self;
     const DWORD how = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN;
@@ -184,13 +202,16 @@ apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mar
 void cohort_os_thread_mark(void *mark) { FlsSetValue(mark_slot, mark); }
 
 /*
- * atexit() of a DLL runs when the DLL is taken down, and by then all other threads have been ended wherever they were. The C runtime has a list for the
- * whole process too, which exit() runs first; the program's own atexit() adds to it.
+ * atexit() of a DLL runs when the DLL is taken down, and by then all other threads have been ended
+ * wherever they were. The C runtime has a list for the whole process too, which exit() runs first;
+ * the program's own atexit() adds to it.
  */
 #if defined(_UCRT) || defined(_MSC_VER)
 int __cdecl _crt_atexit(void(__cdecl *run)(void));
 
-apr_status_t cohort_os_at_exit(void (*run)(void)) { return _crt_atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM; }
+apr_status_t cohort_os_at_exit(void (*run)(void)) {
+    return _crt_atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM;
+}
 #else
 apr_status_t cohort_os_at_exit(void (*run)(void)) {
     typedef int (*exit_t)(void);
@@ -198,7 +219,8 @@ apr_status_t cohort_os_at_exit(void (*run)(void)) {
     HMODULE runtime = GetModuleHandleW(L"msvcrt.dll");
     onexit_t add = runtime ? (onexit_t)(void (*)(void))GetProcAddress(runtime, "_onexit") : NULL;
     if (!add) return atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM;
-    return add((exit_t)run) ? APR_SUCCESS : APR_ENOMEM; /* what `run` leaves as its result is not looked at */
+    /* what `run` leaves as its result is not looked at */
+    return add((exit_t)run) ? APR_SUCCESS : APR_ENOMEM;
 }
 #endif
 
@@ -234,7 +256,8 @@ apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
     return status;
 }
 
-_Static_assert(sizeof(SRWLOCK) <= sizeof(cohort_os_mutex_t), "the seam's mutex has room for the system's");
+_Static_assert(sizeof(SRWLOCK) <= sizeof(cohort_os_mutex_t),
+               "the seam's mutex has room for the system's");
 
 static SRWLOCK *lock_of(cohort_os_mutex_t *mutex) { return (SRWLOCK *)(void *)mutex->opaque; }
 

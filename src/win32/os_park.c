@@ -1,19 +1,25 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sleeping on a word. WaitOnAddress() does not reach across processes, so each sleeping thread owns an entry of a table in the arena, which says
- * on which word it sleeps, and an event of the system that belongs to the entry.
+ * Sleeping on a word. WaitOnAddress() does not reach across processes, so each sleeping thread owns
+ * an entry of a table in the arena, which says on which word it sleeps, and an event of the system
+ * that belongs to the entry.
  *
- *   sleeper: entry.word = word; if *word still has the expected value, wait for the event; entry.word = none
- *   waker:   (the word was changed) look through the entries; for each that names the word: take the name away, set the event
+ *   sleeper: entry.word = word; if *word still has the expected value, wait for the event;
+ *   entry.word = none
+ *   waker:   (the word was changed) look through the entries; for each that names the word: take
+ *            the name away, set the event
  *
- * Both sides' first store comes before their load in the one total order of sequentially consistent operations, so either the waker sees the
- * sleeper's entry or the sleeper sees the changed word. A waker counts only sleepers whose name it took away itself, so two wakers never
- * count one sleeper twice. A sleeper that dies keeps its name in the table until cohort_os_park_forget(); a waker that dies between its
- * two steps leaves one sleeper to its next look around, which is at most a second away (core/memory/park.c). An event that is set too late wakes the
- * entry's next sleep for no reason, which is allowed.
+ * Both sides' first store comes before their load in the one total order of sequentially consistent
+ * operations, so either the waker sees the sleeper's entry or the sleeper sees the changed word. A
+ * waker counts only sleepers whose name it took away itself, so two wakers never count one sleeper
+ * twice. A sleeper that dies keeps its name in the table until cohort_os_park_forget(); a waker
+ * that dies between its two steps leaves one sleeper to its next look around, which is at most a
+ * second away (core/memory/park.c). An event that is set too late wakes the entry's next sleep for
+ * no reason, which is allowed.
  *
- * Events are found by name: a random number of the cohort and the entry's index. Each process opens those that it meets and keeps them;
- * the names go with the last handle. Names and owners lie densely, so that a waker looks at eight sleepers in a cache line.
+ * Events are found by name: a random number of the cohort and the entry's index. Each process opens
+ * those that it meets and keeps them; the names go with the last handle. Names and owners lie
+ * densely, so that a waker looks at eight sleepers in a cache line.
  */
 #include "os_win32.h"
 
@@ -34,10 +40,14 @@ static region_t *region;
 static uint64_t own_key;
 static DWORD slot = FLS_OUT_OF_INDEXES; /* this thread's entry + 1 */
 static _Atomic(HANDLE) events[ENTRIES];
-static _Atomic uint32_t turn; /* where the next look through the table begins, so that nobody is always last */
+/* where the next look through the table begins, so that nobody is always last */
+static _Atomic uint32_t turn;
 
-/* Differs between any two processes that could meet in the table: pid, and the fast half of the time of birth. */
-static uint64_t key_of(cohort_os_id_t process) { return process.birth << 32 | (uint32_t)process.pid; }
+/* Differs between any two processes that could meet in the table: pid, and the fast half of the
+ * time of birth. */
+static uint64_t key_of(cohort_os_id_t process) {
+    return process.birth << 32 | (uint32_t)process.pid;
+}
 
 size_t cohort_os_park_region_size(void) { return sizeof(region_t); }
 
@@ -51,7 +61,8 @@ static void WINAPI thread_gone(void *mark) {
 
 apr_status_t cohort_os_park_setup(void *memory, bool fresh) {
     region_t *table = memory;
-    if (fresh && BCryptGenRandom(NULL, (PUCHAR)table->cohort, sizeof table->cohort, BCRYPT_USE_SYSTEM_PREFERRED_RNG) < 0) {
+    if (fresh && BCryptGenRandom(NULL, (PUCHAR)table->cohort, sizeof table->cohort,
+                                 BCRYPT_USE_SYSTEM_PREFERRED_RNG) < 0) {
         return APR_EGENERAL;
     }
     if (slot == FLS_OUT_OF_INDEXES) slot = FlsAlloc(thread_gone);
@@ -78,9 +89,10 @@ static HANDLE event_of(uint32_t index, bool make) {
     wchar_t name[COHORT__EVENT_NAME];
     HANDLE event = atomic_load(&events[index]), none = NULL;
     if (event) return event;
-    _snwprintf(name, COHORT__EVENT_NAME, L"Local\\cohort-%016llx%016llx-%u", (unsigned long long)region->cohort[0],
-               (unsigned long long)region->cohort[1], index);
-    event = make ? CreateEventW(cohort__own_security(), FALSE, FALSE, name) : OpenEventW(EVENT_MODIFY_STATE | SYNCHRONIZE, FALSE, name);
+    _snwprintf(name, COHORT__EVENT_NAME, L"Local\\cohort-%016llx%016llx-%u",
+               (unsigned long long)region->cohort[0], (unsigned long long)region->cohort[1], index);
+    event = make ? CreateEventW(cohort__own_security(), FALSE, FALSE, name)
+                 : OpenEventW(EVENT_MODIFY_STATE | SYNCHRONIZE, FALSE, name);
     if (!event) return NULL;
     if (atomic_compare_exchange_strong(&events[index], &none, event)) return event;
     CloseHandle(event);
@@ -92,7 +104,8 @@ static bool claim(uint32_t index) {
     if (atomic_load(&region->owner[index]) != 0) return false;
     if (!atomic_compare_exchange_strong(&region->owner[index], &nobody, own_key)) return false;
     uint32_t used = atomic_load(&region->used);
-    while (used <= index && !atomic_compare_exchange_weak(&region->used, &used, index + 1)) continue;
+    while (used <= index && !atomic_compare_exchange_weak(&region->used, &used, index + 1))
+        continue;
     return true;
 }
 
@@ -127,7 +140,8 @@ apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t d
     if (!event) return cohort__last_error();
     atomic_store(&region->word[index], (uint64_t)(uintptr_t)word);
     if (atomic_load(word) == expected) woken = wait_event(event, deadline);
-    bool taken = atomic_exchange(&region->word[index], 0) == 0; /* a waker has counted this sleeper */
+    /* a waker has counted this sleeper */
+    bool taken = atomic_exchange(&region->word[index], 0) == 0;
     return woken || taken ? APR_SUCCESS : APR_TIMEUP;
 }
 

@@ -2,12 +2,15 @@
 /*
  * Processes: identity, life, signals, exit codes.
  *
- * A pid may be given again as soon as the last handle of its process is closed, so a process is named by pid and time of creation, and each handle is
- * checked against both. The handles of children are kept until they are reaped; a child's pid cannot be reused while they are.
+ * A pid may be given again as soon as the last handle of its process is closed, so a process is
+ * named by pid and time of creation, and each handle is checked against both. The handles of
+ * children are kept until they are reaped; a child's pid cannot be reused while they are.
  *
- * "Terminate" is an event whose name holds the identity; a thread of the process waits for it and calls the C runtime's handler of SIGTERM, or ends
- * the process when there is none (console control events do not reach a process without a console, or of another group). The parent makes the
- * event before the child runs, so that it may be set at any time. A process without such an event (another program) is ended by force.
+ * "Terminate" is an event whose name holds the identity; a thread of the process waits for it and
+ * calls the C runtime's handler of SIGTERM, or ends the process when there is none (console control
+ * events do not reach a process without a console, or of another group). The parent makes the event
+ * before the child runs, so that it may be set at any time. A process without such an event
+ * (another program) is ended by force.
  */
 #include "os_win32.h"
 
@@ -15,9 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- exit codes --------------------------------------------------------------------------------------------------- */
+/* ---- exit codes ----------------------------------------------------------------------------- */
 
-/* Customer's bit, severity "error", letters "CO": no code of Windows, and no exit code that a program chooses. */
+/* Customer's bit, severity "error", letters "CO": no code of Windows, and no exit code that a
+ * program chooses. */
 #define SIGNAL_STATUS 0xE0434F00u
 
 DWORD cohort__exit_status(int signal) { return SIGNAL_STATUS + (DWORD)signal; }
@@ -57,15 +61,17 @@ static const struct {
 
 int cohort__exit_code(DWORD status) {
     if (status <= INT32_MAX) return (int)status;
-    if (status > SIGNAL_STATUS && status <= SIGNAL_STATUS + 64) return -(int)(status - SIGNAL_STATUS);
+    if (status > SIGNAL_STATUS && status <= SIGNAL_STATUS + 64)
+        return -(int)(status - SIGNAL_STATUS);
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         if (meanings[i].status == status) return meanings[i].code;
     }
     if (status >> 28 == 0xC) return -COHORT__SIGABRT; /* any other crash */
-    return status & 0xFF ? status & 0xFF : 1; /* exit(-1) and the like: the low byte, but not success */
+    /* exit(-1) and the like: the low byte, but not success */
+    return status & 0xFF ? status & 0xFF : 1;
 }
 
-/* ---- identity ------------------------------------------------------------------------------------------------------- */
+/* ---- identity ------------------------------------------------------------------------------- */
 
 uint64_t cohort__birth(HANDLE process) {
     FILETIME birth, end, kernel, user;
@@ -85,7 +91,8 @@ static bool is_meant(HANDLE process, cohort_os_id_t id) {
 }
 
 HANDLE cohort__process_open(cohort_os_id_t id, DWORD access) {
-    HANDLE process = OpenProcess(access | SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION, FALSE, (DWORD)id.pid);
+    HANDLE process =
+        OpenProcess(access | SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION, FALSE, (DWORD)id.pid);
     if (!process) return NULL;
     if (is_meant(process, id)) return process;
     CloseHandle(process);
@@ -93,7 +100,7 @@ HANDLE cohort__process_open(cohort_os_id_t id, DWORD access) {
     return NULL;
 }
 
-/* ---- children ----------------------------------------------------------------------------------------------------------- */
+/* ---- children ------------------------------------------------------------------------------- */
 
 typedef struct child_t {
     cohort_os_id_t id;
@@ -109,7 +116,8 @@ static SRWLOCK children_lock = SRWLOCK_INIT;
 /* The link that points at the child, or at NULL. Pids are multiples of four. */
 static child_t **child_link(cohort_os_id_t id) {
     child_t **link = &children[id.pid / 4 % BUCKETS];
-    while (*link && ((*link)->id.pid != id.pid || (*link)->id.birth != id.birth)) link = &(*link)->next;
+    while (*link && ((*link)->id.pid != id.pid || (*link)->id.birth != id.birth))
+        link = &(*link)->next;
     return link;
 }
 
@@ -126,7 +134,9 @@ apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, HANDLE job, bo
 
 static HANDLE copied(HANDLE handle) {
     HANDLE copy = NULL, self = GetCurrentProcess();
-    return handle && DuplicateHandle(self, handle, self, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS) ? copy : NULL;
+    return handle && DuplicateHandle(self, handle, self, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS)
+               ? copy
+               : NULL;
 }
 
 HANDLE cohort__child_handle(cohort_os_id_t id) {
@@ -145,7 +155,7 @@ HANDLE cohort__child_job(cohort_os_id_t id) {
     return copy;
 }
 
-/* ---- events instead of signals ------------------------------------------------------------------------------------------- */
+/* ---- events instead of signals -------------------------------------------------------------- */
 
 static _Atomic bool interrupts_off; /* by cohort_os_signals_begin(), not by the host */
 
@@ -153,7 +163,8 @@ bool cohort__interrupts_off(void) { return atomic_load(&interrupts_off); }
 
 /* Ctrl-C at the console, and the events. */
 void cohort_os_signals_begin(cohort_os_signals_t signals) {
-    if (signals != COHORT_OS_SIGNALS_INHERIT) signal(SIGTERM, SIG_DFL); /* whatever main() has done before */
+    /* whatever main() has done before */
+    if (signals != COHORT_OS_SIGNALS_INHERIT) signal(SIGTERM, SIG_DFL);
     if (signals == COHORT_OS_SIGNALS_RESET) signal(SIGINT, SIG_DFL);
     if (signals == COHORT_OS_SIGNALS_NO_INTERRUPT) SetConsoleCtrlHandler(NULL, TRUE);
     if (signals == COHORT_OS_SIGNALS_RESET) SetConsoleCtrlHandler(NULL, FALSE);
@@ -163,8 +174,8 @@ void cohort_os_signals_begin(cohort_os_signals_t signals) {
 static const int signal_numbers[COHORT__OWN_SIGNALS] = {COHORT__SIGTERM, COHORT__SIGINT};
 
 static void event_name(cohort_os_id_t id, int number, wchar_t name[COHORT__EVENT_NAME]) {
-    _snwprintf(name, COHORT__EVENT_NAME, L"Local\\cohort-signal-%llx-%llx-%d", (unsigned long long)id.pid,
-               (unsigned long long)id.birth, number);
+    _snwprintf(name, COHORT__EVENT_NAME, L"Local\\cohort-signal-%llx-%llx-%d",
+               (unsigned long long)id.pid, (unsigned long long)id.birth, number);
 }
 
 apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SIGNALS]) {
@@ -180,11 +191,13 @@ apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SI
     return APR_SUCCESS;
 }
 
-/* What a signal does: the program's own handler (set by signal()), nothing if it ignores it, else the end. */
+/* What a signal does: the program's own handler (set by signal()), nothing if it ignores it, else
+ * the end. */
 static void obey(int number) {
     if (number == COHORT__SIGINT && atomic_load(&interrupts_off)) return;
     void (*handler)(int) = signal(number, SIG_IGN);
-    if (handler == SIG_DFL || handler == SIG_ERR) TerminateProcess(GetCurrentProcess(), cohort__exit_status(number));
+    if (handler == SIG_DFL || handler == SIG_ERR)
+        TerminateProcess(GetCurrentProcess(), cohort__exit_status(number));
     signal(number, handler);
     if (handler != SIG_IGN) handler(number);
 }
@@ -192,7 +205,8 @@ static void obey(int number) {
 static DWORD WINAPI obey_events(void *arg) {
     HANDLE *events = arg;
     for (;;) {
-        DWORD which = WaitForMultipleObjects(COHORT__OWN_SIGNALS, events, FALSE, INFINITE) - WAIT_OBJECT_0;
+        DWORD which =
+            WaitForMultipleObjects(COHORT__OWN_SIGNALS, events, FALSE, INFINITE) - WAIT_OBJECT_0;
         if (which >= COHORT__OWN_SIGNALS) return 1;
         obey(signal_numbers[which]);
     }
@@ -218,11 +232,12 @@ static bool raise_event(cohort_os_id_t id, int number) {
     return true;
 }
 
-/* ---- the seam --------------------------------------------------------------------------------------------------------------- */
+/* ---- the seam ------------------------------------------------------------------------------- */
 
 bool cohort_os_alive(cohort_os_id_t id) {
     HANDLE process = cohort__process_open(id, 0);
-    if (!process) return GetLastError() == ERROR_ACCESS_DENIED; /* somebody is there, and of another user */
+    /* somebody is there, and of another user */
+    if (!process) return GetLastError() == ERROR_ACCESS_DENIED;
     CloseHandle(process);
     return true;
 }
@@ -230,18 +245,24 @@ bool cohort_os_alive(cohort_os_id_t id) {
 /* A process on its way out cannot be ended again, and has its exit code already. */
 static bool is_ending(HANDLE process) {
     DWORD error = GetLastError(), code = STILL_ACTIVE;
-    bool ending = has_ended(process) || (GetExitCodeProcess(process, &code) && code != STILL_ACTIVE);
+    bool ending =
+        has_ended(process) || (GetExitCodeProcess(process, &code) && code != STILL_ACTIVE);
     SetLastError(error);
     return ending;
 }
 
 apr_status_t cohort_os_signal(cohort_os_id_t id, cohort_os_signal_t kind) {
     apr_status_t status = APR_SUCCESS;
-    int number = kind == COHORT_OS_KILL ? COHORT__SIGKILL : kind == COHORT_OS_TERMINATE ? COHORT__SIGTERM : COHORT__SIGINT;
+    int number = kind == COHORT_OS_KILL        ? COHORT__SIGKILL
+                 : kind == COHORT_OS_TERMINATE ? COHORT__SIGTERM
+                                               : COHORT__SIGINT;
     HANDLE process = cohort__process_open(id, PROCESS_TERMINATE);
-    if (!process) return GetLastError() == ERROR_ACCESS_DENIED ? cohort__last_error() : APR_FROM_OS_ERROR(ESRCH);
+    if (!process)
+        return GetLastError() == ERROR_ACCESS_DENIED ? cohort__last_error()
+                                                     : APR_FROM_OS_ERROR(ESRCH);
     bool told = kind != COHORT_OS_KILL && raise_event(id, number);
-    if (!told && !TerminateProcess(process, cohort__exit_status(number)) && !is_ending(process)) status = cohort__last_error();
+    if (!told && !TerminateProcess(process, cohort__exit_status(number)) && !is_ending(process))
+        status = cohort__last_error();
     CloseHandle(process);
     return status;
 }

@@ -1,14 +1,18 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting. A child is created suspended and runs its first instruction only when everything is in place: it is in the job that ends with whoever it
- * depends on, the arena is mapped at its address, its handles are its own, and its boot page is complete.
+ * Starting. A child is created suspended and runs its first instruction only when everything is in
+ * place: it is in the job that ends with whoever it depends on, the arena is mapped at its address,
+ * its handles are its own, and its boot page is complete.
  *
- * The boot page, which says all this to the child, is a small nameless section; when a child believes it is os_boot.c's.
+ * The boot page, which says all this to the child, is a small nameless section; when a child
+ * believes it is os_boot.c's.
  *
- * Handles: an explicit list says what is inherited, copies made for the purpose only (the standard streams and the boot page), so nothing else of
- * the host's ever is. All others are put into the suspended child by DuplicateHandle().
+ * Handles: an explicit list says what is inherited, copies made for the purpose only (the standard
+ * streams and the boot page), so nothing else of the host's ever is. All others are put into the
+ * suspended child by DuplicateHandle().
  *
- * If this process is killed half way, the child must not stay suspended for ever: until it is let go it lies in a job that ends with us.
+ * If this process is killed half way, the child must not stay suspended for ever: until it is let
+ * go it lies in a job that ends with us.
  */
 #include "os_win32.h"
 
@@ -21,7 +25,8 @@
 #include <string.h>
 #include <wchar.h>
 
-#define ATTEMPTS 4 /* when something lies at the arena's address in a new process: the next one looks different */
+/* when something lies at the arena's address in a new process: the next one looks different */
+#define ATTEMPTS 4
 
 typedef struct {
     const cohort_os_start_t *start;
@@ -29,7 +34,8 @@ typedef struct {
     HANDLE page; /* inheritable, as are the streams */
     cohort__page_t *view;
     HANDLE stdio[3];
-    HANDLE job;      /* whose end is the child's: the lifeline's, or our own until the child is let go */
+    /* whose end is the child's: the lifeline's, or our own until the child is let go */
+    HANDLE job;
     bool job_is_ours;
     HANDLE contained; /* the job of what the child starts, or NULL */
     HANDLE jobs[2];
@@ -38,7 +44,7 @@ typedef struct {
     PROCESS_INFORMATION process;
 } launch_t;
 
-/* ---- what to run ---------------------------------------------------------------------------------------------------- */
+/* ---- what to run ---------------------------------------------------------------------------- */
 
 static bool is_file(const wchar_t *path) {
     DWORD facts = GetFileAttributesW(path);
@@ -52,9 +58,12 @@ static wchar_t *joined(const wchar_t *one, const wchar_t *between, const wchar_t
     return text;
 }
 
-static bool is_absolute(const wchar_t *path) { return path[0] == L'\\' || path[0] == L'/' || (path[0] && path[1] == L':'); }
+static bool is_absolute(const wchar_t *path) {
+    return path[0] == L'\\' || path[0] == L'/' || (path[0] && path[1] == L':');
+}
 
-/* The file itself, or with .exe at its end. Takes the path; gives NULL when there is no such file. */
+/* The file itself, or with .exe at its end. Takes the path; gives NULL when there is no such
+ * file. */
 static wchar_t *with_suffix(wchar_t *path) {
     path = cohort__long_path(path);
     if (!path || is_file(path)) return path;
@@ -89,7 +98,8 @@ static wchar_t *on_path(const wchar_t *name, const char *const *env) {
     return found;
 }
 
-/* Relative to the child's directory, as exec() after chdir(). Batch files are no programs: cmd.exe would take their arguments apart by rules of its own. */
+/* Relative to the child's directory, as exec() after chdir(). Batch files are no programs: cmd.exe
+ * would take their arguments apart by rules of its own. */
 static wchar_t *find_program(const cohort_os_start_t *start, const wchar_t *cwd) {
     wchar_t *wide = cohort__wide(start->path), *found = NULL;
     if (!wide) return NULL;
@@ -120,7 +130,8 @@ static wchar_t *own_line(const wchar_t *path, const char *name) {
 static apr_status_t unfound(const cohort_os_start_t *start) {
     apr_status_t status = cohort__last_error();
     if (!start->path) return cohort__fail(status, "finding this program's file");
-    return cohort__fail(status, strpbrk(start->path, "/\\:") ? "finding %s" : "finding %s on PATH", start->path);
+    return cohort__fail(status, strpbrk(start->path, "/\\:") ? "finding %s" : "finding %s on PATH",
+                        start->path);
 }
 
 static bool is_directory(const wchar_t *path) {
@@ -129,7 +140,8 @@ static bool is_directory(const wchar_t *path) {
 }
 
 static apr_status_t lost_directory(const cohort_os_start_t *start) {
-    return cohort__fail(APR_FROM_OS_ERROR(ERROR_PATH_NOT_FOUND), "going to the directory %s", start->cwd);
+    return cohort__fail(APR_FROM_OS_ERROR(ERROR_PATH_NOT_FOUND), "going to the directory %s",
+                        start->cwd);
 }
 
 static apr_status_t describe(launch_t *launch) {
@@ -138,12 +150,15 @@ static apr_status_t describe(launch_t *launch) {
     const char *only[] = {start->path, NULL};
     wchar_t variable[64];
     SetLastError(ERROR_INVALID_PARAMETER);
-    if (start->cwd && !(launch->cwd = cohort__wide(start->cwd))) return cohort__fail(cohort__last_error(), "reading cwd as UTF-8");
+    if (start->cwd && !(launch->cwd = cohort__wide(start->cwd)))
+        return cohort__fail(cohort__last_error(), "reading cwd as UTF-8");
     if (program && !start->path) return APR_EINVAL;
-    if (launch->cwd && !is_directory(launch->cwd)) return lost_directory(start); /* before a file is looked for in it */
+    /* before a file is looked for in it */
+    if (launch->cwd && !is_directory(launch->cwd)) return lost_directory(start);
     launch->path = start->path ? find_program(start, launch->cwd) : cohort__module_path(NULL);
     if (!launch->path) return unfound(start);
-    if (program) launch->line = cohort__command_line(start->argv && start->argv[0] ? start->argv : only);
+    if (program)
+        launch->line = cohort__command_line(start->argv && start->argv[0] ? start->argv : only);
     else launch->line = own_line(launch->path, start->name);
     _snwprintf(variable, 64, COHORT__BOOT_VARIABLE L"=%u:%llx", COHORT_OS_BOOT_VERSION,
                (unsigned long long)(uintptr_t)launch->page);
@@ -151,7 +166,7 @@ static apr_status_t describe(launch_t *launch) {
     return launch->line && launch->environment ? APR_SUCCESS : APR_EINVAL;
 }
 
-/* ---- what it gets ------------------------------------------------------------------------------------------------------- */
+/* ---- what it gets --------------------------------------------------------------------------- */
 
 static HANDLE inheritable(HANDLE handle) {
     HANDLE copy = NULL, self = GetCurrentProcess();
@@ -160,7 +175,8 @@ static HANDLE inheritable(HANDLE handle) {
 }
 
 static apr_status_t open_page(launch_t *launch) {
-    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, sizeof(cohort__page_t), NULL);
+    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0,
+                                        sizeof(cohort__page_t), NULL);
     if (!section) return cohort__last_error();
     launch->view = MapViewOfFile(section, FILE_MAP_ALL_ACCESS, 0, 0, 0);
     launch->page = inheritable(section);
@@ -197,7 +213,8 @@ static bool job_limits(HANDLE job, DWORD flags) {
 
 static apr_status_t open_job(launch_t *launch) {
     const cohort_os_start_t *start = launch->start;
-    cohort_os_handle_t lifeline = start->how == COHORT_OS_PROGRAM ? start->lifeline : start->boot->lifeline;
+    cohort_os_handle_t lifeline =
+        start->how == COHORT_OS_PROGRAM ? start->lifeline : start->boot->lifeline;
     launch->job_is_ours = lifeline == COHORT_OS_NONE;
     if (!launch->job_is_ours) {
         launch->job = cohort__handle(lifeline);
@@ -205,7 +222,8 @@ static apr_status_t open_job(launch_t *launch) {
     }
     launch->job = CreateJobObjectW(NULL, NULL);
     if (!launch->job) return cohort__last_error();
-    if (job_limits(launch->job, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_BREAKAWAY_OK)) return APR_SUCCESS;
+    if (job_limits(launch->job, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_BREAKAWAY_OK))
+        return APR_SUCCESS;
     return cohort__last_error();
 }
 
@@ -213,7 +231,9 @@ static apr_status_t open_contained(launch_t *launch) {
     if (!launch->start->contained) return APR_SUCCESS;
     launch->contained = CreateJobObjectW(NULL, NULL);
     if (!launch->contained) return cohort__last_error();
-    if (job_limits(launch->contained, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_BREAKAWAY_OK)) return APR_SUCCESS;
+    if (job_limits(launch->contained,
+                   JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_BREAKAWAY_OK))
+        return APR_SUCCESS;
     return cohort__last_error();
 }
 
@@ -234,24 +254,30 @@ static apr_status_t list_attributes(launch_t *launch) {
     launch->jobs[0] = launch->job; /* the outer one first */
     launch->jobs[1] = launch->contained;
     SIZE_T jobs = (launch->contained ? 2 : 1) * sizeof(HANDLE);
-    bool done = UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_JOB_LIST, launch->jobs, jobs, NULL, NULL);
+    bool done = UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_JOB_LIST, launch->jobs,
+                                          jobs, NULL, NULL);
     if (done && count) {
-        done = UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, launch->inherited,
-                                         count * sizeof(HANDLE), NULL, NULL);
+        done = UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_HANDLE_LIST,
+                                         launch->inherited, count * sizeof(HANDLE), NULL, NULL);
     }
     return done ? APR_SUCCESS : cohort__last_error();
 }
 
-/* ---- create --------------------------------------------------------------------------------------------------------------- */
+/* ---- create --------------------------------------------------------------------------------- */
 
-/* A process without a console (background, a service) must not make one pop up for each of its children. Ours have none either, since each console is a
- * process more; a program gets one that does not show, for itself and what it starts. */
+/* A process without a console (background, a service) must not make one pop up for each of its
+ * children. Ours have none either, since each console is a process more; a program gets one that
+ * does not show, for itself and what it starts. */
 static DWORD creation_flags(const launch_t *launch) {
     DWORD flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT;
     if (launch->start->group == COHORT_OS_GROUP_OWN) flags |= CREATE_NEW_PROCESS_GROUP;
-    if (launch->start->detach) flags |= DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP | CREATE_BREAKAWAY_FROM_JOB;
-    else if (launch->start->how == COHORT_OS_PROGRAM && launch->start->signals == COHORT_OS_SIGNALS_NO_INTERRUPT) flags |= CREATE_NEW_PROCESS_GROUP; /* which ignores Ctrl-C */
-    else if (GetConsoleCP() == 0) flags |= launch->start->how == COHORT_OS_REEXEC ? DETACHED_PROCESS : CREATE_NO_WINDOW;
+    if (launch->start->detach)
+        flags |= DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP | CREATE_BREAKAWAY_FROM_JOB;
+    else if (launch->start->how == COHORT_OS_PROGRAM &&
+             launch->start->signals == COHORT_OS_SIGNALS_NO_INTERRUPT)
+        flags |= CREATE_NEW_PROCESS_GROUP; /* which ignores Ctrl-C */
+    else if (GetConsoleCP() == 0)
+        flags |= launch->start->how == COHORT_OS_REEXEC ? DETACHED_PROCESS : CREATE_NO_WINDOW;
     return flags;
 }
 
@@ -262,14 +288,16 @@ static bool create(launch_t *launch, DWORD flags) {
     info.StartupInfo.hStdInput = launch->stdio[0];
     info.StartupInfo.hStdOutput = launch->stdio[1];
     info.StartupInfo.hStdError = launch->stdio[2];
-    return CreateProcessW(launch->path, launch->line, NULL, NULL, launch->inherited[0] != NULL, flags, launch->environment,
-                          launch->cwd, &info.StartupInfo, &launch->process);
+    return CreateProcessW(launch->path, launch->line, NULL, NULL, launch->inherited[0] != NULL,
+                          flags, launch->environment, launch->cwd, &info.StartupInfo,
+                          &launch->process);
 }
 
 static apr_status_t uncreated(const launch_t *launch) {
     apr_status_t status = cohort__last_error();
     const cohort_os_start_t *start = launch->start;
-    if (launch->cwd && !is_directory(launch->cwd)) return lost_directory(start); /* it went meanwhile */
+    /* it went meanwhile */
+    if (launch->cwd && !is_directory(launch->cwd)) return lost_directory(start);
     return cohort__fail(status, "CreateProcess %s", start->path ? start->path : "of this program");
 }
 
@@ -289,30 +317,33 @@ static void destroy_suspended(launch_t *launch) {
     CloseHandle(launch->process.hProcess);
 }
 
-/* ---- furnish the suspended child ------------------------------------------------------------------------------------------- */
+/* ---- furnish the suspended child ------------------------------------------------------------ */
 
 static apr_status_t hand_over(launch_t *launch, cohort_os_handle_t *handle) {
     HANDLE theirs;
     if (*handle == COHORT_OS_NONE) return APR_SUCCESS;
-    if (!DuplicateHandle(GetCurrentProcess(), cohort__handle(*handle), launch->process.hProcess, &theirs, 0, FALSE,
-                         DUPLICATE_SAME_ACCESS)) {
+    if (!DuplicateHandle(GetCurrentProcess(), cohort__handle(*handle), launch->process.hProcess,
+                         &theirs, 0, FALSE, DUPLICATE_SAME_ACCESS)) {
         return cohort__last_error();
     }
     *handle = (cohort_os_handle_t)theirs;
     return APR_SUCCESS;
 }
 
-typedef PVOID(WINAPI *map_view_t)(HANDLE, HANDLE, PVOID, ULONG64, SIZE_T, ULONG, ULONG, void *, ULONG);
+typedef PVOID(WINAPI *map_view_t)(HANDLE, HANDLE, PVOID, ULONG64, SIZE_T, ULONG, ULONG, void *,
+                                  ULONG);
 
 /* MapViewOfFile3() came with Windows 10 1803; without it the child maps the arena itself. */
 static apr_status_t map_in_child(launch_t *launch) {
     const cohort_os_boot_t *boot = launch->start->boot;
     HMODULE base = GetModuleHandleW(L"kernelbase.dll");
-    map_view_t map_view = base ? (map_view_t)(void (*)(void))GetProcAddress(base, "MapViewOfFile3") : NULL;
+    map_view_t map_view =
+        base ? (map_view_t)(void (*)(void))GetProcAddress(base, "MapViewOfFile3") : NULL;
     launch->view->premapped = false;
     if (boot->arena == COHORT_OS_NONE || !map_view) return APR_SUCCESS;
-    if (!map_view(cohort__handle(boot->arena), launch->process.hProcess, (void *)(uintptr_t)boot->base, 0, (SIZE_T)boot->size, 0,
-                  PAGE_READWRITE, NULL, 0)) {
+    if (!map_view(cohort__handle(boot->arena), launch->process.hProcess,
+                  (void *)(uintptr_t)boot->base, 0, (SIZE_T)boot->size, 0, PAGE_READWRITE, NULL,
+                  0)) {
         return COHORT_EADDRESS;
     }
     launch->view->premapped = true;
@@ -337,26 +368,33 @@ static apr_status_t furnish(launch_t *launch, cohort_os_id_t id) {
     apr_status_t status = map_in_child(launch);
     if (status != APR_SUCCESS) return status;
     cohort__page_write(page, launch->start->boot, id);
-    page->interrupts_off = cohort__interrupts_off() && launch->start->signals != COHORT_OS_SIGNALS_INHERIT;
+    page->interrupts_off =
+        cohort__interrupts_off() && launch->start->signals != COHORT_OS_SIGNALS_INHERIT;
     status = hand_over(launch, &page->boot.arena);
     if (status == APR_SUCCESS) status = hand_over(launch, &page->boot.channel);
     return status == APR_SUCCESS ? make_events(launch, id) : status;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
-/* Somebody may kill the child before it runs; nothing can be done to it then, though it may not count as ended yet. Nobody else refuses access to a child of ours. */
+/* Somebody may kill the child before it runs; nothing can be done to it then, though it may not
+ * count as ended yet. Nobody else refuses access to a child of ours. */
 static bool is_killed(launch_t *launch, apr_status_t status) {
-    return WaitForSingleObject(launch->process.hProcess, APR_STATUS_IS_EACCES(status) ? 1000 : 0) == WAIT_OBJECT_0;
+    return WaitForSingleObject(launch->process.hProcess, APR_STATUS_IS_EACCES(status) ? 1000 : 0) ==
+           WAIT_OBJECT_0;
 }
 
 static apr_status_t launch_once(launch_t *launch, cohort_os_id_t *child) {
     apr_status_t status = create_suspended(launch);
     if (status != APR_SUCCESS) return status;
-    cohort_os_id_t id = {(int64_t)launch->process.dwProcessId, cohort__birth(launch->process.hProcess)};
+    cohort_os_id_t id = {(int64_t)launch->process.dwProcessId,
+                         cohort__birth(launch->process.hProcess)};
     if (launch->page) status = furnish(launch, id);
-    if (status != APR_SUCCESS && is_killed(launch, status)) status = APR_SUCCESS; /* it was started, and has ended */
-    if (status == APR_SUCCESS) status = cohort__child_add(id, launch->process.hProcess, launch->contained, launch->page != NULL);
+    /* it was started, and has ended */
+    if (status != APR_SUCCESS && is_killed(launch, status)) status = APR_SUCCESS;
+    if (status == APR_SUCCESS)
+        status = cohort__child_add(id, launch->process.hProcess, launch->contained,
+                                   launch->page != NULL);
     if (status != APR_SUCCESS) {
         destroy_suspended(launch);
         return status;
@@ -398,7 +436,8 @@ static void clean_up(launch_t *launch) {
     free(launch->cwd);
 }
 
-apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child) {
+apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child,
+                             bool *in_child) {
     launch_t launch = {.start = start};
     if (start->how == COHORT_OS_FORK) return APR_ENOTIMPL;
     if (start->how == COHORT_OS_REEXEC && !start->boot) return APR_EINVAL;
@@ -406,16 +445,18 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     apr_status_t status = prepare(&launch);
     if (status == APR_SUCCESS) {
         status = COHORT_EADDRESS;
-        for (int i = 0; i < ATTEMPTS && status == COHORT_EADDRESS; i++) status = launch_once(&launch, child);
+        for (int i = 0; i < ATTEMPTS && status == COHORT_EADDRESS; i++)
+            status = launch_once(&launch, child);
     }
     clean_up(&launch);
     if (status == APR_SUCCESS && in_child) *in_child = false;
     return status;
 }
 
-/* ---- facts, and the end ------------------------------------------------------------------------------------------------------------ */
+/* ---- facts, and the end --------------------------------------------------------------------- */
 
-/* There is no server that would start children for somebody else: a child inherits all this from its parent. */
+/* There is no server that would start children for somebody else: a child inherits all this from
+ * its parent. */
 /* A process keeps its token for life, and no server starts children for another process, so
  * nothing has to be noticed or handed on. */
 apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state) {
@@ -430,14 +471,17 @@ apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool sig
     return length ? APR_EINVAL : APR_SUCCESS;
 }
 
-apr_status_t cohort_os_context_environment(const void *buffer, size_t length, const char ***environment) {
+apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
+                                           const char ***environment) {
     (void)buffer;
     (void)length;
     *environment = NULL; /* the caller's, when the child is started */
     return APR_SUCCESS;
 }
 
-void cohort_os_state_quick(cohort_os_state_t *state) { memset(state->quick, 0, sizeof state->quick); }
+void cohort_os_state_quick(cohort_os_state_t *state) {
+    memset(state->quick, 0, sizeof state->quick);
+}
 
 apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
     memset(state, 0, sizeof *state);
@@ -449,11 +493,17 @@ apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
     return cohort_os_state_look(state);
 }
 
-bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) { return (void)a, (void)b, true; }
-bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) { return (void)a, (void)b, true; }
+bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) {
+    return (void)a, (void)b, true;
+}
+bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
+    return (void)a, (void)b, true;
+}
 bool cohort_os_state_is_subtle(const cohort_os_state_t *state) { return (void)state, false; }
 apr_status_t cohort_os_state_remember(void) { return APR_SUCCESS; }
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) { return (void)wanted, APR_ENOTIMPL; }
+apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {
+    return (void)wanted, APR_ENOTIMPL;
+}
 
 bool cohort_os_can_fork(void) { return false; }
 bool cohort_os_can_keep_files(void) { return false; }
@@ -469,7 +519,8 @@ void cohort_os_detach(void) {
     if (null > 2) _close(null);
 }
 
-/* ExitProcess() runs the ends of libraries while other threads hang where they were, their locks held; this does not. */
+/* ExitProcess() runs the ends of libraries while other threads hang where they were, their locks
+ * held; this does not. */
 _Noreturn void cohort_os_exit(int code, bool flush) {
     if (flush) {
         fflush(stdout);

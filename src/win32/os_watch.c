@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for any number of processes and for channels: everything arrives at one completion port. The ends of processes come there through the system's
- * thread pool (RegisterWaitForSingleObject), since WaitForMultipleObjects() takes 64 handles and no more; messages come as completed reads.
+ * Waiting for any number of processes and for channels: everything arrives at one completion port.
+ * The ends of processes come there through the system's thread pool (RegisterWaitForSingleObject),
+ * since WaitForMultipleObjects() takes 64 handles and no more; messages come as completed reads.
  *
- * An item is one process or one channel. It belongs to the watch's list from its making until its last report; the callback of the
- * thread pool touches nothing but the port and the item's own address.
+ * An item is one process or one channel. It belongs to the watch's list from its making until its
+ * last report; the callback of the thread pool touches nothing but the port and the item's own
+ * address.
  */
 #include "os_win32.h"
 
@@ -64,8 +66,9 @@ apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch) {
 }
 
 /*
- * The buffer of a read must not go before the read has, and only its packet says so for certain: the system may still write to it when it has
- * said that there is nothing to cancel. What else comes meanwhile is not reported any more.
+ * The buffer of a read must not go before the read has, and only its packet says so for certain:
+ * the system may still write to it when it has said that there is nothing to cancel. What else
+ * comes meanwhile is not reported any more.
  */
 static void stop_reading(cohort_os_watch_t *watch, item_t *item) {
     CancelIoEx(item->handle, &item->overlapped);
@@ -102,12 +105,14 @@ static HANDLE handle_of(cohort_os_id_t process, bool child) {
     return handle ? handle : cohort__process_open(process, 0);
 }
 
-/* Under the lock, since the report may be on its way before the system has stored the number of the wait. */
+/* Under the lock, since the report may be on its way before the system has stored the number of the
+ * wait. */
 static apr_status_t await_end(cohort_os_watch_t *watch, item_t *item) {
     apr_status_t status = APR_SUCCESS;
     AcquireSRWLockExclusive(&watch->lock);
     link_item(watch, item);
-    bool done = item->handle ? RegisterWaitForSingleObject(&item->wait, item->handle, process_ended, item, INFINITE, WT_EXECUTEONLYONCE)
+    bool done = item->handle ? RegisterWaitForSingleObject(&item->wait, item->handle, process_ended,
+                                                           item, INFINITE, WT_EXECUTEONLYONCE)
                              : PostQueuedCompletionStatus(watch->port, 0, 0, &item->overlapped);
     if (!done) {
         status = cohort__last_error();
@@ -118,7 +123,8 @@ static apr_status_t await_end(cohort_os_watch_t *watch, item_t *item) {
 }
 
 /* One that cannot be found any more has ended, and is reported so. */
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie) {
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room,
+                                     cohort_os_id_t process, bool child, uint64_t cookie) {
     item_t *item = (void *)room;
     *item = (item_t){.port = watch->port, .cookie = cookie, .handle = handle_of(process, child)};
     if (!item->handle && GetLastError() == ERROR_ACCESS_DENIED) return cohort__last_error();
@@ -130,11 +136,14 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
 /* Start the next read. Its result, an end of the channel too, comes through the port. */
 static bool read_next(item_t *item) {
     item->overlapped = (OVERLAPPED){0};
-    if (ReadFile(item->handle, &item->value, sizeof item->value, NULL, &item->overlapped)) return true;
-    return GetLastError() == ERROR_IO_PENDING || PostQueuedCompletionStatus(item->port, 0, 0, &item->overlapped);
+    if (ReadFile(item->handle, &item->value, sizeof item->value, NULL, &item->overlapped))
+        return true;
+    return GetLastError() == ERROR_IO_PENDING ||
+           PostQueuedCompletionStatus(item->port, 0, 0, &item->overlapped);
 }
 
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone) {
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader,
+                                     bool alone) {
     (void)alone;
     item_t *item = calloc(1, sizeof *item);
     if (!item) return APR_ENOMEM;
@@ -170,19 +179,22 @@ static void report_process(cohort_os_watch_t *watch, item_t *item, cohort_os_eve
 }
 
 /* A message of another length is none of ours: nobody writes such. */
-static void report_channel(cohort_os_watch_t *watch, item_t *item, DWORD length, cohort_os_event_t *event) {
+static void report_channel(cohort_os_watch_t *watch, item_t *item, DWORD length,
+                           cohort_os_event_t *event) {
     *event = (cohort_os_event_t){.kind = COHORT_OS_MESSAGE, .value = item->value};
     if (length == sizeof item->value && read_next(item)) return;
     if (length != sizeof item->value) event->kind = COHORT_OS_GONE;
     forget_item(watch, item);
 }
 
-apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event) {
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
+                                  cohort_os_event_t *event) {
     for (;;) {
         DWORD length = 0;
         ULONG_PTR key;
         OVERLAPPED *overlapped = NULL;
-        GetQueuedCompletionStatus(watch->port, &length, &key, &overlapped, cohort__milliseconds(deadline));
+        GetQueuedCompletionStatus(watch->port, &length, &key, &overlapped,
+                                  cohort__milliseconds(deadline));
         item_t *item = (item_t *)overlapped;
         if (item && item->is_channel) report_channel(watch, item, length, event);
         else if (item) report_process(watch, item, event);
@@ -191,11 +203,16 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, co
     }
 }
 
-bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) { return (void)watch, (void)await, false; }
+bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {
+    return (void)watch, (void)await, false;
+}
 
-apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which, int *code) {
+apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which,
+                                 int *code) {
     (void)await, (void)deadline, (void)which, (void)code;
     return APR_ENOTIMPL;
 }
 
-void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) { (void)watch, (void)await, (void)told; }
+void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) {
+    (void)watch, (void)await, (void)told;
+}

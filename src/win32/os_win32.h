@@ -19,12 +19,14 @@
 #define COHORT__OWN_SIGNALS 2 /* terminate, interrupt */
 #define COHORT__EVENT_NAME 96 /* characters of a name of ours, the end included */
 
-/* The numbers that exit codes report on every system, whether or not <signal.h> has them here (its SIGABRT is 22). */
+/* The numbers that exit codes report on every system, whether or not <signal.h> has them here (its
+ * SIGABRT is 22). */
 enum { COHORT__SIGINT = 2, COHORT__SIGABRT = 6, COHORT__SIGKILL = 9, COHORT__SIGTERM = 15 };
 
 static inline HANDLE cohort__handle(cohort_os_handle_t handle) { return (HANDLE)handle; }
 
-/* text.c: UTF-8 outside, UTF-16 to the system. Results are from malloc(); NULL: no memory, or not UTF-8. */
+/* text.c: UTF-8 outside, UTF-16 to the system. Results are from malloc(); NULL: no memory, or not
+ * UTF-8. */
 wchar_t *cohort__wide(const char *text);
 /* For show only: what is not UTF-8 becomes a replacement character. */
 wchar_t *cohort__wide_name(const char *name);
@@ -32,9 +34,11 @@ wchar_t *cohort__wide_name(const char *name);
 bool cohort__narrow(const wchar_t *text, char *buffer, size_t size);
 /* A command line that the C runtime of the child takes apart into exactly these arguments. */
 wchar_t *cohort__command_line(const char *const *argv);
-/* The environment block of a child: `env`, or the caller's own when NULL, sorted, without the boot block, plus `extra` unless NULL. */
+/* The environment block of a child: `env`, or the caller's own when NULL, sorted, without the boot
+ * block, plus `extra` unless NULL. */
 wchar_t *cohort__environment(const char *const *env, const wchar_t *extra);
-/* A path that may be longer than MAX_PATH: made absolute and prefixed when it is. Takes and gives ownership. */
+/* A path that may be longer than MAX_PATH: made absolute and prefixed when it is. Takes and gives
+ * ownership. */
 wchar_t *cohort__long_path(wchar_t *path);
 /* The file of a module, of any length. */
 wchar_t *cohort__module_path(HMODULE module);
@@ -54,9 +58,11 @@ typedef struct {
     HANDLE events[COHORT__OWN_SIGNALS];
     cohort_os_boot_t boot;
 } cohort__page_t;
-/* What says for which process it is and from which it comes, and the boot block with handles of this process. */
+/* What says for which process it is and from which it comes, and the boot block with handles of
+ * this process. */
 void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, cohort_os_id_t child);
-/* For objects with names: for this user and the system, for nobody else. NULL, the system's default, should that not be possible. */
+/* For objects with names: for this user and the system, for nobody else. NULL, the system's
+ * default, should that not be possible. */
 SECURITY_ATTRIBUTES *cohort__own_security(void);
 /* os_machine.c: what tells a module from another build of it. */
 void cohort__build_of(HMODULE module, uint8_t build[20]);
@@ -86,7 +92,8 @@ apr_status_t cohort__events_obey(HANDLE events[COHORT__OWN_SIGNALS]);
 void cohort__arena_premapped(uint64_t base);
 /* os_park.c: the arena goes away. */
 void cohort__park_drop(const char *base, uint64_t size);
-/* os_lifeline.c: if it is an end of a lifeline, close it (a keeper ends whoever was to die with it): true. */
+/* os_lifeline.c: if it is an end of a lifeline, close it (a keeper ends whoever was to die with
+ * it): true. */
 bool cohort__job_close(HANDLE end);
 /* After a start with this reader: was the keeper closed before? */
 void cohort__job_check(cohort_os_handle_t reader);

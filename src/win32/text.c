@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Strings as Windows wants them: UTF-16, one command line instead of an argument vector, one sorted block instead of an
- * environment vector, prefixed long paths; and errors as APR wants them.
+ * Strings as Windows wants them: UTF-16, one command line instead of an argument vector, one sorted
+ * block instead of an environment vector, prefixed long paths; and errors as APR wants them.
  */
 #include "os_win32.h"
 
@@ -22,10 +22,11 @@ wchar_t *cohort__wide(const char *text) { return widen(text, MB_ERR_INVALID_CHAR
 wchar_t *cohort__wide_name(const char *name) { return widen(name, 0); }
 
 bool cohort__narrow(const wchar_t *text, char *buffer, size_t size) {
-    return WideCharToMultiByte(CP_UTF8, 0, text, -1, buffer, size > INT32_MAX ? INT32_MAX : (int)size, NULL, NULL) > 0;
+    return WideCharToMultiByte(CP_UTF8, 0, text, -1, buffer,
+                               size > INT32_MAX ? INT32_MAX : (int)size, NULL, NULL) > 0;
 }
 
-/* ---- text that grows -------------------------------------------------------------------------------------------- */
+/* ---- text that grows ------------------------------------------------------------------------ */
 
 typedef struct {
     wchar_t *text;
@@ -57,9 +58,10 @@ static wchar_t *finish(line_t *line) {
     return NULL;
 }
 
-/* ---- command line ------------------------------------------------------------------------------------------------- */
+/* ---- command line --------------------------------------------------------------------------- */
 
-/* Inside quotes backslashes stand for themselves, except before a quote, where each must be doubled. */
+/* Inside quotes backslashes stand for themselves, except before a quote, where each must be
+ * doubled. */
 static void add_quoted(line_t *line, const wchar_t *argument) {
     add(line, L"\"", 1);
     for (const wchar_t *at = argument;; at++) {
@@ -103,7 +105,7 @@ wchar_t *cohort__command_line(const char *const *argv) {
     return finish(&line);
 }
 
-/* ---- environment ------------------------------------------------------------------------------------------------------ */
+/* ---- environment ---------------------------------------------------------------------------- */
 
 typedef struct {
     wchar_t **entries;
@@ -129,7 +131,8 @@ static void list_add(list_t *list, wchar_t *entry) {
     }
 }
 
-/* Length of the name. Windows keeps the current directory of each drive in names that begin with '='. */
+/* Length of the name. Windows keeps the current directory of each drive in names that begin with
+ * '='. */
 static size_t name_length(const wchar_t *entry) {
     const wchar_t *end = wcschr(entry + (*entry ? 1 : 0), L'=');
     return end ? (size_t)(end - entry) : wcslen(entry);
@@ -153,7 +156,8 @@ static void list_own(list_t *list) {
     if (block) FreeEnvironmentStringsW(block);
 }
 
-/* Much of Windows does not work without SystemRoot, so a child gets it even when the caller's list has it not. */
+/* Much of Windows does not work without SystemRoot, so a child gets it even when the caller's list
+ * has it not. */
 static void list_given(list_t *list, const char *const *env) {
     bool root = false;
     for (; *env; env++) {
@@ -176,7 +180,8 @@ wchar_t *cohort__environment(const char *const *env, const wchar_t *extra) {
     if (extra) list_add(&list, _wcsdup(extra));
     if (list.count) qsort(list.entries, list.count, sizeof *list.entries, by_name);
     block.failed = list.failed;
-    for (size_t i = 0; i < list.count; i++) add(&block, list.entries[i], wcslen(list.entries[i]) + 1);
+    for (size_t i = 0; i < list.count; i++)
+        add(&block, list.entries[i], wcslen(list.entries[i]) + 1);
     if (!list.count) add(&block, L"", 1);
     add(&block, L"", 1);
     for (size_t i = 0; i < list.count; i++) free(list.entries[i]);
@@ -184,7 +189,7 @@ wchar_t *cohort__environment(const char *const *env, const wchar_t *extra) {
     return finish(&block);
 }
 
-/* ---- paths ---------------------------------------------------------------------------------------------------------------- */
+/* ---- paths ---------------------------------------------------------------------------------- */
 
 wchar_t *cohort__long_path(wchar_t *path) {
     static const wchar_t prefix[] = L"\\\\?\\";
@@ -213,15 +218,17 @@ wchar_t *cohort__module_path(HMODULE module) {
     return NULL;
 }
 
-/* ---- errors and times --------------------------------------------------------------------------------------------------- */
+/* ---- errors and times ----------------------------------------------------------------------- */
 
 /* APR knows most codes; these it does not, or they have another meaning here than in general. */
 apr_status_t cohort__last_error(void) {
     DWORD error = GetLastError();
     switch (error) {
-    case ERROR_DIRECTORY: return APR_FROM_OS_ERROR(ERROR_PATH_NOT_FOUND); /* the working directory: no such one */
+    /* the working directory: no such one */
+    case ERROR_DIRECTORY: return APR_FROM_OS_ERROR(ERROR_PATH_NOT_FOUND);
     case ERROR_BAD_EXE_FORMAT:
-    case ERROR_EXE_MACHINE_TYPE_MISMATCH: return APR_FROM_OS_ERROR(ERROR_ACCESS_DENIED); /* a file, but no program */
+    /* a file, but no program */
+    case ERROR_EXE_MACHINE_TYPE_MISMATCH: return APR_FROM_OS_ERROR(ERROR_ACCESS_DENIED);
     case ERROR_NO_SYSTEM_RESOURCES:
     case ERROR_COMMITMENT_LIMIT: return APR_ENOMEM;
     case 0: return APR_EGENERAL;

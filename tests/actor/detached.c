@@ -32,7 +32,9 @@ static void start_one(void) {
     apr_status_t status = cohort_process_create(&process, seven, NULL, 0, NULL, NULL);
     if (!status) status = cohort_process_start(process);
     if (status) {
-        tell(strncmp(cohort_last_error(), "cohort_process_start: ", 22) == 0 ? "refused\n" : "failed without words\n");
+        tell(strncmp(cohort_last_error(), "cohort_process_start: ", 22) == 0
+                 ? "refused\n"
+                 : "failed without words\n");
         return;
     }
     status = cohort_process_join(process, COHORT_FOREVER);
@@ -41,7 +43,9 @@ static void start_one(void) {
 
 static void begin(void) {
     const char *method = getenv("DETACHED_METHOD");
-    cohort_options_t options = {.method = !strcmp(method, "fork") ? COHORT_FORK : !strcmp(method, "spawn") ? COHORT_SPAWN : COHORT_FORKSERVER};
+    cohort_options_t options = {.method = !strcmp(method, "fork")    ? COHORT_FORK
+                                          : !strcmp(method, "spawn") ? COHORT_SPAWN
+                                                                     : COHORT_FORKSERVER};
     if (cohort_initialize(NULL, NULL, &options)) tell("not initialised\n");
 }
 
@@ -76,7 +80,8 @@ int main(void) {
         cohort_process_t *process = NULL;
         begin();
         leave_parent();
-        if (cohort_process_create(&process, seven, NULL, 0, NULL, NULL) != COHORT_ENOTMEMBER) tell("a copy is a member\n");
+        if (cohort_process_create(&process, seven, NULL, 0, NULL, NULL) != COHORT_ENOTMEMBER)
+            tell("a copy is a member\n");
         cohort_finalize();
         begin();
     }

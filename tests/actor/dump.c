@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * dump METHOD WAY: a child, started by this method, crashes. In the arena are two blocks that dump_marks.h can tell, the second of which the parent has made after the child was
- * started. WAY "option" asks for dumps by the option.
+ * dump METHOD WAY: a child, started by this method, crashes. In the arena are two blocks that
+ * dump_marks.h can tell, the second of which the parent has made after the child was started. WAY
+ * "option" asks for dumps by the option.
  */
 #include "dump_marks.h"
 
@@ -34,9 +35,15 @@ int main(int argc, char **argv) {
     cohort_process_t *process;
     cohort_options_t options = {.dump = argc > 2 && !strcmp(argv[2], "option")};
     if (cohort_initialize(&argc, &argv, &options) || argc < 3) return 3;
-    cohort_start_method_t method = !strcmp(argv[1], "fork") ? COHORT_FORK : !strcmp(argv[1], "spawn") ? COHORT_SPAWN : COHORT_FORKSERVER;
-    if (cohort_event_create(&events.begin, NULL) || cohort_event_create(&events.never, NULL) || !make_block(1)) return 4;
-    if (cohort_process_create(&process, crash, &events, sizeof events, &(cohort_process_options_t){.method = method}, NULL)) return 5;
+    cohort_start_method_t method = !strcmp(argv[1], "fork")    ? COHORT_FORK
+                                   : !strcmp(argv[1], "spawn") ? COHORT_SPAWN
+                                                               : COHORT_FORKSERVER;
+    if (cohort_event_create(&events.begin, NULL) || cohort_event_create(&events.never, NULL) ||
+        !make_block(1))
+        return 4;
+    if (cohort_process_create(&process, crash, &events, sizeof events,
+                              &(cohort_process_options_t){.method = method}, NULL))
+        return 5;
     if (cohort_process_start(process) || !make_block(2) || cohort_event_set(events.begin)) return 6;
     if (cohort_process_join(process, COHORT_FOREVER)) return 7;
     return cohort_process_exit_code(process) == -6 ? 0 : 8;

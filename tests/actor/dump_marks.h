@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Bytes that are found nowhere else. They are made where they shall be, so that no other memory of the process holds them. */
+/* Bytes that are found nowhere else. They are made where they shall be, so that no other memory of
+ * the process holds them. */
 #ifndef COHORT_TESTS_DUMP_MARKS_H
 #define COHORT_TESTS_DUMP_MARKS_H
 

@@ -1,8 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program to be made set-user-id and the like, and the attacker of it: what it says goes to the file "log" beside it, line by line, whichever user runs it.
+ * A program to be made set-user-id and the like, and the attacker of it: what it says goes to the
+ * file "log" beside it, line by line, whichever user runs it.
  *
- *   privilege lure PATH     starts a child by spawn, which runs PATH instead of this file: a copy of it with more rights. The library itself makes the boot block, so
+ *   privilege lure PATH     starts a child by spawn, which runs PATH instead of this file: a copy
+ *       of it with more rights. The library itself makes the boot block, so
  *                           nothing is wrong with that but the rights.
  *   privilege start METHOD  starts a child and a pool by this method, and another program
  *   privilege drop METHOD   the same after it has given up its rights
@@ -42,7 +44,8 @@ static const char *name_of(apr_status_t status) {
 
 static int intruder(void *args) {
     (void)args;
-    say("inside: user %d/%d, group %d/%d, secure %d\n", (int)getuid(), (int)geteuid(), (int)getgid(), (int)getegid(), (int)getauxval(AT_SECURE));
+    say("inside: user %d/%d, group %d/%d, secure %d\n", (int)getuid(), (int)geteuid(),
+        (int)getgid(), (int)getegid(), (int)getauxval(AT_SECURE));
     return 0;
 }
 
@@ -67,11 +70,14 @@ static apr_status_t square(const void *input, void *output) {
 }
 
 /* The system knows of no child of this process, dead or alive. */
-static const char *children(void) { return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? "no child" : "a child"; }
+static const char *children(void) {
+    return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? "no child" : "a child";
+}
 
 static void start_process(cohort_start_method_t method) {
     cohort_process_t *process;
-    apr_status_t status = cohort_process_create(&process, seven, NULL, 0, &(cohort_process_options_t){.method = method}, NULL);
+    apr_status_t status = cohort_process_create(
+        &process, seven, NULL, 0, &(cohort_process_options_t){.method = method}, NULL);
     if (!status) status = cohort_process_start(process);
     if (status) {
         say("process: %s, %s\n", name_of(status), children());
@@ -84,7 +90,8 @@ static void start_process(cohort_start_method_t method) {
 static void start_pool(cohort_start_method_t method) {
     cohort_pool_t *pool;
     int in[10] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, out[10] = {0};
-    apr_status_t status = cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2, .method = method}, NULL);
+    apr_status_t status =
+        cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2, .method = method}, NULL);
     if (status) {
         say("pool: %s, %s\n", name_of(status), children());
         return;

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* property NAME TEXT: a program that ends with 0 when what it has of the property is TEXT, else with 1. */
+/* property NAME TEXT: a program that ends with 0 when what it has of the property is TEXT, else
+ * with 1. */
 #include "../posix/properties.h"
 
 #include <stdio.h>

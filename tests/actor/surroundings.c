@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * An ordinary program to be run where something is amiss: surroundings METHOD [ACT]. It initialises, starts a child by this method, which ends with 7, and prints
- * one line: "fine", or the last error. What it does before is the act:
+ * An ordinary program to be run where something is amiss: surroundings METHOD [ACT]. It
+ * initialises, starts a child by this method, which ends with 7, and prints one line: "fine", or
+ * the last error. What it does before is the act:
  *   lock         lock all memory, also that which is to come
  *   remove       remove its own file
  *   replace FILE move FILE to its own place
@@ -28,8 +29,10 @@
 
 static int refuse_signals(void) {
     struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 424 /* pidfd_send_signal */, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1 /* EPERM */), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 424 /* pidfd_send_signal */, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1 /* EPERM */),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     struct sock_fprog program = {sizeof code / sizeof *code, code};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return -1;
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
@@ -85,7 +88,8 @@ int main(int argc, char **argv) {
         return 3;
     }
     if (cohort_initialize(&argc, &argv, &options)) return told("initialize");
-    if (cohort_process_create(&process, filter ? waits : seven, NULL, 0, NULL, NULL)) return told("create");
+    if (cohort_process_create(&process, filter ? waits : seven, NULL, 0, NULL, NULL))
+        return told("create");
     if (cohort_process_start(process)) return told("start");
     if (filter && cohort_process_terminate(process)) return told("terminate");
     if (cohort_process_join(process, COHORT_FOREVER)) return told("join");

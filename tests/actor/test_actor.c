@@ -1,10 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that knows nothing of Cohort and does what its arguments say, one after the other; output is UTF-8, lines end with LF on every system:
- *  - say TEXT, cry TEXT: write it to stdout, to stderr; variable NAME: write its value, or (none); cwd: write the working directory
- *  - cat: copy stdin to stdout; line: read one line, end with 1 when there was none; no-line: end with 1 when there is one
+ * A program that knows nothing of Cohort and does what its arguments say, one after the other;
+ * output is UTF-8, lines end with LF on every system:
+ *  - say TEXT, cry TEXT: write it to stdout, to stderr; variable NAME: write its value, or (none);
+ *    cwd: write the working directory
+ *  - cat: copy stdin to stdout; line: read one line, end with 1 when there was none; no-line: end
+ *    with 1 when there is one
  *  - wait: for ever; close: all descriptors, or handles of files, that it has
- *  - exit CODE: end; crash: end by a bad address; arguments: write the rest of them as <one><two>, and end
+ *  - exit CODE: end; crash: end by a bad address; arguments: write the rest of them as <one><two>,
+ *    and end
  */
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the synchronisers share: children and threads to run against each other, and ways to see how far they are. */
+/* What the tests of the synchronisers share: children and threads to run against each other, and
+ * ways to see how far they are. */
 #ifndef COHORT_TESTS_PARTIES_H
 #define COHORT_TESTS_PARTIES_H
 
@@ -13,7 +14,8 @@
 #define PARTIES_MAX 64
 
 /* A daemon, so that a failed case does not wait for it. */
-static inline cohort_process_t *party_start(cohort_target_t target, const void *args, apr_size_t size) {
+static inline cohort_process_t *party_start(cohort_target_t target, const void *args,
+                                            apr_size_t size) {
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, args, size, &options, NULL));
@@ -38,7 +40,8 @@ static inline void party_kill(cohort_process_t *process) {
     party_end(process, -9);
 }
 
-static inline void parties_start(cohort_process_t **list, int n, cohort_target_t target, const void *args, apr_size_t size) {
+static inline void parties_start(cohort_process_t **list, int n, cohort_target_t target,
+                                 const void *args, apr_size_t size) {
     for (int i = 0; i < n; i++) list[i] = party_start(target, args, size);
 }
 
@@ -72,7 +75,8 @@ static inline apr_thread_t *party_thread(apr_thread_start_t run, void *arg) {
 
 static inline void party_thread_finish(apr_thread_t *thread) {
     apr_status_t status, joined = apr_thread_join(&status, thread);
-    CHECK(joined == APR_SUCCESS || joined == APR_INCOMPLETE); /* what APR may say when the thread returned instead of apr_thread_exit() */
+    /* what APR may say when the thread returned instead of apr_thread_exit() */
+    CHECK(joined == APR_SUCCESS || joined == APR_INCOMPLETE);
 }
 
 /* Microseconds that a call took at least are measured with APR's clock: leave it some tolerance. */

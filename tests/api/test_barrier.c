@@ -24,7 +24,8 @@ static args_t new_args(int parties, int rounds, void (*action)(void *)) {
     args.arrived = party_memory((apr_size_t)(rounds + 1) * sizeof(int));
     args.seen = party_memory((apr_size_t)((rounds + 1) * parties) * sizeof(int));
     cohort_barrier_options_t options = {.action = action, .action_arg = args.actions};
-    CHECK_STATUS(APR_SUCCESS, cohort_barrier_create(&args.barrier, (unsigned)parties, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_barrier_create(&args.barrier, (unsigned)parties, &options, test_pool()));
     return args;
 }
 
@@ -42,7 +43,8 @@ static void check_broken(int expected, cohort_barrier_t *barrier) {
 
 static void await_waiting(cohort_barrier_t *barrier, unsigned n) {
     unsigned waiting = 0;
-    for (; waiting < n; apr_sleep(500)) CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(barrier, &waiting));
+    for (; waiting < n; apr_sleep(500))
+        CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(barrier, &waiting));
 }
 
 static apr_status_t meet(cohort_barrier_t *barrier) {
@@ -68,13 +70,14 @@ static int expect_destroyed(void *data) {
     return 0;
 }
 
-/* ---- meetings -------------------------------------------------------------------------------------------------------------- */
+/* ---- meetings ------------------------------------------------------------------------------- */
 
 static void count_action(void *arg) {
     atomic_fetch_add((_Atomic int *)arg, 1);
 }
 
-/* Nobody goes on before all are there; the action has been run exactly once per round by then; each has an index of its own. */
+/* Nobody goes on before all are there; the action has been run exactly once per round by then; each
+ * has an index of its own. */
 static int meet_often(void *data) {
     args_t *a = data;
     for (int round = 0; round < a->rounds; round++) {
@@ -83,7 +86,8 @@ static int meet_often(void *data) {
         CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(a->barrier, &index, a->timeout));
         CHECK_INT(a->parties, atomic_load(&a->arrived[round]));
         int actions = atomic_load(a->actions);
-        CHECK(actions == round + 1 || (actions == round + 2 && atomic_load(&a->arrived[round + 1]) == a->parties));
+        CHECK(actions == round + 1 ||
+              (actions == round + 2 && atomic_load(&a->arrived[round + 1]) == a->parties));
         CHECK(index < (unsigned)a->parties);
         CHECK_INT(0, atomic_fetch_add(&a->seen[round * a->parties + (int)index], 1));
     }
@@ -151,7 +155,8 @@ static void alone(void) {
     CHECK_INT(2, atomic_load(args.actions));
 }
 
-/* More come than it takes: they meet in whatever groups. The number of visits is even, so nobody is left over. */
+/* More come than it takes: they meet in whatever groups. The number of visits is even, so nobody is
+ * left over. */
 static void *APR_THREAD_FUNC visit(apr_thread_t *thread, void *data) {
     args_t *a = data;
     (void)thread;
@@ -192,7 +197,7 @@ static void tries(void) {
     CHECK_STATUS(COHORT_EBROKEN, cohort_barrier_wait(args.barrier, NULL, 0));
 }
 
-/* ---- breaking it, by will or by time ----------------------------------------------------------------------------------------- */
+/* ---- breaking it, by will or by time -------------------------------------------------------- */
 
 static void aborted(void) {
     cohort_process_t *children[2];
@@ -219,7 +224,8 @@ static void reset_when_broken(void) {
     check_all_met(&args);
 }
 
-/* Those who wait are told, and those who come afterwards begin anew: not even the places of the former are taken. */
+/* Those who wait are told, and those who come afterwards begin anew: not even the places of the
+ * former are taken. */
 static void reset_under_parties(void) {
     cohort_process_t *waiting[2], *children[2];
     args_t args = new_args(3, 10, count_action);
@@ -291,7 +297,8 @@ static void time_runs_out_during_action(void) {
     args_t args = new_args(2, 1, sleep_for_long);
     apr_status_t status;
     cohort_process_t *last = NULL;
-    /* The one that comes second runs the action. If time ran out before it came, it is broken for it, and there is another try. */
+    /* The one that comes second runs the action. If time ran out before it came, it is broken for
+     * it, and there is another try. */
     do {
         CHECK_STATUS(APR_SUCCESS, cohort_barrier_reset(args.barrier));
         atomic_store(args.actions, 0);
@@ -311,9 +318,11 @@ static void arguments(void) {
     unsigned parties = 0;
     CHECK_STATUS(APR_EINVAL, cohort_barrier_create(NULL, 2, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_barrier_create(&barrier, 0, NULL, NULL));
-    CHECK_STATUS(APR_EINVAL, cohort_barrier_create(&barrier, COHORT_BARRIER_PARTIES_MAX + 1, NULL, NULL));
+    CHECK_STATUS(APR_EINVAL,
+                 cohort_barrier_create(&barrier, COHORT_BARRIER_PARTIES_MAX + 1, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_barrier_create(&barrier, 2, &negative, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_barrier_create(&barrier, COHORT_BARRIER_PARTIES_MAX, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_barrier_create(&barrier, COHORT_BARRIER_PARTIES_MAX, NULL, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_parties(barrier, &parties));
     CHECK_INT(COHORT_BARRIER_PARTIES_MAX, parties);
     CHECK_STATUS(APR_TIMEUP, cohort_barrier_wait(barrier, NULL, 1000));
@@ -338,7 +347,7 @@ static void destroyed_under_parties(void) {
     parties_finish(children, 2);
 }
 
-/* ---- deaths -------------------------------------------------------------------------------------------------------------------- */
+/* ---- deaths --------------------------------------------------------------------------------- */
 
 static void waiting_party_killed(void) {
     args_t args = new_args(3, 10, count_action);

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Objects that are destroyed while several processes use them, and made again in the same place at once. A table of objects: each use gives one of a few
- * statuses, no process comes to harm, and in the end every block is free again.
+ * Objects that are destroyed while several processes use them, and made again in the same place at
+ * once. A table of objects: each use gives one of a few statuses, no process comes to harm, and in
+ * the end every block is free again.
  */
 #include "parties.h"
 
@@ -11,7 +12,8 @@
 #define A_WHILE 2000 /* microseconds that a use waits at most */
 #define LIST_MAX 10
 
-/* Handles of the object in the slot; a use may find those of one that is gone, but never half of one and half of another. */
+/* Handles of the object in the slot; a use may find those of one that is gone, but never half of
+ * one and half of another. */
 typedef struct {
     _Atomic(void *) object, second;
     _Atomic int stop, used;
@@ -24,13 +26,14 @@ typedef struct {
     apr_status_t (*use)(void *object, void *second, unsigned n);
     void (*destroy)(slot_t *slot);
     int processes, threads, rounds;
-    apr_status_t allowed[LIST_MAX]; /* besides APR_SUCCESS, APR_EAGAIN, APR_TIMEUP and COHORT_EHANDLE */
+    /* besides APR_SUCCESS, APR_EAGAIN, APR_TIMEUP and COHORT_EHANDLE */
+    apr_status_t allowed[LIST_MAX];
 } kind_t;
 
 #define PUBLISH(slot, made) atomic_store(&(slot)->object, made)
 #define TAKE(slot) atomic_load(&(slot)->object)
 
-/* ---- queues and pipes ---- */
+/* ---- queues and pipes ----------------------------------------------------------------------- */
 
 static void make_queue(slot_t *slot) {
     cohort_queue_options_t options = {.capacity = 4};
@@ -48,14 +51,17 @@ static apr_status_t use_queue(void *queue, void *second, unsigned n) {
     static char large[4000];
     apr_size_t size = sizeof large;
     (void)second;
-    return n % 2 ? cohort_queue_put(queue, large, n % 3 ? 16 : sizeof large, A_WHILE) : cohort_queue_get(queue, large, &size, A_WHILE);
+    return n % 2 ? cohort_queue_put(queue, large, n % 3 ? 16 : sizeof large, A_WHILE)
+                 : cohort_queue_get(queue, large, &size, A_WHILE);
 }
 static apr_status_t use_joinable(void *queue, void *second, unsigned n) {
     if (n % 5 == 4) return cohort_queue_join(queue, A_WHILE);
     apr_status_t status = use_queue(queue, second, n);
     return n % 2 || status ? status : cohort_queue_task_done(queue);
 }
-static void destroy_queue(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(TAKE(slot))); }
+static void destroy_queue(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(TAKE(slot)));
+}
 static void close_and_destroy_queue(slot_t *slot) {
     CHECK_STATUS(APR_SUCCESS, cohort_queue_close(TAKE(slot)));
     destroy_queue(slot);
@@ -72,14 +78,15 @@ static apr_status_t use_pipe(void *first, void *second, unsigned n) {
     apr_size_t size = sizeof bytes;
     if (n % 8 == 7) (void)cohort_connection_close(first);
     if (n % 8 == 7) return cohort_connection_close(second);
-    return n % 2 ? cohort_connection_send(second, bytes, sizeof bytes, A_WHILE) : cohort_connection_recv(first, bytes, &size, A_WHILE);
+    return n % 2 ? cohort_connection_send(second, bytes, sizeof bytes, A_WHILE)
+                 : cohort_connection_recv(first, bytes, &size, A_WHILE);
 }
 static void destroy_pipe(slot_t *slot) {
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(TAKE(slot)));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(atomic_load(&slot->second)));
 }
 
-/* ---- synchronisers ---- */
+/* ---- synchronisers -------------------------------------------------------------------------- */
 
 static void make_lock(slot_t *slot) {
     cohort_lock_t *lock;
@@ -91,7 +98,9 @@ static apr_status_t use_lock(void *lock, void *second, unsigned n) {
     apr_status_t status = cohort_lock_acquire(lock, A_WHILE);
     return status ? status : cohort_lock_release(lock);
 }
-static void destroy_lock(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(TAKE(slot))); }
+static void destroy_lock(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(TAKE(slot)));
+}
 
 static void make_rlock(slot_t *slot) {
     cohort_rlock_t *lock;
@@ -103,7 +112,9 @@ static apr_status_t use_rlock(void *lock, void *second, unsigned n) {
     apr_status_t status = cohort_rlock_acquire(lock, A_WHILE);
     return status ? status : cohort_rlock_release(lock);
 }
-static void destroy_rlock(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_rlock_destroy(TAKE(slot))); }
+static void destroy_rlock(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_rlock_destroy(TAKE(slot)));
+}
 
 static void make_semaphore(slot_t *slot) {
     cohort_semaphore_t *semaphore;
@@ -119,7 +130,9 @@ static apr_status_t use_semaphore(void *semaphore, void *second, unsigned n) {
     if (n % 2) status = cohort_semaphore_value(semaphore, &value);
     return status ? status : cohort_semaphore_release(semaphore, 1);
 }
-static void destroy_semaphore(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_semaphore_destroy(TAKE(slot))); }
+static void destroy_semaphore(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_destroy(TAKE(slot)));
+}
 
 static void make_condition(slot_t *slot) {
     cohort_condition_t *condition;
@@ -135,7 +148,9 @@ static apr_status_t use_condition(void *condition, void *second, unsigned n) {
     (void)cohort_condition_release(condition);
     return status;
 }
-static void destroy_condition(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_condition_destroy(TAKE(slot))); }
+static void destroy_condition(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_condition_destroy(TAKE(slot)));
+}
 
 static void make_event(slot_t *slot) {
     cohort_event_t *event;
@@ -144,9 +159,13 @@ static void make_event(slot_t *slot) {
 }
 static apr_status_t use_event(void *event, void *second, unsigned n) {
     (void)second;
-    return n % 4 == 0 ? cohort_event_set(event) : n % 4 == 1 ? cohort_event_clear(event) : cohort_event_wait(event, A_WHILE);
+    return n % 4 == 0   ? cohort_event_set(event)
+           : n % 4 == 1 ? cohort_event_clear(event)
+                        : cohort_event_wait(event, A_WHILE);
 }
-static void destroy_event(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(TAKE(slot))); }
+static void destroy_event(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(TAKE(slot)));
+}
 
 static void make_barrier_of(slot_t *slot, unsigned parties) {
     cohort_barrier_t *barrier;
@@ -160,25 +179,32 @@ static apr_status_t use_barrier(void *barrier, void *second, unsigned n) {
     unsigned waiting;
     (void)second;
     if (n % 32 == 31) return cohort_barrier_reset(barrier);
-    return n % 8 == 7 ? cohort_barrier_waiting(barrier, &waiting) : cohort_barrier_wait(barrier, NULL, n % 2 ? A_WHILE : COHORT_FOREVER);
+    return n % 8 == 7 ? cohort_barrier_waiting(barrier, &waiting)
+                      : cohort_barrier_wait(barrier, NULL, n % 2 ? A_WHILE : COHORT_FOREVER);
 }
-static void destroy_barrier(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(TAKE(slot))); }
+static void destroy_barrier(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(TAKE(slot)));
+}
 
-/* ---- results, pools, processes ---- */
+/* ---- results, pools, processes -------------------------------------------------------------- */
 
 enum { ITEMS = 60, ITEM = 200 };
 
 static apr_status_t fail_some(const void *input, void *output) {
     memset(output, *(const int *)input, ITEM);
-    return *(const int *)input % 3 ? APR_SUCCESS : cohort_task_fail(APR_EGENERAL, "item %d", *(const int *)input);
+    return *(const int *)input % 3 ? APR_SUCCESS
+                                   : cohort_task_fail(APR_EGENERAL, "item %d", *(const int *)input);
 }
 static void make_result(slot_t *slot) {
     int inputs[ITEMS];
     cohort_result_t *result;
     cohort_pool_options_t options = {.workers = 2};
-    if (!slot->blocks[0]) CHECK_STATUS(APR_SUCCESS, cohort_pool_create((cohort_pool_t **)&slot->blocks[0], &options, NULL));
+    if (!slot->blocks[0])
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_create((cohort_pool_t **)&slot->blocks[0], &options, NULL));
     for (int i = 0; i < ITEMS; i++) inputs[i] = i;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, slot->blocks[0], fail_some, inputs, sizeof *inputs, ITEMS, NULL, ITEM, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, slot->blocks[0], fail_some, inputs,
+                                                    sizeof *inputs, ITEMS, NULL, ITEM, NULL, NULL));
     PUBLISH(slot, result);
 }
 static apr_status_t look_at_errors(cohort_result_t *result) {
@@ -194,7 +220,8 @@ static apr_status_t look_at_errors(cohort_result_t *result) {
 static apr_status_t check_outputs(cohort_result_t *result) {
     unsigned char outputs[ITEMS * ITEM];
     apr_status_t status = cohort_result_get(result, outputs, sizeof outputs, A_WHILE);
-    for (int i = 0; i < ITEMS && status == APR_EGENERAL; i++) CHECK_INT(i, outputs[i * ITEM + ITEM - 1]);
+    for (int i = 0; i < ITEMS && status == APR_EGENERAL; i++)
+        CHECK_INT(i, outputs[i * ITEM + ITEM - 1]);
     return status == APR_EGENERAL ? APR_SUCCESS : status;
 }
 static apr_status_t use_result(void *result, void *second, unsigned n) {
@@ -210,7 +237,9 @@ static apr_status_t use_result(void *result, void *second, unsigned n) {
     default: return cohort_result_ready(result) ? APR_SUCCESS : APR_EAGAIN;
     }
 }
-static void destroy_result(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(TAKE(slot))); }
+static void destroy_result(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(TAKE(slot)));
+}
 
 static void make_pool(slot_t *slot) {
     cohort_pool_t *pool;
@@ -224,13 +253,16 @@ static apr_status_t use_pool(void *pool, void *second, unsigned n) {
     cohort_result_t *result;
     (void)second;
     if (n % 2) return cohort_pool_apply(pool, fail_some, &input, sizeof input, output, ITEM);
-    apr_status_t status = cohort_pool_apply_async(&result, pool, fail_some, &input, sizeof input, NULL, ITEM, NULL, NULL);
+    apr_status_t status = cohort_pool_apply_async(&result, pool, fail_some, &input, sizeof input,
+                                                  NULL, ITEM, NULL, NULL);
     if (status) return status;
     status = cohort_result_wait(result, COHORT_FOREVER);
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
     return status;
 }
-static void destroy_pool(slot_t *slot) { CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(TAKE(slot))); }
+static void destroy_pool(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(TAKE(slot)));
+}
 
 static int end_at_once(void *args) {
     (void)args;
@@ -252,8 +284,22 @@ static void destroy_process(slot_t *slot) {
 
 static const kind_t kinds[] = {
     {"queue", make_queue, use_queue, destroy_queue, 4, 1, 300, {0}},
-    {"joinable_queue", make_joinable, use_joinable, destroy_queue, 4, 1, 300, {COHORT_EOVERRELEASE}},
-    {"closed_queue", make_joinable, use_joinable, close_and_destroy_queue, 4, 1, 300, {COHORT_EOVERRELEASE, COHORT_ECLOSED}},
+    {"joinable_queue",
+     make_joinable,
+     use_joinable,
+     destroy_queue,
+     4,
+     1,
+     300,
+     {COHORT_EOVERRELEASE}},
+    {"closed_queue",
+     make_joinable,
+     use_joinable,
+     close_and_destroy_queue,
+     4,
+     1,
+     300,
+     {COHORT_EOVERRELEASE, COHORT_ECLOSED}},
     {"pipe", make_pipe, use_pipe, destroy_pipe, 3, 1, 300, {COHORT_ECLOSED, APR_EOF}},
     {"lock", make_lock, use_lock, destroy_lock, 4, 1, 1000, {COHORT_EOVERRELEASE}},
     {"rlock", make_rlock, use_rlock, destroy_rlock, 4, 1, 1000, {COHORT_ENOTOWNER}},
@@ -261,14 +307,28 @@ static const kind_t kinds[] = {
     {"condition", make_condition, use_condition, destroy_condition, 4, 7, 300, {COHORT_ENOTOWNER}},
     {"event", make_event, use_event, destroy_event, 4, 1, 500, {0}},
     {"barrier", make_barrier, use_barrier, destroy_barrier, 4, 1, 3000, {COHORT_EBROKEN}},
-    {"barrier_that_meets", make_meeting, use_barrier, destroy_barrier, 4, 1, 3000, {COHORT_EBROKEN}},
-    {"large_barrier", make_large_barrier, use_barrier, destroy_barrier, 4, 1, 3000, {COHORT_EBROKEN}},
+    {"barrier_that_meets",
+     make_meeting,
+     use_barrier,
+     destroy_barrier,
+     4,
+     1,
+     3000,
+     {COHORT_EBROKEN}},
+    {"large_barrier",
+     make_large_barrier,
+     use_barrier,
+     destroy_barrier,
+     4,
+     1,
+     3000,
+     {COHORT_EBROKEN}},
     {"result", make_result, use_result, destroy_result, 4, 1, 300, {0}},
     {"pool", make_pool, use_pool, destroy_pool, 3, 1, 25, {COHORT_ETERMINATED, COHORT_ENOTRUNNING}},
     {"process", make_process, use_process, destroy_process, 3, 1, 60, {COHORT_ENOTSTARTED}},
 };
 
-/* ---- the race ---- */
+/* ---- the race ------------------------------------------------------------------------------- */
 
 typedef struct {
     slot_t *slot;
@@ -276,7 +336,9 @@ typedef struct {
 } user_t;
 
 static bool is_allowed(const kind_t *kind, apr_status_t status) {
-    if (!status || APR_STATUS_IS_EAGAIN(status) || APR_STATUS_IS_TIMEUP(status) || status == COHORT_EHANDLE) return true;
+    if (!status || APR_STATUS_IS_EAGAIN(status) || APR_STATUS_IS_TIMEUP(status) ||
+        status == COHORT_EHANDLE)
+        return true;
     for (int i = 0; i < LIST_MAX && kind->allowed[i]; i++) {
         if (kind->allowed[i] == status) return true;
     }
@@ -290,7 +352,8 @@ static void *APR_THREAD_FUNC use(apr_thread_t *thread, void *given) {
     for (unsigned n = (unsigned)user->number; !atomic_load(&user->slot->stop); n++) {
         void *second = atomic_load(&user->slot->second), *object = TAKE(user->slot);
         apr_status_t status = kind->use(object, second, n);
-        if (!is_allowed(kind, status)) test_fail(__FILE__, __LINE__, "%s, use %u: status %d", kind->name, n, status);
+        if (!is_allowed(kind, status))
+            test_fail(__FILE__, __LINE__, "%s, use %u: status %d", kind->name, n, status);
         atomic_fetch_add(&user->slot->used, 1);
     }
     return NULL;
@@ -315,7 +378,8 @@ static apr_uint64_t blocks_in_use(void) {
 static void check_users(cohort_process_t **users, const kind_t *kind) {
     for (int i = 0; i < kind->processes; i++) {
         if (cohort_process_exit_code(users[i]) == COHORT_EXIT_NONE) continue;
-        test_fail(__FILE__, __LINE__, "%s: a user ended with %d", kind->name, cohort_process_exit_code(users[i]));
+        test_fail(__FILE__, __LINE__, "%s: a user ended with %d", kind->name,
+                  cohort_process_exit_code(users[i]));
     }
 }
 
@@ -330,12 +394,18 @@ static void race(int k) {
     }
     for (int round = 0; round < kind->rounds; round++) {
         int used = atomic_load(&slot->used);
-        apr_time_t begin = apr_time_now(); /* all may be waiting for this very destruction, and in most rounds it comes while they arrive */
-        while (round % 4 == 0 && atomic_load(&slot->used) < used + kind->processes / 2 && apr_time_now() - begin < A_WHILE) check_users(users, kind);
+        /* all may be waiting for this very destruction, and in most rounds it comes while they
+         * arrive */
+        apr_time_t begin = apr_time_now();
+        while (round % 4 == 0 && atomic_load(&slot->used) < used + kind->processes / 2 &&
+               apr_time_now() - begin < A_WHILE)
+            check_users(users, kind);
         for (volatile int spin = rand() % 20000; spin > 0; spin--) continue;
         kind->destroy(slot);
         used = atomic_load(&slot->used);
-        while (round % 3 == 0 && atomic_load(&slot->used) < used + 2 * kind->processes) check_users(users, kind); /* all find it gone */
+        /* all find it gone */
+        while (round % 3 == 0 && atomic_load(&slot->used) < used + 2 * kind->processes)
+            check_users(users, kind);
         kind->make(slot);
     }
     atomic_store(&slot->stop, 1);
@@ -345,7 +415,8 @@ static void race(int k) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(slot));
 }
 
-/* The root's record of a started process may keep a block for a moment longer than the process' end; all others are free. */
+/* The root's record of a started process may keep a block for a moment longer than the process'
+ * end; all others are free. */
 static void race_of(const char *name) {
     apr_uint64_t blocks = blocks_in_use();
     for (int k = 0; k < (int)(sizeof kinds / sizeof *kinds); k++) {
@@ -355,7 +426,7 @@ static void race_of(const char *name) {
     CHECK_INT(blocks, blocks_in_use());
 }
 
-#define RACE(name)                                                                                                                                   \
+#define RACE(name) \
     static void race_##name(void) { race_of(#name); }
 RACE(queue)
 RACE(joinable_queue)

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process ends at one moment for all callers: from the first answer that says so, every other question says so too, in every process. All ways to ask are in a
- * table; processes that end in different ways are asked in all orders, by their parent and by other processes at once.
+ * A process ends at one moment for all callers: from the first answer that says so, every other
+ * question says so too, in every process. All ways to ask are in a table; processes that end in
+ * different ways are asked in all orders, by their parent and by other processes at once.
  */
 #include "parties.h"
 
@@ -29,11 +30,13 @@ static cohort_process_t *start(int way) {
     return process;
 }
 
-/* ---- questions: has it ended? -------------------------------------------------------------------------------------------- */
+/* ---- questions: has it ended? --------------------------------------------------------------- */
 
 static bool by_is_alive(cohort_process_t *p) { return !cohort_process_is_alive(p); }
 
-static bool by_exit_code(cohort_process_t *p) { return cohort_process_exit_code(p) != COHORT_EXIT_NONE; }
+static bool by_exit_code(cohort_process_t *p) {
+    return cohort_process_exit_code(p) != COHORT_EXIT_NONE;
+}
 
 static bool by_status(apr_status_t status) {
     CHECK(status == APR_SUCCESS || APR_STATUS_IS_EAGAIN(status));
@@ -73,7 +76,11 @@ typedef struct {
 } question_t;
 
 /* The first four may be asked by any process. */
-static const question_t questions[] = {{"is_alive", by_is_alive}, {"exit_code", by_exit_code}, {"join", by_join}, {"wait", by_wait}, {"list", by_list}};
+static const question_t questions[] = {{"is_alive", by_is_alive},
+                                       {"exit_code", by_exit_code},
+                                       {"join", by_join},
+                                       {"wait", by_wait},
+                                       {"list", by_list}};
 enum { OF_ALL = 4, OF_PARENT = 5 };
 
 /* Ask until it has ended, `first` first; what one answer says the next must say too. */
@@ -82,13 +89,15 @@ static void ask_until_ended(cohort_process_t *p, int first, int n) {
     for (int k = first, after = 0; after < n; k++) {
         const question_t *q = &questions[k % n];
         bool ended = q->ask(p);
-        if (said && !ended) test_fail(__FILE__, __LINE__, "%s says that it has ended, and then %s that it has not", said, q->name);
+        if (said && !ended)
+            test_fail(__FILE__, __LINE__, "%s says that it has ended, and then %s that it has not",
+                      said, q->name);
         if (ended) said = said ? said : q->name;
         if (said) after++;
     }
 }
 
-/* ---- askers -------------------------------------------------------------------------------------------------------------- */
+/* ---- askers --------------------------------------------------------------------------------- */
 
 static void check_code(cohort_process_t *p, int way) {
     static const int codes[WAYS] = {5, 3, -9, 3, 5};

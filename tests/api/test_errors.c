@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* cohort_last_error(): each failing call says which call failed, at what and why; calls that succeed leave it alone. */
+/* cohort_last_error(): each failing call says which call failed, at what and why; calls that
+ * succeed leave it alone. */
 #include "parties.h"
 
 #include <apr_file_io.h>
@@ -11,7 +12,8 @@ static bool said(const char *part) {
 
 /* The last error names the call and says this. */
 static void check_said(const char *call, const char *part) {
-    if (strncmp(cohort_last_error(), call, strlen(call)) != 0 || !said(part)) test_fail(__FILE__, __LINE__, "%s: %s wanted, not \"%s\"", call, part, cohort_last_error());
+    if (strncmp(cohort_last_error(), call, strlen(call)) != 0 || !said(part))
+        test_fail(__FILE__, __LINE__, "%s: %s wanted, not \"%s\"", call, part, cohort_last_error());
 }
 
 static void untouched_by_success(void) {
@@ -53,23 +55,28 @@ static void per_thread(void) {
 
 /* A directory that is not there, and a program that is not there, both make ENOENT. */
 static void program_or_directory(void) {
-    static const char *const missing[] = {"/no/such/program", NULL}, *const unheard[] = {"no-such-program-anywhere", NULL};
-    cohort_program_t program = {.argv = missing}, searched = {.argv = unheard}, directory = {.argv = missing, .cwd = "/no/such/directory"};
+    static const char *const missing[] = {"/no/such/program", NULL}, *const unheard[] = {
+                                                                         "no-such-program-anywhere",
+                                                                         NULL};
+    cohort_program_t program = {.argv = missing}, searched = {.argv = unheard},
+                     directory = {.argv = missing, .cwd = "/no/such/directory"};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
     CHECK(cohort_process_start(process) != APR_SUCCESS);
     check_said("cohort_process_start: ", "/no/such/program");
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &searched, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, &searched, NULL, test_pool()));
     CHECK(cohort_process_start(process) != APR_SUCCESS);
     check_said("cohort_process_start: ", "no-such-program-anywhere");
     CHECK(said("PATH"));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &directory, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, &directory, NULL, test_pool()));
     CHECK(cohort_process_start(process) != APR_SUCCESS);
     check_said("cohort_process_start: ", "/no/such/directory");
     CHECK(!said("/no/such/program"));
 }
 
-/* ---- every call ------------------------------------------------------------------------------------------------------- */
+/* ---- every call ----------------------------------------------------------------------------- */
 
 static char called[200][48]; /* the calls that were seen to fail */
 static int n_called;
@@ -81,13 +88,15 @@ static void note(const char *expression, char *call, size_t size) {
     call[length] = 0;
 }
 
-static void check_fails(int line, const char *expression, apr_status_t expected, const char *reason, apr_status_t status) {
+static void check_fails(int line, const char *expression, apr_status_t expected, const char *reason,
+                        apr_status_t status) {
     char call[48], prefix[64];
     note(expression, call, sizeof call);
     test_check_status(__FILE__, line, expression, expected, status);
     apr_snprintf(prefix, sizeof prefix, "%s: ", call);
     if (strncmp(cohort_last_error(), prefix, strlen(prefix)) || !said(reason)) {
-        test_fail(__FILE__, line, "%s: \"%s\" wanted, not \"%s\"", expression, reason, cohort_last_error());
+        test_fail(__FILE__, line, "%s: \"%s\" wanted, not \"%s\"", expression, reason,
+                  cohort_last_error());
     }
     CHECK(n_called < 200);
     strcpy(called[n_called++], call);
@@ -108,7 +117,8 @@ static void wrong_pointers(void *wrong) {
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_put(wrong, &byte, 1, 0));
     FAILS(APR_EINVAL, "the queue is NULL", cohort_queue_get(NULL, &byte, &size, 0));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_message(wrong, &message, 0));
-    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_copy(wrong, &out, &size, 0, test_pool()));
+    FAILS(COHORT_EHANDLE, "not a live queue",
+          cohort_queue_get_copy(wrong, &out, &size, 0, test_pool()));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_block(wrong, &out, &size, 0));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_put_many(wrong, &message, 1, &size, 0));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_many(wrong, &message, 1, &size, 0));
@@ -122,9 +132,12 @@ static void wrong_pointers(void *wrong) {
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_destroy((void *)&outside));
     FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_send(wrong, &byte, 1, 0));
     FAILS(APR_EINVAL, "the connection is NULL", cohort_connection_recv(NULL, &byte, &size, 0));
-    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_recv_message(wrong, &message, 0));
-    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_recv_copy(wrong, &out, &size, 0, test_pool()));
-    FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_recv_block(wrong, &out, &size, 0));
+    FAILS(COHORT_EHANDLE, "not a live connection",
+          cohort_connection_recv_message(wrong, &message, 0));
+    FAILS(COHORT_EHANDLE, "not a live connection",
+          cohort_connection_recv_copy(wrong, &out, &size, 0, test_pool()));
+    FAILS(COHORT_EHANDLE, "not a live connection",
+          cohort_connection_recv_block(wrong, &out, &size, 0));
     FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_poll(wrong, 0));
     FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_close((void *)&outside));
     FAILS(COHORT_EHANDLE, "not a live lock", cohort_lock_acquire(wrong, 0));
@@ -170,13 +183,15 @@ static void wrong_pointers(void *wrong) {
     FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_terminate(wrong));
     FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_join(wrong, 0));
     FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_destroy((void *)&outside));
-    FAILS(APR_EINVAL, "parent is NULL", cohort_pool_workers(wrong, (cohort_process_t ***)&out, &number, NULL));
+    FAILS(APR_EINVAL, "parent is NULL",
+          cohort_pool_workers(wrong, (cohort_process_t ***)&out, &number, NULL));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_wait(wrong, 0));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_successful(wrong, &number));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_get(wrong, NULL, 0, 0));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_outputs(wrong, &out));
     FAILS(APR_EINVAL, "error is NULL", cohort_result_error(wrong, NULL));
-    FAILS(APR_EINVAL, "n is NULL", cohort_result_errors(wrong, (cohort_task_error_t **)&out, NULL, test_pool()));
+    FAILS(APR_EINVAL, "n is NULL",
+          cohort_result_errors(wrong, (cohort_task_error_t **)&out, NULL, test_pool()));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_destroy((void *)&outside));
 }
 
@@ -204,20 +219,28 @@ static void wrong_arguments(void) {
     cohort_result_t *result;
     void *block;
     int argument = 0, wrong = 77;
-    cohort_process_options_t lifetime = {.lifetime = (cohort_lifetime_t)wrong}, method = {.method = (cohort_start_method_t)wrong};
+    cohort_process_options_t lifetime = {.lifetime = (cohort_lifetime_t)wrong},
+                             method = {.method = (cohort_start_method_t)wrong};
     cohort_process_base_t small = {.size = 1, .run = of_object};
-    cohort_program_t nothing = {0}, unpiped = {.argv = (const char *const[]){"true", NULL}, .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
-    cohort_pool_options_t many = {.workers = 10000}, negative = {.workers = -1}, unnamed = {.name = ""};
+    cohort_program_t nothing = {0}, unpiped = {.argv = (const char *const[]){"true", NULL},
+                                               .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
+    cohort_pool_options_t many = {.workers = 10000}, negative = {.workers = -1},
+                          unnamed = {.name = ""};
     cohort_waitable_t item = {0};
     FAILS(COHORT_ETWICE, "already initialised", cohort_initialize(NULL, NULL, NULL));
     FAILS(APR_EINVAL, "method is 77", cohort_set_start((cohort_start_method_t)wrong, NULL));
     FAILS(APR_EINVAL, "target is NULL", cohort_process_create(&process, NULL, NULL, 0, NULL, NULL));
     FAILS(APR_EINVAL, "args is NULL", cohort_process_create(&process, target, NULL, 4, NULL, NULL));
-    FAILS(APR_EINVAL, "lifetime is 77", cohort_process_create(&process, target, NULL, 0, &lifetime, NULL));
-    FAILS(APR_EINVAL, "method is 77", cohort_process_create(&process, target, NULL, 0, &method, NULL));
-    FAILS(APR_EINVAL, "self->size is 1", cohort_process_create_object(&process, &small, NULL, NULL));
-    FAILS(APR_EINVAL, "program->argv is NULL", cohort_process_create_program(&process, &nothing, NULL, NULL));
-    FAILS(APR_EINVAL, "pool is NULL", cohort_process_create_program(&process, &unpiped, NULL, NULL));
+    FAILS(APR_EINVAL, "lifetime is 77",
+          cohort_process_create(&process, target, NULL, 0, &lifetime, NULL));
+    FAILS(APR_EINVAL, "method is 77",
+          cohort_process_create(&process, target, NULL, 0, &method, NULL));
+    FAILS(APR_EINVAL, "self->size is 1",
+          cohort_process_create_object(&process, &small, NULL, NULL));
+    FAILS(APR_EINVAL, "program->argv is NULL",
+          cohort_process_create_program(&process, &nothing, NULL, NULL));
+    FAILS(APR_EINVAL, "pool is NULL",
+          cohort_process_create_program(&process, &unpiped, NULL, NULL));
     FAILS(APR_EINVAL, "list is NULL", cohort_process_active_children(NULL, &argument, test_pool()));
     FAILS(COHORT_ERUNNING, "still running", cohort_process_close(cohort_process_current()));
     FAILS(APR_EINVAL, "queue is NULL", cohort_queue_create(NULL, NULL, NULL));
@@ -227,25 +250,32 @@ static void wrong_arguments(void) {
     FAILS(APR_EINVAL, "semaphore is NULL", cohort_semaphore_create(NULL, 1, NULL, NULL));
     FAILS(APR_EINVAL, "condition is NULL", cohort_condition_create(NULL, NULL, NULL));
     FAILS(APR_EINVAL, "event is NULL", cohort_event_create(NULL, NULL));
-    FAILS(APR_EINVAL, "parties is 0", cohort_barrier_create((cohort_barrier_t **)&block, 0, NULL, NULL));
+    FAILS(APR_EINVAL, "parties is 0",
+          cohort_barrier_create((cohort_barrier_t **)&block, 0, NULL, NULL));
     FAILS(APR_EINVAL, "block is NULL", cohort_alloc(NULL, 1));
     FAILS(APR_ENOMEM, "arena", cohort_alloc(&block, APR_SIZE_MAX / 2));
     FAILS(COHORT_EFREE, "not a block", cohort_free(&argument));
     FAILS(APR_EINVAL, "usage is NULL", cohort_arena_usage(NULL));
     FAILS(APR_EINVAL, "items[0]", cohort_wait(&item, 1, COHORT_WAIT_ANY, 0));
-    FAILS(COHORT_ELIMIT, "workers is 10000; a pool has at most 8192", cohort_pool_create(&pool, &many, NULL));
+    FAILS(COHORT_ELIMIT, "workers is 10000; a pool has at most 8192",
+          cohort_pool_create(&pool, &many, NULL));
     FAILS(APR_EINVAL, "workers is -1", cohort_pool_create(&pool, &negative, NULL));
     FAILS(APR_EINVAL, "name has 0 bytes", cohort_pool_create(&pool, &unnamed, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
     FAILS(APR_EINVAL, "task is NULL", cohort_pool_map(pool, NULL, &argument, 4, 1, NULL, 0, NULL));
     FAILS(APR_EINVAL, "input is NULL", cohort_pool_apply(pool, task, NULL, 4, NULL, 0));
-    FAILS(COHORT_ELIMIT, "4294967294 items", cohort_pool_map_async(&result, pool, task, &argument, 0, (apr_size_t)5000000000u, NULL, 0, NULL, NULL));
-    FAILS(APR_EINVAL, "result is NULL", cohort_pool_apply_async(NULL, pool, task, NULL, 0, NULL, 0, NULL, NULL));
+    FAILS(COHORT_ELIMIT, "4294967294 items",
+          cohort_pool_map_async(&result, pool, task, &argument, 0, (apr_size_t)5000000000u, NULL, 0,
+                                NULL, NULL));
+    FAILS(APR_EINVAL, "result is NULL",
+          cohort_pool_apply_async(NULL, pool, task, NULL, 0, NULL, 0, NULL, NULL));
     FAILS(APR_EINVAL, "neither closed nor terminated", cohort_pool_join(pool, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, "four", 4, 0));
-    FAILS(COHORT_ETOOSMALL, "the message has 4 bytes, the buffer 1", cohort_queue_get(queue, &argument, &(apr_size_t){1}, 0));
+    FAILS(COHORT_ETOOSMALL, "the message has 4 bytes, the buffer 1",
+          cohort_queue_get(queue, &argument, &(apr_size_t){1}, 0));
     FAILS(APR_EINVAL, "not created joinable", cohort_queue_task_done(queue));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_close(queue));
     FAILS(COHORT_ECLOSED, "the queue is closed", cohort_queue_put(queue, "four", 4, 0));
@@ -254,11 +284,25 @@ static void wrong_arguments(void) {
 
 /* Calls that return no status. */
 static bool returns_none(const char *call) {
-    static const char *const list[] = {
-        "cohort_strerror", "cohort_error_name", "cohort_last_error", "cohort_version", "cohort_cpu_count", "cohort_is_shared", "cohort_start_method",
-        "cohort_finalize", "cohort_exit", "cohort_process_current", "cohort_process_parent", "cohort_process_is_alive", "cohort_process_exit_code",
-        "cohort_process_pid", "cohort_process_is_daemon", "cohort_connection_readable", "cohort_connection_writable", "cohort_result_ready",
-        "cohort_task_fail" /* fails nothing itself */};
+    static const char *const list[] = {"cohort_strerror",
+                                       "cohort_error_name",
+                                       "cohort_last_error",
+                                       "cohort_version",
+                                       "cohort_cpu_count",
+                                       "cohort_is_shared",
+                                       "cohort_start_method",
+                                       "cohort_finalize",
+                                       "cohort_exit",
+                                       "cohort_process_current",
+                                       "cohort_process_parent",
+                                       "cohort_process_is_alive",
+                                       "cohort_process_exit_code",
+                                       "cohort_process_pid",
+                                       "cohort_process_is_daemon",
+                                       "cohort_connection_readable",
+                                       "cohort_connection_writable",
+                                       "cohort_result_ready",
+                                       "cohort_task_fail" /* fails nothing itself */};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         if (!strcmp(list[i], call)) return true;
     }
@@ -285,7 +329,8 @@ static void all_calls(void) {
     CHECK_STATUS(APR_SUCCESS, apr_file_open(&file, TEST_SYMBOLS, APR_FOPEN_READ, 0, test_pool()));
     while (apr_file_gets(line, sizeof line, file) == APR_SUCCESS) {
         line[strcspn(line, "\r\n")] = 0;
-        if (!returns_none(line) && !was_called(line)) test_fail(__FILE__, __LINE__, "%s: no failure of it was looked at", line);
+        if (!returns_none(line) && !was_called(line))
+            test_fail(__FILE__, __LINE__, "%s: no failure of it was looked at", line);
         n++;
     }
     CHECK(n > 100);
@@ -305,7 +350,8 @@ static void silent_successes(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_stop(process, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, task, NULL, 0, NULL, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
@@ -317,7 +363,8 @@ static void silent_successes(void) {
     CHECK_STR("", cohort_last_error());
 }
 
-/* Longer than there is room for: what was said is cut, the call and the message of the status are not. */
+/* Longer than there is room for: what was said is cut, the call and the message of the status are
+ * not. */
 static void long_words(void) {
     char path[2000], message[200];
     const char *argv[] = {path, NULL};
@@ -334,18 +381,22 @@ static void long_words(void) {
     CHECK(strlen(cohort_last_error()) < 320);
 }
 
-/* ---- what fails in other processes ------------------------------------------------------------------------------------------ */
+/* ---- what fails in other processes ---------------------------------------------------------- */
 
 static apr_status_t picky(const void *input, void *output) {
     (void)output;
-    return *(const int *)input == 3 ? cohort_task_fail(APR_EGENERAL, "no more of %d", 3) : APR_SUCCESS;
+    return *(const int *)input == 3 ? cohort_task_fail(APR_EGENERAL, "no more of %d", 3)
+                                    : APR_SUCCESS;
 }
 
 static void of_a_task(void) {
     static const int inputs[] = {1, 2, 3, 4};
     cohort_pool_t *pool = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2, .name = "mill"}, NULL));
-    CHECK_STATUS(APR_EGENERAL, cohort_pool_map(pool, picky, inputs, sizeof *inputs, 4, NULL, 0, NULL));
+    CHECK_STATUS(
+        APR_SUCCESS,
+        cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2, .name = "mill"}, NULL));
+    CHECK_STATUS(APR_EGENERAL,
+                 cohort_pool_map(pool, picky, inputs, sizeof *inputs, 4, NULL, 0, NULL));
     check_said("cohort_pool_map: ", "item 2, run by mill-");
     CHECK(said("no more of 3"));
     CHECK_STATUS(APR_EGENERAL, cohort_pool_apply(pool, picky, &inputs[2], sizeof *inputs, NULL, 0));
@@ -362,8 +413,11 @@ static void of_an_initializer(void) {
     cohort_pool_t *pool = NULL;
     cohort_result_t *result = NULL;
     cohort_task_error_t error;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2, .initializer = refuses}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, task, NULL, 0, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(
+                     &pool, &(cohort_pool_options_t){.workers = 2, .initializer = refuses}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply_async(&result, pool, task, NULL, 0, NULL, 0, NULL, NULL));
     CHECK_STATUS(APR_EGENERAL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_said("cohort_result_get: ", "no licence");
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
@@ -373,7 +427,8 @@ static void of_an_initializer(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
-/* What is executed in this program's place is no program that uses Cohort: it ends before it has started. */
+/* What is executed in this program's place is no program that uses Cohort: it ends before it has
+ * started. */
 static void of_a_start(void) {
     cohort_process_t *process = NULL;
     if (cohort_start_method() == COHORT_FORK) SKIP("executes nothing");

@@ -1,13 +1,15 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Input that no sane program gives: each call of the API with each kind of wrong pointer, a full arena under everything that needs some of it, and ten
- * thousand objects of each kind. A clear status each time, and then all works as before. What is special to one object is in that object's tests.
+ * Input that no sane program gives: each call of the API with each kind of wrong pointer, a full
+ * arena under everything that needs some of it, and ten thousand objects of each kind. A clear
+ * status each time, and then all works as before. What is special to one object is in that object's
+ * tests.
  */
 #include "parties.h"
 
 #include <stdlib.h>
 
-/* ---- objects, by their kinds ------------------------------------------------------------------------------------------ */
+/* ---- objects, by their kinds ---------------------------------------------------------------- */
 
 static apr_status_t nothing_done(const void *input, void *output) {
     (void)input, (void)output;
@@ -23,24 +25,37 @@ static cohort_pool_t *crowd; /* results come from here */
 
 static apr_status_t make_block(void **o) { return cohort_alloc(o, 1000); }
 static apr_status_t make_large_block(void **o) { return cohort_alloc(o, 100000); }
-static apr_status_t make_queue(void **o) { return cohort_queue_create((cohort_queue_t **)o, NULL, NULL); }
+static apr_status_t make_queue(void **o) {
+    return cohort_queue_create((cohort_queue_t **)o, NULL, NULL);
+}
 static apr_status_t make_bounded(void **o) {
-    return cohort_queue_create((cohort_queue_t **)o, &(cohort_queue_options_t){.capacity = 4, .joinable = 1}, NULL);
+    return cohort_queue_create((cohort_queue_t **)o,
+                               &(cohort_queue_options_t){.capacity = 4, .joinable = 1}, NULL);
 }
 static apr_status_t make_pipe(void **o) {
     cohort_connection_t *other = NULL;
-    apr_status_t status = cohort_pipe_create((cohort_connection_t **)o, &other, &(cohort_pipe_options_t){.messages = 2}, NULL);
+    apr_status_t status = cohort_pipe_create((cohort_connection_t **)o, &other,
+                                             &(cohort_pipe_options_t){.messages = 2}, NULL);
     return status ? status : cohort_connection_close(other);
 }
 static apr_status_t make_lock(void **o) { return cohort_lock_create((cohort_lock_t **)o, NULL); }
 static apr_status_t make_rlock(void **o) { return cohort_rlock_create((cohort_rlock_t **)o, NULL); }
-static apr_status_t make_semaphore(void **o) { return cohort_semaphore_create((cohort_semaphore_t **)o, 1, NULL, NULL); }
-static apr_status_t make_condition(void **o) { return cohort_condition_create((cohort_condition_t **)o, NULL, NULL); }
+static apr_status_t make_semaphore(void **o) {
+    return cohort_semaphore_create((cohort_semaphore_t **)o, 1, NULL, NULL);
+}
+static apr_status_t make_condition(void **o) {
+    return cohort_condition_create((cohort_condition_t **)o, NULL, NULL);
+}
 static apr_status_t make_event(void **o) { return cohort_event_create((cohort_event_t **)o, NULL); }
-static apr_status_t make_barrier(void **o) { return cohort_barrier_create((cohort_barrier_t **)o, 1, NULL, NULL); }
-static apr_status_t make_process(void **o) { return cohort_process_create((cohort_process_t **)o, nothing, "argument", 9, NULL, NULL); }
+static apr_status_t make_barrier(void **o) {
+    return cohort_barrier_create((cohort_barrier_t **)o, 1, NULL, NULL);
+}
+static apr_status_t make_process(void **o) {
+    return cohort_process_create((cohort_process_t **)o, nothing, "argument", 9, NULL, NULL);
+}
 static apr_status_t make_result(void **o) {
-    return cohort_pool_apply_async((cohort_result_t **)o, crowd, nothing_done, NULL, 0, NULL, 0, NULL, NULL);
+    return cohort_pool_apply_async((cohort_result_t **)o, crowd, nothing_done, NULL, 0, NULL, 0,
+                                   NULL, NULL);
 }
 
 /* Something is done with it that only a sound object can do. */
@@ -79,7 +94,9 @@ static void use_event(void *o) {
 }
 static void use_barrier(void *o) { CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(o, NULL, 0)); }
 static void use_process(void *o) { CHECK_STATUS(COHORT_ENOTSTARTED, cohort_process_join(o, 0)); }
-static void use_result(void *o) { CHECK_STATUS(APR_SUCCESS, cohort_result_wait(o, COHORT_FOREVER)); }
+static void use_result(void *o) {
+    CHECK_STATUS(APR_SUCCESS, cohort_result_wait(o, COHORT_FOREVER));
+}
 
 static apr_status_t end_block(void *o) { return cohort_free(o); }
 static apr_status_t end_queue(void *o) { return cohort_queue_destroy(o); }
@@ -93,7 +110,23 @@ static apr_status_t end_barrier(void *o) { return cohort_barrier_destroy(o); }
 static apr_status_t end_process(void *o) { return cohort_process_close(o); }
 static apr_status_t end_result(void *o) { return cohort_result_destroy(o); }
 
-typedef enum { BLOCK, LARGE_BLOCK, QUEUE, BOUNDED, PIPE, LOCK, RLOCK, SEMAPHORE, CONDITION, EVENT, BARRIER, PROCESS, RESULT, KINDS, POOL } kind_t;
+typedef enum {
+    BLOCK,
+    LARGE_BLOCK,
+    QUEUE,
+    BOUNDED,
+    PIPE,
+    LOCK,
+    RLOCK,
+    SEMAPHORE,
+    CONDITION,
+    EVENT,
+    BARRIER,
+    PROCESS,
+    RESULT,
+    KINDS,
+    POOL
+} kind_t;
 
 static const struct {
     const char *name;
@@ -127,7 +160,7 @@ static void await_blocks(apr_uint64_t at_most) {
     while (blocks_in_use() > at_most) apr_sleep(1000);
 }
 
-/* ---- wrong pointers ---------------------------------------------------------------------------------------------------------- */
+/* ---- wrong pointers ------------------------------------------------------------------------- */
 
 static char byte;
 static apr_size_t size = 1;
@@ -146,8 +179,10 @@ CALL(queue_put, cohort_queue_put(o, &byte, 1, 0))
 CALL(queue_get, cohort_queue_get(o, &byte, &size, 0))
 CALL(queue_get_copy, cohort_queue_get_copy(o, &out, &size, 0, test_pool()))
 CALL(queue_get_block, cohort_queue_get_block(o, &out, &size, 0))
-CALL(queue_put_many, cohort_queue_put_many(o, &(cohort_message_t){.data = &byte, .size = 1}, 1, &size, 0))
-CALL(queue_get_many, cohort_queue_get_many(o, &(cohort_message_t){.data = &byte, .size = 1}, 1, &size, 0))
+CALL(queue_put_many,
+     cohort_queue_put_many(o, &(cohort_message_t){.data = &byte, .size = 1}, 1, &size, 0))
+CALL(queue_get_many,
+     cohort_queue_get_many(o, &(cohort_message_t){.data = &byte, .size = 1}, 1, &size, 0))
 CALL(queue_size, cohort_queue_size(o, &size))
 CALL(queue_empty, cohort_queue_empty(o, &number))
 CALL(queue_full, cohort_queue_full(o, &number))
@@ -193,9 +228,11 @@ CALL(process_kill, cohort_process_kill(o))
 CALL(process_interrupt, cohort_process_interrupt(o))
 CALL(process_stop, cohort_process_stop(o, 0))
 CALL(pool_map, cohort_pool_map(o, nothing_done, &byte, 1, 1, NULL, 0, NULL))
-CALL(pool_map_async, cohort_pool_map_async((cohort_result_t **)&out, o, nothing_done, &byte, 1, 1, NULL, 0, NULL, NULL))
+CALL(pool_map_async, cohort_pool_map_async((cohort_result_t **)&out, o, nothing_done, &byte, 1, 1,
+                                           NULL, 0, NULL, NULL))
 CALL(pool_apply, cohort_pool_apply(o, nothing_done, &byte, 1, NULL, 0))
-CALL(pool_apply_async, cohort_pool_apply_async((cohort_result_t **)&out, o, nothing_done, &byte, 1, NULL, 0, NULL, NULL))
+CALL(pool_apply_async, cohort_pool_apply_async((cohort_result_t **)&out, o, nothing_done, &byte, 1,
+                                               NULL, 0, NULL, NULL))
 CALL(pool_workers, cohort_pool_workers(o, (cohort_process_t ***)&out, &number, test_pool()))
 CALL(pool_close, cohort_pool_close(o))
 CALL(pool_terminate, cohort_pool_terminate(o))
@@ -218,46 +255,121 @@ typedef struct {
 #define USES(kind, name) {#name, kind, name, false}
 #define ENDS(kind, name) {#name, kind, name, true}
 static const call_t calls[] = {
-    USES(QUEUE, queue_put), USES(QUEUE, queue_get), USES(QUEUE, queue_get_copy), USES(QUEUE, queue_get_block), USES(QUEUE, queue_put_many),
-    USES(QUEUE, queue_get_many), USES(QUEUE, queue_size), USES(QUEUE, queue_empty), USES(QUEUE, queue_full), USES(QUEUE, queue_close),
-    USES(QUEUE, queue_task_done), USES(QUEUE, queue_join), ENDS(QUEUE, end_queue), USES(PIPE, connection_send), USES(PIPE, connection_recv),
-    USES(PIPE, connection_recv_copy), USES(PIPE, connection_recv_block), USES(PIPE, connection_poll), ENDS(PIPE, end_pipe), USES(LOCK, lock_acquire),
-    USES(LOCK, lock_release), USES(LOCK, lock_owner), ENDS(LOCK, end_lock), USES(RLOCK, rlock_acquire), USES(RLOCK, rlock_release),
-    USES(RLOCK, rlock_owner), ENDS(RLOCK, end_rlock), USES(SEMAPHORE, semaphore_acquire), USES(SEMAPHORE, semaphore_release),
-    USES(SEMAPHORE, semaphore_value), ENDS(SEMAPHORE, end_semaphore), USES(CONDITION, condition_acquire), USES(CONDITION, condition_release),
-    USES(CONDITION, condition_wait), USES(CONDITION, condition_wait_for), USES(CONDITION, condition_notify), USES(CONDITION, condition_notify_all),
-    ENDS(CONDITION, end_condition), USES(EVENT, event_set), USES(EVENT, event_clear), USES(EVENT, event_wait), USES(EVENT, event_is_set),
-    ENDS(EVENT, end_event), USES(BARRIER, barrier_wait), USES(BARRIER, barrier_abort), USES(BARRIER, barrier_reset), USES(BARRIER, barrier_parties),
-    USES(BARRIER, barrier_waiting), USES(BARRIER, barrier_broken), ENDS(BARRIER, end_barrier), USES(PROCESS, process_start), USES(PROCESS, process_join),
-    USES(PROCESS, process_name), USES(PROCESS, process_set_name), USES(PROCESS, process_terminate), USES(PROCESS, process_kill),
-    USES(PROCESS, process_interrupt), USES(PROCESS, process_stop), ENDS(PROCESS, end_process), USES(POOL, pool_map), USES(POOL, pool_map_async),
-    USES(POOL, pool_apply), USES(POOL, pool_apply_async), USES(POOL, pool_workers), USES(POOL, pool_close), USES(POOL, pool_terminate), USES(POOL, pool_join),
-    ENDS(POOL, end_pool), USES(RESULT, result_wait), USES(RESULT, result_successful), USES(RESULT, result_get), USES(RESULT, result_outputs),
-    USES(RESULT, result_error), USES(RESULT, result_errors), ENDS(RESULT, end_result),
+    USES(QUEUE, queue_put),
+    USES(QUEUE, queue_get),
+    USES(QUEUE, queue_get_copy),
+    USES(QUEUE, queue_get_block),
+    USES(QUEUE, queue_put_many),
+    USES(QUEUE, queue_get_many),
+    USES(QUEUE, queue_size),
+    USES(QUEUE, queue_empty),
+    USES(QUEUE, queue_full),
+    USES(QUEUE, queue_close),
+    USES(QUEUE, queue_task_done),
+    USES(QUEUE, queue_join),
+    ENDS(QUEUE, end_queue),
+    USES(PIPE, connection_send),
+    USES(PIPE, connection_recv),
+    USES(PIPE, connection_recv_copy),
+    USES(PIPE, connection_recv_block),
+    USES(PIPE, connection_poll),
+    ENDS(PIPE, end_pipe),
+    USES(LOCK, lock_acquire),
+    USES(LOCK, lock_release),
+    USES(LOCK, lock_owner),
+    ENDS(LOCK, end_lock),
+    USES(RLOCK, rlock_acquire),
+    USES(RLOCK, rlock_release),
+    USES(RLOCK, rlock_owner),
+    ENDS(RLOCK, end_rlock),
+    USES(SEMAPHORE, semaphore_acquire),
+    USES(SEMAPHORE, semaphore_release),
+    USES(SEMAPHORE, semaphore_value),
+    ENDS(SEMAPHORE, end_semaphore),
+    USES(CONDITION, condition_acquire),
+    USES(CONDITION, condition_release),
+    USES(CONDITION, condition_wait),
+    USES(CONDITION, condition_wait_for),
+    USES(CONDITION, condition_notify),
+    USES(CONDITION, condition_notify_all),
+    ENDS(CONDITION, end_condition),
+    USES(EVENT, event_set),
+    USES(EVENT, event_clear),
+    USES(EVENT, event_wait),
+    USES(EVENT, event_is_set),
+    ENDS(EVENT, end_event),
+    USES(BARRIER, barrier_wait),
+    USES(BARRIER, barrier_abort),
+    USES(BARRIER, barrier_reset),
+    USES(BARRIER, barrier_parties),
+    USES(BARRIER, barrier_waiting),
+    USES(BARRIER, barrier_broken),
+    ENDS(BARRIER, end_barrier),
+    USES(PROCESS, process_start),
+    USES(PROCESS, process_join),
+    USES(PROCESS, process_name),
+    USES(PROCESS, process_set_name),
+    USES(PROCESS, process_terminate),
+    USES(PROCESS, process_kill),
+    USES(PROCESS, process_interrupt),
+    USES(PROCESS, process_stop),
+    ENDS(PROCESS, end_process),
+    USES(POOL, pool_map),
+    USES(POOL, pool_map_async),
+    USES(POOL, pool_apply),
+    USES(POOL, pool_apply_async),
+    USES(POOL, pool_workers),
+    USES(POOL, pool_close),
+    USES(POOL, pool_terminate),
+    USES(POOL, pool_join),
+    ENDS(POOL, end_pool),
+    USES(RESULT, result_wait),
+    USES(RESULT, result_successful),
+    USES(RESULT, result_get),
+    USES(RESULT, result_outputs),
+    USES(RESULT, result_error),
+    USES(RESULT, result_errors),
+    ENDS(RESULT, end_result),
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
 static void expect(const call_t *c, const char *what, apr_status_t expected, void *object) {
     apr_status_t status = c->call(object);
-    if (status != expected) test_fail(__FILE__, __LINE__, "%s of %s: %d, not %d", c->name, what, (int)status, (int)expected);
+    if (status != expected)
+        test_fail(__FILE__, __LINE__, "%s of %s: %d, not %d", c->name, what, (int)status,
+                  (int)expected);
 }
 
-static void crowd_begin(void) { CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&crowd, &(cohort_pool_options_t){.workers = 1}, NULL)); }
+static void crowd_begin(void) {
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&crowd, &(cohort_pool_options_t){.workers = 1}, NULL));
+}
 static void crowd_end(void) { CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(crowd)); }
 
 /* A queue may be called by what asks for a bounded one. */
-static bool fits(const call_t *c, kind_t kind) { return c->kind == kind || (c->kind == QUEUE && kind == BOUNDED); }
+static bool fits(const call_t *c, kind_t kind) {
+    return c->kind == kind || (c->kind == QUEUE && kind == BOUNDED);
+}
 
 static void nulls(void) {
-    for (size_t i = 0; i < CALLS; i++) expect(&calls[i], "NULL", calls[i].ends ? APR_SUCCESS : APR_EINVAL, NULL);
+    for (size_t i = 0; i < CALLS; i++)
+        expect(&calls[i], "NULL", calls[i].ends ? APR_SUCCESS : APR_EINVAL, NULL);
 }
 
 static void strangers(void) {
     char *block = party_memory(4096), here[256] = {0};
-    void *const pointers[] = {here, here + 1, block, block + 64, block + 1, (void *)1, (void *)~(uintptr_t)0, (void *)(uintptr_t)0x123456789abcdef0u};
+    void *const pointers[] = {here,
+                              here + 1,
+                              block,
+                              block + 64,
+                              block + 1,
+                              (void *)1,
+                              (void *)~(uintptr_t)0,
+                              (void *)(uintptr_t)0x123456789abcdef0u};
     for (size_t i = 0; i < CALLS; i++) {
         for (size_t p = 0; p < sizeof pointers / sizeof *pointers; p++) {
-            bool inside = cohort_is_shared(pointers[p], 1); /* what ends an object may take that for one that has been one */
+            /* what ends an object may take that for one that has been one */
+            bool inside = cohort_is_shared(pointers[p], 1);
             if (calls[i].ends && inside) (void)calls[i].call(pointers[p]);
             else expect(&calls[i], "a stranger", COHORT_EHANDLE, pointers[p]);
         }
@@ -291,25 +403,31 @@ static void after_the_end(void) {
         CHECK_STATUS(APR_SUCCESS, kinds[k].end(object));
         for (size_t i = 0; i < CALLS; i++) {
             if (calls[i].kind != k) continue;
-            /* An end of a pipe that this process has closed is still an end, as long as anybody has one. */
+            /* An end of a pipe that this process has closed is still an end, as long as anybody has
+             * one. */
             apr_status_t status = calls[i].call(object);
-            bool clear = calls[i].ends ? status == APR_SUCCESS || status == COHORT_ECLOSED : status == COHORT_EHANDLE || status == COHORT_ECLOSED;
-            if (!clear) test_fail(__FILE__, __LINE__, "%s after the end: %d", calls[i].name, (int)status);
+            bool clear = calls[i].ends ? status == APR_SUCCESS || status == COHORT_ECLOSED
+                                       : status == COHORT_EHANDLE || status == COHORT_ECLOSED;
+            if (!clear)
+                test_fail(__FILE__, __LINE__, "%s after the end: %d", calls[i].name, (int)status);
         }
     }
     cohort_pool_t *pool = crowd;
     crowd_end();
     for (size_t i = 0; i < CALLS; i++)
-        if (calls[i].kind == POOL) expect(&calls[i], "a destroyed pool", calls[i].ends ? APR_SUCCESS : COHORT_EHANDLE, pool);
+        if (calls[i].kind == POOL)
+            expect(&calls[i], "a destroyed pool", calls[i].ends ? APR_SUCCESS : COHORT_EHANDLE,
+                   pool);
 }
 
-/* ---- no arena left ------------------------------------------------------------------------------------------------------------------ */
+/* ---- no arena left -------------------------------------------------------------------------- */
 
 /* Blocks in a chain, so that nothing else is needed to remember them. */
 static void *fill_up(void) {
     void *chain = NULL;
     for (apr_size_t each = (apr_size_t)8 << 20; each >= 32; each /= 2) {
-        for (void **block; cohort_alloc((void **)&block, each) == APR_SUCCESS; chain = block) *block = chain;
+        for (void **block; cohort_alloc((void **)&block, each) == APR_SUCCESS; chain = block)
+            *block = chain;
     }
     return chain;
 }
@@ -329,7 +447,8 @@ static void make_until_full(kind_t k) {
     apr_status_t status = APR_SUCCESS;
     CHECK(objects != NULL);
     while (n < MOST && (status = kinds[k].make(&objects[n])) == APR_SUCCESS) n++;
-    if (status != APR_ENOMEM) test_fail(__FILE__, __LINE__, "a %s in a full arena: %d", kinds[k].name, (int)status);
+    if (status != APR_ENOMEM)
+        test_fail(__FILE__, __LINE__, "a %s in a full arena: %d", kinds[k].name, (int)status);
     for (int i = 0; i < n; i++) kinds[k].use(objects[i]);
     while (n > 0) CHECK_STATUS(APR_SUCCESS, kinds[k].end(objects[--n]));
     free(objects);
@@ -341,7 +460,9 @@ static void send_until_full(cohort_queue_t *queue, apr_size_t each) {
     apr_status_t status;
     while ((status = cohort_queue_put(queue, bytes, each, 0)) == APR_SUCCESS) n++;
     CHECK_STATUS(APR_ENOMEM, status);
-    for (apr_size_t room = sizeof bytes; cohort_queue_get(queue, bytes, &room, 0) == APR_SUCCESS; room = sizeof bytes) got++;
+    for (apr_size_t room = sizeof bytes; cohort_queue_get(queue, bytes, &room, 0) == APR_SUCCESS;
+         room = sizeof bytes)
+        got++;
     CHECK_INT(n, got);
 }
 
@@ -354,12 +475,14 @@ static apr_status_t sum(const void *input, void *output) {
 static void map_in_vain(void) {
     static int in[20000], results[10000];
     for (int i = 0; i < 20000; i++) in[i] = i;
-    CHECK_STATUS(APR_ENOMEM, cohort_pool_map(crowd, sum, in, 2 * sizeof *in, 10000, results, sizeof *results, NULL));
+    CHECK_STATUS(APR_ENOMEM, cohort_pool_map(crowd, sum, in, 2 * sizeof *in, 10000, results,
+                                             sizeof *results, NULL));
 }
 
 static void map_as_ever(void) {
     int in[6] = {1, 2, 3, 4, 5, 6}, results[3] = {0};
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(crowd, sum, in, 2 * sizeof *in, 3, results, sizeof *results, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(crowd, sum, in, 2 * sizeof *in, 3, results,
+                                              sizeof *results, NULL));
     CHECK_INT(11, results[2]);
 }
 
@@ -377,7 +500,9 @@ static int in_a_small_arena(void *args) {
     cohort_process_t *process;
     (void)args;
     cohort_finalize();
-    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL, NULL, &(cohort_options_t){.arena_size = (apr_uint64_t)64 << 20}));
+    CHECK_STATUS(
+        APR_SUCCESS,
+        cohort_initialize(NULL, NULL, &(cohort_options_t){.arena_size = (apr_uint64_t)64 << 20}));
     crowd_begin();
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
     all_kinds_as_ever();
@@ -403,7 +528,7 @@ static int in_a_small_arena(void *args) {
 
 static void full_arena(void) { party_finish(party_start(in_a_small_arena, NULL, 0)); }
 
-/* ---- very many ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- very many ------------------------------------------------------------------------------ */
 
 static void ten_thousand_of_each(void) {
     enum { N = 10000 };

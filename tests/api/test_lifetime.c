@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Who outlives whom, and what is left of those who do not; tests/posix/test_lifetime.c has what takes POSIX. */
+/* Who outlives whom, and what is left of those who do not; tests/posix/test_lifetime.c has what
+ * takes POSIX. */
 #include "facts.h"
 #include "parties.h"
 
@@ -48,10 +49,12 @@ static board_t *board_of(void *args) {
     return *(board_t **)args;
 }
 
-static cohort_process_t *start_as(cohort_lifetime_t lifetime, cohort_target_t target, board_t *board) {
+static cohort_process_t *start_as(cohort_lifetime_t lifetime, cohort_target_t target,
+                                  board_t *board) {
     cohort_process_options_t options = {.lifetime = lifetime};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, &board, sizeof board, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, target, &board, sizeof board, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     return process;
 }
@@ -74,8 +77,7 @@ static void sign_in(board_t *board, int n) {
     write_down(board, cohort_process_pid(cohort_process_current()), n);
 }
 
-/* ---- daemons
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- daemons -------------------------------------------------------------------------------- */
 
 /* A chain of processes, each starting the next: a daemon first, then what the board says. */
 static int descend(void *args) {
@@ -87,7 +89,8 @@ static int descend(void *args) {
     party_wait_for_death();
 }
 
-static void check_chain_dies(cohort_lifetime_t lifetime, apr_status_t (*how)(cohort_process_t *), int code) {
+static void check_chain_dies(cohort_lifetime_t lifetime, apr_status_t (*how)(cohort_process_t *),
+                             int code) {
     board_t *board = new_board();
     board->depth = 4;
     board->lifetime = lifetime;
@@ -152,7 +155,8 @@ static int start_daemon_program(void *args) {
     cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, "cat", NULL},
                                 .streams = {{.kind = COHORT_STREAM_PIPE}}};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, &program, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     write_down(board, cohort_process_pid(process), 1);
     party_wait_for_death();
@@ -167,15 +171,15 @@ static void programs_may_be_daemons(void) {
     await_gone(board->pids[0]);
 }
 
-/* ---- what a daemon has started that is no process of the cohort
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- what a daemon has started that is no process of the cohort ----------------------------- */
 
 static apr_int64_t start_by_apr(const char *const *argv) {
     apr_proc_t process;
     apr_procattr_t *attributes;
     CHECK_STATUS(APR_SUCCESS, apr_procattr_create(&attributes, test_pool()));
     CHECK_STATUS(APR_SUCCESS, apr_procattr_cmdtype_set(attributes, APR_PROGRAM));
-    CHECK_STATUS(APR_SUCCESS, apr_proc_create(&process, argv[0], argv, NULL, attributes, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 apr_proc_create(&process, argv[0], argv, NULL, attributes, test_pool()));
     return process.pid;
 }
 
@@ -211,8 +215,8 @@ static void check_tree_gone(board_t *board) {
 static cohort_process_t *start_with_programs(board_t *board) {
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .group = COHORT_GROUP_OWN};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_process_create(&process, daemon_with_programs, &board, sizeof board, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, daemon_with_programs, &board,
+                                                    sizeof board, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     return process;
 }
@@ -286,8 +290,8 @@ static void check_worker_takes_its_tree(int way, apr_status_t status) {
     cohort_result_t *result;
     cohort_pool_options_t options = {.workers = 1, .group = COHORT_GROUP_OWN};
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, start_in_a_task, &board, sizeof board, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, start_in_a_task, &board,
+                                                      sizeof board, NULL, 0, NULL, NULL));
     await_event(board->ready);
     set_event(board->go);
     CHECK_STATUS(status, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
@@ -303,8 +307,7 @@ static void a_tree_ends_with_a_pools_worker(void) {
     check_worker_takes_its_tree(CRASHES, COHORT_EWORKERDIED);
 }
 
-/* ---- foreground and background
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- foreground and background -------------------------------------------------------------- */
 
 static int wait_and_count(void *args) {
     board_t *board = board_of(args);
@@ -402,8 +405,7 @@ static void background_survives_a_daemon(void) {
     check_background_goes_on(board);
 }
 
-/* ---- what children are given
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- what children are given ---------------------------------------------------------------- */
 
 static char *working_directory(void) {
     char *path = NULL;
@@ -415,7 +417,8 @@ static int tell_context(void *args) {
     char *value = NULL;
     apr_status_t status = apr_env_get(&value, "COHORT_TEST_CONTEXT", test_pool());
     board_of(args)->depth = status == APR_SUCCESS && !strcmp(value, "yes");
-    snprintf(board_of(args)->directory, sizeof board_of(args)->directory, "%s", working_directory());
+    snprintf(board_of(args)->directory, sizeof board_of(args)->directory, "%s",
+             working_directory());
     return 0;
 }
 
@@ -439,7 +442,9 @@ static void children_take_over_directory_and_environment(void) {
 static int run_itself(void *args) {
     cohort_program_t program = {
         .argv =
-            (const char *const[]){TEST_ITSELF, "--gtest_filter=Lifetime.daemons_end_with_a_parent_that_returns", NULL},
+            (const char *const[]){TEST_ITSELF,
+                                  "--gtest_filter=Lifetime.daemons_end_with_a_parent_that_returns",
+                                  NULL},
         .streams = {[1] = {.kind = COHORT_STREAM_NULL}}};
     cohort_process_t *process = NULL;
     (void)args;
@@ -454,8 +459,7 @@ static void children_may_run_themselves(void) {
     party_finish(start_as(COHORT_FOREGROUND, run_itself, new_board()));
 }
 
-/* ---- what starts leave
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- what starts leave ---------------------------------------------------------------------- */
 
 static int tell_handles_and_wait(void *args) {
     write_down(board_of(args), system_handles(), -1);
@@ -464,7 +468,8 @@ static int tell_handles_and_wait(void *args) {
     return 0;
 }
 
-/* Not even when its parent has many children already does a child begin with more than the first one. */
+/* Not even when its parent has many children already does a child begin with more than the first
+ * one. */
 static void children_inherit_nothing(void) {
     if (!strcmp(test_method(), "fork"))
         SKIP("a fork copies the parent's descriptors");
@@ -497,8 +502,8 @@ static void start_many(int n) {
     }
 }
 
-/* Each start that left something would show; a few the system may keep for later. Whoever waited may go on before the
- * watcher has put all away. */
+/* Each start that left something would show; a few the system may keep for later. Whoever waited
+ * may go on before the watcher has put all away. */
 static void handles_do_not_accumulate(void) {
     if (system_handles() < 0)
         SKIP("the system does not tell descriptors");
@@ -509,19 +514,21 @@ static void handles_do_not_accumulate(void) {
         apr_sleep(1000);
 }
 
-/* ---- two copies of the library
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- two copies of the library -------------------------------------------------------------- */
 
 static void a_second_copy_is_refused(void) {
     apr_dso_handle_t *second;
     apr_dso_handle_sym_t symbol = NULL;
     apr_status_t (*initialize)(int *, char ***, const cohort_options_t *);
-    const char *copy = apr_pstrcat(test_pool(), working_directory(), "/second_copy-", test_method(), ".module", NULL);
-    CHECK_STATUS(APR_SUCCESS, apr_file_copy(TEST_LIBRARY, copy, APR_FILE_SOURCE_PERMS, test_pool()));
+    const char *copy = apr_pstrcat(test_pool(), working_directory(), "/second_copy-", test_method(),
+                                   ".module", NULL);
+    CHECK_STATUS(APR_SUCCESS,
+                 apr_file_copy(TEST_LIBRARY, copy, APR_FILE_SOURCE_PERMS, test_pool()));
     CHECK_STATUS(APR_SUCCESS, apr_dso_load(&second, copy, test_pool()));
     apr_status_t found = apr_dso_sym(&symbol, second, "cohort_initialize");
     memcpy(&initialize, &symbol, sizeof initialize);
-    apr_status_t status = found || initialize == cohort_initialize ? APR_EGENERAL : initialize(NULL, NULL, NULL);
+    apr_status_t status =
+        found || initialize == cohort_initialize ? APR_EGENERAL : initialize(NULL, NULL, NULL);
     CHECK_STATUS(APR_SUCCESS, apr_dso_unload(second));
     CHECK_STATUS(APR_SUCCESS, apr_file_remove(copy, test_pool()));
     CHECK_STATUS(APR_SUCCESS, found);
@@ -534,12 +541,15 @@ const test_case_t lifetime_cases[] = {
     {"Lifetime", "daemons_die_with_a_terminated_parent", daemons_die_with_a_terminated_parent},
     {"Lifetime", "what_daemons_join_dies_with_them", what_daemons_join_dies_with_them},
     {"Lifetime", "daemons_end_with_a_parent_that_returns", daemons_end_with_a_parent_that_returns},
-    {"Lifetime", "daemons_end_with_a_parent_that_vanishes", daemons_end_with_a_parent_that_vanishes},
+    {"Lifetime", "daemons_end_with_a_parent_that_vanishes",
+     daemons_end_with_a_parent_that_vanishes},
     {"Lifetime", "programs_may_be_daemons", programs_may_be_daemons},
     {"Lifetime", "a_tree_ends_with_a_daemon_that_returns", a_tree_ends_with_a_daemon_that_returns},
-    {"Lifetime", "a_tree_ends_with_a_daemon_that_vanishes", a_tree_ends_with_a_daemon_that_vanishes},
+    {"Lifetime", "a_tree_ends_with_a_daemon_that_vanishes",
+     a_tree_ends_with_a_daemon_that_vanishes},
     {"Lifetime", "a_tree_ends_with_a_daemon_that_crashes", a_tree_ends_with_a_daemon_that_crashes},
-    {"Lifetime", "a_tree_ends_with_a_daemon_that_is_stopped", a_tree_ends_with_a_daemon_that_is_stopped},
+    {"Lifetime", "a_tree_ends_with_a_daemon_that_is_stopped",
+     a_tree_ends_with_a_daemon_that_is_stopped},
     {"Lifetime", "a_tree_ends_with_a_killed_parent", a_tree_ends_with_a_killed_parent},
     {"Lifetime", "a_tree_ends_with_a_parent_that_returns", a_tree_ends_with_a_parent_that_returns},
     {"Lifetime", "a_tree_ends_with_a_pools_worker", a_tree_ends_with_a_pools_worker},
@@ -548,7 +558,8 @@ const test_case_t lifetime_cases[] = {
     {"Lifetime", "background_survives", background_survives},
     {"Lifetime", "background_is_not_joined", background_is_not_joined},
     {"Lifetime", "background_survives_a_daemon", background_survives_a_daemon},
-    {"Lifetime", "children_take_over_directory_and_environment", children_take_over_directory_and_environment},
+    {"Lifetime", "children_take_over_directory_and_environment",
+     children_take_over_directory_and_environment},
     {"Lifetime", "children_may_run_themselves", children_may_run_themselves},
     {"Lifetime", "children_inherit_nothing", children_inherit_nothing},
     {"Lifetime", "handles_do_not_accumulate", handles_do_not_accumulate},

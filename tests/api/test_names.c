@@ -31,7 +31,8 @@ static int nothing(void *args) {
 static cohort_process_t *make_named(cohort_target_t target, const char *name, const args_t *a) {
     cohort_process_options_t options = {.name = name, .lifetime = COHORT_DAEMON};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, a, a ? sizeof *a : 0, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, target, a, a ? sizeof *a : 0, &options, NULL));
     return process;
 }
 
@@ -112,7 +113,9 @@ static int rename_others(void *data) {
     cohort_process_t *target = *(cohort_process_t **)data;
     for (int i = 0; i < 300; i++) {
         char name[64];
-        CHECK_STATUS(APR_SUCCESS, cohort_process_set_name(target, i % 2 ? "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" : "bbbbbbbbbbbbbbbb"));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_process_set_name(target, i % 2 ? "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                                                           : "bbbbbbbbbbbbbbbb"));
         CHECK_STATUS(APR_SUCCESS, cohort_process_name(target, name, sizeof name));
         size_t length = strlen(name);
         CHECK(length == 32 || length == 16);
@@ -127,7 +130,7 @@ static void renaming_is_never_torn(void) {
     parties_finish(renamers, 4);
 }
 
-/* ---- what the system shows ------------------------------------------------------------------------------------------------- */
+/* ---- what the system shows ------------------------------------------------------------------ */
 
 /* False: there is nothing to check. */
 static bool check_shown(cohort_process_t *process, const char *name) {
@@ -138,7 +141,8 @@ static bool check_shown(cohort_process_t *process, const char *name) {
     CHECK(length == strlen(name) || length == 15); /* so many bytes Linux keeps */
     CHECK_INT(0, strncmp(name, shown, length));
     /* A forked copy shows its parent's command line, as every fork does. */
-    if (strcmp(test_method(), "fork") != 0 && system_command_line(pid, line, sizeof line)) CHECK_STR(name, line);
+    if (strcmp(test_method(), "fork") != 0 && system_command_line(pid, line, sizeof line))
+        CHECK_STR(name, line);
     return true;
 }
 
@@ -147,7 +151,8 @@ static int show_names(void *data) {
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(a->there));
     CHECK_STATUS(APR_SUCCESS, cohort_event_wait(a->go, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_event_clear(a->go));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_set_name(cohort_process_current(), "a new and longer name than the one before"));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_set_name(cohort_process_current(),
+                                                      "a new and longer name than the one before"));
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(a->there));
     CHECK_STATUS(APR_SUCCESS, cohort_event_wait(a->go, COHORT_FOREVER));
     return 0;

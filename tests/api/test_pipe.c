@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Pipes: what Python's tests ask of Connection and Poll; then who holds what, deaths, bounds and use after the end. */
+/* Pipes: what Python's tests ask of Connection and Poll; then who holds what, deaths, bounds and
+ * use after the end. */
 #include "traffic.h"
 
 #include <stdlib.h>
@@ -28,9 +29,11 @@ static args_t new_args(int one_way) {
 
 /* Started with an end of its own. */
 static cohort_process_t *start_with(cohort_connection_t *end, cohort_target_t target, args_t *a) {
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .connections = &end, .n_connections = 1};
+    cohort_process_options_t options = {
+        .lifetime = COHORT_DAEMON, .connections = &end, .n_connections = 1};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, a, sizeof *a, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, target, a, sizeof *a, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     return process;
 }
@@ -53,14 +56,15 @@ static apr_status_t receive_any(cohort_connection_t *end, apr_interval_time_t ti
     return cohort_connection_recv_copy(end, &data, &size, timeout, test_pool());
 }
 
-/* ---- rows of the conformance list --------------------------------------------------------------------------------------- */
+/* ---- rows of the conformance list ----------------------------------------------------------- */
 
 static int echo(void *data) {
     args_t *a = data;
     for (;;) {
         void *message = NULL;
         apr_size_t size = 0;
-        apr_status_t status = cohort_connection_recv_copy(a->far, &message, &size, FOREVER, test_pool());
+        apr_status_t status =
+            cohort_connection_recv_copy(a->far, &message, &size, FOREVER, test_pool());
         if (status == APR_EOF) return 0;
         CHECK_STATUS(APR_SUCCESS, status);
         CHECK_STATUS(APR_SUCCESS, cohort_connection_send(a->far, message, size, FOREVER));
@@ -273,7 +277,7 @@ static void POLL_04_messages_do_not_merge(void) {
     CHECK_STATUS(APR_EAGAIN, cohort_connection_poll(a.end, 0));
 }
 
-/* ---- holding -------------------------------------------------------------------------------------------------------------------- */
+/* ---- holding -------------------------------------------------------------------------------- */
 
 static int wait_for_death(void *data) {
     args_t *a = data;
@@ -370,15 +374,18 @@ static void using_an_end_holds_it(void) {
     CHECK_STATUS(APR_EAGAIN, receive_any(a.end, 0)); /* this process still holds the far end too */
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
     CHECK_STATUS(APR_EOF, receive_any(a.end, 0));
-    party_finish(party_start(find_closed, &a, sizeof a)); /* closed for good: nobody gets hold of it again */
+    /* closed for good: nobody gets hold of it again */
+    party_finish(party_start(find_closed, &a, sizeof a));
 }
 
-/* Given at create, held from then on, and given up with the process' handle if it is never started. */
+/* Given at create, held from then on, and given up with the process' handle if it is never
+ * started. */
 static void a_process_that_is_not_started_holds_its_ends(void) {
     args_t a = new_args(0);
     cohort_process_options_t options = {.connections = &a.far, .n_connections = 1};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, send_hello, &a, sizeof a, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, send_hello, &a, sizeof a, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
     CHECK_STATUS(APR_TIMEUP, receive_any(a.end, A_WHILE));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -387,7 +394,8 @@ static void a_process_that_is_not_started_holds_its_ends(void) {
 
     a = new_args(0);
     options.connections = &a.far;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, send_hello, &a, sizeof a, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, send_hello, &a, sizeof a, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
     CHECK_STATUS(APR_EAGAIN, receive_any(a.end, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
@@ -400,7 +408,8 @@ static void *APR_THREAD_FUNC thread_receives(apr_thread_t *thread, void *data) {
     void *message = NULL;
     apr_size_t size = 0;
     atomic_fetch_add(a->ready, 1);
-    CHECK_STATUS(COHORT_ECLOSED, cohort_connection_recv_copy(a->end, &message, &size, FOREVER, pool));
+    CHECK_STATUS(COHORT_ECLOSED,
+                 cohort_connection_recv_copy(a->end, &message, &size, FOREVER, pool));
     return NULL;
 }
 
@@ -413,7 +422,7 @@ static void close_wakes_the_threads_of_this_process(void) {
     party_thread_finish(thread);
 }
 
-/* ---- bounds, blocks, arguments -------------------------------------------------------------------------------------------------- */
+/* ---- bounds, blocks, arguments -------------------------------------------------------------- */
 
 static void bounded_by_messages(void) {
     cohort_connection_t *reader, *writer;
@@ -433,7 +442,8 @@ static void bounded_by_bytes(void) {
     void *data = NULL;
     apr_size_t size = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&reader, &writer, &options, test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_send(writer, large, 50000, 0)); /* one, however large */
+    /* one, however large */
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_send(writer, large, 50000, 0));
     CHECK_STATUS(APR_EAGAIN, cohort_connection_send(writer, large, 5000, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_recv_block(reader, &data, &size, 0));
     CHECK_INT(50000, size);
@@ -464,10 +474,12 @@ static void bad_arguments(void) {
     CHECK_STATUS(APR_EINVAL, cohort_connection_recv_copy(a.end, &data, &size, 0, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_connection_recv_block(a.end, NULL, &size, 0));
     CHECK_STATUS(APR_EINVAL, cohort_connection_poll(NULL, 0));
-    CHECK_STATUS(COHORT_EHANDLE, cohort_connection_send((cohort_connection_t *)(void *)here, "x", 1, 0));
+    CHECK_STATUS(COHORT_EHANDLE,
+                 cohort_connection_send((cohort_connection_t *)(void *)here, "x", 1, 0));
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_close((cohort_connection_t *)(void *)here));
     data = party_memory(4096);
-    for (int i = 0; i < 256; i++) CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll((void *)((char *)data + i), 0));
+    for (int i = 0; i < 256; i++)
+        CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll((void *)((char *)data + i), 0));
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll((void *)((char *)a.end + 1), 0));
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll((void *)((char *)a.end + 64), 0));
     CHECK_INT(0, cohort_connection_readable(NULL));
@@ -482,7 +494,9 @@ static void memory_comes_back(void) {
         cohort_connection_t *first, *second;
         CHECK_STATUS(APR_SUCCESS, apr_pool_create(&pool, test_pool()));
         CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&first, &second, NULL, pool));
-        for (int n = 0; n < 30; n++) CHECK_STATUS(APR_SUCCESS, cohort_connection_send(n % 2 ? first : second, large, n % 3 ? 100 : 5000, 0));
+        for (int n = 0; n < 30; n++)
+            CHECK_STATUS(APR_SUCCESS, cohort_connection_send(n % 2 ? first : second, large,
+                                                             n % 3 ? 100 : 5000, 0));
         if (i % 2) CHECK_STATUS(APR_SUCCESS, cohort_connection_close(first));
         if (i % 3 == 0) CHECK_STATUS(APR_SUCCESS, cohort_connection_close(second));
         apr_pool_destroy(pool);
@@ -492,14 +506,15 @@ static void memory_comes_back(void) {
     CHECK_INT(blocks, blocks_in_use());
 }
 
-/* ---- traffic and deaths ------------------------------------------------------------------------------------------------------------ */
+/* ---- traffic and deaths --------------------------------------------------------------------- */
 
 /* The last thousand when told. */
 static int send_traffic(void *data) {
     args_t *a = data;
     traffic_t *m = apr_palloc(test_pool(), sizeof *m);
     for (int i = 0; i < a->messages; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_connection_send(a->far, m, traffic_make(m, a->sender, i), FOREVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_connection_send(a->far, m, traffic_make(m, a->sender, i), FOREVER));
         atomic_store(a->sent, i + 1);
         if (i == a->messages - 1000) party_await(a->ready, 1);
     }
@@ -527,7 +542,8 @@ static void a_sender_dies(void) {
         args_t a = new_args(round % 2);
         a.messages = 20000;
         a.tally = tally_new(1, a.messages);
-        cohort_process_t *victim = start_with(a.far, send_traffic, &a), *receiver = start_with(a.end, receive_traffic, &a);
+        cohort_process_t *victim = start_with(a.far, send_traffic, &a),
+                         *receiver = start_with(a.end, receive_traffic, &a);
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.end));
         party_await(a.sent, 20);
@@ -540,13 +556,15 @@ static void a_sender_dies(void) {
     }
 }
 
-/* Two receive at one end. One dies; the other gets what is left, also what the dead one was in the middle of receiving, before EOF. */
+/* Two receive at one end. One dies; the other gets what is left, also what the dead one was in the
+ * middle of receiving, before EOF. */
 static void a_receiver_dies(void) {
     for (int round = 0; round < 15; round++) {
         args_t a = new_args(1);
         a.messages = 5000;
         a.tally = tally_new(1, a.messages);
-        cohort_process_t *victim = start_with(a.end, receive_traffic, &a), *other = start_with(a.end, receive_traffic, &a);
+        cohort_process_t *victim = start_with(a.end, receive_traffic, &a),
+                         *other = start_with(a.end, receive_traffic, &a);
         cohort_process_t *sender = start_with(a.far, send_traffic, &a);
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.end));
@@ -572,7 +590,8 @@ static int receive_slowly(void *data) {
     party_wait_for_death();
 }
 
-/* One child after the other is killed while it receives the message, until one was in the middle of it. */
+/* One child after the other is killed while it receives the message, until one was in the middle of
+ * it. */
 static void what_came_back_from_the_dead_says_so(void) {
     args_t a = new_args(1);
     char *buffer = malloc(SLOW_TO_COPY);
@@ -581,7 +600,8 @@ static void what_came_back_from_the_dead_says_so(void) {
     memset(buffer, 7, SLOW_TO_COPY);
     while (!message.returned) {
         apr_status_t status = cohort_connection_send(a.far, buffer, SLOW_TO_COPY, 0);
-        CHECK(status == APR_SUCCESS || APR_STATUS_IS_EAGAIN(status)); /* the last one died too early */
+        /* the last one died too early */
+        CHECK(status == APR_SUCCESS || APR_STATUS_IS_EAGAIN(status));
         atomic_store(a.ready, 0);
         cohort_process_t *receiver = start_with(a.end, receive_slowly, &a);
         party_await(a.ready, 1);
@@ -606,14 +626,16 @@ static void what_came_back_from_the_dead_says_so(void) {
 static int talk_and_leave(void *data) {
     args_t *a = data;
     char large[3000] = "";
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_send(a->messages ? a->far : a->end, large, sizeof large, 0));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_connection_send(a->messages ? a->far : a->end, large, sizeof large, 0));
     atomic_fetch_add(a->ready, 1);
     if (a->messages == 2) party_wait_for_death();
     party_await(a->ready, 2);
     return 0;
 }
 
-/* Nobody closes anything, one child ends and the other is killed: the pipe between them, and what is in it, is freed all the same. */
+/* Nobody closes anything, one child ends and the other is killed: the pipe between them, and what
+ * is in it, is freed all the same. */
 static void what_the_dead_held_is_freed(void) {
     apr_uint64_t blocks = 0;
     for (int round = 0; round < 5; round++) {
@@ -697,7 +719,8 @@ const test_case_t pipe_cases[] = {
     {"Pipe", "blocked_sender_sees_the_end", blocked_sender_sees_the_end},
     {"Pipe", "many_holders", many_holders},
     {"Pipe", "using_an_end_holds_it", using_an_end_holds_it},
-    {"Pipe", "a_process_that_is_not_started_holds_its_ends", a_process_that_is_not_started_holds_its_ends},
+    {"Pipe", "a_process_that_is_not_started_holds_its_ends",
+     a_process_that_is_not_started_holds_its_ends},
     {"Pipe", "close_wakes_the_threads_of_this_process", close_wakes_the_threads_of_this_process},
     {"Pipe", "bounded_by_messages", bounded_by_messages},
     {"Pipe", "bounded_by_bytes", bounded_by_bytes},

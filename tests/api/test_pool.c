@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Pools: what each call says, as Python's tests ask it; and what is left of the work when workers, submitters and
- * makers are killed. */
+/* Pools: what each call says, as Python's tests ask it; and what is left of the work when workers,
+ * submitters and makers are killed. */
 #include "parties.h"
 
 #include <signal.h>
@@ -29,7 +29,7 @@ static int count_workers(cohort_pool_t *pool) {
     return n;
 }
 
-/* ---- tasks ------------------------------------------------------------------------------------------------------- */
+/* ---- tasks ---------------------------------------------------------------------------------- */
 
 static apr_status_t square(const void *input, void *output) {
     int x = *(const int *)input;
@@ -49,7 +49,8 @@ static void check_works(cohort_pool_t *pool) {
     int in[40], out[40];
     fill(in, 40);
     memset(out, 0, sizeof out);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 40, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 40, out, sizeof *out, NULL));
     check_squares(out, 40);
 }
 
@@ -71,7 +72,7 @@ static gate_t *new_gate(void) {
     return party_memory(sizeof(gate_t));
 }
 
-/* ---- apply and map ----------------------------------------------------------------------------------------------- */
+/* ---- apply and map -------------------------------------------------------------------------- */
 
 static void apply(void) {
     cohort_pool_t *pool = new_pool(4);
@@ -88,16 +89,20 @@ static void map(void) {
     cohort_map_options_t by20 = {.chunk = 20}, by7 = {.chunk = 7}, huge = {.chunk = 1000000};
     int in[1000], out[1000];
     fill(in, 1000);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 10, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 10, out, sizeof *out, NULL));
     check_squares(out, 10);
     memset(out, 0, sizeof out);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 100, out, sizeof *out, &by20));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 100, out, sizeof *out, &by20));
     check_squares(out, 100);
     memset(out, 0, sizeof out);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &by7));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &by7));
     check_squares(out, 1000);
     memset(out, 0, sizeof out);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &huge));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &huge));
     check_squares(out, 1000);
     finish_pool(pool);
 }
@@ -124,7 +129,8 @@ static void structs(void) {
         in[i].b = i + 1;
         snprintf(in[i].text, sizeof in[i].text, "item %d", i);
     }
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, combine, in, sizeof *in, 30, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, combine, in, sizeof *in, 30, out, sizeof *out, NULL));
     for (int i = 0; i < 30; i++) {
         snprintf(expected, sizeof expected, "item %d:%d", i, i * (i + 1));
         CHECK_STR(expected, out[i]);
@@ -138,8 +144,8 @@ static void map_async(void) {
     int in[100], out[100], again[100], ok = 0;
     void *kept;
     fill(in, 100);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map_async(&result, pool, square, in, sizeof *in, 100, out, sizeof *out, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, 100, out,
+                                                    sizeof *out, NULL, NULL));
     memset(in, 0xff, sizeof in); /* they were copied */
     CHECK_STATUS(APR_SUCCESS, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_squares(out, 100);
@@ -170,7 +176,8 @@ static void in_place(void) {
     cohort_pool_t *pool = new_pool(2);
     int *in = party_memory(50 * sizeof *in);
     const void *(*out)[2] = party_memory(50 * sizeof *out);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, show_places, in, sizeof *in, 50, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, show_places, in, sizeof *in, 50, out, sizeof *out, NULL));
     for (int i = 0; i < 50; i++) {
         CHECK(out[i][0] == &in[i]);
         CHECK(out[i][1] == &out[i][0]);
@@ -187,7 +194,8 @@ static void without_data(void) {
     int in[20];
     fill(in, 20);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, no_data, NULL, 0, 100, NULL, 0, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 20, NULL, sizeof(int), NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 20, NULL, sizeof(int), NULL));
     finish_pool(pool);
 }
 
@@ -197,7 +205,8 @@ static void many_items(void) {
     cohort_map_options_t by1 = {.chunk = 1};
     int *in = malloc(N * sizeof *in), *out = calloc(N, sizeof *out);
     for (int i = 0; i < N; i++) in[i] = i % 1000;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, N, out, sizeof *out, &by1));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, N, out, sizeof *out, &by1));
     for (int i = 0; i < N; i++) CHECK_INT((i % 1000) * (i % 1000), out[i]);
     free(in);
     free(out);
@@ -209,9 +218,10 @@ static void empty(void) {
     cohort_map_options_t by1 = {.chunk = 1};
     cohort_result_t *result;
     int x = 0, ok = 0;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, NULL, sizeof x, 0, NULL, sizeof x, NULL));
     CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map_async(&result, pool, square, &x, sizeof x, 0, &x, sizeof x, &by1, test_pool()));
+                 cohort_pool_map(pool, square, NULL, sizeof x, 0, NULL, sizeof x, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, &x, sizeof x, 0, &x,
+                                                    sizeof x, &by1, test_pool()));
     CHECK_INT(1, cohort_result_ready(result));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_result_successful(result, &ok));
@@ -227,15 +237,22 @@ static void bad_arguments(void) {
     int x = 3, y = 0;
     for (int i = 0; i < 5; i++) {
         CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, NULL, &x, sizeof x, 1, &y, sizeof y, NULL));
-        CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, square, NULL, sizeof x, 1, &y, sizeof y, NULL));
-        CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, square, &x, absurd, 1000, &y, sizeof y, NULL));
-        CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, square, &x, sizeof x, 1000, &y, absurd, NULL));
-        CHECK_STATUS(COHORT_ELIMIT, cohort_pool_map(pool, square, &x, 0, (apr_size_t)1 << 33, &y, 0, NULL));
-        CHECK_STATUS(APR_ENOMEM, cohort_pool_map(pool, square, &x, sizeof x, 1, NULL, absurd >> 2, NULL));
-        CHECK_STATUS(APR_EINVAL, cohort_pool_map_async(NULL, pool, square, &x, sizeof x, 1, &y, sizeof y, NULL, NULL));
         CHECK_STATUS(APR_EINVAL,
-                     cohort_pool_apply_async(&result, NULL, square, &x, sizeof x, &y, sizeof y, NULL, NULL));
-        CHECK_STATUS(COHORT_EHANDLE, cohort_pool_apply(party_memory(64), square, &x, sizeof x, &y, sizeof y));
+                     cohort_pool_map(pool, square, NULL, sizeof x, 1, &y, sizeof y, NULL));
+        CHECK_STATUS(APR_EINVAL,
+                     cohort_pool_map(pool, square, &x, absurd, 1000, &y, sizeof y, NULL));
+        CHECK_STATUS(APR_EINVAL,
+                     cohort_pool_map(pool, square, &x, sizeof x, 1000, &y, absurd, NULL));
+        CHECK_STATUS(COHORT_ELIMIT,
+                     cohort_pool_map(pool, square, &x, 0, (apr_size_t)1 << 33, &y, 0, NULL));
+        CHECK_STATUS(APR_ENOMEM,
+                     cohort_pool_map(pool, square, &x, sizeof x, 1, NULL, absurd >> 2, NULL));
+        CHECK_STATUS(APR_EINVAL, cohort_pool_map_async(NULL, pool, square, &x, sizeof x, 1, &y,
+                                                       sizeof y, NULL, NULL));
+        CHECK_STATUS(APR_EINVAL, cohort_pool_apply_async(&result, NULL, square, &x, sizeof x, &y,
+                                                         sizeof y, NULL, NULL));
+        CHECK_STATUS(COHORT_EHANDLE,
+                     cohort_pool_apply(party_memory(64), square, &x, sizeof x, &y, sizeof y));
         check_works(pool);
     }
     CHECK(result == NULL);
@@ -246,15 +263,15 @@ static void bad_arguments(void) {
     finish_pool(pool);
 }
 
-/* ---- results ----------------------------------------------------------------------------------------------------- */
+/* ---- results -------------------------------------------------------------------------------- */
 
 static void apply_async(void) {
     cohort_pool_t *pool = new_pool(2);
     gate_t *gate = new_gate();
     cohort_result_t *result;
     int ok;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
+                                                      NULL, 0, NULL, test_pool()));
     CHECK_INT(0, cohort_result_ready(result));
     CHECK_STATUS(APR_EAGAIN, cohort_result_successful(result, &ok));
     CHECK_STATUS(APR_EAGAIN, cohort_result_get(result, NULL, 0, 0));
@@ -270,8 +287,8 @@ static void async_timeout(void) {
     gate_t *gate = new_gate();
     cohort_result_t *result;
     cohort_task_error_t error;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
+                                                      NULL, 0, NULL, test_pool()));
     apr_time_t begin = apr_time_now();
     CHECK_STATUS(APR_TIMEUP, cohort_result_get(result, NULL, 0, A_WHILE));
     AT_LEAST(A_WHILE, begin);
@@ -283,8 +300,9 @@ static void async_timeout(void) {
     CHECK_STATUS(COHORT_ETERMINATED, error.status);
     CHECK_INT(0, atomic_load(&gate->done));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
-    CHECK_STATUS(COHORT_ETERMINATED,
-                 cohort_result_wait(result, 0) ? APR_EGENERAL : cohort_result_get(result, NULL, 0, 0));
+    CHECK_STATUS(COHORT_ETERMINATED, cohort_result_wait(result, 0)
+                                         ? APR_EGENERAL
+                                         : cohort_result_get(result, NULL, 0, 0));
 }
 
 /* Done results outlive their pool, and the pool's memory goes with the last. */
@@ -292,8 +310,8 @@ static void results_outlive_pool(void) {
     cohort_pool_t *pool = new_pool(2);
     cohort_result_t *results[10];
     for (int i = 0; i < 10; i++) {
-        CHECK_STATUS(APR_SUCCESS,
-                     cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i, NULL, sizeof(int), NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i,
+                                                          NULL, sizeof(int), NULL, NULL));
     }
     finish_pool(pool);
     CHECK_STATUS(COHORT_EHANDLE, cohort_pool_close(pool));
@@ -313,15 +331,16 @@ static void kill_worker(cohort_pool_t *pool) {
     for (int i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(workers[i]));
 }
 
-/* Results that are done and kept, alone or in front of others, are in nobody's way: not of what comes after them, nor of the worker's end and the next one's
- * beginning, nor of close and join. */
+/* Results that are done and kept, alone or in front of others, are in nobody's way: not of what
+ * comes after them, nor of the worker's end and the next one's beginning, nor of close and join. */
 static void kept_results_hide_nothing(void) {
     enum { N = 40 };
     cohort_pool_t *pool = new_pool(1);
     cohort_result_t *results[N];
     int out[N];
     for (int i = 0; i < N; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i, NULL, sizeof i, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i,
+                                                          NULL, sizeof i, NULL, NULL));
         if (i % 4 < 2) CHECK_STATUS(APR_SUCCESS, cohort_result_wait(results[i], COHORT_FOREVER));
         if (i % 8 == 5) kill_worker(pool);
         if (i % 7 == 3) check_works(pool);
@@ -341,12 +360,12 @@ static void destroyed_early(void) {
     cohort_pool_t *pool = new_pool(1);
     gate_t *gate = new_gate();
     cohort_result_t *running, *queued[20];
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&running, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&running, pool, pass_gate, &gate, sizeof gate,
+                                                      NULL, 0, NULL, NULL));
     party_await(&gate->begun, 1);
     for (int i = 0; i < 20; i++) {
-        CHECK_STATUS(APR_SUCCESS,
-                     cohort_pool_apply_async(&queued[i], pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&queued[i], pool, pass_gate, &gate,
+                                                          sizeof gate, NULL, 0, NULL, NULL));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(running));
     for (int i = 0; i < 20; i++) CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(queued[i]));
@@ -357,7 +376,7 @@ static void destroyed_early(void) {
     finish_pool(pool);
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------------------ */
+/* ---- errors --------------------------------------------------------------------------------- */
 
 static apr_status_t odd_fails(const void *input, void *output) {
     int x = *(const int *)input;
@@ -375,8 +394,8 @@ static void errors(void) {
     apr_size_t n;
     char text[64], name[64];
     fill(in, 20);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 20, out, sizeof *out,
-                                                    &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 20,
+                                                    out, sizeof *out, &options, test_pool()));
     CHECK_STATUS(APR_ENOTIMPL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     for (int i = 0; i < 20; i++) CHECK_INT(i, out[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_result_successful(result, &ok));
@@ -409,12 +428,13 @@ static void error_statuses(void) {
     int x = 7, y = 0, even = 2;
     CHECK_STATUS(APR_EINVAL, cohort_pool_apply(pool, odd_fails, &x, sizeof x, &y, sizeof y));
     CHECK_INT(7, y);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, odd_fails, &even, sizeof x, &y, sizeof y, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, odd_fails, &even, sizeof x, &y,
+                                                      sizeof y, NULL, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
     CHECK_STATUS(APR_SUCCESS, error.status);
-    CHECK_STATUS(APR_EGENERAL, cohort_task_fail(APR_SUCCESS, "outside of a task it is only a status"));
+    CHECK_STATUS(APR_EGENERAL,
+                 cohort_task_fail(APR_SUCCESS, "outside of a task it is only a status"));
     finish_pool(pool);
 }
 
@@ -437,8 +457,8 @@ static void no_failfast(void) {
     apr_size_t n;
     int in[10], out[10];
     fill(in, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, fail_at_length, in, sizeof *in, 10, out, sizeof *out,
-                                                    &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, fail_at_length, in, sizeof *in,
+                                                    10, out, sizeof *out, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(APR_EGENERAL + 3, cohort_result_get(result, NULL, 0, 0));
@@ -463,7 +483,8 @@ static void failing_keeps_workers(void) {
     cohort_process_t **before, **after;
     int n = 0, m = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &before, &n, test_pool()));
-    for (int i = 0; i < 20; i++) CHECK_STATUS(APR_ENOTIMPL, cohort_pool_apply(pool, always_fails, NULL, 0, NULL, 0));
+    for (int i = 0; i < 20; i++)
+        CHECK_STATUS(APR_ENOTIMPL, cohort_pool_apply(pool, always_fails, NULL, 0, NULL, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &after, &m, test_pool()));
     CHECK_INT(2, n);
     CHECK_INT(2, m);
@@ -471,7 +492,7 @@ static void failing_keeps_workers(void) {
     finish_pool(pool);
 }
 
-/* ---- callbacks --------------------------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------ */
 
 typedef struct {
     _Atomic int successes, failures;
@@ -495,18 +516,19 @@ static void on_error(cohort_result_t *result, void *arg) {
 static void callbacks(void) {
     cohort_pool_t *pool = new_pool(4);
     heard_t heard = {0};
-    cohort_map_options_t options = {.on_success = on_success, .on_error = on_error, .callback_arg = &heard};
+    cohort_map_options_t options = {
+        .on_success = on_success, .on_error = on_error, .callback_arg = &heard};
     cohort_result_t *result;
     int in[10];
     fill(in, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, 10, NULL, sizeof(int),
-                                                    &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, 10, NULL,
+                                                    sizeof(int), &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.successes));
     CHECK_STATUS(APR_SUCCESS, heard.status);
     check_squares(heard.outputs, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 10, NULL, sizeof(int),
-                                                    &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 10,
+                                                    NULL, sizeof(int), &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));
     CHECK_STATUS(APR_ENOTIMPL, heard.error.status);
@@ -522,8 +544,8 @@ static void error_callback(void) {
     cohort_map_options_t options = {.on_error = on_error, .callback_arg = &heard};
     cohort_result_t *result;
     int x = 9, y;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, odd_fails, &x, sizeof x, &y, sizeof y, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, odd_fails, &x, sizeof x, &y,
+                                                      sizeof y, &options, test_pool()));
     CHECK_STATUS(APR_EINVAL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));
     CHECK_STATUS(APR_EINVAL, heard.error.status);
@@ -543,8 +565,8 @@ static void join_waits_for_callbacks(void) {
     cohort_map_options_t options = {.on_success = count_and_destroy, .callback_arg = &count};
     for (int i = 0; i < 500; i++) {
         cohort_result_t *result;
-        CHECK_STATUS(APR_SUCCESS,
-                     cohort_pool_apply_async(&result, pool, square, &i, sizeof i, NULL, sizeof i, &options, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, square, &i, sizeof i, NULL,
+                                                          sizeof i, &options, NULL));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
@@ -556,10 +578,11 @@ static void terminate_calls_back(void) {
     cohort_pool_t *pool = new_pool(1);
     gate_t *gate = new_gate();
     heard_t heard = {0};
-    cohort_map_options_t options = {.on_success = on_success, .on_error = on_error, .callback_arg = &heard};
+    cohort_map_options_t options = {
+        .on_success = on_success, .on_error = on_error, .callback_arg = &heard};
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
+                                                      NULL, 0, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));
@@ -568,12 +591,13 @@ static void terminate_calls_back(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
-/* ---- the life of a pool ------------------------------------------------------------------------------------------ */
+/* ---- the life of a pool --------------------------------------------------------------------- */
 
 static void make_pool(void) {
-    cohort_pool_options_t negative = {.workers = -1}, absurd = {.workers = 1000000}, unnamed = {.name = ""},
-                          three = {.workers = 3};
-    cohort_pool_options_t attempts = {.attempts = -1}, args = {.init_size = 3}, signals = {.signals = (cohort_signals_t)9};
+    cohort_pool_options_t negative = {.workers = -1}, absurd = {.workers = 1000000},
+                          unnamed = {.name = ""}, three = {.workers = 3};
+    cohort_pool_options_t attempts = {.attempts = -1}, args = {.init_size = 3},
+                          signals = {.signals = (cohort_signals_t)9};
     cohort_pool_t *pool = NULL;
     cohort_process_t **workers;
     char name[64], expected[64];
@@ -608,8 +632,8 @@ static void terminate_10000(void) {
     gate_t *gate = new_gate();
     cohort_result_t **results = malloc(N * sizeof *results);
     for (int i = 0; i < N; i++) {
-        CHECK_STATUS(APR_SUCCESS,
-                     cohort_pool_apply_async(&results[i], pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, pass_gate, &gate,
+                                                          sizeof gate, NULL, 0, NULL, NULL));
     }
     party_await(&gate->begun, 2);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
@@ -634,8 +658,8 @@ static void terminate_stubborn(void) {
     cohort_pool_t *pool = new_pool(2);
     gate_t *gate = new_gate();
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, stubborn, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, stubborn, &gate, sizeof gate,
+                                                      NULL, 0, NULL, test_pool()));
     party_await(&gate->begun, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
     CHECK_STATUS(APR_EAGAIN, cohort_pool_join(pool, 0));
@@ -654,8 +678,8 @@ static void scope(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, inner));
     check_works(pool);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
-    CHECK_STATUS(COHORT_ENOTRUNNING,
-                 cohort_pool_map_async(&result, pool, square, &x, sizeof x, 1, &y, sizeof y, NULL, NULL));
+    CHECK_STATUS(COHORT_ENOTRUNNING, cohort_pool_map_async(&result, pool, square, &x, sizeof x, 1,
+                                                           &y, sizeof y, NULL, NULL));
     CHECK_STATUS(COHORT_ENOTRUNNING, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
     apr_pool_destroy(inner);
     CHECK_STATUS(COHORT_EHANDLE, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
@@ -668,14 +692,15 @@ static void close_finishes(void) {
     cohort_result_t *results[200];
     int out[200], x = 1;
     for (int i = 0; i < 200; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i, &out[i], sizeof *out,
-                                                          NULL, test_pool()));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i,
+                                                          &out[i], sizeof *out, NULL, test_pool()));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(COHORT_ENOTRUNNING, cohort_pool_apply(pool, square, &x, sizeof x, &x, sizeof x));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
-    for (int i = 0; i < 200; i++) CHECK_STATUS(APR_SUCCESS, cohort_result_get(results[i], NULL, 0, 0));
+    for (int i = 0; i < 200; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_result_get(results[i], NULL, 0, 0));
     check_squares(out, 200);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
@@ -684,8 +709,8 @@ static void join_times_out(void) {
     cohort_pool_t *pool = new_pool(1);
     gate_t *gate = new_gate();
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
+                                                      NULL, 0, NULL, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_EAGAIN, cohort_pool_join(pool, 0));
     apr_time_t begin = apr_time_now();
@@ -709,11 +734,13 @@ static void use_once(void) {
     cohort_result_t *results[20];
     int in[2000], out[2000];
     for (int i = 0; i < 2000; i++) in[i] = i % 100;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 2000, out, sizeof *out, &by1));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 2000, out, sizeof *out, &by1));
     (void)cohort_pool_map(pool, odd_fails, in, sizeof *in, 2000, out, sizeof *out, &by1);
     for (int i = 0; i < 20; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&results[i], pool, odd_fails, in, sizeof *in, 100, NULL,
-                                                        sizeof *out, NULL, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_map_async(&results[i], pool, odd_fails, in, sizeof *in, 100, NULL,
+                                           sizeof *out, NULL, NULL));
         if (i % 3 == 0) CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(results[i]));
     }
     if (in[0] == 0) CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
@@ -735,12 +762,14 @@ static int leave_pool_running(void *args) {
     (void)args;
     check_works(pool);
     gate_t *gate = new_gate();
-    return cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL) != APR_SUCCESS;
+    return cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL,
+                                   NULL) != APR_SUCCESS;
 }
 
 static void exit_with_live_pool(void) {
     cohort_process_t *child;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, leave_pool_running, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&child, leave_pool_running, NULL, 0, NULL, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
     party_end(child, 0);
 }
@@ -766,12 +795,13 @@ static void initializers(void) {
     int in[30], out[30];
     fill(in, 30);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, see_initialised, in, sizeof *in, 30, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, see_initialised, in, sizeof *in, 30, out,
+                                              sizeof *out, NULL));
     finish_pool(pool);
     CHECK_INT(3, atomic_load(count));
 }
 
-/* ---- workers that cannot be started ------------------------------------------------------------------------------ */
+/* ---- workers that cannot be started --------------------------------------------------------- */
 
 /* What initializers that fail share with the test. In the arena. */
 typedef struct {
@@ -791,8 +821,11 @@ static apr_status_t failing_initializer(void *args) {
 }
 
 static cohort_pool_t *failing_pool(int workers, failing_t *f) {
-    cohort_pool_options_t options = {
-        .workers = workers, .name = "Failing", .initializer = failing_initializer, .init_args = &f, .init_size = sizeof f};
+    cohort_pool_options_t options = {.workers = workers,
+                                     .name = "Failing",
+                                     .initializer = failing_initializer,
+                                     .init_args = &f,
+                                     .init_size = sizeof f};
     cohort_pool_t *pool = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
     return pool;
@@ -803,8 +836,8 @@ static cohort_result_t *submit_squares(cohort_pool_t *pool, int n) {
     int in[100];
     CHECK(n <= 100);
     fill(in, n);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, (apr_size_t)n, NULL, sizeof *in,
-                                                    NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in,
+                                                    (apr_size_t)n, NULL, sizeof *in, NULL, NULL));
     return result;
 }
 
@@ -816,12 +849,14 @@ static void check_ended(cohort_result_t *result, apr_status_t status, const char
     CHECK_STATUS(status, cohort_result_get(result, out, sizeof out, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
     CHECK_STATUS(status, error.status);
-    if (!strstr(error.message, words)) test_fail(__FILE__, __LINE__, "\"%s\" is not in \"%s\"", words, error.message);
+    if (!strstr(error.message, words))
+        test_fail(__FILE__, __LINE__, "\"%s\" is not in \"%s\"", words, error.message);
     CHECK(strstr(error.worker, "Failing-") == error.worker);
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
 }
 
-/* The status and the words of the initializer reach every result. The pool goes on trying, and works when it succeeds. */
+/* The status and the words of the initializer reach every result. The pool goes on trying, and
+ * works when it succeeds. */
 static void initializer_fails(void) {
     failing_t *f = party_memory(sizeof *f);
     int x = 3, y = 0;
@@ -838,7 +873,8 @@ static void initializer_fails(void) {
     finish_pool(pool);
 }
 
-/* Two starts are a pause apart, 10 ms at first and a second in the end, however many workers there are. */
+/* Two starts are a pause apart, 10 ms at first and a second in the end, however many workers there
+ * are. */
 static void failing_starts_are_few(void) {
     failing_t *f = party_memory(sizeof *f);
     apr_time_t begin = apr_time_now();
@@ -855,13 +891,15 @@ static void initializer_exits(void) {
     failing_t *f = party_memory(sizeof *f);
     atomic_store(&f->exits, 1);
     cohort_pool_t *pool = failing_pool(1, f);
-    check_ended(submit_squares(pool, 5), COHORT_EINITFAILED, "ended with exit code 3 in the initializer");
+    check_ended(submit_squares(pool, 5), COHORT_EINITFAILED,
+                "ended with exit code 3 in the initializer");
     atomic_store(&f->good, 1);
     check_works(pool);
     finish_pool(pool);
 }
 
-/* While one worker lives nothing fails, however often others cannot be started; and all are there in the end. */
+/* While one worker lives nothing fails, however often others cannot be started; and all are there
+ * in the end. */
 static void one_worker_will_do(void) {
     failing_t *f = party_memory(sizeof *f);
     int x = 5, out[20];
@@ -869,7 +907,8 @@ static void one_worker_will_do(void) {
     atomic_store(&f->spared, 1);
     cohort_pool_t *pool = failing_pool(3, f);
     cohort_result_t *held = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&held, pool, pass_gate, &f->gate, sizeof f->gate, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&held, pool, pass_gate, &f->gate,
+                                                      sizeof f->gate, NULL, 0, NULL, NULL));
     cohort_result_t *waiting = submit_squares(pool, 20);
     party_await(&f->runs, 3 + 9);
     CHECK_INT(0, cohort_result_ready(held));
@@ -900,7 +939,9 @@ static void failing_pools_end(void) {
     result = submit_squares(pool, 50);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
-    CHECK_STATUS(COHORT_ETERMINATED, cohort_result_wait(result, 0) ? APR_EAGAIN : cohort_result_get(result, NULL, 0, 0));
+    CHECK_STATUS(COHORT_ETERMINATED, cohort_result_wait(result, 0)
+                                         ? APR_EAGAIN
+                                         : cohort_result_get(result, NULL, 0, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(failing_pool(2, f)));
@@ -919,7 +960,9 @@ static void constructor_fails(void) {
     cohort_pool_t *pool = NULL;
     int n = 0, running = -1;
     party_finish(party_start(nothing, NULL, 0)); /* whatever serves starts is there */
-    while (n < LIMIT && cohort_process_create(&fill_up[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS) n++;
+    while (n < LIMIT &&
+           cohort_process_create(&fill_up[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS)
+        n++;
     CHECK(n > 3);
     for (int i = 0; i < 3; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(fill_up[--n]));
     CHECK_STATUS(COHORT_ELIMIT, cohort_pool_create(&pool, &options, test_pool()));
@@ -943,7 +986,9 @@ static void replacement_fails(void) {
     int n = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
     check_works(pool);
-    while (n < LIMIT && cohort_process_create(&fill_up[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS) n++;
+    while (n < LIMIT &&
+           cohort_process_create(&fill_up[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS)
+        n++;
     kill_worker(pool);
     check_ended(submit_squares(pool, 10), COHORT_ELIMIT, "could not be started");
     check_ended(submit_squares(pool, 1), COHORT_ELIMIT, "could not be started");
@@ -958,9 +1003,11 @@ static void large_pool(void) {
     cohort_map_options_t by1 = {.chunk = 1};
     int in[1000], out[1000];
     fill(in, 1000);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, NULL));
     check_squares(out, 1000);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &by1));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &by1));
     check_squares(out, 1000);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
@@ -976,7 +1023,8 @@ static int use_pool_in_child(void *args) {
 
 static void pool_in_child(void) {
     cohort_process_t *child;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, use_pool_in_child, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&child, use_pool_in_child, NULL, 0, NULL, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
     party_end(child, 0);
 }
@@ -1022,12 +1070,13 @@ static apr_status_t join_own_pool(const void *input, void *output) {
 
 static void worker_joins_itself(void) {
     cohort_pool_t *pool = new_pool(1);
-    CHECK_STATUS(COHORT_ENOWAIT, cohort_pool_apply(pool, join_own_pool, &pool, sizeof pool, NULL, 0));
+    CHECK_STATUS(COHORT_ENOWAIT,
+                 cohort_pool_apply(pool, join_own_pool, &pool, sizeof pool, NULL, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
-/* ---- deaths ------------------------------------------------------------------------------------------------------ */
+/* ---- deaths --------------------------------------------------------------------------------- */
 
 typedef enum { NO_DEATH, BY_KILL, BY_EXIT, BY_COHORT_EXIT, BY_ABORT } death_t;
 
@@ -1086,8 +1135,8 @@ static void one_death(death_t death, int code) {
     apr_size_t n;
     int out[100];
     in[57].death = death;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 100, out, sizeof *out,
-                                                    &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 100, out,
+                                                    sizeof *out, &options, test_pool()));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_mortals(in, out, 100);
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
@@ -1126,8 +1175,8 @@ static void every_task_dies(void) {
     apr_size_t n;
     int out[30];
     for (int i = 0; i < 30; i++) in[i].death = BY_KILL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 30, out, sizeof *out,
-                                                    &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 30, out,
+                                                    sizeof *out, &options, test_pool()));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_mortals(in, out, 30);
     CHECK_STATUS(APR_SUCCESS, cohort_result_errors(result, &list, &n, test_pool()));
@@ -1156,7 +1205,8 @@ static void retries(void) {
         in[i + 2].death = BY_KILL;
         in[i + 2].times = 2;
     }
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, mortal, in, sizeof *in, 40, out, sizeof *out, &options));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, mortal, in, sizeof *in, 40, out, sizeof *out, &options));
     check_squares(out, 40);
     for (int i = 0; i < 40; i++) CHECK_INT(i % 10 == 2 ? 3 : 1, atomic_load(&in[i].gate[i].runs));
     finish_pool(pool);
@@ -1170,8 +1220,8 @@ static void poison(void) {
     int out[10];
     in[4].death = BY_KILL;
     in[4].times = 1000;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 10, out, sizeof *out, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 10, out,
+                                                    sizeof *out, NULL, test_pool()));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     for (int i = 0; i < 10; i++) CHECK_INT(i == 4 ? 3 : 1, atomic_load(&in[i].gate[i].runs));
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
@@ -1188,8 +1238,8 @@ static void death_after_close(void) {
     cohort_result_t *result;
     int out[20];
     in[9].death = BY_KILL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 20, out, sizeof *out,
-                                                    &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 20, out,
+                                                    sizeof *out, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, 0));
@@ -1204,8 +1254,8 @@ static void kill_from_outside(void) {
     cohort_result_t *result;
     cohort_task_error_t error;
     int n;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
+                                                      NULL, 0, NULL, test_pool()));
     party_await(&gate->begun, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
     CHECK_INT(2, n);
@@ -1222,8 +1272,8 @@ typedef struct {
     _Atomic int stop, kills;
 } killer_t;
 
-/* Kill one worker after the other, whatever it is doing; but not the only one, so that something gets done where
- * starting takes long. */
+/* Kill one worker after the other, whatever it is doing; but not the only one, so that something
+ * gets done where starting takes long. */
 static void *APR_THREAD_FUNC kill_workers(apr_thread_t *thread, void *arg) {
     killer_t *killer = arg;
     (void)thread;
@@ -1271,8 +1321,9 @@ static void storm(apr_size_t chunk) {
     for (int round = 0; round < ROUNDS || atomic_load(&killer.kills) < 20; round++) {
         cohort_result_t *result;
         memset(out, 0xff, N * sizeof *out);
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, killer.pool, square, in, sizeof *in, N, out,
-                                                        sizeof *out, &options, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_map_async(&result, killer.pool, square, in, sizeof *in, N, out,
+                                           sizeof *out, &options, NULL));
         (void)cohort_result_get(result, NULL, 0, COHORT_FOREVER);
         check_storm(result, out, N);
         CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
@@ -1280,7 +1331,8 @@ static void storm(apr_size_t chunk) {
     atomic_store(&killer.stop, 1);
     party_thread_finish(thread);
     check_works(killer.pool);
-    while (count_workers(killer.pool) < 3) apr_sleep(1000); /* the last one killed is replaced, too */
+    /* the last one killed is replaced, too */
+    while (count_workers(killer.pool) < 3) apr_sleep(1000);
     CHECK_INT(3, count_workers(killer.pool));
     finish_pool(killer.pool);
     free(in);
@@ -1328,7 +1380,9 @@ static void deaths_leak_nothing(void) {
 _Noreturn static int submit_for_ever(void *args) {
     int in[64], out[64];
     fill(in, 64);
-    for (;;) (void)cohort_pool_map(((submit_t *)args)->pool, square, in, sizeof *in, 64, out, sizeof *out, NULL);
+    for (;;)
+        (void)cohort_pool_map(((submit_t *)args)->pool, square, in, sizeof *in, 64, out,
+                              sizeof *out, NULL);
 }
 
 /* Submitters die in the middle of a map: the pool goes on, and nothing of theirs stays. */
@@ -1366,8 +1420,8 @@ static int own_a_pool(void *args) {
     gate_t *gate = &shared->gate;
     cohort_pool_t *pool = new_pool(2);
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
+                                                      NULL, 0, NULL, NULL));
     atomic_store(&shared->pool, pool);
     atomic_store(&shared->result, result);
     atomic_store(&shared->ready, 1);
@@ -1381,7 +1435,8 @@ static void maker_dies(void) {
     int n;
     party_await(&shared->ready, 1);
     party_await(&shared->gate.begun, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(atomic_load(&shared->pool), &workers, &n, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_workers(atomic_load(&shared->pool), &workers, &n, test_pool()));
     CHECK_INT(2, n);
     CHECK_STATUS(APR_EAGAIN, cohort_result_wait(atomic_load(&shared->result), 0));
     party_kill(maker);
@@ -1402,8 +1457,10 @@ static apr_status_t deadly_initializer(void *args) {
 
 static void initializer_dies(void) {
     _Atomic int *count = party_memory(sizeof *count);
-    cohort_pool_options_t options = {
-        .workers = 2, .initializer = deadly_initializer, .init_args = &count, .init_size = sizeof count};
+    cohort_pool_options_t options = {.workers = 2,
+                                     .initializer = deadly_initializer,
+                                     .init_args = &count,
+                                     .init_size = sizeof count};
     cohort_pool_t *pool;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
     check_works(pool);
@@ -1412,64 +1469,65 @@ static void initializer_dies(void) {
     CHECK_INT(3, atomic_load(count));
 }
 
-const test_case_t pool_cases[] = {{"Pool", "POOL_01_apply", apply},
-                                  {"Pool", "POOL_02_map", map},
-                                  {"Pool", "POOL_03_structs", structs},
-                                  {"Pool", "POOL_04_map_async", map_async},
-                                  {"Pool", "POOL_05_callbacks", callbacks},
-                                  {"Pool", "POOL_06_POOL_08_bad_arguments", bad_arguments},
-                                  {"Pool", "POOL_07_POOL_16_empty", empty},
-                                  {"Pool", "POOL_09_apply_async", apply_async},
-                                  {"Pool", "POOL_10_async_timeout", async_timeout},
-                                  {"Pool", "POOL_14_make_pool", make_pool},
-                                  {"Pool", "POOL_15_terminate", terminate_10000},
-                                  {"Pool", "POOL_17_POOL_22_scope", scope},
-                                  {"Pool", "POOL_18_errors", errors},
-                                  {"Pool", "POOL_19_error_statuses", error_statuses},
-                                  {"Pool", "POOL_20_no_failfast", no_failfast},
-                                  {"Pool", "POOL_21_memory_returned", memory_returned},
-                                  {"Pool", "POOL_23_error_callback", error_callback},
-                                  {"Pool", "POOL_24_failing_keeps_workers", failing_keeps_workers},
-                                  {"Pool", "POOL_28_exit_with_live_pool", exit_with_live_pool},
-                                  {"Pool", "POOL_29_initializer", initializers},
-                                  {"Pool", "POOL_30_constructor_fails", constructor_fails},
-                                  {"Pool", "POOL_31_large_pool", large_pool},
-                                  {"Pool", "POOL_32_pool_in_child", pool_in_child},
-                                  {"Pool", "in_place", in_place},
-                                  {"Pool", "without_data", without_data},
-                                  {"Pool", "many_items", many_items},
-                                  {"Pool", "results_outlive_pool", results_outlive_pool},
-                                  {"Pool", "kept_results_hide_nothing", kept_results_hide_nothing},
-                                  {"Pool", "destroyed_early", destroyed_early},
-                                  {"Pool", "join_waits_for_callbacks", join_waits_for_callbacks},
-                                  {"Pool", "terminate_calls_back", terminate_calls_back},
-                                  {"Pool", "terminate_stubborn", terminate_stubborn},
-                                  {"Pool", "close_finishes", close_finishes},
-                                  {"Pool", "join_times_out", join_times_out},
-                                  {"Pool", "initializer_fails", initializer_fails},
-                                  {"Pool", "initializer_exits", initializer_exits},
-                                  {"Pool", "failing_starts_are_few", failing_starts_are_few},
-                                  {"Pool", "one_worker_will_do", one_worker_will_do},
-                                  {"Pool", "failing_pools_end", failing_pools_end},
-                                  {"Pool", "replacement_fails", replacement_fails},
-                                  {"Pool", "many_submitters", many_submitters},
-                                  {"Pool", "many_threads", many_threads},
-                                  {"Pool", "worker_joins_itself", worker_joins_itself},
-                                  {"PoolDeath", "by_kill", death_by_kill},
-                                  {"PoolDeath", "by_exit", death_by_exit},
-                                  {"PoolDeath", "by_cohort_exit", death_by_cohort_exit},
-                                  {"PoolDeath", "by_abort", death_by_abort},
-                                  {"PoolDeath", "every_task_dies", every_task_dies},
-                                  {"PoolDeath", "retries", retries},
-                                  {"PoolDeath", "poison", poison},
-                                  {"PoolDeath", "after_close", death_after_close},
-                                  {"PoolDeath", "kill_from_outside", kill_from_outside},
-                                  {"PoolDeath", "storm_chunk_1", storm_chunk_1},
-                                  {"PoolDeath", "storm_default_chunk", storm_default_chunk},
-                                  {"PoolDeath", "storm_apply", storm_apply},
-                                  {"PoolDeath", "leaks_nothing", deaths_leak_nothing},
-                                  {"PoolDeath", "submitter_dies", submitter_dies},
-                                  {"PoolDeath", "dead_submitters_leak_nothing", dead_submitters_leak_nothing},
-                                  {"PoolDeath", "maker_dies", maker_dies},
-                                  {"PoolDeath", "initializer_dies", initializer_dies},
-                                  {0}};
+const test_case_t pool_cases[] = {
+    {"Pool", "POOL_01_apply", apply},
+    {"Pool", "POOL_02_map", map},
+    {"Pool", "POOL_03_structs", structs},
+    {"Pool", "POOL_04_map_async", map_async},
+    {"Pool", "POOL_05_callbacks", callbacks},
+    {"Pool", "POOL_06_POOL_08_bad_arguments", bad_arguments},
+    {"Pool", "POOL_07_POOL_16_empty", empty},
+    {"Pool", "POOL_09_apply_async", apply_async},
+    {"Pool", "POOL_10_async_timeout", async_timeout},
+    {"Pool", "POOL_14_make_pool", make_pool},
+    {"Pool", "POOL_15_terminate", terminate_10000},
+    {"Pool", "POOL_17_POOL_22_scope", scope},
+    {"Pool", "POOL_18_errors", errors},
+    {"Pool", "POOL_19_error_statuses", error_statuses},
+    {"Pool", "POOL_20_no_failfast", no_failfast},
+    {"Pool", "POOL_21_memory_returned", memory_returned},
+    {"Pool", "POOL_23_error_callback", error_callback},
+    {"Pool", "POOL_24_failing_keeps_workers", failing_keeps_workers},
+    {"Pool", "POOL_28_exit_with_live_pool", exit_with_live_pool},
+    {"Pool", "POOL_29_initializer", initializers},
+    {"Pool", "POOL_30_constructor_fails", constructor_fails},
+    {"Pool", "POOL_31_large_pool", large_pool},
+    {"Pool", "POOL_32_pool_in_child", pool_in_child},
+    {"Pool", "in_place", in_place},
+    {"Pool", "without_data", without_data},
+    {"Pool", "many_items", many_items},
+    {"Pool", "results_outlive_pool", results_outlive_pool},
+    {"Pool", "kept_results_hide_nothing", kept_results_hide_nothing},
+    {"Pool", "destroyed_early", destroyed_early},
+    {"Pool", "join_waits_for_callbacks", join_waits_for_callbacks},
+    {"Pool", "terminate_calls_back", terminate_calls_back},
+    {"Pool", "terminate_stubborn", terminate_stubborn},
+    {"Pool", "close_finishes", close_finishes},
+    {"Pool", "join_times_out", join_times_out},
+    {"Pool", "initializer_fails", initializer_fails},
+    {"Pool", "initializer_exits", initializer_exits},
+    {"Pool", "failing_starts_are_few", failing_starts_are_few},
+    {"Pool", "one_worker_will_do", one_worker_will_do},
+    {"Pool", "failing_pools_end", failing_pools_end},
+    {"Pool", "replacement_fails", replacement_fails},
+    {"Pool", "many_submitters", many_submitters},
+    {"Pool", "many_threads", many_threads},
+    {"Pool", "worker_joins_itself", worker_joins_itself},
+    {"PoolDeath", "by_kill", death_by_kill},
+    {"PoolDeath", "by_exit", death_by_exit},
+    {"PoolDeath", "by_cohort_exit", death_by_cohort_exit},
+    {"PoolDeath", "by_abort", death_by_abort},
+    {"PoolDeath", "every_task_dies", every_task_dies},
+    {"PoolDeath", "retries", retries},
+    {"PoolDeath", "poison", poison},
+    {"PoolDeath", "after_close", death_after_close},
+    {"PoolDeath", "kill_from_outside", kill_from_outside},
+    {"PoolDeath", "storm_chunk_1", storm_chunk_1},
+    {"PoolDeath", "storm_default_chunk", storm_default_chunk},
+    {"PoolDeath", "storm_apply", storm_apply},
+    {"PoolDeath", "leaks_nothing", deaths_leak_nothing},
+    {"PoolDeath", "submitter_dies", submitter_dies},
+    {"PoolDeath", "dead_submitters_leak_nothing", dead_submitters_leak_nothing},
+    {"PoolDeath", "maker_dies", maker_dies},
+    {"PoolDeath", "initializer_dies", initializer_dies},
+    {0}};

@@ -21,7 +21,8 @@ static cohort_event_t *new_event(void) {
     return event;
 }
 
-static cohort_process_t *make(cohort_target_t target, const void *args, apr_size_t size, const cohort_process_options_t *options) {
+static cohort_process_t *make(cohort_target_t target, const void *args, apr_size_t size,
+                              const cohort_process_options_t *options) {
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, args, size, options, NULL));
     return process;
@@ -53,7 +54,7 @@ static int wait_for_go(void *data) {
     return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 /* A: the cohort has no authentication key; its members trust each other. */
 static void PROC_01_current(void) {
@@ -69,7 +70,8 @@ static void PROC_01_current(void) {
 }
 
 static void PROC_02_set_executable(void) {
-    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_START_DEFAULT, NULL)); /* leaves everything as it is */
+    /* leaves everything as it is */
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_START_DEFAULT, NULL));
     party_finish(party_start(nothing, NULL, 0));
     CHECK_STATUS(APR_EINVAL, cohort_set_start((cohort_start_method_t)77, NULL));
     if (strcmp(test_method(), "spawn") != 0) return;
@@ -127,7 +129,8 @@ static void PROC_03_args_argument(void) {
 
 static int make_and_tell_daemon(void *data) {
     int flags = 0;
-    cohort_process_options_t foreground = {.lifetime = COHORT_FOREGROUND}, daemon = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t foreground = {.lifetime = COHORT_FOREGROUND},
+                             daemon = {.lifetime = COHORT_DAEMON};
     (void)data;
     flags |= cohort_process_is_daemon(make(nothing, NULL, 0, NULL));
     flags |= cohort_process_is_daemon(make(nothing, NULL, 0, &foreground)) << 1;
@@ -157,7 +160,8 @@ static int compare_parent(void *data) {
 }
 
 static void PROC_05_parent_process_attributes(void) {
-    args_t a = {.parent = cohort_process_current(), .number = (int)cohort_process_pid(cohort_process_current())};
+    args_t a = {.parent = cohort_process_current(),
+                .number = (int)cohort_process_pid(cohort_process_current())};
     CHECK(cohort_process_parent() == NULL);
     party_finish(party_start(compare_parent, &a, sizeof a));
 }
@@ -174,7 +178,8 @@ static int outlive_parent(void *data) {
 }
 
 static int start_and_wait(void *data) {
-    CHECK_STATUS(APR_SUCCESS, cohort_process_start(make(outlive_parent, data, sizeof(args_t), NULL)));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_start(make(outlive_parent, data, sizeof(args_t), NULL)));
     party_wait_for_death();
 }
 
@@ -272,7 +277,8 @@ static void check_stop(stop_t stop, int code) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
 }
 
-/* A: what Python makes an exception of (exit code 1) is the signal's default in C; so this is PROC-10 too. */
+/* A: what Python makes an exception of (exit code 1) is the signal's default in C; so this is
+ * PROC-10 too. */
 static void PROC_09_interrupt(void) {
     check_stop(cohort_process_interrupt, -2);
 }
@@ -447,7 +453,8 @@ static int leave_own_thread(void *data) {
     return 0;
 }
 
-/* A: C knows no daemon threads; a target that wants its threads to finish joins them, others end with the process. */
+/* A: C knows no daemon threads; a target that wants its threads to finish joins them, others end
+ * with the process. */
 static void PROC_21_wait_for_threads(void) {
     args_t a = {.pid = party_memory(8)};
     party_finish(party_start(join_own_thread, &a, sizeof a));
@@ -460,7 +467,9 @@ static int start_with_streams_closed(void *data) {
     fclose(stdout);
     fclose(stderr);
     cohort_process_t *process = NULL;
-    if (cohort_process_create(&process, nothing, NULL, 0, NULL, NULL) || cohort_process_start(process)) return 1;
+    if (cohort_process_create(&process, nothing, NULL, 0, NULL, NULL) ||
+        cohort_process_start(process))
+        return 1;
     if (cohort_process_join(process, COHORT_FOREVER)) return 2;
     return cohort_process_exit_code(process);
 }
@@ -481,7 +490,7 @@ static void PROC_23_stdio_closed_in_child(void) {
     party_finish(party_start(close_streams, NULL, 0));
 }
 
-/* ---- types of processes ------------------------------------------------------------------------------------------------------- */
+/* ---- types of processes --------------------------------------------------------------------- */
 
 typedef struct {
     cohort_process_base_t base;
@@ -512,7 +521,8 @@ static void upper_caser_submit(upper_caser_t *u) {
 static void SUB_01_subclassing(void) {
     upper_caser_t u = {.base = {.size = sizeof u, .run = upper_caser_run}};
     CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&u.parent_end, &u.child_end, NULL, test_pool()));
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .connections = &u.child_end, .n_connections = 1};
+    cohort_process_options_t options = {
+        .lifetime = COHORT_DAEMON, .connections = &u.child_end, .n_connections = 1};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_object(&process, &u.base, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -569,13 +579,15 @@ static int leave_text_in_buffers(void *data) {
     return 3;
 }
 
-/* A: there is no exception whose text could be cut; what a child leaves in the buffers of its standard streams is written. */
+/* A: there is no exception whose text could be cut; what a child leaves in the buffers of its
+ * standard streams is written. */
 static void SUB_02_stderr_flush(void) {
     char path[] = "stderr_flush.XXXXXX", words[32] = "";
     apr_file_t *file = NULL;
     apr_size_t size = sizeof words - 1;
     args_t a = {.text = party_memory(64)};
-    CHECK_STATUS(APR_SUCCESS, apr_file_mktemp(&file, path, APR_READ | APR_WRITE | APR_CREATE, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 apr_file_mktemp(&file, path, APR_READ | APR_WRITE | APR_CREATE, test_pool()));
     memcpy(a.text, path, sizeof path);
     party_end(party_start(leave_text_in_buffers, &a, sizeof a), 3);
     CHECK_STATUS(APR_SUCCESS, apr_file_read(file, words, &size));
@@ -604,7 +616,8 @@ static int abort_itself(void *args) {
 
 /* A: codes are numbers in C, cut to eight bits. */
 static void SUB_03_exit(void) {
-    static const int codes[][2] = {{0, 0}, {1, 1}, {8, 8}, {255, 255}, {256, 0}, {-1, 255}, {257, 1}};
+    static const int codes[][2] = {{0, 0},   {1, 1},    {8, 8},  {255, 255},
+                                   {256, 0}, {-1, 255}, {257, 1}};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         party_end(party_start(give_number, &codes[i][0], sizeof(int)), codes[i][1]);
         party_end(party_start(exit_cohort, &codes[i][0], sizeof(int)), codes[i][1]);
@@ -617,7 +630,7 @@ static void abort_is_seen(void) {
     party_end(party_start(abort_itself, NULL, 0), -6);
 }
 
-/* ---- many at once ------------------------------------------------------------------------------------------------------------------ */
+/* ---- many at once --------------------------------------------------------------------------- */
 
 static int join_other(void *data) {
     args_t *a = data;
@@ -672,7 +685,8 @@ static void only_the_maker_starts(void) {
 
 static void *APR_THREAD_FUNC start_some(apr_thread_t *thread, void *data) {
     (void)thread;
-    for (int i = 0; i < 8; i++) party_end(party_start(give_number, data, sizeof(int)), *(int *)data);
+    for (int i = 0; i < 8; i++)
+        party_end(party_start(give_number, data, sizeof(int)), *(int *)data);
     return NULL;
 }
 
@@ -706,7 +720,8 @@ static void every_method_on_demand(void) {
     for (int i = 0; i < 3; i++) {
         cohort_process_options_t options = {.method = methods[i]};
         cohort_process_t *process = NULL;
-        apr_status_t status = cohort_process_create(&process, give_number, &five, sizeof five, &options, NULL);
+        apr_status_t status =
+            cohort_process_create(&process, give_number, &five, sizeof five, &options, NULL);
         if (status == APR_ENOTIMPL) continue;
         CHECK_STATUS(APR_SUCCESS, status);
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -730,7 +745,7 @@ static void join_runs_out(void) {
     party_kill(a.other);
 }
 
-/* ---- hostile input -------------------------------------------------------------------------------------------------------------------- */
+/* ---- hostile input -------------------------------------------------------------------------- */
 
 static void nulls_are_refused(void) {
     cohort_process_t *p = NULL;
@@ -740,14 +755,18 @@ static void nulls_are_refused(void) {
     CHECK_STATUS(APR_EINVAL, cohort_process_create(NULL, nothing, NULL, 0, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, NULL, NULL, 0, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 1, NULL, NULL));
-    cohort_process_options_t lifetime = {.lifetime = (cohort_lifetime_t)9}, method = {.method = (cohort_start_method_t)9},
-                             ends = {.n_connections = 1}, signals = {.signals = (cohort_signals_t)9}, negative = {.signals = (cohort_signals_t)-1};
+    cohort_process_options_t lifetime = {.lifetime = (cohort_lifetime_t)9},
+                             method = {.method = (cohort_start_method_t)9},
+                             ends = {.n_connections = 1},
+                             signals = {.signals = (cohort_signals_t)9},
+                             negative = {.signals = (cohort_signals_t)-1};
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &lifetime, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &method, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &ends, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &signals, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &negative, NULL));
-    cohort_process_base_t base = {sizeof base, NULL, NULL, NULL}, small = {1, upper_caser_run, NULL, NULL};
+    cohort_process_base_t base = {sizeof base, NULL, NULL, NULL},
+                          small = {1, upper_caser_run, NULL, NULL};
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, NULL, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, &base, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, &small, NULL, NULL));
@@ -776,8 +795,12 @@ static void strangers_are_refused(void) {
     int on_the_stack = 0;
     void *block = party_memory(4096);
     char *self = (char *)cohort_process_current();
-    cohort_process_t *strangers[] = {(cohort_process_t *)&on_the_stack, block,           (cohort_process_t *)(self + 8),
-                                     (cohort_process_t *)(self - 64),   (cohort_process_t *)1, (cohort_process_t *)~(uintptr_t)0,
+    cohort_process_t *strangers[] = {(cohort_process_t *)&on_the_stack,
+                                     block,
+                                     (cohort_process_t *)(self + 8),
+                                     (cohort_process_t *)(self - 64),
+                                     (cohort_process_t *)1,
+                                     (cohort_process_t *)~(uintptr_t)0,
                                      (cohort_process_t *)(self + ((apr_size_t)1 << 22))};
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
         CHECK_STATUS(COHORT_EHANDLE, cohort_process_join(strangers[i], 0));
@@ -791,9 +814,11 @@ static void absurd_sizes_are_refused(void) {
     cohort_process_t *p = NULL;
     char byte = 0;
     apr_uint64_t before = usage().blocks;
-    CHECK_STATUS(APR_ENOMEM, cohort_process_create(&p, nothing, &byte, usage().limit + 1, NULL, NULL));
+    CHECK_STATUS(APR_ENOMEM,
+                 cohort_process_create(&p, nothing, &byte, usage().limit + 1, NULL, NULL));
     CHECK_STATUS(APR_ENOMEM, cohort_process_create(&p, nothing, &byte, (apr_size_t)-1, NULL, NULL));
-    CHECK_STATUS(APR_ENOMEM, cohort_process_create(&p, nothing, &byte, (apr_size_t)-1 / 2, NULL, NULL));
+    CHECK_STATUS(APR_ENOMEM,
+                 cohort_process_create(&p, nothing, &byte, (apr_size_t)-1 / 2, NULL, NULL));
     CHECK_INT(before, usage().blocks);
     party_finish(party_start(nothing, NULL, 0));
 }
@@ -852,7 +877,8 @@ static int children_are_members(void *data) {
     CHECK(cohort_process_parent() == NULL);
     void *block = NULL;
     CHECK_STATUS(COHORT_ENOTINIT, cohort_alloc(&block, 1));
-    CHECK_STATUS(COHORT_ENOTINIT, cohort_process_create(&(cohort_process_t *){NULL}, nothing, NULL, 0, NULL, NULL));
+    CHECK_STATUS(COHORT_ENOTINIT,
+                 cohort_process_create(&(cohort_process_t *){NULL}, nothing, NULL, 0, NULL, NULL));
     return 11;
 }
 

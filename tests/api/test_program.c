@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Running other programs: what they are given, where their streams go, how they end, and why they do not begin. The
- * other program is tests/actor. */
+/* Running other programs: what they are given, where their streams go, how they end, and why they
+ * do not begin. The other program is tests/actor. */
 #include "facts.h"
 #include "parties.h"
 
@@ -16,9 +16,11 @@
 #define NO_STREAM \
     { .kind = COHORT_STREAM_NULL }
 
-static cohort_process_t *start_program(cohort_program_t *program, const cohort_process_options_t *options) {
+static cohort_process_t *start_program(cohort_program_t *program,
+                                       const cohort_process_options_t *options) {
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, program, options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, program, options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     return process;
 }
@@ -34,7 +36,8 @@ static apr_status_t start_fails(cohort_program_t *program) {
     CHECK_INT(0, cohort_process_is_alive(process));
     CHECK_INT(COHORT_EXIT_NONE, cohort_process_exit_code(process));
     CHECK_STATUS(COHORT_ENOTSTARTED, cohort_process_join(process, 0));
-    CHECK_STATUS(status, cohort_process_start(process)); /* it may be tried again, with the same outcome */
+    /* it may be tried again, with the same outcome */
+    CHECK_STATUS(status, cohort_process_start(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
     return status;
 }
@@ -65,23 +68,27 @@ static const char *output_of(const char *const *argv, const char *const *env, co
 }
 
 static void arguments_arrive(void) {
-    CHECK_STR("<><two words><$HOME %PATH% \"'\\><\\\\\\\"><a\\ b\\><tab\t><\x01\n><gr\xc3\xbc\xc3\x9f \xe2\x82\xac>",
-              output_of(ACT("arguments", "", "two words", "$HOME %PATH% \"'\\", "\\\\\\\"", "a\\ b\\", "tab\t",
-                            "\x01\n", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac"),
-                        NULL, NULL));
+    CHECK_STR(
+        "<><two words><$HOME %PATH% \"'\\><\\\\\\\"><a\\ b\\><tab\t><\x01\n><gr\xc3\xbc\xc3\x9f \xe2\x82\xac>",
+        output_of(ACT("arguments", "", "two words", "$HOME %PATH% \"'\\", "\\\\\\\"", "a\\ b\\",
+                      "tab\t", "\x01\n", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac"),
+                  NULL, NULL));
 }
 
 static void environment_is_replaced(void) {
     const char *const env[] = {"TWO=two words, gr\xc3\xbc\xc3\x9f", "ONE=1", NULL};
     CHECK_STATUS(APR_SUCCESS, apr_env_set("COHORT_TEST_VARIABLE", "inherited", test_pool()));
-    CHECK_STR("1\ntwo words, gr\xc3\xbc\xc3\x9f\n(none)\n",
-              output_of(ACT("variable", "ONE", "variable", "TWO", "variable", "COHORT_TEST_VARIABLE"), env, NULL));
+    CHECK_STR(
+        "1\ntwo words, gr\xc3\xbc\xc3\x9f\n(none)\n",
+        output_of(ACT("variable", "ONE", "variable", "TWO", "variable", "COHORT_TEST_VARIABLE"),
+                  env, NULL));
     CHECK_STR("inherited\n", output_of(ACT("variable", "COHORT_TEST_VARIABLE"), NULL, NULL));
     CHECK_STR("(none)\n", output_of(ACT("variable", "COHORT_BOOT"), NULL, NULL));
 }
 
 static void directory_is_changed(void) {
-    const char *called = apr_pstrcat(test_pool(), "program_directory_", test_method(), NULL); /* all three may be made at once */
+    /* all three may be made at once */
+    const char *called = apr_pstrcat(test_pool(), "program_directory_", test_method(), NULL);
     char *directory;
     CHECK_STATUS(APR_SUCCESS, apr_filepath_get(&directory, APR_FILEPATH_NATIVE, test_pool()));
     directory = apr_pstrcat(test_pool(), directory, "/", called, NULL);
@@ -97,7 +104,8 @@ static void directory_is_changed(void) {
 
 static void path_is_searched(void) {
     const char *name = apr_filepath_name_get(TEST_ACTOR);
-    const char *path = apr_psprintf(test_pool(), "PATH=%.*s", (int)(name - TEST_ACTOR - 1), TEST_ACTOR);
+    const char *path =
+        apr_psprintf(test_pool(), "PATH=%.*s", (int)(name - TEST_ACTOR - 1), TEST_ACTOR);
     const char *const found[] = {path, NULL}, *const nowhere[] = {"PATH=/nonexistent", NULL},
                       *const argv[] = {name, "say", "found", NULL};
     CHECK_STR("found\n", output_of(argv, found, NULL));
@@ -106,7 +114,8 @@ static void path_is_searched(void) {
 }
 
 static void pipes_in_both_directions(void) {
-    cohort_program_t program = {.argv = ACT("cat", "cry", "problem", "exit", "4"), .streams = {PIPE, PIPE, PIPE}};
+    cohort_program_t program = {.argv = ACT("cat", "cry", "problem", "exit", "4"),
+                                .streams = {PIPE, PIPE, PIPE}};
     cohort_process_t *process = start_program(&program, NULL);
     CHECK_STATUS(APR_SUCCESS, apr_file_write_full(program.streams[0].file, "in and out", 10, NULL));
     CHECK_STATUS(APR_SUCCESS, apr_file_close(program.streams[0].file));
@@ -115,7 +124,8 @@ static void pipes_in_both_directions(void) {
     party_end(process, 4);
 }
 
-/* The parent's end of a pipe must not be open in the second program, or the first would never see the end of its input.
+/* The parent's end of a pipe must not be open in the second program, or the first would never see
+ * the end of its input.
  */
 static void pipes_are_not_inherited(void) {
     cohort_program_t first = {.argv = ACT("cat"), .streams = {PIPE}};
@@ -128,16 +138,18 @@ static void pipes_are_not_inherited(void) {
 }
 
 static void null_streams(void) {
-    cohort_program_t program = {.argv = ACT("say", "nobody sees this", "cry", "nor this", "no-line"),
+    cohort_program_t program = {.argv =
+                                    ACT("say", "nobody sees this", "cry", "nor this", "no-line"),
                                 .streams = {NO_STREAM, NO_STREAM, NO_STREAM}};
     run_program(&program, 0);
 }
 
 static apr_file_t *new_file(char *path) {
     apr_file_t *file = NULL;
-    CHECK_STATUS(
-        APR_SUCCESS,
-        apr_file_mktemp(&file, path, APR_READ | APR_WRITE | APR_CREATE | APR_BINARY | APR_DELONCLOSE, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 apr_file_mktemp(&file, path,
+                                 APR_READ | APR_WRITE | APR_CREATE | APR_BINARY | APR_DELONCLOSE,
+                                 test_pool()));
     return file;
 }
 
@@ -157,13 +169,16 @@ static void check_contents(const char *expected, apr_file_t *file) {
 static void files_as_streams(void) {
     char path[] = "program_file.XXXXXX";
     apr_file_t *file = new_file(path);
-    cohort_program_t out = {.argv = ACT("say", "one"), .streams = {[1] = {COHORT_STREAM_FILE, file}}};
+    cohort_program_t out = {.argv = ACT("say", "one"),
+                            .streams = {[1] = {COHORT_STREAM_FILE, file}}};
     run_program(&out, 0);
-    cohort_program_t err = {.argv = ACT("cry", "two"), .streams = {[2] = {COHORT_STREAM_FILE, file}}};
+    cohort_program_t err = {.argv = ACT("cry", "two"),
+                            .streams = {[2] = {COHORT_STREAM_FILE, file}}};
     run_program(&err, 0);
     check_contents("one\ntwo\n", file); /* it is still ours, and open */
     rewind_file(file);
-    cohort_program_t in = {.argv = ACT("line", "line", "no-line"), .streams = {{COHORT_STREAM_FILE, file}}};
+    cohort_program_t in = {.argv = ACT("line", "line", "no-line"),
+                           .streams = {{COHORT_STREAM_FILE, file}}};
     run_program(&in, 0);
     CHECK_STATUS(APR_SUCCESS, apr_file_close(file));
 }
@@ -175,7 +190,8 @@ static int run_inheriting(void *data) {
     return 0;
 }
 
-/* Whatever the test's own output is, a program that is given no other writes there; here it is only seen to end well.
+/* Whatever the test's own output is, a program that is given no other writes there; here it is only
+ * seen to end well.
  */
 static void children_run_programs(void) {
     party_finish(party_start(run_inheriting, NULL, 0));
@@ -195,8 +211,8 @@ static void exit_codes(void) {
 }
 
 static void signals_reach_it(void) {
-    static apr_status_t (*const stops[])(cohort_process_t *) = {cohort_process_terminate, cohort_process_kill,
-                                                                cohort_process_interrupt};
+    static apr_status_t (*const stops[])(cohort_process_t *) = {
+        cohort_process_terminate, cohort_process_kill, cohort_process_interrupt};
     static const int codes[] = {-15, -9, -2};
     for (int i = 0; i < 3; i++) {
         cohort_program_t program = {.argv = ACT("cat"), .streams = {PIPE}};
@@ -221,10 +237,12 @@ static void what_is_not_there(void) {
 static void what_is_no_program(void) {
     char name[] = "program_file.XXXXXX";
     apr_file_t *file = NULL;
-    CHECK_STATUS(APR_SUCCESS, apr_file_mktemp(&file, name, APR_READ | APR_WRITE | APR_CREATE, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 apr_file_mktemp(&file, name, APR_READ | APR_WRITE | APR_CREATE, test_pool()));
     CHECK_STATUS(APR_SUCCESS, apr_file_write_full(file, "only text\n", 10, NULL));
     CHECK_STATUS(APR_SUCCESS, apr_file_close(file));
-    cohort_program_t data = {.argv = (const char *const[]){apr_pstrcat(test_pool(), "./", name, NULL), NULL}};
+    cohort_program_t data = {
+        .argv = (const char *const[]){apr_pstrcat(test_pool(), "./", name, NULL), NULL}};
     apr_status_t status = start_fails(&data);
     CHECK_STATUS(APR_SUCCESS, apr_file_remove(name, test_pool()));
     CHECK(APR_STATUS_IS_EACCES(status));
@@ -261,11 +279,13 @@ static void bad_programs(void) {
     cohort_program_t none = {0}, empty = {.argv = (const char *const[]){NULL}},
                      nameless = {.argv = (const char *const[]){"", NULL}},
                      file = {.argv = ACT("exit", "0"), .streams = {{.kind = COHORT_STREAM_FILE}}},
-                     kind = {.argv = ACT("exit", "0"), .streams = {{.kind = (cohort_stream_kind_t)17}}},
+                     kind = {.argv = ACT("exit", "0"),
+                             .streams = {{.kind = (cohort_stream_kind_t)17}}},
                      pipe = {.argv = ACT("exit", "0"), .streams = {PIPE}};
     cohort_program_t *bad[] = {&none, &empty, &nameless, &file, &kind};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        CHECK_STATUS(APR_EINVAL, cohort_process_create_program(&process, bad[i], NULL, test_pool()));
+        CHECK_STATUS(APR_EINVAL,
+                     cohort_process_create_program(&process, bad[i], NULL, test_pool()));
     }
     CHECK_STATUS(APR_EINVAL, cohort_process_create_program(&process, &pipe, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_program(NULL, &pipe, NULL, test_pool()));

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Queues: what Python's tests ask of Queue, JoinableQueue and SimpleQueue; then sizes, deaths and use after the end. */
+/* Queues: what Python's tests ask of Queue, JoinableQueue and SimpleQueue; then sizes, deaths and
+ * use after the end. */
 #include "traffic.h"
 
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static void check_state(cohort_queue_t *queue, apr_size_t size, int empty, int f
     CHECK_INT(full, is);
 }
 
-/* ---- rows of the conformance list ---------------------------------------------------------------------------------- */
+/* ---- rows of the conformance list ----------------------------------------------------------- */
 
 static int drain_six(void *data) {
     args_t *a = data;
@@ -62,7 +63,10 @@ static void Q_01_put(void) {
     int value;
     check_state(a.queue, 0, 1, 0);
     for (int i = 1; i <= 6; i++) {
-        CHECK_STATUS(APR_SUCCESS, put_int(a.queue, i, i % 3 == 0 ? COHORT_FOREVER : i % 3 == 1 ? 0 : apr_time_from_sec(30)));
+        CHECK_STATUS(APR_SUCCESS, put_int(a.queue, i,
+                                          i % 3 == 0   ? COHORT_FOREVER
+                                          : i % 3 == 1 ? 0
+                                                       : apr_time_from_sec(30)));
     }
     check_state(a.queue, 6, 0, 1);
     CHECK_STATUS(APR_EAGAIN, put_int(a.queue, 7, 0));
@@ -77,7 +81,8 @@ static void Q_01_put(void) {
 
 static int put_in_order(void *data) {
     args_t *a = data;
-    for (int i = 0; i < a->messages; i++) CHECK_STATUS(APR_SUCCESS, put_int(a->queue, i, COHORT_FOREVER));
+    for (int i = 0; i < a->messages; i++)
+        CHECK_STATUS(APR_SUCCESS, put_int(a->queue, i, COHORT_FOREVER));
     return 0;
 }
 
@@ -175,7 +180,8 @@ static void Q_07_timeout(void) {
     AT_LEAST(200000, begin);
 }
 
-/* Nothing is serialised in C: what can fail here is the memory for a message that does not exist. It takes no slot, and later ones arrive. */
+/* Nothing is serialised in C: what can fail here is the memory for a message that does not exist.
+ * It takes no slot, and later ones arrive. */
 static void Q_08_failed_put_frees_its_slot(void) {
     cohort_queue_t *queue = new_queue(1, 0);
     int value = 7;
@@ -187,7 +193,8 @@ static void Q_08_failed_put_frees_its_slot(void) {
     check_state(queue, 0, 1, 0);
 }
 
-/* Python calls a hook for the failing item; here the call itself says so, and the queue stays usable. */
+/* Python calls a hook for the failing item; here the call itself says so, and the queue stays
+ * usable. */
 static void Q_09_failed_put_is_told(void) {
     cohort_queue_t *queue = new_queue(0, 0);
     int value = 7;
@@ -266,11 +273,13 @@ static void SQ_04_closed_for_all(void) {
     party_finish(party_start(expect_closed, &a, sizeof a));
 }
 
-/* ---- messages of all sizes ---------------------------------------------------------------------------------------------- */
+/* ---- messages of all sizes ------------------------------------------------------------------ */
 
 static void any_size(void) {
-    static const apr_size_t sizes[] = {0, 1, 40, 64, 103, 104, 105, 4095, 4096, 65535, 65536, 65537, 1 << 20, 16 << 20};
-    unsigned char *out = apr_palloc(test_pool(), 16 << 20), *in = apr_palloc(test_pool(), (16 << 20) + 1);
+    static const apr_size_t sizes[] = {0,    1,    40,    64,    103,   104,     105,
+                                       4095, 4096, 65535, 65536, 65537, 1 << 20, 16 << 20};
+    unsigned char *out = apr_palloc(test_pool(), 16 << 20),
+                  *in = apr_palloc(test_pool(), (16 << 20) + 1);
     for (int i = 0; i < 16 << 20; i++) out[i] = (unsigned char)(i * 7 + i / 256);
     for (apr_size_t capacity = 0; capacity < 3; capacity++) {
         cohort_queue_t *queue = new_queue(capacity, 0);
@@ -352,7 +361,8 @@ static void a_block_travels_without_a_copy(void) {
     CHECK_STATUS(COHORT_EFREE, cohort_queue_put_block(queue, &size, sizeof size, 0));
     CHECK_STATUS(COHORT_EFREE, cohort_queue_put_block(queue, queue, 1, 0));
     CHECK_STATUS(APR_SUCCESS, put_int(queue, 1, 0));
-    CHECK_STATUS(APR_EAGAIN, cohort_queue_put_block(queue, block, 100000, 0)); /* full: the block is still ours */
+    /* full: the block is still ours */
+    CHECK_STATUS(APR_EAGAIN, cohort_queue_put_block(queue, block, 100000, 0));
     CHECK_INT('z', *(char *)block);
     check_get(1, queue, 0);
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put_block(queue, block, 99999, 0));
@@ -367,10 +377,12 @@ static void batches(void) {
     int out[8] = {0, 1, 2, 3, 4, 5, 6, 7}, in[8];
     cohort_message_t messages[8];
     apr_size_t done = 4711;
-    for (int i = 0; i < 8; i++) messages[i] = (cohort_message_t){.data = &out[i], .size = sizeof out[i]};
+    for (int i = 0; i < 8; i++)
+        messages[i] = (cohort_message_t){.data = &out[i], .size = sizeof out[i]};
     CHECK_STATUS(APR_EAGAIN, cohort_queue_put_many(queue, messages, 8, &done, 0));
     CHECK_INT(5, done);
-    for (int i = 0; i < 8; i++) messages[i] = (cohort_message_t){.data = &in[i], .size = sizeof in[i]};
+    for (int i = 0; i < 8; i++)
+        messages[i] = (cohort_message_t){.data = &in[i], .size = sizeof in[i]};
     CHECK_STATUS(APR_SUCCESS, cohort_queue_get_many(queue, messages, 3, &done, COHORT_FOREVER));
     CHECK_INT(3, done);
     messages[1].size = 1; /* the second does not fit: it is the first of the next call */
@@ -446,7 +458,7 @@ static void bad_arguments(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(NULL));
 }
 
-/* ---- many at once ----------------------------------------------------------------------------------------------------------- */
+/* ---- many at once --------------------------------------------------------------------------- */
 
 static int send_traffic(void *data) {
     args_t *a = data;
@@ -498,18 +510,22 @@ static int receive_traffic_in_any_order(void *data) {
 }
 
 static args_t traffic_args(apr_size_t capacity, int senders, int messages) {
-    args_t a = {.queue = new_queue(capacity, 0), .tally = tally_new(senders, messages), .messages = messages};
+    args_t a = {.queue = new_queue(capacity, 0),
+                .tally = tally_new(senders, messages),
+                .messages = messages};
     a.ready = party_memory(sizeof(int));
     a.sent = party_memory(sizeof(int) * (apr_size_t)senders);
     return a;
 }
 
 static void start_senders(args_t *a, cohort_process_t **senders, int count) {
-    for (a->sender = 0; a->sender < count; a->sender++) senders[a->sender] = party_start(send_traffic, a, sizeof *a);
+    for (a->sender = 0; a->sender < count; a->sender++)
+        senders[a->sender] = party_start(send_traffic, a, sizeof *a);
 }
 
 static void end_receivers(args_t *a, cohort_process_t **receivers, int count) {
-    for (int i = 0; i < count; i++) CHECK_STATUS(APR_SUCCESS, cohort_queue_put(a->queue, NULL, 0, COHORT_FOREVER));
+    for (int i = 0; i < count; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_put(a->queue, NULL, 0, COHORT_FOREVER));
     parties_finish(receivers, count);
 }
 
@@ -560,14 +576,16 @@ static void threads_of_one_process(void) {
         threads[EACH + i] = party_thread(thread_receives, &each[i]);
     }
     for (int i = 0; i < EACH; i++) party_thread_finish(threads[i]);
-    for (int i = 0; i < EACH; i++) CHECK_STATUS(APR_SUCCESS, cohort_queue_put(a.queue, NULL, 0, COHORT_FOREVER));
+    for (int i = 0; i < EACH; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_put(a.queue, NULL, 0, COHORT_FOREVER));
     for (int i = EACH; i < 2 * EACH; i++) party_thread_finish(threads[i]);
     CHECK_INT(EACH * MESSAGES, atomic_load(&a.tally->got));
 }
 
-/* ---- deaths -------------------------------------------------------------------------------------------------------------------- */
+/* ---- deaths --------------------------------------------------------------------------------- */
 
-/* A message is counted after its get, so a receiver that is killed may have one that nobody counted. */
+/* A message is counted after its get, so a receiver that is killed may have one that nobody
+ * counted. */
 static void killing_receivers(apr_size_t capacity) {
     enum { KILLS = 12, SENDERS = 2, MESSAGES = 4000 };
     cohort_process_t *senders[SENDERS], *receivers[2], *victim;
@@ -578,7 +596,8 @@ static void killing_receivers(apr_size_t capacity) {
         atomic_store(a.ready, 0);
         victim = party_start(receive_traffic_in_any_order, &a, sizeof a);
         party_await(a.ready, 1);
-        while (before < SENDERS * (MESSAGES - 100) && atomic_load(&a.tally->got) < before + 50) apr_sleep(100);
+        while (before < SENDERS * (MESSAGES - 100) && atomic_load(&a.tally->got) < before + 50)
+            apr_sleep(100);
         apr_sleep(i * 37 % 300);
         party_kill(victim);
     }
@@ -601,7 +620,8 @@ static void receivers_die_unbounded(void) {
     killing_receivers(0);
 }
 
-/* What a dead sender had put, and at most the one that it could not write down any more, arrives. */
+/* What a dead sender had put, and at most the one that it could not write down any more,
+ * arrives. */
 static void killing_senders(apr_size_t capacity) {
     enum { SENDERS = 10, MESSAGES = 20000 };
     cohort_process_t *receivers[2], *steady, *victim;
@@ -700,7 +720,8 @@ static int get_slowly(void *data) {
     party_wait_for_death();
 }
 
-/* One child after the other is killed while it gets the message, until one was in the middle of it. */
+/* One child after the other is killed while it gets the message, until one was in the middle of
+ * it. */
 static void what_came_back_from_the_dead_says_so(void) {
     args_t a = {.queue = new_queue(1, 0), .ready = party_memory(sizeof(int))};
     char *buffer = malloc(SLOW_TO_COPY);
@@ -709,7 +730,8 @@ static void what_came_back_from_the_dead_says_so(void) {
     memset(buffer, 7, SLOW_TO_COPY);
     while (!message.returned) {
         apr_status_t status = cohort_queue_put(a.queue, buffer, SLOW_TO_COPY, 0);
-        CHECK(status == APR_SUCCESS || APR_STATUS_IS_EAGAIN(status)); /* the last one died too early */
+        /* the last one died too early */
+        CHECK(status == APR_SUCCESS || APR_STATUS_IS_EAGAIN(status));
         atomic_store(a.ready, 0);
         cohort_process_t *getter = party_start(get_slowly, &a, sizeof a);
         party_await(a.ready, 1);
@@ -751,7 +773,7 @@ static void a_death_ends_a_join_that_waits(void) {
     party_finish(joiner);
 }
 
-/* ---- joining -------------------------------------------------------------------------------------------------------------- */
+/* ---- joining -------------------------------------------------------------------------------- */
 
 static void task_done_is_counted(void) {
     cohort_queue_t *queue = new_queue(0, 1);
@@ -783,11 +805,13 @@ static int get_one(void *data) {
     return 0;
 }
 
-/* More getters than the roster has places in the object; and one process says for all that it is done. */
+/* More getters than the roster has places in the object; and one process says for all that it is
+ * done. */
 static void many_have_something_outstanding(void) {
     enum { GETTERS = 20 };
     cohort_process_t *getters[GETTERS];
-    args_t a = {.queue = new_queue(0, 1), .other = new_queue(0, 0), .ready = party_memory(sizeof(int))};
+    args_t a = {
+        .queue = new_queue(0, 1), .other = new_queue(0, 0), .ready = party_memory(sizeof(int))};
     parties_start(getters, GETTERS, get_one, &a, sizeof a);
     for (int i = 0; i < GETTERS; i++) CHECK_STATUS(APR_SUCCESS, put_int(a.queue, i, 0));
     party_await(a.ready, GETTERS);
@@ -802,7 +826,7 @@ static void many_have_something_outstanding(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_queue_join(a.queue, 0));
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_queue_t *queue;
@@ -815,7 +839,8 @@ static int block(void *data) {
     blocked_t *b = data;
     int value = 1;
     atomic_fetch_add(b->ready, 1);
-    CHECK_STATUS(b->expected, b->puts ? put_int(b->queue, 1, COHORT_FOREVER) : get_int(b->queue, &value, COHORT_FOREVER));
+    CHECK_STATUS(b->expected, b->puts ? put_int(b->queue, 1, COHORT_FOREVER)
+                                      : get_int(b->queue, &value, COHORT_FOREVER));
     return 0;
 }
 
@@ -868,7 +893,8 @@ static void memory_comes_back(void) {
         apr_pool_t *pool = NULL;
         CHECK_STATUS(APR_SUCCESS, apr_pool_create(&pool, test_pool()));
         CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, &options, pool));
-        for (int n = 0; n < 600; n++) CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, large, n % 3 ? 20 : sizeof large, 0));
+        for (int n = 0; n < 600; n++)
+            CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, large, n % 3 ? 20 : sizeof large, 0));
         for (int n = 0; n < 300; n++) {
             apr_size_t size = sizeof large;
             CHECK_STATUS(APR_SUCCESS, cohort_queue_get(queue, large, &size, 0));
@@ -899,7 +925,8 @@ static int hammer(void *data) {
     return 0;
 }
 
-/* Others are in the middle of using it. Nothing else is made meanwhile, so what they meet afterwards is no queue. */
+/* Others are in the middle of using it. Nothing else is made meanwhile, so what they meet
+ * afterwards is no queue. */
 static void destroy_under_the_busy(void) {
     for (apr_size_t capacity = 0; capacity < 3; capacity++) {
         cohort_process_t *busy[3];

@@ -11,7 +11,9 @@ static cohort_arena_usage_t usage(void) {
 }
 
 static void blocks_of_all_sizes(void) {
-    static const apr_size_t sizes[] = {0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 1000, 4095, 4096, 4097, 32767, 32768, 32769, 65535, 65536, 65537, 1 << 20, 5000011};
+    static const apr_size_t sizes[] = {0,     1,     15,    16,    17,    31,    32,      33,
+                                       63,    64,    65,    127,   1000,  4095,  4096,    4097,
+                                       32767, 32768, 32769, 65535, 65536, 65537, 1 << 20, 5000011};
     enum { N = sizeof sizes / sizeof *sizes };
     unsigned char *blocks[N];
     apr_uint64_t before = usage().blocks, used = usage().used;
@@ -95,7 +97,7 @@ static void absurd_sizes(void) {
     CHECK_INT(before.used, usage().used);
 }
 
-/* ---- between processes ------------------------------------------------------------------------------------------------------ */
+/* ---- between processes ---------------------------------------------------------------------- */
 
 typedef struct node_t {
     struct node_t *next;
@@ -147,7 +149,8 @@ static void list_of_several_processes(void) {
     apr_uint64_t before = usage().blocks;
     member_t m = {.list = party_memory(sizeof(list_t)), .n = 400};
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&m.list->lock, test_pool()));
-    for (m.process = 0; m.process < N; m.process++) processes[m.process] = party_start(prepend, &m, sizeof m);
+    for (m.process = 0; m.process < N; m.process++)
+        processes[m.process] = party_start(prepend, &m, sizeof m);
     parties_finish(processes, N);
     CHECK_INT(N * m.n, m.list->count);
     party_finish(party_start(check_list, &m, sizeof m));
@@ -168,7 +171,8 @@ typedef struct {
 
 static int allocate_all(void *data) {
     heap_t *h = data;
-    for (int i = 0; i < h->n; i++) CHECK_STATUS(APR_SUCCESS, cohort_alloc(&h->blocks[i], (apr_size_t)(i * 37 % 3000)));
+    for (int i = 0; i < h->n; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_alloc(&h->blocks[i], (apr_size_t)(i * 37 % 3000)));
     return 0;
 }
 
@@ -199,12 +203,14 @@ static int churn(void *data) {
         void **slot = &mine[at / 65536 % 64];
         if (*slot) CHECK_STATUS(APR_SUCCESS, cohort_free(*slot));
         *slot = NULL;
-        if (at / 64 % 3) CHECK_STATUS(APR_SUCCESS, cohort_alloc(slot, at / 1024 % (i % 64 ? 2000 : 200000)));
+        if (at / 64 % 3)
+            CHECK_STATUS(APR_SUCCESS, cohort_alloc(slot, at / 1024 % (i % 64 ? 2000 : 200000)));
     }
     return 0;
 }
 
-/* What the dead owned belongs to nobody who knows it; but no more than that is lost, and the heap goes on. */
+/* What the dead owned belongs to nobody who knows it; but no more than that is lost, and the heap
+ * goes on. */
 static void users_may_die(void) {
     heap_t h = {.ready = party_memory(sizeof(int))};
     for (int round = 0; round < 12; round++) {
@@ -244,7 +250,7 @@ static void threads_share_it_too(void) {
     CHECK_INT(before, usage().blocks);
 }
 
-/* ---- a small arena ------------------------------------------------------------------------------------------------------------ */
+/* ---- a small arena -------------------------------------------------------------------------- */
 
 static int run_out(void *data) {
     enum { SIZE = 100000, MOST = 4000 };
@@ -276,7 +282,8 @@ static int run_out(void *data) {
 
 /* A process that leaves its cohort may be the root of another one, here of a very small one. */
 static int with_a_small_arena(void *data) {
-    cohort_options_t options = {.arena_size = (apr_uint64_t)64 << 20}, too_small = {.arena_size = 1 << 20};
+    cohort_options_t options = {.arena_size = (apr_uint64_t)64 << 20},
+                     too_small = {.arena_size = 1 << 20};
     cohort_finalize();
     CHECK_STATUS(APR_EINVAL, cohort_initialize(NULL, NULL, &too_small));
     CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL, NULL, &options));

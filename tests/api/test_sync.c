@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Lock, RLock, Semaphore, Condition, Event: what each call says, and what is left of them when somebody is killed. */
+/* Lock, RLock, Semaphore, Condition, Event: what each call says, and what is left of them when
+ * somebody is killed. */
 #include "parties.h"
 
 #define A_WHILE 50000 /* microseconds, where time has to run out */
@@ -24,7 +25,7 @@ static args_t new_args(void) {
     return args;
 }
 
-/* ---- Lock ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Lock ----------------------------------------------------------------------------------- */
 
 static args_t lock_args(void) {
     args_t args = new_args();
@@ -98,7 +99,8 @@ static void lock_excludes(void) {
     args_t args = lock_args();
     args.rounds = 2000;
     parties_start(children, 4, count_up, &args, sizeof args);
-    apr_thread_t *first = party_thread(count_up_thread, &args), *second = party_thread(count_up_thread, &args);
+    apr_thread_t *first = party_thread(count_up_thread, &args),
+                 *second = party_thread(count_up_thread, &args);
     (void)count_up(&args);
     party_thread_finish(first);
     party_thread_finish(second);
@@ -258,7 +260,8 @@ static void lock_destroyed_under_waiters(void) {
     parties_finish(waiters, 3);
 }
 
-/* Owners are killed over and over while others count: the count stays right for who repairs it when told. */
+/* Owners are killed over and over while others count: the count stays right for who repairs it when
+ * told. */
 static int count_until_killed(void *data) {
     args_t *a = data;
     while (atomic_load(a->done) == 0) {
@@ -293,7 +296,7 @@ static void lock_owners_killed_over_and_over(void) {
     CHECK_INT(args.number[0], args.number[1]);
 }
 
-/* ---- RLock --------------------------------------------------------------------------------------------------------------- */
+/* ---- RLock ---------------------------------------------------------------------------------- */
 
 static args_t rlock_args(void) {
     args_t args = new_args();
@@ -342,7 +345,8 @@ static void rlock_recurses(void) {
 
 static int hold_deeply(void *data) {
     args_t *a = data;
-    for (int i = 0; i < 3; i++) CHECK_STATUS(APR_SUCCESS, cohort_rlock_acquire(a->rlock, COHORT_FOREVER));
+    for (int i = 0; i < 3; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_rlock_acquire(a->rlock, COHORT_FOREVER));
     atomic_fetch_add(a->ready, 1);
     party_wait_for_death();
 }
@@ -376,12 +380,13 @@ static void rlock_arguments(void) {
     CHECK_STATUS(COHORT_EHANDLE, cohort_rlock_acquire(lock, 0));
 }
 
-/* ---- Semaphore ------------------------------------------------------------------------------------------------------------ */
+/* ---- Semaphore ------------------------------------------------------------------------------ */
 
 static args_t semaphore_args(unsigned value, int bounded) {
     cohort_semaphore_options_t options = {bounded};
     args_t args = new_args();
-    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_create(&args.semaphore, value, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_semaphore_create(&args.semaphore, value, &options, test_pool()));
     return args;
 }
 
@@ -461,7 +466,8 @@ static void semaphore_limits(void) {
 
 static int take_permits(void *data) {
     args_t *a = data;
-    for (int i = 0; i < a->rounds; i++) CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(a->semaphore, COHORT_FOREVER));
+    for (int i = 0; i < a->rounds; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(a->semaphore, COHORT_FOREVER));
     atomic_fetch_add(a->ready, 1);
     party_wait_for_death();
 }
@@ -475,7 +481,8 @@ static void semaphore_holder_killed(void) {
     check_value(1, args.semaphore);
     party_kill(child);
     check_value(4, args.semaphore);
-    CHECK_STATUS(COHORT_EOVERRELEASE, cohort_semaphore_release(args.semaphore, 2)); /* changes nothing */
+    /* changes nothing */
+    CHECK_STATUS(COHORT_EOVERRELEASE, cohort_semaphore_release(args.semaphore, 2));
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(args.semaphore, 1));
     check_value(5, args.semaphore);
 }
@@ -535,7 +542,8 @@ static int share_until_killed(void *data) {
     return 0;
 }
 
-/* Killed at any moment of taking and giving back, and in the middle of taking back what others left: no permit is lost or doubled. */
+/* Killed at any moment of taking and giving back, and in the middle of taking back what others
+ * left: no permit is lost or doubled. */
 static void semaphore_holders_killed_over_and_over(void) {
     args_t args = semaphore_args(2, 1);
     for (int round = 0; round < 15; round++) {
@@ -551,7 +559,8 @@ static void semaphore_holders_killed_over_and_over(void) {
         }
         check_value(2, args.semaphore);
     }
-    for (int i = 0; i < 2; i++) CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(args.semaphore, 0));
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(args.semaphore, 0));
     CHECK_STATUS(APR_EAGAIN, cohort_semaphore_acquire(args.semaphore, 0));
 }
 
@@ -571,7 +580,7 @@ static void semaphore_destroyed_under_waiters(void) {
     parties_finish(waiters, 2);
 }
 
-/* ---- Condition -------------------------------------------------------------------------------------------------------------- */
+/* ---- Condition ------------------------------------------------------------------------------ */
 
 static args_t condition_args(void) {
     args_t args = new_args();
@@ -729,7 +738,8 @@ static int wait_for_seven(void *data) {
     args_t *a = data;
     acquire(a);
     atomic_fetch_add(a->ready, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_condition_wait_for(a->condition, number_is_seven, a->number, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_condition_wait_for(a->condition, number_is_seven, a->number,
+                                                        COHORT_FOREVER));
     CHECK_INT(7, *a->number);
     give_back(a);
     return 0;
@@ -755,7 +765,8 @@ static int consume(void *data) {
     args_t *a = data;
     for (int i = 1; i <= a->rounds; i++) {
         CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(a->lock, COHORT_FOREVER));
-        while (*a->number == 0) CHECK_STATUS(APR_SUCCESS, cohort_condition_wait(a->condition, COHORT_FOREVER));
+        while (*a->number == 0)
+            CHECK_STATUS(APR_SUCCESS, cohort_condition_wait(a->condition, COHORT_FOREVER));
         CHECK_INT(i, *a->number);
         *a->number = 0;
         CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(a->other, 1));
@@ -772,7 +783,8 @@ static void condition_shares_lock(void) {
     cohort_process_t *child = party_start(consume, &args, sizeof args);
     for (int i = 1; i <= args.rounds; i++) {
         CHECK_STATUS(APR_SUCCESS, cohort_condition_acquire(args.other, COHORT_FOREVER));
-        while (*args.number != 0) CHECK_STATUS(APR_SUCCESS, cohort_condition_wait(args.other, COHORT_FOREVER));
+        while (*args.number != 0)
+            CHECK_STATUS(APR_SUCCESS, cohort_condition_wait(args.other, COHORT_FOREVER));
         *args.number = i;
         CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(args.condition, 1));
         CHECK_STATUS(APR_SUCCESS, cohort_lock_release(args.lock));
@@ -794,7 +806,8 @@ static void condition_dead_waiter_is_passed_over(void) {
     CHECK_INT(1, atomic_load(args.done));
 }
 
-/* The first is notified, but cannot come back from its wait as we hold the lock; then it is killed. The oldest of the others inherits. */
+/* The first is notified, but cannot come back from its wait as we hold the lock; then it is killed.
+ * The oldest of the others inherits. */
 static void condition_notification_of_dead_goes_on(void) {
     args_t args = condition_args();
     cohort_process_t *victim = party_start(wait_once, &args, sizeof args);
@@ -847,7 +860,8 @@ static void condition_notifier_killed(void) {
     give_back(&args);
 }
 
-/* Time runs out again and again; while somebody else holds the lock that takes until the lock is back, and when its owner was killed that is said. */
+/* Time runs out again and again; while somebody else holds the lock that takes until the lock is
+ * back, and when its owner was killed that is said. */
 static int run_out_of_time(void *data) {
     args_t *a = data;
     apr_status_t status;
@@ -888,13 +902,15 @@ static int wait_and_notify(void *data) {
     for (;; atomic_fetch_add(a->ready, 1)) {
         check_held(cohort_condition_acquire(a->condition, COHORT_FOREVER));
         check_held(cohort_condition_wait(a->condition, 1 + atomic_load(a->ready) % 300));
-        CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(a->condition, 1 + (unsigned)atomic_load(a->ready) % 2));
+        CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(a->condition,
+                                                          1 + (unsigned)atomic_load(a->ready) % 2));
         give_back(a);
     }
     return 0;
 }
 
-/* Killed at any moment of waiting and notifying: the others go on, and in the end the condition still does what it should. */
+/* Killed at any moment of waiting and notifying: the others go on, and in the end the condition
+ * still does what it should. */
 static void condition_killed_over_and_over(void) {
     args_t args = condition_args();
     for (int round = 0; round < 15; round++) {
@@ -907,7 +923,8 @@ static void condition_killed_over_and_over(void) {
         }
     }
     check_held(cohort_condition_acquire(args.condition, COHORT_FOREVER));
-    CHECK_STATUS(APR_TIMEUP, cohort_condition_wait(args.condition, 1000)); /* no notification is left over */
+    /* no notification is left over */
+    CHECK_STATUS(APR_TIMEUP, cohort_condition_wait(args.condition, 1000));
     give_back(&args);
     atomic_store(args.ready, 0);
     cohort_process_t *child = party_start(wait_once, &args, sizeof args);
@@ -934,7 +951,7 @@ static void condition_destroyed_under_waiters(void) {
     parties_finish(children, 2);
 }
 
-/* ---- Event -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Event ---------------------------------------------------------------------------------- */
 
 static args_t event_args(void) {
     args_t args = new_args();
@@ -997,8 +1014,8 @@ static void event_wakes_all(void) {
     check_set(1, args.event);
 }
 
-/* Set and cleared at once, again and again until all have seen one: each reaches all who wait, and the event is not set for an instant that they could
- * find by chance. */
+/* Set and cleared at once, again and again until all have seen one: each reaches all who wait, and
+ * the event is not set for an instant that they could find by chance. */
 static void event_pulses(void) {
     cohort_process_t *children[4];
     args_t args = event_args();

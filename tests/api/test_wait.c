@@ -83,10 +83,10 @@ static void mixed(void) {
     cohort_waitable_t items[3] = {{0}};
     visitor_t first = {doors, 0}, second = {doors, 1};
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[0].result, pool, task_at_door, &first, sizeof first, NULL,
-                                                      0, NULL, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[1].result, pool, task_at_door, &second, sizeof second,
-                                                      NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[0].result, pool, task_at_door, &first,
+                                                      sizeof first, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[1].result, pool, task_at_door, &second,
+                                                      sizeof second, NULL, 0, NULL, NULL));
     items[2].process = visitor(doors, 2);
     party_await(&doors->begun, 3);
     CHECK_STATUS(APR_EAGAIN, cohort_wait(items, 3, COHORT_WAIT_ANY, 0));
@@ -117,8 +117,8 @@ static void ended_results(void) {
     int n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
     for (int i = 0; i < 2; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[i].result, pool, task_at_door, &v, sizeof v, NULL, 0,
-                                                          NULL, test_pool()));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[i].result, pool, task_at_door, &v,
+                                                          sizeof v, NULL, 0, NULL, test_pool()));
     }
     party_await(&doors->begun, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
@@ -146,19 +146,22 @@ static void many_processes(void) {
 
 static int wait_for_sibling(void *args) {
     cohort_waitable_t item = {.process = *(cohort_process_t **)args};
-    return cohort_wait(&item, 1, COHORT_WAIT_ALL, COHORT_FOREVER) == APR_SUCCESS && item.ready == 1 ? 0 : 1;
+    return cohort_wait(&item, 1, COHORT_WAIT_ALL, COHORT_FOREVER) == APR_SUCCESS && item.ready == 1
+               ? 0
+               : 1;
 }
 
 static void from_another_process(void) {
     doors_t *doors = party_memory(sizeof *doors);
-    cohort_process_t *sibling = visitor(doors, 5), *waiter = party_start(wait_for_sibling, &sibling, sizeof sibling);
+    cohort_process_t *sibling = visitor(doors, 5),
+                     *waiter = party_start(wait_for_sibling, &sibling, sizeof sibling);
     CHECK_INT(1, cohort_process_is_alive(waiter));
     open_door(doors, 5);
     party_finish(waiter);
     party_end(sibling, 5);
 }
 
-/* ---- threads ---- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 enum { CROWD = 6, THREADS = 3 };
 
@@ -181,7 +184,8 @@ static int is_over(const crowd_t *c) {
     return 1;
 }
 
-/* For one, for any of some and for all, with little patience: what one thread waits for is given up and taken by another all the time. */
+/* For one, for any of some and for all, with little patience: what one thread waits for is given up
+ * and taken by another all the time. */
 static void *APR_THREAD_FUNC wait_in_every_way(apr_thread_t *thread, void *arg) {
     crowd_t *c = arg;
     (void)thread;
@@ -191,8 +195,12 @@ static void *APR_THREAD_FUNC wait_in_every_way(apr_thread_t *thread, void *arg) 
         int first = (int)(c->seed >> 16) % CROWD, n = 1 + (int)(c->seed >> 20) % (CROWD - first);
         apr_interval_time_t patience = (apr_interval_time_t)(c->seed >> 8) % 1500;
         for (int i = 0; i < n; i++) items[i].process = c->children[first + i];
-        apr_status_t status = (c->seed >> 24) % 4 == 0 ? cohort_process_join(c->children[first], patience)
-                                                         : cohort_wait(items, (apr_size_t)n, (c->seed >> 24) % 4 == 1 ? COHORT_WAIT_ALL : COHORT_WAIT_ANY, patience);
+        apr_status_t status =
+            (c->seed >> 24) % 4 == 0
+                ? cohort_process_join(c->children[first], patience)
+                : cohort_wait(items, (apr_size_t)n,
+                              (c->seed >> 24) % 4 == 1 ? COHORT_WAIT_ALL : COHORT_WAIT_ANY,
+                              patience);
         CHECK(status == APR_SUCCESS || status == APR_TIMEUP || status == APR_EAGAIN);
     }
     for (int i = 0; i < CROWD; i++) {
@@ -206,15 +214,18 @@ static void threads_wait_for_the_same_children(void) {
     for (int round = 0; round < 15; round++) {
         crowd_t crowds[THREADS];
         apr_thread_t *threads[THREADS];
-        for (int i = 0; i < CROWD; i++) crowds[0].children[i] = party_start(stay_a_little, &i, sizeof i);
+        for (int i = 0; i < CROWD; i++)
+            crowds[0].children[i] = party_start(stay_a_little, &i, sizeof i);
         for (int t = 0; t < THREADS; t++) {
             crowds[t] = crowds[0];
             crowds[t].seed = (unsigned)(round * THREADS + t);
             threads[t] = party_thread(wait_in_every_way, &crowds[t]);
         }
-        for (int i = 2; i < CROWD; i += 3) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(crowds[0].children[i]));
+        for (int i = 2; i < CROWD; i += 3)
+            CHECK_STATUS(APR_SUCCESS, cohort_process_kill(crowds[0].children[i]));
         for (int t = 0; t < THREADS; t++) party_thread_finish(threads[t]);
-        for (int i = 0; i < CROWD; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(crowds[0].children[i]));
+        for (int i = 0; i < CROWD; i++)
+            CHECK_STATUS(APR_SUCCESS, cohort_process_close(crowds[0].children[i]));
     }
 }
 
@@ -225,7 +236,8 @@ static int unreached(void *args) {
 
 static void bad_arguments(void) {
     cohort_waitable_t none = {0}, self = {.process = cohort_process_current()}, fresh = {0};
-    cohort_waitable_t both = {.process = cohort_process_current(), .result = (cohort_result_t *)(void *)&none};
+    cohort_waitable_t both = {.process = cohort_process_current(),
+                              .result = (cohort_result_t *)(void *)&none};
     cohort_waitable_t wild = {.process = (cohort_process_t *)(void *)&none};
     CHECK_STATUS(APR_SUCCESS, cohort_wait(NULL, 0, COHORT_WAIT_ALL, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_wait(&none, 0, COHORT_WAIT_ANY, 0));
@@ -235,18 +247,20 @@ static void bad_arguments(void) {
     CHECK_STATUS(APR_EINVAL, cohort_wait(&self, 1, (cohort_wait_mode_t)7, 0));
     CHECK_STATUS(COHORT_ENOWAIT, cohort_wait(&self, 1, COHORT_WAIT_ANY, 0));
     CHECK_STATUS(COHORT_EHANDLE, cohort_wait(&wild, 1, COHORT_WAIT_ANY, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&fresh.process, unreached, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&fresh.process, unreached, NULL, 0, NULL, NULL));
     CHECK_STATUS(COHORT_ENOTSTARTED, cohort_wait(&fresh, 1, COHORT_WAIT_ANY, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(fresh.process));
     CHECK_STATUS(COHORT_EHANDLE, cohort_wait(&fresh, 1, COHORT_WAIT_ANY, 0));
 }
 
-const test_case_t wait_cases[] = {{"Wait", "any_process", any_process},
-                                  {"Wait", "WT_03_timeout", timeout},
-                                  {"Wait", "WT_04_mixed", mixed},
-                                  {"Wait", "ended_results", ended_results},
-                                  {"Wait", "many_processes", many_processes},
-                                  {"Wait", "from_another_process", from_another_process},
-                                  {"Wait", "threads_wait_for_the_same_children", threads_wait_for_the_same_children},
-                                  {"Wait", "bad_arguments", bad_arguments},
-                                  {0}};
+const test_case_t wait_cases[] = {
+    {"Wait", "any_process", any_process},
+    {"Wait", "WT_03_timeout", timeout},
+    {"Wait", "WT_04_mixed", mixed},
+    {"Wait", "ended_results", ended_results},
+    {"Wait", "many_processes", many_processes},
+    {"Wait", "from_another_process", from_another_process},
+    {"Wait", "threads_wait_for_the_same_children", threads_wait_for_the_same_children},
+    {"Wait", "bad_arguments", bad_arguments},
+    {0}};

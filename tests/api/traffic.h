@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Messages that can be checked: who sent it, its number, a size and bytes that follow from both, and a sum over all. And a tally of what arrived. */
+/* Messages that can be checked: who sent it, its number, a size and bytes that follow from both,
+ * and a sum over all. And a tally of what arrived. */
 #ifndef COHORT_TESTS_TRAFFIC_H
 #define COHORT_TESTS_TRAFFIC_H
 
@@ -27,8 +28,11 @@ static inline uint32_t traffic_sum(const traffic_t *m) {
 static inline apr_size_t traffic_make(traffic_t *m, int sender, int number) {
     m->sender = sender;
     m->number = number;
-    m->size = number % 100 == 99 ? TRAFFIC_MAX : number % 5 == 4 ? 300 + (uint32_t)number % 200 : (uint32_t)number % 40;
-    for (uint32_t i = 0; i < m->size; i++) m->bytes[i] = (unsigned char)(sender * 7 + number + (int)i);
+    m->size = number % 100 == 99 ? TRAFFIC_MAX
+              : number % 5 == 4  ? 300 + (uint32_t)number % 200
+                                 : (uint32_t)number % 40;
+    for (uint32_t i = 0; i < m->size; i++)
+        m->bytes[i] = (unsigned char)(sender * 7 + number + (int)i);
     m->sum = traffic_sum(m);
     return TRAFFIC_HEAD + m->size;
 }
@@ -47,22 +51,26 @@ typedef struct {
 } tally_t;
 
 static inline tally_t *tally_new(int senders, int messages) {
-    tally_t *tally = party_memory(sizeof(tally_t) + sizeof(_Atomic int) * (size_t)(senders * messages));
+    tally_t *tally =
+        party_memory(sizeof(tally_t) + sizeof(_Atomic int) * (size_t)(senders * messages));
     tally->senders = senders;
     tally->messages = messages;
     return tally;
 }
 
 static inline void tally_count(tally_t *tally, const traffic_t *m) {
-    CHECK(m->sender >= 0 && m->sender < tally->senders && m->number >= 0 && m->number < tally->messages);
-    CHECK_INT(0, atomic_fetch_add(&tally->times[m->sender * tally->messages + m->number], 1)); /* never twice */
+    CHECK(m->sender >= 0 && m->sender < tally->senders && m->number >= 0 &&
+          m->number < tally->messages);
+    /* never twice */
+    CHECK_INT(0, atomic_fetch_add(&tally->times[m->sender * tally->messages + m->number], 1));
     atomic_fetch_add(&tally->got, 1);
 }
 
 /* How many of a sender's first `sent` did not arrive. */
 static inline int tally_missing(tally_t *tally, int sender, int sent) {
     int missing = 0;
-    for (int i = 0; i < sent; i++) missing += !atomic_load(&tally->times[sender * tally->messages + i]);
+    for (int i = 0; i < sent; i++)
+        missing += !atomic_load(&tally->times[sender * tally->messages + i]);
     return missing;
 }
 

@@ -9,7 +9,8 @@ static int answer(void *args) {
 
 static apr_status_t ask(int number, int *code) {
     cohort_process_t *process;
-    apr_status_t status = cohort_process_create(&process, answer, &number, sizeof number, NULL, NULL);
+    apr_status_t status =
+        cohort_process_create(&process, answer, &number, sizeof number, NULL, NULL);
     if (status != APR_SUCCESS) {
         return status;
     }

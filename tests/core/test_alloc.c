@@ -20,7 +20,8 @@ static cohort__usage_t usage(void) {
 
 static void check_sound(void) {
     char why[200] = "";
-    if (!cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "the heap is broken: %s", why);
+    if (!cohort__alloc_sound(why, sizeof why))
+        test_fail(__FILE__, __LINE__, "the heap is broken: %s", why);
 }
 
 static cohort__home_t *new_homes(int n) {
@@ -66,7 +67,9 @@ static void kinds_keep_to_themselves(void) {
     }
     for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i]);
     for (int i = 0; i < N; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, i % 2 ? COHORT__KIND_BYTES : COHORT__KIND_BARRIER, 700, &others[i]));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort__block_new(me, i % 2 ? COHORT__KIND_BYTES : COHORT__KIND_BARRIER, 700,
+                                       &others[i]));
         for (int k = 0; k < N; k++) CHECK(others[i] != was[k]);
     }
     for (int i = 0; i < N; i++) {
@@ -83,14 +86,16 @@ static void freed_memory_goes_back(void) {
     cohort__thread_t *me = enter();
     cohort__home_t *homes = new_homes(N);
     uint64_t before = usage().committed;
-    for (int i = 0; i < N; i++) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 65536, &homes[i]));
+    for (int i = 0; i < N; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 65536, &homes[i]));
     CHECK(usage().committed >= before + N * 65536ull);
     for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i]);
     CHECK(usage().committed <= before + 600 * 65536ull); /* some is kept at hand */
     check_sound();
 }
 
-/* Rows of every length, freed in another order, are found again: the heap does not grow for ever. */
+/* Rows of every length, freed in another order, are found again: the heap does not grow for
+ * ever. */
 static void large_blocks_are_reused(void) {
     enum { N = 40 };
     cohort__thread_t *me = enter();
@@ -98,7 +103,9 @@ static void large_blocks_are_reused(void) {
     char *highest = NULL, *first_round = NULL;
     for (int round = 0; round < 30; round++) {
         for (int i = 0; i < N; i++) {
-            CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, (size_t)(1 + (i * 7 + round) % 9) * 60000, &homes[i]));
+            CHECK_STATUS(APR_SUCCESS,
+                         cohort__block_new(me, COHORT__KIND_BYTES,
+                                           (size_t)(1 + (i * 7 + round) % 9) * 60000, &homes[i]));
             char *end = (char *)homes[i] + cohort__block_size(homes[i]);
             if (end > highest) highest = end;
         }
@@ -111,20 +118,25 @@ static void large_blocks_are_reused(void) {
     CHECK(highest <= first_round + (32 << 20));
 }
 
-/* Rows side by side make one block, and what is left of a row is one; also of rows that keep their memory beside others that do not. */
+/* Rows side by side make one block, and what is left of a row is one; also of rows that keep their
+ * memory beside others that do not. */
 static void free_rows_are_joined_and_cut(void) {
     enum { N = 30 };
     const size_t chunk = (size_t)COHORT__CHUNK;
     cohort__thread_t *me = enter();
     cohort__home_t *homes = new_homes(N + 1);
     uint64_t committed = usage().committed;
-    for (int i = 0; i < N; i++) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, (size_t)(1 + i % 4) * 10 * chunk, &homes[i]));
+    for (int i = 0; i < N; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES,
+                                                    (size_t)(1 + i % 4) * 10 * chunk, &homes[i]));
     char *first = homes[0], *end = (char *)homes[N - 1] + cohort__block_size(homes[N - 1]);
-    if ((size_t)(end - first) != (size_t)(N / 4 * 10 + 3) * 10 * chunk) SKIP("the blocks do not lie side by side");
+    if ((size_t)(end - first) != (size_t)(N / 4 * 10 + 3) * 10 * chunk)
+        SKIP("the blocks do not lie side by side");
     uint64_t before = usage().blocks;
     for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i * 7 % N]);
     check_sound();
-    CHECK_STATUS(COHORT_EFREE, cohort__block_release(me, first + chunk)); /* nor is any of it a block */
+    /* nor is any of it a block */
+    CHECK_STATUS(COHORT_EFREE, cohort__block_release(me, first + chunk));
     for (size_t size = (size_t)(end - first); size >= chunk; size = size * 2 / 3 - 1) {
         CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, size, &homes[N]));
         check_sound();
@@ -137,7 +149,7 @@ static void free_rows_are_joined_and_cut(void) {
     CHECK_INT(before - N, usage().blocks);
 }
 
-/* ---- with others, who may die ------------------------------------------------------------------------------------------------- */
+/* ---- with others, who may die --------------------------------------------------------------- */
 
 enum { HOMES = 96 };
 
@@ -165,7 +177,8 @@ static size_t random_size(unsigned r) {
     }
 }
 
-/* Each has a yard of its own to make, move and free blocks in, and frees in its neighbour's upper half what that one puts there. */
+/* Each has a yard of its own to make, move and free blocks in, and frees in its neighbour's upper
+ * half what that one puts there. */
 static int play(void *data) {
     player_t *p = data;
     cohort__thread_t *me = enter();
@@ -174,7 +187,9 @@ static int play(void *data) {
     for (int i = 0; !p->steps || i < p->steps; i++) {
         unsigned r = next_random(&state), a = r % (HOMES / 2), b = r / HOMES % (HOMES / 2);
         cohort__home_t *home = &own->homes[a];
-        if (!*home) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, random_size(next_random(&state)), home));
+        if (!*home)
+            CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES,
+                                                        random_size(next_random(&state)), home));
         else if (r & 1 << 20) cohort__block_free(me, home);
         else if (a != b && !own->homes[b]) cohort__block_move(me, home, &own->homes[b]);
         atomic_fetch_add(&own->steps, 1);
@@ -182,7 +197,8 @@ static int play(void *data) {
     return 0;
 }
 
-/* Blocks that one process makes, another one frees: a pair of homes per block, written by one side each. */
+/* Blocks that one process makes, another one frees: a pair of homes per block, written by one side
+ * each. */
 static int free_foreign(void *data) {
     player_t *p = data;
     cohort__thread_t *me = enter();
@@ -202,7 +218,9 @@ static int make_for_others(void *data) {
     unsigned state = (unsigned)p->self + 77;
     for (unsigned i = 0;; i++) {
         cohort__home_t *home = &own->homes[HOMES / 2 + i % (HOMES / 2)];
-        if (!*home) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, random_size(next_random(&state)), home));
+        if (!*home)
+            CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES,
+                                                        random_size(next_random(&state)), home));
     }
     return 0;
 }
@@ -236,7 +254,8 @@ static void kill_players(cohort_target_t first, cohort_target_t second, int roun
     unsigned state = 4711;
     for (int round = 0; round < rounds; round++) {
         cohort_process_t *players[4];
-        for (p.self = 0; p.self < 4; p.self++) players[p.self] = party_start(p.self % 2 ? second : first, &p, sizeof p);
+        for (p.self = 0; p.self < 4; p.self++)
+            players[p.self] = party_start(p.self % 2 ? second : first, &p, sizeof p);
         for (int i = 0; i < 4; i++) {
             wait_for_steps(p.yards[first == play ? i : 0], (int)(next_random(&state) % 500));
             party_kill(players[i]);
@@ -265,7 +284,8 @@ static void players_finish_too(void) {
     check_owned(p.yards, 4, before);
 }
 
-/* A home that one side fills and the other empties belongs to whoever may act on it by its contents. */
+/* A home that one side fills and the other empties belongs to whoever may act on it by its
+ * contents. */
 static void foreign_frees_and_deaths(void) {
     player_t p = {.steps = 0};
     for (int i = 0; i < 4; i++) p.yards[i] = party_memory(sizeof(yard_t));
@@ -289,7 +309,8 @@ typedef struct {
     uint32_t kind;
 } late_t;
 
-/* As if it had died between the last step of making or freeing a large block and the end of that intent. */
+/* As if it had died between the last step of making or freeing a large block and the end of that
+ * intent. */
 static int die_over_a_row(void *data) {
     late_t *late = *(late_t **)data;
     cohort__thread_t *me = enter();
@@ -332,7 +353,9 @@ static void late_repairs_leave_others_alone(void) {
 static void *APR_THREAD_FUNC make_and_leave(apr_thread_t *thread, void *data) {
     cohort__home_t *homes = data;
     (void)thread;
-    for (int i = 0; i < 50; i++) CHECK_STATUS(APR_SUCCESS, cohort__block_new(enter(), COHORT__KIND_BYTES, (size_t)i * 40, &homes[i]));
+    for (int i = 0; i < 50; i++)
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort__block_new(enter(), COHORT__KIND_BYTES, (size_t)i * 40, &homes[i]));
     return NULL;
 }
 
@@ -370,14 +393,17 @@ static void *APR_THREAD_FUNC free_each_third(apr_thread_t *thread, void *data) {
     return NULL;
 }
 
-/* Wherever they lie, and no place that was given back, by its owner or another: neither that nor what comes between is looked at. */
+/* Wherever they lie, and no place that was given back, by its owner or another: neither that nor
+ * what comes between is looked at. */
 static void find_objects(cohort__kind_t kind) {
     enum { N = 150, EACH = 50, LARGE = 600 * 65536 };
     cohort__thread_t *me = enter();
     cohort__home_t *homes = new_homes(N + 1), *large = new_homes(N / EACH);
     int found[N], others = walk(kind, homes, N, found);
     for (int i = 0; i < N; i++) {
-        if (i % EACH == 0) CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, LARGE, &large[i / EACH]));
+        if (i % EACH == 0)
+            CHECK_STATUS(APR_SUCCESS,
+                         cohort__block_new(me, COHORT__KIND_BYTES, LARGE, &large[i / EACH]));
         CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, kind, 1, &homes[i]));
     }
     CHECK_INT(others, walk(kind, homes, N, found));

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What belonged to processes that died goes, also where the one that would have destroyed it is among the dead, and where nobody asks for anything. */
+/* What belonged to processes that died goes, also where the one that would have destroyed it is
+ * among the dead, and where nobody asks for anything. */
 #include "../api/parties.h"
 
 #include "core/memory/arena.h"
@@ -20,7 +21,8 @@ typedef struct {
 static void check_as_before(const left_t *before) {
     left_t now;
     char text[300];
-    if (!left_as_before(before, &now, 0)) test_fail(__FILE__, __LINE__, "%s", left_describe(before, &now, text, sizeof text));
+    if (!left_as_before(before, &now, 0))
+        test_fail(__FILE__, __LINE__, "%s", left_describe(before, &now, text, sizeof text));
 }
 
 static cohort__thread_t *self(void) {
@@ -34,7 +36,7 @@ static int nothing(void *args) {
     return 0;
 }
 
-/* ---- a repairer that is in the middle of something ------------------------------------------------------------------------- */
+/* ---- a repairer that is in the middle of something ------------------------------------------ */
 
 static _Atomic(cohort__thread_t *) lent;
 
@@ -44,7 +46,8 @@ static void *APR_THREAD_FUNC lend_record(apr_thread_t *thread, void *unused) {
     party_wait_for_death();
 }
 
-/* A process that has died and that nobody but this thread will find dead. Its only thread is one of this process, which does nothing. */
+/* A process that has died and that nobody but this thread will find dead. Its only thread is one of
+ * this process, which does nothing. */
 static cohort__pid_t dead_process(cohort__thread_t **record) {
     cohort_process_t *slot;
     CHECK_STATUS(APR_SUCCESS, cohort__slot_new(&slot));
@@ -107,7 +110,7 @@ static void a_busy_repairer_leaves_pipes_to_others(void) {
     check_as_before(&before);
 }
 
-/* ---- pipes ------------------------------------------------------------------------------------------------------------------- */
+/* ---- pipes ---------------------------------------------------------------------------------- */
 
 static void what_a_child_was_given_goes_with_its_handle(void) {
     left_t before = left_now();
@@ -121,13 +124,14 @@ static void what_a_child_was_given_goes_with_its_handle(void) {
         if (i == 0) CHECK_STATUS(APR_SUCCESS, cohort_connection_close(ends[1]));
         CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
         if (i == 0) continue;
-        CHECK_STATUS(APR_EOF, cohort_connection_poll(ends[1], 0)); /* nobody else ever had the other end */
+        /* nobody else ever had the other end */
+        CHECK_STATUS(APR_EOF, cohort_connection_poll(ends[1], 0));
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(ends[1]));
     }
     check_as_before(&before);
 }
 
-/* ---- children of the dead ------------------------------------------------------------------------------------------------------ */
+/* ---- children of the dead ------------------------------------------------------------------- */
 
 static int wait_for_go(void *args) {
     notes_t *n = *(notes_t **)args;
@@ -140,7 +144,8 @@ static int start_another(void *args) {
     notes_t *n = *(notes_t **)args;
     cohort_process_t *child;
     cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND};
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, wait_for_go, &n, sizeof n, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&child, wait_for_go, &n, sizeof n, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
     party_wait_for_death();
 }
@@ -168,8 +173,10 @@ static apr_status_t be_slow(const void *input, void *output) {
 
 static int have_a_pool(void *args) {
     notes_t *n = *(notes_t **)args, *inputs[2] = {n, n};
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&n->pool, &(cohort_pool_options_t){.workers = 2}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&n->result, n->pool, be_slow, inputs, sizeof *inputs, 2, NULL, LARGE, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&n->pool, &(cohort_pool_options_t){.workers = 2}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&n->result, n->pool, be_slow, inputs,
+                                                    sizeof *inputs, 2, NULL, LARGE, NULL, NULL));
     atomic_fetch_add(&n->ready, 1); /* the result is known to the other process, too */
     party_wait_for_death();
 }
@@ -188,7 +195,7 @@ static void the_pool_of_a_killed_daemon_goes(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(n));
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 #define THREADS 500
 
@@ -207,7 +214,8 @@ static void *APR_THREAD_FUNC use_queue(apr_thread_t *thread, void *data) {
     return NULL;
 }
 
-/* An empty queue has the segment that is in use and one to spare, however many threads have used it; and those go with the queue. */
+/* An empty queue has the segment that is in use and one to spare, however many threads have used
+ * it; and those go with the queue. */
 static void threads_leave_nothing(void) {
     cohort_queue_t *queue;
     left_t before = left_now();
@@ -222,9 +230,11 @@ static void threads_leave_nothing(void) {
 }
 
 const test_case_t left_cases[] = {
-    {"Left", "a_busy_repairer_leaves_destruction_to_others", a_busy_repairer_leaves_destruction_to_others},
+    {"Left", "a_busy_repairer_leaves_destruction_to_others",
+     a_busy_repairer_leaves_destruction_to_others},
     {"Left", "a_busy_repairer_leaves_pipes_to_others", a_busy_repairer_leaves_pipes_to_others},
-    {"Left", "what_a_child_was_given_goes_with_its_handle", what_a_child_was_given_goes_with_its_handle},
+    {"Left", "what_a_child_was_given_goes_with_its_handle",
+     what_a_child_was_given_goes_with_its_handle},
     {"Left", "the_ends_of_orphans_are_seen", the_ends_of_orphans_are_seen},
     {"Left", "the_pool_of_a_killed_daemon_goes", the_pool_of_a_killed_daemon_goes},
     {"Left", "threads_leave_nothing", threads_leave_nothing},

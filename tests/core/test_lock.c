@@ -63,7 +63,8 @@ static void a_dead_owner_is_told_once(void) {
 
 static void *APR_THREAD_FUNC take_and_leave(apr_thread_t *thread, void *data) {
     (void)thread;
-    CHECK_STATUS(APR_SUCCESS, cohort__lock_acquire(&((table_t *)data)->lock, enter(), COHORT_OS_NEVER));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort__lock_acquire(&((table_t *)data)->lock, enter(), COHORT_OS_NEVER));
     return NULL;
 }
 
@@ -104,18 +105,21 @@ static void one_at_a_time_whoever_dies(void) {
         cohort_process_t *counters[3];
         parties_start(counters, 3, count, &t, sizeof t);
         for (int i = 0; i < 3; i++) {
-            for (uint64_t goal = atomic_load(&t->counter) + (uint64_t)(round * 17 % 100) + 1; atomic_load(&t->counter) < goal;) cohort_os_yield();
+            for (uint64_t goal = atomic_load(&t->counter) + (uint64_t)(round * 17 % 100) + 1;
+                 atomic_load(&t->counter) < goal;)
+                cohort_os_yield();
             party_kill(counters[i]);
         }
     }
 }
 
-/* ---- guards ------------------------------------------------------------------------------------------------------------------- */
+/* ---- guards --------------------------------------------------------------------------------- */
 
 static int change_and_wait(void *data) {
     table_t *t = *(table_t **)data;
     cohort__guard_enter(&t->guard, enter());
-    for (int i = 0; i < t->changes; i++) cohort__guard_set(&t->guard, &t->words[i % 5], (uint64_t)(1000 + i));
+    for (int i = 0; i < t->changes; i++)
+        cohort__guard_set(&t->guard, &t->words[i % 5], (uint64_t)(1000 + i));
     atomic_fetch_add(&t->ready, 1);
     party_wait_for_death();
 }
@@ -166,7 +170,8 @@ static int change_together(void *data) {
         cohort__guard_enter(&t->guard, me);
         uint64_t value = atomic_load(&t->words[0]);
         for (int k = 1; k < COHORT__JOURNAL; k++) CHECK_INT(value, t->words[k]);
-        for (int k = 0; k < COHORT__JOURNAL; k++) cohort__guard_set(&t->guard, &t->words[k], value + 1);
+        for (int k = 0; k < COHORT__JOURNAL; k++)
+            cohort__guard_set(&t->guard, &t->words[k], value + 1);
         cohort__guard_leave(&t->guard);
         atomic_fetch_add(&t->counter, 1);
     }
@@ -179,7 +184,9 @@ static void all_or_nothing_whoever_dies(void) {
         cohort_process_t *changers[3];
         parties_start(changers, 3, change_together, &t, sizeof t);
         for (int i = 0; i < 3; i++) {
-            for (uint64_t goal = atomic_load(&t->counter) + (uint64_t)(round * 13 % 60) + 1; atomic_load(&t->counter) < goal;) cohort_os_yield();
+            for (uint64_t goal = atomic_load(&t->counter) + (uint64_t)(round * 13 % 60) + 1;
+                 atomic_load(&t->counter) < goal;)
+                cohort_os_yield();
             party_kill(changers[i]);
         }
     }

@@ -86,7 +86,8 @@ static int play_ball(void *data) {
     waiter_t w = *(waiter_t *)data;
     place_t *p = w.place;
     for (w.value = (uint64_t)w.side; w.value < p->end; w.value += 2) {
-        CHECK_STATUS(APR_SUCCESS, cohort__await(&p->changed[w.side], try_turn, &w, COHORT_OS_NEVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort__await(&p->changed[w.side], try_turn, &w, COHORT_OS_NEVER));
         atomic_fetch_add(&p->turn, 1);
         cohort__notify(&p->changed[1 - w.side], 1);
     }
@@ -112,16 +113,18 @@ static apr_status_t try_almost(void *data, bool thorough) {
     return APR_EAGAIN;
 }
 
-/* Who has learnt to stay awake for a little, since that would have spared him sleeps, unlearns it when nothing comes any more; each look of the
- * waits that time out counts. */
+/* Who has learnt to stay awake for a little, since that would have spared him sleeps, unlearns it
+ * when nothing comes any more; each look of the waits that time out counts. */
 static void patience_is_lost_over_time_outs(void) {
     enum { SHORT_WAITS = 5, TIME_OUTS = 300, LOOKS_EACH = 60 };
     waiter_t w = {party_memory(sizeof(place_t)), 1, 0};
     for (int i = 0; i < SHORT_WAITS; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort__await(&w.place->changed[0], try_almost, w.place, COHORT_OS_NEVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort__await(&w.place->changed[0], try_almost, w.place, COHORT_OS_NEVER));
     }
     for (int i = 0; i < TIME_OUTS; i++) {
-        CHECK_STATUS(APR_TIMEUP, cohort__await(&w.place->changed[0], try_turn, &w, cohort__deadline(1000)));
+        CHECK_STATUS(APR_TIMEUP,
+                     cohort__await(&w.place->changed[0], try_turn, &w, cohort__deadline(1000)));
     }
     CHECK(w.place->tries < TIME_OUTS * LOOKS_EACH);
 }
@@ -136,7 +139,8 @@ static void unrest_comes_to_an_end(void) {
     cohort__pace_t pace = cohort__pace_brisk;
     waiter_t w = {party_memory(sizeof(place_t)), 1, 0};
     pace.unrest = always;
-    CHECK_STATUS(APR_TIMEUP, cohort__await_paced(&w.place->changed[0], try_turn, &w, cohort__deadline(300000), pace));
+    CHECK_STATUS(APR_TIMEUP, cohort__await_paced(&w.place->changed[0], try_turn, &w,
+                                                 cohort__deadline(300000), pace));
     CHECK(w.place->tries < LOOKS_MOST);
     CHECK(w.place->thorough > 1);
 }
@@ -149,7 +153,8 @@ static void paces_keep_deadlines(void) {
         for (apr_interval_time_t timeout = 1; timeout < 100000; timeout *= 7) {
             int64_t begin = cohort_os_now();
             atomic_store(&w.place->thorough, 0);
-            CHECK_STATUS(APR_TIMEUP, cohort__await_paced(&w.place->changed[0], try_turn, &w, cohort__deadline(timeout), paces[i]));
+            CHECK_STATUS(APR_TIMEUP, cohort__await_paced(&w.place->changed[0], try_turn, &w,
+                                                         cohort__deadline(timeout), paces[i]));
             CHECK(cohort_os_now() - begin >= timeout * 1000);
             CHECK(w.place->thorough > 0);
         }
@@ -186,7 +191,8 @@ static int sleep_for_ever(void *data) {
     return 1;
 }
 
-/* Sleepers that are killed leave neither the word in a state that others trip over, nor take their wake-ups with them for good. */
+/* Sleepers that are killed leave neither the word in a state that others trip over, nor take their
+ * wake-ups with them for good. */
 static void killed_sleepers_harm_nobody(void) {
     cohort_process_t *sleepers[3], *sides[2];
     waiter_t w = {.place = party_memory(sizeof(place_t))};

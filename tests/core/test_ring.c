@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ring from the inside: positions that wrap, deaths at chosen steps of a put and a get, repairs that come twice or too late, and
- * the chain of an unbounded ring. The dead are children that do the first steps of an operation by hand and wait to be killed.
+ * The ring from the inside: positions that wrap, deaths at chosen steps of a put and a get, repairs
+ * that come twice or too late, and the chain of an unbounded ring. The dead are children that do
+ * the first steps of an operation by hand and wait to be killed.
  */
 #include "../api/parties.h"
 
@@ -35,14 +36,16 @@ static box_t *new_box(uint64_t capacity, uint64_t first) {
     cohort__thread_t *me = self();
     box_t *box = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort__object_new(me, COHORT__KIND_QUEUE, sizeof *box, &box));
-    CHECK_STATUS(APR_SUCCESS, cohort__ring_setup(me, &box->ring, &box->guard, &box->owner.object.parts[0], capacity, 40, first));
+    CHECK_STATUS(APR_SUCCESS, cohort__ring_setup(me, &box->ring, &box->guard,
+                                                 &box->owner.object.parts[0], capacity, 40, first));
     CHECK(cohort__queue_ring(&box->owner, 0) == &box->ring);
     cohort__object_publish(me, box, TAG, NULL, NULL);
     return box;
 }
 
 static cohort__ring_call_t call_on(box_t *box) {
-    return (cohort__ring_call_t){self(), &box->ring, &box->owner.object, atomic_load(&box->owner.object.tag)};
+    return (cohort__ring_call_t){self(), &box->ring, &box->owner.object,
+                                 atomic_load(&box->owner.object.tag)};
 }
 
 static void destroy(box_t *box) {
@@ -67,7 +70,8 @@ static apr_status_t put(box_t *box, int number) {
 static apr_status_t get(box_t *box, int *number, bool *returned, bool thorough) {
     cohort__ring_call_t call = call_on(box);
     int message[LARGE];
-    cohort__receive_t receive = {.how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message};
+    cohort__receive_t receive = {
+        .how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message};
     apr_status_t status = cohort__ring_get(&call, &receive, thorough);
     *number = message[0];
     if (returned) *returned = receive.returned;
@@ -103,11 +107,12 @@ static uint64_t blocks(void) {
     return usage.blocks;
 }
 
-/* ---- positions ----------------------------------------------------------------------------------------------------------- */
+/* ---- positions ------------------------------------------------------------------------------ */
 
 static void positions_are_ahead_or_behind(void) {
     for (uint64_t slots = 1; slots < 70; slots++) {
-        cohort__segment_t s = {.slots = slots, .limit = COHORT__POSITIONS - COHORT__POSITIONS % slots};
+        cohort__segment_t s = {.slots = slots,
+                               .limit = COHORT__POSITIONS - COHORT__POSITIONS % slots};
         uint64_t last = s.limit - 1;
         CHECK_INT(0, s.limit % slots);
         CHECK_INT(0, cohort__step(&s, last, 1));
@@ -157,7 +162,7 @@ static void a_late_bump_fails(void) {
     destroy(box);
 }
 
-/* ---- the dead ------------------------------------------------------------------------------------------------------------- */
+/* ---- the dead ------------------------------------------------------------------------------- */
 
 static _Noreturn void wait_to_be_killed(args_t *a) {
     atomic_store(a->record, atomic_load(&self()->index));
@@ -180,7 +185,8 @@ static int die_in_put(void *data) {
     uint64_t word = cohort__word(p, 0, COHORT__FREE);
     cohort__slot_t *slot = cohort__slot_at(segment, p);
     cohort__op_begin(me, COHORT__OP_RING_PUT, segment, p);
-    CHECK(atomic_compare_exchange_strong(&slot->word, &word, cohort__word(p, cohort__record(me), COHORT__WRITING)));
+    CHECK(atomic_compare_exchange_strong(&slot->word, &word,
+                                         cohort__word(p, cohort__record(me), COHORT__WRITING)));
     if (a->step == FILLED && send.staged) {
         cohort__block_move(me, &me->stage[COHORT__STAGE_MESSAGE], &slot->block);
         atomic_store(&slot->size, (uint64_t)a->size | COHORT__OUT_OF_LINE);
@@ -197,14 +203,21 @@ static int die_in_get(void *data) {
     args_t *a = data;
     cohort__ring_call_t call = call_on(a->box);
     int message[LARGE];
-    cohort__receive_t r = {.how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message, .claimed = wait_in_get, .arg = a};
+    cohort__receive_t r = {.how = COHORT__RECEIVE_INTO,
+                           .data = message,
+                           .capacity = sizeof message,
+                           .claimed = wait_in_get,
+                           .arg = a};
     if (a->step == BEFORE_COMMIT) return cohort__ring_get(&call, &r, true);
     cohort__segment_t *segment = cohort__segment_hold(&call, &call.ring->head);
-    uint64_t p = cohort__head_position(atomic_load(&segment->head)), word = cohort__word(p, 0, COHORT__FULL);
+    uint64_t p = cohort__head_position(atomic_load(&segment->head)),
+             word = cohort__word(p, 0, COHORT__FULL);
     cohort__slot_t *slot = cohort__slot_at(segment, p);
     cohort__op_begin(call.me, COHORT__OP_RING_GET, segment, p);
-    CHECK(atomic_compare_exchange_strong(&slot->word, &word, cohort__word(p, cohort__record(call.me), COHORT__READING)));
-    if (a->step == MOVED_OUT) cohort__block_move(call.me, &slot->block, &call.me->stage[COHORT__STAGE_MESSAGE]);
+    CHECK(atomic_compare_exchange_strong(
+        &slot->word, &word, cohort__word(p, cohort__record(call.me), COHORT__READING)));
+    if (a->step == MOVED_OUT)
+        cohort__block_move(call.me, &slot->block, &call.me->stage[COHORT__STAGE_MESSAGE]);
     wait_to_be_killed(a);
 }
 
@@ -235,7 +248,8 @@ static void a_writer_dies(uint64_t capacity, int step, int size) {
     bury(child);
     CHECK_STATUS(APR_EAGAIN, get(a.box, &number, NULL, true));
     for (int i = 0; i < 3; i++) {
-        if (capacity == 0 || capacity > 2 || i < (int)capacity) CHECK_STATUS(APR_SUCCESS, put(a.box, i));
+        if (capacity == 0 || capacity > 2 || i < (int)capacity)
+            CHECK_STATUS(APR_SUCCESS, put(a.box, i));
     }
     if (capacity) CHECK_INT(capacity < 3 ? capacity : 3, count(a.box));
     for (int i = 0; i < 3; i++) {
@@ -325,7 +339,7 @@ static void a_message_comes_back_late(void) {
     destroy(a.box);
 }
 
-/* ---- repairs ---------------------------------------------------------------------------------------------------------------- */
+/* ---- repairs -------------------------------------------------------------------------------- */
 
 static void a_put_is_undone_once(void) {
     box_t *box = new_box(3, 0);
@@ -381,7 +395,7 @@ static void a_repair_is_finished_by_the_next(void) {
     destroy(box);
 }
 
-/* ---- the chain ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the chain ------------------------------------------------------------------------------ */
 
 /* A message comes back into a segment that all others have left behind. */
 static void a_reader_dies_segments_ago(void) {
@@ -441,7 +455,8 @@ static void an_announced_segment_stays(void) {
     destroy(a.box);
 }
 
-/* The oldest segment is taken off in two moves; after a death in between, the next one who needs the chain does the second. */
+/* The oldest segment is taken off in two moves; after a death in between, the next one who needs
+ * the chain does the second. */
 static void a_half_done_unlinking_is_finished(void) {
     box_t *box = new_box(0, 0);
     cohort__thread_t *me = self();
@@ -459,7 +474,7 @@ static void a_half_done_unlinking_is_finished(void) {
     destroy(box);
 }
 
-/* ---- destruction ---------------------------------------------------------------------------------------------------------------- */
+/* ---- destruction ---------------------------------------------------------------------------- */
 
 static int die_in_destroy(void *data) {
     args_t *a = data;
@@ -474,7 +489,8 @@ static void destroyers_die(void) {
     uint64_t before = 0;
     for (int i = 0; i < 6; i++) {
         args_t a = new_args(i % 2 ? 0 : 300, i / 2, 0);
-        for (int n = 0; n < 300; n++) CHECK_STATUS(APR_SUCCESS, put_sized(a.box, n, n % 10 ? 4 : LARGE, true));
+        for (int n = 0; n < 300; n++)
+            CHECK_STATUS(APR_SUCCESS, put_sized(a.box, n, n % 10 ? 4 : LARGE, true));
         cohort_process_t *child = start(&a, die_in_destroy);
         bury(child);
         CHECK(!cohort__block_is(a.box, COHORT__KIND_QUEUE));
@@ -495,7 +511,7 @@ static void destroyed_around_the_dead(void) {
     party_end(writer, -9);
 }
 
-/* ---- rosters ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- rosters -------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort__object_t object;
@@ -513,7 +529,8 @@ static listed_t *new_listed(cohort__thread_t *me) {
 
 static uint64_t sum_of(cohort__roster_t *roster) {
     uint64_t sum = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(roster, e)) != NULL;) sum += atomic_load(&e->value);
+    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(roster, e)) != NULL;)
+        sum += atomic_load(&e->value);
     return sum;
 }
 
@@ -549,7 +566,8 @@ typedef struct {
 static int die_in_add(void *data) {
     listing_t *l = data;
     cohort__guard_enter(&l->listed->guard, self());
-    CHECK_STATUS(APR_SUCCESS, cohort__roster_add(&l->listed->roster, &l->listed->guard, self(), 999, 999, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort__roster_add(&l->listed->roster, &l->listed->guard, self(), 999, 999, NULL));
     atomic_store(l->ready, 1);
     party_wait_for_death();
 }
@@ -562,7 +580,8 @@ static void an_unfinished_addition_is_undone(void) {
         cohort__guard_enter(&l.listed->guard, me);
         CHECK(cohort__roster_find(&l.listed->roster, 999) == NULL);
         CHECK_INT(id * (id - 1) / 2, sum_of(&l.listed->roster));
-        CHECK_STATUS(APR_SUCCESS, cohort__roster_add(&l.listed->roster, &l.listed->guard, me, id, id, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort__roster_add(&l.listed->roster, &l.listed->guard, me, id, id, NULL));
         cohort__guard_leave(&l.listed->guard);
         if (id != 6 && id != 7 && id != 22 && id != 54) continue; /* where it is full, and not */
         atomic_store(l.ready, 0);

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The process table: slots come and go, ids are never mistaken, and whoever dies over a step of a life leaves nothing behind. */
+/* The process table: slots come and go, ids are never mistaken, and whoever dies over a step of a
+ * life leaves nothing behind. */
 #include "../api/parties.h"
 
 #include "core/memory/arena.h"
@@ -125,7 +126,8 @@ static void makers_may_die_at_any_step(void) {
     CHECK_INT(before.blocks, after.blocks);
 }
 
-/* As the thread's record and the slot look when a process dies before its new slot has a creator. */
+/* As the thread's record and the slot look when a process dies before its new slot has a
+ * creator. */
 static int die_while_making(void *data) {
     notes_t *n = *(notes_t **)data;
     cohort__thread_t *me = NULL;
@@ -158,7 +160,8 @@ static bool is_found(const cohort_process_t *slot) {
     bool found = false;
     unsigned n = 0;
     CHECK(all != NULL);
-    while (n < COHORT__PROCESSES_MAX && cohort_process_create(&all[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS) {
+    while (n < COHORT__PROCESSES_MAX &&
+           cohort_process_create(&all[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS) {
         found = found || all[n] == slot;
         n++;
     }
@@ -230,15 +233,19 @@ static int start_and_leave_behind(void *data) {
     notes_t *n = *(notes_t **)data;
     cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND, .method = COHORT_SPAWN};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, wait_for_death, NULL, 0, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, wait_for_death, NULL, 0, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     n->slot = process;
     n->id = cohort__process_id(process);
-    atomic_store(&cohort__self()->watches, 0); /* so that its own watcher does not look for orphans, unless it is late and does not know which process has ended */
+    /* so that its own watcher does not look for orphans, unless it is late and does not know
+     * which process has ended */
+    atomic_store(&cohort__self()->watches, 0);
     return 0;
 }
 
-/* The process that would see its end is dead, and no other does: each that asks finds out, and so does one that needs its slot. */
+/* The process that would see its end is dead, and no other does: each that asks finds out, and so
+ * does one that needs its slot. */
 static void orphans_are_found_dead(void) {
     notes_t *n = new_notes();
     for (int asked = 0; asked < 2; asked++) {
@@ -258,7 +265,8 @@ static int end_with_three(void *args) {
     return 3;
 }
 
-/* Deaths are reported by several at once; the first good code stays, and a report that comes too late changes nothing. */
+/* Deaths are reported by several at once; the first good code stays, and a report that comes too
+ * late changes nothing. */
 static void late_reports_change_nothing(void) {
     cohort_process_t *process = party_start(end_with_three, NULL, 0);
     party_end(process, 3);
@@ -272,7 +280,8 @@ static void late_reports_change_nothing(void) {
     party_kill(alive);
 }
 
-/* All who wait for a process whose code its reaper has not told yet find it dead, again and again: that is news once, or none of them would ever sleep. */
+/* All who wait for a process whose code its reaper has not told yet find it dead, again and again:
+ * that is news once, or none of them would ever sleep. */
 static void a_death_is_told_when_something_is_new(void) {
     cohort_process_t *before = party_start(nothing, NULL, 0), *process = make(nothing);
     party_end(before, 0);

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Thread records: one per thread, never mistaken for an earlier one, reused after the end or the repair. */
+/* Thread records: one per thread, never mistaken for an earlier one, reused after the end or the
+ * repair. */
 #include "../api/parties.h"
 
 #include "core/memory/arena.h"
@@ -36,7 +37,8 @@ static void a_thread_has_one_record(void) {
 
 static void nonsense_is_nobody(void) {
     cohort__tid_t id = cohort__thread_id(enter());
-    cohort__tid_t ids[] = {0, id + (1 << 16), id + 5000, UINT64_MAX, 0xffff, id & ~(cohort__tid_t)0xffff};
+    cohort__tid_t ids[] = {0,          id + (1 << 16), id + 5000,
+                           UINT64_MAX, 0xffff,         id & ~(cohort__tid_t)0xffff};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         CHECK(cohort__thread_find(ids[i]) == NULL);
         CHECK(!cohort__thread_alive(ids[i], true));
@@ -97,10 +99,13 @@ static void records_of_the_dead_are_repaired(void) {
     CHECK_INT(before.blocks, after.blocks);
 }
 
-/* Who waits until a home is settled waits for a death. So what a living thread said of it long ago must not count. */
+/* Who waits until a home is settled waits for a death. So what a living thread said of it long ago
+ * must not count. */
 static void only_the_homes_of_an_intent_are_unsettled(void) {
     enum { AS_FROM = 1, AS_TO = 2 };
-    static const int counts[] = {[COHORT__INTENT_NONE] = 0, [COHORT__INTENT_NEW] = AS_TO, [COHORT__INTENT_FREE] = AS_FROM,
+    static const int counts[] = {[COHORT__INTENT_NONE] = 0,
+                                 [COHORT__INTENT_NEW] = AS_TO,
+                                 [COHORT__INTENT_FREE] = AS_FROM,
                                  [COHORT__INTENT_MOVE] = AS_FROM | AS_TO};
     static cohort__home_t homes[2], other;
     cohort__thread_t *me = enter();
@@ -109,7 +114,8 @@ static void only_the_homes_of_an_intent_are_unsettled(void) {
             atomic_store(&me->intent_from, said & AS_FROM ? &homes[1] : &other);
             atomic_store(&me->intent_to, said & AS_TO ? &homes[0] : NULL);
             atomic_store(&me->intent, intent);
-            cohort__pid_t waited_for = cohort__homes_unsettled(NULL, homes, 2), mine = cohort__homes_unsettled(me, homes, 2);
+            cohort__pid_t waited_for = cohort__homes_unsettled(NULL, homes, 2),
+                          mine = cohort__homes_unsettled(me, homes, 2);
             atomic_store(&me->intent, COHORT__INTENT_NONE);
             CHECK_INT(said & counts[intent] ? cohort__self_id() : 0, waited_for);
             CHECK_INT(0, mine);
@@ -120,8 +126,10 @@ static void only_the_homes_of_an_intent_are_unsettled(void) {
 const test_case_t thread_cases[] = {
     {"CoreThread", "a_thread_has_one_record", a_thread_has_one_record},
     {"CoreThread", "nonsense_is_nobody", nonsense_is_nobody},
-    {"CoreThread", "ended_threads_are_gone_and_their_records_used", ended_threads_are_gone_and_their_records_used},
+    {"CoreThread", "ended_threads_are_gone_and_their_records_used",
+     ended_threads_are_gone_and_their_records_used},
     {"CoreThread", "records_of_the_dead_are_repaired", records_of_the_dead_are_repaired},
-    {"CoreThread", "only_the_homes_of_an_intent_are_unsettled", only_the_homes_of_an_intent_are_unsettled},
+    {"CoreThread", "only_the_homes_of_an_intent_are_unsettled",
+     only_the_homes_of_an_intent_are_unsettled},
     {0},
 };

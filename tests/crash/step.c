@@ -21,11 +21,13 @@
 #define STEPS_DEAR 20000  /* instructions of one that is tried at so few points only: */
 #define POINTS_DEAR 4
 #define STEPS_CHEAP 1500  /* instructions of an operation that gets so many points by default */
-#define STEPS_ALL 2000    /* and of one that may be killed after each of them, not only where others can notice */
+/* and of one that may be killed after each of them, not only where others can notice */
+#define STEPS_ALL 2000
 #define REPAIRS 6         /* deaths whose repair is measured, and one */
 #define STEPS_MAX 4000000 /* an operation of more instructions than that is hanging */
 
-/* What the tracer and a stepped process share; in the arena. The scenario is code and data of this program, so stepped processes are forked. */
+/* What the tracer and a stepped process share; in the arena. The scenario is code and data of this
+ * program, so stepped processes are forked. */
 typedef struct {
     const step_scenario_t *scenario;
     void *state;
@@ -67,14 +69,18 @@ static int run_stepped(void *args) {
     for (;;) pause();
 }
 
-static void start_stepped(stepped_t *s, const step_scenario_t *scenario, void *state, cohort_process_t *dead) {
+static void start_stepped(stepped_t *s, const step_scenario_t *scenario, void *state,
+                          cohort_process_t *dead) {
     void *block;
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(step_t)));
     s->step = block;
     *s->step = (step_t){.scenario = scenario, .state = state, .dead = dead};
     s->place = &s->step->place;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&s->process, run_stepped, &s->step, sizeof s->step,
-                                                    &(cohort_process_options_t){.lifetime = COHORT_DAEMON, .method = COHORT_FORK}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(
+                     &s->process, run_stepped, &s->step, sizeof s->step,
+                     &(cohort_process_options_t){.lifetime = COHORT_DAEMON, .method = COHORT_FORK},
+                     NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->process));
 }
 
@@ -139,7 +145,8 @@ static int running_threads(pid_t pid) {
     return n;
 }
 
-/* Before its death is repaired: what is repaired does nothing any more, and its other threads are not traced. */
+/* Before its death is repaired: what is repaired does nothing any more, and its other threads are
+ * not traced. */
 static void freeze(stepped_t *s) {
     if (s->traced.ended || !running_threads(s->traced.pid)) return;
     CHECK(kill(s->traced.pid, SIGSTOP) == 0 || errno == ESRCH);
@@ -161,14 +168,16 @@ static void end(stepped_t *s) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->process, COHORT_FOREVER));
     if (!s->step) return; /* the scenario sees to the rest */
     int code = cohort_process_exit_code(s->process);
-    CHECK(code == STEP_EXIT_CODE || (code == -SIGKILL && !s->traced.ended)); /* it may be past recall, and not ended */
+    /* it may be past recall, and not ended */
+    CHECK(code == STEP_EXIT_CODE || (code == -SIGKILL && !s->traced.ended));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->process));
     CHECK_STATUS(APR_SUCCESS, cohort_free(s->step));
 }
 
 static bool is_orphan(cohort_process_t *slot) {
     cohort__slot_state_t state = cohort__process_state(slot);
-    return slot != cohort_process_current() && state != COHORT__SLOT_FREE && atomic_load(&slot->parent) != cohort__self_id();
+    return slot != cohort_process_current() && state != COHORT__SLOT_FREE &&
+           atomic_load(&slot->parent) != cohort__self_id();
 }
 
 void step_bury_orphans(void) {
@@ -186,20 +195,25 @@ void step_bury_orphans(void) {
 
 static void check_sound(void) {
     char why[128] = "";
-    if (!cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "the heap is not sound: %s", why);
+    if (!cohort__alloc_sound(why, sizeof why))
+        test_fail(__FILE__, __LINE__, "the heap is not sound: %s", why);
 }
 
-static void check_left(const char *name, const left_t *before, death_t victim, const death_t *repairer) {
+static void check_left(const char *name, const left_t *before, death_t victim,
+                       const death_t *repairer) {
     left_t now;
     char text[300];
     check_sound();
     if (left_as_before(before, &now, 0)) return;
-    test_fail(__FILE__, __LINE__, "%s killed after %ld, %ld %s: %s", name, victim.count, repairer ? repairer->count : -1,
-              victim.points ? "points" : "instructions", left_describe(before, &now, text, sizeof text));
+    test_fail(__FILE__, __LINE__, "%s killed after %ld, %ld %s: %s", name, victim.count,
+              repairer ? repairer->count : -1, victim.points ? "points" : "instructions",
+              left_describe(before, &now, text, sizeof text));
 }
 
-/* One death of the victim, and with `repairer` one of its repairer. Returns whether the last stepped operation had ended by then. */
-static bool try_deaths(const char *name, const step_scenario_t *scenario, death_t death, const death_t *repairer) {
+/* One death of the victim, and with `repairer` one of its repairer. Returns whether the last
+ * stepped operation had ended by then. */
+static bool try_deaths(const char *name, const step_scenario_t *scenario, death_t death,
+                       const death_t *repairer) {
     left_t before = left_now();
     void *state = scenario->prepare();
     stepped_t victim = begin_victim(scenario, state);
@@ -210,7 +224,9 @@ static bool try_deaths(const char *name, const step_scenario_t *scenario, death_
         stepped_t s = begin(scenario, state, victim.process);
         advance(&s, *repairer);
         repaired = is_done(&s);
-        kill_stepped(&victim); /* stopped and alive, it would be waited for, by whoever is to see the repairer's end, too */
+        /* stopped and alive, it would be waited for, by whoever is to see the repairer's end,
+         * too */
+        kill_stepped(&victim);
         end(&s);
         cohort__process_ended(victim.process, -SIGKILL);
     }
@@ -267,11 +283,13 @@ static long places(length_t length) {
 }
 
 /* How much there is to repair depends on where the victim died; the longest of a few. */
-static length_t measure_repairs(const char *name, const step_scenario_t *scenario, length_t victim) {
+static length_t measure_repairs(const char *name, const step_scenario_t *scenario,
+                                length_t victim) {
     length_t longest = {0, 0};
     long tries = victim.steps <= STEPS_DEAR ? REPAIRS : 2;
     for (long i = 1; i < tries; i++) {
-        length_t length = measure_repair(name, scenario, (death_t){places(victim) * i / tries, by_points(victim)});
+        length_t length = measure_repair(name, scenario,
+                                         (death_t){places(victim) * i / tries, by_points(victim)});
         if (length.steps > longest.steps) longest = length;
     }
     return longest;
@@ -282,7 +300,8 @@ static bool wants_all(void) {
     return text && !strcmp(text, "all");
 }
 
-/* How many deaths, when each try costs about `cost` steps. By default there are POINTS of them, and fewer when that would take too long. */
+/* How many deaths, when each try costs about `cost` steps. By default there are POINTS of them, and
+ * fewer when that would take too long. */
 static long deaths_wanted(long cost) {
     const char *text = getenv("COHORT_CRASH");
     if (wants_all()) return STEPS_ALL;
@@ -313,7 +332,8 @@ static const char *among(length_t length) {
     static char text[120];
     snprintf(text, sizeof text, "%ld instructions", length.steps);
     if (by_points(length)) {
-        snprintf(text, sizeof text, "%ld instructions (%ld stores to the arena and system calls)", length.steps, length.points);
+        snprintf(text, sizeof text, "%ld instructions (%ld stores to the arena and system calls)",
+                 length.steps, length.points);
     }
     return text;
 }
@@ -324,14 +344,17 @@ void step_through(const char *name, const step_scenario_t *scenario) {
     long stride = stride_for(places(length), deaths_wanted(length.steps)), points = 0;
     srand((unsigned)getpid());
     death_t death = {rand() % stride, by_points(length)};
-    for (; !try_deaths(name, scenario, death, NULL); death.count += stride) stride = next_stride(stride, ++points);
+    for (; !try_deaths(name, scenario, death, NULL); death.count += stride)
+        stride = next_stride(stride, ++points);
     printf("crash: %s: killed at %ld points of %s\n", name, points + 1, among(length));
 }
 
 /* Repairers, at all their places; each of a victim that died somewhere. Returns how many. */
-static long try_repairs(const char *name, const step_scenario_t *scenario, length_t length, length_t repair, long stride) {
+static long try_repairs(const char *name, const step_scenario_t *scenario, length_t length,
+                        length_t repair, long stride) {
     long points = 0;
-    death_t death = {rand() % (places(length) + 1), by_points(length)}, again = {rand() % stride, by_points(repair)};
+    death_t death = {rand() % (places(length) + 1), by_points(length)},
+            again = {rand() % stride, by_points(repair)};
     while (!try_deaths(name, scenario, death, &again) || again.count < places(repair)) {
         stride = next_stride(stride, ++points);
         again.count += stride;
@@ -348,14 +371,16 @@ void step_through_repair(const char *name, const step_scenario_t *scenario) {
     srand((unsigned)getpid());
     do points += try_repairs(name, scenario, length, repair, stride_for(places(repair), deaths));
     while (points + places(repair) <= deaths);
-    printf("crash: %s: victim killed in %ld, repairer at %ld points of about %s\n", name, length.steps, points, among(repair));
+    printf("crash: %s: victim killed in %ld, repairer at %ld points of about %s\n", name,
+           length.steps, points, among(repair));
 }
 
 /* A keeper begins beside the first daemon. */
 static void await_helpers(void) {
     for (uint32_t i = 0; i < cohort__process_count(); i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        while (cohort__is_helper(slot) && cohort__process_state(slot) == COHORT__SLOT_STARTING) sched_yield();
+        while (cohort__is_helper(slot) && cohort__process_state(slot) == COHORT__SLOT_STARTING)
+            sched_yield();
     }
 }
 

@@ -1,12 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Killing a process after its n-th instruction, for every n. A scenario is one operation on shared objects; the victim runs it under single-stepping and
- * is killed after n instructions, for one n after the other until the operation ends; after each kill the survivor checks everything that
- * must hold whatever n was. An instruction that repeats counts once per repetition. Where an operation is longer than 2,000 instructions, n counts
- * those of them that others can notice: it is killed before each store to the arena and before each system call (step_points.h).
+ * Killing a process after its n-th instruction, for every n. A scenario is one operation on shared
+ * objects; the victim runs it under single-stepping and is killed after n instructions, for one n
+ * after the other until the operation ends; after each kill the survivor checks everything that
+ * must hold whatever n was. An instruction that repeats counts once per repetition. Where an
+ * operation is longer than 2,000 instructions, n counts those of them that others can notice: it is
+ * killed before each store to the arena and before each system call (step_points.h).
  *
- * By default only some n are tried, evenly spread from a random one on. The environment variable COHORT_CRASH chooses how many: a number of points
- * per scenario, or "all".
+ * By default only some n are tried, evenly spread from a random one on. The environment variable
+ * COHORT_CRASH chooses how many: a number of points per scenario, or "all".
  */
 #ifndef COHORT_TESTS_STEP_H
 #define COHORT_TESTS_STEP_H
@@ -21,21 +23,24 @@ typedef struct {
 } step_place_t;
 
 typedef struct {
-    /* In the survivor, before each try: make the objects. Returns what the other functions get; a block or object of the arena, or NULL. */
+    /* In the survivor, before each try: make the objects. Returns what the other functions get; a
+     * block or object of the arena, or NULL. */
     void *(*prepare)(void);
     /* In the victim, before the stepping: what must have happened already. May be NULL. */
     void (*warm)(void *state);
     /* In the victim, stepped. Must not wait for the survivor. It may end the process. */
     void (*operate)(void *state);
-    /* Instead of those two: a process of the scenario's own, which waits for its place's `go`, raises SIGTRAP, and sets `done` at the end of the operation. */
+    /* Instead of those two: a process of the scenario's own, which waits for its place's `go`,
+     * raises SIGTRAP, and sets `done` at the end of the operation. */
     cohort_process_t *(*victim)(void *state, step_place_t **place);
     /* In the survivor, after the victim's death: `finished` when operate() had returned. */
     void (*check)(void *state, bool finished);
-    /* In the survivor: free all that prepare() made. After it, as soon as processes that end meanwhile have ended, the arena holds as many blocks of each kind,
-     * processes and records of dead threads as before prepare(). */
+    /* In the survivor: free all that prepare() made. After it, as soon as processes that end
+     * meanwhile have ended, the arena holds as many blocks of each kind, processes and records of
+     * dead threads as before prepare(). */
     void (*discard)(void *state);
-    /* Instead of warm(), operate() and victim(): a process that, after its place's `go`, starts one. That one is the victim, from its first instruction on until
-     * it sets `done`. */
+    /* Instead of warm(), operate() and victim(): a process that, after its place's `go`, starts
+     * one. That one is the victim, from its first instruction on until it sets `done`. */
     pid_t (*starter)(void *state, step_place_t **place);
 } step_scenario_t;
 
@@ -47,7 +52,8 @@ void step_bury_orphans(void);
 
 /* Run a scenario at its points of death. Prints how many there were. */
 void step_through(const char *name, const step_scenario_t *scenario);
-/* The same, and the process that repairs the victim's death is itself killed after its m-th instruction, before the survivor repairs both. */
+/* The same, and the process that repairs the victim's death is itself killed after its m-th
+ * instruction, before the survivor repairs both. */
 void step_through_repair(const char *name, const step_scenario_t *scenario);
 
 /* Run a scenario to its end, and look at its process before each instruction and after the last. */

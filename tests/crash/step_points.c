@@ -1,10 +1,13 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guarantee: no store to the arena is missed, however it is encoded. The other way round it may err: what cannot be told, counts.
+ * Guarantee: no store to the arena is missed, however it is encoded. The other way round it may
+ * err: what cannot be told, counts.
  *
- * The tables name the opcodes of x86-64 that have no memory operand or surely only read it. With every other one the operand's address is computed
- * from the registers, and it counts when that lies in the arena or near it; an opcode that is unknown here counts wherever its operand is. The stack
- * is taken to be elsewhere, so pushes and calls are not looked at. test_step_points.c compares the predictions with what became of the arena's bytes.
+ * The tables name the opcodes of x86-64 that have no memory operand or surely only read it. With
+ * every other one the operand's address is computed from the registers, and it counts when that
+ * lies in the arena or near it; an opcode that is unknown here counts wherever its operand is. The
+ * stack is taken to be elsewhere, so pushes and calls are not looked at. test_step_points.c
+ * compares the predictions with what became of the arena's bytes.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -28,13 +31,16 @@ step_next_t step_next(pid_t pid) {
 #include <sys/user.h>
 
 #define CODE_MAX 15 /* bytes of an instruction */
-#define NEAR 16384  /* more than an operand is long, and more than the errors in its address: the length of the instruction, a factor of 64 in one byte */
+/* more than an operand is long, and more than the errors in its address: the length of the
+ * instruction, a factor of 64 in one byte */
+#define NEAR 16384
 #define NOWHERE 0
 
 typedef struct {
     struct user_regs_struct regs;
     uint8_t bytes[CODE_MAX + 17]; /* zeros at the end */
-    int at;                       /* in them: the next one to look at; at last the byte after the opcode */
+    /* in them: the next one to look at; at last the byte after the opcode */
+    int at;
     uint64_t segment;
     bool repeats, is_vector;
     uint8_t rex; /* 4: of the register, 2: of the index, 1: of the base */
@@ -44,28 +50,39 @@ typedef struct {
 
 /*
  * .  no memory operand, or one that is not written         S  an operand that may be written
- * c  compares with /7, else S      t  written with /2, /3      i  written with /0, /1      b  read with /4, else S
+ * c  compares with /7, else S      t  written with /2, /3      i  written with /0, /1      b  read
+ *    with /4, else S
  * D  written where rdi points      B  written by bit number, so anywhere      ?  unknown
  */
 static const char *const one_byte[16] = {
-    "SS....??SS....??", "SS....??SS....??", "SS....??SS....??", "SS....??......??", /* add or, adc sbb, and sub, xor cmp */
-    "????????????????", "................", "???.????....????", "................", /* rex, push pop, movsxd push imul, jcc */
-    "cc?c..SSSS..S..S", "..........?.....", "..??DD....DD....", "................", /* test xchg mov lea, nop, movs stos, mov */
-    "SS..??SS....????", "SSSS???.SSSSSSSS", "....????..?.????", "?????.tt......ii"  /* shifts ret mov, x87, loop call jmp, */
+    /* add or, adc sbb, and sub, xor cmp */
+    "SS....??SS....??", "SS....??SS....??", "SS....??SS....??", "SS....??......??",
+    /* rex, push pop, movsxd push imul, jcc */
+    "????????????????", "................", "???.????....????", "................",
+    /* test xchg mov lea, nop, movs stos, mov */
+    "cc?c..SSSS..S..S", "..........?.....", "..??DD....DD....", "................",
+    /* shifts ret mov, x87, loop call jmp, */
+    "SS..??SS....????", "SSSS???.SSSSSSSS", "....????..?.????", "?????.tt......ii"
 };
 static const char *const two_byte[16] = {
-    "SS..??.?..???.??", ".S.S...S........", "????????.S.S....", "....????????????", /* hints, movups, movaps, rdtsc */
-    "................", "................", "................", "........SSSS..SS", /* cmov, arithmetic, packed, movd movq */
-    "................", "SSSSSSSSSSSSSSSS", "....SS??..?BSSS.", "SS.B.....?bB....", /* jcc, setcc, bts shrd, cmpxchg btr */
-    "SS.S...S........", "......S.........", ".......S........", ".......D.......?"  /* xadd movnti cmpxchg16b, movq, movntq */
+    /* hints, movups, movaps, rdtsc */
+    "SS..??.?..???.??", ".S.S...S........", "????????.S.S....", "....????????????",
+    /* cmov, arithmetic, packed, movd movq */
+    "................", "................", "................", "........SSSS..SS",
+    /* jcc, setcc, bts shrd, cmpxchg btr */
+    "................", "SSSSSSSSSSSSSSSS", "....SS??..?BSSS.", "SS.B.....?bB....",
+    /* xadd movnti cmpxchg16b, movq, movntq */
+    "SS.S...S........", "......S.........", ".......S........", ".......D.......?"
 };
 
 static bool fetch(pid_t pid, instruction_t *i) {
     if (ptrace(PTRACE_GETREGS, pid, NULL, &i->regs) != 0) return false;
     uint64_t page_left = 4096 - i->regs.rip % 4096;
-    size_t first = page_left < CODE_MAX ? (size_t)page_left : CODE_MAX; /* the next page may not be there */
+    /* the next page may not be there */
+    size_t first = page_left < CODE_MAX ? (size_t)page_left : CODE_MAX;
     struct iovec to = {i->bytes, CODE_MAX};
-    struct iovec from[2] = {{(void *)i->regs.rip, first}, {(void *)(i->regs.rip + first), CODE_MAX - first}};
+    struct iovec from[2] = {{(void *)i->regs.rip, first},
+                            {(void *)(i->regs.rip + first), CODE_MAX - first}};
     return process_vm_readv(pid, &to, 1, from, 2, 0) > 0;
 }
 
@@ -150,7 +167,8 @@ static bool in_arena(uint64_t address) {
 }
 
 static bool scatters(const instruction_t *i) {
-    return i->map == 2 && (i->is_vector ? i->opcode >> 4 == 0xa || i->opcode >> 4 == 0xc : i->opcode == 0xf8);
+    return i->map == 2 &&
+           (i->is_vector ? i->opcode >> 4 == 0xa || i->opcode >> 4 == 0xc : i->opcode == 0xf8);
 }
 
 static char kind(const instruction_t *i) {
@@ -183,7 +201,8 @@ static bool may_store(const instruction_t *i) {
 }
 
 static bool is_string_operation(const instruction_t *i) {
-    return i->map == 0 && i->opcode >= 0xa4 && i->opcode <= 0xaf && (i->opcode < 0xa8 || i->opcode > 0xa9);
+    return i->map == 0 && i->opcode >= 0xa4 && i->opcode <= 0xaf &&
+           (i->opcode < 0xa8 || i->opcode > 0xa9);
 }
 
 step_next_t step_next(pid_t pid) {

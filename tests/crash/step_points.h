@@ -18,7 +18,8 @@ typedef struct {
     uint64_t left; /* repetitions of one that repeats, else 0 */
 } step_next_t;
 
-/* Of a process that the calling thread traces. Where no decoder is (all but x86-64), everything may be a store. */
+/* Of a process that the calling thread traces. Where no decoder is (all but x86-64), everything may
+ * be a store. */
 step_next_t step_next(pid_t pid);
 
 #endif

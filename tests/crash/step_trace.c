@@ -1,7 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process that is started by fork() has the arena from its first instruction on. One that executes a program first loads that, some hundred thousand instructions
- * during which only its system calls can be noticed by others; so until it has mapped the arena it stops before and after system calls only.
+ * A process that is started by fork() has the arena from its first instruction on. One that
+ * executes a program first loads that, some hundred thousand instructions during which only its
+ * system calls can be noticed by others; so until it has mapped the arena it stops before and after
+ * system calls only.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -21,7 +23,8 @@
 #define REPETITIONS 256 /* a power of two */
 
 void trace_seize(pid_t pid, bool children) {
-    CHECK_INT(0, ptrace(PTRACE_SEIZE, pid, NULL, children ? PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK : 0));
+    CHECK_INT(0, ptrace(PTRACE_SEIZE, pid, NULL,
+                        children ? PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK : 0));
 }
 
 /* Stopped by a signal of its own making, or by what was asked for: which event, 0 = the signal. */
@@ -51,12 +54,15 @@ static pid_t child_of_event(pid_t parent) {
 
 traced_t trace_child(pid_t parent) {
     int signal, event;
-    while ((event = await_stop(parent, &signal)) != PTRACE_EVENT_FORK && event != PTRACE_EVENT_VFORK) {
+    while ((event = await_stop(parent, &signal)) != PTRACE_EVENT_FORK &&
+           event != PTRACE_EVENT_VFORK) {
         CHECK_INT(0, ptrace(PTRACE_CONT, parent, NULL, event ? 0 : signal));
     }
     pid_t child = child_of_event(parent);
     CHECK_INT(PTRACE_EVENT_STOP, await_stop(child, &signal));
-    CHECK_INT(0, ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD)); /* instead of those it has inherited */
+    /* instead of those it has inherited */
+    CHECK_INT(0,
+              ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD));
     CHECK_INT(0, ptrace(PTRACE_DETACH, parent, NULL, NULL));
     return (traced_t){.pid = child};
 }
@@ -88,7 +94,8 @@ static void moved(traced_t *traced, int status) {
 void trace_move(traced_t *traced) {
     int status = 0;
     traced->ended = true;
-    if (ptrace(traced->is_apart ? PTRACE_SYSCALL : PTRACE_SINGLESTEP, traced->pid, NULL, NULL) != 0) {
+    if (ptrace(traced->is_apart ? PTRACE_SYSCALL : PTRACE_SINGLESTEP, traced->pid, NULL, NULL) !=
+        0) {
         CHECK_INT(ESRCH, errno);
         return;
     }

@@ -21,8 +21,9 @@ void trace_seize(pid_t pid, bool children);
 traced_t trace_trapped(pid_t pid);
 /* The next child of a process seized with its children, held; its parent is let go. */
 traced_t trace_child(pid_t parent);
-/* Once before each move: is the next instruction one that others may notice, a store to the arena or a system call? One that repeats counts at the
- * first and at every 256th repetition. On machines without a decoder each instruction counts. */
+/* Once before each move: is the next instruction one that others may notice, a store to the arena
+ * or a system call? One that repeats counts at the first and at every 256th repetition. On machines
+ * without a decoder each instruction counts. */
 bool trace_at_point(traced_t *traced);
 /* On by one instruction, or repetition. */
 void trace_move(traced_t *traced);

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death in the rarer steps of queues and pipes: an unbounded queue that gets a new segment or retires one, the account of a joinable
- * queue, destruction, and the roster of who holds an end of a pipe.
+ * Death in the rarer steps of queues and pipes: an unbounded queue that gets a new segment or
+ * retires one, the account of a joinable queue, destruction, and the roster of who holds an end of
+ * a pipe.
  */
 #include "check.h"
 #include "step.h"
@@ -59,7 +60,7 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-/* ---- the chain ------------------------------------------------------------------------------------------------------ */
+/* ---- the chain ------------------------------------------------------------------------------ */
 
 static const cohort_queue_options_t unbounded_options = {.message_size = MESSAGE};
 
@@ -75,7 +76,8 @@ static int segment_slots(void) {
     state_t s = {0};
     if (slots) return slots;
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&s.queue, &unbounded_options, NULL));
-    for (apr_uint64_t before = blocks(); blocks() == before; slots++) CHECK_STATUS(APR_SUCCESS, put(&s, 0));
+    for (apr_uint64_t before = blocks(); blocks() == before; slots++)
+        CHECK_STATUS(APR_SUCCESS, put(&s, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(s.queue));
     return --slots;
 }
@@ -139,7 +141,7 @@ static void check_retired(void *state, bool finished) {
     check_chain_works(s);
 }
 
-/* ---- the account of a joinable queue ------------------------------------------------------------------------------------- */
+/* ---- the account of a joinable queue -------------------------------------------------------- */
 
 static void *joinable(void) {
     state_t *s = new_state();
@@ -171,14 +173,15 @@ static void check_account(void *state, bool finished) {
     CHECK_INT(-1, take(s));
 }
 
-/* ---- destruction ------------------------------------------------------------------------------------------------------------- */
+/* ---- destruction ---------------------------------------------------------------------------- */
 
 static void *with_messages(void) {
     state_t *s = new_state();
     char large[3000] = "";
     cohort_queue_options_t options = {.capacity = 3, .message_size = 40};
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&s->queue, &options, NULL));
-    for (int i = 0; i < 2; i++) CHECK_STATUS(APR_SUCCESS, cohort_queue_put(s->queue, large, i ? 20 : sizeof large, 0));
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_put(s->queue, large, i ? 20 : sizeof large, 0));
     return s;
 }
 
@@ -200,7 +203,7 @@ static void check_destroyed(void *state, bool finished) {
     CHECK(status == COHORT_EHANDLE || (!finished && status == APR_SUCCESS));
 }
 
-/* ---- holding and closing ----------------------------------------------------------------------------------------------------------- */
+/* ---- holding and closing -------------------------------------------------------------------- */
 
 static void *a_pipe(void) {
     state_t *s = new_state();
@@ -221,7 +224,8 @@ static void check_pipe(void *state, bool finished) {
     apr_size_t size = 1;
     apr_status_t status = cohort_connection_recv(s->first, &byte, &size, 0);
     CHECK(status == APR_SUCCESS || (!finished && APR_STATUS_IS_EAGAIN(status)));
-    CHECK_STATUS(APR_EAGAIN, cohort_connection_recv(s->first, &byte, &size, 0)); /* this process has the other end too */
+    /* this process has the other end too */
+    CHECK_STATUS(APR_EAGAIN, cohort_connection_recv(s->first, &byte, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_send(s->second, "y", 1, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->first, &byte, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(s->second));
@@ -249,14 +253,11 @@ static void check_closing(void *state, bool finished) {
     CHECK_STATUS(APR_EOF, cohort_connection_poll(s->first, 0));
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_)                                                                   \
-    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard, NULL};                        \
-    static void function(void) {                                                                                            \
-        step_through(#function, &function##_scenario);                                                                      \
-    }                                                                                                                       \
-    static void function##_repair(void) {                                                                                   \
-        step_through_repair(#function, &function##_scenario);                                                               \
-    }
+#define CASE(function, prepare_, warm_, operate_, check_)                                  \
+    static const step_scenario_t function##_scenario = {prepare_, warm_,   operate_, NULL, \
+                                                        check_,   discard, NULL};          \
+    static void function(void) { step_through(#function, &function##_scenario); }          \
+    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
 
 CASE(put_grows, before_growing, NULL, put_next, check_grown)
 CASE(put_reuses, before_reusing, NULL, put_next, check_grown)
@@ -267,7 +268,9 @@ CASE(destroy_chain, with_segments, NULL, destroy, check_destroyed)
 CASE(pipe_hold, a_pipe, NULL, use_and_close, check_pipe)
 CASE(pipe_close, a_pipe, warm_hold, close_both, check_closing)
 
-#define ENTRIES(function) {"StepChain", #function, function}, {"StepChain", #function "_repair", function##_repair}
-const test_case_t step_chain_cases[] = {ENTRIES(put_grows),       ENTRIES(put_reuses),   ENTRIES(get_retires), ENTRIES(task_done),
-                                        ENTRIES(destroy_bounded), ENTRIES(destroy_chain), ENTRIES(pipe_hold),  ENTRIES(pipe_close),
-                                        {0}};
+#define ENTRIES(function) \
+    {"StepChain", #function, function}, { "StepChain", #function "_repair", function##_repair }
+const test_case_t step_chain_cases[] = {
+    ENTRIES(put_grows), ENTRIES(put_reuses),      ENTRIES(get_retires),
+    ENTRIES(task_done), ENTRIES(destroy_bounded), ENTRIES(destroy_chain),
+    ENTRIES(pipe_hold), ENTRIES(pipe_close),      {0}};

@@ -1,8 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death at the end of things: the last holder of a pipe closes it, an APR pool is destroyed with objects of each kind in it, a daemon that has a pool of workers
- * dies, a queue is closed or destroyed while others wait in it, several processes stop and close the same child, a thread ends. Whatever the victim has
- * not come to, others do, without being asked: no survivor closes, destroys or waits for what belonged to the victim alone.
+ * Death at the end of things: the last holder of a pipe closes it, an APR pool is destroyed with
+ * objects of each kind in it, a daemon that has a pool of workers dies, a queue is closed or
+ * destroyed while others wait in it, several processes stop and close the same child, a thread
+ * ends. Whatever the victim has not come to, others do, without being asked: no survivor closes,
+ * destroys or waits for what belonged to the victim alone.
  */
 #include "check.h"
 #include "core/memory/arena.h"
@@ -65,7 +67,7 @@ static void check_nothing(void *state, bool finished) {
     (void)state, (void)finished;
 }
 
-/* ---- pipes ---------------------------------------------------------------------------------------------------------- */
+/* ---- pipes ---------------------------------------------------------------------------------- */
 
 static void make_pipe(state_t *s, apr_pool_t *pool) {
     static char large[LARGE];
@@ -125,7 +127,7 @@ static void give_and_close(void *state) {
     (void)cohort_process_close(child);
 }
 
-/* ---- an APR pool with objects ---------------------------------------------------------------------------------------- */
+/* ---- an APR pool with objects --------------------------------------------------------------- */
 
 static apr_pool_t *objects; /* of the victim */
 
@@ -179,9 +181,11 @@ _Noreturn static apr_status_t take_long(const void *input, void *output) {
 
 static void submit(state_t *s, apr_pool_t *pool) {
     static int in[BYTES / sizeof(int)], out[BYTES / sizeof(int)];
-    (void)cohort_pool_map_async(&s->done, s->pool, count_up, in, sizeof *in, BYTES / sizeof(int), out, sizeof *out, NULL, pool);
+    (void)cohort_pool_map_async(&s->done, s->pool, count_up, in, sizeof *in, BYTES / sizeof(int),
+                                out, sizeof *out, NULL, pool);
     (void)cohort_result_wait(s->done, COHORT_FOREVER);
-    (void)cohort_pool_apply_async(&s->pending, s->pool, take_long, in, sizeof in, NULL, sizeof out, NULL, pool);
+    (void)cohort_pool_apply_async(&s->pending, s->pool, take_long, in, sizeof in, NULL, sizeof out,
+                                  NULL, pool);
 }
 
 static const cohort_pool_options_t one_worker = {.workers = 1, .method = COHORT_FORK};
@@ -224,11 +228,13 @@ static void with_processes(void *state) {
     (void)state;
     warm_objects();
     (void)cohort_process_create(&made, be_nothing, args, sizeof args, NULL, objects);
-    if (cohort_process_create(&ended, be_nothing, args, sizeof args, &a_daemon, objects) || cohort_process_start(ended)) return;
+    if (cohort_process_create(&ended, be_nothing, args, sizeof args, &a_daemon, objects) ||
+        cohort_process_start(ended))
+        return;
     (void)cohort_process_join(ended, COHORT_FOREVER);
 }
 
-/* ---- daemons that have a pool ------------------------------------------------------------------------------------------ */
+/* ---- daemons that have a pool --------------------------------------------------------------- */
 
 static void make_pool(void *state) {
     (void)cohort_pool_create(&((state_t *)state)->pool, &two_workers, NULL);
@@ -257,7 +263,7 @@ static void leave(void *state) {
     cohort_exit(STEP_EXIT_CODE);
 }
 
-/* ---- queues that others wait in ------------------------------------------------------------------------------------------ */
+/* ---- queues that others wait in ------------------------------------------------------------- */
 
 static int wait_for_message(void *args) {
     state_t *s = *(state_t **)args;
@@ -277,7 +283,8 @@ static int wait_for_room(void *args) {
 }
 
 static void start_user(state_t *s, int i, cohort_target_t target) {
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&s->users[i], target, &s, sizeof s, &a_daemon, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&s->users[i], target, &s, sizeof s, &a_daemon, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->users[i]));
 }
 
@@ -293,8 +300,10 @@ static void end_users(state_t *s) {
 /* Somebody waits in the empty one, somebody in the full one. */
 static void *queues_in_use(void) {
     state_t *s = new_state();
-    CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&s->queue, &(cohort_queue_options_t){.joinable = 1}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&s->other, &(cohort_queue_options_t){.capacity = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_queue_create(&s->queue, &(cohort_queue_options_t){.joinable = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_queue_create(&s->other, &(cohort_queue_options_t){.capacity = 1}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put(s->other, "x", 1, 0));
     start_user(s, 0, wait_for_message);
     start_user(s, 1, wait_for_room);
@@ -334,7 +343,7 @@ static void check_destroyed(void *state, bool finished) {
     CHECK_STATUS(COHORT_EHANDLE, atomic_load(&s->ends[1]));
 }
 
-/* ---- a child that several processes end ----------------------------------------------------------------------------------- */
+/* ---- a child that several processes end ----------------------------------------------------- */
 
 static cohort_process_t *start_child(void) {
     cohort_process_t *child;
@@ -381,7 +390,8 @@ static int kill_and_join_child(void *args) {
     state_t *s = *(state_t **)args;
     while (!s->child) sched_yield();
     atomic_fetch_add(&s->waiting, 1);
-    apr_status_t killed = cohort_process_kill(s->child), joined = cohort_process_join(s->child, COHORT_FOREVER);
+    apr_status_t killed = cohort_process_kill(s->child),
+                 joined = cohort_process_join(s->child, COHORT_FOREVER);
     atomic_store(&s->ends[0], killed ? killed : joined);
     return 0;
 }
@@ -404,10 +414,11 @@ static void check_own_child(void *state, bool finished) {
     (void)finished;
     end_users(s);
     apr_status_t status = atomic_load(&s->ends[0]);
-    CHECK(status == APR_SUCCESS || status == COHORT_EHANDLE); /* the handle may have been closed by then */
+    /* the handle may have been closed by then */
+    CHECK(status == APR_SUCCESS || status == COHORT_EHANDLE);
 }
 
-/* ---- a permit that another process holds ------------------------------------------------------------------------------------ */
+/* ---- a permit that another process holds ---------------------------------------------------- */
 
 _Noreturn static int hold_permit(void *args) {
     state_t *s = *(state_t **)args;
@@ -428,7 +439,8 @@ static void give_permit(void *state) {
     (void)cohort_semaphore_release(((state_t *)state)->semaphore, 1);
 }
 
-/* Either the victim's permit is there, and the semaphore a signal; or that of the process which dies now comes back. */
+/* Either the victim's permit is there, and the semaphore a signal; or that of the process which
+ * dies now comes back. */
 static void check_permit(void *state, bool finished) {
     state_t *s = state;
     unsigned value = 0;
@@ -441,7 +453,7 @@ static void check_permit(void *state, bool finished) {
     (void)finished;
 }
 
-/* ---- a thread -------------------------------------------------------------------------------------------------------------- */
+/* ---- a thread ------------------------------------------------------------------------------- */
 
 static void use_memory(void *state) {
     state_t *s = state;
@@ -469,14 +481,11 @@ static void check_thread(void *state, bool finished) {
     cohort__block_free(me, &s->home);
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_)                                                               \
-    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard, NULL};        \
-    static void function(void) {                                                                                        \
-        step_through(#function, &function##_scenario);                                                                  \
-    }                                                                                                                   \
-    static void function##_repair(void) {                                                                               \
-        step_through_repair(#function, &function##_scenario);                                                           \
-    }
+#define CASE(function, prepare_, warm_, operate_, check_)                                  \
+    static const step_scenario_t function##_scenario = {prepare_, warm_,   operate_, NULL, \
+                                                        check_,   discard, NULL};          \
+    static void function(void) { step_through(#function, &function##_scenario); }          \
+    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
 
 CASE(pipe_close_own, nothing, own_pipe, close_both, check_nothing)
 CASE(pipe_close_shared, shared_pipe, hold_both, close_both, check_last)
@@ -497,10 +506,24 @@ CASE(child_of_victim, a_user, own_child, end_child, check_own_child)
 CASE(permit_of_another, a_permit_taken, NULL, give_permit, check_permit)
 CASE(thread_end, nothing, use_memory, end_thread, check_thread)
 
-#define ENTRIES(function) {"StepEnd", #function, function}, {"StepEnd", #function "_repair", function##_repair}
-const test_case_t step_end_cases[] = {
-    ENTRIES(pipe_close_own),     ENTRIES(pipe_close_shared),    ENTRIES(pipe_close_given), ENTRIES(objects_pipe),
-    ENTRIES(objects_queues),     ENTRIES(objects_locks),        ENTRIES(objects_results),  ENTRIES(objects_pool),
-    ENTRIES(objects_processes),  ENTRIES(daemon_makes_pool),    ENTRIES(daemon_uses_pool), ENTRIES(daemon_leaves_pool),
-    ENTRIES(queue_close_in_use), ENTRIES(queue_destroy_in_use), ENTRIES(child_of_survivor), ENTRIES(child_of_victim),
-    ENTRIES(permit_of_another),  ENTRIES(thread_end),           {0}};
+#define ENTRIES(function) \
+    {"StepEnd", #function, function}, { "StepEnd", #function "_repair", function##_repair }
+const test_case_t step_end_cases[] = {ENTRIES(pipe_close_own),
+                                      ENTRIES(pipe_close_shared),
+                                      ENTRIES(pipe_close_given),
+                                      ENTRIES(objects_pipe),
+                                      ENTRIES(objects_queues),
+                                      ENTRIES(objects_locks),
+                                      ENTRIES(objects_results),
+                                      ENTRIES(objects_pool),
+                                      ENTRIES(objects_processes),
+                                      ENTRIES(daemon_makes_pool),
+                                      ENTRIES(daemon_uses_pool),
+                                      ENTRIES(daemon_leaves_pool),
+                                      ENTRIES(queue_close_in_use),
+                                      ENTRIES(queue_destroy_in_use),
+                                      ENTRIES(child_of_survivor),
+                                      ENTRIES(child_of_victim),
+                                      ENTRIES(permit_of_another),
+                                      ENTRIES(thread_end),
+                                      {0}};

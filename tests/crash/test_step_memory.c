@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Death in the heap and in locks. The blocks that the victim had made and not yet given to anybody must come back by themselves. */
+/* Death in the heap and in locks. The blocks that the victim had made and not yet given to anybody
+ * must come back by themselves. */
 #include "check.h"
 #include "core/memory/arena.h"
 #include "step.h"
@@ -58,7 +59,8 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-/* The heap's own blocks: made with a home, as all of Cohort's are, so that none can be lost; the user's are the user's from the return on. */
+/* The heap's own blocks: made with a home, as all of Cohort's are, so that none can be lost; the
+ * user's are the user's from the return on. */
 static void make(void *state) {
     state_t *s = state;
     cohort__thread_t *me;
@@ -82,7 +84,8 @@ static void release(void *state) {
 static void check_release(void *state, bool finished) {
     state_t *s = state;
     apr_status_t status = cohort_free(s->kept[0]);
-    CHECK(!finished || status == COHORT_EFREE); /* else it may have been freed already, by the victim or by the repair */
+    /* else it may have been freed already, by the victim or by the repair */
+    CHECK(!finished || status == COHORT_EFREE);
     CHECK(status == APR_SUCCESS || status == COHORT_EFREE);
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&s->kept[0], s->size));
     check_kept(s, 1);
@@ -117,7 +120,8 @@ static void hold_many(void *state) {
     state_t *s = state;
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
-    for (int i = 0; i < HELD; i++) (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
+    for (int i = 0; i < HELD; i++)
+        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
     cohort__block_free(me, &s->homes[HELD / 2]);
 }
 
@@ -125,7 +129,8 @@ static void make_more(void *state) {
     state_t *s = state;
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
-    for (int i = HELD; i < HOMES; i++) (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
+    for (int i = HELD; i < HOMES; i++)
+        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
 }
 
 static void check_more(void *state, bool finished) {
@@ -144,7 +149,8 @@ static void leave_rows(void *state) {
     state_t *s = state;
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
-    for (int i = 0; i <= JOINED; i++) (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
+    for (int i = 0; i <= JOINED; i++)
+        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
     for (int i = JOINED; i-- > 0;) cohort__block_free(me, &s->homes[i]);
 }
 
@@ -184,14 +190,11 @@ static void check_change(void *state, bool finished) {
     cohort__guard_leave(&s->guard);
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_)                                                               \
-    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard, NULL};                    \
-    static void function(void) {                                                                                        \
-        step_through(#function, &function##_scenario);                                                                  \
-    }                                                                                                                   \
-    static void function##_repair(void) {                                                                               \
-        step_through_repair(#function, &function##_scenario);                                                           \
-    }
+#define CASE(function, prepare_, warm_, operate_, check_)                                  \
+    static const step_scenario_t function##_scenario = {prepare_, warm_,   operate_, NULL, \
+                                                        check_,   discard, NULL};          \
+    static void function(void) { step_through(#function, &function##_scenario); }          \
+    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
 
 CASE(make_small, small, own_slab, make, check_make)
 CASE(make_first_small, small, NULL, make, check_make)
@@ -206,8 +209,18 @@ CASE(free_own_small, small, obtain, release_own, check_release_own)
 CASE(free_own_large, large, obtain, release_own, check_release_own)
 CASE(guarded_change, small, NULL, change, check_change)
 
-#define ENTRIES(function) {"StepMemory", #function, function}, {"StepMemory", #function "_repair", function##_repair}
-const test_case_t step_memory_cases[] = {
-    ENTRIES(make_small),       ENTRIES(make_first_small), ENTRIES(make_medium), ENTRIES(make_large),
-    ENTRIES(make_of_free_rows), ENTRIES(make_turning),    ENTRIES(free_small),  ENTRIES(free_medium),
-    ENTRIES(free_large),       ENTRIES(free_own_small),   ENTRIES(free_own_large), ENTRIES(guarded_change), {0}};
+#define ENTRIES(function) \
+    {"StepMemory", #function, function}, { "StepMemory", #function "_repair", function##_repair }
+const test_case_t step_memory_cases[] = {ENTRIES(make_small),
+                                         ENTRIES(make_first_small),
+                                         ENTRIES(make_medium),
+                                         ENTRIES(make_large),
+                                         ENTRIES(make_of_free_rows),
+                                         ENTRIES(make_turning),
+                                         ENTRIES(free_small),
+                                         ENTRIES(free_medium),
+                                         ENTRIES(free_large),
+                                         ENTRIES(free_own_small),
+                                         ENTRIES(free_own_large),
+                                         ENTRIES(guarded_change),
+                                         {0}};

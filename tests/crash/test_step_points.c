@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What step_next() says of an instruction, against what the instruction does: after each one the arena is compared with what it was before, and
- * where a byte of it has changed the instruction must have been called a store or a system call.
+ * What step_next() says of an instruction, against what the instruction does: after each one the
+ * arena is compared with what it was before, and where a byte of it has changed the instruction
+ * must have been called a store or a system call.
  */
 #include "check.h"
 #include "core/memory/arena.h"
@@ -46,7 +47,7 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-/* ---- the comparison ----------------------------------------------------------------------------------------------- */
+/* ---- the comparison ------------------------------------------------------------------------- */
 
 typedef struct {
     const char *from;
@@ -89,9 +90,12 @@ static void compare(const region_t *r) {
     size_t at = 0;
     while (r->copy[at] == r->from[at]) at++;
     if (seen.begun && seen.next.effect == STEP_PRIVATE) {
-        const unsigned char *code = (const unsigned char *)(uintptr_t)seen.next.at; /* the stepped process is a fork of this one */
-        test_fail(__FILE__, __LINE__, "step %ld changed %p, and was not said to: %02x %02x %02x %02x %02x %02x at %p", seen.steps,
-                  (const void *)(r->from + at), code[0], code[1], code[2], code[3], code[4], code[5], (const void *)code);
+        /* the stepped process is a fork of this one */
+        const unsigned char *code = (const unsigned char *)(uintptr_t)seen.next.at;
+        test_fail(__FILE__, __LINE__,
+                  "step %ld changed %p, and was not said to: %02x %02x %02x %02x %02x %02x at %p",
+                  seen.steps, (const void *)(r->from + at), code[0], code[1], code[2], code[3],
+                  code[4], code[5], (const void *)code);
     }
     seen.changes += seen.begun;
     memcpy(r->copy, r->from, r->size);
@@ -107,7 +111,7 @@ static void look(pid_t pid) {
     seen.calls += seen.next.effect == STEP_CALLS;
 }
 
-/* ---- what is executed ------------------------------------------------------------------------------------------------ */
+/* ---- what is executed ----------------------------------------------------------------------- */
 
 static void store_words(state_t *s) {
     uint64_t expected = 7;
@@ -124,7 +128,8 @@ static void store_words(state_t *s) {
 
 /* By the C library, which chooses by size and machine. */
 static void store_bytes(state_t *s) {
-    static const size_t sizes[] = {1, 2, 3, 7, 8, 15, 16, 31, 33, 64, 65, 100, 200, 500, 1000, 3000, BYTES};
+    static const size_t sizes[] = {1,  2,  3,   7,   8,   15,   16,   31,   33,
+                                   64, 65, 100, 200, 500, 1000, 3000, BYTES};
     void *(*volatile set)(void *, int, size_t) = memset;
     void *(*volatile copy)(void *, const void *, size_t) = memcpy;
     void *(*volatile move)(void *, const void *, size_t) = memmove;
@@ -146,20 +151,30 @@ static void store_rarely(state_t *s) {
     __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
     __asm__ volatile("movsb\n\tstosq" : "+D"(to), "+S"(from) : "a"(value) : "memory");
     to = s->words + 8;
-    __asm__ volatile("movntiq %1, (%0)\n\tlock btsq $3, 8(%0)\n\tbtcq %2, (%0)\n\tbtsq %2, 16(%0)\n\tbtrq %2, 16(%0)\n\t"
-                     "setne 25(%0)\n\tnotq 32(%0)\n\tnegq 32(%0)\n\txaddq %1, 48(%0)\n\tshldq $3, %1, 56(%0)\n\t"
-                     "rolw $5, 64(%0)\n\tincl 72(%0)\n\tmovw %%ds, 80(%0)\n\txchgb %b1, 88(%0)\n\tbswapq %1\n\tadcq $9, 96(%0)\n\t"
-                     "subb $7, (%0,%2)\n\tfld1\n\tfstpl 112(%0)\n\tstmxcsr 120(%0)"
-                     : "+r"(to), "+r"(value) : "r"(index) : "memory", "cc");
-    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\tpushq %1\n\tpopq 40(%0)\n\tleaq 128(%%rsp), %%rsp" /* below what the compiler may use */
+    __asm__ volatile(
+        "movntiq %1, (%0)\n\tlock btsq $3, 8(%0)\n\tbtcq %2, (%0)\n\tbtsq %2, 16(%0)\n\tbtrq %2, 16(%0)\n\t"
+        "setne 25(%0)\n\tnotq 32(%0)\n\tnegq 32(%0)\n\txaddq %1, 48(%0)\n\tshldq $3, %1, 56(%0)\n\t"
+        "rolw $5, 64(%0)\n\tincl 72(%0)\n\tmovw %%ds, 80(%0)\n\txchgb %b1, 88(%0)\n\tbswapq %1\n\tadcq $9, 96(%0)\n\t"
+        "subb $7, (%0,%2)\n\tfld1\n\tfstpl 112(%0)\n\tstmxcsr 120(%0)"
+        : "+r"(to), "+r"(value)
+        : "r"(index)
+        : "memory", "cc");
+    /* below what the compiler may use */
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\tpushq %1\n\tpopq 40(%0)\n\tleaq 128(%%rsp), %%rsp"
                      : : "r"(to), "r"(value) : "memory");
-    __asm__ volatile("movq %1, %%xmm0\n\tmovups %%xmm0, 128(%0)\n\tmovq %%xmm0, 150(%0)\n\tmovhps %%xmm0, 160(%0)\n\tmovntdq %%xmm0, 176(%0)\n\t"
-                     "movdqu %%xmm0, 200(%0)\n\tmovss %%xmm0, 220(%0)\n\t"
-                     "pcmpeqb %%xmm1, %%xmm1\n\tmovq %0, %%rdi\n\tmaskmovdqu %%xmm1, %%xmm0"
-                     : : "r"(to), "r"(value) : "memory", "xmm0", "xmm1", "rdi");
-    __asm__ volatile("xorl %%edx, %%edx\n\txorl %%eax, %%eax\n\tlock cmpxchg16b (%0)\n\tlock cmpxchg16b (%0)\n\t"
-                     "movb 32(%0), %%al\n\tlock cmpxchgb %b1, 32(%0)\n\tlock xaddb %%al, 33(%0)\n\tshrdw $3, %%ax, 34(%0)\n\tsete 36(%0)"
-                     : : "r"(s->words + 50), "b"(value), "c"(zero) : "rax", "rdx", "memory", "cc");
+    __asm__ volatile(
+        "movq %1, %%xmm0\n\tmovups %%xmm0, 128(%0)\n\tmovq %%xmm0, 150(%0)\n\tmovhps %%xmm0, 160(%0)\n\tmovntdq %%xmm0, 176(%0)\n\t"
+        "movdqu %%xmm0, 200(%0)\n\tmovss %%xmm0, 220(%0)\n\t"
+        "pcmpeqb %%xmm1, %%xmm1\n\tmovq %0, %%rdi\n\tmaskmovdqu %%xmm1, %%xmm0"
+        :
+        : "r"(to), "r"(value)
+        : "memory", "xmm0", "xmm1", "rdi");
+    __asm__ volatile(
+        "xorl %%edx, %%edx\n\txorl %%eax, %%eax\n\tlock cmpxchg16b (%0)\n\tlock cmpxchg16b (%0)\n\t"
+        "movb 32(%0), %%al\n\tlock cmpxchgb %b1, 32(%0)\n\tlock xaddb %%al, 33(%0)\n\tshrdw $3, %%ax, 34(%0)\n\tsete 36(%0)"
+        :
+        : "r"(s->words + 50), "b"(value), "c"(zero)
+        : "rax", "rdx", "memory", "cc");
 }
 #else
 static void store_rarely(state_t *s) {
@@ -170,7 +185,8 @@ static void store_rarely(state_t *s) {
 static void call(state_t *s) {
     char text[100] = "read";
     for (int i = 0; i < CALLS - 2; i++) s->words[5] += (uint64_t)syscall(SYS_getppid);
-    if (write(s->pipe[1], text, sizeof text) < 0 || read(s->pipe[0], s->bytes + 7, sizeof text) < 0) abort();
+    if (write(s->pipe[1], text, sizeof text) < 0 || read(s->pipe[0], s->bytes + 7, sizeof text) < 0)
+        abort();
 }
 
 static void use_library(state_t *s) {
@@ -201,7 +217,8 @@ static void load(void *state) {
     state_t *s = state;
     const volatile char *bytes = s->bytes;
     uint64_t sum = 0;
-    for (int i = 0; i < 64; i++) sum += atomic_load(&s->words[i]) + (uint64_t)bytes[i] + (bytes[2 * i] == 5 ? 1 : 0);
+    for (int i = 0; i < 64; i++)
+        sum += atomic_load(&s->words[i]) + (uint64_t)bytes[i] + (bytes[2 * i] == 5 ? 1 : 0);
     *(volatile uint64_t *)&sum = sum;
 }
 
@@ -217,18 +234,21 @@ static void require_decoder(void) {
 }
 
 static void stores_are_seen(void) {
-    static const step_scenario_t scenario = {new_state, NULL, store_all, NULL, check_seen, discard, NULL};
+    static const step_scenario_t scenario = {new_state,  NULL,    store_all, NULL,
+                                             check_seen, discard, NULL};
     require_decoder();
     seen.n = 0;
     step_each(&scenario, look);
-    printf("%ld steps, %ld of them changed the arena, %ld said to, %ld system calls\n", seen.steps, seen.changes, seen.stores, seen.calls);
+    printf("%ld steps, %ld of them changed the arena, %ld said to, %ld system calls\n", seen.steps,
+           seen.changes, seen.stores, seen.calls);
     CHECK(seen.changes > 2000);
     CHECK(seen.calls >= CALLS);
 }
 
 /* The other way round: it is not that all counts. The last store is that of the end. */
 static void loads_are_not(void) {
-    static const step_scenario_t scenario = {new_state, NULL, load, NULL, check_seen, discard, NULL};
+    static const step_scenario_t scenario = {new_state,  NULL,    load, NULL,
+                                             check_seen, discard, NULL};
     require_decoder();
     seen.n = 0;
     step_each(&scenario, look);
@@ -236,4 +256,6 @@ static void loads_are_not(void) {
     CHECK(seen.stores <= 2);
 }
 
-const test_case_t step_points_cases[] = {{"StepPoints", "stores_are_seen", stores_are_seen}, {"StepPoints", "loads_are_not", loads_are_not}, {0}};
+const test_case_t step_points_cases[] = {{"StepPoints", "stores_are_seen", stores_are_seen},
+                                         {"StepPoints", "loads_are_not", loads_are_not},
+                                         {0}};

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death around pools and processes: a worker between two tasks, a submitter, the maker of a pool; who starts a process, and a process that ends. Each item
- * of a job has one outcome, the pool goes on, and of the dead, of what they had made and of those they had started nothing is left.
+ * Death around pools and processes: a worker between two tasks, a submitter, the maker of a pool;
+ * who starts a process, and a process that ends. Each item of a job has one outcome, the pool goes
+ * on, and of the dead, of what they had made and of those they had started nothing is left.
  */
 #include "check.h"
 #include "step.h"
@@ -42,7 +43,8 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-static const cohort_pool_options_t one_worker = {.workers = 1, .method = COHORT_FORK, .name = "stepped"};
+static const cohort_pool_options_t one_worker = {
+    .workers = 1, .method = COHORT_FORK, .name = "stepped"};
 
 static state_t *with_pool(void) {
     state_t *s = new_state();
@@ -50,7 +52,7 @@ static state_t *with_pool(void) {
     return s;
 }
 
-/* ---- a worker ------------------------------------------------------------------------------------------------------ */
+/* ---- a worker ------------------------------------------------------------------------------- */
 
 static apr_status_t count_up(const void *input, void *output) {
     *(int *)output = *(const int *)input + 1;
@@ -59,11 +61,13 @@ static apr_status_t count_up(const void *input, void *output) {
 
 static void check_pool_works(state_t *s) {
     int in[5] = {0, 1, 2, 3, 4}, out[5] = {0};
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(s->pool, count_up, in, sizeof *in, 5, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(s->pool, count_up, in, sizeof *in, 5, out, sizeof *out, NULL));
     for (int i = 0; i < 5; i++) CHECK_INT(i + 1, out[i]);
 }
 
-/* The stepping begins in the first item and ends in the last: in between lie two results and two tasks that are taken. */
+/* The stepping begins in the first item and ends in the last: in between lie two results and two
+ * tasks that are taken. */
 static apr_status_t run_item(const void *input, void *output) {
     const item_t *item = input;
     state_t *s = item->state;
@@ -83,19 +87,23 @@ static void *a_job(void) {
     item_t items[ITEMS];
     for (int i = 0; i < ITEMS; i++) items[i] = (item_t){s, i};
     atomic_store(&s->armed, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, run_item, items, sizeof *items, ITEMS, NULL, sizeof(int),
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, run_item, items,
+                                                    sizeof *items, ITEMS, NULL, sizeof(int),
                                                     &(cohort_map_options_t){.chunk = 1}, NULL));
     return s;
 }
 
-/* The job is one of its last items only, behind another that the stepping begins in: in between that one is done, and taken off the list. */
+/* The job is one of its last items only, behind another that the stepping begins in: in between
+ * that one is done, and taken off the list. */
 static void *two_jobs(void) {
     state_t *s = with_pool();
     item_t first = {s, 0}, others[ITEMS - 1];
     for (int i = 1; i < ITEMS; i++) others[i - 1] = (item_t){s, i};
     atomic_store(&s->armed, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&s->before, s->pool, run_item, &first, sizeof first, NULL, sizeof(int), NULL, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, run_item, others, sizeof *others, ITEMS - 1, NULL, sizeof(int),
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&s->before, s->pool, run_item, &first,
+                                                      sizeof first, NULL, sizeof(int), NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, run_item, others,
+                                                    sizeof *others, ITEMS - 1, NULL, sizeof(int),
                                                     &(cohort_map_options_t){.chunk = ITEMS}, NULL));
     return s;
 }
@@ -111,7 +119,8 @@ static cohort_process_t *the_worker(void *state, step_place_t **place) {
     return list[0];
 }
 
-/* Each item, from this one on, ran once at most and has one outcome; at most one is charged with the death: how many are. */
+/* Each item, from this one on, ran once at most and has one outcome; at most one is charged with
+ * the death: how many are. */
 static int check_items(const state_t *s, cohort_result_t *job, int from, int count) {
     int out[ITEMS] = {0};
     cohort_task_error_t *errors = NULL;
@@ -141,7 +150,7 @@ static void check_two_jobs(void *state, bool finished) {
     check_pool_works(s);
 }
 
-/* ---- a submitter, a maker ------------------------------------------------------------------------------------------ */
+/* ---- a submitter, a maker ------------------------------------------------------------------- */
 
 static void *a_pool(void) {
     return with_pool();
@@ -172,7 +181,7 @@ static void check_nothing_left(void *state, bool finished) {
     step_bury_orphans();
 }
 
-/* ---- who ends a pool that another has made, while its worker is in a chunk of many items ------------------------------ */
+/* ---- who ends a pool that another has made, while its worker is in a chunk of many items ---- */
 
 static apr_status_t be_slow(const void *input, void *output) {
     state_t *s = *(state_t *const *)input;
@@ -187,8 +196,9 @@ static void *a_busy_pool(void) {
     state_t *s = with_pool(), *inputs[N];
     for (int i = 0; i < N; i++) inputs[i] = s;
     atomic_store(&s->armed, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, be_slow, inputs, sizeof *inputs, N, NULL, 0,
-                                                    &(cohort_map_options_t){.chunk = N}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map_async(&s->job, s->pool, be_slow, inputs, sizeof *inputs, N, NULL,
+                                       0, &(cohort_map_options_t){.chunk = N}, NULL));
     while (!atomic_load(&s->runs[0])) sched_yield();
     return s;
 }
@@ -209,7 +219,7 @@ static void check_ended_or_not(void *state, bool finished) {
     if (finished) CHECK_STATUS(COHORT_ENOTRUNNING, status);
 }
 
-/* ---- processes ----------------------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------ */
 
 static int be_a_child(void *code) {
     return *(int *)code;
@@ -234,8 +244,11 @@ static void *by_server(void) {
 static void start_and_join(void *state) {
     int code = 7;
     cohort_process_t *child;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = ((state_t *)state)->method};
-    if (cohort_process_create(&child, be_a_child, &code, sizeof code, &options, NULL) || cohort_process_start(child)) return;
+    cohort_process_options_t options = {.lifetime = COHORT_DAEMON,
+                                        .method = ((state_t *)state)->method};
+    if (cohort_process_create(&child, be_a_child, &code, sizeof code, &options, NULL) ||
+        cohort_process_start(child))
+        return;
     if (!cohort_process_join(child, COHORT_FOREVER)) (void)cohort_process_close(child);
 }
 
@@ -244,14 +257,11 @@ static void leave(void *state) {
     cohort_exit(STEP_EXIT_CODE);
 }
 
-#define CASE(function, prepare_, operate_, victim_, check_)                                                            \
-    static const step_scenario_t function##_scenario = {prepare_, NULL, operate_, victim_, check_, discard, NULL};           \
-    static void function(void) {                                                                                       \
-        step_through(#function, &function##_scenario);                                                                 \
-    }                                                                                                                  \
-    static void function##_repair(void) {                                                                              \
-        step_through_repair(#function, &function##_scenario);                                                          \
-    }
+#define CASE(function, prepare_, operate_, victim_, check_)                                   \
+    static const step_scenario_t function##_scenario = {prepare_, NULL,    operate_, victim_, \
+                                                        check_,   discard, NULL};             \
+    static void function(void) { step_through(#function, &function##_scenario); }             \
+    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
 
 CASE(worker_publishes_and_takes, a_job, NULL, the_worker, check_job)
 CASE(worker_passes_over, two_jobs, NULL, the_worker, check_two_jobs)
@@ -263,8 +273,15 @@ CASE(process_start_spawn, by_spawn, start_and_join, NULL, check_nothing_left)
 CASE(process_start_server, by_server, start_and_join, NULL, check_nothing_left)
 CASE(process_exit, nothing, leave, NULL, check_nothing_left)
 
-#define ENTRIES(function) {"StepPool", #function, function}, {"StepPool", #function "_repair", function##_repair}
-const test_case_t step_pool_cases[] = {ENTRIES(worker_publishes_and_takes), ENTRIES(worker_passes_over),
-                                       ENTRIES(pool_submit), ENTRIES(pool_terminate),
-                                       ENTRIES(pool_create), ENTRIES(process_start), ENTRIES(process_start_spawn),
-                                       ENTRIES(process_start_server), ENTRIES(process_exit), {0}};
+#define ENTRIES(function) \
+    {"StepPool", #function, function}, { "StepPool", #function "_repair", function##_repair }
+const test_case_t step_pool_cases[] = {ENTRIES(worker_publishes_and_takes),
+                                       ENTRIES(worker_passes_over),
+                                       ENTRIES(pool_submit),
+                                       ENTRIES(pool_terminate),
+                                       ENTRIES(pool_create),
+                                       ENTRIES(process_start),
+                                       ENTRIES(process_start_spawn),
+                                       ENTRIES(process_start_server),
+                                       ENTRIES(process_exit),
+                                       {0}};

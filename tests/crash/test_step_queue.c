@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death in queues and pipes. The survivor puts messages 1..before, the victim puts or takes one, and after its death the survivor finds:
- * a put is there as a whole or not at all, and surely when it had returned; a get has taken the message as a whole or left it, and nothing else is missing.
+ * Death in queues and pipes. The survivor puts messages 1..before, the victim puts or takes one,
+ * and after its death the survivor finds: a put is there as a whole or not at all, and surely when
+ * it had returned; a get has taken the message as a whole or left it, and nothing else is missing.
  */
 #include "check.h"
 #include "step.h"
@@ -25,13 +26,15 @@ static void fill(state_t *s, unsigned number) {
 
 static apr_status_t put(state_t *s, unsigned number) {
     fill(s, number);
-    return s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 0) : cohort_connection_send(s->sender, s->buffer, s->size, 0);
+    return s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 0)
+                    : cohort_connection_send(s->sender, s->buffer, s->size, 0);
 }
 
 /* The number of the next message, checked as a whole; 0 when there is none. */
 static unsigned take(state_t *s) {
     apr_size_t size = sizeof s->buffer;
-    apr_status_t status = s->queue ? cohort_queue_get(s->queue, s->buffer, &size, 0) : cohort_connection_recv(s->receiver, s->buffer, &size, 0);
+    apr_status_t status = s->queue ? cohort_queue_get(s->queue, s->buffer, &size, 0)
+                                   : cohort_connection_recv(s->receiver, s->buffer, &size, 0);
     if (APR_STATUS_IS_EAGAIN(status)) return 0;
     CHECK_STATUS(APR_SUCCESS, status);
     CHECK_INT(s->size, size);
@@ -109,7 +112,8 @@ static void warm_put(void *state) {
 
 static void put_one(void *state) {
     state_t *s = state;
-    (void)(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 0) : cohort_connection_send(s->sender, s->buffer, s->size, 0));
+    (void)(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 0)
+                    : cohort_connection_send(s->sender, s->buffer, s->size, 0));
 }
 
 static void take_one(void *state) {
@@ -139,14 +143,17 @@ static void take_many(void *state) {
     cohort_message_t messages[MANY];
     char bytes[MANY][64];
     apr_size_t done;
-    for (unsigned i = 0; i < MANY; i++) messages[i] = (cohort_message_t){.data = bytes[i], .size = sizeof bytes[i]};
+    for (unsigned i = 0; i < MANY; i++)
+        messages[i] = (cohort_message_t){.data = bytes[i], .size = sizeof bytes[i]};
     (void)cohort_queue_get_many(s->queue, messages, MANY, &done, 0);
 }
 
-/* Waits in vain, for as short a time as there is: all the steps of going to sleep, and of coming back. */
+/* Waits in vain, for as short a time as there is: all the steps of going to sleep, and of coming
+ * back. */
 static void put_in_vain(void *state) {
     state_t *s = state;
-    (void)(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 1) : cohort_connection_send(s->sender, s->buffer, s->size, 1));
+    (void)(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 1)
+                    : cohort_connection_send(s->sender, s->buffer, s->size, 1));
 }
 
 static void take_in_vain(void *state) {
@@ -204,7 +211,8 @@ static void check_put_many(void *state, bool finished) {
     for (; (number = take(s)) != 0; next++) CHECK_INT(next, number);
     CHECK_INT(size, next - 1);
     CHECK(next - 1 >= s->before && next - 1 <= s->before + MANY);
-    CHECK(!finished || !s->capacity || next - 1 == (s->before + MANY < s->capacity ? s->before + MANY : s->capacity));
+    CHECK(!finished || !s->capacity ||
+          next - 1 == (s->before + MANY < s->capacity ? s->before + MANY : s->capacity));
     check_works(s);
 }
 
@@ -228,14 +236,11 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-#define CASE(function, prepare_, operate_, check_)                                                                      \
-    static const step_scenario_t function##_scenario = {prepare_, warm_put, operate_, NULL, check_, discard, NULL};                     \
-    static void function(void) {                                                                                        \
-        step_through(#function, &function##_scenario);                                                                  \
-    }                                                                                                                   \
-    static void function##_repair(void) {                                                                               \
-        step_through_repair(#function, &function##_scenario);                                                           \
-    }
+#define CASE(function, prepare_, operate_, check_)                                          \
+    static const step_scenario_t function##_scenario = {prepare_, warm_put, operate_, NULL, \
+                                                        check_,   discard,  NULL};          \
+    static void function(void) { step_through(#function, &function##_scenario); }           \
+    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
 
 CASE(put_empty, empty_small, put_one, check_put)
 CASE(put_some, some_small, put_one, check_put)
@@ -264,11 +269,15 @@ CASE(pipe_send_large, pipe_large, put_one, check_put)
 CASE(pipe_recv, pipe_small, take_one, check_take)
 CASE(pipe_recv_large, pipe_large, take_one, check_take)
 
-#define ENTRIES(function) {"StepQueue", #function, function}, {"StepQueue", #function "_repair", function##_repair}
+#define ENTRIES(function) \
+    {"StepQueue", #function, function}, { "StepQueue", #function "_repair", function##_repair }
 const test_case_t step_queue_cases[] = {
-    ENTRIES(put_empty),    ENTRIES(put_some),        ENTRIES(put_last_slot), ENTRIES(put_full),        ENTRIES(put_medium),
-    ENTRIES(put_large),    ENTRIES(put_unbounded),   ENTRIES(get_empty),     ENTRIES(get_some),        ENTRIES(get_full),
-    ENTRIES(put_run),      ENTRIES(put_run_unbounded), ENTRIES(get_run),     ENTRIES(get_run_all),
-    ENTRIES(get_medium),   ENTRIES(get_single_slot), ENTRIES(get_large),     ENTRIES(get_unbounded),   ENTRIES(pipe_send),
-    ENTRIES(pipe_send_large), ENTRIES(pipe_recv),    ENTRIES(pipe_recv_large), ENTRIES(put_blocked), ENTRIES(put_blocked_large),
-    ENTRIES(get_blocked),  ENTRIES(pipe_recv_blocked), {0}};
+    ENTRIES(put_empty),       ENTRIES(put_some),          ENTRIES(put_last_slot),
+    ENTRIES(put_full),        ENTRIES(put_medium),        ENTRIES(put_large),
+    ENTRIES(put_unbounded),   ENTRIES(get_empty),         ENTRIES(get_some),
+    ENTRIES(get_full),        ENTRIES(put_run),           ENTRIES(put_run_unbounded),
+    ENTRIES(get_run),         ENTRIES(get_run_all),       ENTRIES(get_medium),
+    ENTRIES(get_single_slot), ENTRIES(get_large),         ENTRIES(get_unbounded),
+    ENTRIES(pipe_send),       ENTRIES(pipe_send_large),   ENTRIES(pipe_recv),
+    ENTRIES(pipe_recv_large), ENTRIES(put_blocked),       ENTRIES(put_blocked_large),
+    ENTRIES(get_blocked),     ENTRIES(pipe_recv_blocked), {0}};

@@ -1,12 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death of a process that is being started: between its first instruction and the first of its target function, which it reaches by way of its claim
- * of the slot, the arena, its arguments and the take-off. Whoever starts it gets a status, and never waits for ever; if that is success, the process
- * can be joined and has the exit code of a kill, or an unknown one; if not, it can be started again. Of the dead one nothing is left.
+ * Death of a process that is being started: between its first instruction and the first of its
+ * target function, which it reaches by way of its claim of the slot, the arena, its arguments and
+ * the take-off. Whoever starts it gets a status, and never waits for ever; if that is success, the
+ * process can be joined and has the exit code of a kill, or an unknown one; if not, it can be
+ * started again. Of the dead one nothing is left.
  *
- * The same of a pool's worker, until its initializer begins: the pool is made, and replaces it, or can be made again. And of a fork server, until it
- * has started its first child: that one's start fails, or it lives on. And of a keeper, until it
- * runs: another one takes its place.
+ * The same of a pool's worker, until its initializer begins: the pool is made, and replaces it, or
+ * can be made again. And of a fork server, until it has started its first child: that one's start
+ * fails, or it lives on. And of a keeper, until it runs: another one takes its place.
  */
 #include "check.h"
 #include "core/memory/arena.h"
@@ -31,12 +33,13 @@ typedef struct {
     cohort_process_t *starter;   /* which starts the victim */
     cohort_process_t *ward;      /* what a keeper is to hold */
     step_place_t place;
-    _Atomic int64_t forker;      /* whose child the victim will be: the starter, or its fork server */
+    /* whose child the victim will be: the starter, or its fork server */
+    _Atomic int64_t forker;
     _Atomic int again;           /* the victim is dead */
     _Atomic apr_status_t status; /* of its start */
 } state_t;
 
-/* ---- the starter ---------------------------------------------------------------------------------------------------- */
+/* ---- the starter ---------------------------------------------------------------------------- */
 
 typedef struct {
     uint64_t blocks;
@@ -87,11 +90,13 @@ static void check_left(const state_t *s, const left_t *before) {
     CHECK_INT(before->blocks, now.blocks);
     CHECK_INT(before->processes, now.processes);
     CHECK_INT(before->records, now.records);
-    CHECK(now.descriptors <= before->descriptors); /* fewer when one was about to be closed as they were counted first */
+    /* fewer when one was about to be closed as they were counted first */
+    CHECK(now.descriptors <= before->descriptors);
     CHECK_INT(before->zombies, now.zombies);
 }
 
-/* In the process that is started: the victim is dead when it comes back. A server's child is not the victim. */
+/* In the process that is started: the victim is dead when it comes back. A server's child is not
+ * the victim. */
 static void come_to_the_end(state_t *s) {
     atomic_store(&s->place.done, 1);
     while (!atomic_load(&s->again) && s->victim != A_SERVER) sched_yield();
@@ -105,7 +110,8 @@ static int be_the_child(void *args) {
 static cohort_process_t *a_child_by(state_t *s, cohort_start_method_t method) {
     cohort_process_t *child;
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = method};
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, be_the_child, &s, sizeof s, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&child, be_the_child, &s, sizeof s, &options, NULL));
     return child;
 }
 
@@ -149,11 +155,16 @@ static apr_status_t count_up(const void *input, void *output) {
 static void start_a_worker(state_t *s) {
     int in[3] = {0, 1, 2}, out[3] = {0};
     cohort_pool_t *pool;
-    cohort_pool_options_t options = {.workers = 1, .method = s->method, .initializer = be_a_worker, .init_args = &s, .init_size = sizeof s};
+    cohort_pool_options_t options = {.workers = 1,
+                                     .method = s->method,
+                                     .initializer = be_a_worker,
+                                     .init_args = &s,
+                                     .init_size = sizeof s};
     apr_status_t status = cohort_pool_create(&pool, &options, NULL);
     atomic_store(&s->status, status);
     if (status) CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, count_up, in, sizeof *in, 3, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, count_up, in, sizeof *in, 3, out, sizeof *out, NULL));
     for (int i = 0; i < 3; i++) CHECK_INT(i + 1, out[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
@@ -211,7 +222,8 @@ static int64_t find_forker(const state_t *s) {
     if (s->method != COHORT_FORKSERVER || s->victim == A_SERVER) return getpid();
     for (uint32_t i = 0; i < cohort__process_count(); i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        bool mine = slot->role == COHORT__ROLE_SERVER && atomic_load(&slot->parent) == cohort__self_id();
+        bool mine =
+            slot->role == COHORT__ROLE_SERVER && atomic_load(&slot->parent) == cohort__self_id();
         if (mine && cohort__process_state(slot) == COHORT__SLOT_RUNNING) return slot->os.pid;
     }
     return 0;
@@ -227,7 +239,8 @@ static int be_the_starter(void *args) {
     start_a_worker(s);
     atomic_store(&s->forker, find_forker(s));
     CHECK(atomic_load(&s->forker));
-    for (int i = 0; i < LOOKS && has_zombie(); i++) apr_sleep(10000); /* who is joined is reaped a little later */
+    /* who is joined is reaped a little later */
+    for (int i = 0; i < LOOKS && has_zombie(); i++) apr_sleep(10000);
     left_t before = measure(s);
     if (s->victim == A_SERVER) cohort__server_close();
     if (s->victim == A_KEEPER) cohort__keeper_close();
@@ -242,7 +255,7 @@ static int be_the_starter(void *args) {
     return 0;
 }
 
-/* ---- the test ------------------------------------------------------------------------------------------------------------ */
+/* ---- the test ------------------------------------------------------------------------------- */
 
 static void *prepare(cohort_start_method_t method, victim_t victim) {
     void *block;
@@ -251,7 +264,8 @@ static void *prepare(cohort_start_method_t method, victim_t victim) {
     state_t *s = memset(block, 0, sizeof(state_t));
     s->method = method;
     s->victim = victim;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&s->starter, be_the_starter, &s, sizeof s, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&s->starter, be_the_starter, &s, sizeof s, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->starter));
     return s;
 }
@@ -306,11 +320,10 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-#define CASE(function, prepare_)                                                                                        \
-    static const step_scenario_t function##_scenario = {prepare_, NULL, NULL, NULL, check_start, discard, the_forker};  \
-    static void function(void) {                                                                                        \
-        step_through(#function, &function##_scenario);                                                                  \
-    }
+#define CASE(function, prepare_)                                                               \
+    static const step_scenario_t function##_scenario = {prepare_,    NULL,    NULL,      NULL, \
+                                                        check_start, discard, the_forker};     \
+    static void function(void) { step_through(#function, &function##_scenario); }
 
 CASE(child_of_fork, child_by_fork)
 CASE(child_of_server, child_by_server)

@@ -1,8 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death in the synchronisers. The victim does one thing to an object, sometimes with a thread of the survivor that waits in it; after
- * its death no lock stays held, no permit is missing, no notification is lost or doubled, every waiter comes back and is told the truth, and the object does
- * all that it did before.
+ * Death in the synchronisers. The victim does one thing to an object, sometimes with a thread of
+ * the survivor that waits in it; after its death no lock stays held, no permit is missing, no
+ * notification is lost or doubled, every waiter comes back and is told the truth, and the object
+ * does all that it did before.
  */
 #include "check.h"
 #include "step.h"
@@ -54,7 +55,8 @@ static void thread_start(state_t *s, apr_thread_start_t run) {
 
 static apr_status_t thread_result(state_t *s) {
     apr_status_t status, joined = apr_thread_join(&status, s->thread);
-    CHECK(joined == APR_SUCCESS || joined == APR_INCOMPLETE); /* what APR may say when the thread returned instead of apr_thread_exit() */
+    /* what APR may say when the thread returned instead of apr_thread_exit() */
+    CHECK(joined == APR_SUCCESS || joined == APR_INCOMPLETE);
     return s->result;
 }
 
@@ -62,7 +64,7 @@ static bool is_mine(apr_status_t status) {
     return status == APR_SUCCESS || status == COHORT_EOWNERDEAD;
 }
 
-/* ---- Lock and RLock --------------------------------------------------------------------------------------------------- */
+/* ---- Lock and RLock ------------------------------------------------------------------------- */
 
 static void *a_lock(void) {
     state_t *s = new_state();
@@ -119,15 +121,18 @@ static void check_rlock(void *state, bool finished) {
     CHECK_STATUS(COHORT_ENOTOWNER, cohort_rlock_release(s->rlock));
 }
 
-/* ---- Semaphore -------------------------------------------------------------------------------------------------------- */
+/* ---- Semaphore ------------------------------------------------------------------------------ */
 
 static void *a_semaphore(void) {
     state_t *s = new_state();
-    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_create(&s->semaphore, PERMITS, &(cohort_semaphore_options_t){.bounded = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_semaphore_create(&s->semaphore, PERMITS,
+                                         &(cohort_semaphore_options_t){.bounded = 1}, NULL));
     return s;
 }
 
-/* Processes that live as long as the case and take a permit of each new semaphore; it is destroyed before the next. */
+/* Processes that live as long as the case and take a permit of each new semaphore; it is destroyed
+ * before the next. */
 typedef struct {
     cohort_semaphore_t *semaphore;
     _Atomic int round, ready;
@@ -152,7 +157,8 @@ static void start_crowd(void) {
     crowd = memset(block, 0, sizeof(crowd_t));
     for (int i = 0; i < HOLDERS; i++) {
         cohort_process_t *process;
-        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, hold_permits, &crowd, sizeof crowd, &options, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, hold_permits, &crowd,
+                                                        sizeof crowd, &options, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     }
 }
@@ -180,7 +186,8 @@ static void check_permits(void *state, bool finished) {
     state_t *s = state;
     unsigned free_permits = PERMITS - (unsigned)atomic_load(&s->ready), value;
     (void)finished;
-    for (unsigned i = 0; i < free_permits; i++) CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, 0));
+    for (unsigned i = 0; i < free_permits; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, 0));
     CHECK_STATUS(APR_EAGAIN, cohort_semaphore_acquire(s->semaphore, 0));
     CHECK_STATUS(COHORT_EOVERRELEASE, cohort_semaphore_release(s->semaphore, PERMITS + 1));
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(s->semaphore, free_permits));
@@ -204,7 +211,8 @@ static void check_signal(void *state, bool finished) {
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
     CHECK(value == 2 || (value == 0 && !finished));
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(s->semaphore, 1));
-    for (unsigned i = 0; i <= value; i++) CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, 0));
+    for (unsigned i = 0; i <= value; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, 0));
     CHECK_STATUS(APR_EAGAIN, cohort_semaphore_acquire(s->semaphore, 0));
 }
 
@@ -224,7 +232,7 @@ static void check_no_permit(void *state, bool finished) {
     CHECK_STATUS(APR_EAGAIN, cohort_semaphore_acquire(s->semaphore, 0));
 }
 
-/* ---- Lock, held by another ---------------------------------------------------------------------------------------------- */
+/* ---- Lock, held by another ------------------------------------------------------------------ */
 
 static void *a_held_lock(void) {
     state_t *s = a_lock();
@@ -243,7 +251,7 @@ static void check_held(void *state, bool finished) {
     check_lock_works(s);
 }
 
-/* ---- Event --------------------------------------------------------------------------------------------------------------- */
+/* ---- Event ---------------------------------------------------------------------------------- */
 
 static void *APR_THREAD_FUNC await_event(apr_thread_t *thread, void *state) {
     state_t *s = state;
@@ -272,7 +280,7 @@ static void check_event(void *state, bool finished) {
     CHECK_STATUS(APR_SUCCESS, thread_result(s));
 }
 
-/* ---- Condition ------------------------------------------------------------------------------------------------------------- */
+/* ---- Condition ------------------------------------------------------------------------------ */
 
 static void *APR_THREAD_FUNC wait_for_notice(apr_thread_t *thread, void *state) {
     state_t *s = state;
@@ -290,7 +298,8 @@ static void *a_condition(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_condition_create(&s->condition, NULL, NULL));
     thread_start(s, wait_for_notice);
     while (!atomic_load(&s->ready)) apr_sleep(100);
-    CHECK_STATUS(APR_SUCCESS, cohort_condition_acquire(s->condition, COHORT_FOREVER)); /* when it waits */
+    /* when it waits */
+    CHECK_STATUS(APR_SUCCESS, cohort_condition_acquire(s->condition, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_condition_release(s->condition));
     return s;
 }
@@ -338,7 +347,7 @@ static void check_waited(void *state, bool finished) {
     check_nothing_left(s);
 }
 
-/* ---- Barrier --------------------------------------------------------------------------------------------------------------- */
+/* ---- Barrier -------------------------------------------------------------------------------- */
 
 static void count_action(void *arg) {
     atomic_fetch_add((_Atomic int *)arg, 1);
@@ -362,7 +371,8 @@ static void *a_barrier_with_one(void) {
     state_t *s = a_barrier();
     unsigned waiting = 0;
     thread_start(s, meet);
-    for (; waiting == 0; apr_sleep(100)) CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(s->barrier, &waiting));
+    for (; waiting == 0; apr_sleep(100))
+        CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(s->barrier, &waiting));
     return s;
 }
 
@@ -396,11 +406,12 @@ static void check_first(void *state, bool finished) {
     check_barrier_works(s);
 }
 
-/* One more comes. It meets the one who waits if the victim never came. Else it finds the barrier broken: as the victim died in the meeting, or
- * after it. */
+/* One more comes. It meets the one who waits if the victim never came. Else it finds the barrier
+ * broken: as the victim died in the meeting, or after it. */
 static void check_last(void *state, bool finished) {
     state_t *s = state;
-    apr_status_t status = cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER), other = thread_result(s);
+    apr_status_t status = cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER),
+                 other = thread_result(s);
     CHECK(status == COHORT_EBROKEN || (status == APR_SUCCESS && other == APR_SUCCESS && !finished));
     CHECK(other == APR_SUCCESS || (other == COHORT_EBROKEN && !finished));
     CHECK(other != APR_SUCCESS || atomic_load(&s->actions) == 1);
@@ -414,7 +425,8 @@ static void *a_barrier_of_three(void) {
     unsigned waiting = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_create(&s->barrier, 3, &options, NULL));
     thread_start(s, meet);
-    for (; waiting == 0; apr_sleep(100)) CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(s->barrier, &waiting));
+    for (; waiting == 0; apr_sleep(100))
+        CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(s->barrier, &waiting));
     return s;
 }
 
@@ -428,7 +440,8 @@ static apr_status_t meet_three(state_t *s, bool first_waits) {
     return status;
 }
 
-/* Two more come. They meet the one who waits if the victim never came, or all find the barrier broken. */
+/* Two more come. They meet the one who waits if the victim never came, or all find the barrier
+ * broken. */
 static void check_middle(void *state, bool finished) {
     state_t *s = state;
     apr_status_t status = meet_three(s, true);
@@ -452,15 +465,16 @@ static void check_destroyed(void *state, bool finished) {
     (void)finished;
 }
 
-#define CASE_AFTER(begin_, function, prepare_, warm_, operate_, check_)                                                 \
-    static const step_scenario_t function##_scenario = {prepare_, warm_, operate_, NULL, check_, discard, NULL};                       \
-    static void case_##function(void) {                                                                                 \
-        begin_;                                                                                                         \
-        step_through(#function, &function##_scenario);                                                                  \
-    }                                                                                                                   \
-    static void case_##function##_repair(void) {                                                                        \
-        begin_;                                                                                                         \
-        step_through_repair(#function, &function##_scenario);                                                           \
+#define CASE_AFTER(begin_, function, prepare_, warm_, operate_, check_)                    \
+    static const step_scenario_t function##_scenario = {prepare_, warm_,   operate_, NULL, \
+                                                        check_,   discard, NULL};          \
+    static void case_##function(void) {                                                    \
+        begin_;                                                                            \
+        step_through(#function, &function##_scenario);                                     \
+    }                                                                                      \
+    static void case_##function##_repair(void) {                                           \
+        begin_;                                                                            \
+        step_through_repair(#function, &function##_scenario);                              \
     }
 #define CASE(...) CASE_AFTER((void)0, __VA_ARGS__)
 
@@ -469,9 +483,11 @@ CASE(lock_release, a_lock, lock_acquire, lock_release, check_release)
 CASE(rlock, an_rlock, NULL, rlock_twice, check_rlock)
 CASE(semaphore_take, a_semaphore, NULL, semaphore_take, check_permits)
 CASE(semaphore_take_and_give, a_semaphore, NULL, semaphore_take_and_give, check_permits)
-CASE_AFTER(start_crowd(), semaphore_crowded, a_crowded_semaphore, NULL, semaphore_take, check_permits)
+CASE_AFTER(start_crowd(), semaphore_crowded, a_crowded_semaphore, NULL, semaphore_take,
+           check_permits)
 CASE(semaphore_signal, a_signal, NULL, semaphore_signal, check_signal)
-CASE_AFTER(start_crowd(), semaphore_destroy, a_crowded_semaphore, semaphore_take, semaphore_destroy, check_destroyed)
+CASE_AFTER(start_crowd(), semaphore_destroy, a_crowded_semaphore, semaphore_take, semaphore_destroy,
+           check_destroyed)
 CASE(event_set, an_awaited_event, NULL, event_set, check_event)
 CASE(condition_notify, a_condition, NULL, condition_notify, check_notified)
 CASE(condition_wait, a_condition, NULL, condition_wait, check_waited)
@@ -482,7 +498,10 @@ CASE(semaphore_blocked, a_signal, NULL, semaphore_take_in_vain, check_no_permit)
 CASE(lock_blocked, a_held_lock, NULL, lock_in_vain, check_held)
 CASE(barrier_destroy, a_barrier, NULL, barrier_destroy, check_destroyed)
 
-#define ENTRIES(function) {"StepSync", #function, case_##function}, {"StepSync", #function "_repair", case_##function##_repair}
+#define ENTRIES(function)                                         \
+    {"StepSync", #function, case_##function}, {                   \
+        "StepSync", #function "_repair", case_##function##_repair \
+    }
 const test_case_t step_sync_cases[] = {ENTRIES(lock_acquire),
                                        ENTRIES(lock_release),
                                        ENTRIES(rlock),

@@ -89,22 +89,27 @@ static bool interrupted(const char *what) {
     return true;
 }
 
-/* What a stream of bytes takes or gives may be less than what was asked for. What is moved as a whole: the messages of SOCK_SEQPACKET and SOCK_DGRAM, and the
- * number in an eventfd. A file of /proc takes each write for all that it is told. */
+/* What a stream of bytes takes or gives may be less than what was asked for. What is moved as a
+ * whole: the messages of SOCK_SEQPACKET and SOCK_DGRAM, and the number in an eventfd. A file of
+ * /proc takes each write for all that it is told. */
 static bool may_be_short(int fd, bool writes) {
     struct stat facts;
     struct statfs system;
     int type;
     socklen_t length = sizeof type;
     if (fstat(fd, &facts) != 0) return false;
-    if (S_ISSOCK(facts.st_mode)) return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
-    if (S_ISREG(facts.st_mode)) return !writes || (fstatfs(fd, &system) == 0 && system.f_type != PROC_SUPER_MAGIC);
+    if (S_ISSOCK(facts.st_mode))
+        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+    if (S_ISREG(facts.st_mode))
+        return !writes || (fstatfs(fd, &system) == 0 && system.f_type != PROC_SUPER_MAGIC);
     return S_ISFIFO(facts.st_mode);
 }
 
 /* How many bytes of these are moved. */
 static size_t part(const char *what, int fd, size_t size, bool writes) {
-    if (!armed || (kind != FAULT_SHORT && kind != FAULT_DRIP) || size < 2 || !may_be_short(fd, writes)) return size;
+    if (!armed || (kind != FAULT_SHORT && kind != FAULT_DRIP) || size < 2 ||
+        !may_be_short(fd, writes))
+        return size;
     if (kind == FAULT_SHORT && --count != 0) return size;
     hit = true;
     name = what;
@@ -116,7 +121,7 @@ static pid_t copied(pid_t pid) {
     return pid;
 }
 
-/* ---- the wrapped calls -------------------------------------------------------------------------------------------- */
+/* ---- the wrapped calls ---------------------------------------------------------------------- */
 
 #define WRAP(result, call, parameters, arguments, failure, error) \
     result __real_##call parameters;                              \
@@ -154,25 +159,34 @@ WRAP(void *, malloc, (size_t size), (size), NULL, ENOMEM)
 WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL, ENOMEM)
 WRAP(char *, strdup, (const char *text), (text), NULL, ENOMEM)
 WRAP(int, pipe2, (int fds[2], int flags), (fds, flags), -1, EMFILE)
-WRAP(int, socketpair, (int domain, int type, int protocol, int fds[2]), (domain, type, protocol, fds), -1, EMFILE)
+WRAP(int, socketpair, (int domain, int type, int protocol, int fds[2]),
+     (domain, type, protocol, fds), -1, EMFILE)
 WRAP(int, memfd_create, (const char *text, unsigned flags), (text, flags), -1, EMFILE)
-WRAP(void *, mmap, (void *at, size_t size, int prot, int flags, int fd, off_t offset), (at, size, prot, flags, fd, offset), MAP_FAILED, ENOMEM)
+WRAP(void *, mmap, (void *at, size_t size, int prot, int flags, int fd, off_t offset),
+     (at, size, prot, flags, fd, offset), MAP_FAILED, ENOMEM)
 WRAP(int, epoll_create1, (int flags), (flags), -1, EMFILE)
 WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1, EMFILE)
 WRAP(char *, getcwd, (char *buffer, size_t size), (buffer, size), NULL, ENOENT)
 WRAP(int, chdir, (const char *path), (path), -1, ENOMEM)
-WRAP(int, execve, (const char *path, char *const argv[], char *const env[]), (path, argv, env), -1, ENOMEM)
-WRAP(ssize_t, readlink, (const char *path, char *buffer, size_t size), (path, buffer, size), -1, ENOMEM)
+WRAP(int, execve, (const char *path, char *const argv[], char *const env[]), (path, argv, env), -1,
+     ENOMEM)
+WRAP(ssize_t, readlink, (const char *path, char *buffer, size_t size), (path, buffer, size), -1,
+     ENOMEM)
 WRAP(char *, realpath, (const char *path, char *to), (path, to), NULL, ENOMEM)
 WRAP_SLOW(int, ftruncate, (int fd, off_t size), (fd, size), ENOSPC)
-WRAP_SLOW(int, fallocate, (int fd, int mode, off_t offset, off_t size), (fd, mode, offset, size), ENOSPC)
+WRAP_SLOW(int, fallocate, (int fd, int mode, off_t offset, off_t size), (fd, mode, offset, size),
+          ENOSPC)
 WRAP_SLOW(int, dup2, (int from, int to), (from, to), EMFILE)
 WRAP_TRANSFER(read, (int fd, void *buffer, size_t size), (fd, buffer, size), false, 0)
 WRAP_TRANSFER(write, (int fd, const void *buffer, size_t size), (fd, buffer, size), true, 0)
-WRAP_TRANSFER(send, (int fd, const void *buffer, size_t size, int flags), (fd, buffer, size, flags), true, ENOBUFS)
-WRAP_TRANSFER(recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags), false, 0)
-WRAP_SLOW(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options), 0)
-WRAP_SLOW(int, epoll_wait, (int fd, struct epoll_event *events, int n, int timeout), (fd, events, n, timeout), 0)
+WRAP_TRANSFER(send, (int fd, const void *buffer, size_t size, int flags), (fd, buffer, size, flags),
+              true, ENOBUFS)
+WRAP_TRANSFER(recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags),
+              false, 0)
+WRAP_SLOW(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options),
+          (type, id, info, options), 0)
+WRAP_SLOW(int, epoll_wait, (int fd, struct epoll_event *events, int n, int timeout),
+          (fd, events, n, timeout), 0)
 
 /* Taking something out of the set does not need memory. */
 int __real_epoll_ctl(int fd, int op, int what, struct epoll_event *event);
@@ -219,14 +233,16 @@ static bool may_fail(long number) {
 
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
-__attribute__((no_sanitize_address)) long __wrap_syscall(long number, ...) { /* it reads as many arguments as a call can have, whatever was given */
+/* it reads as many arguments as a call can have, whatever was given */
+__attribute__((no_sanitize_address)) long __wrap_syscall(long number, ...) {
     long a[6];
     va_list list;
     va_start(list, number);
     for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
     va_end(list);
     if (number == SYS_futex && interrupted("futex")) return -1;
-    if (!may_fail(number) || !now("syscall")) return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (!may_fail(number) || !now("syscall"))
+        return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     errno = number == SYS_io_setup || number == SYS_io_submit ? EAGAIN : EMFILE;
     return -1;
 }
@@ -249,26 +265,38 @@ pid_t __wrap_cohort__vfork(void (*child)(void *arg, bool tidy), void *arg) {
     return pid;
 }
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg) {
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *arg) {
     return now("pthread_create") ? EAGAIN : __real_pthread_create(thread, attributes, run, arg);
 }
 
-/* ---- the arena ------------------------------------------------------------------------------------------------------- */
+/* ---- the arena ------------------------------------------------------------------------------ */
 
-apr_status_t __real_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size, cohort__home_t *home);
-apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size, cohort__home_t *home);
-apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size, cohort__home_t *home) {
+apr_status_t __real_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size,
+                                      cohort__home_t *home);
+apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size,
+                                      cohort__home_t *home);
+apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size,
+                                      cohort__home_t *home) {
     return now("cohort__block_new") ? APR_ENOMEM : __real_cohort__block_new(me, what, size, home);
 }
 
-apr_status_t __real_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
-apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
-apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
-    return now("cohort_os_arena_commit") ? APR_ENOMEM : __real_cohort_os_arena_commit(arena, offset, length);
+apr_status_t __real_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                           uint64_t length);
+apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                           uint64_t length);
+apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                           uint64_t length) {
+    return now("cohort_os_arena_commit") ? APR_ENOMEM
+                                         : __real_cohort_os_arena_commit(arena, offset, length);
 }
 
 apr_status_t __real_cohort_os_exit_own(void (*run)(void));
 apr_status_t __wrap_cohort_os_exit_own(void (*run)(void));
-apr_status_t __wrap_cohort_os_exit_own(void (*run)(void)) { return now("cohort_os_exit_own") ? APR_ENOMEM : __real_cohort_os_exit_own(run); }
+apr_status_t __wrap_cohort_os_exit_own(void (*run)(void)) {
+    return now("cohort_os_exit_own") ? APR_ENOMEM : __real_cohort_os_exit_own(run);
+}

@@ -1,8 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever allocation or system call fails in whatever call of Cohort's: the call says so or copes, it leaves nothing behind, and the same call made
- * again succeeds. A transfer of bytes that ends early is not even told. Each operation below is made with its first failing call, its second, and so on
- * until it gets by without one; in a cohort that is in use, and in one that was just made, where more has to be set up.
+ * Whatever allocation or system call fails in whatever call of Cohort's: the call says so or copes,
+ * it leaves nothing behind, and the same call made again succeeds. A transfer of bytes that ends
+ * early is not even told. Each operation below is made with its first failing call, its second, and
+ * so on until it gets by without one; in a cohort that is in use, and in one that was just made,
+ * where more has to be set up.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -48,7 +50,7 @@ typedef struct {
 
 static char big[BIG];
 
-/* ---- what must be as before ------------------------------------------------------------------------------------------ */
+/* ---- what must be as before ----------------------------------------------------------------- */
 
 static int entries(const char *path) {
     DIR *directory = opendir(path);
@@ -84,13 +86,16 @@ static holdings_t hold_in(bool fresh) {
     return h;
 }
 
-/* Something that was on its way out may have been counted before; blocks only in a new cohort, since
- * its workers have just begun. */
+/* Something that was on its way out may have been counted before; blocks only in a new cohort,
+ * since its workers have just begun. */
 static bool nothing_left(const holdings_t *before, const holdings_t *after) {
     bool fresh = before->descriptors == 0;
-    bool same = after->usage.blocks == before->usage.blocks && after->usage.used == before->usage.used;
-    bool fewer = after->usage.blocks <= before->usage.blocks && after->usage.used <= before->usage.used;
-    return after->descriptors <= before->descriptors && after->processes <= before->processes && (same || (fresh && fewer));
+    bool same =
+        after->usage.blocks == before->usage.blocks && after->usage.used == before->usage.used;
+    bool fewer =
+        after->usage.blocks <= before->usage.blocks && after->usage.used <= before->usage.used;
+    return after->descriptors <= before->descriptors && after->processes <= before->processes &&
+           (same || (fresh && fewer));
 }
 
 /* What ends takes its time: a server that nobody needs, and the watcher that sees it. */
@@ -103,10 +108,14 @@ static void check_held(const char *name, long n, const holdings_t *before) {
         after = hold_in(fresh);
     }
     if (!nothing_left(before, &after)) {
-        test_fail(__FILE__, __LINE__, "%s at %ld (%s): %d descriptors, %d processes, %d blocks became %d, %d, %d", name, n, fault_name(), before->descriptors,
-                  before->processes, (int)before->usage.blocks, after.descriptors, after.processes, (int)after.usage.blocks);
+        test_fail(__FILE__, __LINE__,
+                  "%s at %ld (%s): %d descriptors, %d processes, %d blocks became %d, %d, %d", name,
+                  n, fault_name(), before->descriptors, before->processes,
+                  (int)before->usage.blocks, after.descriptors, after.processes,
+                  (int)after.usage.blocks);
     }
-    if (cohort__arena && !cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "%s at %ld (%s): %s", name, n, fault_name(), why);
+    if (cohort__arena && !cohort__alloc_sound(why, sizeof why))
+        test_fail(__FILE__, __LINE__, "%s at %ld (%s): %s", name, n, fault_name(), why);
 }
 
 /* Neither a zombie nor one that runs. */
@@ -117,22 +126,25 @@ static void check_childless(const char *name, long n) {
         usleep(1000);
         result = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
     }
-    if (result == 0) test_fail(__FILE__, __LINE__, "%s at %ld (%s): a child is left", name, n, fault_name());
+    if (result == 0)
+        test_fail(__FILE__, __LINE__, "%s at %ld (%s): a child is left", name, n, fault_name());
     CHECK_INT(ECHILD, errno);
 }
 
-/* ---- one operation ------------------------------------------------------------------------------------------------------ */
+/* ---- one operation -------------------------------------------------------------------------- */
 
 static cohort_start_method_t method(void) {
     static const char *const names[] = {"", "fork", "spawn", "forkserver"};
-    static const cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN, COHORT_FORKSERVER};
+    static const cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN,
+                                                    COHORT_FORKSERVER};
     for (int i = 0; i < 4; i++)
         if (strcmp(names[i], test_method()) == 0) return methods[i];
     return COHORT_START_DEFAULT;
 }
 
 static apr_status_t begin(void) {
-    return cohort_initialize(NULL, NULL, &(cohort_options_t){.method = method(), .arena_size = (apr_uint64_t)256 << 20});
+    return cohort_initialize(
+        NULL, NULL, &(cohort_options_t){.method = method(), .arena_size = (apr_uint64_t)256 << 20});
 }
 
 static void prepare(const operation_t *op, things_t *t) {
@@ -149,18 +161,31 @@ static void discard(const operation_t *op, things_t *t) {
 /* A status that says something: the system's, APR's, or one of Cohort's that has a name. */
 static void check_status_is_clear(const char *name, long n, apr_status_t status) {
     char text[200];
-    static const apr_status_t expected[] = {ENOMEM, APR_ENOMEM, EMFILE, EAGAIN, ENOSPC, ENOBUFS, ENOENT, COHORT_ESTART, COHORT_EADDRESS, COHORT_ETARGET,
+    static const apr_status_t expected[] = {ENOMEM,
+                                            APR_ENOMEM,
+                                            EMFILE,
+                                            EAGAIN,
+                                            ENOSPC,
+                                            ENOBUFS,
+                                            ENOENT,
+                                            COHORT_ESTART,
+                                            COHORT_EADDRESS,
+                                            COHORT_ETARGET,
                                             COHORT_EINITFAILED};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         if (status == expected[i]) return;
     cohort_strerror(status, text, sizeof text);
-    test_fail(__FILE__, __LINE__, "%s at %ld (%s): %d, %s", name, n, fault_name(), (int)status, text);
+    test_fail(__FILE__, __LINE__, "%s at %ld (%s): %d, %s", name, n, fault_name(), (int)status,
+              text);
 }
 
 static bool is_short(fault_kind_t kind) { return kind == FAULT_SHORT || kind == FAULT_DRIP; }
 
 static const char *how(fault_kind_t kind) {
-    return kind == FAULT_ONCE ? "once" : kind == FAULT_ONWARD ? "from then on" : kind == FAULT_SHORT ? "one byte" : "all the time";
+    return kind == FAULT_ONCE     ? "once"
+           : kind == FAULT_ONWARD ? "from then on"
+           : kind == FAULT_SHORT  ? "one byte"
+                                  : "all the time";
 }
 
 static apr_status_t act(const operation_t *op, things_t *t, fault_kind_t kind, long n, bool *hit) {
@@ -177,12 +202,16 @@ static bool try_at(const operation_t *op, bool fresh, fault_kind_t kind, long n,
     prepare(op, &t);
     holdings_t prepared = hold_in(fresh);
     apr_status_t status = act(op, &t, kind, n, &hit);
-    if (getenv("COHORT_FAULT_TRACE")) fprintf(stderr, "%s %ld %s: %d\n", op->name, n, fault_name(), (int)status);
+    if (getenv("COHORT_FAULT_TRACE"))
+        fprintf(stderr, "%s %ld %s: %d\n", op->name, n, fault_name(), (int)status);
     if (status) {
         if (!hit) CHECK_STATUS(APR_SUCCESS, status);
         check_status_is_clear(op->name, n, status);
-        if (kind == FAULT_STORM) test_fail(__FILE__, __LINE__, "%s: interrupted %s is told", op->name, fault_name());
-        if (is_short(kind)) test_fail(__FILE__, __LINE__, "%s at %ld: %s that ended early is told", op->name, n, fault_name());
+        if (kind == FAULT_STORM)
+            test_fail(__FILE__, __LINE__, "%s: interrupted %s is told", op->name, fault_name());
+        if (is_short(kind))
+            test_fail(__FILE__, __LINE__, "%s at %ld: %s that ended early is told", op->name, n,
+                      fault_name());
         check_held(op->name, n, &prepared);
         (*failures)++;
         status = op->act(&t); /* what failed once goes the second time */
@@ -193,19 +222,22 @@ static bool try_at(const operation_t *op, bool fresh, fault_kind_t kind, long n,
     return hit;
 }
 
-
-static void report(const operation_t *op, const char *where, fault_kind_t kind, long points, int failures) {
-    printf("%s %s, %s: %ld points, %d told, the others coped with\n", op->name, where, how(kind), points, failures);
+static void report(const operation_t *op, const char *where, fault_kind_t kind, long points,
+                   int failures) {
+    printf("%s %s, %s: %ld points, %d told, the others coped with\n", op->name, where, how(kind),
+           points, failures);
 }
 
-/* A cohort in use: the operation has been done before. Nothing may be lost from one try to the next. */
+/* A cohort in use: the operation has been done before. Nothing may be lost from one try to the
+ * next. */
 static void try_warm(const operation_t *op, fault_kind_t kind) {
     int failures = 0;
     long n = 1;
     CHECK_STATUS(APR_SUCCESS, begin());
     for (int i = 0; i < 2; i++) (void)try_at(op, false, FAULT_ONCE, POINTS_MAX, &failures);
     holdings_t before = hold();
-    for (; n < POINTS_MAX && try_at(op, false, kind, n, &failures); n++) check_held(op->name, n, &before);
+    for (; n < POINTS_MAX && try_at(op, false, kind, n, &failures); n++)
+        check_held(op->name, n, &before);
     CHECK(n < POINTS_MAX);
     check_held(op->name, n, &before);
     cohort_finalize();
@@ -268,7 +300,7 @@ static void try_all(const operation_t *operations, size_t count) {
 
 #define TRY_ALL(operations) try_all(operations, sizeof(operations) / sizeof *(operations))
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static apr_status_t alloc_small(things_t *t) { return cohort_alloc(&t->block, 40); }
 static apr_status_t alloc_large(things_t *t) { return cohort_alloc(&t->block, 300000); }
@@ -308,13 +340,18 @@ static void memory(void) {
     TRY_ALL(operations);
 }
 
-/* ---- queues and pipes -------------------------------------------------------------------------------------------------------- */
+/* ---- queues and pipes ----------------------------------------------------------------------- */
 
-static apr_status_t queue_create(things_t *t) { return cohort_queue_create(&t->queue, NULL, t->memory); }
-static apr_status_t queue_create_bounded(things_t *t) {
-    return cohort_queue_create(&t->queue, &(cohort_queue_options_t){.capacity = 1000, .joinable = 1}, NULL);
+static apr_status_t queue_create(things_t *t) {
+    return cohort_queue_create(&t->queue, NULL, t->memory);
 }
-static void queue_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(t->queue)); }
+static apr_status_t queue_create_bounded(things_t *t) {
+    return cohort_queue_create(&t->queue,
+                               &(cohort_queue_options_t){.capacity = 1000, .joinable = 1}, NULL);
+}
+static void queue_destroy(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(t->queue));
+}
 
 static void queue_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, queue_create(t)); }
 static void queue_make_joinable(things_t *t) { CHECK_STATUS(APR_SUCCESS, queue_create_bounded(t)); }
@@ -347,7 +384,8 @@ static apr_status_t queue_put_many(things_t *t) {
     for (size_t i = 0; i < 1500; i++) messages[i] = (cohort_message_t){.data = big, .size = 10};
     apr_status_t status = cohort_queue_put_many(t->queue, messages, 1500 - before, &done, 0);
     CHECK_INT(before + done, queue_count(t));
-    for (apr_size_t i = 0, size = BIG; status && i < done; i++, size = BIG) CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, big, &size, 0));
+    for (apr_size_t i = 0, size = BIG; status && i < done; i++, size = BIG)
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, big, &size, 0));
     return status;
 }
 
@@ -355,7 +393,9 @@ static apr_status_t queue_put_many(things_t *t) {
 static void queue_make_used(things_t *t) {
     queue_make(t);
     CHECK_STATUS(APR_SUCCESS, queue_put_many(t));
-    for (apr_size_t size = BIG; cohort_queue_get(t->queue, big, &size, 0) == APR_SUCCESS; size = BIG) continue;
+    for (apr_size_t size = BIG; cohort_queue_get(t->queue, big, &size, 0) == APR_SUCCESS;
+         size = BIG)
+        continue;
 }
 
 static apr_status_t queue_get(things_t *t) {
@@ -387,7 +427,9 @@ static apr_status_t queue_round(things_t *t) {
     return status;
 }
 
-static apr_status_t pipe_create(things_t *t) { return cohort_pipe_create(&t->near, &t->far, NULL, NULL); }
+static apr_status_t pipe_create(things_t *t) {
+    return cohort_pipe_create(&t->near, &t->far, NULL, NULL);
+}
 static void pipe_close(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(t->near));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(t->far));
@@ -421,7 +463,7 @@ static void messages(void) {
     TRY_ALL(operations);
 }
 
-/* ---- synchronisers ------------------------------------------------------------------------------------------------------------- */
+/* ---- synchronisers -------------------------------------------------------------------------- */
 
 static apr_status_t lock_create(things_t *t) { return cohort_lock_create(&t->lock, NULL); }
 static void lock_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(t->lock)); }
@@ -429,17 +471,33 @@ static void lock_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, lock_create(t)); 
 static apr_status_t lock_acquire(things_t *t) { return cohort_lock_acquire(t->lock, 0); }
 static void lock_release(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_lock_release(t->lock)); }
 
-static apr_status_t rlock_create(things_t *t) { return cohort_rlock_create((cohort_rlock_t **)&t->object, NULL); }
-static void rlock_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_rlock_destroy(t->object)); }
+static apr_status_t rlock_create(things_t *t) {
+    return cohort_rlock_create((cohort_rlock_t **)&t->object, NULL);
+}
+static void rlock_destroy(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_rlock_destroy(t->object));
+}
 
-static apr_status_t semaphore_create(things_t *t) { return cohort_semaphore_create(&t->semaphore, 1, NULL, NULL); }
-static void semaphore_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_semaphore_destroy(t->semaphore)); }
+static apr_status_t semaphore_create(things_t *t) {
+    return cohort_semaphore_create(&t->semaphore, 1, NULL, NULL);
+}
+static void semaphore_destroy(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_destroy(t->semaphore));
+}
 static void semaphore_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, semaphore_create(t)); }
-static apr_status_t semaphore_acquire(things_t *t) { return cohort_semaphore_acquire(t->semaphore, 0); }
-static void semaphore_release(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(t->semaphore, 1)); }
+static apr_status_t semaphore_acquire(things_t *t) {
+    return cohort_semaphore_acquire(t->semaphore, 0);
+}
+static void semaphore_release(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(t->semaphore, 1));
+}
 
-static apr_status_t condition_create(things_t *t) { return cohort_condition_create((cohort_condition_t **)&t->object, NULL, NULL); }
-static void condition_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_condition_destroy(t->object)); }
+static apr_status_t condition_create(things_t *t) {
+    return cohort_condition_create((cohort_condition_t **)&t->object, NULL, NULL);
+}
+static void condition_destroy(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_condition_destroy(t->object));
+}
 
 /* In vain, which is what is expected. */
 static apr_status_t condition_wait(things_t *t) {
@@ -451,16 +509,24 @@ static void condition_make(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, cohort_condition_acquire(t->object, 0));
 }
 
-static apr_status_t event_create(things_t *t) { return cohort_event_create((cohort_event_t **)&t->object, NULL); }
-static void event_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(t->object)); }
+static apr_status_t event_create(things_t *t) {
+    return cohort_event_create((cohort_event_t **)&t->object, NULL);
+}
+static void event_destroy(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(t->object));
+}
 static void event_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, event_create(t)); }
 static apr_status_t event_wait(things_t *t) {
     apr_status_t status = cohort_event_wait(t->object, 1000);
     return status == APR_TIMEUP ? APR_SUCCESS : status;
 }
 
-static apr_status_t barrier_create(things_t *t) { return cohort_barrier_create(&t->barrier, 1, NULL, NULL); }
-static void barrier_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(t->barrier)); }
+static apr_status_t barrier_create(things_t *t) {
+    return cohort_barrier_create(&t->barrier, 1, NULL, NULL);
+}
+static void barrier_destroy(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(t->barrier));
+}
 static void barrier_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, barrier_create(t)); }
 static apr_status_t barrier_wait(things_t *t) { return cohort_barrier_wait(t->barrier, NULL, 0); }
 
@@ -470,7 +536,8 @@ static void synchronisers(void) {
         {"lock_acquire", lock_make, lock_acquire, lock_release, lock_destroy},
         {"rlock_create", NULL, rlock_create, rlock_destroy, NULL},
         {"semaphore_create", NULL, semaphore_create, semaphore_destroy, NULL},
-        {"semaphore_acquire", semaphore_make, semaphore_acquire, semaphore_release, semaphore_destroy},
+        {"semaphore_acquire", semaphore_make, semaphore_acquire, semaphore_release,
+         semaphore_destroy},
         {"condition_create", NULL, condition_create, condition_destroy, NULL},
         {"condition_wait", condition_make, condition_wait, NULL, condition_destroy},
         {"event_create", NULL, event_create, event_destroy, NULL},
@@ -481,7 +548,7 @@ static void synchronisers(void) {
     TRY_ALL(operations);
 }
 
-/* ---- processes ----------------------------------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------ */
 
 static int nothing(void *args) {
     (void)args;
@@ -489,8 +556,12 @@ static int nothing(void *args) {
     return 0;
 }
 
-static apr_status_t process_create(things_t *t) { return cohort_process_create(&t->process, nothing, big, BIG, NULL, NULL); }
-static void process_close(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_process_close(t->process)); }
+static apr_status_t process_create(things_t *t) {
+    return cohort_process_create(&t->process, nothing, big, BIG, NULL, NULL);
+}
+static void process_close(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_process_close(t->process));
+}
 static void process_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, process_create(t)); }
 
 static int run_object(cohort_process_base_t *self) {
@@ -503,7 +574,9 @@ static apr_status_t process_create_object(things_t *t) {
 }
 
 static void daemon_make(things_t *t) {
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&t->process, nothing, NULL, 0, &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(
+                                  &t->process, nothing, NULL, 0,
+                                  &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
 }
 
 #define KEPT 130 /* a descriptor that is open meanwhile */
@@ -512,7 +585,8 @@ static const int kept[] = {KEPT};
 
 static cohort_process_options_t keeping(void) {
     bool travels = method() == COHORT_FORK || method() == COHORT_SPAWN;
-    return (cohort_process_options_t){.files = kept, .n_files = travels, .signals = COHORT_SIGNALS_INHERIT};
+    return (cohort_process_options_t){
+        .files = kept, .n_files = travels, .signals = COHORT_SIGNALS_INHERIT};
 }
 
 static apr_status_t keeper_create(things_t *t) {
@@ -539,7 +613,9 @@ static void process_make_started(things_t *t) {
     process_make(t);
     CHECK_STATUS(APR_SUCCESS, process_start(t));
 }
-static apr_status_t process_join(things_t *t) { return cohort_process_join(t->process, COHORT_FOREVER); }
+static apr_status_t process_join(things_t *t) {
+    return cohort_process_join(t->process, COHORT_FOREVER);
+}
 
 static int sleeper(void *args) {
     (void)args;
@@ -606,15 +682,20 @@ static void processes_end(void) {
 static void program_make(things_t *t) {
     static const char *const argv[] = {"sh", "-c", "exit 0", NULL};
     t->program = (cohort_program_t){.argv = argv, .cwd = "/"};
-    for (int i = 0; i < 3; i++) t->program.streams[i].kind = i == 2 ? COHORT_STREAM_NULL : COHORT_STREAM_PIPE;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&t->process, &t->program, &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, t->memory));
+    for (int i = 0; i < 3; i++)
+        t->program.streams[i].kind = i == 2 ? COHORT_STREAM_NULL : COHORT_STREAM_PIPE;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(
+                     &t->process, &t->program,
+                     &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, t->memory));
 }
 static void program_keeper_make(things_t *t) {
     static const char *const argv[] = {"sh", "-c", "test -e /dev/fd/130", NULL};
     cohort_process_options_t options = {.files = kept, .n_files = 1};
     t->program = (cohort_program_t){.argv = argv};
     CHECK_INT(KEPT, dup2(2, KEPT));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&t->process, &t->program, &options, t->memory));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&t->process, &t->program, &options, t->memory));
 }
 static apr_status_t program_create(things_t *t) {
     static const char *const argv[] = {"sh", NULL};
@@ -625,7 +706,8 @@ static apr_status_t program_create(things_t *t) {
 static void missing_make(things_t *t) {
     static const char *const argv[] = {"/nowhere/at/all", NULL};
     t->program = (cohort_program_t){.argv = argv};
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&t->process, &t->program, NULL, t->memory));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&t->process, &t->program, NULL, t->memory));
 }
 static apr_status_t missing_start(things_t *t) {
     apr_status_t status = process_start(t);
@@ -643,10 +725,12 @@ static void programs(void) {
     TRY_ALL(operations);
 }
 
-/* Why a program does not begin is told through a pipe, by a child that also writes what it has to say in pieces. */
+/* Why a program does not begin is told through a pipe, by a child that also writes what it has to
+ * say in pieces. */
 static void report_in_pieces(fault_kind_t kind, long n) {
     things_t t = {0};
-    static const operation_t missing = {"program_missing", missing_make, missing_start, NULL, process_close};
+    static const operation_t missing = {"program_missing", missing_make, missing_start, NULL,
+                                        process_close};
     prepare(&missing, &t);
     fault_arm_children(kind, n);
     fault_arm(kind, n);
@@ -665,7 +749,7 @@ static void reports(void) {
     check_childless("program_missing", 0);
 }
 
-/* ---- in the processes that are started -------------------------------------------------------------------------------------------- */
+/* ---- in the processes that are started ------------------------------------------------------ */
 
 typedef struct {
     int *hit; /* in the arena */
@@ -684,15 +768,17 @@ static apr_status_t start_faulted(cohort_process_t *process, fault_kind_t kind, 
     return status;
 }
 
-/* The child (and a server that is made for it) meets the fault: then the start fails, or the child copes. The server goes on counting, so a second start
- * may fail too: it gets another one. */
+/* The child (and a server that is made for it) meets the fault: then the start fails, or the child
+ * copes. The server goes on counting, so a second start may fail too: it gets another one. */
 static bool try_child(cohort_lifetime_t lifetime, fault_kind_t kind, long n, int *failures) {
     word_t word;
     cohort_process_t *process;
     CHECK_STATUS(APR_SUCCESS, begin());
     CHECK_STATUS(APR_SUCCESS, cohort_alloc((void **)&word.hit, sizeof *word.hit));
     *word.hit = 1;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, tell, &word, sizeof word, &(cohort_process_options_t){.lifetime = lifetime}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, tell, &word, sizeof word,
+                                       &(cohort_process_options_t){.lifetime = lifetime}, NULL));
     apr_status_t status = start_faulted(process, kind, n);
     if (getenv("COHORT_FAULT_TRACE")) fprintf(stderr, "child %ld: %d\n", n, (int)status);
     if (status) {
@@ -720,7 +806,8 @@ static void children_with(cohort_lifetime_t lifetime, fault_kind_t kind) {
         check_childless("child", n);
     }
     CHECK(n < POINTS_MAX);
-    printf("%s child, %s: %ld points, %d failed starts\n", lifetime == COHORT_DAEMON ? "daemon" : "foreground", how(kind), n - 1, failures);
+    printf("%s child, %s: %ld points, %d failed starts\n",
+           lifetime == COHORT_DAEMON ? "daemon" : "foreground", how(kind), n - 1, failures);
 }
 
 static void children_of(cohort_lifetime_t lifetime) {
@@ -737,28 +824,32 @@ static void children(void) {
     children_of(COHORT_DAEMON);
 }
 
-/* ---- pools ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- pools ---------------------------------------------------------------------------------- */
 
 static apr_status_t square(const void *input, void *output) {
     *(int *)output = *(const int *)input * *(const int *)input;
     return APR_SUCCESS;
 }
 
-static apr_status_t pool_create(things_t *t) { return cohort_pool_create(&t->pool, &(cohort_pool_options_t){.workers = 2}, NULL); }
+static apr_status_t pool_create(things_t *t) {
+    return cohort_pool_create(&t->pool, &(cohort_pool_options_t){.workers = 2}, NULL);
+}
 static void pool_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(t->pool)); }
 static void pool_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, pool_create(t)); }
 
 static apr_status_t pool_map(things_t *t) {
     int in[100], out[100];
     for (int i = 0; i < 100; i++) in[i] = i;
-    apr_status_t status = cohort_pool_map(t->pool, square, in, sizeof *in, 100, out, sizeof *out, NULL);
+    apr_status_t status =
+        cohort_pool_map(t->pool, square, in, sizeof *in, 100, out, sizeof *out, NULL);
     for (int i = 0; !status && i < 100; i++) CHECK_INT(i * i, out[i]);
     return status;
 }
 
 static apr_status_t pool_map_async(things_t *t) {
     int in[4] = {1, 2, 3, 4};
-    return cohort_pool_map_async(&t->result, t->pool, square, in, sizeof *in, 4, NULL, sizeof *in, NULL, NULL);
+    return cohort_pool_map_async(&t->result, t->pool, square, in, sizeof *in, 4, NULL, sizeof *in,
+                                 NULL, NULL);
 }
 static void result_destroy(things_t *t) {
     int out[4];
@@ -785,7 +876,8 @@ static const operation_t map = {"pool_map", pool_make, pool_map, NULL, pool_dest
 static void pool_map_in_use(void) { try_in_use(&map); }
 static void pool_map_anew(void) { try_anew(&map); }
 
-static const operation_t map_async = {"pool_map_async", pool_make, pool_map_async, result_destroy, pool_destroy};
+static const operation_t map_async = {"pool_map_async", pool_make, pool_map_async, result_destroy,
+                                      pool_destroy};
 static void pool_map_async_in_use(void) { try_in_use(&map_async); }
 static void pool_map_async_anew(void) { try_anew(&map_async); }
 
@@ -793,7 +885,7 @@ static const operation_t apply = {"pool_apply", pool_make, pool_apply, NULL, poo
 static void pool_apply_in_use(void) { try_in_use(&apply); }
 static void pool_apply_anew(void) { try_anew(&apply); }
 
-/* ---- the cohort itself -------------------------------------------------------------------------------------------------------------- */
+/* ---- the cohort itself ---------------------------------------------------------------------- */
 
 static void initialize_with(fault_kind_t kind) {
     int failures = 0;

@@ -1,11 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole decision of a process that finds a boot block: the block, which anybody may have put into its environment, and then the words of the arena that it names.
- * The first line of the input is the block, with '@' for this process' pid, P for its parent's, A, L, C for descriptors of an arena, a lifeline and a channel as a
- * block writes them, B for this program's build, S and M for the arena's size and base. Each eleven bytes after that change a word of the arena: one of where, two
- * of which, eight of what to.
+ * The whole decision of a process that finds a boot block: the block, which anybody may have put
+ * into its environment, and then the words of the arena that it names. The first line of the input
+ * is the block, with '@' for this process' pid, P for its parent's, A, L, C for descriptors of an
+ * arena, a lifeline and a channel as a block writes them, B for this program's build, S and M for
+ * the arena's size and base. Each eleven bytes after that change a word of the arena: one of where,
+ * two of which, eight of what to.
  *
- * Whatever it is, nothing is read outside of the arena, and what is taken is what the system confirms.
+ * Whatever it is, nothing is read outside of the arena, and what is taken is what the system
+ * confirms.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -52,10 +55,12 @@ static void begin(void) {
     arena = cohort__map;
     arena.handle = fcntl((int)cohort__map.handle, F_DUPFD_CLOEXEC, 100);
     cohort__arena_detach();
-    if (cohort_os_lifeline_create(&lifeline[0], &lifeline[1]) || cohort_os_channel_create(&channel[0], &channel[1])) abort();
+    if (cohort_os_lifeline_create(&lifeline[0], &lifeline[1]) ||
+        cohort_os_channel_create(&channel[0], &channel[1]))
+        abort();
 }
 
-/* ---- the block ---------------------------------------------------------------------------------------------------------- */
+/* ---- the block ------------------------------------------------------------------------------ */
 
 static size_t put(char *to, size_t room, char what) {
     uint8_t build[20] = {0};
@@ -77,7 +82,8 @@ static size_t put(char *to, size_t room, char what) {
 
 static void make_block(char *block, size_t room, const char *from, size_t size) {
     size_t at = 0;
-    for (size_t i = 0; i < size && at + 48 < room && from[i]; i++) at += put(block + at, room - at, from[i]);
+    for (size_t i = 0; i < size && at + 48 < room && from[i]; i++)
+        at += put(block + at, room - at, from[i]);
     block[at] = 0;
 }
 
@@ -86,10 +92,12 @@ static void check_boot(const cohort_os_boot_t *boot) {
     struct stat named, ours;
     if (boot->version != COHORT_OS_BOOT_VERSION || boot->parent != getppid()) abort();
     if (boot->arena == COHORT_OS_NONE) return;
-    if (fstat((int)boot->arena, &named) || fstat((int)arena.handle, &ours) || named.st_ino != ours.st_ino || boot->size != SIZE) abort();
+    if (fstat((int)boot->arena, &named) || fstat((int)arena.handle, &ours) ||
+        named.st_ino != ours.st_ino || boot->size != SIZE)
+        abort();
 }
 
-/* ---- the arena ---------------------------------------------------------------------------------------------------------- */
+/* ---- the arena ------------------------------------------------------------------------------ */
 
 typedef struct {
     off_t at;
@@ -98,38 +106,47 @@ typedef struct {
 
 static void change(const uint8_t *how, change_t *done) {
     const uint64_t bases[] = {header_at, slots_at, slots_at + sizeof(cohort_process_t), heap_at};
-    const uint64_t lengths[] = {sizeof(cohort__arena_t), sizeof(cohort_process_t), sizeof(cohort_process_t), 4096};
+    const uint64_t lengths[] = {sizeof(cohort__arena_t), sizeof(cohort_process_t),
+                                sizeof(cohort_process_t), 4096};
     uint64_t value, which = (uint64_t)how[1] << 8 | how[2];
     memcpy(&value, how + 3, sizeof value);
     done->at = (off_t)(bases[how[0] % 4] + which % (lengths[how[0] % 4] / 8) * 8);
-    if (pread((int)arena.handle, &done->before, 8, done->at) != 8 || pwrite((int)arena.handle, &value, 8, done->at) != 8) abort();
+    if (pread((int)arena.handle, &done->before, 8, done->at) != 8 ||
+        pwrite((int)arena.handle, &value, 8, done->at) != 8)
+        abort();
 }
 
 static void attach(const cohort_os_boot_t *boot) {
-    cohort_os_arena_t map = {(char *)(uintptr_t)boot->base, boot->size, fcntl((int)arena.handle, F_DUPFD_CLOEXEC, 3)};
+    cohort_os_arena_t map = {(char *)(uintptr_t)boot->base, boot->size,
+                             fcntl((int)arena.handle, F_DUPFD_CLOEXEC, 3)};
     apr_status_t status = cohort__arena_attach(&map);
     if (status) {
         close((int)map.handle); /* unless that has been done */
         return;
     }
     cohort_process_t *slot = cohort__boot_slot(boot);
-    if (slot && (slot < cohort__process_at(0) || slot >= cohort__process_at(COHORT__PROCESSES_MAX))) abort();
+    if (slot && (slot < cohort__process_at(0) || slot >= cohort__process_at(COHORT__PROCESSES_MAX)))
+        abort();
     if (slot && cohort__process_state(slot) != COHORT__SLOT_STARTING) abort();
     cohort__arena_detach();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    const uint8_t *line = size ? memchr(data, '\n', size) : NULL, *end = data + size, *at = line ? line + 1 : end;
+    const uint8_t *line = size ? memchr(data, '\n', size) : NULL, *end = data + size,
+                  *at = line ? line + 1 : end;
     static char variable[1024] = "COHORT_BOOT="; /* what setenv() has copied is never freed */
     cohort_os_boot_t boot;
     change_t changes[CHANGES];
     int count = 0;
     if (!arena.base) begin();
-    make_block(variable + 12, sizeof variable - 12, (const char *)data, line ? (size_t)(line - data) : size);
+    make_block(variable + 12, sizeof variable - 12, (const char *)data,
+               line ? (size_t)(line - data) : size);
     if (putenv(variable)) abort();
     apr_status_t status = cohort_os_boot_take(&boot);
     if (getenv("COHORT_BOOT")) abort(); /* a child of this process must not see it */
-    if (status && status != COHORT_EUNTRUSTED && status != COHORT_EVERSION && status != COHORT_EBINARY) abort();
+    if (status && status != COHORT_EUNTRUSTED && status != COHORT_EVERSION &&
+        status != COHORT_EBINARY)
+        abort();
     if (status) return 0;
     check_boot(&boot);
     for (; end - at >= 11 && count < CHANGES; at += 11) change(at, &changes[count++]);

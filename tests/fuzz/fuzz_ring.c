@@ -1,8 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A queue in whose words anything may stand: those of its slots, its hints, and the record of a dead thread that a survivor repairs. The input is a list of
- * operations, among them writing a word. Whatever it is, each call comes back with a status, nothing outside of what belongs to the queue is read
- * or written, and the queue can be destroyed. What nobody can defend against is not tried: a segment's own measures, links and homes.
+ * A queue in whose words anything may stand: those of its slots, its hints, and the record of a
+ * dead thread that a survivor repairs. The input is a list of operations, among them writing a
+ * word. Whatever it is, each call comes back with a status, nothing outside of what belongs to the
+ * queue is read or written, and the queue can be destroyed. What nobody can defend against is not
+ * tried: a segment's own measures, links and homes.
  */
 #include "fuzz.h"
 
@@ -17,7 +19,8 @@
 #include <string.h>
 
 #define BIG 5000
-#define FULL ((apr_uint64_t)100 << 20) /* of blocks that nobody knows of any more: time for a new arena */
+/* of blocks that nobody knows of any more: time for a new arena */
+#define FULL ((apr_uint64_t)100 << 20)
 
 typedef struct {
     const uint8_t *at, *end;
@@ -31,7 +34,7 @@ static uint64_t word(input_t *in) {
     return value;
 }
 
-/* ---- the dead thread: a record that has an owner, whose thread does nothing any more ------------------------------------------- */
+/* ---- the dead thread: a record that has an owner, whose thread does nothing any more -------- */
 
 static cohort__thread_t *dead;
 static cohort_queue_t *queue;
@@ -50,8 +53,11 @@ static void *APR_THREAD_FUNC leave_record(apr_thread_t *thread, void *unused) {
 static void begin(void) {
     apr_thread_t *thread;
     apr_status_t status;
-    if (cohort_initialize(NULL, NULL, &(cohort_options_t){.arena_size = (apr_uint64_t)256 << 20})) abort();
-    if (apr_pool_create(&pool, NULL) || apr_pool_create(&copies, NULL) || apr_thread_create(&thread, NULL, leave_record, NULL, pool)) abort();
+    if (cohort_initialize(NULL, NULL, &(cohort_options_t){.arena_size = (apr_uint64_t)256 << 20}))
+        abort();
+    if (apr_pool_create(&pool, NULL) || apr_pool_create(&copies, NULL) ||
+        apr_thread_create(&thread, NULL, leave_record, NULL, pool))
+        abort();
     (void)apr_thread_join(&status, thread);
 }
 
@@ -65,10 +71,12 @@ static void begin_anew_if_full(void) {
     begin();
 }
 
-/* ---- operations ------------------------------------------------------------------------------------------------------------------ */
+/* ---- operations ----------------------------------------------------------------------------- */
 
 static void check(apr_status_t status) {
-    static const apr_status_t clear[] = {APR_SUCCESS, APR_EAGAIN, APR_ENOMEM, COHORT_ETOOSMALL, COHORT_EDAMAGED, COHORT_EOVERRELEASE, APR_EINVAL, COHORT_EHANDLE};
+    static const apr_status_t clear[] = {APR_SUCCESS,      APR_EAGAIN,      APR_ENOMEM,
+                                         COHORT_ETOOSMALL, COHORT_EDAMAGED, COHORT_EOVERRELEASE,
+                                         APR_EINVAL,       COHORT_EHANDLE};
     for (size_t i = 0; i < sizeof clear / sizeof *clear; i++)
         if (status == clear[i]) return;
     fprintf(stderr, "status %d\n", (int)status);
@@ -81,7 +89,8 @@ static void put_large(input_t *in) { check(cohort_queue_put(queue, room, BIG - b
 static void put_many(input_t *in) {
     cohort_message_t messages[20];
     apr_size_t done, n = byte(in) % 20 + 1;
-    for (apr_size_t i = 0; i < n; i++) messages[i] = (cohort_message_t){.data = room, .size = byte(in) % 3 ? 8 : 200};
+    for (apr_size_t i = 0; i < n; i++)
+        messages[i] = (cohort_message_t){.data = room, .size = byte(in) % 3 ? 8 : 200};
     check(cohort_queue_put_many(queue, messages, n, &done, 0));
 }
 
@@ -118,7 +127,8 @@ static void get_many(input_t *in) {
     static char rooms[20][64];
     cohort_message_t messages[20];
     apr_size_t done, n = byte(in) % 20 + 1;
-    for (apr_size_t i = 0; i < n; i++) messages[i] = (cohort_message_t){.data = rooms[i], .size = sizeof rooms[i]};
+    for (apr_size_t i = 0; i < n; i++)
+        messages[i] = (cohort_message_t){.data = rooms[i], .size = sizeof rooms[i]};
     check(cohort_queue_get_many(queue, messages, n, &done, 0));
 }
 
@@ -136,7 +146,8 @@ static cohort__ring_t *ring(void) { return cohort__queue_ring((cohort__ring_owne
 static cohort__segment_t *segment(void) { return atomic_load(&ring()->tail); }
 static cohort__slot_t *slot(input_t *in) { return cohort__slot_at(segment(), byte(in)); }
 
-/* Mostly something that could be true: a position near by, a record that exists, a step that there is. */
+/* Mostly something that could be true: a position near by, a record that exists, a step that there
+ * is. */
 static uint64_t some_word(input_t *in) {
     unsigned how = byte(in);
     if (how % 4 == 0) return word(in);
@@ -154,7 +165,8 @@ static void write_size(input_t *in) {
     cohort__slot_t *s = slot(in);
     unsigned how = byte(in);
     uint64_t size = how & 1 ? word(in) : byte(in) * 64u;
-    atomic_store(&s->size, size | (how & 2 ? COHORT__OUT_OF_LINE : 0) | (how & 4 ? COHORT__RETURNED : 0));
+    atomic_store(&s->size,
+                 size | (how & 2 ? COHORT__OUT_OF_LINE : 0) | (how & 4 ? COHORT__RETURNED : 0));
 }
 
 static void *some_pointer(input_t *in) {
@@ -173,7 +185,9 @@ static void *some_pointer(input_t *in) {
 static void write_block(input_t *in) {
     void *block = some_pointer(in);
     cohort__slot_t *s = slot(in);
-    if (block != segment() && !(cohort__block_is(block, COHORT__KIND_BYTES) && block != atomic_load(&s->block))) atomic_store(&s->block, block);
+    if (block != segment() &&
+        !(cohort__block_is(block, COHORT__KIND_BYTES) && block != atomic_load(&s->block)))
+        atomic_store(&s->block, block);
 }
 
 static void write_hint(input_t *in) {
@@ -186,24 +200,31 @@ static void write_hint(input_t *in) {
 /* The dead thread was putting, getting, looking, or something that there is not. */
 static void repair(input_t *in) {
     unsigned how = byte(in);
-    cohort__op_kind_t kind = how % 4 == 0 ? COHORT__OP_RING_PUT : how % 4 == 1 ? COHORT__OP_RING_GET : how % 4 == 2 ? COHORT__OP_LOOK : 77;
+    cohort__op_kind_t kind = how % 4 == 0   ? COHORT__OP_RING_PUT
+                             : how % 4 == 1 ? COHORT__OP_RING_GET
+                             : how % 4 == 2 ? COHORT__OP_LOOK
+                                            : 77;
     atomic_store(&dead->op_object, how & 16 ? some_pointer(in) : segment());
-    atomic_store(&dead->op_position, how & 32 ? word(in) : atomic_load(&segment()->tail) + byte(in) - 16);
+    atomic_store(&dead->op_position,
+                 how & 32 ? word(in) : atomic_load(&segment()->tail) + byte(in) - 16);
     atomic_store(&dead->op, kind);
     cohort__ring_repair(dead);
     cohort__op_end(dead);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static void (*const operations[])(input_t *in) = {put, put_large, put_many, get, get_copy, get_block, get_many, look, write_slot, write_slot, write_size,
-                                                      write_block, write_hint, repair, repair};
+    static void (*const operations[])(input_t * in) = {
+        put,        put_large,  put_many,   get,         get_copy,   get_block, get_many, look,
+        write_slot, write_slot, write_size, write_block, write_hint, repair,    repair};
     input_t in = {data, data + size};
     if (!pool) begin();
     begin_anew_if_full();
     unsigned capacity = byte(&in), shape = byte(&in);
-    cohort_queue_options_t options = {.capacity = capacity % 10, .message_size = shape & 1 ? 16 : 0, .joinable = shape >> 1 & 1};
+    cohort_queue_options_t options = {
+        .capacity = capacity % 10, .message_size = shape & 1 ? 16 : 0, .joinable = shape >> 1 & 1};
     if (cohort_queue_create(&queue, &options, NULL)) abort();
-    for (int n = 0; in.at < in.end && n < 200; n++) operations[byte(&in) % (sizeof operations / sizeof *operations)](&in);
+    for (int n = 0; in.at < in.end && n < 200; n++)
+        operations[byte(&in) % (sizeof operations / sizeof *operations)](&in);
     if (cohort_queue_destroy(queue)) abort();
     return 0;
 }

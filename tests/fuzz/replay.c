@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Runs a fuzz target on every file of a directory. An input that does not come to its end is the test's to end. */
+/* Runs a fuzz target on every file of a directory. An input that does not come to its end is the
+ * test's to end. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -37,7 +38,8 @@ int main(int argc, char **argv) {
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         char path[4096];
         struct stat facts;
-        if (snprintf(path, sizeof path, "%s/%s", argv[1], entry->d_name) >= (int)sizeof path) return EXIT_FAILURE;
+        if (snprintf(path, sizeof path, "%s/%s", argv[1], entry->d_name) >= (int)sizeof path)
+            return EXIT_FAILURE;
         if (stat(path, &facts) != 0 || !S_ISREG(facts.st_mode)) continue;
         if (!run(path)) return EXIT_FAILURE;
         inputs++;

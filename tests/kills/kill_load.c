@@ -1,15 +1,18 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill_load FILE | kill_load DEATHS: a pool, a queue and a barrier at full work, while somebody kills those who work
- * there: whoever runs this program, until FILE exists; or the program itself, until each of the three has seen so many
- * deaths. Whatever is hit and when:
+ * kill_load FILE | kill_load DEATHS: a pool, a queue and a barrier at full work, while somebody
+ * kills those who work there: whoever runs this program, until FILE exists; or the program itself,
+ * until each of the three has seen so many deaths. Whatever is hit and when:
  *  - pool: every item of every map has its right result;
- *  - queue: each message is received whole, and never twice; none that was put is missing, except that each dead
+ *  - queue: each message is received whole, and never twice; none that was put is missing, except
+ *    that each dead
  * receiver may have taken one with it;
  *  - barrier: the parties that live are told, and a new barrier works;
- *  - at the end nothing of all that is left in the arena: no block (but of a putter that was killed while it was given one), no process, no record of a dead thread.
- * Nobody may hang: then this program does not end. Those who can be killed are named pool-N, queue-N and barrier-N. Who
- * ended by itself has said so before; so nothing here goes by exit codes, which a killer may choose.
+ *  - at the end nothing of all that is left in the arena: no block (but of a putter that was killed
+ *    while it was given one), no process, no record of a dead thread.
+ * Nobody may hang: then this program does not end. Those who can be killed are named pool-N,
+ * queue-N and barrier-N. Who ended by itself has said so before; so nothing here goes by exit
+ * codes, which a killer may choose.
  */
 #include "left.h"
 
@@ -61,13 +64,14 @@ static void *shared(apr_size_t size) {
     return block;
 }
 
-static cohort_process_t *start(const char *group, int number, cohort_target_t target, const void *args,
-                               apr_size_t size) {
+static cohort_process_t *start(const char *group, int number, cohort_target_t target,
+                               const void *args, apr_size_t size) {
     char name[32];
     cohort_process_t *process = NULL;
     snprintf(name, sizeof name, "%s-%d", group, number);
     cohort_process_options_t options = {.name = name, .lifetime = COHORT_DAEMON};
-    must(cohort_process_create(&process, target, args, size, &options, NULL), "cohort_process_create");
+    must(cohort_process_create(&process, target, args, size, &options, NULL),
+         "cohort_process_create");
     apr_status_t status = COHORT_ESTART; /* killed before it began: then it may be tried again */
     while (status == COHORT_ESTART)
         status = cohort_process_start(process);
@@ -84,9 +88,7 @@ static void hit(cohort_process_t *process) {
     (void)cohort_process_kill(process); /* it may have ended meanwhile */
 }
 
-/* ---- pool
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- pool ----------------------------------------------------------------------------------- */
 
 static uint32_t scrambled(uint32_t x) {
     for (int i = 0; i < 30000; i++)
@@ -141,20 +143,19 @@ static void pool_map(pool_side_t *side, int kill, apr_pool_t *memory) {
     cohort_result_t *result;
     for (uint32_t i = 0; i < ITEMS; i++)
         side->in[i] = (uint32_t)side->maps * ITEMS + i;
-    must(cohort_pool_map_async(&result, side->pool, scramble, side->in, sizeof *side->in, ITEMS, side->out,
-                               sizeof *side->out, NULL, NULL),
+    must(cohort_pool_map_async(&result, side->pool, scramble, side->in, sizeof *side->in, ITEMS,
+                               side->out, sizeof *side->out, NULL, NULL),
          "map");
     pool_look(side, kill, memory);
-    must(cohort_result_get(result, side->out, sizeof side->out, COHORT_FOREVER), "cohort_result_get");
+    must(cohort_result_get(result, side->out, sizeof side->out, COHORT_FOREVER),
+         "cohort_result_get");
     must(cohort_result_destroy(result), "cohort_result_destroy");
     for (uint32_t i = 0; i < ITEMS; i++)
         require(side->out[i] == scrambled(side->in[i]), "map %d: item %u is wrong", side->maps, i);
     side->maps++;
 }
 
-/* ---- queue
- * -------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- queue ---------------------------------------------------------------------------------- */
 
 /* What one putter put; whoever takes its place begins another one. */
 typedef struct {
@@ -181,7 +182,8 @@ typedef struct {
 } message_t;
 
 static uint32_t fill(message_t *m, uint32_t lane, uint32_t number) {
-    *m = (message_t){.lane = lane, .number = number, .size = (lane * 7919 + number * 104729) % MESSAGE_MAX};
+    *m = (message_t){
+        .lane = lane, .number = number, .size = (lane * 7919 + number * 104729) % MESSAGE_MAX};
     for (uint32_t i = 0; i < m->size; i++)
         m->bytes[i] = (unsigned char)(lane + number * 31 + i);
     return (uint32_t)offsetof(message_t, bytes) + m->size;
@@ -206,7 +208,8 @@ static int put_messages(void *args) {
 static void check_message(queue_board_t *board, const message_t *m, apr_size_t size) {
     static message_t expected;
     lane_t *lane = m->lane < LANES ? atomic_load(&board->lanes[m->lane]) : NULL;
-    if (!lane || m->number >= LANE_LENGTH || size != fill(&expected, m->lane, m->number) || memcmp(m, &expected, size))
+    if (!lane || m->number >= LANE_LENGTH || size != fill(&expected, m->lane, m->number) ||
+        memcmp(m, &expected, size))
         atomic_store(&board->torn, 1);
     else if (atomic_exchange(&lane->got[m->number], 1))
         atomic_store(&board->twice, 1);
@@ -238,12 +241,14 @@ typedef struct {
 static void queue_start(queue_side_t *side, int i) {
     member_t member = {side->board, i};
     atomic_store(&side->board->said[i], 0);
-    side->members[i] = start("queue", i + 1, i < PUTTERS ? put_messages : get_messages, &member, sizeof member);
+    side->members[i] =
+        start("queue", i + 1, i < PUTTERS ? put_messages : get_messages, &member, sizeof member);
 }
 
 static void queue_begin(queue_side_t *side) {
     side->board = shared(sizeof *side->board);
-    must(cohort_queue_create(&side->board->queue, &(cohort_queue_options_t){.capacity = 64, .message_size = 512}, NULL),
+    must(cohort_queue_create(&side->board->queue,
+                             &(cohort_queue_options_t){.capacity = 64, .message_size = 512}, NULL),
          "cohort_queue_create");
     for (int i = 0; i < PUTTERS + GETTERS; i++)
         queue_start(side, i);
@@ -274,8 +279,8 @@ static void queue_look(queue_side_t *side, int kill) {
     require(!atomic_load(&side->board->twice), "a message was received twice");
 }
 
-/* The putters end when somebody makes room for their last messages, and those are received: what is in a queue when it is
- * closed is lost. */
+/* The putters end when somebody makes room for their last messages, and those are received: what is
+ * in a queue when it is closed is lost. */
 static void queue_drain(queue_side_t *side) {
     int empty = 0;
     while (!empty) {
@@ -309,14 +314,12 @@ static int queue_check(queue_side_t *side) {
             require(!got || i <= put, "message %u of lane %u was never put", i, l);
         }
     }
-    require(missing <= side->dead_getters, "%d messages are missing, and %d receivers were killed", missing,
-            side->dead_getters);
+    require(missing <= side->dead_getters, "%d messages are missing, and %d receivers were killed",
+            missing, side->dead_getters);
     return received;
 }
 
-/* ---- barrier
- * -----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- barrier -------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_barrier_t *barrier;
@@ -345,7 +348,8 @@ typedef struct {
 static void barrier_begin(barrier_side_t *side) {
     if (!side->board)
         side->board = shared(sizeof *side->board);
-    must(cohort_barrier_create(&side->board->barrier, PARTIES, NULL, NULL), "cohort_barrier_create");
+    must(cohort_barrier_create(&side->board->barrier, PARTIES, NULL, NULL),
+         "cohort_barrier_create");
     atomic_store(&side->board->told, 0);
     for (int i = 0; i < PARTIES; i++)
         side->parties[i] = start("barrier", i + 1, meet, &side->board, sizeof side->board);
@@ -376,9 +380,7 @@ static int barrier_check(barrier_side_t *side) {
     return atomic_load(&side->board->meetings);
 }
 
-/* ---- all of them
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- all of them ---------------------------------------------------------------------------- */
 
 static pool_side_t pool_side;
 static queue_side_t queue_side;
@@ -394,15 +396,16 @@ static void check_left(const left_t *before) {
         must(cohort_free(atomic_load(&board->lanes[i])), "cohort_free");
     must(cohort_free(board), "cohort_free");
     must(cohort_free(barrier_side.board), "cohort_free");
-    require(left_as_before(before, &now, (uint64_t)(queue_side.deaths - queue_side.dead_getters)), "left in the arena: %s",
-            left_describe(before, &now, text, sizeof text));
+    require(left_as_before(before, &now, (uint64_t)(queue_side.deaths - queue_side.dead_getters)),
+            "left in the arena: %s", left_describe(before, &now, text, sizeof text));
 }
 
 static bool enough(const char *file, int wanted, apr_pool_t *memory) {
     apr_finfo_t info;
     if (!wanted)
         return apr_stat(&info, file, APR_FINFO_TYPE, memory) == APR_SUCCESS;
-    return pool_side.deaths >= wanted && queue_side.deaths >= wanted && barrier_side.deaths >= wanted;
+    return pool_side.deaths >= wanted && queue_side.deaths >= wanted &&
+           barrier_side.deaths >= wanted;
 }
 
 int main(int argc, char **argv) {
@@ -424,8 +427,10 @@ int main(int argc, char **argv) {
         apr_pool_clear(memory);
     } while (!enough(argv[1], wanted, memory));
     int messages = queue_check(&queue_side), meetings = barrier_check(&barrier_side);
-    printf("pool %d deaths, %d maps\nqueue %d deaths, %d messages\nbarrier %d deaths, %d meetings\n", pool_side.deaths,
-           pool_side.maps, queue_side.deaths, messages, barrier_side.deaths, meetings);
+    printf(
+        "pool %d deaths, %d maps\nqueue %d deaths, %d messages\nbarrier %d deaths, %d meetings\n",
+        pool_side.deaths, pool_side.maps, queue_side.deaths, messages, barrier_side.deaths,
+        meetings);
     check_left(&before);
     return 0;
 }

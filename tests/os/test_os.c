@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seam, tested without a cohort, by what every back end must do. What only one family of systems has is tested in test_os_*.c.
+ * The seam, tested without a cohort, by what every back end must do. What only one family of
+ * systems has is tested in test_os_*.c.
  */
 #include "check.h"
 #include "seam.h"
@@ -24,14 +25,27 @@ typedef struct {
 static cohort_os_arena_t arena;
 static shared_t *shared;
 
-enum { ATTACH = 1, SLEEP, PING, EXIT_CODE, HANG, CALL, BOOT_GONE, ARM, HOLD_LIFELINE, PARK_FOR_EVER };
+enum {
+    ATTACH = 1,
+    SLEEP,
+    PING,
+    EXIT_CODE,
+    HANG,
+    CALL,
+    BOOT_GONE,
+    ARM,
+    HOLD_LIFELINE,
+    PARK_FOR_EVER
+};
 
-/* ---- support ------------------------------------------------------------------------------------------------------ */
+/* ---- support -------------------------------------------------------------------------------- */
 
 static void setup_park(bool fresh) {
     size_t size = cohort_os_park_region_size();
     uint64_t at = ARENA_SIZE / 2;
-    if (size) CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, at, (size + 65535) / 65536 * 65536));
+    if (size)
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_os_arena_commit(&arena, at, (size + 65535) / 65536 * 65536));
     CHECK_STATUS(APR_SUCCESS, cohort_os_park_setup(arena.base + at, fresh));
 }
 
@@ -47,8 +61,11 @@ cohort_os_start_t seam_reexec(cohort_os_boot_t *boot, uint32_t role, uint64_t ar
                                .base = (uint64_t)(uintptr_t)arena.base, .size = arena.size,
                                .arena = arena.base ? arena.handle : COHORT_OS_NONE,
                                .lifeline = COHORT_OS_NONE, .channel = COHORT_OS_NONE};
-    return (cohort_os_start_t){.how = COHORT_OS_REEXEC, .boot = boot, .name = "seam-test",
-                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, .lifeline = COHORT_OS_NONE};
+    return (cohort_os_start_t){.how = COHORT_OS_REEXEC,
+                               .boot = boot,
+                               .name = "seam-test",
+                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                               .lifeline = COHORT_OS_NONE};
 }
 
 cohort_os_id_t seam_start(uint32_t role, uint64_t argument) {
@@ -83,7 +100,8 @@ int seam_end_code(cohort_os_id_t id) {
 }
 
 static void sleep_until(_Atomic uint32_t *word, uint32_t wanted) {
-    for (uint32_t now; (now = atomic_load(word)) != wanted;) (void)cohort_os_park(word, now, cohort_os_now() + SECOND);
+    for (uint32_t now; (now = atomic_load(word)) != wanted;)
+        (void)cohort_os_park(word, now, cohort_os_now() + SECOND);
 }
 
 static void change(_Atomic uint32_t *word, uint32_t value) {
@@ -91,7 +109,7 @@ static void change(_Atomic uint32_t *word, uint32_t value) {
     cohort_os_wake(word, INT32_MAX);
 }
 
-/* ---- the children --------------------------------------------------------------------------------------------------- */
+/* ---- the children --------------------------------------------------------------------------- */
 
 static int answer(void) { return 41; }
 
@@ -132,14 +150,20 @@ static void hold_lifeline(void) {
 
 static int run_role(const cohort_os_boot_t *boot) {
     switch (boot->role) {
-    case ATTACH: return strcmp(arena.base + 8192, "from the parent") == 0 ? strcpy(arena.base + 8192, "from the child") == NULL : 1;
+    case ATTACH:
+        return strcmp(arena.base + 8192, "from the parent") == 0
+                   ? strcpy(arena.base + 8192, "from the child") == NULL
+                   : 1;
     case SLEEP: sleep_until(&shared->word, (uint32_t)boot->slot); return 0;
     case PING: ping(boot->slot); return 0;
     case EXIT_CODE: return (int)boot->slot;
     case HANG: hang(); return 0;
     case CALL: return call_code();
     case BOOT_GONE: return getenv("COHORT_BOOT") != NULL;
-    case ARM: CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_arm(boot->lifeline, true)); hang(); return 0;
+    case ARM:
+        CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_arm(boot->lifeline, true));
+        hang();
+        return 0;
     case HOLD_LIFELINE: hold_lifeline(); return 0;
     case PARK_FOR_EVER: change(&shared->other, 1); sleep_until(&shared->word, 12345); return 0;
     default: return seam_system_role(boot, &arena);
@@ -156,7 +180,7 @@ void test_reexec(const cohort_os_boot_t *boot) {
     cohort_os_exit(run_role(boot), true);
 }
 
-/* ---- arena ------------------------------------------------------------------------------------------------------------ */
+/* ---- arena ---------------------------------------------------------------------------------- */
 
 static void arena_is_one_memory_at_one_address(void) {
     setup();
@@ -194,7 +218,7 @@ static void arena_default_size_can_be_had(void) {
     CHECK(arena.base == NULL);
 }
 
-/* ---- park --------------------------------------------------------------------------------------------------------------- */
+/* ---- park ----------------------------------------------------------------------------------- */
 
 static void park_returns_when_the_word_differs(void) {
     setup();
@@ -248,11 +272,12 @@ static void killed_sleepers_harm_nobody(void) {
     }
 }
 
-/* ---- start, process --------------------------------------------------------------------------------------------------- */
+/* ---- start, process ------------------------------------------------------------------------- */
 
 static void exit_codes(void) {
     static const int codes[] = {0, 1, 7, 255};
-    for (int i = 0; i < 4; ++i) CHECK_INT(codes[i], seam_end_code(seam_start(EXIT_CODE, (uint64_t)codes[i])));
+    for (int i = 0; i < 4; ++i)
+        CHECK_INT(codes[i], seam_end_code(seam_start(EXIT_CODE, (uint64_t)codes[i])));
 }
 
 static void boot_block_is_taken(void) {
@@ -263,8 +288,11 @@ static void boot_block_is_taken(void) {
 
 static void missing_program_is_an_error_of_start(void) {
     const char *const argv[] = {"cohort-no-such-program", NULL};
-    cohort_os_start_t start = {.how = COHORT_OS_PROGRAM, .path = argv[0], .argv = argv,
-                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, .lifeline = COHORT_OS_NONE};
+    cohort_os_start_t start = {.how = COHORT_OS_PROGRAM,
+                               .path = argv[0],
+                               .argv = argv,
+                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                               .lifeline = COHORT_OS_NONE};
     cohort_os_id_t id = {0, 0};
     bool in_child;
     CHECK(APR_STATUS_IS_ENOENT(cohort_os_start(&start, &id, &in_child)));
@@ -295,7 +323,8 @@ static bool begin_await(waiter_t *w, const cohort_os_id_t children[2]) {
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&w->watch));
     w->await.count = 2;
     for (int i = 0; i < 2; ++i) {
-        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(w->watch, &w->rooms[i], children[i], true, (uint64_t)i));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(w->watch, &w->rooms[i], children[i], true,
+                                                          (uint64_t)i));
         w->await.rooms[i] = &w->rooms[i];
     }
     return cohort_os_await_begin(w->watch, &w->await);
@@ -310,7 +339,8 @@ static void check_report(waiter_t *w, uint64_t cookie) {
 
 static void check_no_report(waiter_t *w) {
     cohort_os_event_t event;
-    CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(w->watch, cohort_os_now() + 20 * MILLISECOND, &event));
+    CHECK_STATUS(APR_TIMEUP,
+                 cohort_os_watch_wait(w->watch, cohort_os_now() + 20 * MILLISECOND, &event));
 }
 
 static void check_reaped(cohort_os_id_t child, int wanted) {
@@ -348,7 +378,8 @@ static void what_nobody_waits_for_any_more_the_watch_reports(void) {
     setup();
     cohort_os_id_t children[2] = {seam_start(HANG, 0), seam_start(HANG, 0)};
     if (begin_await(&w, children)) {
-        CHECK_STATUS(APR_TIMEUP, cohort_os_await_end(&w.await, cohort_os_now() + 20 * MILLISECOND, &which, &code));
+        CHECK_STATUS(APR_TIMEUP, cohort_os_await_end(&w.await, cohort_os_now() + 20 * MILLISECOND,
+                                                     &which, &code));
         again = w.await;
         CHECK(!cohort_os_await_begin(w.watch, &again)); /* one at a time */
         CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[1], COHORT_OS_KILL));
@@ -360,7 +391,8 @@ static void what_nobody_waits_for_any_more_the_watch_reports(void) {
     }
     check_report(&w, 1);
     check_reaped(children[1], -9);
-    CHECK(!cohort_os_await_begin(w.watch, &w.await)); /* the one is not watched any more, so the other was not lent either */
+    /* the one is not watched any more, so the other was not lent either */
+    CHECK(!cohort_os_await_begin(w.watch, &w.await));
     CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[0], COHORT_OS_KILL));
     check_report(&w, 0);
     check_reaped(children[0], -9);
@@ -383,7 +415,7 @@ static void another_birth_is_another_process(void) {
     CHECK(!cohort_os_alive((cohort_os_id_t){0, 0}));
 }
 
-/* ---- watch ---------------------------------------------------------------------------------------------------------------- */
+/* ---- watch ---------------------------------------------------------------------------------- */
 
 static void watch_sees_every_end(void) {
     enum { N = 40 };
@@ -395,7 +427,8 @@ static void watch_sees_every_end(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
     for (int i = 0; i < N; ++i) {
         children[i] = seam_start(EXIT_CODE, (uint64_t)i);
-        CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &rooms[i], children[i], true, (uint64_t)i));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_os_watch_process(watch, &rooms[i], children[i], true, (uint64_t)i));
     }
     for (int i = 0; i < N; ++i) {
         int code = -1000;
@@ -406,7 +439,8 @@ static void watch_sees_every_end(void) {
         CHECK_STATUS(APR_SUCCESS, cohort_os_reap(children[event.cookie], &code));
         CHECK_INT(event.cookie, code);
     }
-    CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 20 * MILLISECOND, &event));
+    CHECK_STATUS(APR_TIMEUP,
+                 cohort_os_watch_wait(watch, cohort_os_now() + 20 * MILLISECOND, &event));
     cohort_os_watch_destroy(watch);
 }
 
@@ -431,7 +465,8 @@ static void watch_takes_processes_while_it_waits(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&busy_watch));
     cohort_os_id_t child = seam_start(EXIT_CODE, 3);
     CHECK_STATUS(APR_SUCCESS, cohort_os_thread_start(post_later, &child));
-    CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(busy_watch, cohort_os_now() + 10 * MILLISECOND, &event));
+    CHECK_STATUS(APR_TIMEUP,
+                 cohort_os_watch_wait(busy_watch, cohort_os_now() + 10 * MILLISECOND, &event));
     change(&shared->word, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(busy_watch, COHORT_OS_NEVER, &event));
     CHECK_INT(9, event.cookie);
@@ -446,7 +481,8 @@ static void channel_brings_messages_and_the_end(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&reader, &writer));
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_channel(watch, reader, false));
     CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now(), &event));
-    for (uint64_t i = 0; i < 100; ++i) CHECK_STATUS(APR_SUCCESS, cohort_os_channel_post(writer, i << 40 | i));
+    for (uint64_t i = 0; i < 100; ++i)
+        CHECK_STATUS(APR_SUCCESS, cohort_os_channel_post(writer, i << 40 | i));
     for (uint64_t i = 0; i < 100; ++i) {
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
         CHECK_INT(COHORT_OS_MESSAGE, event.kind);
@@ -467,7 +503,7 @@ static void post_to_nobody_is_an_error(void) {
     cohort_os_close(writer);
 }
 
-/* ---- lifeline --------------------------------------------------------------------------------------------------------------- */
+/* ---- lifeline ------------------------------------------------------------------------------- */
 
 static void lifeline_kills_with_its_keeper(void) {
     setup();
@@ -494,7 +530,7 @@ static void lifeline_armed_too_late_kills_too(void) {
     cohort_os_close(reader);
 }
 
-/* ---- machine ------------------------------------------------------------------------------------------------------------------ */
+/* ---- machine -------------------------------------------------------------------------------- */
 
 static void code_is_found_in_another_process(void) {
     setup();
@@ -547,7 +583,8 @@ static void count(void *done) {
 
 static void mutex_excludes(void) {
     setup();
-    for (int i = 0; i < 4; ++i) CHECK_STATUS(APR_SUCCESS, cohort_os_thread_start(count, &shared->done));
+    for (int i = 0; i < 4; ++i)
+        CHECK_STATUS(APR_SUCCESS, cohort_os_thread_start(count, &shared->done));
     sleep_until(&shared->done, 4);
     CHECK_INT(40000, counter);
     cohort_os_mutex_lock(&mutex);
@@ -582,8 +619,10 @@ const test_case_t os_cases[] = {
     {"Os", "boot_block_is_taken", boot_block_is_taken},
     {"Os", "missing_program_is_an_error_of_start", missing_program_is_an_error_of_start},
     {"Os", "reap_tells_how_it_stands", reap_tells_how_it_stands},
-    {"Os", "who_waits_for_children_is_told_of_the_first_that_ends", who_waits_for_children_is_told_of_the_first_that_ends},
-    {"Os", "what_nobody_waits_for_any_more_the_watch_reports", what_nobody_waits_for_any_more_the_watch_reports},
+    {"Os", "who_waits_for_children_is_told_of_the_first_that_ends",
+     who_waits_for_children_is_told_of_the_first_that_ends},
+    {"Os", "what_nobody_waits_for_any_more_the_watch_reports",
+     what_nobody_waits_for_any_more_the_watch_reports},
     {"Os", "terminate_ends_it", terminate_ends_it},
     {"Os", "another_birth_is_another_process", another_birth_is_another_process},
     {"Os", "watch_sees_every_end", watch_sees_every_end},

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Which boot block is believed, on POSIX systems. Each case changes one thing in a block that is good, and the process that it is for must see what is wrong. */
+/* Which boot block is believed, on POSIX systems. Each case changes one thing in a block that is
+ * good, and the process that it is for must see what is wrong. */
 #ifdef _WIN32
 
 #include "check.h"
@@ -31,7 +32,21 @@ const test_case_t os_boot_cases[] = {{0}};
 #define KIND "kind"
 #define PROGRAM "another program"
 
-enum { VERSION, PID, STARTER, ROLE, SLOT, BASE, LENGTH, OBJECT, LIFELINE, CHANNEL, WITNESS, BUILD, FIELDS };
+enum {
+    VERSION,
+    PID,
+    STARTER,
+    ROLE,
+    SLOT,
+    BASE,
+    LENGTH,
+    OBJECT,
+    LIFELINE,
+    CHANNEL,
+    WITNESS,
+    BUILD,
+    FIELDS
+};
 
 static cohort_os_arena_t arena;
 static cohort_os_handle_t lifeline[2], channel[2], witness[2] = {COHORT_OS_NONE, COHORT_OS_NONE};
@@ -77,8 +92,11 @@ static _Noreturn void take(apr_status_t expected, const char *reason) {
     cohort_os_boot_t boot;
     apr_status_t status = cohort_os_boot_take(&boot);
     const char *why = cohort__reason(status);
-    bool right = status == expected && (status == APR_SUCCESS || strstr(why, reason)) && !getenv("COHORT_BOOT");
-    if (status == APR_SUCCESS) right = right && boot.parent == getppid() && boot.slot == 65537 && boot.arena == arena.handle && boot.lifeline == lifeline[0];
+    bool right = status == expected && (status == APR_SUCCESS || strstr(why, reason)) &&
+                 !getenv("COHORT_BOOT");
+    if (status == APR_SUCCESS)
+        right = right && boot.parent == getppid() && boot.slot == 65537 &&
+                boot.arena == arena.handle && boot.lifeline == lifeline[0];
     if (!right) fprintf(stderr, "status %d, expected %d: %s\n", (int)status, (int)expected, why);
     cohort_os_exit(right ? 0 : 1, true);
 }
@@ -90,7 +108,8 @@ static void await(cohort_os_id_t id) {
 }
 
 /* A child finds the block with this change. */
-static void offer(int field, const char *value, int number, apr_status_t expected, const char *reason) {
+static void offer(int field, const char *value, int number, apr_status_t expected,
+                  const char *reason) {
     cohort_os_id_t id;
     if (fork_child(&id)) {
         cohort__boot_write_pid(pid_at);
@@ -100,7 +119,7 @@ static void offer(int field, const char *value, int number, apr_status_t expecte
     await(id);
 }
 
-/* ---- cases ------------------------------------------------------------------------------------------------------------- */
+/* ---- cases ---------------------------------------------------------------------------------- */
 
 static void block_is_taken(void) {
     prepare();
@@ -108,15 +127,20 @@ static void block_is_taken(void) {
 }
 
 static void text_is_read_strictly(void) {
-    static const char *const numbers[] = {"", "-1", "+1", "1x", "0x1", "18446744073709551616", "99999999999999999999999999", " "};
+    static const char *const numbers[] = {
+        "", "-1", "+1", "1x", "0x1", "18446744073709551616", "99999999999999999999999999", " "};
     prepare();
-    static const char *const absurd[] = {"", "nonsense", " ", "3", "-3 1", "3 1 2 3 4 5 6 7 8 9", "4294967296 1", "%d"};
-    for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++) offer(FIELDS, absurd[i], 3, COHORT_EUNTRUSTED, i == 3 || i == 5 ? "" : NOT_ONE);
+    static const char *const absurd[] = {
+        "", "nonsense", " ", "3", "-3 1", "3 1 2 3 4 5 6 7 8 9", "4294967296 1", "%d"};
+    for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++)
+        offer(FIELDS, absurd[i], 3, COHORT_EUNTRUSTED, i == 3 || i == 5 ? "" : NOT_ONE);
     for (int field = STARTER; field < BUILD; field++) {
-        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) offer(field, numbers[i], 0, COHORT_EUNTRUSTED, DAMAGED);
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+            offer(field, numbers[i], 0, COHORT_EUNTRUSTED, DAMAGED);
     }
     for (int field = OBJECT; field <= WITNESS; field++) {
-        for (int stream = 0; stream < 3; stream++) offer(field, "%d", stream + 1, COHORT_EUNTRUSTED, DAMAGED);
+        for (int stream = 0; stream < 3; stream++)
+            offer(field, "%d", stream + 1, COHORT_EUNTRUSTED, DAMAGED);
         offer(field, "2147483648", 0, COHORT_EUNTRUSTED, DAMAGED);
     }
     offer(BUILD, "00", 0, COHORT_EUNTRUSTED, DAMAGED);
@@ -170,7 +194,8 @@ static void block_of_a_parent_that_has_ended(void) {
             while (getppid() == starter) cohort_os_yield();
             cohort__boot_write_pid(pid_at);
             put_variable(-1, NULL, 0);
-            if (!APR_STATUS_IS_EOF(cohort_os_boot_take(&boot)) || getenv("COHORT_BOOT")) known = known == 'y' ? 'w' : known;
+            if (!APR_STATUS_IS_EOF(cohort_os_boot_take(&boot)) || getenv("COHORT_BOOT"))
+                known = known == 'y' ? 'w' : known;
             cohort_os_exit(write(ends[1], &known, 1) != 1, true);
         }
         cohort_os_exit(0, false);
@@ -220,7 +245,8 @@ static void arena_must_be_one(void) {
     offer(LENGTH, "%d", (int)SIZE * 2, COHORT_EUNTRUSTED, ARENA);
     offer(LENGTH, "18446744073709551615", 0, COHORT_EUNTRUSTED, ARENA);
     offer(LENGTH, "9223372036854775808", 0, COHORT_EUNTRUSTED, ARENA);
-    int named = sized_file(mkstemp(path)); /* its owner can shrink it, and so kill the processes that map it */
+    /* its owner can shrink it, and so kill the processes that map it */
+    int named = sized_file(mkstemp(path));
     offer(OBJECT, "%d", named + 1, COHORT_EUNTRUSTED, ARENA);
     CHECK_INT(0, unlink(path));
 #ifdef MFD_CLOEXEC
@@ -234,7 +260,15 @@ static void arena_must_be_one(void) {
 }
 
 static void arena_lies_where_arenas_do(void) {
-    static const uint64_t elsewhere[] = {0, 1, 4096, 0x10000, 0x2000000001, 0x2000100000, 0x7ffffffff000, UINT64_MAX, UINT64_MAX - 4095};
+    static const uint64_t elsewhere[] = {0,
+                                         1,
+                                         4096,
+                                         0x10000,
+                                         0x2000000001,
+                                         0x2000100000,
+                                         0x7ffffffff000,
+                                         UINT64_MAX,
+                                         UINT64_MAX - 4095};
     cohort_os_arena_t map;
     prepare();
     for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
@@ -256,7 +290,8 @@ static void descriptors_must_be_of_their_kind(void) {
     offer(LIFELINE, "%d", 1 << 20, COHORT_EUNTRUSTED, KIND);
     offer(CHANNEL, "%d", (int)arena.handle + 1, COHORT_EUNTRUSTED, KIND);
     offer(CHANNEL, "%d", (int)null + 1, COHORT_EUNTRUSTED, KIND);
-    if (witness[0] != COHORT_OS_NONE) offer(LIFELINE, "%d", (int)witness[0] + 1, COHORT_EUNTRUSTED, KIND);
+    if (witness[0] != COHORT_OS_NONE)
+        offer(LIFELINE, "%d", (int)witness[0] + 1, COHORT_EUNTRUSTED, KIND);
 }
 
 static void block_for_another_program(void) {
@@ -264,19 +299,27 @@ static void block_for_another_program(void) {
     offer(BUILD, "0000000000000000000000000000000000000000", 0, COHORT_EBINARY, PROGRAM);
 }
 
-/* ---- other users ----------------------------------------------------------------------------------------------------------- */
+/* ---- other users ---------------------------------------------------------------------------- */
 
-#if !defined(__linux__) /* not every system lets all three be set; what is tested is the same everywhere */
-static int setresgid(gid_t real, gid_t effective, gid_t saved) { return real == saved ? setregid(real, effective) : -1; }
-static int setresuid(uid_t real, uid_t effective, uid_t saved) { return real == saved ? setreuid(real, effective) : -1; }
+/* not every system lets all three be set; what is tested is the same everywhere */
+#if !defined(__linux__)
+static int setresgid(gid_t real, gid_t effective, gid_t saved) {
+    return real == saved ? setregid(real, effective) : -1;
+}
+static int setresuid(uid_t real, uid_t effective, uid_t saved) {
+    return real == saved ? setreuid(real, effective) : -1;
+}
 #define THREE_USERS 0
 #else
 #define THREE_USERS 1
 #endif
 
-static int as(uid_t real, uid_t effective, uid_t saved) { return setresgid(NOBODY, NOBODY, NOBODY) || setresuid(real, effective, saved); }
+static int as(uid_t real, uid_t effective, uid_t saved) {
+    return setresgid(NOBODY, NOBODY, NOBODY) || setresuid(real, effective, saved);
+}
 
-/* A process of this user makes everything and starts another one, which is of that user when it finds the block. */
+/* A process of this user makes everything and starts another one, which is of that user when it
+ * finds the block. */
 static void offer_between(uid_t starter, uid_t finder, apr_status_t expected, const char *reason) {
     cohort_os_id_t middle, id;
     if (!THREE_USERS) SKIP("no call here sets the saved user");
@@ -314,8 +357,13 @@ static void arena_must_be_of_the_same_user_or_root(void) {
             prepare();
             if (seteuid(0)) cohort_os_exit(9, false);
             cohort__witness_create(witness);
-            cohort_os_boot_t boot = {.role = 1, .slot = 65537, .base = (uint64_t)(uintptr_t)arena.base, .size = SIZE, .arena = arena.handle,
-                                     .lifeline = lifeline[0], .channel = channel[0]};
+            cohort_os_boot_t boot = {.role = 1,
+                                     .slot = 65537,
+                                     .base = (uint64_t)(uintptr_t)arena.base,
+                                     .size = SIZE,
+                                     .arena = arena.handle,
+                                     .lifeline = lifeline[0],
+                                     .channel = channel[0]};
             pid_at = cohort__boot_write(text, &boot, witness[0]);
             if (fork_child(&id)) {
                 if (i && as(NOBODY, NOBODY, NOBODY)) cohort_os_exit(9, false);

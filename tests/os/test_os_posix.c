@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The seam's manners on POSIX systems: signals, descriptors, limits, hosts that reap or close everything. */
+/* The seam's manners on POSIX systems: signals, descriptors, limits, hosts that reap or close
+ * everything. */
 #ifdef _WIN32
 
 #include "check.h"
@@ -49,7 +50,7 @@ const test_case_t os_posix_cases[] = {{0}};
 
 enum { TITLE = SEAM_SYSTEM_ROLES, DESCRIPTORS, MASK, ARM_AND_CLOSE_ALL, SESSION };
 
-/* ---- support ---------------------------------------------------------------------------------------------------------- */
+/* ---- support -------------------------------------------------------------------------------- */
 
 /* In the child it returns true. */
 static bool fork_child(cohort_os_id_t *id) {
@@ -60,8 +61,11 @@ static bool fork_child(cohort_os_id_t *id) {
 }
 
 static cohort_os_start_t program(const char *const *argv) {
-    return (cohort_os_start_t){.how = COHORT_OS_PROGRAM, .path = argv[0], .argv = argv,
-                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, .lifeline = COHORT_OS_NONE};
+    return (cohort_os_start_t){.how = COHORT_OS_PROGRAM,
+                               .path = argv[0],
+                               .argv = argv,
+                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                               .lifeline = COHORT_OS_NONE};
 }
 
 static cohort_os_id_t run(const cohort_os_start_t *start) {
@@ -75,13 +79,14 @@ static void close_all(void) {
     for (int fd = 3; fd < 1024; ++fd) close(fd);
 }
 
-/* ---- the children ------------------------------------------------------------------------------------------------------- */
+/* ---- the children --------------------------------------------------------------------------- */
 
 static bool shows(const char *file, const char *text) {
     char path[64], line[512] = "";
     snprintf(path, sizeof path, "/proc/self/%s", file);
     FILE *stream = fopen(path, "r");
-    bool found = stream && fgets(line, sizeof line, stream) && strncmp(line, text, strlen(text)) == 0;
+    bool found =
+        stream && fgets(line, sizeof line, stream) && strncmp(line, text, strlen(text)) == 0;
     if (!found) fprintf(stderr, "%s is \"%s\"\n", path, line);
     if (stream) fclose(stream);
     return found;
@@ -90,7 +95,8 @@ static bool shows(const char *file, const char *text) {
 static int check_title(void) {
     if (!shows("comm", "seam-test") || !shows("cmdline", "seam-test")) return 1;
     cohort_os_set_name("another name, and a long one");
-    if (!shows("comm", "another name, a\n") || !shows("cmdline", "another name, and a long one")) return 2;
+    if (!shows("comm", "another name, a\n") || !shows("cmdline", "another name, and a long one"))
+        return 2;
     cohort_os_set_name("x");
     return shows("comm", "x\n") && shows("cmdline", "x") ? 0 : 3;
 }
@@ -137,7 +143,7 @@ int seam_system_role(const cohort_os_boot_t *boot, const cohort_os_arena_t *aren
     }
 }
 
-/* ---- forks ---------------------------------------------------------------------------------------------------------------- */
+/* ---- forks ---------------------------------------------------------------------------------- */
 
 static int forks_seen;
 
@@ -150,7 +156,8 @@ static void fork_makes_a_copy(void) {
     sigprocmask(SIG_SETMASK, NULL, &before);
     if (fork_child(&child)) {
         sigprocmask(SIG_SETMASK, NULL, &after);
-        for (int number = 1; number < 32; ++number) CHECK_INT(sigismember(&before, number), sigismember(&after, number));
+        for (int number = 1; number < 32; ++number)
+            CHECK_INT(sigismember(&before, number), sigismember(&after, number));
         CHECK(child.pid == getpid() && child.pid != parent.pid && child.birth != 0);
         CHECK(cohort_os_alive(parent) && cohort_os_alive(cohort_os_self()));
         cohort_os_exit(12, false);
@@ -189,7 +196,7 @@ static void exit_flushes_when_asked(void) {
     CHECK_STR("flushed", text);
 }
 
-/* ---- programs --------------------------------------------------------------------------------------------------------------- */
+/* ---- programs ------------------------------------------------------------------------------- */
 
 static void failures_of_exec_are_errors_of_start(void) {
     const char *const argv[] = {"/etc/passwd", NULL};
@@ -215,7 +222,11 @@ static void programs_report_how_they_end(void) {
     static const struct {
         const char *command;
         int code;
-    } cases[] = {{"exit 0", 0}, {"exit 7", 7}, {"kill -9 $$", -9}, {"kill -15 $$", -15}, {"kill -11 $$", -11}};
+    } cases[] = {{"exit 0", 0},
+                 {"exit 7", 7},
+                 {"kill -9 $$", -9},
+                 {"kill -15 $$", -15},
+                 {"kill -11 $$", -11}};
     for (int i = 0; i < 5; ++i) {
         const char *const argv[] = {"sh", "-c", cases[i].command, NULL};
         cohort_os_start_t start = program(argv);
@@ -224,7 +235,8 @@ static void programs_report_how_they_end(void) {
 }
 
 static void programs_get_arguments_environment_and_directory(void) {
-    const char *const argv[] = {"sh", "-c", "echo $0 $1 $NAME ${HOME-none}; pwd", "zero", "one two", NULL};
+    const char *const argv[] = {"sh",   "-c",      "echo $0 $1 $NAME ${HOME-none}; pwd",
+                                "zero", "one two", NULL};
     const char *const env[] = {"NAME=value", "PATH=/usr/bin:/bin", NULL};
     cohort_os_handle_t reader, writer;
     char text[128] = "";
@@ -239,7 +251,8 @@ static void programs_get_arguments_environment_and_directory(void) {
 }
 
 static void path_of_the_given_environment_is_searched(void) {
-    const char *const argv[] = {"sh", "-c", "exit 0", NULL}, *const env[] = {"PATH=/no/such:/etc", NULL};
+    const char *const argv[] = {"sh", "-c", "exit 0", NULL}, *const env[] = {"PATH=/no/such:/etc",
+                                                                             NULL};
     cohort_os_start_t start = program(argv);
     cohort_os_id_t id;
     bool in_child;
@@ -341,7 +354,8 @@ static void programs_start_without_clone3(void) {
 }
 #endif
 
-/* How a child ends that interrupts itself when its signals do what `first` says, then what `second` says, and counts. */
+/* How a child ends that interrupts itself when its signals do what `first` says, then what `second`
+ * says, and counts. */
 static int interrupted_as(cohort_os_signals_t first, cohort_os_signals_t second) {
     cohort_os_id_t child;
     if (fork_child(&child)) {
@@ -418,7 +432,8 @@ static void standard_streams_are_not_taken(void) {
     CHECK_INT(0, seam_end_code(child));
 }
 
-/* A block that this process has in its environment must not reach a child of its own instead of the child's. */
+/* A block that this process has in its environment must not reach a child of its own instead of the
+ * child's. */
 static void boot_block_of_somebody_else_is_not_handed_on(void) {
     setenv("COHORT_BOOT", "1 00000000000000000001 1 1 1 1 5 6 7", 1);
     CHECK_INT(0, seam_end_code(seam_start(SESSION, 0)) - 1);
@@ -443,7 +458,7 @@ static void name_shows_in_process_lists(void) {
     CHECK_INT(0, seam_end_code(seam_start(TITLE, 0)));
 }
 
-/* ---- hosts with manners of their own ------------------------------------------------------------------------------------------ */
+/* ---- hosts with manners of their own -------------------------------------------------------- */
 
 static void code_is_known_when_the_host_reaps_first(void) {
     const char *const argv[] = {"sh", "-c", "exit 9", NULL};
@@ -471,7 +486,8 @@ static void end_is_seen_when_the_host_ignores_sigchld(void) {
         seam_await_end(child, true);
         int code = i;
         apr_status_t status = cohort_os_reap(child, &code);
-        CHECK(status == APR_SUCCESS || status == APR_ENOENT); /* whether it can be known depends on the kernel; a wrong one never */
+        /* whether it can be known depends on the kernel; a wrong one never */
+        CHECK(status == APR_SUCCESS || status == APR_ENOENT);
         CHECK_INT(i, code);
     }
 }
@@ -504,7 +520,8 @@ static void *wait_a_while(void *go) {
     return NULL;
 }
 
-/* pthread_exit() would unwind the copied frames of GoogleTest. Elsewhere the call of this number ends the whole process. */
+/* pthread_exit() would unwind the copied frames of GoogleTest. Elsewhere the call of this number
+ * ends the whole process. */
 static void end_thread(void) {
 #ifdef __linux__
     syscall(SYS_exit, 0);
@@ -574,7 +591,8 @@ static void holder_of_a_mutex_is_not_cancelled(void) {
     CHECK(may_be_cancelled());
 }
 
-/* The copy holds nothing any more, in whatever order it learns that; and a thread that wants not to be cancelled stays so. */
+/* The copy holds nothing any more, in whatever order it learns that; and a thread that wants not to
+ * be cancelled stays so. */
 static void copy_of_a_holder_may_be_cancelled(void) {
     cohort_os_id_t child;
     for (int wanted = 0; wanted < 2; ++wanted) {
@@ -597,7 +615,8 @@ static void copy_of_a_holder_may_be_cancelled(void) {
 
 enum { FILES = 20 };
 
-/* Who waits for `child` by himself, and another one who would like to, when somebody closes everything and has files of his own by the same numbers. */
+/* Who waits for `child` by himself, and another one who would like to, when somebody closes
+ * everything and has files of his own by the same numbers. */
 static void lose_a_loan(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, bool made_again) {
     cohort_os_await_t await = {.rooms = {room}, .count = 1}, second = await;
     cohort_os_event_t event = {.cookie = 0};
@@ -607,7 +626,8 @@ static void lose_a_loan(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, 
     close_all();
     for (int i = 0; i < FILES; ++i) files[i] = open("/dev/null", O_RDONLY);
     while (lent && cohort_os_alive(await.children[0])) poll(NULL, 0, 1);
-    if (lent && made_again) CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 30000000, &event));
+    if (lent && made_again)
+        CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 30000000, &event));
     if (lent) cohort_os_await_done(watch, &await, -1);
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
     CHECK_INT(5, event.cookie);
@@ -635,8 +655,10 @@ static void loans_outlast_closefrom(void) {
     }
 }
 
-/* The set stays; the child's descriptor does not, and its number names something that can be read. */
-static void lose_a_lent_descriptor(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t child) {
+/* The set stays; the child's descriptor does not, and its number names something that can be
+ * read. */
+static void lose_a_lent_descriptor(cohort_os_watch_t *watch, cohort_os_watch_room_t *room,
+                                   cohort_os_id_t child) {
     cohort_os_await_t await = {.rooms = {room}, .count = 1};
     cohort_os_event_t event = {.cookie = 0};
     int ends[2], code = 0;
@@ -726,7 +748,7 @@ static void programs_die_with_their_lifeline(void) {
     CHECK_INT(-9, seam_end_code(second));
 }
 
-/* ---- limits ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- limits --------------------------------------------------------------------------------- */
 
 static apr_status_t create_under(int resource, uint64_t limit) {
     struct rlimit value = {limit, limit};
@@ -811,7 +833,7 @@ static void out_of_descriptors_is_a_status(void) {
     CHECK_INT(0, seam_end_code(child));
 }
 
-/* ---- context ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- context -------------------------------------------------------------------------------- */
 
 static void context_is_taken_over(void) {
     char buffer[65536];
@@ -851,7 +873,8 @@ static void tell_mask(void *arg) {
     sigset_t mask;
     (void)arg;
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
-    char blocked = sigismember(&mask, SIGTERM) && sigismember(&mask, SIGCHLD) && sigismember(&mask, SIGUSR1);
+    char blocked =
+        sigismember(&mask, SIGTERM) && sigismember(&mask, SIGCHLD) && sigismember(&mask, SIGUSR1);
     CHECK_INT(1, write(told[1], &blocked, 1));
 }
 
@@ -892,8 +915,10 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "exit_flushes_when_asked", exit_flushes_when_asked},
     {"OsPosix", "failures_of_exec_are_errors_of_start", failures_of_exec_are_errors_of_start},
     {"OsPosix", "programs_report_how_they_end", programs_report_how_they_end},
-    {"OsPosix", "programs_get_arguments_environment_and_directory", programs_get_arguments_environment_and_directory},
-    {"OsPosix", "path_of_the_given_environment_is_searched", path_of_the_given_environment_is_searched},
+    {"OsPosix", "programs_get_arguments_environment_and_directory",
+     programs_get_arguments_environment_and_directory},
+    {"OsPosix", "path_of_the_given_environment_is_searched",
+     path_of_the_given_environment_is_searched},
     {"OsPosix", "streams_may_be_swapped_and_closed", streams_may_be_swapped_and_closed},
     {"OsPosix", "programs_begin_with_no_signal_blocked", programs_begin_with_no_signal_blocked},
 #ifdef COHORT_VFORK_BY_CLONE3
@@ -902,14 +927,17 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "interrupts", interrupts},
     {"OsPosix", "nothing_is_inherited", nothing_is_inherited},
     {"OsPosix", "standard_streams_are_not_taken", standard_streams_are_not_taken},
-    {"OsPosix", "boot_block_of_somebody_else_is_not_handed_on", boot_block_of_somebody_else_is_not_handed_on},
+    {"OsPosix", "boot_block_of_somebody_else_is_not_handed_on",
+     boot_block_of_somebody_else_is_not_handed_on},
     {"OsPosix", "detached_has_a_session_of_its_own", detached_has_a_session_of_its_own},
     {"OsPosix", "name_shows_in_process_lists", name_shows_in_process_lists},
     {"OsPosix", "code_is_known_when_the_host_reaps_first", code_is_known_when_the_host_reaps_first},
-    {"OsPosix", "end_is_seen_when_the_host_ignores_sigchld", end_is_seen_when_the_host_ignores_sigchld},
+    {"OsPosix", "end_is_seen_when_the_host_ignores_sigchld",
+     end_is_seen_when_the_host_ignores_sigchld},
     {"OsPosix", "reap_leaves_other_children_alone", reap_leaves_other_children_alone},
     {"OsPosix", "zombie_is_dead", zombie_is_dead},
-    {"OsPosix", "process_lives_on_without_its_first_thread", process_lives_on_without_its_first_thread},
+    {"OsPosix", "process_lives_on_without_its_first_thread",
+     process_lives_on_without_its_first_thread},
     {"OsPosix", "watch_outlasts_closefrom", watch_outlasts_closefrom},
     {"OsPosix", "loans_outlast_closefrom", loans_outlast_closefrom},
     {"OsPosix", "loans_survive_a_reused_descriptor", loans_survive_a_reused_descriptor},

@@ -52,11 +52,12 @@ static void look_status(const char *name, char *text, size_t size) {
     snprintf(text, size, "(not told)");
     if (!read_file("/proc/self/status", all, sizeof all)) return;
     const char *line = strstr(all, name);
-    if (line) snprintf(text, size, "%.*s", (int)strcspn(line + strlen(name), "\n"), line + strlen(name));
+    if (line)
+        snprintf(text, size, "%.*s", (int)strcspn(line + strlen(name), "\n"), line + strlen(name));
 }
 #endif
 
-/* ---- rights ---------------------------------------------------------------------------------------------------------- */
+/* ---- rights --------------------------------------------------------------------------------- */
 
 static const char *change_user(void) {
     if (geteuid() != 0) return "only root can become somebody else";
@@ -64,7 +65,8 @@ static const char *change_user(void) {
 }
 
 static void look_user(char *text, size_t size) {
-    snprintf(text, size, "%d/%d %d/%d", (int)getuid(), (int)geteuid(), (int)getgid(), (int)getegid());
+    snprintf(text, size, "%d/%d %d/%d", (int)getuid(), (int)geteuid(), (int)getgid(),
+             (int)getegid());
 }
 
 static const char *change_effective_user(void) {
@@ -83,7 +85,8 @@ static void look_groups(char *text, size_t size) {
     int count = getgroups(64, list);
     size_t used = 0;
     text[0] = 0;
-    for (int i = 0; i < count && used < size; i++) used += (size_t)snprintf(text + used, size - used, "%d ", (int)list[i]);
+    for (int i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%d ", (int)list[i]);
 }
 
 static const char *change_root(void) {
@@ -108,11 +111,13 @@ static const char *change_capabilities(void) {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2];
     if (syscall(SYS_capget, &head, data) != 0) return strerror(errno);
-    if (!(data[0].effective & 1u << CAP_SYS_TIME)) return "this process has no capability to give up";
+    if (!(data[0].effective & 1u << CAP_SYS_TIME))
+        return "this process has no capability to give up";
     data[0].effective &= ~(1u << CAP_SYS_TIME);
     data[0].permitted &= ~(1u << CAP_SYS_TIME);
     data[0].inheritable &= ~(1u << CAP_SYS_TIME);
-    if (prctl(PR_CAPBSET_DROP, CAP_SYS_TIME, 0, 0, 0) != 0) return strerror(errno); /* or exec would give it back to root */
+    /* or exec would give it back to root */
+    if (prctl(PR_CAPBSET_DROP, CAP_SYS_TIME, 0, 0, 0) != 0) return strerror(errno);
     return done((int)syscall(SYS_capset, &head, data));
 }
 
@@ -128,10 +133,16 @@ static const char *change_securebits(void) {
     return NULL;
 }
 
-static void look_securebits(char *text, size_t size) { snprintf(text, size, "%d", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)); }
+static void look_securebits(char *text, size_t size) {
+    snprintf(text, size, "%d", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
+}
 
-static const char *change_no_new_privs(void) { return done(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); }
-static void look_no_new_privs(char *text, size_t size) { snprintf(text, size, "%d", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)); }
+static const char *change_no_new_privs(void) {
+    return done(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+static void look_no_new_privs(char *text, size_t size) {
+    snprintf(text, size, "%d", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+}
 
 /* One more filter, which lets everything through. */
 static const char *change_seccomp(void) {
@@ -141,7 +152,9 @@ static const char *change_seccomp(void) {
     return done(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
 }
 
-static void look_seccomp(char *text, size_t size) { look_status("\nSeccomp_filters:\t", text, size); }
+static void look_seccomp(char *text, size_t size) {
+    look_status("\nSeccomp_filters:\t", text, size);
+}
 
 static const char *change_namespace(void) {
     if (geteuid() != 0) return "only root can leave a namespace";
@@ -154,10 +167,12 @@ static void look_namespace(char *text, size_t size) {
 }
 
 static const char *change_dumpable(void) { return done(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }
-static void look_dumpable(char *text, size_t size) { snprintf(text, size, "%d", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)); }
+static void look_dumpable(char *text, size_t size) {
+    snprintf(text, size, "%d", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
+}
 #endif
 
-/* ---- surroundings ------------------------------------------------------------------------------------------------------ */
+/* ---- surroundings --------------------------------------------------------------------------- */
 
 static const char *change_cwd(void) { return done(chdir("/")); }
 static void look_cwd(char *text, size_t size) {
@@ -176,7 +191,9 @@ static void look_umask(char *text, size_t size) {
 }
 
 static const char *change_environment(void) { return done(setenv(NAME, "changed", 1)); }
-static void look_environment(char *text, size_t size) { snprintf(text, size, "%s", getenv(NAME) ? getenv(NAME) : "(none)"); }
+static void look_environment(char *text, size_t size) {
+    snprintf(text, size, "%s", getenv(NAME) ? getenv(NAME) : "(none)");
+}
 
 /* What others are shown of it. */
 static void look_shown_environment(char *text, size_t size) {
@@ -185,7 +202,8 @@ static void look_shown_environment(char *text, size_t size) {
     ssize_t got = fd < 0 ? -1 : read(fd, all, sizeof all - 1);
     if (fd >= 0) close(fd);
     bool found = false;
-    for (ssize_t i = 0; i < got && !found; i += (ssize_t)strlen(all + i) + 1) found = strcmp(all + i, NAME "=changed") == 0;
+    for (ssize_t i = 0; i < got && !found; i += (ssize_t)strlen(all + i) + 1)
+        found = strcmp(all + i, NAME "=changed") == 0;
     snprintf(text, size, "%s", got < 0 ? "(not told)" : found ? "changed" : "(none)");
 }
 
@@ -203,7 +221,9 @@ static void look_limits(char *text, size_t size) {
 }
 
 static const char *change_nice(void) { return done(setpriority(PRIO_PROCESS, 0, 7)); }
-static void look_nice(char *text, size_t size) { snprintf(text, size, "%d", getpriority(PRIO_PROCESS, 0)); }
+static void look_nice(char *text, size_t size) {
+    snprintf(text, size, "%d", getpriority(PRIO_PROCESS, 0));
+}
 
 #ifdef __linux__
 static const char *change_scheduling(void) {
@@ -211,7 +231,9 @@ static const char *change_scheduling(void) {
     return done(sched_setscheduler(0, SCHED_BATCH, &parameters));
 }
 
-static void look_scheduling(char *text, size_t size) { snprintf(text, size, "%d", sched_getscheduler(0)); }
+static void look_scheduling(char *text, size_t size) {
+    snprintf(text, size, "%d", sched_getscheduler(0));
+}
 
 static const char *change_cpus(void) {
     cpu_set_t set, one;
@@ -223,7 +245,9 @@ static const char *change_cpus(void) {
     return done(sched_setaffinity(0, sizeof one, &one));
 }
 
-static void look_cpus(char *text, size_t size) { look_status("\nCpus_allowed_list:\t", text, size); }
+static void look_cpus(char *text, size_t size) {
+    look_status("\nCpus_allowed_list:\t", text, size);
+}
 
 static const char *change_oom_score(void) {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -239,25 +263,29 @@ static void look_oom_score(char *text, size_t size) {
 }
 #endif
 
-static const char *change_session(void) { return setsid() < 0 ? "this process leads its group already" : NULL; }
+static const char *change_session(void) {
+    return setsid() < 0 ? "this process leads its group already" : NULL;
+}
 static void look_session(char *text, size_t size) { snprintf(text, size, "%d", (int)getsid(0)); }
 
 static const char *change_group(void) { return done(setpgid(0, 0)); }
 static void look_group(char *text, size_t size) { snprintf(text, size, "%d", (int)getpgrp()); }
 
-/* ---- signals ------------------------------------------------------------------------------------------------------------ */
+/* ---- signals -------------------------------------------------------------------------------- */
 
 static const struct {
     int number;
     const char *name;
-} signals[] = {{SIGHUP, "HUP"},   {SIGINT, "INT"},   {SIGQUIT, "QUIT"}, {SIGPIPE, "PIPE"}, {SIGTERM, "TERM"},
-               {SIGCHLD, "CHLD"}, {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"}, {SIGALRM, "ALRM"}, {SIGTSTP, "TSTP"}};
+} signals[] = {{SIGHUP, "HUP"},   {SIGINT, "INT"},   {SIGQUIT, "QUIT"}, {SIGPIPE, "PIPE"},
+               {SIGTERM, "TERM"}, {SIGCHLD, "CHLD"}, {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"},
+               {SIGALRM, "ALRM"}, {SIGTSTP, "TSTP"}};
 
 static void list_signals(char *text, size_t size, bool (*is)(int number)) {
     size_t used = 0;
     text[0] = 0;
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        if (is(signals[i].number)) used += (size_t)snprintf(text + used, size - used, "%s ", signals[i].name);
+        if (is(signals[i].number))
+            used += (size_t)snprintf(text + used, size - used, "%s ", signals[i].name);
 }
 
 static bool is_blocked(int number) {
@@ -273,7 +301,8 @@ static bool is_ignored(int number) {
 
 static bool is_handled(int number) {
     struct sigaction action;
-    return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN && action.sa_handler != SIG_DFL;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN &&
+           action.sa_handler != SIG_DFL;
 }
 
 static const char *change_mask(void) {
@@ -306,7 +335,7 @@ static const char *change_handled(void) {
 
 static void look_handled(char *text, size_t size) { list_signals(text, size, is_handled); }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 /* Each goes to a file of its own, as after a log was reopened. */
 /* As dup3() does it where there is one. */
@@ -352,12 +381,16 @@ static void look_descriptors(char *text, size_t size) {
         if (fcntl(fd, F_GETFD) >= 0) used += (size_t)snprintf(text + used, size - used, "%d ", fd);
 }
 
-/* ---- the C library ---------------------------------------------------------------------------------------------------------- */
+/* ---- the C library -------------------------------------------------------------------------- */
 
-static const char *change_locale(void) { return setlocale(LC_ALL, "C.UTF-8") ? NULL : "there is no such locale"; }
-static void look_locale(char *text, size_t size) { snprintf(text, size, "%s", setlocale(LC_CTYPE, NULL)); }
+static const char *change_locale(void) {
+    return setlocale(LC_ALL, "C.UTF-8") ? NULL : "there is no such locale";
+}
+static void look_locale(char *text, size_t size) {
+    snprintf(text, size, "%s", setlocale(LC_CTYPE, NULL));
+}
 
-/* ---- the table ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 static const property_t properties[] = {
     {"user", change_user, look_user},

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What a process can hand on to its children: how to change each property in this process, and how to see what it has of it. Shared by the tests and by the program
- * that they start. */
+/* What a process can hand on to its children: how to change each property in this process, and how
+ * to see what it has of it. Shared by the tests and by the program that they start. */
 #ifndef COHORT_TESTS_PROPERTIES_H
 #define COHORT_TESTS_PROPERTIES_H
 

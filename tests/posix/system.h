@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the system says about processes and descriptors, for tests that do not want to take Cohort's word for it. */
+/* What the system says about processes and descriptors, for tests that do not want to take Cohort's
+ * word for it. */
 #ifndef COHORT_TESTS_SYSTEM_H
 #define COHORT_TESTS_SYSTEM_H
 
@@ -103,7 +104,8 @@ static inline void set_event(cohort_event_t *event) {
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(event));
 }
 
-static inline cohort_process_t *start_as(cohort_lifetime_t lifetime, cohort_target_t target, const void *args, apr_size_t size) {
+static inline cohort_process_t *start_as(cohort_lifetime_t lifetime, cohort_target_t target,
+                                         const void *args, apr_size_t size) {
     cohort_process_options_t options = {.lifetime = lifetime};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, args, size, &options, NULL));

@@ -48,7 +48,8 @@ static int keep_open(void *args) {
 static cohort_process_t *start_lender(cohort_event_t *done) {
     cohort_process_options_t options = {.lifetime = COHORT_FOREGROUND};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, keep_open, &done, sizeof done, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, keep_open, &done, sizeof done, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     return process;
 }
@@ -56,7 +57,8 @@ static cohort_process_t *start_lender(cohort_event_t *done) {
 static void check_pool(cohort_pool_t *pool) {
     int in[20], out[20] = {0};
     for (int i = 0; i < 20; i++) in[i] = i;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 20, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(pool, square, in, sizeof *in, 20, out, sizeof *out, NULL));
     for (int i = 0; i < 20; i++) CHECK_INT(i * i, out[i]);
 }
 
@@ -66,7 +68,8 @@ static void everything_is_made_anew(void) {
     cohort_event_t *done = new_event();
     cohort_process_t *lender = start_lender(done);
     cohort_pool_t *pool = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
     check_pool(pool);
     for (int round = 0; round < 3; round++) {
         close_all();
@@ -126,7 +129,8 @@ static void numbers_of_others_are_left_alone(void) {
     close_all();
     take_numbers(&files);
     check_start(COHORT_DAEMON);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
     check_pool(pool);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     check_untouched(&files);
@@ -149,7 +153,8 @@ static void copies_leave_them_alone(void) {
     check_start(COHORT_DAEMON);
     close_all();
     take_numbers(&files);
-    if (strcmp(test_method(), "fork") == 0) party_finish(party_start(count_files, &files, sizeof files));
+    if (strcmp(test_method(), "fork") == 0)
+        party_finish(party_start(count_files, &files, sizeof files));
     pid_t pid = fork();
     if (pid == 0) {
         check_untouched(&files);
@@ -161,7 +166,7 @@ static void copies_leave_them_alone(void) {
     CHECK_INT(0, status);
 }
 
-/* ---- in a task, and in a child --------------------------------------------------------------- */
+/* ---- in a task, and in a child -------------------------------------------------------------- */
 
 static apr_status_t close_and_start(const void *input, void *output) {
     (void)input, (void)output;
@@ -173,8 +178,10 @@ static apr_status_t close_and_start(const void *input, void *output) {
 
 static void in_a_task(void) {
     cohort_pool_t *pool = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    for (int i = 0; i < 3; i++) CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, close_and_start, NULL, 0, NULL, 0));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    for (int i = 0; i < 3; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, close_and_start, NULL, 0, NULL, 0));
     check_pool(pool);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
@@ -203,8 +210,8 @@ static bool can_open_mappings(void) {
     return fd >= 0;
 }
 
-/* Nobody has the arena open any more: root opens it by its mapping; else start says what is missing,
- * and fork does without. */
+/* Nobody has the arena open any more: root opens it by its mapping; else start says what is
+ * missing, and fork does without. */
 static void nobody_can_lend(void) {
     cohort_process_t *process = NULL;
     close_all();
@@ -221,10 +228,11 @@ static void nobody_can_lend(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
 }
 
-const test_case_t closed_cases[] = {{"Closed", "everything_is_made_anew", everything_is_made_anew},
-                                    {"Closed", "numbers_of_others_are_left_alone", numbers_of_others_are_left_alone},
-                                    {"Closed", "copies_leave_them_alone", copies_leave_them_alone},
-                                    {"Closed", "in_a_task", in_a_task},
-                                    {"Closed", "in_a_child", in_a_child},
-                                    {"Closed", "nobody_can_lend", nobody_can_lend},
-                                    {0}};
+const test_case_t closed_cases[] = {
+    {"Closed", "everything_is_made_anew", everything_is_made_anew},
+    {"Closed", "numbers_of_others_are_left_alone", numbers_of_others_are_left_alone},
+    {"Closed", "copies_leave_them_alone", copies_leave_them_alone},
+    {"Closed", "in_a_task", in_a_task},
+    {"Closed", "in_a_child", in_a_child},
+    {"Closed", "nobody_can_lend", nobody_can_lend},
+    {0}};

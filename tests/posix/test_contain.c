@@ -24,7 +24,8 @@ typedef struct {
     what_t what;
     cohort_lifetime_t lifetime;
     int alone;   /* the daemon starts nothing */
-    _Atomic apr_int64_t daemon, child, orphan; /* the daemon's own child, and one that has lost its parent */
+    /* the daemon's own child, and one that has lost its parent */
+    _Atomic apr_int64_t daemon, child, orphan;
 } board_t;
 
 static board_t *new_board(what_t what) {
@@ -46,7 +47,7 @@ static void free_board(board_t *board) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(board));
 }
 
-/* ---- trees ----------------------------------------------------------------------------------- */
+/* ---- trees ---------------------------------------------------------------------------------- */
 
 static apr_int64_t start_child(bool apart) {
     pid_t pid = fork();
@@ -93,7 +94,8 @@ static int be_daemon(void *args) {
     atomic_store(&board->daemon, getpid());
     set_event(board->ready);
     if (closes) close_all();
-    if (board->what == EXECS || board->what == CLOSES_AND_EXECS) execl(TEST_ACTOR, TEST_ACTOR, "wait", (char *)NULL);
+    if (board->what == EXECS || board->what == CLOSES_AND_EXECS)
+        execl(TEST_ACTOR, TEST_ACTOR, "wait", (char *)NULL);
     if (board->what == WAITS || board->what == CLOSES) party_wait_for_death();
     return end_in_some_way(board);
 }
@@ -125,7 +127,7 @@ static void check_tree_runs(board_t *board) {
     CHECK(process_runs(board->orphan));
 }
 
-/* ---- the end of the daemon ------------------------------------------------------------------- */
+/* ---- the end of the daemon ------------------------------------------------------------------ */
 
 static void check_end(what_t what, int code) {
     board_t *board = new_board(what);
@@ -199,7 +201,7 @@ static void its_tree_ends_though_the_host_reaps_the_daemon(void) {
     }
 }
 
-/* ---- the end of its parent ------------------------------------------------------------------- */
+/* ---- the end of its parent ------------------------------------------------------------------ */
 
 static int start_one(void *args) {
     board_t *board = board_of(args);
@@ -246,7 +248,8 @@ static void await_keeper(apr_int64_t parent) {
     int of = 0;
     if (!strcmp(test_method(), "forkserver")) return;
     apr_int64_t keeper = await_child_named(parent, "cohort-keeper", 0);
-    for (int asleep = 0; asleep < 20; apr_sleep(1000)) asleep = process_state(keeper, &of) == 'S' ? asleep + 1 : 0;
+    for (int asleep = 0; asleep < 20; apr_sleep(1000))
+        asleep = process_state(keeper, &of) == 'S' ? asleep + 1 : 0;
 }
 
 static void check_parent(what_t what, bool alone, bool kill) {
@@ -265,7 +268,8 @@ static void check_parent(what_t what, bool alone, bool kill) {
 static void a_daemon_with_its_tree_ends_with_its_parent(void) {
     for (int kill = 0; kill < 2; kill++) {
         for (int what = WAITS; what <= CLOSES_AND_EXECS; what++) {
-            if (what != RETURNS && what != EXITS && what != DIES) check_parent((what_t)what, false, kill);
+            if (what != RETURNS && what != EXITS && what != DIES)
+                check_parent((what_t)what, false, kill);
         }
     }
 }
@@ -282,12 +286,16 @@ static void await_descriptors_closed(apr_int64_t pid) {
 
 static int start_program(void *args) {
     board_t *board = board_of(args);
-    const char *tree[] = {"sh", "-c", TEST_ACTOR " wait & " TEST_ACTOR " wait & echo $!; exec " TEST_ACTOR " close wait", NULL};
-    cohort_program_t program = {.argv = tree, .streams = {{.kind = COHORT_STREAM_NULL}, {.kind = COHORT_STREAM_PIPE}}};
+    const char *tree[] = {
+        "sh", "-c",
+        TEST_ACTOR " wait & " TEST_ACTOR " wait & echo $!; exec " TEST_ACTOR " close wait", NULL};
+    cohort_program_t program = {
+        .argv = tree, .streams = {{.kind = COHORT_STREAM_NULL}, {.kind = COHORT_STREAM_PIPE}}};
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
     cohort_process_t *process = NULL;
     char text[32] = "";
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, &program, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     CHECK_STATUS(APR_SUCCESS, apr_file_gets(text, sizeof text, program.streams[1].file));
     atomic_store(&board->child, atoll(text));
@@ -345,7 +353,7 @@ static void what_a_daemon_would_join_ends_with_it(void) {
     }
 }
 
-/* ---- servers and keepers --------------------------------------------------------------------- */
+/* ---- servers and keepers -------------------------------------------------------------------- */
 
 static int start_without_server(void *args) {
     board_t *board = board_of(args);
@@ -363,7 +371,8 @@ static void a_daemon_without_server_ends_with_its_parent(void) {
     if (strcmp(test_method(), "forkserver")) SKIP("only this start method has a server");
     for (int what = EXECS; what <= CLOSES_AND_EXECS; what++) {
         board_t *board = new_board((what_t)what);
-        cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_without_server, &board, sizeof board);
+        cohort_process_t *parent =
+            start_as(COHORT_FOREGROUND, start_without_server, &board, sizeof board);
         await_event(board->go);
         party_kill(parent);
         await_tree_gone(board);
@@ -386,9 +395,11 @@ static int start_without_keeper(void *args) {
 
 /* Also: of all its keepers a process has one at a time, however many daemons. */
 static void a_killed_keeper_is_replaced(void) {
-    if (!strcmp(test_method(), "forkserver")) SKIP("with this start method the server is the keeper");
+    if (!strcmp(test_method(), "forkserver"))
+        SKIP("with this start method the server is the keeper");
     board_t *board = new_board(CLOSES_AND_EXECS);
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_without_keeper, &board, sizeof board);
+    cohort_process_t *parent =
+        start_as(COHORT_FOREGROUND, start_without_keeper, &board, sizeof board);
     await_event(board->go);
     party_kill(parent);
     await_tree_gone(board);
@@ -407,9 +418,11 @@ static int start_and_close_all(void *args) {
 }
 
 static void a_keeper_waits_for_the_end_itself(void) {
-    if (!strcmp(test_method(), "forkserver")) SKIP("with this start method the server is the keeper");
+    if (!strcmp(test_method(), "forkserver"))
+        SKIP("with this start method the server is the keeper");
     board_t *board = new_board(CLOSES_AND_EXECS);
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_and_close_all, &board, sizeof board);
+    cohort_process_t *parent =
+        start_as(COHORT_FOREGROUND, start_and_close_all, &board, sizeof board);
     await_event(board->go);
     for (int i = 0; i < 50; i++) { /* long enough for one that takes this for the end */
         check_tree_runs(board);
@@ -420,7 +433,7 @@ static void a_keeper_waits_for_the_end_itself(void) {
     free_board(board);
 }
 
-/* ---- what is spared -------------------------------------------------------------------------- */
+/* ---- what is spared ------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_event_t *ready, *go, *done;
@@ -493,7 +506,7 @@ static void what_a_foreground_process_leaves_goes_on(void) {
     free_board(board);
 }
 
-/* ---- the background has none of its parent's streams ----------------------------------------- */
+/* ---- the background has none of its parent's streams ---------------------------------------- */
 
 typedef struct {
     char fifo[256];
@@ -505,7 +518,8 @@ typedef struct {
 
 static int is_null(int fd) {
     struct stat null, found;
-    return stat("/dev/null", &null) == 0 && fstat(fd, &found) == 0 && S_ISCHR(found.st_mode) && found.st_rdev == null.st_rdev;
+    return stat("/dev/null", &null) == 0 && fstat(fd, &found) == 0 && S_ISCHR(found.st_mode) &&
+           found.st_rdev == null.st_rdev;
 }
 
 static int look_at_streams(void *args) {
@@ -521,7 +535,8 @@ static int look_at_streams(void *args) {
 static cohort_process_t *start_background_program(cohort_program_t *program) {
     cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, program, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, program, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     return process;
 }
@@ -534,7 +549,8 @@ static int write_into_fifo(void *args) {
     CHECK_INT(2, dup2(fd, 2));
     close(fd);
     cohort_program_t waits = {.argv = (const char *const[]){TEST_ACTOR, "wait", NULL}};
-    cohort_program_t says = {.argv = (const char *const[]){TEST_ACTOR, "say", "given", NULL}, .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
+    cohort_program_t says = {.argv = (const char *const[]){TEST_ACTOR, "say", "given", NULL},
+                             .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
     atomic_store(&s->program, cohort_process_pid(start_background_program(&waits)));
     cohort_process_t *saying = start_background_program(&says);
     CHECK_STATUS(APR_SUCCESS, apr_file_gets(s->said, sizeof s->said, says.streams[1].file));
@@ -571,7 +587,7 @@ static void the_background_keeps_no_output_open(void) {
     await_gone(s->program);
 }
 
-/* ---- process 1 ------------------------------------------------------------------------------- */
+/* ---- process 1 ------------------------------------------------------------------------------ */
 
 static int nothing(void *args) {
     (void)args;
@@ -580,7 +596,8 @@ static int nothing(void *args) {
 
 /* A process with a dead server is this process' child. */
 static void host_as_process_1(void) {
-    cohort_process_t *child = start_as(COHORT_FOREGROUND, wait_for_death, NULL, 0), *daemon = start_as(COHORT_DAEMON, wait_for_death, NULL, 0);
+    cohort_process_t *child = start_as(COHORT_FOREGROUND, wait_for_death, NULL, 0),
+                     *daemon = start_as(COHORT_DAEMON, wait_for_death, NULL, 0);
     apr_int64_t server = child_named(1, "cohort-server");
     CHECK((server > 0) == !strcmp(test_method(), "forkserver"));
     if (server) CHECK_INT(0, kill((pid_t)server, SIGKILL));
@@ -605,12 +622,15 @@ static void a_host_as_process_1_keeps_no_zombies(void) {
         host_as_process_1();
         return;
     }
-    if (run_program((const char *const[]){"unshare", "--pid", "--fork", "--mount-proc", "true", NULL})) SKIP("needs root, unshare and namespaces of processes");
-    CHECK_INT(0, run_program((const char *const[]){"unshare", "--pid", "--fork", "--mount-proc", TEST_ITSELF,
-                                                   "--gtest_filter=Contain.a_host_as_process_1_keeps_no_zombies", NULL}));
+    if (run_program(
+            (const char *const[]){"unshare", "--pid", "--fork", "--mount-proc", "true", NULL}))
+        SKIP("needs root, unshare and namespaces of processes");
+    CHECK_INT(0, run_program((const char *const[]){
+                     "unshare", "--pid", "--fork", "--mount-proc", TEST_ITSELF,
+                     "--gtest_filter=Contain.a_host_as_process_1_keeps_no_zombies", NULL}));
 }
 
-/* ---- groups ---------------------------------------------------------------------------------- */
+/* ---- groups --------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_lifetime_t lifetime;
@@ -629,7 +649,8 @@ static void check_group(group_t g, bool own) {
     cohort_process_options_t options = {.lifetime = g.lifetime, .group = g.group};
     cohort_process_t *process = NULL;
     g.told = party_memory(sizeof *g.told);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, tell_group, &g, sizeof g, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, tell_group, &g, sizeof g, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     apr_int64_t pid = cohort_process_pid(process);
     party_finish(process);
@@ -645,14 +666,18 @@ static apr_status_t tell_group_of_worker(const void *input, void *output) {
 static void check_workers_group(cohort_group_t group, int own) {
     cohort_pool_t *pool = NULL;
     int told = -1;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1, .group = group}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, tell_group_of_worker, NULL, 0, &told, sizeof told));
+    CHECK_STATUS(
+        APR_SUCCESS,
+        cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1, .group = group}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_apply(pool, tell_group_of_worker, NULL, 0, &told, sizeof told));
     CHECK_INT(own, told);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
 static void groups_are_as_asked_for(void) {
-    const group_t daemon = {.lifetime = COHORT_DAEMON}, foreground = {.lifetime = COHORT_FOREGROUND};
+    const group_t daemon = {.lifetime = COHORT_DAEMON},
+                  foreground = {.lifetime = COHORT_FOREGROUND};
     check_group(daemon, true);
     check_group(foreground, false);
     check_group((group_t){.lifetime = COHORT_DAEMON, .group = COHORT_GROUP_PARENT}, false);
@@ -692,7 +717,7 @@ static void what_has_left_the_group_goes_on(void) {
     free_board(board);
 }
 
-/* ---- without a terminal, whether or not the tests have one ----------------------------------- */
+/* ---- without a terminal, whether or not the tests have one ---------------------------------- */
 
 static void leave_terminal(void) {
     int fd = open("/dev/tty", O_RDWR | O_NOCTTY);

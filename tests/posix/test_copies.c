@@ -1,7 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A function of the user's makes a raw copy of the process that runs it, and the copy comes back, too. It must do nothing in the name of the original: it
- * ends with the code that it came back with, without any handler. Copies are made by fork(), and by the bare system call, which runs no fork handler.
+ * A function of the user's makes a raw copy of the process that runs it, and the copy comes back,
+ * too. It must do nothing in the name of the original: it ends with the code that it came back
+ * with, without any handler. Copies are made by fork(), and by the bare system call, which runs no
+ * fork handler.
  */
 #include "system.h"
 
@@ -75,7 +77,7 @@ enum { WAYS = 2 };
 enum { WAYS = 1 };
 #endif
 
-/* ---- tasks ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tasks ---------------------------------------------------------------------------------- */
 
 typedef struct {
     board_t *board;
@@ -100,8 +102,10 @@ static void run_map(int bare, int status, int code, apr_size_t chunk) {
     int out[ITEMS];
     board_t *b = new_board(bare, status);
     for (int i = 0; i < ITEMS; i++) in[i] = (item_t){b, i};
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, task, in, sizeof *in, ITEMS, out, sizeof *out, &(cohort_map_options_t){.chunk = chunk}));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, task, in, sizeof *in, ITEMS, out, sizeof *out,
+                                              &(cohort_map_options_t){.chunk = chunk}));
     for (int i = 0; i < ITEMS; i++) CHECK_INT(i * 10, out[i]);
     for (int i = 0; i < ITEMS; i++) CHECK_INT(1, b->ran[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
@@ -130,8 +134,13 @@ static void a_copied_initializer_is_no_worker(void) {
         cohort_pool_t *pool;
         item_t in = {b, 1};
         int out = 0;
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1, .initializer = initializer,
-                                                                                     .init_args = &b, .init_size = sizeof b}, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_create(&pool,
+                                        &(cohort_pool_options_t){.workers = 1,
+                                                                 .initializer = initializer,
+                                                                 .init_args = &b,
+                                                                 .init_size = sizeof b},
+                                        NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, task, &in, sizeof in, &out, sizeof out));
         CHECK_INT(10, out);
         CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
@@ -139,7 +148,7 @@ static void a_copied_initializer_is_no_worker(void) {
     }
 }
 
-/* ---- targets and hooks ------------------------------------------------------------------------------------------------------ */
+/* ---- targets and hooks ---------------------------------------------------------------------- */
 
 static int target(void *args) {
     know(*(board_t **)args);
@@ -186,7 +195,8 @@ static void copied_hooks_are_followed_by_nothing(void) {
     for (int i = 0; i < 3 * WAYS; i++) {
         cohort_process_t *p;
         board_t *b = new_board(i / 3, 0);
-        subclass_t s = {{.size = sizeof s, .run = run, .on_start = on_start, .on_exit = on_exit_of}, b, i % 3};
+        subclass_t s = {
+            {.size = sizeof s, .run = run, .on_start = on_start, .on_exit = on_exit_of}, b, i % 3};
         CHECK_STATUS(APR_SUCCESS, cohort_process_create_object(&p, &s.base, NULL, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(p));
         party_end(p, 4);
@@ -194,7 +204,7 @@ static void copied_hooks_are_followed_by_nothing(void) {
     }
 }
 
-/* ---- callbacks, actions, predicates ------------------------------------------------------------------------------------------- */
+/* ---- callbacks, actions, predicates --------------------------------------------------------- */
 
 static void called(cohort_result_t *result, void *arg) {
     board_t *b = arg;
@@ -211,13 +221,16 @@ static apr_status_t give_status(const void *input, void *output) {
 static void a_copied_callback_ends(void) {
     cohort_pool_t *pool;
     original = getpid();
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
     for (int i = 0; i < 2 * WAYS; i++) {
         cohort_result_t *result;
         board_t *b = new_board(i / 2, 0);
         int status = i % 2 * 9;
-        cohort_map_options_t options = {.on_success = called, .on_error = called, .callback_arg = b};
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, give_status, &status, sizeof status, NULL, 0, &options, NULL));
+        cohort_map_options_t options = {
+            .on_success = called, .on_error = called, .callback_arg = b};
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, give_status, &status,
+                                                          sizeof status, NULL, 0, &options, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
         check_board(b, 0, 1);
         CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
@@ -281,7 +294,7 @@ static void a_copied_predicate_waits_for_nothing(void) {
     }
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------------------------------- */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 static int nothing(void *args) {
     (void)args;
@@ -289,8 +302,8 @@ static int nothing(void *args) {
 }
 
 /* 0: each call has said that the caller is no member; else the number of the first that has not. */
-static int call_everything(cohort_queue_t *queue, cohort_event_t *event, cohort_lock_t *lock, cohort_pool_t *pool, cohort_process_t *child,
-                           cohort_connection_t *end) {
+static int call_everything(cohort_queue_t *queue, cohort_event_t *event, cohort_lock_t *lock,
+                           cohort_pool_t *pool, cohort_process_t *child, cohort_connection_t *end) {
     cohort_process_t *process;
     void *block;
     char byte = 0;
@@ -331,7 +344,8 @@ static void a_copy_is_no_member(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&lock, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&ends[0], &ends[1], NULL, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(lock, COHORT_FOREVER));
     for (int bare = 0; bare < WAYS; bare++) {
         board_t *b = new_board(bare, 0);
@@ -344,7 +358,7 @@ static void a_copy_is_no_member(void) {
     party_kill(child);
 }
 
-/* ---- a copy that begins anew, as programs do that become daemons of the system ---------------------------------------------------- */
+/* ---- a copy that begins anew, as programs do that become daemons of the system -------------- */
 
 static int seven(void *args) {
     (void)args;
@@ -361,15 +375,23 @@ static int be_root(const cohort_options_t *options, apr_pool_t *inherited) {
     cohort_process_t *process = NULL;
     cohort_pool_t *pool = NULL;
     int in = 6, out = 0;
-    if (cohort_initialize(NULL, NULL, options) != COHORT_ETWICE) return 1; /* the memory is the original's still */
+    /* the memory is the original's still */
+    if (cohort_initialize(NULL, NULL, options) != COHORT_ETWICE) return 1;
     cohort_finalize();
     if (cohort_alloc(&(void *){NULL}, 1) != COHORT_ENOTINIT) return 2;
     if (cohort_initialize(NULL, NULL, options)) return 3;
-    if (cohort_process_create(&process, seven, NULL, 0, NULL, NULL) || cohort_process_start(process)) return 4;
-    apr_pool_destroy(inherited); /* its objects are the original's, though the new cohort may have others in their places */
-    if (cohort_process_join(process, COHORT_FOREVER) || cohort_process_exit_code(process) != 7 || cohort_process_close(process)) return 5;
+    if (cohort_process_create(&process, seven, NULL, 0, NULL, NULL) ||
+        cohort_process_start(process))
+        return 4;
+    /* its objects are the original's, though the new cohort may have others in their places */
+    apr_pool_destroy(inherited);
+    if (cohort_process_join(process, COHORT_FOREVER) || cohort_process_exit_code(process) != 7 ||
+        cohort_process_close(process))
+        return 5;
     if (cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL)) return 6;
-    if (cohort_pool_apply(pool, square, &in, sizeof in, &out, sizeof out) || out != 36 || cohort_pool_destroy(pool)) return 7;
+    if (cohort_pool_apply(pool, square, &in, sizeof in, &out, sizeof out) || out != 36 ||
+        cohort_pool_destroy(pool))
+        return 7;
     cohort_finalize();
     return 0;
 }
@@ -384,7 +406,8 @@ static void a_copy_may_begin_anew(void) {
         board_t *b = new_board(bare, 0);
         CHECK(apr_pool_create(&pool, NULL) == APR_SUCCESS);
         CHECK_STATUS(APR_SUCCESS, cohort_event_create(&event, pool));
-        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, wait_for_death, NULL, 0, &daemon, pool));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_process_create(&child, wait_for_death, NULL, 0, &daemon, pool));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
         if (in_copy(b)) _exit(be_root(&options, pool));
         CHECK_INT(0, b->code);
@@ -395,7 +418,8 @@ static void a_copy_may_begin_anew(void) {
     }
 }
 
-/* A handle that was closed by hand is not closed again with the pool, when its place is another process'. */
+/* A handle that was closed by hand is not closed again with the pool, when its place is another
+ * process'. */
 static void a_pool_closes_its_own_handle_only(void) {
     apr_pool_t *pool;
     cohort_process_t *first, *second;

@@ -15,12 +15,16 @@ static int count_lines(const char *text, const char *line) {
 /* Returns when the program and its children have ended: then nobody has its standard output. */
 static void run_program(void) {
     const char *argv[] = {TEST_DETACHED, NULL};
-    cohort_program_t program = {.argv = argv, .streams = {{.kind = COHORT_STREAM_NULL}, {.kind = COHORT_STREAM_PIPE}, {.kind = COHORT_STREAM_NULL}}};
+    cohort_program_t program = {.argv = argv,
+                                .streams = {{.kind = COHORT_STREAM_NULL},
+                                            {.kind = COHORT_STREAM_PIPE},
+                                            {.kind = COHORT_STREAM_NULL}}};
     cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND};
     cohort_process_t *process = NULL;
     char byte;
     apr_size_t got = 1;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, &program, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     CHECK_STATUS(APR_EOF, apr_file_read(program.streams[1].file, &byte, &got));
     party_end(process, 0);
@@ -46,13 +50,16 @@ static char *run_detached(const char *mode) {
 
 static void check_lines(const char *text, const char *line, int least, int most) {
     int n = count_lines(text, line);
-    if (n < least || n > most) test_fail(__FILE__, __LINE__, "%d times \"%s\", and not %d to %d, in:\n%s", n, line, least, most, text);
+    if (n < least || n > most)
+        test_fail(__FILE__, __LINE__, "%d times \"%s\", and not %d to %d, in:\n%s", n, line, least,
+                  most, text);
 }
 
 /* main() is entered once for the program, and once for each process that executes it: children
  * of spawn, a fork server. */
 static void check_works(const char *text) {
-    bool spawns = strcmp(test_method(), "spawn") == 0, serves = strcmp(test_method(), "forkserver") == 0;
+    bool spawns = strcmp(test_method(), "spawn") == 0,
+         serves = strcmp(test_method(), "forkserver") == 0;
     check_lines(text, "started\n", 2, 2);
     check_lines(text, "\n", 0, spawns ? 5 : serves ? 4 : 3);
 }

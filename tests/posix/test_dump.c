@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Core dumps: what the arena holds is in none, unless that is asked for, and then in those of every process, as far as it is used. */
+/* Core dumps: what the arena holds is in none, unless that is asked for, and then in those of every
+ * process, as far as it is used. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -36,8 +37,10 @@ static apr_status_t remove_directory(void *unused) {
 /* The system writes a file "core" where the process is, and no more than one. */
 static bool dumps_are_files(void) {
     char pattern[128] = "", pid = '1';
-    int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC), uses = open("/proc/sys/kernel/core_uses_pid", O_RDONLY | O_CLOEXEC);
-    bool told = fd >= 0 && uses >= 0 && read(fd, pattern, sizeof pattern - 1) > 0 && read(uses, &pid, 1) == 1;
+    int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC),
+        uses = open("/proc/sys/kernel/core_uses_pid", O_RDONLY | O_CLOEXEC);
+    bool told = fd >= 0 && uses >= 0 && read(fd, pattern, sizeof pattern - 1) > 0 &&
+                read(uses, &pid, 1) == 1;
     close(fd);
     close(uses);
     return told && !strcmp(pattern, "core\n") && pid == '0';
@@ -55,7 +58,8 @@ static void run(const char *variable, const char *way) {
     if (pid == 0) {
         char *const env[] = {(char *)variable, NULL};
         if (chdir(directory) || setrlimit(RLIMIT_CORE, &most)) _exit(30);
-        execve(TEST_DUMP, (char *const[]){TEST_DUMP, (char *)test_method(), (char *)way, NULL}, env);
+        execve(TEST_DUMP, (char *const[]){TEST_DUMP, (char *)test_method(), (char *)way, NULL},
+               env);
         _exit(31);
     }
     CHECK_INT(pid, waitpid(pid, &status, 0));
@@ -84,7 +88,8 @@ static void check(const char *variable, const char *way, bool included) {
     CHECK(core != MAP_FAILED);
     CHECK_INT(included, core_holds(core, size, 1));
     CHECK_INT(included, core_holds(core, size, 2));
-    CHECK((uint64_t)facts.st_blocks * 512 < (uint64_t)256 << 20); /* nothing was made real to be written */
+    /* nothing was made real to be written */
+    CHECK((uint64_t)facts.st_blocks * 512 < (uint64_t)256 << 20);
     munmap(core, size);
     close(fd);
 }

@@ -53,7 +53,9 @@ static void *work(void *arg) {
     cohort_process_t *daemon = NULL, *child = NULL;
     int x = 6, y = 0;
     await_first_thread_gone();
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&daemon, be_daemon, NULL, 0, &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(
+                                  &daemon, be_daemon, NULL, 0,
+                                  &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(daemon));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
     CHECK_INT(36, y);
@@ -70,7 +72,8 @@ static _Noreturn void leave_main(void) {
     pthread_t thread;
     board->pid = getpid();
     CHECK_INT(0, atexit(note_exit));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
     CHECK_INT(0, pthread_create(&thread, NULL, work, pool));
     pthread_exit(NULL);
 }
@@ -83,7 +86,8 @@ static int run_without_main(void *args) {
 static void *start_child(void *arg) {
     cohort_process_t **process = arg;
     cohort_process_options_t options = {.lifetime = COHORT_FOREGROUND};
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(process, run_without_main, &board, sizeof board, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(process, run_without_main, &board, sizeof board,
+                                                    &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(*process));
     return NULL;
 }
@@ -134,6 +138,7 @@ static void a_root_goes_on_and_ends(void) {
     close(ends[0]);
 }
 
-const test_case_t first_thread_cases[] = {{"FirstThread", "a_child_goes_on_and_ends", a_child_goes_on_and_ends},
-                                          {"FirstThread", "a_root_goes_on_and_ends", a_root_goes_on_and_ends},
-                                          {0}};
+const test_case_t first_thread_cases[] = {
+    {"FirstThread", "a_child_goes_on_and_ends", a_child_goes_on_and_ends},
+    {"FirstThread", "a_root_goes_on_and_ends", a_root_goes_on_and_ends},
+    {0}};

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a child gets: the table of docs/processes.md, a case for each of its rows. The parent has started a child before (so there is a server, where there is such)
- * when it changes the property; then a child and a program look what they have of it.
+ * What a child gets: the table of docs/processes.md, a case for each of its rows. The parent has
+ * started a child before (so there is a server, where there is such) when it changes the property;
+ * then a child and a program look what they have of it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -52,7 +53,8 @@ static const char *ask_child(const char *property) {
 }
 
 static void ask_program(const char *property, const char *wanted) {
-    cohort_program_t program = {.argv = (const char *const[]){TEST_PROPERTY, property, wanted, NULL}};
+    cohort_program_t program = {.argv =
+                                    (const char *const[]){TEST_PROPERTY, property, wanted, NULL}};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
     apr_status_t status = cohort_process_start(process);
@@ -69,7 +71,8 @@ static void check_row(const row_t *row) {
     const property_t *property = property_find(row->property);
     char before[PROPERTY_TEXT] = "", now[PROPERTY_TEXT] = "";
     if (!property) SKIP("this system knows nothing of the kind");
-    if (SANITIZED && (!strcmp(row->property, "effective_user") || !strcmp(row->property, "root"))) SKIP("the leak check wants to read /proc");
+    if (SANITIZED && (!strcmp(row->property, "effective_user") || !strcmp(row->property, "root")))
+        SKIP("the leak check wants to read /proc");
     property->look(before, sizeof before);
     (void)ask_child(row->property);
     const char *why_not = property->change();
@@ -82,59 +85,64 @@ static void check_row(const row_t *row) {
 }
 
 /* name of the case, what the children get by fork, spawn, forkserver and as a program */
-#define ROWS(X)                                                                                          \
-    X(user, SAME, SAME, SAME, SAME)                                                                      \
-    X(effective_user, SAME, "12345/12345 0/0", "12345/12345 0/0", SAME) /* else the system would take the child for set-user-id */ \
-    X(groups, SAME, SAME, SAME, SAME)                                                                    \
-    X(root, SAME, NO_START, NO_START, NO_START)                                                          \
-    X(capabilities, SAME, SAME, SAME, SAME)                                                              \
-    X(securebits, SAME, SAME, SAME, SAME)                                                                \
-    X(no_new_privs, SAME, SAME, SAME, SAME)                                                              \
-    X(seccomp, SAME, SAME, SAME, SAME)                                                                   \
-    X(namespaces, SAME, SAME, SAME, SAME)                                                                \
-    X(dumpable, SAME, "1", "1", "1")                                                                     \
-    X(scheduling, SAME, SAME, SAME, SAME)                                                                \
-    X(cpus, SAME, SAME, SAME, SAME)                                                                      \
-    X(oom_score, SAME, SAME, SAME, SAME)                                                                 \
-    X(cwd, SAME, SAME, SAME, SAME)                                                                       \
-    X(umask, SAME, SAME, SAME, SAME)                                                                     \
-    X(environment, SAME, SAME, SAME, SAME)                                                               \
-    X(shown_environment, "(none)", "changed", "(none)", "changed")                                       \
-    X(limits, SAME, SAME, SAME, SAME)                                                                    \
-    X(nice, SAME, SAME, SAME, SAME)                                                                      \
-    X(session, SAME, SAME, SAME, SAME)                                                                   \
-    X(group, SAME, SAME, SAME, SAME)                                                                     \
-    X(signal_mask, "USR1 ", "", "", "")                                                                  \
-    X(ignored_signals, "INT USR2 ", "INT USR2 ", "INT USR2 ", "INT USR2 ")                               \
-    X(handled_signals, "USR1 ", "", "", "")                                                              \
-    X(streams, SAME, SAME, SAME, SAME)                                                                   \
-    X(descriptors, SAME, "", "", "")                                                                     \
+#define ROWS(X)                                                            \
+    X(user, SAME, SAME, SAME, SAME)                                        \
+    X(effective_user, SAME, "12345/12345 0/0", "12345/12345 0/0",          \
+      SAME) /* else the system would take the child for set-user-id */     \
+    X(groups, SAME, SAME, SAME, SAME)                                      \
+    X(root, SAME, NO_START, NO_START, NO_START)                            \
+    X(capabilities, SAME, SAME, SAME, SAME)                                \
+    X(securebits, SAME, SAME, SAME, SAME)                                  \
+    X(no_new_privs, SAME, SAME, SAME, SAME)                                \
+    X(seccomp, SAME, SAME, SAME, SAME)                                     \
+    X(namespaces, SAME, SAME, SAME, SAME)                                  \
+    X(dumpable, SAME, "1", "1", "1")                                       \
+    X(scheduling, SAME, SAME, SAME, SAME)                                  \
+    X(cpus, SAME, SAME, SAME, SAME)                                        \
+    X(oom_score, SAME, SAME, SAME, SAME)                                   \
+    X(cwd, SAME, SAME, SAME, SAME)                                         \
+    X(umask, SAME, SAME, SAME, SAME)                                       \
+    X(environment, SAME, SAME, SAME, SAME)                                 \
+    X(shown_environment, "(none)", "changed", "(none)", "changed")         \
+    X(limits, SAME, SAME, SAME, SAME)                                      \
+    X(nice, SAME, SAME, SAME, SAME)                                        \
+    X(session, SAME, SAME, SAME, SAME)                                     \
+    X(group, SAME, SAME, SAME, SAME)                                       \
+    X(signal_mask, "USR1 ", "", "", "")                                    \
+    X(ignored_signals, "INT USR2 ", "INT USR2 ", "INT USR2 ", "INT USR2 ") \
+    X(handled_signals, "USR1 ", "", "", "")                                \
+    X(streams, SAME, SAME, SAME, SAME)                                     \
+    X(descriptors, SAME, "", "", "")                                       \
     X(locale, SAME, "C", "C", "C")
 
-#define CASE(name, by_fork, by_spawn, by_server, by_exec)                                                \
-    static void name##_row(void) {                                                                       \
-        static const row_t row = {#name, {by_fork, by_spawn, by_server, by_exec}};                       \
-        check_row(&row);                                                                                 \
+#define CASE(name, by_fork, by_spawn, by_server, by_exec) \
+    static void name##_row(void) { \
+        static const row_t row = {#name, {by_fork, by_spawn, by_server, by_exec}}; \
+        check_row(&row); \
     }
 ROWS(CASE)
 
 #define ENTRY(name, by_fork, by_spawn, by_server, by_exec) {"Inherit", #name, name##_row},
 
-/* ---- signals: what can be asked for ---------------------------------------------------------------------------------- */
+/* ---- signals: what can be asked for --------------------------------------------------------- */
 
 /* What a child made with these options, and a program, have of the property. */
-static void check_signals(cohort_signals_t signals, const char *property, const char *by_fork, const char *by_others) {
+static void check_signals(cohort_signals_t signals, const char *property, const char *by_fork,
+                          const char *by_others) {
     question_t q = {.text = party_memory(PROPERTY_TEXT)};
     cohort_process_options_t options = {.signals = signals};
     cohort_process_t *process = NULL;
     const char *wanted = column() == BY_FORK ? by_fork : by_others;
     snprintf(q.property, sizeof q.property, "%s", property);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, answer, &q, sizeof q, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, answer, &q, sizeof q, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     party_finish(process);
     CHECK_STR(wanted, q.text);
-    cohort_program_t program = {.argv = (const char *const[]){TEST_PROPERTY, property, by_others, NULL}};
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, test_pool()));
+    cohort_program_t program = {
+        .argv = (const char *const[]){TEST_PROPERTY, property, by_others, NULL}};
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, &program, &options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     party_finish(process);
 }
@@ -178,7 +186,9 @@ static void passing_interrupts_by_is_not_handed_on(void) {
     for (int ignored = 0; ignored < 2; ignored++) {
         cohort_process_t *process = NULL;
         signal(SIGINT, ignored ? SIG_IGN : SIG_DFL);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, pass_on, wanted[ignored], strlen(wanted[ignored]) + 1, &options, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_process_create(&process, pass_on, wanted[ignored],
+                                           strlen(wanted[ignored]) + 1, &options, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
         party_finish(process);
     }
@@ -194,15 +204,22 @@ static void workers_signals_are_as_asked_for(void) {
     static const struct {
         cohort_signals_t signals;
         const char *ignored;
-    } cases[] = {{COHORT_SIGNALS_DEFAULT, "INT USR2 "}, {COHORT_SIGNALS_NORMAL, "USR2 "}, {COHORT_SIGNALS_INHERIT, "TERM USR2 "}, {COHORT_SIGNALS_RESET, ""}};
+    } cases[] = {{COHORT_SIGNALS_DEFAULT, "INT USR2 "},
+                 {COHORT_SIGNALS_NORMAL, "USR2 "},
+                 {COHORT_SIGNALS_INHERIT, "TERM USR2 "},
+                 {COHORT_SIGNALS_RESET, ""}};
     (void)ask_child("signal_mask");
     signal(SIGUSR2, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[64] = "";
         cohort_pool_t *pool = NULL;
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1, .signals = cases[i].signals}, NULL));
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, look_at_signals, NULL, 0, 1, text, sizeof text, NULL));
+        CHECK_STATUS(
+            APR_SUCCESS,
+            cohort_pool_create(
+                &pool, &(cohort_pool_options_t){.workers = 1, .signals = cases[i].signals}, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_map(pool, look_at_signals, NULL, 0, 1, text, sizeof text, NULL));
         CHECK_STR(cases[i].ignored, text);
         CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     }
@@ -239,7 +256,7 @@ static void terminate_works_whatever_the_parent_does(void) {
     check_terminate();
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------------ */
+/* ---- descriptors ---------------------------------------------------------------------------- */
 
 static void move_to(int fd, int number, int flags) {
     if (fd == number) return;
@@ -276,11 +293,15 @@ static void read_to_the_end(int fd, const char *wanted) {
 static void check_files(int flags) {
     int numbers[] = {142, 141};
     cohort_process_options_t options = {.files = numbers, .n_files = 1};
-    cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", "printf program >/dev/fd/142; test ! -e /dev/fd/141", NULL}};
+    cohort_program_t program = {
+        .argv = (const char *const[]){"/bin/sh", "-c",
+                                      "printf program >/dev/fd/142; test ! -e /dev/fd/141", NULL}};
     cohort_process_t *process[2] = {NULL};
     pipe_at(141, 142, flags);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process[0], write_to, numbers, sizeof numbers, &options, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process[1], &program, &options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process[0], write_to, numbers, sizeof numbers,
+                                                    &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process[1], &program, &options, test_pool()));
     numbers[0] = numbers[1] = 9999; /* read already */
     for (int i = 0; i < 2; i++) {
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process[i]));
@@ -305,15 +326,24 @@ static int return_at_once(void *args) {
 static void files_that_cannot_be_kept(void) {
     static int many[300];
     int closed[] = {140}, stream[] = {2}, negative[] = {-1};
-    const cohort_process_options_t bad[] = {{.files = stream, .n_files = 1}, {.files = negative, .n_files = 1}, {.n_files = 1}, {.files = many, .n_files = 300}};
+    const cohort_process_options_t bad[] = {{.files = stream, .n_files = 1},
+                                            {.files = negative, .n_files = 1},
+                                            {.n_files = 1},
+                                            {.files = many, .n_files = 300}};
     cohort_process_options_t options = {.files = closed, .n_files = 1};
     cohort_program_t program = {.argv = (const char *const[]){"/bin/true", NULL}};
     cohort_process_t *process[2] = {NULL};
     for (int i = 0; i < 300; i++) many[i] = 3 + i;
-    for (int i = 0; i < 4; i++) CHECK_STATUS(APR_EINVAL, cohort_process_create(&process[0], return_at_once, NULL, 0, &bad[i], NULL));
-    for (int i = 0; i < 4; i++) CHECK_STATUS(APR_EINVAL, cohort_process_create_program(&process[0], &program, &bad[i], test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process[0], return_at_once, NULL, 0, &options, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process[1], &program, &options, test_pool()));
+    for (int i = 0; i < 4; i++)
+        CHECK_STATUS(APR_EINVAL,
+                     cohort_process_create(&process[0], return_at_once, NULL, 0, &bad[i], NULL));
+    for (int i = 0; i < 4; i++)
+        CHECK_STATUS(APR_EINVAL,
+                     cohort_process_create_program(&process[0], &program, &bad[i], test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process[0], return_at_once, NULL, 0, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process[1], &program, &options, test_pool()));
     for (int i = 0; i < 2; i++) {
         CHECK_STATUS(EBADF, cohort_process_start(process[i]));
         CHECK_STATUS(COHORT_ENOTSTARTED, cohort_process_join(process[i], 0));
@@ -326,7 +356,8 @@ static void files_that_cannot_be_kept(void) {
     close(140);
 }
 
-/* Nobody but the parent, or a child of fork, holds a descriptor of the parent's: neither a server nor what has been started. */
+/* Nobody but the parent, or a child of fork, holds a descriptor of the parent's: neither a server
+ * nor what has been started. */
 static int wait_for_event(void *args) {
     await_event(*(cohort_event_t **)args);
     return 0;
@@ -343,7 +374,8 @@ static void what_the_parent_closes_is_closed(void) {
     CHECK_INT(0, pipe(pipes[1]));
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
-    cohort_process_t *second = column() == BY_FORK ? NULL : party_start(wait_for_event, &go, sizeof go);
+    cohort_process_t *second =
+        column() == BY_FORK ? NULL : party_start(wait_for_event, &go, sizeof go);
     if (column() == BY_FORK) {
         set_event(go);
         party_finish(child);
@@ -361,7 +393,7 @@ static void what_the_parent_closes_is_closed(void) {
     party_kill(process);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 static char *note; /* in the arena: what was called, in its order */
 
@@ -400,14 +432,16 @@ static const char *end_child(cohort_target_t target, int way) {
 }
 
 #ifdef COHORT_EXIT_UNTOLD
-#define EXIT_WAYS EXIT /* handlers do not learn the code, so exit() by itself runs those of the parent too */
+/* handlers do not learn the code, so exit() by itself runs those of the parent too */
+#define EXIT_WAYS EXIT
 #else
 #define EXIT_WAYS IMMEDIATE
 #endif
 
 static void a_childs_handlers_run_at_its_end(void) {
     CHECK_INT(0, atexit(note_parents));
-    for (int way = 0; way < EXIT_WAYS; way++) CHECK_STR("second first ", end_child(register_and_end, way));
+    for (int way = 0; way < EXIT_WAYS; way++)
+        CHECK_STR("second first ", end_child(register_and_end, way));
     CHECK_STR("", end_child(register_and_end, IMMEDIATE));
 }
 
@@ -423,7 +457,8 @@ static int register_and_start(void *args) {
 
 static void each_generation_has_its_own_handlers(void) {
     CHECK_INT(0, atexit(note_parents));
-    for (int way = 0; way < EXIT_WAYS; way++) CHECK_STR("second first | first ", end_child(register_and_start, way));
+    for (int way = 0; way < EXIT_WAYS; way++)
+        CHECK_STR("second first | first ", end_child(register_and_start, way));
 }
 
 /* A handler may do what the target may. */
@@ -458,7 +493,8 @@ static void print_from_all(int way) {
     printf("parent's\n");
     end_child(print_and_end, way);
     printf("parent's\n");
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, print_in_a_task, NULL, 0, 1, NULL, 0, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
@@ -520,11 +556,11 @@ static void copies_of_a_child_end_alone(void) {
 }
 
 const test_case_t inherit_cases[] = {
-    ROWS(ENTRY)
-    {"Inherit", "signals_are_as_asked_for", signals_are_as_asked_for},
+    ROWS(ENTRY){"Inherit", "signals_are_as_asked_for", signals_are_as_asked_for},
     {"Inherit", "passing_interrupts_by_is_not_handed_on", passing_interrupts_by_is_not_handed_on},
     {"Inherit", "workers_signals_are_as_asked_for", workers_signals_are_as_asked_for},
-    {"Inherit", "terminate_works_whatever_the_parent_does", terminate_works_whatever_the_parent_does},
+    {"Inherit", "terminate_works_whatever_the_parent_does",
+     terminate_works_whatever_the_parent_does},
     {"Inherit", "files_are_kept_under_their_numbers", files_are_kept_under_their_numbers},
     {"Inherit", "files_that_cannot_be_kept", files_that_cannot_be_kept},
     {"Inherit", "what_the_parent_closes_is_closed", what_the_parent_closes_is_closed},

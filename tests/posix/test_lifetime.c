@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Who outlives whom, and what is left of those who do not, where it takes POSIX: tests/api/test_lifetime.c has the rest. */
+/* Who outlives whom, and what is left of those who do not, where it takes POSIX:
+ * tests/api/test_lifetime.c has the rest. */
 #include "system.h"
 
 #include <apr_signal.h>
@@ -34,7 +35,7 @@ static board_t *board_of(void *args) {
     return *(board_t **)args;
 }
 
-/* ---- daemons ---------------------------------------------------------------------------------------------------------------- */
+/* ---- daemons -------------------------------------------------------------------------------- */
 
 static int be_daemon(void *args) {
     CHECK_INT(1, cohort_process_is_daemon(cohort_process_current()));
@@ -65,7 +66,8 @@ static void daemons_end_with_a_parent_that_becomes_another_program(void) {
 static int close_everything_and_wait(void *args) {
     board_t *board = board_of(args);
     for (int fd = 3; fd < 1024; fd++) close(fd);
-    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&(void *){NULL}, 10 << 20)); /* memory needs no descriptor */
+    /* memory needs no descriptor */
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&(void *){NULL}, 10 << 20));
     sign_in(board, 1);
     party_wait_for_death();
 }
@@ -83,7 +85,7 @@ static void a_daemon_that_closes_everything_dies_too(void) {
     await_gone(board->pids[0]);
 }
 
-/* ---- foreground and background ---------------------------------------------------------------------------------------------------- */
+/* ---- foreground and background -------------------------------------------------------------- */
 
 static int be_in_background(void *args) {
     board_t *board = board_of(args);
@@ -114,7 +116,7 @@ static void background_has_a_session_of_its_own(void) {
     await_gone(board->pids[1]);
 }
 
-/* ---- the fork server ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the fork server ------------------------------------------------------------------------ */
 
 static void need_server(void) {
     if (strcmp(test_method(), "forkserver")) SKIP("only this start method has a server");
@@ -199,7 +201,8 @@ static int sign_in_around(void *args) {
     return 7;
 }
 
-/* Whatever instant the server dies at, a start succeeds in the end, and its child's code is right or unknown. */
+/* Whatever instant the server dies at, a start succeeds in the end, and its child's code is right
+ * or unknown. */
 static void servers_are_killed_all_the_time(void) {
     need_server();
     board_t *board = new_board();
@@ -208,7 +211,8 @@ static void servers_are_killed_all_the_time(void) {
     for (int i = 0; i < 60; i++) {
         cohort_process_t *process = NULL;
         cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
-        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, sign_in_around, &board, sizeof board, &options, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, sign_in_around, &board,
+                                                        sizeof board, &options, NULL));
         apr_status_t status = cohort_process_start(process);
         if (status != COHORT_ESTART) {
             CHECK_STATUS(APR_SUCCESS, status);
@@ -231,7 +235,8 @@ static void parent_and_server_die_at_once(void) {
     need_server();
     for (int i = 0; i < 5; i++) {
         board_t *board = new_board();
-        cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_and_tell, &board, sizeof board);
+        cohort_process_t *parent =
+            start_as(COHORT_FOREGROUND, start_and_tell, &board, sizeof board);
         await_event(board->ready);
         pid_t first = (pid_t)board->parents[0], second = (pid_t)cohort_process_pid(parent);
         kill(i % 2 ? second : first, SIGKILL);
@@ -242,14 +247,16 @@ static void parent_and_server_die_at_once(void) {
     }
 }
 
-/* The requester's directory, umask and environment reach the child, although the server was there before. */
+/* The requester's directory, umask and environment reach the child, although the server was there
+ * before. */
 static int tell_context(void *args) {
     board_t *board = board_of(args);
     char cwd[64] = "";
     const char *variable = getenv("COHORT_TEST_CONTEXT");
     CHECK(getcwd(cwd, sizeof cwd) != NULL);
     mode_t mask = umask(0);
-    board->depth = !strcmp(cwd, "/") << 2 | (mask == 0137) << 1 | (variable && !strcmp(variable, "yes"));
+    board->depth =
+        !strcmp(cwd, "/") << 2 | (mask == 0137) << 1 | (variable && !strcmp(variable, "yes"));
     return 0;
 }
 
@@ -287,12 +294,13 @@ static int become_nobody(void *args) {
 static void children_get_no_privileges_that_were_given_up(void) {
     if (geteuid() != 0) SKIP("only root can give up privileges");
     if (SANITIZED) SKIP("the leak check needs the privileges");
-    if (strcmp(test_method(), "fork") && !open_to_others()) SKIP("the executable is closed to others");
+    if (strcmp(test_method(), "fork") && !open_to_others())
+        SKIP("the executable is closed to others");
     board_t *board = new_board();
     party_finish(start_as(COHORT_FOREGROUND, become_nobody, &board, sizeof board));
 }
 
-/* ---- newborns ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- newborns ------------------------------------------------------------------------------- */
 
 static int seven(void *args) {
     (void)args;
@@ -313,7 +321,8 @@ static int kill_newest(bool grandchildren) {
     int newest = newest_process(), parent = 0, above = 0;
     for (int pid = newest; pid > newest - 6 && pid > 1; pid--) {
         if (!process_state(pid, &parent) || pid == getpid()) continue;
-        if (grandchildren ? process_state(parent, &above) && above == getpid() : parent == getpid()) return kill(pid, SIGKILL) == 0;
+        if (grandchildren ? process_state(parent, &above) && above == getpid() : parent == getpid())
+            return kill(pid, SIGKILL) == 0;
     }
     return 0;
 }
@@ -321,7 +330,8 @@ static int kill_newest(bool grandchildren) {
 static void *APR_THREAD_FUNC kill_newborns(apr_thread_t *thread, void *data) {
     board_t *board = data;
     (void)thread;
-    while (!atomic_load(&board->parents[0])) atomic_fetch_add(&board->count, kill_newest(board->lifetime != 0));
+    while (!atomic_load(&board->parents[0]))
+        atomic_fetch_add(&board->count, kill_newest(board->lifetime != 0));
     return NULL;
 }
 
@@ -330,7 +340,9 @@ static void start_under_fire(int n) {
         cohort_process_t *process = NULL;
         apr_status_t status;
         CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, seven, "args", 5, NULL, NULL));
-        for (int attempt = 0; (status = cohort_process_start(process)) == COHORT_ESTART && attempt < 20;) attempt++;
+        for (int attempt = 0;
+             (status = cohort_process_start(process)) == COHORT_ESTART && attempt < 20;)
+            attempt++;
         if (status == APR_SUCCESS) {
             CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
             int code = cohort_process_exit_code(process);
@@ -342,7 +354,8 @@ static void start_under_fire(int n) {
     }
 }
 
-/* The system's own children of this process (servers too), or their children, are killed at every moment of their lives. */
+/* The system's own children of this process (servers too), or their children, are killed at every
+ * moment of their lives. */
 static int be_under_fire(void *args) {
     board_t *board = board_of(args);
     cohort_arena_usage_t before, after;
@@ -368,7 +381,7 @@ static void newborns_may_be_killed(void) {
     }
 }
 
-/* ---- hosts with habits --------------------------------------------------------------------------------------------------------------- */
+/* ---- hosts with habits ---------------------------------------------------------------------- */
 
 static int sleep_until_killed(void *args) {
     (void)args;
@@ -380,7 +393,8 @@ static int hard_exit(void *args) {
     _exit(8);
 }
 
-/* Without descriptors of processes nobody can tell how a child ended that the system forgot at once. */
+/* Without descriptors of processes nobody can tell how a child ended that the system forgot at
+ * once. */
 static void end_unseen(cohort_process_t *process, int code) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
 #ifdef COHORT_NO_PIDFD
@@ -397,7 +411,8 @@ static void check_codes(void) {
         CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         end_unseen(process, -9);
         cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", "exit 9", NULL}};
-        CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_process_create_program(&process, &program, NULL, test_pool()));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
         end_unseen(process, 9);
     }
@@ -429,7 +444,8 @@ static int reap_everything(void *args) {
         CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
         int code = cohort_process_exit_code(process);
-        CHECK(code == -9 || code == COHORT_EXIT_UNKNOWN); /* the system may not tell those who come second */
+        /* the system may not tell those who come second */
+        CHECK(code == -9 || code == COHORT_EXIT_UNKNOWN);
     }
     return 0;
 }
@@ -442,7 +458,8 @@ static int close_standard_streams(void *args) {
     for (int fd = 0; fd < 3; fd++) close(fd);
     for (int i = 0; i < 3; i++) {
         cohort_process_t *process = start_as(COHORT_FOREGROUND, seven, NULL, 0);
-        if (cohort_process_join(process, COHORT_FOREVER) || cohort_process_exit_code(process) != 7) _exit(1);
+        if (cohort_process_join(process, COHORT_FOREVER) || cohort_process_exit_code(process) != 7)
+            _exit(1);
     }
     for (int fd = 0; fd < 3; fd++) {
         if (fcntl(fd, F_GETFD) >= 0) _exit(2); /* something of ours took its place */
@@ -470,13 +487,14 @@ static int start_then_close_all(void *args) {
     return close_all(args);
 }
 
-/* What was started before or after is still seen to end; only a re-executed child needs the arena's descriptor. */
+/* What was started before or after is still seen to end; only a re-executed child needs the arena's
+ * descriptor. */
 static void host_that_closes_everything(void) {
     party_finish(start_as(COHORT_FOREGROUND, close_all, NULL, 0));
     party_finish(start_as(COHORT_FOREGROUND, start_then_close_all, NULL, 0));
 }
 
-/* ---- raw copies -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- raw copies ----------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_event_t *event;
@@ -517,7 +535,8 @@ static int fork_raw(void *args) {
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&t.queue, NULL, t.pool));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(t.lock, COHORT_FOREVER));
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&t.process, tell_parent_and_wait, &board, sizeof board, &options, t.pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&t.process, tell_parent_and_wait, &board,
+                                                    sizeof board, &options, t.pool));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(t.process));
     await_event(board->ready);
     for (int how = 0; how < 2; how++) {
@@ -562,7 +581,8 @@ static int fork_and_be_killed(void *args) {
 
 static void raw_copies_keep_nothing_alive(void) {
     board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, fork_and_be_killed, &board, sizeof board);
+    cohort_process_t *parent =
+        start_as(COHORT_FOREGROUND, fork_and_be_killed, &board, sizeof board);
     await_event(board->ready);
     await_event(board->done);
     party_kill(parent);
@@ -571,7 +591,7 @@ static void raw_copies_keep_nothing_alive(void) {
     kill((pid_t)board->pids[8], SIGKILL);
 }
 
-/* ---- what starts leave ------------------------------------------------------------------------------------------------------------------- */
+/* ---- what starts leave ---------------------------------------------------------------------- */
 
 static int tell_descriptors(void *args) {
     board_t *board = board_of(args);
@@ -613,8 +633,10 @@ static void await_tidy(apr_int64_t pid, int descriptors) {
 
 static void nothing_accumulates(void) {
     board_t *board = new_board();
-    for (int i = 0; i < 3; i++) party_finish(start_as(COHORT_DAEMON, tell_parent, &board, sizeof board));
-    int server = (int)board->parents[0], own = count_descriptors(getpid()), servers = count_descriptors(server);
+    for (int i = 0; i < 3; i++)
+        party_finish(start_as(COHORT_DAEMON, tell_parent, &board, sizeof board));
+    int server = (int)board->parents[0], own = count_descriptors(getpid()),
+        servers = count_descriptors(server);
     if (own < 0) SKIP("the system does not tell descriptors");
     for (int i = 0; i < 30; i++) {
         atomic_store(&board->count, 0);
@@ -631,7 +653,9 @@ static void run_limited(const char *limit) {
     char path[512] = "", script[700];
     cohort_process_t *process = NULL;
     if (readlink("/proc/self/exe", path, sizeof path - 1) < 0) SKIP("the executable is not known");
-    snprintf(script, sizeof script, "%s || exit 77; exec '%s' --gtest_filter=Lifetime.nothing_accumulates >/dev/null", limit, path);
+    snprintf(script, sizeof script,
+             "%s || exit 77; exec '%s' --gtest_filter=Lifetime.nothing_accumulates >/dev/null",
+             limit, path);
     cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", script, NULL}};
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -647,8 +671,10 @@ static void limits_of_the_system_are_kept(void) {
 }
 
 const test_case_t lifetime_cases[] = {
-    {"Lifetime", "daemons_end_with_a_parent_that_becomes_another_program", daemons_end_with_a_parent_that_becomes_another_program},
-    {"Lifetime", "a_daemon_that_closes_everything_dies_too", a_daemon_that_closes_everything_dies_too},
+    {"Lifetime", "daemons_end_with_a_parent_that_becomes_another_program",
+     daemons_end_with_a_parent_that_becomes_another_program},
+    {"Lifetime", "a_daemon_that_closes_everything_dies_too",
+     a_daemon_that_closes_everything_dies_too},
     {"Lifetime", "background_has_a_session_of_its_own", background_has_a_session_of_its_own},
     {"Lifetime", "PROC_20_child_fd_inflation", PROC_20_child_fd_inflation},
     {"Lifetime", "PROC_24_forkserver_sigint", PROC_24_forkserver_sigint},
@@ -657,7 +683,8 @@ const test_case_t lifetime_cases[] = {
     {"Lifetime", "servers_are_killed_all_the_time", servers_are_killed_all_the_time},
     {"Lifetime", "parent_and_server_die_at_once", parent_and_server_die_at_once},
     {"Lifetime", "children_begin_where_their_parent_is", children_begin_where_their_parent_is},
-    {"Lifetime", "children_get_no_privileges_that_were_given_up", children_get_no_privileges_that_were_given_up},
+    {"Lifetime", "children_get_no_privileges_that_were_given_up",
+     children_get_no_privileges_that_were_given_up},
     {"Lifetime", "newborns_may_be_killed", newborns_may_be_killed},
     {"Lifetime", "host_that_ignores_its_children", host_that_ignores_its_children},
     {"Lifetime", "host_that_reaps_everything", host_that_reaps_everything},

@@ -12,9 +12,11 @@
 
 #define SHELL(script) (const char *const[]){"/bin/sh", "-c", script, NULL}
 
-static cohort_process_t *start_program(cohort_program_t *program, const cohort_process_options_t *options) {
+static cohort_process_t *start_program(cohort_program_t *program,
+                                       const cohort_process_options_t *options) {
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, program, options, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create_program(&process, program, options, test_pool()));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     return process;
 }
@@ -30,7 +32,8 @@ static apr_status_t start_fails(cohort_program_t *program) {
     CHECK_INT(0, cohort_process_is_alive(process));
     CHECK_INT(COHORT_EXIT_NONE, cohort_process_exit_code(process));
     CHECK_STATUS(COHORT_ENOTSTARTED, cohort_process_join(process, 0));
-    CHECK_STATUS(status, cohort_process_start(process)); /* it may be tried again, with the same outcome */
+    /* it may be tried again, with the same outcome */
+    CHECK_STATUS(status, cohort_process_start(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
     return status;
 }
@@ -50,8 +53,10 @@ static char *read_all(apr_file_t *file) {
     return text;
 }
 
-static void check_output(const char *expected, const char *const *argv, const char *const *env, const char *cwd) {
-    cohort_program_t program = {.argv = argv, .env = env, .cwd = cwd, .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
+static void check_output(const char *expected, const char *const *argv, const char *const *env,
+                         const char *cwd) {
+    cohort_program_t program = {
+        .argv = argv, .env = env, .cwd = cwd, .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
     cohort_process_t *process = start_program(&program, NULL);
     CHECK_STR(expected, read_all(program.streams[1].file));
     party_finish(process);
@@ -59,17 +64,25 @@ static void check_output(const char *expected, const char *const *argv, const ch
 }
 
 static void any_bytes_arrive(void) {
-    const char *argv[] = {"/bin/sh", "-c", "printf '<%s>' \"$0\" \"$@\"", "zero", "", "two words", "$HOME \"'\\", "\xff\x01\n", NULL};
+    const char *argv[] = {"/bin/sh",     "-c",         "printf '<%s>' \"$0\" \"$@\"",
+                          "zero",        "",           "two words",
+                          "$HOME \"'\\", "\xff\x01\n", NULL};
     check_output("<zero><><two words><$HOME \"'\\><\xff\x01\n>", argv, NULL, NULL);
 }
 
 static void no_library_state_leaks(void) {
-    check_output("", SHELL("env | grep COHORT_BOOT; ls -l /proc/self/fd 2>/dev/null | grep -E '/memfd:|/dev/shm/|pidfd|eventpoll'; true"), NULL, NULL);
+    check_output(
+        "",
+        SHELL(
+            "env | grep COHORT_BOOT; ls -l /proc/self/fd 2>/dev/null | grep -E '/memfd:|/dev/shm/|pidfd|eventpoll'; true"),
+        NULL, NULL);
 }
 
 static apr_file_t *new_file(char *path) {
     apr_file_t *file = NULL;
-    CHECK_STATUS(APR_SUCCESS, apr_file_mktemp(&file, path, APR_READ | APR_WRITE | APR_CREATE | APR_DELONCLOSE, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 apr_file_mktemp(&file, path, APR_READ | APR_WRITE | APR_CREATE | APR_DELONCLOSE,
+                                 test_pool()));
     return file;
 }
 
@@ -78,7 +91,8 @@ static void streams_are_inherited(void) {
     apr_size_t size = sizeof text - 1;
     apr_off_t start = 0;
     apr_file_t *file = new_file(path);
-    cohort_program_t outer = {.argv = SHELL("exec sh -c 'echo inherited'"), .streams = {[1] = {COHORT_STREAM_FILE, file}}};
+    cohort_program_t outer = {.argv = SHELL("exec sh -c 'echo inherited'"),
+                              .streams = {[1] = {COHORT_STREAM_FILE, file}}};
     run_program(&outer, 0);
     CHECK_STATUS(APR_SUCCESS, apr_file_seek(file, APR_SET, &start));
     CHECK_STATUS(APR_SUCCESS, apr_file_read(file, text, &size));
@@ -89,15 +103,17 @@ static void killed_by_itself(void) {
     static const struct {
         const char *script;
         int code;
-    } cases[] = {{"exit 0", 0},       {"exit 1", 1},        {"exit 255", 255},    {"kill -9 $$", -9}, {"kill -15 $$", -15},
-                 {"kill -6 $$", -6},  {"kill -11 $$", -11}, {"exec true", 0},     {"exec false", 1}};
+    } cases[] = {{"exit 0", 0},        {"exit 1", 1},        {"exit 255", 255},
+                 {"kill -9 $$", -9},   {"kill -15 $$", -15}, {"kill -6 $$", -6},
+                 {"kill -11 $$", -11}, {"exec true", 0},     {"exec false", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cohort_program_t program = {.argv = SHELL(cases[i].script)};
         run_program(&program, cases[i].code);
     }
 }
 
-/* Without descriptors of processes nobody can tell how a child ended that the system forgot at once. */
+/* Without descriptors of processes nobody can tell how a child ended that the system forgot at
+ * once. */
 static void run_unseen(cohort_program_t *program, int code) {
     cohort_process_t *process = start_program(program, NULL);
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
@@ -107,13 +123,15 @@ static void run_unseen(cohort_program_t *program, int code) {
     party_end(process, code);
 }
 
-/* A host that blocks, catches or ignores signals keeps that to itself, except what exec passes on: ignored ones. */
+/* A host that blocks, catches or ignores signals keeps that to itself, except what exec passes on:
+ * ignored ones. */
 static void signal_state_is_clean(void) {
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     signal(SIGCHLD, SIG_IGN);
-    cohort_program_t nested = {.argv = SHELL("sh -c 'exit 5'; exit $?")}; /* the shell needs its child's code */
+    /* the shell needs its child's code */
+    cohort_program_t nested = {.argv = SHELL("sh -c 'exit 5'; exit $?")};
     run_unseen(&nested, 5);
     signal(SIGCHLD, SIG_DFL);
     cohort_program_t program = {.argv = SHELL("kill -15 $$; exit 0")};
@@ -134,7 +152,7 @@ static void what_cannot_be_run(void) {
     CHECK_STATUS(APR_SUCCESS, apr_file_close(file));
 }
 
-/* ---- threads that wait for programs ---- */
+/* ---- threads that wait for programs --------------------------------------------------------- */
 
 typedef struct {
     cohort_process_t *process;
@@ -169,7 +187,8 @@ static void a_cancelled_waiter_takes_no_end_with_it(void) {
         CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         party_end(process, -9);
         CHECK_INT(0, pthread_join(thread, &result));
-        CHECK(result == PTHREAD_CANCELED || waiter.status == APR_SUCCESS || waiter.status == COHORT_EHANDLE);
+        CHECK(result == PTHREAD_CANCELED || waiter.status == APR_SUCCESS ||
+              waiter.status == COHORT_EHANDLE);
     }
 }
 
@@ -197,8 +216,10 @@ static void a_copy_waits_for_its_own(void) {
 
 /* Long waits are the watcher's again after a second; nobody notices. */
 static void who_waits_long_is_told_too(void) {
-    cohort_program_t slow = {.argv = SHELL("sleep 1.3; exit 4")}, slower = {.argv = SHELL("sleep 1.6; exit 5")};
-    cohort_waitable_t items[2] = {{.process = start_program(&slow, NULL)}, {.process = start_program(&slower, NULL)}};
+    cohort_program_t slow = {.argv = SHELL("sleep 1.3; exit 4")},
+                     slower = {.argv = SHELL("sleep 1.6; exit 5")};
+    cohort_waitable_t items[2] = {{.process = start_program(&slow, NULL)},
+                                  {.process = start_program(&slower, NULL)}};
     CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ANY, COHORT_FOREVER));
     CHECK_INT(1, items[0].ready);
     CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ALL, COHORT_FOREVER));

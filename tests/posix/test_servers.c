@@ -138,7 +138,7 @@ static void states_come_again(void) {
     parties_finish(children, 2);
 }
 
-/* ---- servers that are killed ------------------------------------------------------------------ */
+/* ---- servers that are killed ---------------------------------------------------------------- */
 
 static int say_parent(void *args) {
     _Atomic int64_t *parent = *(_Atomic int64_t **)args;
@@ -188,7 +188,7 @@ static void killed_while_its_channel_is_open(void) {
     }
 }
 
-/* ---- rights that are given up ---------------------------------------------------------------- */
+/* ---- rights that are given up --------------------------------------------------------------- */
 
 static void give_up_rights(void) {
     CHECK_INT(0, setgroups(0, NULL));
@@ -239,7 +239,8 @@ static int replace_a_worker(void *args) {
     cohort_pool_t *pool = NULL;
     int user = -1;
     (void)args;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, who, NULL, 0, &user, sizeof user));
     CHECK_INT(0, user);
     give_up_rights();
@@ -256,10 +257,11 @@ static void replacements_are_what_the_maker_is(void) {
     party_finish(party_start(replace_a_worker, NULL, 0));
 }
 
-const test_case_t servers_cases[] = {{"Servers", "servers_without_work_end", servers_without_work_end},
-                                     {"Servers", "more_states_than_servers", more_states_than_servers},
-                                     {"Servers", "states_come_again", states_come_again},
-                                     {"Servers", "killed_while_its_channel_is_open", killed_while_its_channel_is_open},
-                                     {"Servers", "daemons_after_setuid", daemons_after_setuid},
-                                     {"Servers", "replacements_are_what_the_maker_is", replacements_are_what_the_maker_is},
-                                     {0}};
+const test_case_t servers_cases[] = {
+    {"Servers", "servers_without_work_end", servers_without_work_end},
+    {"Servers", "more_states_than_servers", more_states_than_servers},
+    {"Servers", "states_come_again", states_come_again},
+    {"Servers", "killed_while_its_channel_is_open", killed_while_its_channel_is_open},
+    {"Servers", "daemons_after_setuid", daemons_after_setuid},
+    {"Servers", "replacements_are_what_the_maker_is", replacements_are_what_the_maker_is},
+    {0}};

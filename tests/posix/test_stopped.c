@@ -55,7 +55,8 @@ static void go_on(apr_int64_t pid) { CHECK_INT(0, kill((pid_t)pid, SIGCONT)); }
 /* One of them after the other; sometimes two at once. */
 static void stop_and_continue(cohort_process_t **members, int n) {
     for (int i = 0; i < STOPS; i++) {
-        apr_int64_t one = cohort_process_pid(members[i % n]), two = cohort_process_pid(members[(i + 1) % n]);
+        apr_int64_t one = cohort_process_pid(members[i % n]),
+                    two = cohort_process_pid(members[(i + 1) % n]);
         for (volatile int spin = rand() % 100000; spin > 0; spin--) continue;
         stop(one);
         if (i % 3 == 0 && two != one) stop(two);
@@ -75,7 +76,7 @@ static void work_and_stop(stage_t *stage, cohort_target_t target) {
     parties_finish(members, MEMBERS);
 }
 
-/* ---- queues and pipes ------------------------------------------------------------------------ */
+/* ---- queues and pipes ----------------------------------------------------------------------- */
 
 static void get_numbers(stage_t *s) {
     int number;
@@ -96,13 +97,15 @@ static void get_numbers(stage_t *s) {
  * something to put until the end. */
 static void put_numbers(stage_t *s) {
     while (!atomic_load(&s->end)) {
-        bool enough = atomic_load(&s->put) - atomic_load(&s->got) > 1000 || atomic_load(&s->steps) >= NUMBERS - MEMBERS;
+        bool enough = atomic_load(&s->put) - atomic_load(&s->got) > 1000 ||
+                      atomic_load(&s->steps) >= NUMBERS - MEMBERS;
         if (enough) {
             apr_sleep(500);
             continue;
         }
         int number = atomic_fetch_add(&s->steps, 1);
-        CHECK_STATUS(APR_SUCCESS, cohort_queue_put(s->queue, &number, sizeof number, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_queue_put(s->queue, &number, sizeof number, COHORT_FOREVER));
         atomic_fetch_add(&s->put, 1);
     }
 }
@@ -149,7 +152,9 @@ static int ask_for_echoes(void *args) {
     for (unsigned n = 1; !atomic_load(&s->end); n++) {
         apr_size_t size = sizeof back;
         numbers[0] = n;
-        CHECK_STATUS(APR_SUCCESS, cohort_connection_send(s->ends[1], numbers, n % 2 ? sizeof numbers : sizeof *numbers, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS, cohort_connection_send(s->ends[1], numbers,
+                                                         n % 2 ? sizeof numbers : sizeof *numbers,
+                                                         COHORT_FOREVER));
         CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->ends[1], back, &size, COHORT_FOREVER));
         CHECK_INT(n, back[0]);
         CHECK_INT(n % 2 ? sizeof numbers : sizeof *numbers, size);
@@ -171,7 +176,7 @@ static void pipe_ends(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(members[0], COHORT_FOREVER));
 }
 
-/* ---- synchronisers --------------------------------------------------------------------------- */
+/* ---- synchronisers -------------------------------------------------------------------------- */
 
 static void enter(stage_t *s, int most) {
     int inside = atomic_fetch_add(&s->inside, 1) + 1;
@@ -184,9 +189,11 @@ static void enter(stage_t *s, int most) {
 static int use_locks(void *args) {
     stage_t *s = ((member_t *)args)->stage;
     while (!atomic_load(&s->end)) {
-        CHECK_STATUS(APR_SUCCESS, s->lock ? cohort_lock_acquire(s->lock, COHORT_FOREVER) : cohort_rlock_acquire(s->rlock, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS, s->lock ? cohort_lock_acquire(s->lock, COHORT_FOREVER)
+                                          : cohort_rlock_acquire(s->rlock, COHORT_FOREVER));
         enter(s, 1);
-        CHECK_STATUS(APR_SUCCESS, s->lock ? cohort_lock_release(s->lock) : cohort_rlock_release(s->rlock));
+        CHECK_STATUS(APR_SUCCESS,
+                     s->lock ? cohort_lock_release(s->lock) : cohort_rlock_release(s->rlock));
     }
     return 0;
 }
@@ -310,7 +317,7 @@ static void barrier(void) {
     CHECK_INT(0, broken);
 }
 
-/* ---- pools ----------------------------------------------------------------------------------- */
+/* ---- pools ---------------------------------------------------------------------------------- */
 
 enum { ITEMS = 3000 };
 
@@ -324,7 +331,8 @@ static apr_status_t square(const void *input, void *output) {
 static void map_squares(cohort_pool_t *pool) {
     unsigned inputs[ITEMS], outputs[ITEMS] = {0};
     for (unsigned i = 0; i < ITEMS; i++) inputs[i] = i;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, inputs, sizeof *inputs, ITEMS, outputs, sizeof *outputs, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, inputs, sizeof *inputs, ITEMS, outputs,
+                                              sizeof *outputs, NULL));
     for (unsigned i = 0; i < ITEMS; i++) CHECK_INT(i * i, outputs[i]);
 }
 
@@ -376,7 +384,8 @@ static void pool_beside_a_death(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&s->pool, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &workers, &n, test_pool()));
     CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map_async(&result, s->pool, wait_for_go, inputs, sizeof *inputs, 2, outputs, sizeof *outputs, &one, NULL));
+                 cohort_pool_map_async(&result, s->pool, wait_for_go, inputs, sizeof *inputs, 2,
+                                       outputs, sizeof *outputs, &one, NULL));
     party_await(&s->inside, 2);
     apr_int64_t pid = cohort_process_pid(workers[0]);
     stop(pid);
@@ -399,7 +408,7 @@ static void pool_beside_a_death(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(s->pool));
 }
 
-/* ---- starts, and the ends of processes ------------------------------------------------------- */
+/* ---- starts, and the ends of processes ------------------------------------------------------ */
 
 static int return_number(void *args) { return *(int *)args; }
 

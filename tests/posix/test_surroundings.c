@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* A program that finds things amiss around it, as tests/actor/surroundings.c: it works, or says what is wrong and what to do. */
+/* A program that finds things amiss around it, as tests/actor/surroundings.c: it works, or says
+ * what is wrong and what to do. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -45,7 +46,8 @@ static const char *run_in(const char *directory, before_t before, char *const *a
     close(ends[0]);
     CHECK_INT(pid, waitpid(pid, &status, 0));
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) SKIP("not allowed here");
-    if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) test_fail(__FILE__, __LINE__, "%s ended with %x: %s", argv[0], status, output);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
+        test_fail(__FILE__, __LINE__, "%s ended with %x: %s", argv[0], status, output);
     return output;
 }
 
@@ -64,7 +66,7 @@ static void check_says(const char *part, const char *said) {
 
 static void undisturbed(void) { check_fine(run(NULL, NULL)); }
 
-/* ---- limits and the environment ----------------------------------------------------------------------------------------- */
+/* ---- limits and the environment ------------------------------------------------------------- */
 
 static void limit(int resource, rlim_t most) {
     struct rlimit limits = {most, most};
@@ -101,9 +103,11 @@ static void size_banana(const char *directory) {
     setenv("COHORT_ARENA_SIZE", "banana", 1);
 }
 
-static void arena_size(void) { check_says("cohort_initialize: COHORT_ARENA_SIZE=banana", run(size_banana, NULL)); }
+static void arena_size(void) {
+    check_says("cohort_initialize: COHORT_ARENA_SIZE=banana", run(size_banana, NULL));
+}
 
-/* ---- locked memory --------------------------------------------------------------------------------------------------------- */
+/* ---- locked memory -------------------------------------------------------------------------- */
 
 #ifdef __linux__
 
@@ -124,18 +128,24 @@ static void locked_memory(void) {
     CHECK_INT(0, getrlimit(RLIMIT_MEMLOCK, &limits));
     if (geteuid() == 0) check_fine(run(NULL, "lock"));
     if (limits.rlim_max >= ENOUGH) check_fine(run(as_nobody, "lock"));
-    else check_says("ulimit -u, -v, and -l", run(as_nobody, "lock")); /* not even the stack of a thread */
+    else
+        check_says("ulimit -u, -v, and -l",
+                   run(as_nobody, "lock")); /* not even the stack of a thread */
 }
 
 #endif
 
-/* ---- the program's own file -------------------------------------------------------------------------------------------------- */
+/* ---- the program's own file ----------------------------------------------------------------- */
 
 static void copy(const char *from, const char *to) {
-    CHECK_STATUS(APR_SUCCESS, apr_file_copy(from, to, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE, test_pool()));
+    CHECK_STATUS(APR_SUCCESS,
+                 apr_file_copy(from, to, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE,
+                               test_pool()));
 }
 
-static char *file_of(const char *directory, const char *name) { return apr_pstrcat(test_pool(), directory, "/", name, NULL); }
+static char *file_of(const char *directory, const char *name) {
+    return apr_pstrcat(test_pool(), directory, "/", name, NULL);
+}
 
 static char *new_directory(void) {
     char *directory = apr_pstrdup(test_pool(), "surroundings.XXXXXX");
@@ -155,7 +165,8 @@ static void remove_directory(const char *directory, const char *const *names) {
 static void own_file(void) {
     static const char *const names[] = {"program", "program (deleted)", "other", NULL};
     char *directory = new_directory();
-    char *program = file_of(directory, "program"), *marked = file_of(directory, "program (deleted)"), *other = file_of(directory, "other");
+    char *program = file_of(directory, "program"),
+         *marked = file_of(directory, "program (deleted)"), *other = file_of(directory, "other");
     copy(TEST_SURROUNDINGS, marked);
     check_fine(run_in(NULL, NULL, (char *[]){marked, method(), NULL}));
     copy(TEST_SURROUNDINGS, program);
@@ -176,7 +187,8 @@ static const char *loader;
 static int find_loader(struct dl_phdr_info *info, size_t size, void *arg) {
     (void)size, (void)arg;
     for (int i = 0; i < info->dlpi_phnum; i++) {
-        if (info->dlpi_phdr[i].p_type == PT_INTERP) loader = (const char *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+        if (info->dlpi_phdr[i].p_type == PT_INTERP)
+            loader = (const char *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
     }
     return 1;
 }
@@ -189,7 +201,9 @@ static void through_loader(void) {
 
 static void hide_proc(const char *directory) {
     if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS)) _exit(77);
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", "/proc", "tmpfs", 0, NULL)) _exit(77);
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("none", "/proc", "tmpfs", 0, NULL))
+        _exit(77);
     if (directory && chdir(directory)) _exit(77);
 }
 
@@ -200,7 +214,8 @@ static void no_proc(void) {
     *slash = 0;
     char *relative = apr_pstrcat(test_pool(), "./", slash + 1, NULL);
     const char *said = run_in(directory, hide_proc, (char *[]){relative, method(), NULL});
-    if (strcmp(method(), "fork")) check_says("mount /proc, or name the program with cohort_set_start()", said);
+    if (strcmp(method(), "fork"))
+        check_says("mount /proc, or name the program with cohort_set_start()", said);
     else check_fine(said);
 }
 

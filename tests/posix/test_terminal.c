@@ -11,7 +11,17 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
-enum { FOREGROUND, DAEMON, BACKGROUND, APART, FOREGROUND_PROGRAM, DAEMON_PROGRAM, BACKGROUND_PROGRAM, WORKER, KINDS };
+enum {
+    FOREGROUND,
+    DAEMON,
+    BACKGROUND,
+    APART,
+    FOREGROUND_PROGRAM,
+    DAEMON_PROGRAM,
+    BACKGROUND_PROGRAM,
+    WORKER,
+    KINDS
+};
 
 /* In the arena. */
 typedef struct {
@@ -42,7 +52,8 @@ static int be_there(void *args) {
 static cohort_process_t *start_kind(int kind, cohort_process_options_t options) {
     place_t place = {board, kind};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, be_there, &place, sizeof place, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&process, be_there, &place, sizeof place, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     return process;
 }
@@ -69,18 +80,26 @@ static void start_worker(void) {
     place_t place = {board, WORKER};
     cohort_pool_t *pool;
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, work, &place, sizeof place, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, work, &place, sizeof place,
+                                                      NULL, 0, NULL, NULL));
 }
 
 static void start_all(void) {
-    board->processes[FOREGROUND] = start_kind(FOREGROUND, (cohort_process_options_t){.lifetime = COHORT_FOREGROUND});
-    board->processes[DAEMON] = start_kind(DAEMON, (cohort_process_options_t){.lifetime = COHORT_DAEMON});
-    board->processes[BACKGROUND] = start_kind(BACKGROUND, (cohort_process_options_t){.lifetime = COHORT_BACKGROUND});
-    board->processes[APART] = start_kind(APART, (cohort_process_options_t){.lifetime = COHORT_DAEMON, .group = COHORT_GROUP_OWN});
-    board->processes[FOREGROUND_PROGRAM] = start_program_kind(FOREGROUND_PROGRAM, COHORT_FOREGROUND);
+    board->processes[FOREGROUND] =
+        start_kind(FOREGROUND, (cohort_process_options_t){.lifetime = COHORT_FOREGROUND});
+    board->processes[DAEMON] =
+        start_kind(DAEMON, (cohort_process_options_t){.lifetime = COHORT_DAEMON});
+    board->processes[BACKGROUND] =
+        start_kind(BACKGROUND, (cohort_process_options_t){.lifetime = COHORT_BACKGROUND});
+    board->processes[APART] = start_kind(
+        APART, (cohort_process_options_t){.lifetime = COHORT_DAEMON, .group = COHORT_GROUP_OWN});
+    board->processes[FOREGROUND_PROGRAM] =
+        start_program_kind(FOREGROUND_PROGRAM, COHORT_FOREGROUND);
     board->processes[DAEMON_PROGRAM] = start_program_kind(DAEMON_PROGRAM, COHORT_DAEMON);
-    board->processes[BACKGROUND_PROGRAM] = start_program_kind(BACKGROUND_PROGRAM, COHORT_BACKGROUND);
+    board->processes[BACKGROUND_PROGRAM] =
+        start_program_kind(BACKGROUND_PROGRAM, COHORT_BACKGROUND);
     start_worker();
     party_await(&board->there, 5);
 }
@@ -112,7 +131,8 @@ static int be_host(void *args) {
     signal(SIGINT, note_interrupt); /* not before, lest forked children do the same */
     set_event(board->ready);
     await_event(board->go);
-    for (int kind = 0; kind < WORKER; kind++) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(board->processes[kind]));
+    for (int kind = 0; kind < WORKER; kind++)
+        CHECK_STATUS(APR_SUCCESS, cohort_process_kill(board->processes[kind]));
     return 0;
 }
 
@@ -121,7 +141,8 @@ static int be_leader(void *args) {
     cohort_process_t *host = NULL;
     board = *(board_t **)args;
     take_terminal();
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&host, be_host, args, sizeof board, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&host, be_host, args, sizeof board, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(host));
     CHECK_INT(0, tcsetpgrp(0, (pid_t)cohort_process_pid(host)));
     set_event(board->shown);
@@ -160,13 +181,18 @@ static void type(int master, char key) {
     CHECK_INT(1, write(master, &key, 1));
 }
 
-static const bool in_the_group[KINDS] = {[FOREGROUND] = true, [DAEMON] = true, [FOREGROUND_PROGRAM] = true, [DAEMON_PROGRAM] = true, [WORKER] = true};
+static const bool in_the_group[KINDS] = {[FOREGROUND] = true,
+                                         [DAEMON] = true,
+                                         [FOREGROUND_PROGRAM] = true,
+                                         [DAEMON_PROGRAM] = true,
+                                         [WORKER] = true};
 
 static void who_has_the_terminal_stays_in_its_group(void) {
     int master;
     board_t *b = new_board();
     cohort_process_t *leader = start_leader(b, &master);
-    for (int kind = 0; kind < KINDS; kind++) CHECK_INT(in_the_group[kind] ? b->host : b->pids[kind], b->groups[kind]);
+    for (int kind = 0; kind < KINDS; kind++)
+        CHECK_INT(in_the_group[kind] ? b->host : b->pids[kind], b->groups[kind]);
     set_event(b->go);
     party_finish(leader);
     for (int kind = 0; kind < KINDS; kind++) await_gone(b->pids[kind]);
@@ -241,7 +267,8 @@ static void a_hang_up_ends_all_but_the_background(void) {
 }
 
 const test_case_t terminal_cases[] = {
-    {"Terminal", "who_has_the_terminal_stays_in_its_group", who_has_the_terminal_stays_in_its_group},
+    {"Terminal", "who_has_the_terminal_stays_in_its_group",
+     who_has_the_terminal_stays_in_its_group},
     {"Terminal", "an_interrupt_reaches_the_foreground", an_interrupt_reaches_the_foreground},
     {"Terminal", "a_stop_reaches_the_foreground", a_stop_reaches_the_foreground},
     {"Terminal", "a_hang_up_ends_all_but_the_background", a_hang_up_ends_all_but_the_background},

@@ -1,9 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * For ThreadSanitizer, which sees nothing across processes: the participants are threads over one arena, all at once at the same objects. What they hand to
- * each other is plain memory, so that an order which an object does not establish is a race. This program is linked with a
- * library in which who a process is belongs to the thread (COHORT__PER_PROCESS): each participant is a process of the cohort, with a slot and a record of
- * its own, and so are the workers of pools, which are started as threads here. Without the sanitizer these are tests of the same invariants.
+ * For ThreadSanitizer, which sees nothing across processes: the participants are threads over one
+ * arena, all at once at the same objects. What they hand to each other is plain memory, so that an
+ * order which an object does not establish is a race. This program is linked with a library in
+ * which who a process is belongs to the thread (COHORT__PER_PROCESS): each participant is a process
+ * of the cohort, with a slot and a record of its own, and so are the workers of pools, which are
+ * started as threads here. Without the sanitizer these are tests of the same invariants.
  */
 #include "check.h"
 
@@ -19,7 +21,7 @@
 #define PARTIES 4
 #define MOST 16
 
-/* ---- threads that are processes ------------------------------------------------------------------------------------------ */
+/* ---- threads that are processes ------------------------------------------------------------- */
 
 typedef struct {
     cohort_process_t *slot;
@@ -32,7 +34,8 @@ static cohort_process_t *root;
 
 static cohort_process_t *new_slot(void) {
     cohort_process_t *slot;
-    CHECK_STATUS(APR_SUCCESS, cohort__process_make(&slot, COHORT__ROLE_CHILD, NULL, COHORT_FOREGROUND, COHORT_SPAWN));
+    CHECK_STATUS(APR_SUCCESS, cohort__process_make(&slot, COHORT__ROLE_CHILD, NULL,
+                                                   COHORT_FOREGROUND, COHORT_SPAWN));
     slot->os = cohort_os_self();
     CHECK(cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
     CHECK(cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
@@ -65,7 +68,8 @@ static void together(int n, void (*run)(void *arg, int index), void *arg) {
     root = cohort_process_current();
     for (int i = 0; i < n; i++) {
         lives[i] = (life_t){new_slot(), run, arg, i};
-        CHECK_STATUS(APR_SUCCESS, apr_thread_create(&threads[i], NULL, live, &lives[i], test_pool()));
+        CHECK_STATUS(APR_SUCCESS,
+                     apr_thread_create(&threads[i], NULL, live, &lives[i], test_pool()));
     }
     for (int i = 0; i < n; i++) (void)apr_thread_join(&status, threads[i]);
     for (int i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(lives[i].slot));
@@ -131,7 +135,7 @@ static void check_heap(apr_uint64_t blocks) {
     if (!cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "%s", why);
 }
 
-/* ---- the allocator ---------------------------------------------------------------------------------------------------------- */
+/* ---- the allocator -------------------------------------------------------------------------- */
 
 enum { EXCHANGES = 64, BLOCKS = 4000 };
 typedef struct {
@@ -160,11 +164,12 @@ static void blocks(void) {
     static exchange_t exchange;
     apr_uint64_t before = blocks_in_use();
     together(PARTIES, swap_blocks, &exchange);
-    for (int i = 0; i < EXCHANGES; i++) CHECK_STATUS(APR_SUCCESS, cohort_free(atomic_exchange(&exchange.places[i], NULL)));
+    for (int i = 0; i < EXCHANGES; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_free(atomic_exchange(&exchange.places[i], NULL)));
     check_heap(before);
 }
 
-/* ---- queues and pipes --------------------------------------------------------------------------------------------------------- */
+/* ---- queues and pipes ----------------------------------------------------------------------- */
 
 enum { MESSAGES = 2500 };
 typedef struct {
@@ -200,7 +205,8 @@ static void use_queue(void *arg, int index) {
     _Alignas(16) char room[3000] = {0};
     traffic_t *t = arg;
     for (int i = 0; index % 2 == 0 && i < MESSAGES; i++)
-        CHECK_STATUS(APR_SUCCESS, cohort_queue_put(t->queue, parcel(room, i), size_of(i), COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_queue_put(t->queue, parcel(room, i), size_of(i), COHORT_FOREVER));
     while (index % 2 == 1 && atomic_fetch_sub(&t->left, 1) > 0) {
         apr_size_t size = sizeof room;
         CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, room, &size, COHORT_FOREVER));
@@ -224,13 +230,16 @@ static void queue_with(const cohort_queue_options_t *options) {
 static void queue_bounded(void) { queue_with(&(cohort_queue_options_t){.capacity = 5}); }
 static void queue_of_one(void) { queue_with(&(cohort_queue_options_t){.capacity = 1}); }
 static void queue_unbounded(void) { queue_with(&(cohort_queue_options_t){0}); }
-static void queue_joinable(void) { queue_with(&(cohort_queue_options_t){.capacity = 64, .joinable = 1}); }
+static void queue_joinable(void) {
+    queue_with(&(cohort_queue_options_t){.capacity = 64, .joinable = 1});
+}
 
 static void use_pipe(void *arg, int index) {
     _Alignas(16) char room[3000] = {0};
     traffic_t *t = arg;
     for (int i = 0; index % 2 == 0 && i < MESSAGES; i++)
-        CHECK_STATUS(APR_SUCCESS, cohort_connection_send(t->in, parcel(room, i), size_of(i), COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_connection_send(t->in, parcel(room, i), size_of(i), COHORT_FOREVER));
     while (index % 2 == 1 && atomic_fetch_sub(&t->left, 1) > 0) {
         apr_size_t size = sizeof room;
         CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(t->out, room, &size, COHORT_FOREVER));
@@ -251,7 +260,7 @@ static void pipe_of_many(void) {
     check_heap(before);
 }
 
-/* ---- synchronisers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- synchronisers -------------------------------------------------------------------------- */
 
 enum { ROUNDS = 2000 };
 typedef struct {
@@ -333,9 +342,11 @@ static void pass_tokens(void *arg, int index) {
         CHECK_STATUS(APR_SUCCESS, cohort_condition_acquire(s->condition, COHORT_FOREVER));
         if (index % 2 == 0) {
             s->tokens++;
-            CHECK_STATUS(APR_SUCCESS, i % 5 ? cohort_condition_notify(s->condition, 1) : cohort_condition_notify_all(s->condition));
+            CHECK_STATUS(APR_SUCCESS, i % 5 ? cohort_condition_notify(s->condition, 1)
+                                            : cohort_condition_notify_all(s->condition));
         }
-        while (index % 2 == 1 && s->tokens == 0) CHECK_STATUS(APR_SUCCESS, cohort_condition_wait(s->condition, COHORT_FOREVER));
+        while (index % 2 == 1 && s->tokens == 0)
+            CHECK_STATUS(APR_SUCCESS, cohort_condition_wait(s->condition, COHORT_FOREVER));
         if (index % 2 == 1) s->tokens--;
         CHECK_STATUS(APR_SUCCESS, cohort_condition_release(s->condition));
     }
@@ -389,7 +400,7 @@ static void barrier(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(s.barrier));
 }
 
-/* ---- objects that come and go, names, the table --------------------------------------------------------------------------------------- */
+/* ---- objects that come and go, names, the table --------------------------------------------- */
 
 static int nothing(void *args) {
     (void)args;
@@ -421,7 +432,7 @@ static void comings_and_goings(void) {
     check_heap(before);
 }
 
-/* ---- pools ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- pools ---------------------------------------------------------------------------------- */
 
 enum { ITEMS = 2000 };
 static cohort_pool_t *pool;
@@ -438,12 +449,15 @@ static void submit(void *arg, int index) {
     CHECK_STATUS(APR_SUCCESS, cohort_alloc((void **)&results, ITEMS * sizeof *in));
     for (int round = 0; round < 50; round++) {
         for (int i = 0; i < ITEMS; i++) in[i] = i + 20 + round;
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, ITEMS, results, sizeof *in, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, ITEMS, results,
+                                                  sizeof *in, NULL));
         for (int i = 0; i < ITEMS; i++) CHECK_INT(in[i] * in[i], results[i]);
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, square, &one, sizeof one, &result, sizeof result));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_apply(pool, square, &one, sizeof one, &result, sizeof result));
         CHECK_INT(one * one, result);
         in[7] = 13;
-        CHECK_STATUS(APR_EGENERAL, cohort_pool_map(pool, square, in, sizeof *in, 30, results, sizeof *in, NULL));
+        CHECK_STATUS(APR_EGENERAL,
+                     cohort_pool_map(pool, square, in, sizeof *in, 30, results, sizeof *in, NULL));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_free(in));
     CHECK_STATUS(APR_SUCCESS, cohort_free(results));
@@ -453,7 +467,8 @@ static void dispatch(void) {
     apr_status_t status;
     apr_uint64_t before = blocks_in_use();
     root = cohort_process_current();
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 3}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 3}, NULL));
     together(3, submit, NULL);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
@@ -462,7 +477,7 @@ static void dispatch(void) {
     check_heap(before);
 }
 
-/* ---- can this check fail? --------------------------------------------------------------------------------------------------------------- */
+/* ---- can this check fail? ------------------------------------------------------------------- */
 
 #if defined(__SANITIZE_THREAD__)
 #define SANITIZED 1

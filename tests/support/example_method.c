@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Linked to an example that is compiled with cohort_initialize=example_initialize: the environment chooses its start method. */
+/* Linked to an example that is compiled with cohort_initialize=example_initialize: the environment
+ * chooses its start method. */
 #undef cohort_initialize
 #include <cohort/cohort.h>
 
@@ -8,7 +9,8 @@
 
 apr_status_t example_initialize(int *argc, char ***argv, const cohort_options_t *options) {
     static const char *const names[] = {"", "fork", "spawn", "forkserver"};
-    static const cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN, COHORT_FORKSERVER};
+    static const cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN,
+                                                    COHORT_FORKSERVER};
     cohort_options_t own = {0};
     const char *wanted = getenv("COHORT_TEST_METHOD");
     size_t i = 0;

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the system says, for tests that do not want to take Cohort's word for it. By tests/posix/facts.c and
- * tests/win32/facts.c. */
+/* What the system says, for tests that do not want to take Cohort's word for it. By
+ * tests/posix/facts.c and tests/win32/facts.c. */
 #ifndef COHORT_TESTS_FACTS_H
 #define COHORT_TESTS_FACTS_H
 
@@ -12,7 +12,8 @@
 bool system_runs(int64_t pid);
 /* Open descriptors or handles of this process, -1 when the system does not tell. */
 int system_handles(void);
-/* The name under which the system shows this process, which may be cut off; false when it shows none. Its thread's, where only threads have one. */
+/* The name under which the system shows this process, which may be cut off; false when it shows
+ * none. Its thread's, where only threads have one. */
 bool system_name(int64_t pid, char *name, size_t size);
 /* The command line that it shows; false when that has nothing to do with names. */
 bool system_command_line(int64_t pid, char *line, size_t size);

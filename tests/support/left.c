@@ -57,13 +57,16 @@ bool left_as_before(const left_t *before, left_t *now, uint64_t more) {
 static void add(char *text, size_t size, const char *what, uint64_t before, uint64_t now) {
     size_t length = strlen(text);
     if (before == now) return;
-    snprintf(text + length, size - length, "%s%s: %llu instead of %llu", length ? ", " : "", what, (unsigned long long)now, (unsigned long long)before);
+    snprintf(text + length, size - length, "%s%s: %llu instead of %llu", length ? ", " : "", what,
+             (unsigned long long)now, (unsigned long long)before);
 }
 
 const char *left_describe(const left_t *before, const left_t *now, char *text, size_t size) {
-    static const char *const kinds[COHORT__KINDS] = {"blocks of bytes", "queues", "pipes", "synchronisers", "barriers", "pools", "results"};
+    static const char *const kinds[COHORT__KINDS] = {
+        "blocks of bytes", "queues", "pipes", "synchronisers", "barriers", "pools", "results"};
     *text = 0;
-    for (int kind = 0; kind < COHORT__KINDS; kind++) add(text, size, kinds[kind], before->blocks[kind], now->blocks[kind]);
+    for (int kind = 0; kind < COHORT__KINDS; kind++)
+        add(text, size, kinds[kind], before->blocks[kind], now->blocks[kind]);
     add(text, size, "processes", before->processes, now->processes);
     add(text, size, "records of dead threads", before->records, now->records);
     return text;

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* main() of the tests that use the library as a member of a cohort: its root, with the start method that COHORT_TEST_METHOD names. */
+/* main() of the tests that use the library as a member of a cohort: its root, with the start method
+ * that COHORT_TEST_METHOD names. */
 #include "runner.h"
 
 #include <apr_general.h>
@@ -17,7 +18,10 @@ static bool method_find(const char *name, cohort_start_method_t *method) {
     static const struct {
         const char *name;
         cohort_start_method_t method;
-    } methods[] = {{"", COHORT_START_DEFAULT}, {"fork", COHORT_FORK}, {"spawn", COHORT_SPAWN}, {"forkserver", COHORT_FORKSERVER}};
+    } methods[] = {{"", COHORT_START_DEFAULT},
+                   {"fork", COHORT_FORK},
+                   {"spawn", COHORT_SPAWN},
+                   {"forkserver", COHORT_FORKSERVER}};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         if (strcmp(methods[i].name, name) == 0) {
             *method = methods[i].method;

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* main() of tests that make and end cohorts themselves: the test's own process is a member of none when a case begins. */
+/* main() of tests that make and end cohorts themselves: the test's own process is a member of none
+ * when a case begins. */
 #include "runner.h"
 
 #include "core/base/os.h"

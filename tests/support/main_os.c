@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * main() of the tests of the seam: no cohort, so that arena, park and hooks are the tests' own. A process that was started again with
- * a boot block runs the function test_reexec(), which the test file that starts such processes defines.
+ * main() of the tests of the seam: no cohort, so that arena, park and hooks are the tests' own. A
+ * process that was started again with a boot block runs the function test_reexec(), which the test
+ * file that starts such processes defines.
  */
 #include "core/base/os.h"
 #include "runner.h"

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs one case: a failed check jumps back here, so no C++ frame is ever jumped over, and checks may stand in functions of any type.
- * A child must not come back: its copy of the frames below belongs to the parent's GoogleTest.
+ * Runs one case: a failed check jumps back here, so no C++ frame is ever jumped over, and checks
+ * may stand in functions of any type. A child must not come back: its copy of the frames below
+ * belongs to the parent's GoogleTest.
  */
 #include "runner.h"
 
@@ -26,7 +27,8 @@ TEST_NORETURN static void end_process(void) {
 
 /* Only the case's own thread of the test's own process may jump; everything else can but end. */
 static void end_case(test_outcome_t outcome) {
-    if (running == NULL || test_in_child() || !apr_os_thread_equal(runner, apr_os_thread_current())) {
+    if (running == NULL || test_in_child() ||
+        !apr_os_thread_equal(runner, apr_os_thread_current())) {
         end_process();
     }
     running->outcome = outcome;
@@ -39,7 +41,8 @@ void test_fail(const char *file, int line, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    fprintf(stderr, "%s:%d: failed%s: %s\n", file, line, test_in_child() ? " in a child" : "", message);
+    fprintf(stderr, "%s:%d: failed%s: %s\n", file, line, test_in_child() ? " in a child" : "",
+            message);
     if (running != NULL) {
         running->file = file;
         running->line = line;
@@ -57,7 +60,8 @@ void test_skip(const char *reason) {
     abort();
 }
 
-void test_check_int(const char *file, int line, const char *what, long long expected, long long actual) {
+void test_check_int(const char *file, int line, const char *what, long long expected,
+                    long long actual) {
     if (expected != actual) {
         test_fail(file, line, "%s is %lld, expected %lld", what, actual, expected);
     }
@@ -71,7 +75,8 @@ static const char *status_text(apr_status_t status, char *buffer, size_t size) {
     return buffer;
 }
 
-void test_check_status(const char *file, int line, const char *what, apr_status_t expected, apr_status_t actual) {
+void test_check_status(const char *file, int line, const char *what, apr_status_t expected,
+                       apr_status_t actual) {
     char is[300], wanted[300];
     if (expected != actual) {
         test_fail(file, line, "%s gives %s, expected %s", what, status_text(actual, is, sizeof is),
@@ -79,13 +84,16 @@ void test_check_status(const char *file, int line, const char *what, apr_status_
     }
 }
 
-void test_check_str(const char *file, int line, const char *what, const char *expected, const char *actual) {
+void test_check_str(const char *file, int line, const char *what, const char *expected,
+                    const char *actual) {
     if (actual == NULL || strcmp(expected, actual) != 0) {
-        test_fail(file, line, "%s is \"%s\", expected \"%s\"", what, actual != NULL ? actual : "(null)", expected);
+        test_fail(file, line, "%s is \"%s\", expected \"%s\"", what,
+                  actual != NULL ? actual : "(null)", expected);
     }
 }
 
-void test_check_mem(const char *file, int line, const char *what, const void *expected, const void *actual, size_t size) {
+void test_check_mem(const char *file, int line, const char *what, const void *expected,
+                    const void *actual, size_t size) {
     const unsigned char *a = expected, *b = actual;
     for (size_t i = 0; i < size; i++) {
         if (a[i] != b[i]) {
@@ -122,7 +130,8 @@ void test_run_case(const test_case_t *test, test_report_t *report) {
         test->run();
     }
     if (test_in_child()) {
-        fprintf(stderr, "a child of %s.%s returned into the test runner\n", test->suite, test->name);
+        fprintf(stderr, "a child of %s.%s returned into the test runner\n", test->suite,
+                test->name);
         end_process();
     }
     close_pool();

@@ -25,7 +25,8 @@ bool test_in_child(void);
 
 /* The case tables linked into this program, ended by NULL; the build writes this list. */
 extern const test_case_t *const test_tables[];
-/* Register every case with GoogleTest and run those that the arguments select; the process' exit code. */
+/* Register every case with GoogleTest and run those that the arguments select; the process' exit
+ * code. */
 int test_main(int *argc, char **argv);
 
 #ifdef __cplusplus

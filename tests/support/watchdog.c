@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* A thread that waits for the end of the case or of its time. It takes no lock of Cohort's, so that a hang inside Cohort cannot hold it. */
+/* A thread that waits for the end of the case or of its time. It takes no lock of Cohort's, so that
+ * a hang inside Cohort cannot hold it. */
 #include "watchdog.h"
 
 #include <apr_thread_cond.h>
@@ -44,7 +45,8 @@ static void *APR_THREAD_FUNC watch(apr_thread_t *thread, void *unused) {
     return NULL;
 }
 
-/* Returns when the thread waits: a case that forks while a thread is being made may copy a lock that this thread holds (the sanitizers' heap has such). */
+/* Returns when the thread waits: a case that forks while a thread is being made may copy a lock
+ * that this thread holds (the sanitizers' heap has such). */
 void test_watchdog_start(const char *suite, const char *name) {
     dog.suite = suite;
     dog.name = name;

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Ends a test that hangs, by name: a wait without an end is a bug that must not look like a slow machine. */
+/* Ends a test that hangs, by name: a wait without an end is a bug that must not look like a slow
+ * machine. */
 #ifndef COHORT_TESTS_WATCHDOG_H
 #define COHORT_TESTS_WATCHDOG_H
 
@@ -7,7 +8,8 @@
 extern "C" {
 #endif
 
-/* Abort the process with the case's name unless test_watchdog_stop() is called within COHORT_TEST_TIMEOUT seconds (180 by default). */
+/* Abort the process with the case's name unless test_watchdog_stop() is called within
+ * COHORT_TEST_TIMEOUT seconds (180 by default). */
 void test_watchdog_start(const char *suite, const char *name);
 void test_watchdog_stop(void);
 

@@ -33,13 +33,15 @@ static void describe(described_t described, DWORD id, char *name, size_t size) {
 /* The first of its threads that has a description. */
 bool system_name(int64_t pid, char *name, size_t size) {
     HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
-    described_t described = (described_t)(void (*)(void))GetProcAddress(kernel, "GetThreadDescription");
+    described_t described =
+        (described_t)(void (*)(void))GetProcAddress(kernel, "GetThreadDescription");
     THREADENTRY32 entry = {.dwSize = sizeof entry};
     if (!described)
         return false;
     HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
     name[0] = 0;
-    for (BOOL more = Thread32First(all, &entry); more && !name[0]; more = Thread32Next(all, &entry)) {
+    for (BOOL more = Thread32First(all, &entry); more && !name[0];
+         more = Thread32Next(all, &entry)) {
         if (entry.th32OwnerProcessID == (DWORD)pid)
             describe(described, entry.th32ThreadID, name, size);
     }

@@ -5,11 +5,13 @@
 
 #include <stdint.h>
 
-/* COHORT__APART: a function that is called less often than what its caller does otherwise, and should be in nobody's way.
- * COHORT__UNROLL, before a for loop with a condition: several rounds in a row without a jump back. It is for short loops that call
- * into the program. That is far from a shared library, and a processor is slow to follow a far call, a far return and a jump one right after the
- * other; a fifth quicker without the jump. A hint: some compilers know no such thing.
- * COHORT__PRINTF(format, first), behind a function's declaration: its arguments are checked as printf()'s, as far as compilers do that.
+/* COHORT__APART: a function that is called less often than what its caller does otherwise, and
+ * should be in nobody's way. COHORT__UNROLL, before a for loop with a condition: several rounds in
+ * a row without a jump back. It is for short loops that call into the program. That is far from a
+ * shared library, and a processor is slow to follow a far call, a far return and a jump one right
+ * after the other; a fifth quicker without the jump. A hint: some compilers know no such thing.
+ * COHORT__PRINTF(format, first), behind a function's declaration: its arguments are checked as
+ * printf()'s, as far as compilers do that.
  */
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -39,8 +41,9 @@ static inline int cohort__lowest_bit(uint64_t word) {
 static inline int cohort__count_bits(uint64_t word) {
     return __builtin_popcountll(word);
 }
-/* The line at this address will be written soon. A hint: any address will do. The built-in function alone would not do: without -mprfchw it asks for a line to
- * be read, and a function that does nothing else is taken for one without effect. */
+/* The line at this address will be written soon. A hint: any address will do. The built-in function
+ * alone would not do: without -mprfchw it asks for a line to be read, and a function that does
+ * nothing else is taken for one without effect. */
 static inline void cohort__prefetch(const void *address) {
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));

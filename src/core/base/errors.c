@@ -2,11 +2,13 @@
 /*
  * Statuses in words, and each thread's last error.
  *
- * A thread has two places for words: in one is the last error, in the other what is being said of a failure under way, which becomes the last error
- * when a public call returns its status, by exchanging the two. The sentence is put together when somebody asks for it, so a poll that finds nothing
- * costs a few stores. All of it is small and thread-local and never allocated: also a thread that is out of memory, has no record in the arena or
- * lives in a copy of the process is told what went wrong. (Small, because a library that is loaded at run time gets its thread-local memory from a
- * reserve of about 1.5 KB, which all such libraries share.)
+ * A thread has two places for words: in one is the last error, in the other what is being said of a
+ * failure under way, which becomes the last error when a public call returns its status, by
+ * exchanging the two. The sentence is put together when somebody asks for it, so a poll that finds
+ * nothing costs a few stores. All of it is small and thread-local and never allocated: also a
+ * thread that is out of memory, has no record in the arena or lives in a copy of the process is
+ * told what went wrong. (Small, because a library that is loaded at run time gets its thread-local
+ * memory from a reserve of about 1.5 KB, which all such libraries share.)
  */
 #include "core/base/fail.h"
 
@@ -17,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- statuses ---------------------------------------------------------------------------------------------------- */
+/* ---- statuses ------------------------------------------------------------------------------- */
 
 typedef struct {
     apr_status_t status;
@@ -50,7 +52,7 @@ const char *cohort_error_name(apr_status_t status) {
     return entry ? entry->name : NULL;
 }
 
-/* ---- saying -------------------------------------------------------------------------------------------------------- */
+/* ---- saying --------------------------------------------------------------------------------- */
 
 typedef struct {
     apr_status_t status;
@@ -124,7 +126,7 @@ apr_status_t cohort__call_failed(const char *call, apr_status_t status) {
     return status;
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------------------------- */
 
 /* The kind of object that a call is about: the second word of its name. */
 static void noun(const char *call, char *text, size_t size) {
@@ -138,12 +140,14 @@ static void noun(const char *call, char *text, size_t size) {
 static void plain(const char *call, apr_status_t status, char *text, size_t size) {
     char object[32];
     noun(call, object, sizeof object);
-    if (status == COHORT_EHANDLE) snprintf(text, size, "not a live %s (destroyed, or never one)", object);
+    if (status == COHORT_EHANDLE)
+        snprintf(text, size, "not a live %s (destroyed, or never one)", object);
     else if (status == COHORT_ECLOSED) snprintf(text, size, "the %s is closed", object);
     else if (status == APR_EINVAL) snprintf(text, size, "the %s is NULL", object);
     else if (APR_STATUS_IS_EAGAIN(status)) snprintf(text, size, "the call would have had to wait");
     else if (APR_STATUS_IS_TIMEUP(status)) snprintf(text, size, "the time-out ran out");
-    else if (APR_STATUS_IS_EOF(status)) snprintf(text, size, "the other side is gone, and nothing of it is left to read");
+    else if (APR_STATUS_IS_EOF(status))
+        snprintf(text, size, "the other side is gone, and nothing of it is left to read");
     else cohort_strerror(status, text, size);
 }
 
@@ -155,7 +159,8 @@ static void put_together(words_t *words) {
     else plain(thread.call, words->status, message, sizeof message);
     int room = (int)(sizeof said - strlen(thread.call) - strlen(message) - sizeof ": ...: ");
     const char *cut = (int)strlen(said) > room ? "..." : "";
-    apr_snprintf(words->text, sizeof words->text, "%s: %.*s%s%s%s", thread.call, room, said, cut, *said ? ": " : "", message);
+    apr_snprintf(words->text, sizeof words->text, "%s: %.*s%s%s%s", thread.call, room, said, cut,
+                 *said ? ": " : "", message);
 }
 
 const char *cohort_last_error(void) {

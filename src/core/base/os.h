@@ -43,7 +43,7 @@ typedef struct {
     uint64_t birth; /* any number that differs between two processes with one pid; 0 = unknown */
 } cohort_os_id_t;
 
-/* ---- arena ------------------------------------------------------------------------------------------------ */
+/* ---- arena ---------------------------------------------------------------------------------- */
 
 typedef struct {
     char *base;
@@ -51,51 +51,63 @@ typedef struct {
     cohort_os_handle_t handle; /* what a child needs to map the same memory */
 } cohort_os_arena_t;
 
-/* Make shared memory of `size` bytes (a multiple of 1 MiB) and map it at the first base of this system's list that is free.
- * Address space only: no page may be touched before cohort_os_arena_commit(). Nothing with a name stays behind, ever.
- * COHORT_EADDRESS: no base was free. APR_ENOMEM: the system's limits do not allow this size (a smaller one may do). */
+/* Make shared memory of `size` bytes (a multiple of 1 MiB) and map it at the first base of this
+ * system's list that is free. Address space only: no page may be touched before
+ * cohort_os_arena_commit(). Nothing with a name stays behind, ever. COHORT_EADDRESS: no base was
+ * free. APR_ENOMEM: the system's limits do not allow this size (a smaller one may do). */
 apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena);
-/* Map an existing arena at exactly arena->base, from arena->handle. COHORT_EADDRESS when something else lies there. */
+/* Map an existing arena at exactly arena->base, from arena->handle. COHORT_EADDRESS when something
+ * else lies there. */
 apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena);
 void cohort_os_arena_detach(cohort_os_arena_t *arena);
 /* Can the handle be given to a child? Not when this program has closed it. */
 bool cohort_os_arena_is_open(const cohort_os_arena_t *arena);
 /* Have a handle again: from the mapping itself, where the system allows that (`from` 0), or as
  * this process has it, which has mapped the same arena. */
-apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from, cohort_os_handle_t there);
-/* Make [offset, offset + length) usable: after success no access to it can fault for want of memory. 64 KiB granules. */
-apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
-/* Give the memory back where the system can; its contents are lost, and it must be committed again before use. */
+apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
+                                    cohort_os_handle_t there);
+/* Make [offset, offset + length) usable: after success no access to it can fault for want of
+ * memory. 64 KiB granules. */
+apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                    uint64_t length);
+/* Give the memory back where the system can; its contents are lost, and it must be committed again
+ * before use. */
 void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
-/* Have this range in this process' core dumps, which the whole arena is kept out of until then: reading all of it would make all of it real. In a forked copy it
- * is as in the original. */
+/* Have this range in this process' core dumps, which the whole arena is kept out of until then:
+ * reading all of it would make all of it real. In a forked copy it is as in the original. */
 void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
-/* Bytes of address space that are sensible by default on this machine (a few times its memory, within the bases' limits). */
+/* Bytes of address space that are sensible by default on this machine (a few times its memory,
+ * within the bases' limits). */
 uint64_t cohort_os_arena_default_size(void);
 
-/* ---- park: sleep on a word of the arena --------------------------------------------------------------------- */
+/* ---- park: sleep on a word of the arena ----------------------------------------------------- */
 
 /* Bytes that the back end wants in the arena, zeroed, for its own bookkeeping; may be 0. */
 size_t cohort_os_park_region_size(void);
-/* Called once in each process after the arena is mapped, with that region. `fresh` in the process that made it. */
+/* Called once in each process after the arena is mapped, with that region. `fresh` in the process
+ * that made it. */
 apr_status_t cohort_os_park_setup(void *region, bool fresh);
-/* Sleep while *word == expected, until woken or the deadline: APR_SUCCESS (woken, changed, or for no reason) or APR_TIMEUP.
- * Works between processes. A sleeper or waker that is killed at any point harms nobody else. */
+/* Sleep while *word == expected, until woken or the deadline: APR_SUCCESS (woken, changed, or for
+ * no reason) or APR_TIMEUP. Works between processes. A sleeper or waker that is killed at any point
+ * harms nobody else. */
 apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
-/* Wake up to `count` sleepers of the word, which was changed before; returns how many were woken. Too high an estimate is allowed; 0 only when nobody
- * sleeps, or when the change alone wakes all sleepers. */
+/* Wake up to `count` sleepers of the word, which was changed before; returns how many were woken.
+ * Too high an estimate is allowed; 0 only when nobody sleeps, or when the change alone wakes all
+ * sleepers. */
 int cohort_os_wake(_Atomic uint32_t *word, int count);
 /* A process has died: drop what it left in the region. */
 void cohort_os_park_forget(cohort_os_id_t dead);
 
-/* ---- start -------------------------------------------------------------------------------------------------- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
-/* What a re-executed child is told before it runs a line of its own. Travels by the environment, never further than that child. */
+/* What a re-executed child is told before it runs a line of its own. Travels by the environment,
+ * never further than that child. */
 typedef struct {
     uint32_t version; /* COHORT_OS_BOOT_VERSION; checked by boot_take */
     uint32_t role;    /* the core's own */
     uint64_t slot;    /* the core's own: which process this is */
-    int64_t parent;   /* the pid of the process that started this one, by the system's own word; set by boot_take */
+    /* the pid of the process that started this one, by the system's own word; set by boot_take */
+    int64_t parent;
     uint64_t base;    /* the arena */
     uint64_t size;
     cohort_os_handle_t arena;
@@ -105,24 +117,31 @@ typedef struct {
 #define COHORT_OS_BOOT_VERSION 3u
 
 typedef enum {
-    COHORT_OS_FORK,    /* a copy of the caller, its calling thread alone; APR_ENOTIMPL where there is none */
+    /* a copy of the caller, its calling thread alone; APR_ENOTIMPL where there is none */
+    COHORT_OS_FORK,
     COHORT_OS_REEXEC,  /* the own executable again, with `boot` */
     COHORT_OS_PROGRAM  /* another program */
 } cohort_os_how_t;
 
-/* What the new process does about signals. Nothing has a handler in it and nothing is blocked, except in a FORK, which is a copy. What the starter ignores is
- * ignored there too, but for an interrupt that only the library made it ignore (cohort_os_signals_begin()). */
+/* What the new process does about signals. Nothing has a handler in it and nothing is blocked,
+ * except in a FORK, which is a copy. What the starter ignores is ignored there too, but for an
+ * interrupt that only the library made it ignore (cohort_os_signals_begin()). */
 typedef enum {
-    COHORT_OS_SIGNALS_NORMAL,       /* a request to terminate and the end of a child do what is the default, and the former is not blocked */
+    /* a request to terminate and the end of a child do what is the default, and the former is
+     * not blocked */
+    COHORT_OS_SIGNALS_NORMAL,
     COHORT_OS_SIGNALS_NO_INTERRUPT, /* the same, and interrupts (Ctrl-C) are ignored */
     COHORT_OS_SIGNALS_INHERIT,      /* whatever the starter ignores or has blocked stays so */
-    COHORT_OS_SIGNALS_RESET         /* everything does what is the default, nothing is blocked, in a FORK too */
+    /* everything does what is the default, nothing is blocked, in a FORK too */
+    COHORT_OS_SIGNALS_RESET
 } cohort_os_signals_t;
 
 /* The process group that a new process belongs to (POSIX). */
 typedef enum {
     COHORT_OS_GROUP_JOIN,  /* its starter's */
-    COHORT_OS_GROUP_QUIET, /* its own, unless it has a terminal, from which another group could not read: then its starter's */
+    /* its own, unless it has a terminal, from which another group could not read: then its
+     * starter's */
+    COHORT_OS_GROUP_QUIET,
     COHORT_OS_GROUP_OWN    /* its own */
 } cohort_os_group_t;
 
@@ -130,31 +149,40 @@ typedef struct {
     cohort_os_how_t how;
     cohort_os_signals_t signals;
     const cohort_os_boot_t *boot;  /* REEXEC: handles in it are given to the child */
-    const char *path;              /* PROGRAM: searched on PATH when it has no separator; REEXEC: NULL = own executable */
+    /* PROGRAM: searched on PATH when it has no separator; REEXEC: NULL = own executable */
+    const char *path;
     const char *const *argv;       /* PROGRAM: NULL-terminated; REEXEC: NULL */
-    const char *const *env;        /* NULL = the caller's; "NAME=value", NULL-terminated, any order */
+    /* NULL = the caller's; "NAME=value", NULL-terminated, any order */
+    const char *const *env;
     const char *cwd;               /* NULL = the caller's */
     const char *name;              /* REEXEC: shown in process lists from the start */
     cohort_os_handle_t stdio[3];   /* NONE = inherit */
     cohort_os_handle_t lifeline;   /* PROGRAM: reader to die with, or NONE */
-    const int32_t *files;          /* numbers of handles that the child shall have under the same numbers, beside the streams; APR_ENOTIMPL where handles have
-                                      none that could be kept. A FORK has them all */
+    /* numbers of handles that the child shall have under the same numbers, beside the streams;
+     * APR_ENOTIMPL where handles have none that could be kept. A FORK has them all */
+    const int32_t *files;
     uint32_t n_files;
     cohort_os_group_t group;
     bool contained;                /* cohort_os_group_end() will end what it leaves behind */
-    bool detach;                   /* own session, no terminal, survives the caller (background); the null device where stdio says NONE */
+    /* own session, no terminal, survives the caller (background); the null device where stdio
+     * says NONE */
+    bool detach;
 } cohort_os_start_t;
 
-/* Start a process. In a FORK child this returns APR_SUCCESS with *in_child = true. For the other two, errors of exec itself (no such program, no such directory, not executable) are
- * returned here, with errno's meaning, and no child exists then. */
+/* Start a process. In a FORK child this returns APR_SUCCESS with *in_child = true. For the other
+ * two, errors of exec itself (no such program, no such directory, not executable) are returned
+ * here, with errno's meaning, and no child exists then. */
 apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child);
 
-/* First thing in cohort_initialize(): if this process was started with REEXEC, take the boot block out of the environment (so that
- * nothing this process starts later sees it) and return APR_SUCCESS. APR_ENOENT: there is none, an ordinary program run.
- * All else: there is one that this process must not take, nor go on as an ordinary program run; what is wrong with it is said. COHORT_EPRIVILEGED: this
- * process takes none. COHORT_EUNTRUSTED: not meant for this very process, or not from its parent, which runs as the same user or as root, with shared memory
- * of one of the two. COHORT_EBINARY: the parent runs another program. COHORT_EVERSION: of another version. APR_EOF: the parent has ended meanwhile. What the system itself says is all that counts; what
- * the shared memory says is the core's to look at, and may be anything. */
+/* First thing in cohort_initialize(): if this process was started with REEXEC, take the boot block
+ * out of the environment (so that nothing this process starts later sees it) and return
+ * APR_SUCCESS. APR_ENOENT: there is none, an ordinary program run. All else: there is one that this
+ * process must not take, nor go on as an ordinary program run; what is wrong with it is said.
+ * COHORT_EPRIVILEGED: this process takes none. COHORT_EUNTRUSTED: not meant for this very process,
+ * or not from its parent, which runs as the same user or as root, with shared memory of one of the
+ * two. COHORT_EBINARY: the parent runs another program. COHORT_EVERSION: of another version.
+ * APR_EOF: the parent has ended meanwhile. What the system itself says is all that counts; what the
+ * shared memory says is the core's to look at, and may be anything. */
 apr_status_t cohort_os_boot_take(cohort_os_boot_t *boot);
 
 /* What a thread is, for its children to be the same: first what a process has from its beginning
@@ -190,35 +218,42 @@ apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_s
 apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals);
 /* The environment in it, NULL-terminated, as one block of malloc()'s; the strings are those in
  * the buffer. */
-apr_status_t cohort_os_context_environment(const void *buffer, size_t length, const char ***environment);
-/* In a process that was re-executed, or forked by a server and told its context: from here on signals do what `signals` says, whatever main() has done before.
- * An interrupt that this makes it ignore is not ignored by the children that it starts. */
+apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
+                                           const char ***environment);
+/* In a process that was re-executed, or forked by a server and told its context: from here on
+ * signals do what `signals` says, whatever main() has done before. An interrupt that this makes it
+ * ignore is not ignored by the children that it starts. */
 void cohort_os_signals_begin(cohort_os_signals_t signals);
 /* In a forked child: leave the terminal and session (background). The standard streams become
  * the null device. */
 void cohort_os_detach(void);
-/* End this process now, without atexit handlers; with `flush` stdout and stderr are flushed first. */
+/* End this process now, without atexit handlers; with `flush` stdout and stderr are flushed
+ * first. */
 _Noreturn void cohort_os_exit(int code, bool flush);
-/* In a FORK child, first of all: from here on exit() calls the handlers that this process registers, then `run`, and ends the process with stdout and stderr flushed.
- * Handlers that were copied are not called, and what was copied of the two streams' buffers is dropped: both are the original's. APR_ENOMEM. (Some systems tell
- * no handler the exit code: there the copied handlers are called, too, when exit() was not called by cohort_os_leave().) */
+/* In a FORK child, first of all: from here on exit() calls the handlers that this process
+ * registers, then `run`, and ends the process with stdout and stderr flushed. Handlers that were
+ * copied are not called, and what was copied of the two streams' buffers is dropped: both are the
+ * original's. APR_ENOMEM. (Some systems tell no handler the exit code: there the copied handlers
+ * are called, too, when exit() was not called by cohort_os_leave().) */
 apr_status_t cohort_os_exit_own(void (*run)(void));
 /* exit() */
 _Noreturn void cohort_os_leave(int code);
 
-/* ---- process ------------------------------------------------------------------------------------------------ */
+/* ---- process -------------------------------------------------------------------------------- */
 
 cohort_os_id_t cohort_os_self(void);
 /* False when it has ended, zombies included, or when the pid is another process by now. */
 bool cohort_os_alive(cohort_os_id_t process);
 typedef enum { COHORT_OS_TERMINATE, COHORT_OS_KILL, COHORT_OS_INTERRUPT } cohort_os_signal_t;
-/* APR_ESRCH-like (APR_FROM_OS_ERROR(ESRCH)) when it has ended; never reaches a later process with the same pid. */
+/* APR_ESRCH-like (APR_FROM_OS_ERROR(ESRCH)) when it has ended; never reaches a later process with
+ * the same pid. */
 apr_status_t cohort_os_signal(cohort_os_id_t process, cohort_os_signal_t signal);
-/* Take the exit code of an ended child of this process: 0, >0, or -signal. APR_EAGAIN: not ended yet.
- * APR_ENOENT: it is no child of ours, or somebody else took the code. Also releases what the system keeps for it. */
+/* Take the exit code of an ended child of this process: 0, >0, or -signal. APR_EAGAIN: not ended
+ * yet. APR_ENOENT: it is no child of ours, or somebody else took the code. Also releases what the
+ * system keeps for it. */
 apr_status_t cohort_os_reap(cohort_os_id_t child, int *code);
 
-/* ---- group: what a process has started, as far as the system keeps it together --------------- */
+/* ---- group: what a process has started, as far as the system keeps it together -------------- */
 
 /* `child`, which was started as contained, has ended and was not reaped by this process yet: end
  * what is left of the group that it led. When somebody else has reaped it, nothing may happen;
@@ -244,7 +279,7 @@ apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold);
 void cohort_os_hold_kill(const cohort_os_hold_t *hold);
 void cohort_os_hold_release(cohort_os_hold_t *hold);
 
-/* ---- watch: wait for the ends of processes, and for messages ---------------------------------------------------- */
+/* ---- watch: wait for the ends of processes, and for messages -------------------------------- */
 
 typedef struct cohort_os_watch_t cohort_os_watch_t;
 typedef enum {
@@ -258,28 +293,36 @@ typedef struct {
     uint64_t value;  /* MESSAGE */
     bool with_streams;             /* MESSAGE: streams came with it, and are the caller's now */
     cohort_os_streams_t streams;
-    apr_status_t streams_status;   /* why they could not be received, if they could not; none is left over then */
+    /* why they could not be received, if they could not; none is left over then */
+    apr_status_t streams_status;
 } cohort_os_event_t;
 
 apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch);
 /* Also closes it; in a forked copy it releases the copy's handles only. */
 void cohort_os_watch_destroy(cohort_os_watch_t *watch);
-/* What watching one process needs of memory, so that it is there before the process is: whoever was started can be watched. */
+/* What watching one process needs of memory, so that it is there before the process is: whoever was
+ * started can be watched. */
 typedef struct { _Alignas(16) unsigned char opaque[128]; } cohort_os_watch_room_t;
-/* Report the end of this process once, by ENDED with the cookie. `child`: it is a child of the calling process.
- * Others may be watched too (the system may need to poll them). `room` is the watch's until then, or until the watch is destroyed. Fails only
- * where the system itself may refuse. Thread-safe against watch_wait in another thread. */
-apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, cohort_os_id_t process, bool child, uint64_t cookie);
+/* Report the end of this process once, by ENDED with the cookie. `child`: it is a child of the
+ * calling process. Others may be watched too (the system may need to poll them). `room` is the
+ * watch's until then, or until the watch is destroyed. Fails only where the system itself may
+ * refuse. Thread-safe against watch_wait in another thread. */
+apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room,
+                                     cohort_os_id_t process, bool child, uint64_t cookie);
 /* `alone`: this process runs no code but this library's, so nobody closes descriptors that are not
  * his own. */
-apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader, bool alone);
+apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader,
+                                     bool alone);
 /* One event, or APR_TIMEUP. One thread at a time. */
-apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline, cohort_os_event_t *event);
-/* Whoever waits for watched children by himself: from begin to done the watch reports none of these. The thread must not be cancelled meanwhile.
- * begin: `rooms` and `count` are filled in (a room is zero until its process is watched); false, and nothing has begun: not this way (never, on some
- * systems). It is thread-safe as watch_process.
- * end: sleep until one of them has ended, rooms[*which], with this exit code, and is there to be reaped still. APR_TIMEUP; anything else: it cannot be told.
- * done: `told` is the one whose end the caller has told, -1 for none: the watch does not know it any more, as if it had been reported.
+apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
+                                  cohort_os_event_t *event);
+/* Whoever waits for watched children by himself: from begin to done the watch reports none of
+ * these. The thread must not be cancelled meanwhile. begin: `rooms` and `count` are filled in (a
+ * room is zero until its process is watched); false, and nothing has begun: not this way (never, on
+ * some systems). It is thread-safe as watch_process.
+ * end: sleep until one of them has ended, rooms[*which], with this exit code, and is there to be
+ * reaped still. APR_TIMEUP; anything else: it cannot be told. done: `told` is the one whose end the
+ * caller has told, -1 for none: the watch does not know it any more, as if it had been reported.
  * Not called when the watch was destroyed meanwhile. */
 #define COHORT_OS_AWAIT_MAX 16
 typedef struct {
@@ -289,30 +332,35 @@ typedef struct {
     int count;
 } cohort_os_await_t;
 bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await);
-apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which, int *code);
+apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which,
+                                 int *code);
 void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told);
 
-/* ---- lifeline: die with another process, however it dies ------------------------------------------------------------- */
+/* ---- lifeline: die with another process, however it dies ------------------------------------ */
 
-/* The holder keeps `keeper` open (it is never inherited); whoever armed `reader` is killed when the holder is gone. */
+/* The holder keeps `keeper` open (it is never inherited); whoever armed `reader` is killed when the
+ * holder is gone. */
 apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper);
-/* Arm it for this process. The handle is consumed. It outlasts a program that closes handles which are not its own, unless it is `backed`: somebody else will
- * end this process then. (On Linux the former makes the end of a process take 25 ms.) */
+/* Arm it for this process. The handle is consumed. It outlasts a program that closes handles which
+ * are not its own, unless it is `backed`: somebody else will end this process then. (On Linux the
+ * former makes the end of a process take 25 ms.) */
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed);
 /* Instead: let go of it. */
 void cohort_os_lifeline_decline(cohort_os_handle_t reader);
-/* For who forks copies that arm this handle, and no other, or decline it: at first and after each, so that much is done for the next one in advance. */
+/* For who forks copies that arm this handle, and no other, or decline it: at first and after each,
+ * so that much is done for the next one in advance. */
 void cohort_os_lifeline_prepare(cohort_os_handle_t reader);
 
-/* ---- bytes ------------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ---------------------------------------------------------------------------------- */
 
-/* 64-bit messages from any number of writers to one watcher. post: APR_EOF-like (APR_EPIPE) when the reader is gone, APR_ENOMEM when it
- * may go better later; no signal. */
+/* 64-bit messages from any number of writers to one watcher. post: APR_EOF-like (APR_EPIPE) when
+ * the reader is gone, APR_ENOMEM when it may go better later; no signal. */
 apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer);
 apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value);
 /* The same with three streams (APR_ENOTIMPL where there is no fork(), so nobody to want them).
  * One writer at a time. */
-apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value, const cohort_os_streams_t *streams);
+apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value,
+                                            const cohort_os_streams_t *streams);
 /* This process' standard streams as they are, to be posted; which of them are closed is found by
  * then. */
 cohort_os_streams_t cohort_os_streams_own(void);
@@ -343,7 +391,7 @@ bool cohort_os_is_known(const cohort_os_known_t *known);
 /* If it is still the same. It is NONE then. */
 void cohort_os_close_known(cohort_os_known_t *known);
 
-/* ---- machine ------------------------------------------------------------------------------------------------------------- */
+/* ---- machine -------------------------------------------------------------------------------- */
 
 /* Nanoseconds of one monotonic clock that all processes of the machine share. */
 int64_t cohort_os_now(void);
@@ -356,21 +404,28 @@ int cohort_os_cpu(void);
 bool cohort_os_cpu_is_idle(void);
 /* Facts about the system. */
 bool cohort_os_can_fork(void);       /* COHORT_OS_FORK works */
-/* This program has, or had, rights that need not be those of the process that started it: set-user-id or set-group-id, capabilities of its file, a token
- * that differs from its parent's. Nothing of its environment and no handle that it inherited may be used. The same for the whole life of the process, also
- * after it has given up the rights: executed again, it would have them again. */
+/* This program has, or had, rights that need not be those of the process that started it:
+ * set-user-id or set-group-id, capabilities of its file, a token that differs from its parent's.
+ * Nothing of its environment and no handle that it inherited may be used. The same for the whole
+ * life of the process, also after it has given up the rights: executed again, it would have them
+ * again. */
 bool cohort_os_privileged(void);
 /* COHORT_OS_REEXEC works: this program, executed again, takes its boot block. */
 bool cohort_os_can_reexec(void);
-bool cohort_os_can_keep_files(void); /* handles have numbers that a child can keep: `files` of a start */
-bool cohort_os_fork_is_default(void); /* forking from a single-threaded process is sound here, so a fork server is the best way to start */
+/* handles have numbers that a child can keep: `files` of a start */
+bool cohort_os_can_keep_files(void);
+/* forking from a single-threaded process is sound here, so a fork server is the best way to
+ * start */
+bool cohort_os_fork_is_default(void);
 /* One step of a busy wait, and giving up the CPU. */
 void cohort_os_relax(void);
 void cohort_os_yield(void);
-/* Show this name for the calling process in the system's process lists, as far as the system allows. */
+/* Show this name for the calling process in the system's process lists, as far as the system
+ * allows. */
 void cohort_os_set_name(const char *name);
-/* A code address as (module path, offset, build id), stable over runs; and back. An empty path is the executable itself.
- * code_at loads the module when it must: COHORT_ETARGET when it cannot, COHORT_EBINARY when it is another build. */
+/* A code address as (module path, offset, build id), stable over runs; and back. An empty path is
+ * the executable itself. code_at loads the module when it must: COHORT_ETARGET when it cannot,
+ * COHORT_EBINARY when it is another build. */
 typedef struct {
     char path[512];
     uint64_t offset;
@@ -378,14 +433,17 @@ typedef struct {
 } cohort_os_code_t;
 apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code);
 apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address);
-/* Hooks: `forked` runs in every fork() copy of this process that is not made by cohort_os_start(); `thread_exit` runs when a thread ends
- * that has called cohort_os_thread_mark(), with the pointer it marked. */
+/* Hooks: `forked` runs in every fork() copy of this process that is not made by cohort_os_start();
+ * `thread_exit` runs when a thread ends that has called cohort_os_thread_mark(), with the pointer
+ * it marked. */
 apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark));
 void cohort_os_thread_mark(void *mark);
-/* Have these whole pages of zero-initialised static memory read as zero in every copy of this process. APR_ENOTIMPL where the system has no such thing. */
+/* Have these whole pages of zero-initialised static memory read as zero in every copy of this
+ * process. APR_ENOTIMPL where the system has no such thing. */
 apr_status_t cohort_os_clear_in_copies(void *pages, size_t size);
-/* Call `run` when this process exits in an orderly way, while its threads still run (a library's own atexit() comes too late for that on
- * some systems). The last one registered is the first one called. */
+/* Call `run` when this process exits in an orderly way, while its threads still run (a library's
+ * own atexit() comes too late for that on some systems). The last one registered is the first one
+ * called. */
 apr_status_t cohort_os_at_exit(void (*run)(void));
 /* Is the caller the thread that main() was called in? False where the end of that one ends the
  * process. */
@@ -395,13 +453,14 @@ bool cohort_os_is_first_thread(void);
 int cohort_os_thread_count(void);
 /* Call `run` in a new thread of this process that never takes a signal and never outlives it. */
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg);
-/* A mutex for threads of this process alone, usable when zero; `reset` makes it free in a forked copy. A thread that another one cancels ends only when it
- * holds none. */
+/* A mutex for threads of this process alone, usable when zero; `reset` makes it free in a forked
+ * copy. A thread that another one cancels ends only when it holds none. */
 typedef struct { _Alignas(8) unsigned char opaque[64]; } cohort_os_mutex_t;
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_reset(cohort_os_mutex_t *mutex);
-/* The same without a mutex: from forbid to allow, which takes what forbid has returned, this thread is not cancelled. */
+/* The same without a mutex: from forbid to allow, which takes what forbid has returned, this thread
+ * is not cancelled. */
 bool cohort_os_forbid_cancel(void);
 void cohort_os_allow_cancel(bool forbidden);
 

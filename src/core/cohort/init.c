@@ -40,11 +40,14 @@ static _Noreturn void refuse(cohort_process_t *slot, apr_status_t status) {
     cohort_os_exit(255, true);
 }
 
-/* A process that was given a boot block never becomes a root, whatever is wrong with it: its own children would be started the same way, and theirs. Its
- * starter learns the reason by the exit code, the user by a line among the errors. */
+/* A process that was given a boot block never becomes a root, whatever is wrong with it: its own
+ * children would be started the same way, and theirs. Its starter learns the reason by the exit
+ * code, the user by a line among the errors. */
 static _Noreturn void end_untrusted(apr_status_t status) {
-    fprintf(stderr, "cohort: process %ld ends, which must not take the boot block that it finds in its environment (COHORT_BOOT): %s\n",
-            (long)cohort_os_self().pid, cohort__reason(status));
+    fprintf(
+        stderr,
+        "cohort: process %ld ends, which must not take the boot block that it finds in its environment (COHORT_BOOT): %s\n",
+        (long)cohort_os_self().pid, cohort__reason(status));
     cohort_os_exit(cohort__exit_for(status), true);
 }
 
@@ -54,8 +57,10 @@ static _Noreturn void run_child(const cohort_os_boot_t *boot) {
     apr_status_t status = cohort__arena_attach(&map);
     if (status) cohort_os_exit(cohort__exit_for(status), false);
     cohort_process_t *slot = cohort__boot_slot(boot);
-    if (!slot && !cohort_os_alive((cohort_os_id_t){boot->parent, 0})) cohort_os_exit(255, false); /* which takes the start back */
-    if (!slot) end_untrusted(cohort__fail(COHORT_EUNTRUSTED, "the start that it names is not under way"));
+    /* which takes the start back */
+    if (!slot && !cohort_os_alive((cohort_os_id_t){boot->parent, 0})) cohort_os_exit(255, false);
+    if (!slot)
+        end_untrusted(cohort__fail(COHORT_EUNTRUSTED, "the start that it names is not under way"));
     status = hook();
     if (status) refuse(slot, status);
     if ((boot->role & 0xff) == COHORT__ROLE_SERVER) cohort__server_main(slot, boot);
@@ -63,7 +68,8 @@ static _Noreturn void run_child(const cohort_os_boot_t *boot) {
     cohort__child_main(slot, boot->role >> 8, COHORT__BORN_SPAWN, boot->lifeline);
 }
 
-/* A variable of the environment; NULL where the user that started this process must not have a say. */
+/* A variable of the environment; NULL where the user that started this process must not have a
+ * say. */
 static const char *variable(const char *name) {
     const char *text = cohort_os_privileged() ? NULL : getenv(name);
     return text && *text ? text : NULL;
@@ -76,7 +82,9 @@ static apr_status_t parse_size(const char *text, apr_uint64_t *size) {
     apr_int64_t number = apr_strtoi64(text, &end, 10);
     const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 32 : *end) : NULL;
     int shift = unit ? (int)(unit - units + 1) * 10 : 0;
-    if (end == text || number <= 0 || (*end && (!unit || end[1])) || number > APR_INT64_MAX >> shift) return APR_EINVAL;
+    if (end == text || number <= 0 || (*end && (!unit || end[1])) ||
+        number > APR_INT64_MAX >> shift)
+        return APR_EINVAL;
     *size = (apr_uint64_t)number << shift;
     return APR_SUCCESS;
 }
@@ -85,18 +93,23 @@ static apr_status_t arena_size(const cohort_options_t *options, apr_uint64_t *si
     const char *text = variable("COHORT_ARENA_SIZE");
     *size = options ? options->arena_size : 0;
     if (*size || !text || !parse_size(text, size)) return APR_SUCCESS;
-    return cohort__fail(APR_EINVAL, "COHORT_ARENA_SIZE=%s in the environment is no size; a number of bytes, or one with K, M, G or T behind it, is", text);
+    return cohort__fail(
+        APR_EINVAL,
+        "COHORT_ARENA_SIZE=%s in the environment is no size; a number of bytes, or one with K, M, G or T behind it, is",
+        text);
 }
 
 static apr_status_t dumps(const cohort_options_t *options, bool *dump) {
     const char *text = variable("COHORT_DUMP");
     *dump = (options && options->dump) || (text && !strcmp(text, "1"));
     if (*dump || !text || !strcmp(text, "0")) return APR_SUCCESS;
-    return cohort__fail(APR_EINVAL, "COHORT_DUMP of the environment is \"%s\", neither 0 nor 1", text);
+    return cohort__fail(APR_EINVAL, "COHORT_DUMP of the environment is \"%s\", neither 0 nor 1",
+                        text);
 }
 
-/* A second copy of the library in this program would be a second cohort that knows nothing of the first, with a lifeline and a watcher of
- * its own. The pool above all pools is one thing that both see: the copy that is initialised first leaves its mark there for good. */
+/* A second copy of the library in this program would be a second cohort that knows nothing of the
+ * first, with a lifeline and a watcher of its own. The pool above all pools is one thing that both
+ * see: the copy that is initialised first leaves its mark there for good. */
 static apr_status_t mark_program(void) {
     static const char key[] = "cohort";
     apr_pool_t *pool;

@@ -33,30 +33,39 @@ static void place_tables(cohort__arena_t *arena) {
 
 static apr_status_t lay_out(cohort__arena_t *arena) {
     place_tables(arena);
-    apr_status_t status = cohort__arena_commit((char *)arena + arena->heap_offset, (size_t)COHORT__GRANULE);
+    apr_status_t status =
+        cohort__arena_commit((char *)arena + arena->heap_offset, (size_t)COHORT__GRANULE);
     if (!status && cohort_os_park_region_size()) {
-        status = cohort__arena_commit((char *)arena + arena->park_offset, cohort_os_park_region_size());
+        status =
+            cohort__arena_commit((char *)arena + arena->park_offset, cohort_os_park_region_size());
     }
     return status;
 }
 
-/* What this library would have laid out in a map of this size, to the byte. Counts of the tables' entries are limited by the tables' ends. */
+/* What this library would have laid out in a map of this size, to the byte. Counts of the tables'
+ * entries are limited by the tables' ends. */
 static bool is_ours(const cohort__arena_t *arena) {
     cohort__arena_t ours = {0};
     if (cohort__map.size < SIZE_MIN) return false;
     place_tables(&ours);
-    bool same = arena->magic == ours.magic && arena->version == ours.version && arena->size == ours.size && arena->process_offset == ours.process_offset &&
-                arena->thread_offset == ours.thread_offset && arena->module_offset == ours.module_offset && arena->park_offset == ours.park_offset &&
-                arena->heap_offset == ours.heap_offset;
-    return same && atomic_load(&arena->processes) <= COHORT__PROCESSES_MAX && atomic_load(&arena->threads) <= COHORT__THREADS_MAX &&
+    bool same = arena->magic == ours.magic && arena->version == ours.version &&
+                arena->size == ours.size && arena->process_offset == ours.process_offset &&
+                arena->thread_offset == ours.thread_offset &&
+                arena->module_offset == ours.module_offset &&
+                arena->park_offset == ours.park_offset && arena->heap_offset == ours.heap_offset;
+    return same && atomic_load(&arena->processes) <= COHORT__PROCESSES_MAX &&
+           atomic_load(&arena->threads) <= COHORT__THREADS_MAX &&
            atomic_load(&arena->modules) <= COHORT__MODULES_MAX;
 }
 
 static apr_status_t enter_map(bool fresh) {
     cohort__registry_hand_down();
     cohort__arena = (cohort__arena_t *)cohort__map.base;
-    apr_status_t status = fresh ? lay_out(cohort__arena) : is_ours(cohort__arena) ? APR_SUCCESS : COHORT_EVERSION;
-    if (!status) status = cohort_os_park_setup(cohort__map.base + cohort__arena->park_offset, fresh);
+    apr_status_t status = fresh                    ? lay_out(cohort__arena)
+                          : is_ours(cohort__arena) ? APR_SUCCESS
+                                                   : COHORT_EVERSION;
+    if (!status)
+        status = cohort_os_park_setup(cohort__map.base + cohort__arena->park_offset, fresh);
     if (!status && !cohort__alloc_setup(fresh)) status = COHORT_EVERSION;
     if (status) cohort__arena_detach();
     return status;
@@ -70,13 +79,16 @@ static apr_status_t create_map(uint64_t size) {
     return status;
 }
 
-/* With a size of 0, the system's default, halved until the limits of this process allow it, or it is the least that is of use. */
+/* With a size of 0, the system's default, halved until the limits of this process allow it, or it
+ * is the least that is of use. */
 apr_status_t cohort__arena_create(uint64_t size, bool dump) {
     bool chosen = size != 0;
     if (!chosen) size = cohort_os_arena_default_size();
     size = (size + (1 << 20) - 1) >> 20 << 20;
     if (!chosen && size < SIZE_MIN) size = SIZE_MIN;
-    if (size < SIZE_MIN) return cohort__fail(APR_EINVAL, "an arena of %lu MiB, where %lu MiB are the least", (unsigned long)(size >> 20), (unsigned long)(SIZE_MIN >> 20));
+    if (size < SIZE_MIN)
+        return cohort__fail(APR_EINVAL, "an arena of %lu MiB, where %lu MiB are the least",
+                            (unsigned long)(size >> 20), (unsigned long)(SIZE_MIN >> 20));
     apr_status_t status = create_map(size);
     while (!chosen && status == APR_ENOMEM && size > SIZE_MIN) {
         size = size / 2 > SIZE_MIN ? size >> 21 << 20 : SIZE_MIN;

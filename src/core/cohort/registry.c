@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one file that knows every part of the core by name: all that a lower storey calls in a higher one is in a table
- * here. Only slow paths go through them.
+ * The one file that knows every part of the core by name: all that a lower storey calls in a higher
+ * one is in a table here. Only slow paths go through them.
  */
 #include "core/cohort/registry.h"
 
@@ -12,7 +12,7 @@
 #include "core/pool/pool.h"
 #include "core/process/process.h"
 
-/* ---- kinds of objects ------------------------------------------------------------------------------------------------ */
+/* ---- kinds of objects ----------------------------------------------------------------------- */
 
 static void *queue_ring(void *object, int i) {
     return cohort__queue_ring(object, i);
@@ -32,7 +32,7 @@ static const cohort__kind_ops_t kinds[COHORT__KINDS] = {
     [COHORT__KIND_RESULT] = {.name = "result", .size = 1024},
 };
 
-/* ---- deaths ---------------------------------------------------------------------------------------------------------- */
+/* ---- deaths --------------------------------------------------------------------------------- */
 
 static bool ring(cohort__thread_t *me, cohort__thread_t *dead) {
     (void)me;
@@ -62,16 +62,18 @@ static bool slabs(cohort__thread_t *me, cohort__thread_t *dead) {
 }
 
 /*
- * A death is repaired in this order. The blocks that the dead process' threads had on the move come first, of all its
- * threads (cohort__threads_repair()): guards wait for that, and every step below enters guards. Then, thread by thread:
+ * A death is repaired in this order. The blocks that the dead process' threads had on the move come
+ * first, of all its threads (cohort__threads_repair()): guards wait for that, and every step below
+ * enters guards. Then, thread by thread:
  *
- *  - ring: it asks what the stages are for, so they still hold what they held. It may have to leave the record to another
- *    thread, so nothing that it needs is gone by then.
+ *  - ring: it asks what the stages are for, so they still hold what they held. It may have to leave
+ *    the record to another thread, so nothing that it needs is gone by then.
  *  - slot: before the record is free, since the record alone says that the slot was in the making.
- *  - object: it may put an object that the dead thread had claimed into the first stage, and frees the parts of what is
- *    there.
+ *  - object: it may put an object that the dead thread had claimed into the first stage, and frees
+ *    the parts of what is there.
  *  - stages: now no step asks for them any more, and what they own is garbage.
- *  - slabs: from here on other threads take blocks from the chunks that were the dead thread's alone.
+ *  - slabs: from here on other threads take blocks from the chunks that were the dead thread's
+ *    alone.
  */
 static const cohort__thread_step_t thread_steps[] = {
     {"ring", ring}, {"slot", slot}, {"object", object}, {"stages", stages}, {"slabs", slabs}, {0}};
@@ -85,9 +87,10 @@ static void pools(cohort__pid_t dead) {
  * Then the process itself:
  *
  *  - pipes: all that a program has to be repaired, so it comes before what only members have.
- *  - handles: what the dead process was starting and no child has claimed is withdrawn. A process that was made and never
- *    started holds ends of pipes, too, and lets go of them here.
- *  - pools: after the handles, so that a worker with a withdrawn start is no staff any more when its pool is looked at.
+ *  - handles: what the dead process was starting and no child has claimed is withdrawn. A process
+ *    that was made and never started holds ends of pipes, too, and lets go of them here.
+ *  - pools: after the handles, so that a worker with a withdrawn start is no staff any more when
+ *    its pool is looked at.
  */
 static const cohort__death_step_t death_steps[] = {
     {"pipes", true, cohort__pipes_repair, cohort__pipes_drop},
@@ -95,7 +98,7 @@ static const cohort__death_step_t death_steps[] = {
     {"pools", false, pools, NULL},
     {0}};
 
-/* ---- roles ----------------------------------------------------------------------------------------------------------- */
+/* ---- roles ---------------------------------------------------------------------------------- */
 
 /* A worker is replaced by the process that made its pool; a fork server tells that one. */
 static void worker_ended(cohort_process_t *slot, cohort_pool_t *pool) {
@@ -119,11 +122,14 @@ static const cohort__role_ops_t roles[COHORT__ROLES] = {
     [COHORT__ROLE_CHILD] = {.name = "child"},
     [COHORT__ROLE_SERVER] = {.name = "server", .ended = server_ended},
     [COHORT__ROLE_PROGRAM] = {.name = "program"},
-    [COHORT__ROLE_WORKER] = {.name = "worker", .run = cohort__pool_worker_main, .died = cohort__pool_worker_died, .ended = worker_ended},
+    [COHORT__ROLE_WORKER] = {.name = "worker",
+                             .run = cohort__pool_worker_main,
+                             .died = cohort__pool_worker_died,
+                             .ended = worker_ended},
     [COHORT__ROLE_KEEPER] = {.name = "keeper", .ended = keeper_ended},
 };
 
-/* ---- the watcher ----------------------------------------------------------------------------------------------------- */
+/* ---- the watcher ---------------------------------------------------------------------------- */
 
 static const cohort__watch_ops_t watch = {
     .tend = cohort__pools_tend,
@@ -134,9 +140,10 @@ static const cohort__watch_ops_t watch = {
     .exit = cohort_exit,
 };
 
-/* ---- parts ----------------------------------------------------------------------------------------------------------- */
+/* ---- parts ---------------------------------------------------------------------------------- */
 
-/* In the order in which a fork takes their locks: a thread that holds one of them takes none of those before it. */
+/* In the order in which a fork takes their locks: a thread that holds one of them takes none of
+ * those before it. */
 static const cohort__part_t parts[] = {
     {"watcher", NULL, NULL, cohort__watcher_reset, NULL},
     {"servers", cohort__server_lock, cohort__server_unlock, cohort__server_reset, NULL},
@@ -146,7 +153,7 @@ static const cohort__part_t parts[] = {
     {"pools", NULL, NULL, NULL, cohort__pools_end},
     {0}};
 
-/* ---------------------------------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------- */
 
 static const cohort__upward_t upward = {
     .kinds = kinds,

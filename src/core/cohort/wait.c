@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wait for several things: whatever ends or becomes ready notifies one event count of the cohort, on which all waiting threads
- * for more than one thing sleep; each looks at its own items.
+ * Wait for several things: whatever ends or becomes ready notifies one event count of the cohort,
+ * on which all waiting threads for more than one thing sleep; each looks at its own items.
  */
 #include <cohort/wait.h>
 
@@ -27,7 +27,8 @@ static apr_status_t check_process(const cohort_process_t *process, uint64_t *lif
     if (process == cohort__self()) return COHORT_ENOWAIT;
     *life = cohort__process_id(process);
     cohort__slot_state_t state = cohort__process_state(process);
-    return state == COHORT__SLOT_NEW || state == COHORT__SLOT_MAKING ? COHORT_ENOTSTARTED : APR_SUCCESS;
+    return state == COHORT__SLOT_NEW || state == COHORT__SLOT_MAKING ? COHORT_ENOTSTARTED
+                                                                     : APR_SUCCESS;
 }
 
 static apr_status_t check_result(cohort_result_t *result, uint64_t *life) {
@@ -41,17 +42,20 @@ static apr_status_t check(const wait_t *wait) {
     for (apr_size_t i = 0; i < wait->n; i++) {
         cohort_waitable_t *item = &wait->items[i];
         if (!item->process == !item->result) {
-            return cohort__fail(APR_EINVAL, "items[%lu] has %s", (unsigned long)i, item->process ? "both a process and a result" : "neither a process nor a result");
+            return cohort__fail(APR_EINVAL, "items[%lu] has %s", (unsigned long)i,
+                                item->process ? "both a process and a result"
+                                              : "neither a process nor a result");
         }
-        apr_status_t status =
-            item->process ? check_process(item->process, &wait->lives[i]) : check_result(item->result, &wait->lives[i]);
+        apr_status_t status = item->process ? check_process(item->process, &wait->lives[i])
+                                            : check_result(item->result, &wait->lives[i]);
         if (status) return cohort__explain(status, "items[%lu]", (unsigned long)i);
         item->ready = 0;
     }
     return APR_SUCCESS;
 }
 
-/* A slot that holds another process by now, or one that was not started, held one that has ended. */
+/* A slot that holds another process by now, or one that was not started, held one that has
+ * ended. */
 static bool has_ended(cohort__pid_t id, bool thorough) {
     if (thorough) (void)cohort__process_bury(id);
     cohort_process_t *process = cohort__process_find(id);
@@ -108,20 +112,24 @@ static apr_status_t await(wait_t *wait, apr_interval_time_t timeout) {
     return cohort__await_paced(&cohort__arena->completed, try_wait, wait, deadline, pace(wait));
 }
 
-static apr_status_t wait_for(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode, apr_interval_time_t timeout) {
+static apr_status_t wait_for(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode,
+                             apr_interval_time_t timeout) {
     uint64_t few[FEW], *lives = few;
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
     if (n && !items) return cohort__null("items");
-    if (mode != COHORT_WAIT_ANY && mode != COHORT_WAIT_ALL) return cohort__fail(APR_EINVAL, "mode is %d", (int)mode);
-    if (n > FEW && !(lives = n <= SIZE_MAX / sizeof *lives ? malloc(n * sizeof *lives) : NULL)) return APR_ENOMEM;
+    if (mode != COHORT_WAIT_ANY && mode != COHORT_WAIT_ALL)
+        return cohort__fail(APR_EINVAL, "mode is %d", (int)mode);
+    if (n > FEW && !(lives = n <= SIZE_MAX / sizeof *lives ? malloc(n * sizeof *lives) : NULL))
+        return APR_ENOMEM;
     wait_t wait = {items, lives, n, mode, me};
     status = await(&wait, timeout);
     if (lives != few) free(lives);
     return status;
 }
 
-apr_status_t cohort_wait(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode, apr_interval_time_t timeout) {
+apr_status_t cohort_wait(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode,
+                         apr_interval_time_t timeout) {
     return COHORT__CALL_ANEW(wait_for(items, n, mode, timeout));
 }

@@ -10,20 +10,25 @@
 /* What cohort__slot_freed() counts. */
 static void one_free_less(void) {
     uint32_t free_slots = atomic_load(&cohort__arena->free_slots);
-    while (free_slots && !atomic_compare_exchange_weak(&cohort__arena->free_slots, &free_slots, free_slots - 1)) continue;
+    while (free_slots &&
+           !atomic_compare_exchange_weak(&cohort__arena->free_slots, &free_slots, free_slots - 1))
+        continue;
 }
 
 /* One slot more; it may be somebody else's by now. */
 static apr_status_t grow(cohort_process_t **slot) {
     uint32_t count = cohort__process_count();
-    if (count >= COHORT__PROCESSES_MAX) return cohort__fail(COHORT_ELIMIT, "%u processes, created and not closed", COHORT__PROCESSES_MAX);
+    if (count >= COHORT__PROCESSES_MAX)
+        return cohort__fail(COHORT_ELIMIT, "%u processes, created and not closed",
+                            COHORT__PROCESSES_MAX);
     *slot = cohort__process_at(count);
     apr_status_t status = cohort__arena_commit(*slot, sizeof **slot);
     if (!status) atomic_compare_exchange_strong(&cohort__arena->processes, &count, count + 1);
     return status;
 }
 
-/* From before the slot is MAKING until it is NEW the thread's record says so; from then on its creator does. */
+/* From before the slot is MAKING until it is NEW the thread's record says so; from then on its
+ * creator does. */
 static bool claim(cohort_process_t *slot, cohort__thread_t *me) {
     uint64_t life = cohort__process_life(slot);
     if (cohort__life_state(life) != COHORT__SLOT_FREE) return false;
@@ -34,17 +39,23 @@ static bool claim(cohort_process_t *slot, cohort__thread_t *me) {
     return false;
 }
 
-/* Several may have been after the slot, and only one got it: as long as another one says that it is at it, it is that one's. */
+/* Several may have been after the slot, and only one got it: as long as another one says that it is
+ * at it, it is that one's. */
 static void slot_undo(cohort_process_t *slot, uint64_t life, const cohort__thread_t *dead) {
     for (uint32_t i = 0, n = cohort__thread_count(); i < n; i++) {
         cohort__thread_t *other = cohort__thread_at(i);
-        if (other != dead && atomic_load(&other->op) == COHORT__OP_SLOT && atomic_load(&other->op_object) == slot) return;
+        if (other != dead && atomic_load(&other->op) == COHORT__OP_SLOT &&
+            atomic_load(&other->op_object) == slot)
+            return;
     }
-    if (atomic_compare_exchange_strong(&slot->life, &life, cohort__life_with(life, COHORT__SLOT_FREE))) cohort__slot_freed();
+    if (atomic_compare_exchange_strong(&slot->life, &life,
+                                       cohort__life_with(life, COHORT__SLOT_FREE)))
+        cohort__slot_freed();
 }
 
 void cohort__slot_repair(cohort__thread_t *dead) {
-    if (atomic_load(&dead->op) == COHORT__OP_SLOT) slot_undo(atomic_load(&dead->op_object), atomic_load(&dead->op_position), dead);
+    if (atomic_load(&dead->op) == COHORT__OP_SLOT)
+        slot_undo(atomic_load(&dead->op_object), atomic_load(&dead->op_position), dead);
 }
 
 static void fresh(cohort_process_t *slot) {
@@ -90,7 +101,8 @@ static cohort_process_t *take_free(cohort__thread_t *me) {
     return NULL;
 }
 
-/* Processes that outlive the watcher of their end (background ones, orphans) are looked after when the table has doubled or is full. */
+/* Processes that outlive the watcher of their end (background ones, orphans) are looked after when
+ * the table has doubled or is full. */
 static void bury_unwatched(void) {
     uint32_t count = cohort__process_count(), free_slots = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -98,9 +110,12 @@ static void bury_unwatched(void) {
         uint64_t life = cohort__process_life(slot);
         cohort__slot_state_t state = cohort__life_state(life);
         free_slots += state == COHORT__SLOT_FREE;
-        if (state == COHORT__SLOT_MAKING) slot_undo(slot, life, NULL); /* its maker may have died while another one was after it */
-        if (slot == cohort__self() || state < COHORT__SLOT_STARTING || state == COHORT__SLOT_ENDED) continue;
-        if (!cohort__process_alive(atomic_load(&slot->reaper), false)) (void)cohort__process_bury(cohort__process_id(slot));
+        /* its maker may have died while another one was after it */
+        if (state == COHORT__SLOT_MAKING) slot_undo(slot, life, NULL);
+        if (slot == cohort__self() || state < COHORT__SLOT_STARTING || state == COHORT__SLOT_ENDED)
+            continue;
+        if (!cohort__process_alive(atomic_load(&slot->reaper), false))
+            (void)cohort__process_bury(cohort__process_id(slot));
     }
     atomic_store(&cohort__arena->free_slots, free_slots);
 }

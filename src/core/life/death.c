@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A life is FREE -> NEW -> STARTING -> RUNNING -> DEAD -> ENDED -> FREE (or back from STARTING to NEW when the start failed), each step one
- * compare-and-swap, so any process may take the next one when the one that should have is dead. DEAD means: nobody will do anything in its name any
- * more, and what it was doing is being repaired; ENDED, that all is repaired and the exit code final. For all callers that ask or wait a process ends when it
- * is ENDED. Its reaper brings that about, and every process that asks for its end: each repairs what is not repaired, and the exit code is the reaper's to
- * tell, for as long as that one lives.
+ * A life is FREE -> NEW -> STARTING -> RUNNING -> DEAD -> ENDED -> FREE (or back from STARTING to
+ * NEW when the start failed), each step one compare-and-swap, so any process may take the next one
+ * when the one that should have is dead. DEAD means: nobody will do anything in its name any more,
+ * and what it was doing is being repaired; ENDED, that all is repaired and the exit code final. For
+ * all callers that ask or wait a process ends when it is ENDED. Its reaper brings that about, and
+ * every process that asks for its end: each repairs what is not repaired, and the exit code is the
+ * reaper's to tell, for as long as that one lives.
  */
 #include "core/life/death.h"
 
@@ -13,12 +15,16 @@
 
 #include <cohort/errors.h>
 
-/* ---- what became of a start -------------------------------------------------------------------------------------- */
+/* ---- what became of a start ----------------------------------------------------------------- */
 
 static const struct {
     apr_status_t status;
     int code;
-} boot_failures[] = {{COHORT_EBINARY, 249}, {COHORT_EUNTRUSTED, 250}, {COHORT_EADDRESS, 251}, {COHORT_EVERSION, 252}, {COHORT_EPRIVILEGED, 253}};
+} boot_failures[] = {{COHORT_EBINARY, 249},
+                     {COHORT_EUNTRUSTED, 250},
+                     {COHORT_EADDRESS, 251},
+                     {COHORT_EVERSION, 252},
+                     {COHORT_EPRIVILEGED, 253}};
 
 #define BOOT_FAILURES (sizeof boot_failures / sizeof *boot_failures)
 
@@ -36,7 +42,7 @@ apr_status_t cohort__exit_meaning(int code) {
     return COHORT_ESTART;
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------ */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 /* Blocks on the move are settled already. False: another thread has to do it. */
 static bool repair_thread(cohort__thread_t *me, cohort__thread_t *dead) {
@@ -47,11 +53,12 @@ static bool repair_thread(cohort__thread_t *me, cohort__thread_t *dead) {
     return true;
 }
 
-/* Of all threads of the process first: guards wait until the block is settled, and destroyers until no look is under way, of which
- * another repairer may be one that this one waits for in turn. */
+/* Of all threads of the process first: guards wait until the block is settled, and destroyers until
+ * no look is under way, of which another repairer may be one that this one waits for in turn. */
 static void settle(cohort__thread_t *dead) {
     cohort__alloc_repair(dead);
-    if (atomic_load_explicit(&dead->op, memory_order_acquire) == COHORT__OP_LOOK) cohort__op_end(dead);
+    if (atomic_load_explicit(&dead->op, memory_order_acquire) == COHORT__OP_LOOK)
+        cohort__op_end(dead);
 }
 
 bool cohort__threads_repair(cohort__pid_t dead) {
@@ -70,7 +77,7 @@ bool cohort__threads_repair(cohort__pid_t dead) {
     return all;
 }
 
-/* ---- deaths -------------------------------------------------------------------------------------------------------- */
+/* ---- deaths --------------------------------------------------------------------------------- */
 
 bool cohort__process_bury(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
@@ -94,42 +101,50 @@ bool cohort__process_lives_on(cohort__pid_t id) {
     return cohort__process_find(id) == slot && cohort__process_state(slot) != COHORT__SLOT_ENDED;
 }
 
-/* The right to repair: nobody's, ours, or a dead repairer's that we take over, when that one's own death is repaired: it may have been about to free what
- * is to be freed here, and must not do so by its repairer's hand when it is freed already. */
+/* The right to repair: nobody's, ours, or a dead repairer's that we take over, when that one's own
+ * death is repaired: it may have been about to free what is to be freed here, and must not do so by
+ * its repairer's hand when it is freed already. */
 static bool repair_begin(cohort_process_t *slot, cohort__thread_t *me) {
     cohort__tid_t owner = 0, mine = cohort__thread_id(me);
     if (atomic_compare_exchange_strong(&slot->repairer, &owner, mine)) return true;
     if (cohort__thread_alive(owner, true)) return false;
     cohort__pid_t process = cohort__thread_process(owner);
     if (process) (void)cohort__process_bury(process);
-    return !cohort__thread_find(owner) && atomic_compare_exchange_strong(&slot->repairer, &owner, mine);
+    return !cohort__thread_find(owner) &&
+           atomic_compare_exchange_strong(&slot->repairer, &owner, mine);
 }
 
 void cohort__slot_settle(cohort_process_t *slot) {
     cohort__tid_t owner;
-    while ((owner = atomic_load(&slot->repairer)) != 0 && cohort__thread_alive(owner, true)) cohort_os_yield();
+    while ((owner = atomic_load(&slot->repairer)) != 0 && cohort__thread_alive(owner, true))
+        cohort_os_yield();
 }
 
-/* A caller that came here because it had died may have been late: the process may have been started again. */
+/* A caller that came here because it had died may have been late: the process may have been started
+ * again. */
 static bool is_over(cohort_process_t *slot) {
     cohort__slot_state_t state = cohort__process_state(slot);
     int64_t pid = (int64_t)(atomic_load(&slot->claim) & 0xffffffff);
-    if (state == COHORT__SLOT_STARTING) return pid == 0 || !cohort_os_alive((cohort_os_id_t){pid, 0});
+    if (state == COHORT__SLOT_STARTING)
+        return pid == 0 || !cohort_os_alive((cohort_os_id_t){pid, 0});
     return state == COHORT__SLOT_DEAD;
 }
 
-/* The creator died over the start. What no child has claimed none will claim from here on; what one has claimed is a process like any other. */
+/* The creator died over the start. What no child has claimed none will claim from here on; what one
+ * has claimed is a process like any other. */
 static void drop_start(cohort_process_t *slot) {
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
         atomic_store(&slot->awaited, 0);
-        if (cohort__claim_withdraw(slot)) cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
+        if (cohort__claim_withdraw(slot))
+            cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
         else (void)cohort__process_bury(cohort__process_id(slot));
     }
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
 }
 
-/* What the dead process had made and nobody holds any more; what it had started goes on, its handles are dropped. The process that was to let go of a slot that
- * nobody holds may be the dead one too, so all are looked at. */
+/* What the dead process had made and nobody holds any more; what it had started goes on, its
+ * handles are dropped. The process that was to let go of a slot that nobody holds may be the dead
+ * one too, so all are looked at. */
 void cohort__handles_drop(cohort__pid_t dead) {
     uint32_t count = cohort__process_count();
     for (uint32_t i = 0; i < count; i++) {
@@ -139,11 +154,13 @@ void cohort__handles_drop(cohort__pid_t dead) {
     }
 }
 
-/* A thread that is busy cannot announce that it destroys something, so it leaves that to others: to the watcher that sees this end, or to a thread that waits
- * for it. Returns how far the repair is. */
+/* A thread that is busy cannot announce that it destroys something, so it leaves that to others: to
+ * the watcher that sees this end, or to a thread that waits for it. Returns how far the repair
+ * is. */
 static uint32_t repair_as_far_as_may_be(cohort_process_t *slot, cohort__thread_t *me) {
     cohort__pid_t dead = cohort__process_id(slot);
-    bool member = slot->role != COHORT__ROLE_PROGRAM; /* a program has nothing but the ends of pipes that it was given */
+    /* a program has nothing but the ends of pipes that it was given */
+    bool member = slot->role != COHORT__ROLE_PROGRAM;
     if (member) cohort_os_park_forget(slot->os);
     bool all = !member || cohort__threads_repair(dead);
     if (!all || cohort__thread_is_busy(me)) return COHORT__REPAIRED_THREADS;
@@ -158,7 +175,8 @@ static uint32_t repair_as_far_as_may_be(cohort_process_t *slot, cohort__thread_t
 static bool repair(cohort_process_t *slot) {
     cohort__thread_t *me;
     uint32_t before = atomic_load(&slot->repaired), after = before;
-    if (before == COHORT__REPAIRED_ALL || cohort__enter(&me) || !repair_begin(slot, me)) return false;
+    if (before == COHORT__REPAIRED_ALL || cohort__enter(&me) || !repair_begin(slot, me))
+        return false;
     before = after = atomic_load(&slot->repaired);
     if (before != COHORT__REPAIRED_ALL && is_over(slot)) after = repair_as_far_as_may_be(slot, me);
     if (after != before) atomic_store(&slot->repaired, after);
@@ -170,8 +188,9 @@ static bool is_repaired(cohort_process_t *slot) {
     return atomic_load(&slot->repaired) == COHORT__REPAIRED_ALL;
 }
 
-/* The last thing before the end: what depends on a process of this role is told (a worker's pool, which needs the final code and frees itself with its last worker
- * when its maker is dead). False: not by a thread that is busy. */
+/* The last thing before the end: what depends on a process of this role is told (a worker's pool,
+ * which needs the final code and frees itself with its last worker when its maker is dead). False:
+ * not by a thread that is busy. */
 static bool tell_role(cohort_process_t *slot) {
     cohort__thread_t *me;
     const cohort__role_ops_t *role = cohort__role_ops(slot);
@@ -181,22 +200,27 @@ static bool tell_role(cohort_process_t *slot) {
     return true;
 }
 
-/* What has become of a death: a thread that is about to sleep sees the count and looks once more, one that sleeps is woken. Only when there is something new to see, since all
- * waiting threads ask for the dead, and would wake each other for as long as the one that is to go on does not. */
+/* What has become of a death: a thread that is about to sleep sees the count and looks once more,
+ * one that sleeps is woken. Only when there is something new to see, since all waiting threads ask
+ * for the dead, and would wake each other for as long as the one that is to go on does not. */
 static void tell(void) {
     atomic_fetch_add(&cohort__arena->death, 1);
     cohort__notify_everybody();
 }
 
-#define REPORT_TIME INT64_C(1000000000) /* nanoseconds that a reaper is given to tell the code of a process that is found dead */
+/* nanoseconds that a reaper is given to tell the code of a process that is found dead */
+#define REPORT_TIME INT64_C(1000000000)
 
-/* Is there nothing to be learnt from the reaper? It is dead; or it is slow, perhaps stopped, and the process told its code itself. */
+/* Is there nothing to be learnt from the reaper? It is dead; or it is slow, perhaps stopped, and
+ * the process told its code itself. */
 static bool is_final(cohort_process_t *slot) {
     if (!cohort__process_alive(atomic_load(&slot->reaper), true)) return true;
-    return atomic_load(&slot->left) && atomic_load(&slot->exit_code) != COHORT_EXIT_NONE && cohort_os_now() - atomic_load(&slot->died) > REPORT_TIME;
+    return atomic_load(&slot->left) && atomic_load(&slot->exit_code) != COHORT_EXIT_NONE &&
+           cohort_os_now() - atomic_load(&slot->died) > REPORT_TIME;
 }
 
-/* A code of its own that the process stored counts only if it also got to the end: a signal may have come in between. So the reaper tells what it saw. */
+/* A code of its own that the process stored counts only if it also got to the end: a signal may
+ * have come in between. So the reaper tells what it saw. */
 static void settle_code(cohort_process_t *slot, int code) {
     int32_t none = COHORT_EXIT_NONE;
     if (atomic_load(&slot->reported) || (code == COHORT_EXIT_NONE && !is_final(slot))) return;
@@ -208,41 +232,57 @@ static void settle_code(cohort_process_t *slot, int code) {
 
 /* Why a child did not take off that could not even leave the reason in its slot. */
 static apr_status_t guess(cohort_process_t *slot, int code) {
-    apr_status_t meant = atomic_load(&slot->claim) & 0xffffffff ? COHORT_ESTART : cohort__exit_meaning(code);
+    apr_status_t meant =
+        atomic_load(&slot->claim) & 0xffffffff ? COHORT_ESTART : cohort__exit_meaning(code);
     if (meant == COHORT_EADDRESS) {
-        return cohort__fail(meant, "in the child, at %p; something else lies there, or a limit forbids it", (void *)cohort__map.base);
+        return cohort__fail(meant,
+                            "in the child, at %p; something else lies there, or a limit forbids it",
+                            (void *)cohort__map.base);
     }
-    if (meant != COHORT_ESTART || code == COHORT_EXIT_NONE || code == COHORT_EXIT_UNKNOWN) return meant;
-    if (code == 0) return cohort__fail(meant, "exit code 0; main() must not fork, daemonize or end before cohort_initialize()");
+    if (meant != COHORT_ESTART || code == COHORT_EXIT_NONE || code == COHORT_EXIT_UNKNOWN)
+        return meant;
+    if (code == 0)
+        return cohort__fail(
+            meant,
+            "exit code 0; main() must not fork, daemonize or end before cohort_initialize()");
     return cohort__fail(meant, code < 0 ? "a signal ended it, exit code %d" : "exit code %d", code);
 }
 
-/* A child that died before it took off is a failed start, and its starter's to tell, after the repair: then it may be started again, so that the last step is
- * one of this very start. */
+/* A child that died before it took off is a failed start, and its starter's to tell, after the
+ * repair: then it may be started again, so that the last step is one of this very start. */
 static bool start_failed(cohort_process_t *slot, uint64_t life, int code) {
     uint64_t now = cohort__process_life(slot);
     if (!cohort__is_same_start(now, life)) return true;
-    if (cohort__life_state(now) != COHORT__SLOT_STARTING || !atomic_load(&slot->awaited)) return false;
-    if (atomic_load(&slot->unfit)) return true; /* the child has stepped back, and the start goes on without it */
+    if (cohort__life_state(now) != COHORT__SLOT_STARTING || !atomic_load(&slot->awaited))
+        return false;
+    /* the child has stepped back, and the start goes on without it */
+    if (atomic_load(&slot->unfit)) return true;
     cohort__slot_refuse(slot, guess(slot, code));
     bool news = repair(slot);
     if (!is_repaired(slot)) return true;
-    if (atomic_compare_exchange_strong(&slot->life, &now, cohort__life_with(now, COHORT__SLOT_FAILED))) cohort__notify(&slot->changed, COHORT__ALL);
+    if (atomic_compare_exchange_strong(&slot->life, &now,
+                                       cohort__life_with(now, COHORT__SLOT_FAILED)))
+        cohort__notify(&slot->changed, COHORT__ALL);
     if (news) tell();
     return true;
 }
 
-/* A step of this very start: the reporter of an end may be late, and the slot another's by now, or started again. */
-static bool life_step(cohort_process_t *slot, uint64_t life, cohort__slot_state_t from, cohort__slot_state_t to) {
+/* A step of this very start: the reporter of an end may be late, and the slot another's by now, or
+ * started again. */
+static bool life_step(cohort_process_t *slot, uint64_t life, cohort__slot_state_t from,
+                      cohort__slot_state_t to) {
     uint64_t before = cohort__life_with(life, from);
     return atomic_compare_exchange_strong(&slot->life, &before, cohort__life_with(life, to));
 }
 
-/* True for the caller that is the first to say so. What is seen in the slot alone is looked at after the count has changed. */
+/* True for the caller that is the first to say so. What is seen in the slot alone is looked at
+ * after the count has changed. */
 static bool set_dead(cohort_process_t *slot, uint64_t life) {
     if (!cohort__may_act(cohort__life_state(life))) return false;
     atomic_store(&slot->died, cohort_os_now());
-    if (!life_step(slot, life, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) && !life_step(slot, life, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD)) return false;
+    if (!life_step(slot, life, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) &&
+        !life_step(slot, life, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD))
+        return false;
     atomic_fetch_add(&cohort__arena->death, 1);
     return true;
 }
@@ -258,8 +298,10 @@ void cohort__process_died(cohort__pid_t id, int code) {
 
 void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     cohort_process_t *slot = cohort__process_find(id);
-    if (!slot || cohort__life_generation(life) != id >> 16 || start_failed(slot, life, code)) return;
-    if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return; /* it has taken off meanwhile */
+    if (!slot || cohort__life_generation(life) != id >> 16 || start_failed(slot, life, code))
+        return;
+    /* it has taken off meanwhile */
+    if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return;
     bool news = set_dead(slot, life);
     if (cohort__process_life(slot) != cohort__life_with(life, COHORT__SLOT_DEAD)) return;
     settle_code(slot, code);

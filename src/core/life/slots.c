@@ -9,18 +9,22 @@
 #include <apr_strings.h>
 #include <string.h>
 
-/* ---- steps of a life -------------------------------------------------------------------------------------------- */
+/* ---- steps of a life ------------------------------------------------------------------------ */
 
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to) {
     uint64_t life = cohort__process_life(slot), next = cohort__life_with(life, to);
-    if (from == COHORT__SLOT_NEW && to == COHORT__SLOT_STARTING) next += (uint64_t)1 << COHORT__LIFE_START;
-    return cohort__life_state(life) == from && atomic_compare_exchange_strong(&slot->life, &life, next);
+    if (from == COHORT__SLOT_NEW && to == COHORT__SLOT_STARTING)
+        next += (uint64_t)1 << COHORT__LIFE_START;
+    return cohort__life_state(life) == from &&
+           atomic_compare_exchange_strong(&slot->life, &life, next);
 }
 
 void cohort__slot_restart(cohort_process_t *slot) {
     uint64_t life = cohort__process_life(slot), next;
     do {
-        if (cohort__life_state(life) != COHORT__SLOT_STARTING && cohort__life_state(life) != COHORT__SLOT_FAILED) return;
+        if (cohort__life_state(life) != COHORT__SLOT_STARTING &&
+            cohort__life_state(life) != COHORT__SLOT_FAILED)
+            return;
         next = cohort__life_with(life, COHORT__SLOT_STARTING) + ((uint64_t)1 << COHORT__LIFE_START);
     } while (!atomic_compare_exchange_weak(&slot->life, &life, next));
 }
@@ -28,7 +32,8 @@ void cohort__slot_restart(cohort_process_t *slot) {
 bool cohort__claim_withdraw(cohort_process_t *slot) {
     uint64_t open = atomic_load(&slot->claim);
     while (!(open & 0xffffffff)) {
-        if (atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_next(open))) return true;
+        if (atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_next(open)))
+            return true;
     }
     return false;
 }
@@ -47,9 +52,10 @@ apr_status_t cohort__slot_refusal(const cohort_process_t *slot) {
     return *text ? cohort__fail(status, "%s", text) : status;
 }
 
-/* ---- free again --------------------------------------------------------------------------------------------------- */
+/* ---- free again ----------------------------------------------------------------------------- */
 
-/* A hint, which a death may make wrong: then the table grows sooner, or is searched in vain once. */
+/* A hint, which a death may make wrong: then the table grows sooner, or is searched in vain
+ * once. */
 void cohort__slot_freed(void) {
     atomic_fetch_add(&cohort__arena->free_slots, 1);
 }
@@ -59,7 +65,8 @@ static bool is_held(cohort_process_t *slot) {
     return creator && cohort__process_alive(creator, false);
 }
 
-/* The blocks go first, one after the other; the slot is free by one last step, so what a process did that dies in here is simply repeated. By now it may be another's. */
+/* The blocks go first, one after the other; the slot is free by one last step, so what a process
+ * did that dies in here is simply repeated. By now it may be another's. */
 static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
@@ -100,10 +107,11 @@ void cohort__slot_release(cohort_process_t *slot) {
     }
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
-/* Without the help of a library: a forked child does it first thing, and each page that it touches costs. By atomic bytes, since one of both sides may change
- * while it is read; the version tells. */
+/* Without the help of a library: a forked child does it first thing, and each page that it touches
+ * costs. By atomic bytes, since one of both sides may change while it is read; the version
+ * tells. */
 static void copy_name(void *to, const void *from, size_t size) {
     _Atomic char *target = to, *source = (_Atomic char *)from;
     char byte = 1;
@@ -119,7 +127,8 @@ void cohort__process_get_name(const cohort_process_t *process, char *buffer, siz
     uint32_t version;
     do {
         version = atomic_load_explicit(&slot->renamed, memory_order_acquire);
-        copy_name(buffer, slot->name[version % 2], size < COHORT__NAME_MAX ? size : COHORT__NAME_MAX);
+        copy_name(buffer, slot->name[version % 2],
+                  size < COHORT__NAME_MAX ? size : COHORT__NAME_MAX);
         atomic_thread_fence(memory_order_acquire);
     } while (version != atomic_load_explicit(&slot->renamed, memory_order_relaxed));
 }

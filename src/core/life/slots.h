@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The slots of the process table: made, renamed, free again; and the steps of a life, each one compare-and-swap. */
+/* The slots of the process table: made, renamed, free again; and the steps of a life, each one
+ * compare-and-swap. */
 #ifndef COHORT_CORE_SLOTS_H
 #define COHORT_CORE_SLOTS_H
 
@@ -12,14 +13,16 @@ void cohort__process_put_name(cohort_process_t *process, const char *name);
 apr_status_t cohort__slot_new(cohort_process_t **slot);
 /* This dead thread was making a slot: it is free again. */
 void cohort__slot_repair(cohort__thread_t *dead);
-/* What keeps it from being started: this status, and what the calling thread has said of it. The first one counts. */
+/* What keeps it from being started: this status, and what the calling thread has said of it. The
+ * first one counts. */
 void cohort__slot_refuse(cohort_process_t *slot, apr_status_t status);
 /* That status; the calling thread has said the same of it then. */
 apr_status_t cohort__slot_refusal(const cohort_process_t *slot);
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to);
 /* By its starter: STARTING once more, another start of the same life. */
 void cohort__slot_restart(cohort_process_t *slot);
-/* Attempts at a start are never numbered twice in a slot, whichever process has it, so a child that comes too late does not claim another's start. */
+/* Attempts at a start are never numbered twice in a slot, whichever process has it, so a child that
+ * comes too late does not claim another's start. */
 static inline uint64_t cohort__claim_next(uint64_t claim) {
     return (((claim >> 32) + 1) & 0xffffff) << 32;
 }

@@ -1,8 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watcher sees the ends of the processes that this process started (a thread, begun with the first of them) or, in the fork
- * server, that the server forked (its main thread). It takes the exit code, has the death repaired, and lets pools replace their workers; so all that
- * goes on whether or not anybody is inside a call.
+ * The watcher sees the ends of the processes that this process started (a thread, begun with the
+ * first of them) or, in the fork server, that the server forked (its main thread). It takes the
+ * exit code, has the death repaired, and lets pools replace their workers; so all that goes on
+ * whether or not anybody is inside a call.
  */
 #include "core/life/watcher.h"
 
@@ -14,7 +15,8 @@
 
 #include <stdlib.h>
 
-/* One watched process. A slot may have been started again meanwhile, so the record says which start it was. */
+/* One watched process. A slot may have been started again meanwhile, so the record says which start
+ * it was. */
 struct cohort__watched_t {
     cohort_os_watch_room_t room;
     struct cohort__watched_t *next, **link; /* what points here */
@@ -28,20 +30,25 @@ static cohort_os_mutex_t mutex;
 static cohort_os_watch_t *watch;
 static unsigned watches_gone; /* so many, with all their records */
 static cohort_os_known_t channel; /* to the thread. Mutex. */
-static _Atomic bool running, begun; /* the thread: from its start, and from its first own instruction */
+/* the thread: from its start, and from its first own instruction */
+static _Atomic bool running, begun;
 static _Atomic bool first_thread_ended;
-static _Atomic int64_t alarm_time = COHORT_OS_NEVER; /* when the pools of this process are to be looked after */
+/* when the pools of this process are to be looked after */
+static _Atomic int64_t alarm_time = COHORT_OS_NEVER;
 static _Thread_local bool is_watching; /* the calling thread runs the loop */
 
 #define LISTS 64 /* by id, since whoever waits looks for the record */
 
-static cohort__watched_t *all[LISTS]; /* changed under the mutex, and by one store of what a forked copy reads */
+/* changed under the mutex, and by one store of what a forked copy reads */
+static cohort__watched_t *all[LISTS];
 
-/* The first record is no block of the heap: a server that has one child at a time, and that child, leave the pages of the heap alone, so none is copied. */
+/* The first record is no block of the heap: a server that has one child at a time, and that child,
+ * leave the pages of the heap alone, so none is copied. */
 static cohort__watched_t first;
 static _Atomic bool first_used;
 
-/* Those of the process of which this one is a forked copy. They stay as they are until they are needed: to free them would copy all the pages where they lie. */
+/* Those of the process of which this one is a forked copy. They stay as they are until they are
+ * needed: to free them would copy all the pages where they lie. */
 static cohort__watched_t *spare[LISTS];
 
 static cohort__watched_t *spare_take(void) {
@@ -120,7 +127,8 @@ static void set_all_aside(void) {
 }
 
 static bool is_same(cohort_process_t *slot, const cohort__watched_t *w) {
-    if (cohort__process_state(slot) == COHORT__SLOT_STARTING) return cohort__process_attempt(slot) == w->attempt;
+    if (cohort__process_state(slot) == COHORT__SLOT_STARTING)
+        return cohort__process_attempt(slot) == w->attempt;
     return slot->os.pid == w->os.pid;
 }
 
@@ -143,13 +151,15 @@ static void contained_ended(cohort__pid_t id, cohort_os_id_t os) {
 }
 
 static int take_code(cohort_process_t *slot, const cohort__watched_t *w) {
-    bool ours = !slot || atomic_load(&slot->reaper) == cohort__self_id() || cohort__process_find(w->id) != slot;
+    bool ours = !slot || atomic_load(&slot->reaper) == cohort__self_id() ||
+                cohort__process_find(w->id) != slot;
     if (!ours) return COHORT_EXIT_NONE; /* that one will tell */
     if (w->contained) contained_ended(w->id, w->os);
     return reap(slot, w->os);
 }
 
-#define SETTLE_TIME 2000000 /* microseconds for another process to finish the repair that it has begun */
+/* microseconds for another process to finish the repair that it has begun */
+#define SETTLE_TIME 2000000
 
 typedef struct {
     cohort_process_t *slot;
@@ -160,7 +170,8 @@ typedef struct {
 static apr_status_t try_settled(void *arg, bool thorough) {
     death_t *death = arg;
     if (thorough) cohort__start_died(death->id, death->life, COHORT_EXIT_NONE);
-    bool is_dead = cohort__process_find(death->id) == death->slot && cohort__process_state(death->slot) == COHORT__SLOT_DEAD;
+    bool is_dead = cohort__process_find(death->id) == death->slot &&
+                   cohort__process_state(death->slot) == COHORT__SLOT_DEAD;
     return is_dead ? APR_EAGAIN : APR_SUCCESS;
 }
 
@@ -175,7 +186,8 @@ static uint64_t same_life(cohort_process_t *slot, const cohort__watched_t *w) {
     return same ? life : 0;
 }
 
-/* Another process may have noticed the death too, and be at its repair. What follows here needs it done. */
+/* Another process may have noticed the death too, and be at its repair. What follows here needs it
+ * done. */
 static void record(cohort_process_t *slot, cohort__pid_t id, uint64_t life, int code) {
     death_t death = {slot, id, life};
     cohort__start_died(id, life, code);
@@ -183,8 +195,8 @@ static void record(cohort_process_t *slot, cohort__pid_t id, uint64_t life, int 
     (void)cohort__await(&slot->changed, try_settled, &death, cohort__deadline(SETTLE_TIME));
 }
 
-/* May there be processes of which it would have seen the ends, and which are to be watched by somebody else from here on? Of one that is forgotten already that is
- * not known. */
+/* May there be processes of which it would have seen the ends, and which are to be watched by
+ * somebody else from here on? Of one that is forgotten already that is not known. */
 static bool has_watched(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     bool has = !slot || slot->role == COHORT__ROLE_SERVER || atomic_load(&slot->watches);
@@ -215,7 +227,7 @@ void cohort__watcher_once(int64_t deadline) {
     }
 }
 
-/* ---- the end of the first thread ------------------------------------------------------------- */
+/* ---- the end of the first thread ------------------------------------------------------------ */
 
 /*
  * Where main() has ended by pthread_exit(), a process ends with its last thread. The watcher's
@@ -239,18 +251,21 @@ static void end_process(void *arg) {
 
 static void look_alone(void) {
     bool alone = cohort_os_thread_count() == 1;
-    if (alone && !cohort_os_thread_start(end_process, NULL)) atomic_store(&first_thread_ended, false);
+    if (alone && !cohort_os_thread_start(end_process, NULL))
+        atomic_store(&first_thread_ended, false);
     else cohort__watcher_alarm(cohort_os_now() + ALONE_LOOK);
 }
 
-/* ---- the loop -------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 #define CUT_OFF_LOOK INT64_C(100000000)
 
 /* What the pools want next they say while they are looked after. */
 static void ring(void) {
     int64_t when = atomic_load(&alarm_time);
-    if (when > cohort_os_now() || !atomic_compare_exchange_strong(&alarm_time, &when, COHORT_OS_NEVER)) return;
+    if (when > cohort_os_now() ||
+        !atomic_compare_exchange_strong(&alarm_time, &when, COHORT_OS_NEVER))
+        return;
     cohort__upward->watch->tend();
     if (cohort__upward->watch->is_cut_off()) cohort__watcher_alarm(cohort_os_now() + CUT_OFF_LOOK);
     if (atomic_load(&first_thread_ended)) look_alone();
@@ -358,7 +373,8 @@ static void disown(void) {
     }
 }
 
-/* Somebody else may have been quicker to record the ends of these: what the system keeps of them is released here. */
+/* Somebody else may have been quicker to record the ends of these: what the system keeps of them is
+ * released here. */
 static void reap_all(void) {
     int code;
     for (unsigned i = 0; i < LISTS; i++) {
@@ -369,7 +385,8 @@ static void reap_all(void) {
     }
 }
 
-#define RENEWAL_TIME 3000000 /* microseconds within which the thread finds that its channel was closed, and makes another */
+/* microseconds within which the thread finds that its channel was closed, and makes another */
+#define RENEWAL_TIME 3000000
 
 static apr_status_t try_tell(void *arg, bool thorough) {
     (void)arg, (void)thorough;
@@ -383,7 +400,8 @@ static apr_status_t try_tell(void *arg, bool thorough) {
 static bool stop_thread(void) {
     cohort__ec_t nobody_notifies = {0};
     if (!watch) return true;
-    if (cohort__await(&nobody_notifies, try_tell, NULL, cohort__deadline(RENEWAL_TIME))) return false;
+    if (cohort__await(&nobody_notifies, try_tell, NULL, cohort__deadline(RENEWAL_TIME)))
+        return false;
     while (atomic_load(&running)) cohort_os_yield();
     cohort_os_mutex_lock(&mutex); /* somebody may wait for a child of his, and come back */
     cohort_os_close_known(&channel);
@@ -427,14 +445,16 @@ void cohort__watcher_unreserve(cohort__watched_t *watched) {
     record_free(watched);
 }
 
-apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, uint32_t attempt, cohort_os_id_t os, bool child) {
+apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, uint32_t attempt,
+                                 cohort_os_id_t os, bool child) {
     w->id = cohort__process_id(slot);
     w->os = os;
     w->attempt = attempt;
     w->child = child;
     w->contained = cohort__is_contained(slot);
     remember(w);
-    apr_status_t status = cohort_os_watch_process(watch, &w->room, os, child, (uint64_t)(uintptr_t)w);
+    apr_status_t status =
+        cohort_os_watch_process(watch, &w->room, os, child, (uint64_t)(uintptr_t)w);
     if (status) forget(w);
     return status;
 }
@@ -443,15 +463,19 @@ void cohort__watcher_adopt(cohort_process_t *slot) {
     cohort__pid_t me = cohort__self_id();
     cohort__watched_t *w;
     apr_status_t status = cohort__watcher_reserve(&w);
-    if (!status) status = cohort__watcher_add(w, slot, cohort__process_attempt(slot), cohort__process_os(slot), false);
+    if (!status)
+        status = cohort__watcher_add(w, slot, cohort__process_attempt(slot),
+                                     cohort__process_os(slot), false);
     if (status) atomic_compare_exchange_strong(&slot->reaper, &me, 0);
 }
 
-#define ASSIST_TIME 1000000 /* microseconds until a descriptor is no more trusted, which somebody may have closed */
+/* microseconds until a descriptor is no more trusted, which somebody may have closed */
+#define ASSIST_TIME 1000000
 
 /* The end of a worker, or of a server, is more than its own. */
 static bool is_own(cohort_process_t *slot) {
-    return (slot->role == COHORT__ROLE_CHILD || slot->role == COHORT__ROLE_PROGRAM) && atomic_load(&slot->reaper) == cohort__self_id() &&
+    return (slot->role == COHORT__ROLE_CHILD || slot->role == COHORT__ROLE_PROGRAM) &&
+           atomic_load(&slot->reaper) == cohort__self_id() &&
            cohort__process_state(slot) == COHORT__SLOT_RUNNING;
 }
 
@@ -476,7 +500,9 @@ static bool take_over(cohort_process_t *const *slots, int count, assistance_t *a
     for (int i = 0; i < count && can; i++) {
         a->ids[i] = cohort__process_id(slots[i]);
         a->watched[i] = watched_as(a->ids[i]);
-        can = a->watched[i] && is_own(slots[i]) && a->watched[i]->attempt == cohort__process_attempt(slots[i]) && is_same(slots[i], a->watched[i]);
+        can = a->watched[i] && is_own(slots[i]) &&
+              a->watched[i]->attempt == cohort__process_attempt(slots[i]) &&
+              is_same(slots[i], a->watched[i]);
         if (can) a->os.rooms[i] = &a->watched[i]->room;
         if (can) a->contained[i] = a->watched[i]->contained;
     }

@@ -5,19 +5,26 @@
 
 #include "core/life/slots.h"
 
-/* What it takes to watch one more process, had before that process is started: then nothing is left that can fail for want of means. */
+/* What it takes to watch one more process, had before that process is started: then nothing is left
+ * that can fail for want of means. */
 typedef struct cohort__watched_t cohort__watched_t;
 apr_status_t cohort__watcher_reserve(cohort__watched_t **watched);
 void cohort__watcher_unreserve(cohort__watched_t *watched);
-/* Before this process is copied: a thread that is being made holds locks which the copy would find locked for ever (a sanitizer's, for one). */
+/* Before this process is copied: a thread that is being made holds locks which the copy would find
+ * locked for ever (a sanitizer's, for one). */
 void cohort__watcher_await_begun(void);
-/* Have this process' watcher (a thread, or the server's loop) see the end of `os`, which was started for the slot. `attempt`: to start it, by which it came;
- * the slot may be at another one by now. `child`: it is a child of this process. `watched` is used up in any case. */
-apr_status_t cohort__watcher_add(cohort__watched_t *watched, cohort_process_t *slot, uint32_t attempt, cohort_os_id_t os, bool child);
-/* Both for one that runs already or is about to, of another process' making. Should that fail, the waiting thread finds the end itself. */
+/* Have this process' watcher (a thread, or the server's loop) see the end of `os`, which was
+ * started for the slot. `attempt`: to start it, by which it came; the slot may be at another one by
+ * now. `child`: it is a child of this process. `watched` is used up in any case. */
+apr_status_t cohort__watcher_add(cohort__watched_t *watched, cohort_process_t *slot,
+                                 uint32_t attempt, cohort_os_id_t os, bool child);
+/* Both for one that runs already or is about to, of another process' making. Should that fail, the
+ * waiting thread finds the end itself. */
 void cohort__watcher_adopt(cohort_process_t *slot);
-/* A thread that waits for children of this very process sees their ends itself, where the system lets it sleep on that, and the watcher sleeps on: that spares
- * two wake-ups. Returns when one of them has ended, when that takes long, and at once when one is not of this kind; nothing is sure then. */
+/* A thread that waits for children of this very process sees their ends itself, where the system
+ * lets it sleep on that, and the watcher sleeps on: that spares two wake-ups. Returns when one of
+ * them has ended, when that takes long, and at once when one is not of this kind; nothing is sure
+ * then. */
 void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline);
 /* Have this process' watcher, if it has one, look after the pools at this time, or earlier. */
 void cohort__watcher_alarm(int64_t when);
@@ -28,11 +35,13 @@ void cohort__watcher_thread_ended(void);
 void cohort__watcher_reset(void);
 /* Returns when the watcher's thread will not touch the arena any more; false: it cannot be told. */
 bool cohort__watcher_stop(void);
-/* For a process that is to watch with its main thread: everything but ends of processes goes to `other`, until that returns false. */
+/* For a process that is to watch with its main thread: everything but ends of processes goes to
+ * `other`, until that returns false. */
 apr_status_t cohort__watcher_own(cohort_os_handle_t channel);
 /* Serve one end of a process, if there is one before the deadline. */
 void cohort__watcher_once(int64_t deadline);
-void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event)); /* ends, too, when they are dealt with */
+/* ends, too, when they are dealt with */
+void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event));
 /* Where the watcher can be told something, COHORT__WATCHER_TEND for one: look after the pools of
  * this process. NONE: nowhere. */
 enum { COHORT__WATCHER_STOP, COHORT__WATCHER_ALARM, COHORT__WATCHER_TEND };

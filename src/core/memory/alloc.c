@@ -1,19 +1,25 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The heap. Guarantee: whatever process dies at whatever instruction, every block is either owned by its one home (or the user)
- * or free, and free blocks are found again.
+ * The heap. Guarantee: whatever process dies at whatever instruction, every block is either owned
+ * by its one home (or the user) or free, and free blocks are found again.
  *
- * The heap is a row of 64 KiB chunks, each described by one word: a slab of equal blocks, or the first or a later chunk of a large
- * block or of a free row. Small blocks: each thread owns a few slabs per size class and takes blocks from one of them; `used` bits are written by the owner alone, with plain
- * stores, so the fast path has no atomic read-modify-write, and two processes do not meet in it. Everybody else frees by setting a bit in `freed`, which the owner
- * collects when it runs out. When all its slabs are full it lets one go, which is found again through the `partial` bits once something in it was freed.
+ * The heap is a row of 64 KiB chunks, each described by one word: a slab of equal blocks, or the
+ * first or a later chunk of a large block or of a free row. Small blocks: each thread owns a few
+ * slabs per size class and takes blocks from one of them; `used` bits are written by the owner
+ * alone, with plain stores, so the fast path has no atomic read-modify-write, and two processes do
+ * not meet in it. Everybody else frees by setting a bit in `freed`, which the owner collects when
+ * it runs out. When all its slabs are full it lets one go, which is found again through the
+ * `partial` bits once something in it was freed.
  *
- * Deaths: a thread notes in its record (the intent) which block it is about to make, free or move, before it does. A repairer finishes or undoes
- * it. That is unambiguous because the block cannot change hands meanwhile: slabs of a dead thread are let go only after its repair, a
- * collector leaves alone what somebody intends to free, and the word of a large block names who is making or freeing it. The chunks of a large block that was not
- * made yet, or is freed already, may serve others before the repair, as a slab even; so the intent says that it is about a large block, and the word must agree.
- * Chunks are taken and freed under a guard. Free ones lie in rows, described by the word of the first as a large block is, so neither takes longer the larger the
- * block. What is being taken is noted in the heap.
+ * Deaths: a thread notes in its record (the intent) which block it is about to make, free or move,
+ * before it does. A repairer finishes or undoes it. That is unambiguous because the block cannot
+ * change hands meanwhile: slabs of a dead thread are let go only after its repair, a collector
+ * leaves alone what somebody intends to free, and the word of a large block names who is making or
+ * freeing it. The chunks of a large block that was not made yet, or is freed already, may serve
+ * others before the repair, as a slab even; so the intent says that it is about a large block, and
+ * the word must agree. Chunks are taken and freed under a guard. Free ones lie in rows, described
+ * by the word of the first as a large block is, so neither takes longer the larger the block. What
+ * is being taken is noted in the heap.
  */
 #include "core/memory/alloc.h"
 
@@ -46,18 +52,21 @@ typedef struct {
     _Atomic uint64_t ready_top; /* tables are committed for so many chunks */
     uint64_t chunks, heads_at, partial_at, meta_at, data_at;
     uint64_t group; /* two to the power of this chunks are one */
-    _Atomic uint64_t objects[GROUPS / 64]; /* a bit for each group: slabs of objects, which stay for ever, may be in it */
+    /* a bit for each group: slabs of objects, which stay for ever, may be in it */
+    _Atomic uint64_t objects[GROUPS / 64];
 } heap_t;
 
 _Static_assert(sizeof(heap_t) <= 65536, "it is committed when the arena is made");
 
 _Static_assert(CLASSES <= COHORT__OBJECT_CLASS, "classes of bytes come before those of objects");
-_Static_assert((unsigned)COHORT__OBJECT_CLASS + COHORT__KINDS <= COHORT__CLASSES_MAX, "each kind of objects has a class");
+_Static_assert((unsigned)COHORT__OBJECT_CLASS + COHORT__KINDS <= COHORT__CLASSES_MAX,
+               "each kind of objects has a class");
 
 /* Of the classes of bytes. Those of objects are in the table of kinds (cohort__upward). */
 static const uint32_t sizes[CLASSES] = {
-    32,   48,   64,   128,  192,  256,  320,  384,  448,  512,  640,  768,   896,   1024,  1280, 1536, 1792,
-    2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21824, 32768,
+    32,   48,   64,   128,  192,  256,   320,   384,   448,   512,   640,
+    768,  896,  1024, 1280, 1536, 1792,  2048,  2560,  3072,  3584,  4096,
+    5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21824, 32768,
 };
 
 /* What every call needs, kept by each process: where the tables lie, what is known of each class,
@@ -69,7 +78,9 @@ struct {
     meta_t *metas;
     struct {
         uint32_t size, blocks;
-        uint64_t inverse; /* the multiplier that stands for a division by the size, exact for what fits into a chunk */
+        /* the multiplier that stands for a division by the size, exact for what fits into a
+         * chunk */
+        uint64_t inverse;
     } classes[COHORT__CLASSES_MAX];
     uint8_t class_of_16[SMALL_SIZE / 16 + 1];
 } cohort__here;
@@ -88,7 +99,8 @@ static meta_t *meta_of(uint64_t chunk) {
 static char *data_of(uint64_t chunk) {
     return cohort__chunks.data + chunk * COHORT__CHUNK;
 }
-/* One bit per chunk and class, 64 chunks' words of all classes side by side: "unowned, and may have room". */
+/* One bit per chunk and class, 64 chunks' words of all classes side by side: "unowned, and may have
+ * room". */
 static _Atomic uint64_t *partial_of(uint64_t chunk, unsigned class) {
     return cohort__here.partial + chunk / 64 * COHORT__CLASSES_MAX + class;
 }
@@ -145,7 +157,7 @@ static uint64_t align_up(uint64_t value, uint64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
 
-/* ---- set-up --------------------------------------------------------------------------------------------------- */
+/* ---- set-up --------------------------------------------------------------------------------- */
 
 static void lay_out(heap_t *h) {
     uint64_t at = align_up(cohort__arena->heap_offset + sizeof *h, COHORT__CHUNK);
@@ -154,7 +166,8 @@ static void lay_out(heap_t *h) {
     h->chunks = chunks;
     h->heads_at = at;
     h->partial_at = align_up(h->heads_at + chunks * 8, COHORT__CHUNK);
-    h->meta_at = align_up(h->partial_at + (chunks / 64 + 1) * COHORT__CLASSES_MAX * 8, COHORT__CHUNK);
+    h->meta_at =
+        align_up(h->partial_at + (chunks / 64 + 1) * COHORT__CLASSES_MAX * 8, COHORT__CHUNK);
     h->data_at = align_up(h->meta_at + chunks * sizeof(meta_t), COHORT__CHUNK);
     while (h->data_at + h->chunks * COHORT__CHUNK > cohort__arena->size) h->chunks--;
     while (h->chunks >> h->group >= GROUPS) h->group++;
@@ -164,7 +177,8 @@ static void lay_out(heap_t *h) {
 static bool is_laid_out(heap_t *h) {
     heap_t ours = {0};
     lay_out(&ours);
-    return h->chunks == ours.chunks && h->heads_at == ours.heads_at && h->partial_at == ours.partial_at && h->meta_at == ours.meta_at &&
+    return h->chunks == ours.chunks && h->heads_at == ours.heads_at &&
+           h->partial_at == ours.partial_at && h->meta_at == ours.meta_at &&
            h->data_at == ours.data_at && h->group == ours.group && load(&h->top) <= h->chunks;
 }
 
@@ -172,7 +186,8 @@ static bool is_laid_out(heap_t *h) {
 static uint32_t size_of_class(unsigned class) {
     unsigned kind = class - COHORT__OBJECT_CLASS;
     if (class < CLASSES) return sizes[class];
-    return class >= COHORT__OBJECT_CLASS && kind < COHORT__KINDS ? cohort__upward->kinds[kind].size : 0;
+    return class >= COHORT__OBJECT_CLASS && kind < COHORT__KINDS ? cohort__upward->kinds[kind].size
+                                                                 : 0;
 }
 
 /* The smallest class of such blocks. */
@@ -203,7 +218,8 @@ bool cohort__alloc_setup(bool fresh) {
         cohort__here.classes[class].blocks = (uint32_t)(COHORT__CHUNK / size);
         cohort__here.classes[class].inverse = (((uint64_t)1 << 32) + size - 1) / size;
     }
-    for (unsigned i = 0; i <= SMALL_SIZE / 16; i++) cohort__here.class_of_16[i] = (uint8_t)search_class(i * 16);
+    for (unsigned i = 0; i <= SMALL_SIZE / 16; i++)
+        cohort__here.class_of_16[i] = (uint8_t)search_class(i * 16);
     return true;
 }
 
@@ -221,9 +237,10 @@ bool cohort__alloc_extent(unsigned i, uint64_t *offset, uint64_t *size) {
     return true;
 }
 
-/* ---- chunks (under the guard) --------------------------------------------------------------------------- */
+/* ---- chunks (under the guard) --------------------------------------------------------------- */
 
-/* The last holder died over these: it has taken what it wanted if the first word says so; else they are one free row. */
+/* The last holder died over these: it has taken what it wanted if the first word says so; else they
+ * are one free row. */
 static void settle(uint64_t at, uint64_t count) {
     heap_t *h = heap();
     uint64_t ready = 0, top = load(&h->top), head;
@@ -256,7 +273,9 @@ static apr_status_t commit_tables(uint64_t chunks) {
     if (chunks <= from) return APR_SUCCESS;
     if (to > h->chunks) to = h->chunks;
     apr_status_t status = cohort__arena_commit(head_of(from), (to - from) * 8);
-    if (!status) status = cohort__arena_commit(partial_of(from, 0), (to - from + 63) / 64 * COHORT__CLASSES_MAX * 8);
+    if (!status)
+        status = cohort__arena_commit(partial_of(from, 0),
+                                      (to - from + 63) / 64 * COHORT__CLASSES_MAX * 8);
     if (!status) status = cohort__arena_commit(meta_of(from), (to - from) * sizeof(meta_t));
     if (!status) store(&h->ready_top, to);
     return status;
@@ -285,7 +304,8 @@ static bool search(uint64_t from, uint64_t to, uint64_t count, run_t *run) {
 }
 
 static apr_status_t commit(uint64_t from, uint64_t to) {
-    return from < to ? cohort__arena_commit(data_of(from), (size_t)((to - from) * COHORT__CHUNK)) : APR_SUCCESS;
+    return from < to ? cohort__arena_commit(data_of(from), (size_t)((to - from) * COHORT__CHUNK))
+                     : APR_SUCCESS;
 }
 
 /* Make the memory of the first chunks of a run usable, where it is not. */
@@ -302,8 +322,10 @@ static apr_status_t make_ready(const run_t *run, uint64_t count) {
 }
 
 static COHORT__APART apr_status_t is_full(uint64_t size) {
-    return cohort__fail(APR_ENOMEM, "no room for %lu KiB in the arena of %lu MiB (arena_size in the options of cohort_initialize())", (unsigned long)(size >> 10),
-                        (unsigned long)(cohort__map.size >> 20));
+    return cohort__fail(
+        APR_ENOMEM,
+        "no room for %lu KiB in the arena of %lu MiB (arena_size in the options of cohort_initialize())",
+        (unsigned long)(size >> 10), (unsigned long)(cohort__map.size >> 20));
 }
 
 /* Find `count` free chunks side by side and make their memory usable. */
@@ -324,7 +346,8 @@ static apr_status_t find_run(uint64_t count, run_t *run) {
     return APR_SUCCESS;
 }
 
-/* The first chunks of a run become what `head` says, the others stay free: all at once with the word of the first, to whoever has to repair this. */
+/* The first chunks of a run become what `head` says, the others stay free: all at once with the
+ * word of the first, to whoever has to repair this. */
 static void take(const run_t *run, uint64_t count, uint64_t head) {
     heap_t *h = heap();
     uint64_t ready = 0;
@@ -350,10 +373,12 @@ static void set_free(uint64_t at, uint64_t count) {
     bool keep = load(&h->ready) + count <= READY_MAX;
     store(head_of(at), free_head(keep ? COHORT__HEAP_READY : COHORT__HEAP_FREE, count));
     if (keep) store(&h->ready, load(&h->ready) + count);
-    else cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(at) - cohort__map.base), count * COHORT__CHUNK);
+    else
+        cohort_os_arena_discard(&cohort__map, (uint64_t)(data_of(at) - cohort__map.base),
+                                count * COHORT__CHUNK);
 }
 
-/* ---- intents -------------------------------------------------------------------------------------------------------- */
+/* ---- intents -------------------------------------------------------------------------------- */
 
 /* No home: the user's. */
 static void intend_new(cohort__thread_t *me, void *block, cohort__home_t *home) {
@@ -368,7 +393,8 @@ static void intend_free(cohort__thread_t *me, void *block, cohort__home_t *home)
     atomic_store_explicit(&me->intent, COHORT__INTENT_FREE, memory_order_release);
 }
 
-static void intend_move(cohort__thread_t *me, void *block, cohort__home_t *from, cohort__home_t *to) {
+static void intend_move(cohort__thread_t *me, void *block, cohort__home_t *from,
+                        cohort__home_t *to) {
     atomic_store_explicit(&me->intent_block, block, memory_order_relaxed);
     atomic_store_explicit(&me->intent_from, from, memory_order_relaxed);
     atomic_store_explicit(&me->intent_to, to, memory_order_relaxed);
@@ -392,7 +418,7 @@ static void put_home(cohort__home_t *home, void *block) {
     if (home) atomic_store_explicit(home, block, memory_order_release);
 }
 
-/* ---- small blocks ------------------------------------------------------------------------------------------------------- */
+/* ---- small blocks --------------------------------------------------------------------------- */
 
 typedef struct {
     uint64_t chunk;
@@ -404,8 +430,10 @@ typedef struct {
 static inline bool place(const void *block, uint64_t head, uint64_t chunk, place_t *p) {
     if (kind_of(head) != COHORT__HEAP_SLAB) return false;
     unsigned class = class_of(head);
-    uint32_t offset = (uint32_t)((const char *)block - data_of(chunk)), index = index_at(class, offset);
-    if (index * cohort__here.classes[class].size != offset || index >= blocks_in(class)) return false;
+    uint32_t offset = (uint32_t)((const char *)block - data_of(chunk)),
+             index = index_at(class, offset);
+    if (index * cohort__here.classes[class].size != offset || index >= blocks_in(class))
+        return false;
     *p = (place_t){chunk, class, index / 64, (uint64_t)1 << index % 64};
     return true;
 }
@@ -413,7 +441,8 @@ static inline bool place(const void *block, uint64_t head, uint64_t chunk, place
 static bool chunk_at(const void *block, uint64_t *chunk) {
     heap_t *h = heap();
     const char *data = data_of(0);
-    if ((const char *)block < data || (const char *)block >= data + load(&h->top) * COHORT__CHUNK) return false;
+    if ((const char *)block < data || (const char *)block >= data + load(&h->top) * COHORT__CHUNK)
+        return false;
     *chunk = (uint64_t)((const char *)block - data) / COHORT__CHUNK;
     return true;
 }
@@ -424,7 +453,8 @@ static uint64_t being_freed(uint64_t chunk, unsigned class, unsigned word) {
     uint32_t count = cohort__thread_count();
     for (uint32_t i = 0; i < count; i++) {
         cohort__thread_t *other = cohort__thread_at(i);
-        if (atomic_load_explicit(&other->intent, memory_order_acquire) != COHORT__INTENT_FREE) continue;
+        if (atomic_load_explicit(&other->intent, memory_order_acquire) != COHORT__INTENT_FREE)
+            continue;
         char *block = atomic_load_explicit(&other->intent_block, memory_order_relaxed);
         if (is_large(block) || block < data_of(chunk) || block >= data_of(chunk + 1)) continue;
         uint32_t index = index_at(class, (uint32_t)(block - data_of(chunk)));
@@ -433,7 +463,8 @@ static uint64_t being_freed(uint64_t chunk, unsigned class, unsigned word) {
     return bits;
 }
 
-/* The owner takes back what others freed. Also finishes what a dead owner left half collected. True when there is room. */
+/* The owner takes back what others freed. Also finishes what a dead owner left half collected. True
+ * when there is room. */
 static bool collect(uint64_t chunk, unsigned class) {
     meta_t *meta = meta_of(chunk);
     bool room = false;
@@ -494,10 +525,12 @@ static void slab_release(cohort__thread_t *me, _Atomic uint32_t *mine, unsigned 
 }
 
 /* Into a vacant place of the record, which names it before it is owned. */
-static bool slab_claim(cohort__thread_t *me, _Atomic uint32_t *vacant, uint64_t chunk, unsigned class) {
+static bool slab_claim(cohort__thread_t *me, _Atomic uint32_t *vacant, uint64_t chunk,
+                       unsigned class) {
     uint64_t unowned = slab_head(class, 0);
     atomic_store_explicit(vacant, (uint32_t)chunk + 1, memory_order_release);
-    if (atomic_compare_exchange_strong(head_of(chunk), &unowned, slab_head(class, number(me)))) return true;
+    if (atomic_compare_exchange_strong(head_of(chunk), &unowned, slab_head(class, number(me))))
+        return true;
     atomic_store_explicit(vacant, 0, memory_order_release);
     return false;
 }
@@ -509,23 +542,28 @@ static bool slab_reuse(cohort__thread_t *me, unsigned class) {
         uint64_t bits;
         while ((bits = load(word)) != 0) {
             uint64_t chunk = w * 64 + (uint64_t)cohort__lowest_bit(bits);
-            /* It is in the record before the bit goes, so that a death in between loses neither; the bit of one that is not to be had goes first. */
+            /* It is in the record before the bit goes, so that a death in between loses neither;
+             * the bit of one that is not to be had goes first. */
             bool claimed = slab_claim(me, current(me, class), chunk, class);
             atomic_fetch_and_explicit(word, ~((uint64_t)1 << (chunk % 64)), memory_order_acq_rel);
             if (!claimed && !slab_claim(me, current(me, class), chunk, class)) continue;
             if (collect(chunk, class)) return true;
             slab_release(me, current(me, class), class, false);
-            if (load(word) & ((uint64_t)1 << (chunk % 64))) break; /* somebody is freeing in it right now */
+            /* somebody is freeing in it right now */
+            if (load(word) & ((uint64_t)1 << (chunk % 64))) break;
         }
     }
     return false;
 }
 
-/* Last resort before the arena is called full: look at every unowned slab of the class, whatever the hints say. */
+/* Last resort before the arena is called full: look at every unowned slab of the class, whatever
+ * the hints say. */
 static bool slab_sweep(cohort__thread_t *me, unsigned class) {
     uint64_t top = load(&heap()->top);
     for (uint64_t chunk = 0; chunk < top; chunk++) {
-        if (load(head_of(chunk)) != slab_head(class, 0) || !slab_claim(me, current(me, class), chunk, class)) continue;
+        if (load(head_of(chunk)) != slab_head(class, 0) ||
+            !slab_claim(me, current(me, class), chunk, class))
+            continue;
         if (collect(chunk, class)) return true;
         slab_release(me, current(me, class), class, false);
     }
@@ -539,9 +577,11 @@ static void note_objects(uint64_t chunk) {
 
 /* The chunk, or a later one, before which there is none with objects. */
 static uint64_t skip_no_objects(uint64_t chunk) {
-    uint64_t group = chunk >> heap()->group, marks = load(&heap()->objects[group / 64]) >> group % 64;
+    uint64_t group = chunk >> heap()->group,
+             marks = load(&heap()->objects[group / 64]) >> group % 64;
     if (marks & 1) return chunk;
-    return (marks ? group + (unsigned)cohort__lowest_bit(marks) : (group / 64 + 1) * 64) << heap()->group;
+    return (marks ? group + (unsigned)cohort__lowest_bit(marks) : (group / 64 + 1) * 64)
+           << heap()->group;
 }
 
 /* For the current place, which is vacant. */
@@ -569,7 +609,8 @@ static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
 static bool seek(uint64_t chunk, unsigned class) {
     meta_t *meta = meta_of(chunk);
     for (unsigned w = atomic_load_explicit(&meta->first, memory_order_relaxed); w < WORDS; w++) {
-        if (!(~atomic_load_explicit(&meta->used[w], memory_order_relaxed) & bits_of_word(class, w))) continue;
+        if (!(~atomic_load_explicit(&meta->used[w], memory_order_relaxed) & bits_of_word(class, w)))
+            continue;
         atomic_store_explicit(&meta->first, w, memory_order_relaxed);
         return true;
     }
@@ -577,7 +618,8 @@ static bool seek(uint64_t chunk, unsigned class) {
     return false;
 }
 
-/* Turn to another slab of the thread's that has room. If there is none, to a place without a slab. */
+/* Turn to another slab of the thread's that has room. If there is none, to a place without a
+ * slab. */
 static bool turn(cohort__thread_t *me, unsigned class) {
     unsigned before = me->slab[class], vacant = COHORT__SLABS;
     for (unsigned i = 1; i <= COHORT__SLABS; i++) {
@@ -598,14 +640,16 @@ static COHORT__APART apr_status_t refill(cohort__thread_t *me, unsigned class) {
     return (slab && seek(slab - 1, class)) || turn(me, class) ? APR_SUCCESS : slab_new(me, class);
 }
 
-/* Take a block from the word of the thread's current slab where there should be one; NULL: there is none. */
+/* Take a block from the word of the thread's current slab where there should be one; NULL: there is
+ * none. */
 static inline void *small_take(cohort__thread_t *me, unsigned class, cohort__home_t *home) {
     uint32_t slab = atomic_load_explicit(current(me, class), memory_order_relaxed);
     if (!slab) return NULL;
     meta_t *meta = meta_of(slab - 1);
     unsigned word = atomic_load_explicit(&meta->first, memory_order_relaxed);
     if (word >= WORDS) return NULL;
-    /* A bit that is free here has no bit in `freed`: blocks are freed once, and collect() clears `freed` before it is looked at again. */
+    /* A bit that is free here has no bit in `freed`: blocks are freed once, and collect() clears
+     * `freed` before it is looked at again. */
     uint64_t used = atomic_load_explicit(&meta->used[word], memory_order_relaxed);
     if (!~used) return NULL;
     unsigned bit = (unsigned)cohort__lowest_bit(~used), index = word * 64 + bit;
@@ -618,7 +662,8 @@ static inline void *small_take(cohort__thread_t *me, unsigned class, cohort__hom
     return block;
 }
 
-static inline apr_status_t small_new(cohort__thread_t *me, unsigned class, cohort__home_t *home, void **block) {
+static inline apr_status_t small_new(cohort__thread_t *me, unsigned class, cohort__home_t *home,
+                                     void **block) {
     for (;;) {
         void *taken = small_take(me, class, home);
         if (taken) {
@@ -632,7 +677,8 @@ static inline apr_status_t small_new(cohort__thread_t *me, unsigned class, cohor
 
 static _Atomic uint32_t *vacant_place(cohort__thread_t *me, unsigned class) {
     for (unsigned i = 0; i < COHORT__SLABS; i++) {
-        if (!atomic_load_explicit(&me->slabs[class][i], memory_order_relaxed)) return &me->slabs[class][i];
+        if (!atomic_load_explicit(&me->slabs[class][i], memory_order_relaxed))
+            return &me->slabs[class][i];
     }
     return NULL;
 }
@@ -644,7 +690,8 @@ static COHORT__APART void free_elsewhere(cohort__thread_t *me, place_t p) {
     intent_done(me);
     if (owner_of(load(head_of(p.chunk)))) return;
     bool all = ((before | p.bit) & load(&meta->used[p.word])) == load(&meta->used[p.word]);
-    _Atomic uint32_t *vacant = all && p.class < COHORT__OBJECT_CLASS ? vacant_place(me, p.class) : NULL;
+    _Atomic uint32_t *vacant =
+        all && p.class < COHORT__OBJECT_CLASS ? vacant_place(me, p.class) : NULL;
     if (vacant && slab_claim(me, vacant, p.chunk, p.class)) {
         slab_release(me, vacant, p.class, collect(p.chunk, p.class));
         return;
@@ -660,9 +707,10 @@ static inline void small_put(meta_t *meta, const place_t *p, uint64_t used) {
     }
 }
 
-/* ---- large blocks -------------------------------------------------------------------------------------------------------- */
+/* ---- large blocks --------------------------------------------------------------------------- */
 
-static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t *home, void **block) {
+static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t *home,
+                              void **block) {
     uint64_t count = align_up(size, COHORT__CHUNK) / COHORT__CHUNK;
     run_t run;
     heap_enter(me);
@@ -689,35 +737,41 @@ static void large_free(cohort__thread_t *me, uint64_t at) {
     heap_leave();
 }
 
-/* ---- the interface ---------------------------------------------------------------------------------------------------------- */
+/* ---- the interface -------------------------------------------------------------------------- */
 
-static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size, cohort__home_t *home, void **block) {
+static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size, cohort__home_t *home,
+                                            void **block) {
     if (size > heap()->chunks * COHORT__CHUNK) return is_full(size);
     if (size <= sizes[CLASSES - 1]) return small_new(me, search_class(size), home, block);
     return large_new(me, size, home, block);
 }
 
-static inline apr_status_t bytes_new(cohort__thread_t *me, size_t size, cohort__home_t *home, void **block) {
+static inline apr_status_t bytes_new(cohort__thread_t *me, size_t size, cohort__home_t *home,
+                                     void **block) {
     if (size > SMALL_SIZE) return sized_new(me, size, home, block);
     return small_new(me, cohort__here.class_of_16[(size + 15) / 16], home, block);
 }
 
-apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home) {
+apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
+                               cohort__home_t *home) {
     void *block;
     unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
     if (kind == COHORT__KIND_BYTES) return bytes_new(me, size, home, &block);
-    return size > cohort__here.classes[class].size ? APR_EINVAL : small_new(me, class, home, &block);
+    return size > cohort__here.classes[class].size ? APR_EINVAL
+                                                   : small_new(me, class, home, &block);
 }
 
 apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **block) {
     return bytes_new(me, size, NULL, block);
 }
 
-static COHORT__APART apr_status_t drop_large(cohort__thread_t *me, void *block, cohort__home_t *from, uint64_t chunk, uint64_t head) {
+static COHORT__APART apr_status_t drop_large(cohort__thread_t *me, void *block,
+                                             cohort__home_t *from, uint64_t chunk, uint64_t head) {
     uint64_t settled = large_head(count_of(head), 0);
     if (kind_of(head) != COHORT__HEAP_LARGE || block != data_of(chunk)) return COHORT_EFREE;
     intend_free(me, as_large(block), from);
-    if (!atomic_compare_exchange_strong(head_of(chunk), &settled, large_head(count_of(head), number(me)))) {
+    if (!atomic_compare_exchange_strong(head_of(chunk), &settled,
+                                        large_head(count_of(head), number(me)))) {
         intent_done(me);
         return COHORT_EFREE;
     }
@@ -727,7 +781,8 @@ static COHORT__APART apr_status_t drop_large(cohort__thread_t *me, void *block, 
     return APR_SUCCESS;
 }
 
-/* Free a block that `from` (or the user) owns. A user's in a slab of one's own is freed by one store, of which nothing can be left to be done. */
+/* Free a block that `from` (or the user) owns. A user's in a slab of one's own is freed by one
+ * store, of which nothing can be left to be done. */
 static inline apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t *from) {
     uint64_t chunk;
     place_t p;
@@ -801,19 +856,23 @@ apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_
 size_t cohort__block_size(const void *block) {
     uint64_t head;
     if (!in_use(block, &head)) return 0;
-    return kind_of(head) == COHORT__HEAP_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK) : cohort__here.classes[class_of(head)].size;
+    return kind_of(head) == COHORT__HEAP_LARGE ? (size_t)(count_of(head) * COHORT__CHUNK)
+                                               : cohort__here.classes[class_of(head)].size;
 }
 
 bool cohort__in_arena(const void *address, size_t size) {
     const char *at = address, *base = cohort__map.base;
-    return cohort__arena && at >= base && at < base + cohort__map.size && size <= (size_t)(base + cohort__map.size - at);
+    return cohort__arena && at >= base && at < base + cohort__map.size &&
+           size <= (size_t)(base + cohort__map.size - at);
 }
 
 bool cohort__block_is(const void *address, cohort__kind_t kind) {
     uint64_t head;
     if (!cohort__arena || !in_use(address, &head)) return false;
     bool object = kind_of(head) == COHORT__HEAP_SLAB && class_of(head) >= COHORT__OBJECT_CLASS;
-    return kind == COHORT__KIND_BYTES ? !object : object && class_of(head) == COHORT__OBJECT_CLASS + (unsigned)kind;
+    return kind == COHORT__KIND_BYTES
+               ? !object
+               : object && class_of(head) == COHORT__OBJECT_CLASS + (unsigned)kind;
 }
 
 /* The first object of the slab at this place or a later one; NULL: none. */
@@ -822,7 +881,9 @@ static void *object_from(uint64_t chunk, unsigned class, uint32_t index) {
     for (unsigned w = index / 64; w < WORDS && w * 64 < blocks_in(class); w++) {
         uint64_t objects = load(&meta->used[w]) & ~load(&meta->freed[w]);
         if (w == index / 64) objects &= ~(uint64_t)0 << index % 64;
-        if (objects) return data_of(chunk) + (uint64_t)(w * 64 + (unsigned)cohort__lowest_bit(objects)) * cohort__here.classes[class].size;
+        if (objects)
+            return data_of(chunk) + (uint64_t)(w * 64 + (unsigned)cohort__lowest_bit(objects)) *
+                                        cohort__here.classes[class].size;
     }
     return NULL;
 }
@@ -844,7 +905,7 @@ void *cohort__object_next(cohort__kind_t kind, const void *after) {
     return NULL;
 }
 
-/* ---- repair ------------------------------------------------------------------------------------------------------------------ */
+/* ---- repair --------------------------------------------------------------------------------- */
 
 static void repair_small(cohort__thread_t *dead, const place_t *p) {
     meta_t *meta = meta_of(p->chunk);
@@ -864,7 +925,8 @@ static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *blo
     if (!chunk_at(block, &chunk)) return;
     uint64_t head = load(head_of(chunk));
     if (!large && place(block, head, chunk, &p)) repair_small(dead, &p);
-    if (large && kind_of(head) == COHORT__HEAP_LARGE && owner_of(head) == number(dead)) large_free(me, chunk);
+    if (large && kind_of(head) == COHORT__HEAP_LARGE && owner_of(head) == number(dead))
+        large_free(me, chunk);
 }
 
 /* The block of the intent belongs to its home: take the dead one's mark off. */
@@ -872,7 +934,8 @@ static void repair_keep(cohort__thread_t *dead, void *block) {
     uint64_t chunk;
     if (!chunk_at(block, &chunk)) return;
     uint64_t head = load(head_of(chunk));
-    if (kind_of(head) == COHORT__HEAP_LARGE && owner_of(head) == number(dead)) store(head_of(chunk), large_head(count_of(head), 0));
+    if (kind_of(head) == COHORT__HEAP_LARGE && owner_of(head) == number(dead))
+        store(head_of(chunk), large_head(count_of(head), 0));
 }
 
 static bool lives_at(cohort__home_t *home, void *block) {
@@ -916,17 +979,19 @@ void cohort__alloc_retire(cohort__thread_t *thread) {
             (void)collect(slab - 1, class);
             store(head_of(slab - 1), slab_head(class, 0));
         }
-        if (load(head_of(slab - 1)) == slab_head(class, 0)) mark_partial(slab - 1, class); /* it may have died before it did */
+        /* it may have died before it did */
+        if (load(head_of(slab - 1)) == slab_head(class, 0)) mark_partial(slab - 1, class);
         atomic_store_explicit(place, 0, memory_order_release);
     }
 }
 
-/* ---- looking at the heap ---------------------------------------------------------------------------------------------------------- */
+/* ---- looking at the heap -------------------------------------------------------------------- */
 
 static unsigned slab_used(uint64_t chunk) {
     unsigned count = 0;
     for (unsigned w = 0; w < WORDS; w++) {
-        count += (unsigned)cohort__count_bits(load(&meta_of(chunk)->used[w]) & ~load(&meta_of(chunk)->freed[w]));
+        count += (unsigned)cohort__count_bits(load(&meta_of(chunk)->used[w]) &
+                                              ~load(&meta_of(chunk)->freed[w]));
     }
     return count;
 }
@@ -936,7 +1001,8 @@ void cohort__alloc_usage(cohort__usage_t *usage) {
     uint64_t top = load(&heap()->top), head;
     for (uint64_t chunk = 0; chunk < top; chunk += count_of(head)) {
         head = load(head_of(chunk));
-        if (kind_of(head) != COHORT__HEAP_FREE && kind_of(head) != COHORT__HEAP_TAIL) sum.committed += count_of(head) * COHORT__CHUNK;
+        if (kind_of(head) != COHORT__HEAP_FREE && kind_of(head) != COHORT__HEAP_TAIL)
+            sum.committed += count_of(head) * COHORT__CHUNK;
         if (kind_of(head) == COHORT__HEAP_SLAB) {
             unsigned blocks = slab_used(chunk);
             sum.blocks += blocks;
@@ -955,7 +1021,8 @@ static const char *slab_fault(uint64_t chunk, uint64_t head) {
         if (load(&meta->freed[w]) & ~load(&meta->used[w])) return "freed what was not used";
         if (load(&meta->used[w]) & ~bits_of_word(class_of(head), w)) return "used beyond the slab";
     }
-    if (class_of(head) >= COHORT__OBJECT_CLASS && skip_no_objects(chunk) != chunk) return "objects where none are looked for";
+    if (class_of(head) >= COHORT__OBJECT_CLASS && skip_no_objects(chunk) != chunk)
+        return "objects where none are looked for";
     return NULL;
 }
 
@@ -965,7 +1032,8 @@ static const char *fault_of(uint64_t chunk, uint64_t head, uint64_t top) {
     if (kind_of(head) == COHORT__HEAP_TAIL) return "a later chunk of nothing";
     if (count > top - chunk) return "more chunks than there are";
     for (uint64_t i = 0; i < count; i++) {
-        if (i > 0 && kind_of(load(head_of(chunk + i))) != COHORT__HEAP_TAIL) return "a large block or free row with a hole";
+        if (i > 0 && kind_of(load(head_of(chunk + i))) != COHORT__HEAP_TAIL)
+            return "a large block or free row with a hole";
         if (!is_empty(chunk + i)) return "blocks in use in no slab";
     }
     return NULL;

@@ -1,16 +1,18 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory in the arena. A block always has one owner: a home (a word of the arena that points at it) or, after cohort__block_give() and from
- * cohort__block_obtain(), the user. Making, moving and freeing a block are recorded in the thread's record first, so that a death in between leaves it owned by
- * exactly one of the two sides, never lost, never twice.
+ * Memory in the arena. A block always has one owner: a home (a word of the arena that points at it)
+ * or, after cohort__block_give() and from cohort__block_obtain(), the user. Making, moving and
+ * freeing a block are recorded in the thread's record first, so that a death in between leaves it
+ * owned by exactly one of the two sides, never lost, never twice.
  */
 #ifndef COHORT_CORE_ALLOC_H
 #define COHORT_CORE_ALLOC_H
 
 #include "core/memory/thread.h"
 
-/* Object kinds have blocks of their own, which are never reused for anything else: a stale pointer to an object always meets an object
- * header. What is known of each kind is in the table of cohort/registry.c. */
+/* Object kinds have blocks of their own, which are never reused for anything else: a stale pointer
+ * to an object always meets an object header. What is known of each kind is in the table of
+ * cohort/registry.c. */
 typedef enum {
     COHORT__KIND_BYTES,
     COHORT__KIND_QUEUE = 1,
@@ -23,9 +25,11 @@ typedef enum {
 } cohort__kind_t;
 #define COHORT__OBJECT_SIZE_MAX 1024 /* of a KIND_* object header block */
 
-/* Make a block of at least `size` bytes and store it into *home (which is NULL). Contents: undefined for BYTES; for objects, what the
- * last owner left (zero at first). Aligned to 16 bytes, from 64 bytes on to 64. APR_ENOMEM: the arena is full. */
-apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, cohort__home_t *home);
+/* Make a block of at least `size` bytes and store it into *home (which is NULL). Contents:
+ * undefined for BYTES; for objects, what the last owner left (zero at first). Aligned to 16 bytes,
+ * from 64 bytes on to 64. APR_ENOMEM: the arena is full. */
+apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
+                               cohort__home_t *home);
 /* Make a block of bytes that is the user's from the return on. */
 apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **block);
 /* Free *home's block and set it to NULL; nothing to do when it is NULL. */
@@ -51,7 +55,13 @@ bool cohort__block_is(const void *address, cohort__kind_t kind);
 #define COHORT__OBJECT_CLASS 32 /* + kind: the size class of objects; up to COHORT__CLASSES_MAX */
 
 /* The low bytes of a chunk's word: what it is, and of which class its blocks are. */
-enum { COHORT__HEAP_FREE, COHORT__HEAP_READY, COHORT__HEAP_SLAB, COHORT__HEAP_LARGE, COHORT__HEAP_TAIL };
+enum {
+    COHORT__HEAP_FREE,
+    COHORT__HEAP_READY,
+    COHORT__HEAP_SLAB,
+    COHORT__HEAP_LARGE,
+    COHORT__HEAP_TAIL
+};
 
 /* Where this process sees the chunks: their words, how many there are, and the first. */
 typedef struct {
@@ -60,21 +70,29 @@ typedef struct {
 } cohort__chunks_t;
 extern cohort__chunks_t cohort__chunks;
 
-/* Does the address lie where objects of this kind do? Quicker than block_is, and enough beside the object's own tag. */
+/* Does the address lie where objects of this kind do? Quicker than block_is, and enough beside the
+ * object's own tag. */
 static inline bool cohort__object_place(const void *address, cohort__kind_t kind) {
     uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)cohort__chunks.data);
-    if (offset % 16 || offset >= atomic_load_explicit(cohort__chunks.top, memory_order_acquire) * COHORT__CHUNK) return false;
-    uint64_t head = atomic_load_explicit(&cohort__chunks.heads[offset / COHORT__CHUNK], memory_order_acquire);
-    return (head & 0xffff) == (COHORT__HEAP_SLAB | (uint64_t)(COHORT__OBJECT_CLASS + (unsigned)kind) << 8);
+    if (offset % 16 ||
+        offset >= atomic_load_explicit(cohort__chunks.top, memory_order_acquire) * COHORT__CHUNK)
+        return false;
+    uint64_t head =
+        atomic_load_explicit(&cohort__chunks.heads[offset / COHORT__CHUNK], memory_order_acquire);
+    return (head & 0xffff) ==
+           (COHORT__HEAP_SLAB | (uint64_t)(COHORT__OBJECT_CLASS + (unsigned)kind) << 8);
 }
-/* All blocks of objects of this kind that are in use, published or not (the object's own tag says): the first after `after` (NULL: the very first), NULL after the
- * last. One that is made or freed meanwhile may come or not. */
+/* All blocks of objects of this kind that are in use, published or not (the object's own tag says):
+ * the first after `after` (NULL: the very first), NULL after the last. One that is made or freed
+ * meanwhile may come or not. */
 void *cohort__object_next(cohort__kind_t kind, const void *after);
 
 /* Called by the arena, in each process, and by the repair of a dead thread. */
-/* Where the heap's parts lie, and how far each is in use: for i = 0, 1, ...; false: there are no more. */
+/* Where the heap's parts lie, and how far each is in use: for i = 0, 1, ...; false: there are no
+ * more. */
 bool cohort__alloc_extent(unsigned i, uint64_t *offset, uint64_t *size);
-bool cohort__alloc_setup(bool fresh); /* false: what is there has not been laid out by this library */
+/* false: what is there has not been laid out by this library */
+bool cohort__alloc_setup(bool fresh);
 void cohort__alloc_repair(cohort__thread_t *dead);
 /* A thread ends: its chunks may be used by others. */
 void cohort__alloc_retire(cohort__thread_t *thread);

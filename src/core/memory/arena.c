@@ -9,18 +9,19 @@
 cohort__arena_t *cohort__arena;
 cohort_os_arena_t cohort__map;
 
-/* ---- core dumps ------------------------------------------------------------------------------------------------------- */
+/* ---- core dumps ----------------------------------------------------------------------------- */
 
 #define PARTS 10
 static _Atomic uint64_t dumped[PARTS]; /* how much of each part this process has in its dumps */
 
 static bool extent(unsigned i, uint64_t *offset, uint64_t *size) {
     const cohort__arena_t *arena = cohort__arena;
-    const uint64_t parts[][2] = {{0, sizeof *arena},
-                                 {arena->process_offset, atomic_load(&arena->processes) * sizeof(cohort_process_t)},
-                                 {arena->thread_offset, atomic_load(&arena->threads) * sizeof(cohort__thread_t)},
-                                 {arena->module_offset, atomic_load(&arena->modules) * sizeof(cohort_os_code_t)},
-                                 {arena->park_offset, cohort_os_park_region_size()}};
+    const uint64_t parts[][2] = {
+        {0, sizeof *arena},
+        {arena->process_offset, atomic_load(&arena->processes) * sizeof(cohort_process_t)},
+        {arena->thread_offset, atomic_load(&arena->threads) * sizeof(cohort__thread_t)},
+        {arena->module_offset, atomic_load(&arena->modules) * sizeof(cohort_os_code_t)},
+        {arena->park_offset, cohort_os_park_region_size()}};
     unsigned count = sizeof parts / sizeof *parts;
     if (i >= count) return cohort__alloc_extent(i - count, offset, size);
     *offset = parts[i][0];
@@ -44,14 +45,16 @@ void cohort__arena_dump_nothing(void) {
     for (unsigned i = 0; i < PARTS; i++) atomic_store(&dumped[i], 0);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 apr_status_t cohort__arena_commit(const void *at, size_t size) {
     uint64_t from = (uint64_t)((const char *)at - cohort__map.base);
     uint64_t to = (from + size + COHORT__GRANULE - 1) & ~(COHORT__GRANULE - 1);
     from &= ~(COHORT__GRANULE - 1);
     apr_status_t status = cohort_os_arena_commit(&cohort__map, from, to - from);
-    if (status) return cohort__explain(status, "getting %lu KiB of memory for the arena", (unsigned long)((to - from) >> 10));
+    if (status)
+        return cohort__explain(status, "getting %lu KiB of memory for the arena",
+                               (unsigned long)((to - from) >> 10));
     if (cohort__arena->dump) cohort_os_arena_dump(&cohort__map, from, to - from);
     return APR_SUCCESS;
 }

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The one shared arena of a cohort: what lies where in it. Each table is address space until it is used. */
+/* The one shared arena of a cohort: what lies where in it. Each table is address space until it is
+ * used. */
 #ifndef COHORT_CORE_ARENA_H
 #define COHORT_CORE_ARENA_H
 
@@ -7,7 +8,8 @@
 #include "core/memory/lock.h"
 
 #define COHORT__MODULES_MAX 256u
-#define COHORT__GRANULE ((uint64_t)65536) /* in which memory of the arena is made usable, and tables begin */
+/* in which memory of the arena is made usable, and tables begin */
+#define COHORT__GRANULE ((uint64_t)65536)
 
 typedef struct cohort__arena_t {
     uint64_t magic;
@@ -20,8 +22,10 @@ typedef struct cohort__arena_t {
     _Atomic uint32_t free_slots; /* about how many there are */
     _Atomic uint32_t threads;   /* records ever used */
     _Atomic uint32_t modules;   /* ever seen */
-    _Atomic uint32_t death;     /* counts deaths, and what came of each: it changes when there is something to look at */
-    cohort__ec_t completed;     /* any process ended, any result became ready: what wait-any sleeps on */
+    /* counts deaths, and what came of each: it changes when there is something to look at */
+    _Atomic uint32_t death;
+    /* any process ended, any result became ready: what wait-any sleeps on */
+    cohort__ec_t completed;
     cohort__guard_t tables;     /* new processes, threads, modules; growing */
     uint64_t process_offset, thread_offset, module_offset, park_offset, heap_offset;
 } cohort__arena_t;
@@ -30,7 +34,8 @@ typedef struct cohort__arena_t {
 extern cohort__arena_t *cohort__arena;
 extern cohort_os_arena_t cohort__map;
 
-/* A process that has its arena dumped must be told of memory that others have made usable: called at its beginning, and whenever it has waited. */
+/* A process that has its arena dumped must be told of memory that others have made usable: called
+ * at its beginning, and whenever it has waited. */
 void cohort__arena_dump(void);
 /* The arena is let go of. */
 void cohort__arena_dump_nothing(void);

@@ -1,7 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The modules of the cohort (executable and libraries that targets lie in) are numbered in the arena, in order of first use. An entry is complete
- * before the count says that it exists, and never changes, so reading needs no lock. Where the executable lies is looked up once: it stays there.
+ * The modules of the cohort (executable and libraries that targets lie in) are numbered in the
+ * arena, in order of first use. An entry is complete before the count says that it exists, and
+ * never changes, so reading needs no lock. Where the executable lies is looked up once: it stays
+ * there.
  */
 #include "core/memory/code.h"
 
@@ -15,13 +17,15 @@ static _Atomic uint32_t own_number;
 static _Atomic uintptr_t own_base;
 
 static cohort_os_code_t *module_at(uint32_t number) {
-    return (cohort_os_code_t *)((char *)cohort__arena + cohort__arena->module_offset) + (number - 1);
+    return (cohort_os_code_t *)((char *)cohort__arena + cohort__arena->module_offset) +
+           (number - 1);
 }
 
 static uint32_t find_module(const cohort_os_code_t *code, uint32_t count) {
     for (uint32_t i = 1; i <= count; i++) {
         const cohort_os_code_t *m = module_at(i);
-        if (!strcmp(m->path, code->path) && !memcmp(m->build, code->build, sizeof m->build)) return i;
+        if (!strcmp(m->path, code->path) && !memcmp(m->build, code->build, sizeof m->build))
+            return i;
     }
     return 0;
 }
@@ -34,7 +38,8 @@ static apr_status_t add_module(const cohort_os_code_t *code, uint32_t *number) {
     uint32_t count = atomic_load(&cohort__arena->modules);
     *number = find_module(code, count);
     if (!*number && count >= COHORT__MODULES_MAX) {
-        status = cohort__fail(COHORT_ELIMIT, "targets from %u modules", (unsigned)COHORT__MODULES_MAX);
+        status =
+            cohort__fail(COHORT_ELIMIT, "targets from %u modules", (unsigned)COHORT__MODULES_MAX);
     }
     if (!*number && !status) status = cohort__arena_commit(module_at(count + 1), sizeof *code);
     if (!*number && !status) {
@@ -52,7 +57,8 @@ apr_status_t cohort__code_find(cohort__function_t function, cohort__code_t *code
     *code = (cohort__code_t){0, 0, 0};
     if (!function) return APR_SUCCESS;
     apr_status_t status = cohort_os_code_find((const void *)(uintptr_t)function, &found);
-    if (status) return cohort__explain(status, "the function at %p", (const void *)(uintptr_t)function);
+    if (status)
+        return cohort__explain(status, "the function at %p", (const void *)(uintptr_t)function);
     number = find_module(&found, atomic_load(&cohort__arena->modules));
     if (!number) status = add_module(&found, &number);
     if (!status) *code = (cohort__code_t){number, 0, found.offset};
@@ -73,7 +79,9 @@ apr_status_t cohort__code_at(const cohort__code_t *code, cohort__function_t *fun
     cohort_os_code_t wanted = *module_at(code->module);
     wanted.offset = code->offset;
     apr_status_t status = cohort_os_code_at(&wanted, &address);
-    if (status) return cohort__explain(status, "%s", wanted.path[0] ? wanted.path : "this program's executable");
+    if (status)
+        return cohort__explain(status, "%s",
+                               wanted.path[0] ? wanted.path : "this program's executable");
     *function = (cohort__function_t)(uintptr_t)address;
     if (wanted.path[0]) return APR_SUCCESS;
     atomic_store(&own_base, (uintptr_t)address - (uintptr_t)code->offset);
@@ -84,7 +92,9 @@ apr_status_t cohort__code_at(const cohort__code_t *code, cohort__function_t *fun
 /* Only of the executable: to load a library is the child's own business. */
 void cohort__code_foresee(const cohort__code_t *code) {
     cohort__function_t function;
-    if (code->module == 0 || code->module > atomic_load(&cohort__arena->modules) || module_at(code->module)->path[0]) return;
+    if (code->module == 0 || code->module > atomic_load(&cohort__arena->modules) ||
+        module_at(code->module)->path[0])
+        return;
     (void)cohort__code_at(code, &function);
 }
 

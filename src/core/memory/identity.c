@@ -4,10 +4,12 @@
 #include "core/memory/member.h"
 
 COHORT__PER_PROCESS _Alignas(COHORT_COPIES_ALIGNED) cohort__identity_t cohort__identity;
-static COHORT__PER_PROCESS uint32_t last_epoch; /* outlives the page, so that a copy never comes to a number that its threads remember */
+/* outlives the page, so that a copy never comes to a number that its threads remember */
+static COHORT__PER_PROCESS uint32_t last_epoch;
 
 void cohort__identity_prepare(void) {
-    (void)cohort_os_clear_in_copies(&cohort__identity, sizeof cohort__identity); /* else the fork handler does it */
+    /* else the fork handler does it */
+    (void)cohort_os_clear_in_copies(&cohort__identity, sizeof cohort__identity);
 }
 
 void cohort__self_set(cohort_process_t *slot) {

@@ -1,8 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which member of the cohort this process is. It is kept in a page that is empty in every copy of the process, however the copy was made (fork, _Fork, a
- * bare system call), where the system can do that, and is emptied by a fork handler elsewhere. So a copy is nobody, and knows it by the loads that every
- * call makes anyway.
+ * Which member of the cohort this process is. It is kept in a page that is empty in every copy of
+ * the process, however the copy was made (fork, _Fork, a bare system call), where the system can do
+ * that, and is emptied by a fork handler elsewhere. So a copy is nobody, and knows it by the loads
+ * that every call makes anyway.
  */
 #ifndef COHORT_CORE_IDENTITY_H
 #define COHORT_CORE_IDENTITY_H
@@ -11,7 +12,8 @@
 
 #include <cohort/types.h>
 
-/* What belongs to one process. _Thread_local in tests that play processes with threads, where nothing is copied. */
+/* What belongs to one process. _Thread_local in tests that play processes with threads, where
+ * nothing is copied. */
 #ifndef COHORT__PER_PROCESS
 #define COHORT__PER_PROCESS
 #else
@@ -30,14 +32,18 @@ typedef union {
     struct {
         cohort_process_t *self; /* NULL: no member */
         cohort__pid_t id;
-        uint32_t original;       /* COHORT__ORIGINAL in a process that is or was a member, 0 in its copies */
-        _Atomic uint32_t epoch;  /* changes when the process becomes another member, or none: what its threads remember of it is void then */
+        /* COHORT__ORIGINAL in a process that is or was a member, 0 in its copies */
+        uint32_t original;
+        /* changes when the process becomes another member, or none: what its threads remember of
+         * it is void then */
+        _Atomic uint32_t epoch;
     };
     char alone[COHORT_COPIES_ALIGNED];
 } cohort__identity_t;
 extern COHORT__PER_PROCESS cohort__identity_t cohort__identity;
 
-/* No status has this value, so one comparison tells both that a status is 0 and that this is no copy. */
+/* No status has this value, so one comparison tells both that a status is 0 and that this is no
+ * copy. */
 #define COHORT__ORIGINAL 0x80000000u
 
 /* Have the page emptied in copies. Once in a process, before it becomes a member. */
@@ -56,17 +62,20 @@ static inline cohort_process_t *cohort__self(void) {
 static inline cohort__pid_t cohort__self_id(void) {
     return cohort__identity.id;
 }
-/* A number that changes with each such reset: of what a thread has learnt of the cohort, nothing is true any more. */
+/* A number that changes with each such reset: of what a thread has learnt of the cohort, nothing is
+ * true any more. */
 static inline uint32_t cohort__membership(void) {
     return atomic_load_explicit(&cohort__identity.epoch, memory_order_relaxed);
 }
 
-/* After each call of a function of the user's (a task, a target, a hook, a callback, an action): is this still the process that called it, and not a copy that
- * the function has made and that came back too? A copy must do nothing in the name of the original. */
+/* After each call of a function of the user's (a task, a target, a hook, a callback, an action): is
+ * this still the process that called it, and not a copy that the function has made and that came
+ * back too? A copy must do nothing in the name of the original. */
 static inline bool cohort__is_copy(void) {
     return cohort__identity.original != COHORT__ORIGINAL;
 }
-/* A copy that came back ends here, with this exit code, without any handler and without writing what the original has buffered. */
+/* A copy that came back ends here, with this exit code, without any handler and without writing
+ * what the original has buffered. */
 static inline void cohort__end_copy(int code) {
     if (cohort__is_copy()) cohort_os_exit(code & 0xff, false);
 }

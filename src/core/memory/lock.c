@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The word is the owner's thread id, whose generations are never reused: taking the lock, letting go and taking over from the dead are one
- * compare-and-swap or exchange each, so there is no instant at which nobody knows who holds it.
+ * The word is the owner's thread id, whose generations are never reused: taking the lock, letting
+ * go and taking over from the dead are one compare-and-swap or exchange each, so there is no
+ * instant at which nobody knows who holds it.
  */
 #include "core/memory/lock.h"
 
@@ -15,13 +16,17 @@ typedef struct {
     bool settled; /* take over from a dead owner only when its block is settled */
 } acquisition_t;
 
-/* Guards that this thread holds. Who holds one must not begin to repair a death, which may need it. */
+/* Guards that this thread holds. Who holds one must not begin to repair a death, which may need
+ * it. */
 static _Thread_local unsigned held;
 
-/* What the dead owner was doing to a block must be finished or undone before its guard changes hands: the repair goes by what the homes say. */
+/* What the dead owner was doing to a block must be finished or undone before its guard changes
+ * hands: the repair goes by what the homes say. */
 static bool is_settled(cohort__tid_t dead) {
     cohort__thread_t *thread = cohort__thread_find(dead);
-    if (!thread || atomic_load_explicit(&thread->intent, memory_order_acquire) == COHORT__INTENT_NONE) return true;
+    if (!thread ||
+        atomic_load_explicit(&thread->intent, memory_order_acquire) == COHORT__INTENT_NONE)
+        return true;
     cohort__pid_t process = cohort__thread_process(dead);
     if (process && held == 0) (void)cohort__upward->bury(process);
     return false;
@@ -30,10 +35,12 @@ static bool is_settled(cohort__tid_t dead) {
 static apr_status_t try_acquire(void *arg, bool thorough) {
     acquisition_t *a = arg;
     cohort__tid_t owner = atomic_load_explicit(&a->lock->owner, memory_order_relaxed);
-    if (!owner && atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me)) return APR_SUCCESS;
+    if (!owner && atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me))
+        return APR_SUCCESS;
     if (!thorough || cohort__thread_alive(owner, true)) return APR_EAGAIN;
     if (a->settled && !is_settled(owner)) return APR_EAGAIN;
-    return atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me) ? COHORT_EOWNERDEAD : APR_EAGAIN;
+    return atomic_compare_exchange_strong(&a->lock->owner, &owner, a->me) ? COHORT_EOWNERDEAD
+                                                                          : APR_EAGAIN;
 }
 
 /* Who was woken and then gives up, since somebody else was faster, passes the inheritance on. */
@@ -41,7 +48,8 @@ static apr_status_t await(acquisition_t *a, int64_t deadline) {
     bool slept;
     apr_status_t status = cohort__await_heir(&a->lock->freed, try_acquire, a, deadline, &slept);
     if (slept) cohort__heir_came(&a->lock->freed);
-    if (slept && status == APR_TIMEUP && atomic_load(&a->lock->owner) == 0) cohort__notify_heir(&a->lock->freed);
+    if (slept && status == APR_TIMEUP && atomic_load(&a->lock->owner) == 0)
+        cohort__notify_heir(&a->lock->freed);
     return status;
 }
 
@@ -58,12 +66,14 @@ void cohort__lock_release(cohort__lock_t *lock) {
     cohort__notify_heir(&lock->freed);
 }
 
-/* Undo from the last change to the first; the count goes down only after the word is back, so a repairer that dies is repeated. */
+/* Undo from the last change to the first; the count goes down only after the word is back, so a
+ * repairer that dies is repeated. */
 static void roll_back(cohort__guard_t *guard) {
     uint32_t changes = atomic_load_explicit(&guard->changes, memory_order_acquire);
     while (changes > 0) {
         changes--;
-        _Atomic uint64_t *word = atomic_load_explicit(&guard->journal[changes].word, memory_order_relaxed);
+        _Atomic uint64_t *word =
+            atomic_load_explicit(&guard->journal[changes].word, memory_order_relaxed);
         uint64_t old = atomic_load_explicit(&guard->journal[changes].old, memory_order_relaxed);
         atomic_store_explicit(word, old, memory_order_release);
         atomic_store_explicit(&guard->changes, changes, memory_order_release);
@@ -92,7 +102,8 @@ void cohort__guard_enter_unsettled(cohort__guard_t *guard, cohort__thread_t *me)
 void cohort__guard_set(cohort__guard_t *guard, _Atomic uint64_t *word, uint64_t value) {
     uint32_t n = atomic_load_explicit(&guard->changes, memory_order_relaxed);
     atomic_store_explicit(&guard->journal[n].word, word, memory_order_relaxed);
-    atomic_store_explicit(&guard->journal[n].old, atomic_load_explicit(word, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&guard->journal[n].old, atomic_load_explicit(word, memory_order_relaxed),
+                          memory_order_relaxed);
     atomic_store_explicit(&guard->changes, n + 1, memory_order_release);
     atomic_store_explicit(word, value, memory_order_release);
 }

@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks that a corpse cannot hold. The word names the owner; whoever waits checks that the owner lives and takes over if not.
+ * Locks that a corpse cannot hold. The word names the owner; whoever waits checks that the owner
+ * lives and takes over if not.
  *
- * A guard is such a lock with an undo journal: changes of arena words made through cohort__guard_set() are undone as a whole when
- * the owner dies before cohort__guard_leave(), so what a guard protects is consistent for every next owner. It is Cohort's tool for everything that is not
- * hot enough to deserve a lock-free algorithm.
+ * A guard is such a lock with an undo journal: changes of arena words made through
+ * cohort__guard_set() are undone as a whole when the owner dies before cohort__guard_leave(), so
+ * what a guard protects is consistent for every next owner. It is Cohort's tool for everything that
+ * is not hot enough to deserve a lock-free algorithm.
  */
 #ifndef COHORT_CORE_LOCK_H
 #define COHORT_CORE_LOCK_H
@@ -21,7 +23,8 @@ static inline bool cohort__lock_quick(cohort__lock_t *lock, cohort__thread_t *me
     cohort__tid_t nobody = 0;
     return atomic_compare_exchange_strong(&lock->owner, &nobody, me->id);
 }
-/* APR_SUCCESS; COHORT_EOWNERDEAD: taken over from a dead owner (and held); APR_EAGAIN / APR_TIMEUP; COHORT_EDEADLOCK: held by the caller. */
+/* APR_SUCCESS; COHORT_EOWNERDEAD: taken over from a dead owner (and held); APR_EAGAIN / APR_TIMEUP;
+ * COHORT_EDEADLOCK: held by the caller. */
 apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, int64_t deadline);
 /* Whoever holds it is not asked. */
 void cohort__lock_release(cohort__lock_t *lock);
@@ -41,19 +44,23 @@ typedef struct {
     } journal[COHORT__JOURNAL];
 } cohort__guard_t;
 
-/* Never fails for a member: it waits for a live owner and takes over from a dead one, once the block that the dead one had on the move, if any, has
- * been settled by the repair of its process (which this call begins, unless the thread holds another guard). */
+/* Never fails for a member: it waits for a live owner and takes over from a dead one, once the
+ * block that the dead one had on the move, if any, has been settled by the repair of its process
+ * (which this call begins, unless the thread holds another guard). */
 void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me);
-/* For the heap alone, which that repair needs, and whose own words tell what a dead owner was doing. */
+/* For the heap alone, which that repair needs, and whose own words tell what a dead owner was
+ * doing. */
 void cohort__guard_enter_unsettled(cohort__guard_t *guard, cohort__thread_t *me);
-/* Change a word that the guard protects; at most COHORT__JOURNAL times between enter and leave (or commit). */
+/* Change a word that the guard protects; at most COHORT__JOURNAL times between enter and leave (or
+ * commit). */
 void cohort__guard_set(cohort__guard_t *guard, _Atomic uint64_t *word, uint64_t value);
 /* What was changed so far stays, whatever happens; the guard is still held. */
 void cohort__guard_commit(cohort__guard_t *guard);
 /* Commit and let go. */
 void cohort__guard_leave(cohort__guard_t *guard);
-/* Without the guard: is a change under way? Its maker may have died over it, and what is seen of it is undone by the next owner; so a thread that would conclude from what
- * it sees that nothing is to be done enters the guard first. */
+/* Without the guard: is a change under way? Its maker may have died over it, and what is seen of it
+ * is undone by the next owner; so a thread that would conclude from what it sees that nothing is to
+ * be done enters the guard first. */
 static inline bool cohort__guard_is_changing(cohort__guard_t *guard) {
     return atomic_load_explicit(&guard->changes, memory_order_acquire) != 0;
 }

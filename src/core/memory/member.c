@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking up processes: which slot an id names, and whether that process lives. Nothing here takes a lock or changes
- * anything, so the locks themselves ask here.
+ * Looking up processes: which slot an id names, and whether that process lives. Nothing here takes
+ * a lock or changes anything, so the locks themselves ask here.
  */
 #include "core/memory/member.h"
 
@@ -12,7 +12,8 @@
 /* A server acts for the process it serves. */
 cohort__pid_t cohort__acting_id(void) {
     cohort_process_t *self = cohort__self();
-    return self && self->role == COHORT__ROLE_SERVER ? atomic_load(&self->parent) : cohort__self_id();
+    return self && self->role == COHORT__ROLE_SERVER ? atomic_load(&self->parent)
+                                                     : cohort__self_id();
 }
 
 cohort_process_t *cohort__process_at(uint32_t index) {
@@ -28,7 +29,8 @@ cohort__slot_state_t cohort__process_state(const cohort_process_t *slot) {
 }
 
 cohort__pid_t cohort__process_id(const cohort_process_t *slot) {
-    return cohort__life_generation(cohort__process_life(slot)) << 16 | (cohort__pid_t)(slot - cohort__process_at(0));
+    return cohort__life_generation(cohort__process_life(slot)) << 16 |
+           (cohort__pid_t)(slot - cohort__process_at(0));
 }
 
 cohort_process_t *cohort__process_find(cohort__pid_t id) {
@@ -36,7 +38,10 @@ cohort_process_t *cohort__process_find(cohort__pid_t id) {
     if (id == 0 || index >= cohort__process_count()) return NULL;
     cohort_process_t *slot = cohort__process_at(index);
     uint64_t life = cohort__process_life(slot);
-    return cohort__life_generation(life) == id >> 16 && cohort__life_state(life) != COHORT__SLOT_FREE ? slot : NULL;
+    return cohort__life_generation(life) == id >> 16 &&
+                   cohort__life_state(life) != COHORT__SLOT_FREE
+               ? slot
+               : NULL;
 }
 
 apr_status_t cohort__process_check(const cohort_process_t *process) {

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process table: a slot per process of the cohort, in the arena. A cohort_process_t is such a slot. What a slot says of a life is in
- * one word, generation and state, so that each step of a life is one compare-and-swap.
+ * The process table: a slot per process of the cohort, in the arena. A cohort_process_t is such a
+ * slot. What a slot says of a life is in one word, generation and state, so that each step of a
+ * life is one compare-and-swap.
  */
 #ifndef COHORT_CORE_MEMBER_H
 #define COHORT_CORE_MEMBER_H
@@ -21,10 +22,13 @@ typedef enum {
     COHORT__SLOT_MAKING,   /* being filled in by its creator */
     COHORT__SLOT_NEW,      /* created, not started */
     COHORT__SLOT_STARTING, /* handed to a starter */
-    COHORT__SLOT_FAILED,   /* the start failed; start_status says why, and its starter makes it NEW again */
+    /* the start failed; start_status says why, and its starter makes it NEW again */
+    COHORT__SLOT_FAILED,
     COHORT__SLOT_RUNNING,
     COHORT__SLOT_DEAD,     /* ended; what it was doing is being repaired */
-    COHORT__SLOT_ENDED     /* ended and repaired; exit code final: the one moment at which a process has ended for all callers */
+    /* ended and repaired; exit code final: the one moment at which a process has ended for all
+     * callers */
+    COHORT__SLOT_ENDED
 } cohort__slot_state_t;
 
 typedef enum {
@@ -47,15 +51,19 @@ struct cohort_process_t {
     _Atomic cohort__pid_t parent;
     _Atomic cohort__pid_t creator;      /* holds the handle; 0 = closed */
     _Atomic cohort__pid_t reaper;       /* the process whose watcher will see it end */
-    _Atomic uint64_t claim;             /* of the child that is starting: attempt << 32 | pid, 0 = not there yet */
+    /* of the child that is starting: attempt << 32 | pid, 0 = not there yet */
+    _Atomic uint64_t claim;
     _Atomic uint32_t children;          /* for default names */
     _Atomic uint32_t role;              /* others read it while the slot changes hands */
     uint32_t lifetime;
-    uint32_t bound;                     /* hangs on its parent's lifeline: a daemon, and all that one starts to be joined */
+    /* hangs on its parent's lifeline: a daemon, and all that one starts to be joined */
+    uint32_t bound;
     uint32_t method;
     uint32_t signals;                   /* cohort_os_signals_t */
     uint32_t group;                     /* cohort_os_group_t */
-    _Atomic uint32_t left;              /* it came to its end by itself: it returned or called exit(), on which no system's exit code can be relied */
+    /* it came to its end by itself: it returned or called exit(), on which no system's exit code
+     * can be relied */
+    _Atomic uint32_t left;
     _Atomic(cohort_pool_t *) pool;      /* a worker's */
     _Atomic uint32_t worker;            /* and its number there */
     cohort__guard_t guard;              /* the name; reaping against signalling */
@@ -64,7 +72,8 @@ struct cohort_process_t {
     _Atomic uint32_t reported;          /* exit_code is final */
     _Atomic int64_t died;               /* when it was found dead */
     _Atomic uint32_t watches;           /* it has started others, and its watcher sees their ends */
-    _Atomic uint32_t awaited;           /* its starter waits for it to take off, and takes a failure back to NEW */
+    /* its starter waits for it to take off, and takes a failure back to NEW */
+    _Atomic uint32_t awaited;
     _Atomic uint32_t renamed;           /* name[renamed % 2] is valid */
     char name[2][COHORT__NAME_MAX];
     char identity[COHORT__NAME_MAX];    /* "1", "1:2": what default names are made of */
@@ -73,24 +82,35 @@ struct cohort_process_t {
     uint64_t args_size, context_size;
     uint32_t n_files;
     cohort__home_t args, context, files; /* files: int32_t */
-    void *given;                        /* the starter's own pointer: a worker's context and streams are its pool's (cohort__given_t) */
-    uint32_t replaces;                  /* a worker that was there before: in the state of the maker's first thread */
-    cohort_os_state_t state;            /* what it shall be that no context tells; of a server: what its maker was */
+    /* the starter's own pointer: a worker's context and streams are its pool's (cohort__given_t) */
+    void *given;
+    /* a worker that was there before: in the state of the maker's first thread */
+    uint32_t replaces;
+    /* what it shall be that no context tells; of a server: what its maker was */
+    cohort_os_state_t state;
     _Atomic uint32_t unfit;             /* the child found that its server cannot make it so */
-    _Atomic uint32_t context_state;     /* whether `context` is what it shall be, for a child that a server forks meanwhile */
+    /* whether `context` is what it shall be, for a child that a server forks meanwhile */
+    _Atomic uint32_t context_state;
     _Atomic cohort__pid_t requester;    /* who writes it */
     void *program, *program_pool;       /* the creator's own pointers */
     char reason[COHORT__REASON_MAX];    /* of start_status, in words; "": nothing was said */
 };
 
-/* What of the dead process is repaired. Only a thread that is busy stops at the first step, and others go on from there; ENDED comes after the second. */
+/* What of the dead process is repaired. Only a thread that is busy stops at the first step, and
+ * others go on from there; ENDED comes after the second. */
 enum {
     COHORT__REPAIRED_NOTHING,
-    COHORT__REPAIRED_THREADS, /* what its threads were doing, but for objects that they were destroying; nobody has to wait for more */
+    /* what its threads were doing, but for objects that they were destroying; nobody has to wait
+     * for more */
+    COHORT__REPAIRED_THREADS,
     COHORT__REPAIRED_ALL      /* and what only it would have destroyed, or let go of, is */
 };
 
-enum { COHORT__CONTEXT_UNDERWAY, COHORT__CONTEXT_THERE, COHORT__CONTEXT_FAILED /* start_status says why */ };
+enum {
+    COHORT__CONTEXT_UNDERWAY,
+    COHORT__CONTEXT_THERE,
+    COHORT__CONTEXT_FAILED /* start_status says why */
+};
 
 /* A life's word: how often it was started, from the bit START on; its generation; its state. */
 #define COHORT__LIFE_START 48
@@ -132,9 +152,11 @@ cohort__pid_t cohort__process_id(const cohort_process_t *process);
 /* The slot of an id when it still is that process, else NULL. */
 cohort_process_t *cohort__process_find(cohort__pid_t id);
 cohort__slot_state_t cohort__process_state(const cohort_process_t *process);
-/* Not before its start, not after its end. thorough: ask the system too. Changes nothing, so it may be asked with any lock held. */
+/* Not before its start, not after its end. thorough: ask the system too. Changes nothing, so it may
+ * be asked with any lock held. */
 bool cohort__process_alive(cohort__pid_t id, bool thorough);
-/* Its identity to the system, as far as is known: a child that is starting has left its pid in the claim. */
+/* Its identity to the system, as far as is known: a child that is starting has left its pid in the
+ * claim. */
 cohort_os_id_t cohort__process_os(cohort_process_t *process);
 /* A pointer that the user gave: is it a slot in use? */
 apr_status_t cohort__process_check(const cohort_process_t *process);

@@ -1,9 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event count: word = changes * 2 | somebody sleeps. A sleeper sets the low bit, looks once more, and sleeps as long as the word is
- * what it saw. Whoever changes something adds 2 when the bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken
- * away together with that when all are woken, else only after a wake-up found nobody; since a newcomer may have fallen asleep between that wake-up and the
- * taking, there is another wake-up then. Later newcomers see another word than they slept on, or set the bit themselves.
+ * The event count: word = changes * 2 | somebody sleeps. A sleeper sets the low bit, looks once
+ * more, and sleeps as long as the word is what it saw. Whoever changes something adds 2 when the
+ * bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken away
+ * together with that when all are woken, else only after a wake-up found nobody; since a newcomer
+ * may have fallen asleep between that wake-up and the taking, there is another wake-up then. Later
+ * newcomers see another word than they slept on, or set the bit themselves.
  */
 #include "core/memory/park.h"
 
@@ -12,7 +14,9 @@
 #define SPINS_MOST 128      /* pauses before the CPU is given up, a few microseconds */
 #define SPINS_LEAST 16
 #define EAGER 32            /* of these, with a look after each; then after every fourth */
-#define HEIR 32             /* who waits for what one holds at a time looks less often: each look costs the holder a cache miss */
+/* who waits for what one holds at a time looks less often: each look costs the holder a cache
+ * miss */
+#define HEIR 32
 #define YIELDS_MOST 64      /* before going to sleep */
 #define YIELDS_LEAST 2
 #define WORTH 100000        /* nanoseconds: about what going to sleep and being woken costs twice */
@@ -21,11 +25,13 @@
 #define PATIENCE_LEAST 4000
 #define DOUBTS 16
 #define MILLISECOND INT64_C(1000000)
-#define BRIEF (100 * MILLISECOND) /* who looks again after less than that does not look after deaths that nobody has told of */
+/* who looks again after less than that does not look after deaths that nobody has told of */
+#define BRIEF (100 * MILLISECOND)
 
 #define UNREST 40 /* looks */
 
-#define ROW 64                       /* waits, one after the other, that were over when the CPU had been given up */
+/* waits, one after the other, that were over when the CPU had been given up */
+#define ROW 64
 #define STAND (12 * MILLISECOND)     /* that the CPU is kept then, once */
 #define STANDS 4                     /* in a row */
 #define APART (MILLISECOND / 4)      /* a partner that comes sooner has another CPU */
@@ -36,11 +42,13 @@ const cohort__pace_t cohort__pace_steady = {250 * MILLISECOND, 1000 * MILLISECON
 const cohort__pace_t cohort__pace_idle = {250 * MILLISECOND, 4000 * MILLISECOND, NULL};
 const cohort__pace_t cohort__pace_brisk = {MILLISECOND / 20, 1000 * MILLISECOND, NULL};
 
-/* How long this thread spins, and how often it gives up the CPU before it goes to sleep: longer as long as that is rewarded, less when it is not. */
+/* How long this thread spins, and how often it gives up the CPU before it goes to sleep: longer as
+ * long as that is rewarded, less when it is not. */
 static _Thread_local unsigned spins = SPINS_MOST, yields = 8;
 
-/* How long at least it does so, in nanoseconds, when nobody else wants the CPU: longer after sleeps that this would have spared. When all of it was in
- * vain, so many of these are let pass before it is tried again. */
+/* How long at least it does so, in nanoseconds, when nobody else wants the CPU: longer after sleeps
+ * that this would have spared. When all of it was in vain, so many of these are let pass before it
+ * is tried again. */
 static _Thread_local int64_t patience;
 static _Thread_local unsigned doubts;
 
@@ -76,11 +84,14 @@ static apr_status_t spin(cohort__try_t try, void *arg, bool heir) {
     return status;
 }
 
-/* Whoever is waited for may want this CPU, and then the wait is over without any sleep. A neighbour who keeps it for long is no help. */
+/* Whoever is waited for may want this CPU, and then the wait is over without any sleep. A neighbour
+ * who keeps it for long is no help. */
 static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin, int64_t deadline) {
     apr_status_t status = APR_EAGAIN;
     int64_t took = 0;
-    for (unsigned i = 0; status == APR_EAGAIN && took < ENOUGH && took < deadline - begin && (i < yields || took < patience); i++) {
+    for (unsigned i = 0; status == APR_EAGAIN && took < ENOUGH && took < deadline - begin &&
+                         (i < yields || took < patience);
+         i++) {
         cohort_os_yield();
         status = try(arg, false);
         took = cohort_os_now() - begin;
@@ -145,9 +156,11 @@ typedef struct {
     uint32_t deaths;      /* those that were looked after */
 } sleeper_t;
 
-/* Between prepare and the park the thread's record says where it sleeps, so that a death can wake it. The try function may itself have slept, on something
- * else: a death that was told meanwhile is seen by the count. */
-static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t until, sleeper_t *s) {
+/* Between prepare and the park the thread's record says where it sleeps, so that a death can wake
+ * it. The try function may itself have slept, on something else: a death that was told meanwhile is
+ * seen by the count. */
+static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t until,
+                               sleeper_t *s) {
     cohort__thread_t *me = s->me;
     uint32_t seen = atomic_fetch_or(&ec->word, 1) | 1;
     cohort__ec_t *outer = me ? atomic_exchange(&me->parked, ec) : NULL;
@@ -163,7 +176,8 @@ static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, i
     return status;
 }
 
-static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, cohort__pace_t pace, bool *slept) {
+static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
+                          cohort__pace_t pace, bool *slept) {
     if (deadline == 0) return try(arg, true);
     sleeper_t sleeper = {0};
     apr_status_t status = spin(try, arg, slept != NULL);
@@ -207,11 +221,13 @@ apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64
     return await(ec, try, arg, deadline, cohort__pace_steady, NULL);
 }
 
-apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, cohort__pace_t pace) {
+apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
+                                 cohort__pace_t pace) {
     return await(ec, try, arg, deadline, pace, NULL);
 }
 
-apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, bool *slept) {
+apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
+                                bool *slept) {
     *slept = false;
     return await(ec, try, arg, deadline, cohort__pace_steady, slept);
 }
@@ -221,7 +237,8 @@ void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count) {
         uint32_t next = count == COHORT__ALL ? seen + 1 : seen + 2;
         if (!atomic_compare_exchange_weak(&ec->word, &seen, next)) continue;
         if (cohort_os_wake(&ec->word, count) > 0 || count == COHORT__ALL) return;
-        if (atomic_compare_exchange_strong(&ec->word, &next, next - 1)) (void)cohort_os_wake(&ec->word, COHORT__ALL);
+        if (atomic_compare_exchange_strong(&ec->word, &next, next - 1))
+            (void)cohort_os_wake(&ec->word, COHORT__ALL);
         return;
     }
 }
@@ -234,8 +251,9 @@ void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen) {
     }
 }
 
-/* Where the bit says that nobody sleeps, an heir may have died before he set it again. Whoever is about to sleep there sees another word than he has read.
- * Once for each word, however many sleep on it; of many words the table forgets some, which are told again. */
+/* Where the bit says that nobody sleeps, an heir may have died before he set it again. Whoever is
+ * about to sleep there sees another word than he has read. Once for each word, however many sleep
+ * on it; of many words the table forgets some, which are told again. */
 void cohort__notify_everybody(void) {
     const cohort__ec_t *told[64] = {NULL};
     uint32_t count = cohort__thread_count();

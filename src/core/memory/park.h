@@ -1,11 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting. Every blocking call of Cohort is cohort__await() over an event count: a word that changes whenever
- * something happened that a sleeper may wait for. Bit 0 says that somebody sleeps (or is about to).
+ * Waiting. Every blocking call of Cohort is cohort__await() over an event count: a word that
+ * changes whenever something happened that a sleeper may wait for. Bit 0 says that somebody sleeps
+ * (or is about to).
  *
- * No wait is for ever: a sleeper looks again at least every second (an idle worker, every four), and at once when any process of the cohort has died, and each time,
- * but for short sleeps without any death, its try function is told to look thoroughly, that is, to ask whether what it depends on still lives. So neither a killed
- * waker nor a killed sleeper that took a wake-up with it can hang anybody.
+ * No wait is for ever: a sleeper looks again at least every second (an idle worker, every four),
+ * and at once when any process of the cohort has died, and each time, but for short sleeps without
+ * any death, its try function is told to look thoroughly, that is, to ask whether what it depends
+ * on still lives. So neither a killed waker nor a killed sleeper that took a wake-up with it can
+ * hang anybody.
  */
 #ifndef COHORT_CORE_PARK_H
 #define COHORT_CORE_PARK_H
@@ -18,48 +21,55 @@ typedef struct {
     _Atomic uint32_t word;
 } cohort__ec_t;
 
-/* Returns APR_EAGAIN when it must be called again after something happened, else the result of the wait. `thorough`: about to sleep
- * for long, so check for deaths too; false: be quick. */
+/* Returns APR_EAGAIN when it must be called again after something happened, else the result of the
+ * wait. `thorough`: about to sleep for long, so check for deaths too; false: be quick. */
 typedef apr_status_t (*cohort__try_t)(void *arg, bool thorough);
 
 /* Microseconds of the public API to a deadline of the seam; 0 for "do not wait". */
 int64_t cohort__deadline(apr_interval_time_t timeout);
 
-/* Call `try` until it returns something else than APR_EAGAIN: spin a little, then sleep on `ec`. deadline 0: APR_EAGAIN after one
- * thorough try; a deadline that passed: APR_TIMEUP. Needs no registration as a member of the cohort. */
+/* Call `try` until it returns something else than APR_EAGAIN: spin a little, then sleep on `ec`.
+ * deadline 0: APR_EAGAIN after one thorough try; a deadline that passed: APR_TIMEUP. Needs no
+ * registration as a member of the cohort. */
 apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline);
 
-/* How often a sleeper looks around by himself: first after so many nanoseconds, then each time after twice as many, up to the last; but for a number of looks
- * as often as at first, as long as `unrest`, if there is one, says so of the try function's argument. */
+/* How often a sleeper looks around by himself: first after so many nanoseconds, then each time
+ * after twice as many, up to the last; but for a number of looks as often as at first, as long as
+ * `unrest`, if there is one, says so of the try function's argument. */
 typedef struct {
     int64_t first, last;
     bool (*unrest)(void *arg);
 } cohort__pace_t;
 extern const cohort__pace_t cohort__pace_steady; /* cohort__await() */
-extern const cohort__pace_t cohort__pace_idle;   /* who has nothing to do and keeps nobody waiting: what he waits for concerns nobody who is dead */
-/* Who waits for a pool. Workers that are woken together may have been put on one CPU by the system, and whoever goes to sleep has it look for work that his CPU can
- * take over; but it does not look each time, so who waits goes to sleep again and again at first. */
+/* who has nothing to do and keeps nobody waiting: what he waits for concerns nobody who is dead */
+extern const cohort__pace_t cohort__pace_idle;
+/* Who waits for a pool. Workers that are woken together may have been put on one CPU by the system,
+ * and whoever goes to sleep has it look for work that his CPU can take over; but it does not look
+ * each time, so who waits goes to sleep again and again at first. */
 extern const cohort__pace_t cohort__pace_brisk;
-apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, cohort__pace_t pace);
+apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
+                                 cohort__pace_t pace);
 
 void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count);
 
-/* After a change that others may wait for, made by a sequentially consistent read-modify-write (or followed by a fence): wake up to `count`. Costs one load
- * when nobody sleeps. */
+/* After a change that others may wait for, made by a sequentially consistent read-modify-write (or
+ * followed by a fence): wake up to `count`. Costs one load when nobody sleeps. */
 static inline void cohort__notify(cohort__ec_t *ec, int count) {
     uint32_t seen = atomic_load(&ec->word);
     if (seen & 1) cohort__notify_sleepers(ec, seen, count);
 }
 #define COHORT__ALL INT32_MAX
 
-/* For what only one at a time can have: wake one, and nobody else until that one gives it back. So whoever slept (*slept) sets the bit again when he is done
- * waiting: cohort__heir_came(). Should he die before, everybody is woken. */
+/* For what only one at a time can have: wake one, and nobody else until that one gives it back. So
+ * whoever slept (*slept) sets the bit again when he is done waiting: cohort__heir_came(). Should he
+ * die before, everybody is woken. */
 void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen);
 static inline void cohort__notify_heir(cohort__ec_t *ec) {
     uint32_t seen = atomic_load(&ec->word);
     if (seen & 1) cohort__wake_heir(ec, seen);
 }
-apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline, bool *slept);
+apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
+                                bool *slept);
 static inline void cohort__heir_came(cohort__ec_t *ec) {
     atomic_fetch_or(&ec->word, 1);
 }

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Thread records. A record is claimed by one compare-and-swap of its owner from nobody to the process, and found again by
- * whoever repairs that process. The generation goes up before the record is free again, so an id never names a second thread.
+ * Thread records. A record is claimed by one compare-and-swap of its owner from nobody to the
+ * process, and found again by whoever repairs that process. The generation goes up before the
+ * record is free again, so an id never names a second thread.
  */
 #include "core/memory/thread.h"
 
@@ -36,7 +37,9 @@ static bool claim(uint32_t index, cohort__pid_t owner) {
 /* Make one more record usable. The count goes up after its memory is there. */
 static apr_status_t grow(void) {
     uint32_t count = cohort__thread_count();
-    if (count >= COHORT__THREADS_MAX) return cohort__fail(COHORT_ELIMIT, "%u threads of the cohort that use it", COHORT__THREADS_MAX);
+    if (count >= COHORT__THREADS_MAX)
+        return cohort__fail(COHORT_ELIMIT, "%u threads of the cohort that use it",
+                            COHORT__THREADS_MAX);
     apr_status_t status = cohort__arena_commit(cohort__thread_at(count), sizeof(cohort__thread_t));
     if (!status) atomic_compare_exchange_strong(&cohort__arena->threads, &count, count + 1);
     return status;
@@ -62,7 +65,8 @@ cohort__thread_t *cohort__thread_find(cohort__tid_t id) {
     uint32_t index = (uint32_t)(id & 0xffff);
     if (index == 0 || index > cohort__thread_count()) return NULL;
     cohort__thread_t *thread = cohort__thread_at(index - 1);
-    if (atomic_load_explicit(&thread->generation, memory_order_acquire) != (uint32_t)(id >> 16)) return NULL;
+    if (atomic_load_explicit(&thread->generation, memory_order_acquire) != (uint32_t)(id >> 16))
+        return NULL;
     return atomic_load_explicit(&thread->owner, memory_order_acquire) ? thread : NULL;
 }
 
@@ -76,7 +80,9 @@ cohort__thread_t *cohort__thread_at_object(const cohort__thread_t *me, const voi
     uint32_t count = cohort__thread_count();
     for (uint32_t i = 0; i < count; i++) {
         cohort__thread_t *other = cohort__thread_at(i);
-        if (other != me && atomic_load(&other->op) != COHORT__OP_NONE && atomic_load(&other->op_object) == object) return other;
+        if (other != me && atomic_load(&other->op) != COHORT__OP_NONE &&
+            atomic_load(&other->op_object) == object)
+            return other;
     }
     return NULL;
 }
@@ -90,7 +96,9 @@ void cohort__thread_release(cohort__thread_t *thread) {
 
 void cohort__thread_exit(void *mark) {
     cohort__thread_t *thread = mark;
-    if (thread != cohort__thread_self || cohort__thread_epoch != cohort__membership() || !cohort__arena) return;
+    if (thread != cohort__thread_self || cohort__thread_epoch != cohort__membership() ||
+        !cohort__arena)
+        return;
     cohort__alloc_retire(thread);
     cohort__thread_self = NULL;
     cohort__thread_release(thread);

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is acting. Each thread that uses Cohort has a record in the arena, which says what the thread is in the middle of, so that
- * whoever notices its process' death can finish or undo exactly that. Records are found by index, outlive their thread, and are
- * reused only after the repair.
+ * Who is acting. Each thread that uses Cohort has a record in the arena, which says what the thread
+ * is in the middle of, so that whoever notices its process' death can finish or undo exactly that.
+ * Records are found by index, outlive their thread, and are reused only after the repair.
  */
 #ifndef COHORT_CORE_THREAD_H
 #define COHORT_CORE_THREAD_H
@@ -23,16 +23,25 @@ typedef enum {
     COHORT__OP_NONE,
     COHORT__OP_RING_PUT, /* object = the ring's segment, position */
     COHORT__OP_RING_GET, /* the same */
-    COHORT__OP_LOOK,     /* object must not be freed while a thread looks at it; nothing to repair */
-    COHORT__OP_DESTROY,  /* object = a queue or pipe, to be freed if object->destroyer is this thread */
-    COHORT__OP_SLOT,     /* object = a process' slot in the making, position = the word of its life */
+    /* object must not be freed while a thread looks at it; nothing to repair */
+    COHORT__OP_LOOK,
+    /* object = a queue or pipe, to be freed if object->destroyer is this thread */
+    COHORT__OP_DESTROY,
+    /* object = a process' slot in the making, position = the word of its life */
+    COHORT__OP_SLOT,
     COHORT__OP_END       /* object = one to be freed by this thread if its tag names it */
 } cohort__op_kind_t;
 
 /* What a thread is doing to a block of memory; see alloc.c. */
-typedef enum { COHORT__INTENT_NONE, COHORT__INTENT_NEW, COHORT__INTENT_FREE, COHORT__INTENT_MOVE } cohort__intent_kind_t;
+typedef enum {
+    COHORT__INTENT_NONE,
+    COHORT__INTENT_NEW,
+    COHORT__INTENT_FREE,
+    COHORT__INTENT_MOVE
+} cohort__intent_kind_t;
 
-/* A place in the arena that owns a block, or NULL. A block has one home at a time, or belongs to the user. */
+/* A place in the arena that owns a block, or NULL. A block has one home at a time, or belongs to
+ * the user. */
 typedef _Atomic(void *) cohort__home_t;
 
 typedef struct cohort__thread_t {
@@ -40,9 +49,12 @@ typedef struct cohort__thread_t {
     _Atomic uint32_t generation;
     _Atomic uint32_t index;
     _Atomic(cohort__ec_t *) parked;           /* sleeps, or is about to, on this */
-    cohort__ec_t notified;                    /* what the thread sleeps on while it waits for a condition */
-    _Atomic uint32_t notifications;           /* how often one of its entries in a condition was marked */
-    const cohort__ec_t *waited;               /* what the last call on a ring would have waited for; its own note */
+    /* what the thread sleeps on while it waits for a condition */
+    cohort__ec_t notified;
+    /* how often one of its entries in a condition was marked */
+    _Atomic uint32_t notifications;
+    /* what the last call on a ring would have waited for; its own note */
+    const cohort__ec_t *waited;
     /* the operation under way */
     _Atomic uint32_t op;
     _Atomic(void *) op_object;
@@ -54,8 +66,10 @@ typedef struct cohort__thread_t {
     _Atomic(cohort__home_t *) intent_to;
     cohort__home_t stage[COHORT__STAGES];     /* blocks that the running call owns */
     cohort__tid_t id;                         /* its own note of cohort__thread_id() */
-    _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS]; /* the allocator's chunks of each size class, + 1; 0 = none */
-    uint8_t slab[COHORT__CLASSES_MAX];        /* in which of those places the one is that blocks are taken from; its own note */
+    /* the allocator's chunks of each size class, + 1; 0 = none */
+    _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS];
+    /* in which of those places the one is that blocks are taken from; its own note */
+    uint8_t slab[COHORT__CLASSES_MAX];
 } cohort__thread_t;
 
 /* What this thread remembers of its record, as long as its process is the same member. */
@@ -63,8 +77,8 @@ extern _Thread_local cohort__thread_t *cohort__thread_self;
 extern _Thread_local uint32_t cohort__thread_epoch;
 apr_status_t cohort__thread_register(cohort__thread_t **me);
 
-/* The calling thread's record, made at first use. COHORT_ENOTINIT, COHORT_ENOTMEMBER (a raw fork copy), COHORT_ELIMIT. Every public function
- * that touches the arena begins with this. */
+/* The calling thread's record, made at first use. COHORT_ENOTINIT, COHORT_ENOTMEMBER (a raw fork
+ * copy), COHORT_ELIMIT. Every public function that touches the arena begins with this. */
 static inline apr_status_t cohort__enter(cohort__thread_t **me) {
     *me = cohort__thread_self;
     if (*me && cohort__thread_epoch == cohort__membership()) return APR_SUCCESS;
@@ -80,19 +94,23 @@ static inline cohort__tid_t cohort__thread_id(const cohort__thread_t *thread) {
 }
 /* The record that an id names, or NULL when that thread is gone (its record freed or reused). */
 cohort__thread_t *cohort__thread_find(cohort__tid_t id);
-/* False when the thread has ended or its process has died. May look at the system when `thorough`. */
+/* False when the thread has ended or its process has died. May look at the system when
+ * `thorough`. */
 bool cohort__thread_alive(cohort__tid_t id, bool thorough);
 cohort__pid_t cohort__thread_process(cohort__tid_t id); /* 0 when gone */
 
-/* Announce what the thread is about to do, before its first shared store; 0 kind = done. Plain release stores. */
-static inline void cohort__op_begin(cohort__thread_t *me, cohort__op_kind_t kind, void *object, uint64_t position) {
+/* Announce what the thread is about to do, before its first shared store; 0 kind = done. Plain
+ * release stores. */
+static inline void cohort__op_begin(cohort__thread_t *me, cohort__op_kind_t kind, void *object,
+                                    uint64_t position) {
     atomic_store_explicit(&me->op_object, object, memory_order_relaxed);
     atomic_store_explicit(&me->op_position, position, memory_order_relaxed);
     atomic_store_explicit(&me->op, (uint32_t)kind, memory_order_release);
 }
-/* The exchange is a full barrier: a thread that ends the object's life after this sees the announcement, or this one sees that the
- * life is over. What was announced before is withdrawn first, so that no repair takes the new object, which may be gone, for that of
- * another operation. */
+/* The exchange is a full barrier: a thread that ends the object's life after this sees the
+ * announcement, or this one sees that the life is over. What was announced before is withdrawn
+ * first, so that no repair takes the new object, which may be gone, for that of another
+ * operation. */
 static inline void cohort__op_look(cohort__thread_t *me, void *object) {
     atomic_store_explicit(&me->op, COHORT__OP_LOOK, memory_order_relaxed);
     atomic_store_explicit(&me->op_object, object, memory_order_release);
@@ -102,9 +120,11 @@ static inline void cohort__op_end(cohort__thread_t *me) {
     atomic_store_explicit(&me->op, COHORT__OP_NONE, memory_order_release);
 }
 
-/* In the middle of something that its record tells of: it cannot announce another operation, or object on its way, before that is over. */
+/* In the middle of something that its record tells of: it cannot announce another operation, or
+ * object on its way, before that is over. */
 static inline bool cohort__thread_is_busy(cohort__thread_t *me) {
-    return atomic_load_explicit(&me->op, memory_order_relaxed) != COHORT__OP_NONE || atomic_load_explicit(&me->stage[0], memory_order_relaxed);
+    return atomic_load_explicit(&me->op, memory_order_relaxed) != COHORT__OP_NONE ||
+           atomic_load_explicit(&me->stage[0], memory_order_relaxed);
 }
 
 /* The number of records ever used, and a record by its index below that (also free ones). */
@@ -112,7 +132,8 @@ uint32_t cohort__thread_count(void);
 cohort__thread_t *cohort__thread_at(uint32_t index);
 /* Another thread than `me` with an operation on this object, or NULL. */
 cohort__thread_t *cohort__thread_at_object(const cohort__thread_t *me, const void *object);
-/* The record of a thread that is repaired, or has ended: it is anybody's from here on; all that it names has been dealt with. */
+/* The record of a thread that is repaired, or has ended: it is anybody's from here on; all that it
+ * names has been dealt with. */
 void cohort__thread_release(cohort__thread_t *thread);
 /* Seam hook: a thread of this process ends. */
 void cohort__thread_exit(void *mark);

@@ -1,28 +1,36 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guarantee: each meeting has one outcome, which all its parties are told; a party that dies at whatever instruction has arrived or has
- * not, and in both cases nobody waits for it for ever.
+ * Guarantee: each meeting has one outcome, which all its parties are told; a party that dies at
+ * whatever instruction has arrived or has not, and in both cases nobody waits for it for ever.
  *
- * One word says all about the meetings: phase (which meeting is being formed) << 32 | phases since the last reset << 8 | outcomes of the
- * last six << 2 | state. It is changed by compare-and-swap alone: to the next phase, with the outcome "released", by the party that finds all there;
- * with the outcome "broken" by reset; to the state BROKEN by whoever gives up, aborts or finds somebody dead. A party remembers its phase, so it
- * learns its outcome however late it looks, others having met thousands of times meanwhile. (One exception: more than six phases later and
- * with a reset in between it is told that it was broken.)
+ * One word says all about the meetings: phase (which meeting is being formed) << 32 | phases since
+ * the last reset << 8 | outcomes of the last six << 2 | state. It is changed by compare-and-swap
+ * alone: to the next phase, with the outcome "released", by the party that finds all there; with
+ * the outcome "broken" by reset; to the state BROKEN by whoever gives up, aborts or finds somebody
+ * dead. A party remembers its phase, so it learns its outcome however late it looks, others having
+ * met thousands of times meanwhile. (One exception: more than six phases later and with a reset in
+ * between it is told that it was broken.)
  *
- * Arrivals are entries of an array: to arrive is one compare-and-swap that writes phase and thread into an entry of an earlier phase. The
- * number of the entry is the party's index. After its entry a party adds itself to a count, which also says where the next one looks for an
- * entry first. It need not be true: it falls short only of those who died
- * before they counted, and their entries break the meeting. Who makes the count full looks at all entries once, runs the action and releases.
+ * Arrivals are entries of an array: to arrive is one compare-and-swap that writes phase and thread
+ * into an entry of an earlier phase. The number of the entry is the party's index. After its entry
+ * a party adds itself to a count, which also says where the next one looks for an entry first. It
+ * need not be true: it falls short only of those who died before they counted, and their entries
+ * break the meeting. Who makes the count full looks at all entries once, runs the action and
+ * releases.
  *
- * Odd and even phases have an array each, so during a meeting the other array still says who took part in the last one. Such a process, if it
- * was killed since, will not come: that breaks the barrier too. A process that ended by itself does not, as others may come in its place.
+ * Odd and even phases have an array each, so during a meeting the other array still says who took
+ * part in the last one. Such a process, if it was killed since, will not come: that breaks the
+ * barrier too. A process that ended by itself does not, as others may come in its place.
  *
- * The barrier may be destroyed, and another made in its place, while parties are inside. So the entries, which are a part, are touched only
- * under a look at the object, and the words above go on from one barrier to the next: a compare-and-swap that was meant for a phase of
- * the one before never succeeds on this one. A party is told of a meeting that came about although the barrier was destroyed since.
+ * The barrier may be destroyed, and another made in its place, while parties are inside. So the
+ * entries, which are a part, are touched only under a look at the object, and the words above go on
+ * from one barrier to the next: a compare-and-swap that was meant for a phase of the one before
+ * never succeeds on this one. A party is told of a meeting that came about although the barrier was
+ * destroyed since.
  *
- * Looking for the dead costs nothing as long as nobody dies: the entries are gone through only when the cohort's count of deaths has changed since the
- * last look, or half a second after it, then asking the system (one party does that for all).
+ * Looking for the dead costs nothing as long as nobody dies: the entries are gone through only when
+ * the cohort's count of deaths has changed since the last look, or half a second after it, then
+ * asking the system (one party does that for all).
  */
 #include "core/object/sync.h"
 
@@ -33,10 +41,12 @@
 #define SINCE_MAX 0xffffffu
 #define LOOK_AGAIN 500000000 /* nanoseconds */
 
-typedef enum { OPEN, ACTION, BROKEN } state_t; /* ACTION: all are there, and the last is running the action */
+/* ACTION: all are there, and the last is running the action */
+typedef enum { OPEN, ACTION, BROKEN } state_t;
 
 typedef struct {
-    _Atomic uint64_t arrival; /* phase << 32 | generation << 15 | thread; the generation is cut to 17 bits */
+    /* phase << 32 | generation << 15 | thread; the generation is cut to 17 bits */
+    _Atomic uint64_t arrival;
     _Atomic cohort__pid_t process;
 } entry_t;
 
@@ -48,12 +58,14 @@ struct cohort_barrier_t {
     apr_interval_time_t timeout;
     _Alignas(64) _Atomic uint64_t deaths;  /* the count of deaths up to which nobody was missing */
     _Atomic int64_t looked;                /* when the system was asked last */
-    _Alignas(64) _Atomic uint64_t word;    /* from here on nothing is cleared for the next barrier */
+    /* from here on nothing is cleared for the next barrier */
+    _Alignas(64) _Atomic uint64_t word;
     cohort__ec_t changed;
     _Alignas(64) _Atomic uint64_t arrived; /* phase << 32 | count */
 };
 
-_Static_assert(sizeof(cohort_barrier_t) <= COHORT__OBJECT_SIZE_MAX, "a barrier fits into an object block");
+_Static_assert(sizeof(cohort_barrier_t) <= COHORT__OBJECT_SIZE_MAX,
+               "a barrier fits into an object block");
 _Static_assert(COHORT__THREADS_MAX < 1u << 15, "a thread's number fits into an arrival");
 
 typedef struct {
@@ -66,7 +78,7 @@ typedef struct {
     void *action_arg;
 } wait_t;
 
-/* ---- the word ------------------------------------------------------------------------------------------------------------ */
+/* ---- the word ------------------------------------------------------------------------------- */
 
 static uint64_t load(cohort_barrier_t *b) {
     return atomic_load_explicit(&b->word, memory_order_acquire);
@@ -80,7 +92,8 @@ static state_t state_of(uint64_t word) {
     return (state_t)(word & 3);
 }
 
-/* The phases since the last reset, that one included; stays at its maximum, which counts as for ever. */
+/* The phases since the last reset, that one included; stays at its maximum, which counts as for
+ * ever. */
 static uint32_t since_of(uint64_t word) {
     return (uint32_t)word >> 8;
 }
@@ -92,7 +105,8 @@ static bool released(uint64_t word, uint32_t ago) {
 
 /* What a party of this phase is told; APR_EAGAIN: nothing yet. */
 static apr_status_t outcome(uint64_t word, uint32_t phase) {
-    if (phase_of(word) != phase) return released(word, phase_of(word) - phase) ? APR_SUCCESS : COHORT_EBROKEN;
+    if (phase_of(word) != phase)
+        return released(word, phase_of(word) - phase) ? APR_SUCCESS : COHORT_EBROKEN;
     return state_of(word) == BROKEN ? COHORT_EBROKEN : APR_EAGAIN;
 }
 
@@ -129,7 +143,7 @@ static apr_status_t release(cohort_barrier_t *b, uint32_t phase) {
     return APR_SUCCESS;
 }
 
-/* ---- who is there, and who will not come ------------------------------------------------------------------------------------------ */
+/* ---- who is there, and who will not come ---------------------------------------------------- */
 
 /* Under a look, and so is all that uses it. */
 static entry_t *entry_at(cohort_barrier_t *b, uint32_t phase, uint32_t index) {
@@ -143,11 +157,12 @@ static uint64_t arrival_of(cohort__tid_t thread, uint32_t phase) {
 
 static bool has_left(uint64_t arrival, bool thorough) {
     cohort__tid_t thread = cohort__thread_id(cohort__thread_at((uint32_t)(arrival & 0x7fff) - 1));
-    return arrival_of(thread, phase_of(arrival)) != arrival || !cohort__thread_alive(thread, thorough);
+    return arrival_of(thread, phase_of(arrival)) != arrival ||
+           !cohort__thread_alive(thread, thorough);
 }
 
-/* Did it end, and not by itself? It says so itself, since whoever kills a process may choose its exit code on some systems. A slot that was freed says so until it
- * is used again. */
+/* Did it end, and not by itself? It says so itself, since whoever kills a process may choose its
+ * exit code on some systems. A slot that was freed says so until it is used again. */
 static bool was_killed(cohort__pid_t id, bool thorough) {
     if (cohort__process_alive(id, thorough)) return false;
     cohort_process_t *process = cohort__process_at((uint32_t)(id & 0xffff));
@@ -157,7 +172,8 @@ static bool was_killed(cohort__pid_t id, bool thorough) {
 
 static bool party_missing(cohort_barrier_t *b, uint32_t phase, bool thorough) {
     for (uint32_t i = 0; i < b->parties; i++) {
-        uint64_t arrival = atomic_load_explicit(&entry_at(b, phase, i)->arrival, memory_order_acquire);
+        uint64_t arrival =
+            atomic_load_explicit(&entry_at(b, phase, i)->arrival, memory_order_acquire);
         if (phase_of(arrival) == phase && has_left(arrival, thorough)) return true;
     }
     return false;
@@ -180,8 +196,8 @@ static bool time_to_ask(cohort_barrier_t *b) {
     return now - looked >= LOOK_AGAIN && atomic_compare_exchange_strong(&b->looked, &looked, now);
 }
 
-/* Break the phase if a party it depends on is dead; a death that nobody has seen is recorded now. A look at a phase that was over meanwhile says nothing about
- * the next one. */
+/* Break the phase if a party it depends on is dead; a death that nobody has seen is recorded now. A
+ * look at a phase that was over meanwhile says nothing about the next one. */
 static void look(const cohort__use_t *use, cohort_barrier_t *b) {
     uint64_t word = load(b), deaths = atomic_load(&cohort__arena->death);
     bool ask = time_to_ask(b);
@@ -193,15 +209,17 @@ static void look(const cohort__use_t *use, cohort_barrier_t *b) {
     cohort__use_look_end(use);
     if (killed) (void)cohort__process_bury(killed);
     if (missing || killed) break_phase(b, phase);
-    else if (phase_of(load(b)) == phase) atomic_store_explicit(&b->deaths, deaths, memory_order_release);
+    else if (phase_of(load(b)) == phase)
+        atomic_store_explicit(&b->deaths, deaths, memory_order_release);
 }
 
-/* ---- arriving --------------------------------------------------------------------------------------------------------------- */
+/* ---- arriving ------------------------------------------------------------------------------- */
 
 /* True for an entry of an earlier phase that is ours now. */
 static bool claim(entry_t *e, uint64_t arrival) {
     uint64_t seen = atomic_load_explicit(&e->arrival, memory_order_acquire);
-    return (int32_t)(phase_of(seen) - phase_of(arrival)) < 0 && atomic_compare_exchange_strong(&e->arrival, &seen, arrival);
+    return (int32_t)(phase_of(seen) - phase_of(arrival)) < 0 &&
+           atomic_compare_exchange_strong(&e->arrival, &seen, arrival);
 }
 
 static bool take_entry(wait_t *w, uint32_t phase, uint32_t start) {
@@ -275,7 +293,8 @@ static apr_status_t arrive(wait_t *w) {
     return last ? complete(w) : APR_EAGAIN;
 }
 
-/* The outcome of a party's phase, which counts although the barrier was destroyed since; but what stopped the phase was the end of the barrier. */
+/* The outcome of a party's phase, which counts although the barrier was destroyed since; but what
+ * stopped the phase was the end of the barrier. */
 static apr_status_t outcome_of(const wait_t *w) {
     apr_status_t status = w->there ? outcome(load(w->barrier), w->phase) : APR_EAGAIN;
     return status && cohort__use_over(&w->use) ? COHORT_EHANDLE : status;
@@ -284,12 +303,14 @@ static apr_status_t outcome_of(const wait_t *w) {
 static apr_status_t try_meet(void *arg, bool thorough) {
     wait_t *w = arg;
     apr_status_t status = w->there ? APR_EAGAIN : arrive(w);
-    if (status != APR_EAGAIN) return cohort__use_over(&w->use) && status == COHORT_EBROKEN ? COHORT_EHANDLE : status;
+    if (status != APR_EAGAIN)
+        return cohort__use_over(&w->use) && status == COHORT_EBROKEN ? COHORT_EHANDLE : status;
     if (thorough) look(&w->use, w->barrier);
     return outcome_of(w);
 }
 
-static apr_status_t barrier_wait(cohort_barrier_t *barrier, unsigned *index, apr_interval_time_t timeout) {
+static apr_status_t barrier_wait(cohort_barrier_t *barrier, unsigned *index,
+                                 apr_interval_time_t timeout) {
     wait_t w = {.barrier = barrier, .polls = timeout <= 0};
     apr_status_t status = cohort__use_begin(&w.use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
@@ -301,11 +322,12 @@ static apr_status_t barrier_wait(cohort_barrier_t *barrier, unsigned *index, apr
     return status;
 }
 
-apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index, apr_interval_time_t timeout) {
+apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index,
+                                 apr_interval_time_t timeout) {
     return COHORT__CALL(barrier_wait(barrier, index, timeout));
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------------------------- */
 
 static apr_status_t destroy_barrier(void *object) {
     return cohort_barrier_destroy(object);
@@ -316,9 +338,11 @@ static apr_status_t set_action(cohort_barrier_t *b, const cohort_barrier_options
     return cohort__code_find((cohort__function_t)options->action, &b->action);
 }
 
-/* The phases go on from those of the barrier that was here before, as if after a reset. The entries are of one before the last, in which nobody was. */
+/* The phases go on from those of the barrier that was here before, as if after a reset. The entries
+ * are of one before the last, in which nobody was. */
 static apr_status_t set_up(cohort_barrier_t *b, cohort__thread_t *me) {
-    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, 2 * b->parties * sizeof(entry_t), &b->object.parts[0]);
+    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES,
+                                            2 * b->parties * sizeof(entry_t), &b->object.parts[0]);
     if (status) return status;
     uint64_t word = next_phase(load(b), false), arrival = (uint64_t)(phase_of(word) - 2) << 32;
     for (uint32_t i = 0; i < b->parties * 2; i++) {
@@ -331,19 +355,21 @@ static apr_status_t set_up(cohort_barrier_t *b, cohort__thread_t *me) {
     return APR_SUCCESS;
 }
 
-static apr_status_t barrier_create(cohort_barrier_t **barrier, unsigned parties, const cohort_barrier_options_t *options,
-                                   apr_pool_t *pool) {
+static apr_status_t barrier_create(cohort_barrier_t **barrier, unsigned parties,
+                                   const cohort_barrier_options_t *options, apr_pool_t *pool) {
     static const cohort_barrier_options_t defaults = {0};
     const cohort_barrier_options_t *o = options ? options : &defaults;
     cohort__thread_t *me;
     cohort_barrier_t *b;
     if (!barrier) return cohort__null("barrier");
     if (parties < 1 || parties > COHORT_BARRIER_PARTIES_MAX) {
-        return cohort__fail(APR_EINVAL, "parties is %u, not between 1 and %u", parties, (unsigned)COHORT_BARRIER_PARTIES_MAX);
+        return cohort__fail(APR_EINVAL, "parties is %u, not between 1 and %u", parties,
+                            (unsigned)COHORT_BARRIER_PARTIES_MAX);
     }
     if (o->timeout < 0) return cohort__fail(APR_EINVAL, "timeout in the options is negative");
     apr_status_t status = cohort__enter(&me);
-    if (!status) status = cohort__object_new(me, COHORT__KIND_BARRIER, offsetof(cohort_barrier_t, word), &b);
+    if (!status)
+        status = cohort__object_new(me, COHORT__KIND_BARRIER, offsetof(cohort_barrier_t, word), &b);
     if (status) return status;
     b->parties = parties;
     b->timeout = o->timeout ? o->timeout : COHORT_FOREVER;
@@ -358,8 +384,8 @@ static apr_status_t barrier_create(cohort_barrier_t **barrier, unsigned parties,
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties, const cohort_barrier_options_t *options,
-                                   apr_pool_t *pool) {
+apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties,
+                                   const cohort_barrier_options_t *options, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(barrier_create(barrier, parties, options, pool));
 }
 
@@ -396,7 +422,9 @@ apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier) {
 
 static apr_status_t barrier_parties(cohort_barrier_t *barrier, unsigned *parties) {
     cohort__use_t use;
-    apr_status_t status = parties ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : cohort__null("parties");
+    apr_status_t status = parties
+                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+                              : cohort__null("parties");
     if (!status) *parties = barrier->parties;
     return status;
 }
@@ -407,7 +435,9 @@ apr_status_t cohort_barrier_parties(cohort_barrier_t *barrier, unsigned *parties
 
 static apr_status_t barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting) {
     cohort__use_t use;
-    apr_status_t status = waiting ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : cohort__null("waiting");
+    apr_status_t status = waiting
+                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+                              : cohort__null("waiting");
     if (status) return status;
     uint64_t word = load(barrier);
     *waiting = state_of(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
@@ -420,7 +450,9 @@ apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting
 
 static apr_status_t barrier_broken(cohort_barrier_t *barrier, int *broken) {
     cohort__use_t use;
-    apr_status_t status = broken ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER) : cohort__null("broken");
+    apr_status_t status = broken
+                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+                              : cohort__null("broken");
     if (!status) *broken = state_of(load(barrier)) == BROKEN;
     return status;
 }
@@ -432,7 +464,8 @@ apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken) {
 static apr_status_t barrier_destroy(cohort_barrier_t *barrier) {
     cohort__use_t use;
     apr_status_t status;
-    if (!cohort__use_end(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, false, &status)) return status;
+    if (!cohort__use_end(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, false, &status))
+        return status;
     cohort__notify(&barrier->changed, COHORT__ALL);
     cohort__object_free(use.me, barrier);
     return APR_SUCCESS;

@@ -4,8 +4,8 @@
 #include <cohort/errors.h>
 #include <string.h>
 
-/* A pool's clean-up remembers the membership in which it was registered: neither a forked copy of the pool nor this process in a later cohort may destroy what
- * lies at that place. */
+/* A pool's clean-up remembers the membership in which it was registered: neither a forked copy of
+ * the pool nor this process in a later cohort may destroy what lies at that place. */
 typedef struct {
     void *object;
     uint64_t tag;
@@ -20,14 +20,17 @@ void cohort__object_wipe(void *from, size_t size) {
     memset(words + count, 0, size % sizeof *words);
 }
 
-/* stage[0] holds an object under construction, marked by its kind in object_kind only while that is so. */
-apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, void *object) {
+/* stage[0] holds an object under construction, marked by its kind in object_kind only while that is
+ * so. */
+apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
+                                void *object) {
     apr_status_t status = cohort__block_new(me, kind, size, &me->stage[0]);
     if (status) return status;
     cohort__object_t *o = atomic_load_explicit(&me->stage[0], memory_order_relaxed);
     uint32_t made = atomic_load_explicit(&o->made, memory_order_relaxed);
     cohort__object_wipe(o + 1, size - sizeof *o);
-    for (int i = 0; i < COHORT__PARTS; i++) atomic_store_explicit(&o->parts[i], NULL, memory_order_relaxed);
+    for (int i = 0; i < COHORT__PARTS; i++)
+        atomic_store_explicit(&o->parts[i], NULL, memory_order_relaxed);
     atomic_store_explicit(&o->tag, 0, memory_order_release);
     atomic_store_explicit(&o->made, made + 1, memory_order_release);
     *(void **)object = o;
@@ -97,11 +100,13 @@ static apr_status_t try_left_alone(void *arg, bool thorough) {
     return cohort__thread_at_object(l->me, l->object) ? APR_EAGAIN : APR_SUCCESS;
 }
 
-/* A look is short and waits for nothing, so this ends; the death of a thread that looks ends it too. */
+/* A look is short and waits for nothing, so this ends; the death of a thread that looks ends it
+ * too. */
 static void free_parts(cohort__thread_t *me, cohort__object_t *o) {
     leaving_t l = {me, o};
     if (cohort__thread_at_object(me, o)) {
-        (void)cohort__await_paced(&cohort__arena->completed, try_left_alone, &l, COHORT_OS_NEVER, cohort__pace_brisk);
+        (void)cohort__await_paced(&cohort__arena->completed, try_left_alone, &l, COHORT_OS_NEVER,
+                                  cohort__pace_brisk);
     }
     for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &o->parts[i]);
 }

@@ -1,16 +1,21 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Objects: queues, locks, pools and the rest. Each begins with this header, in a block of its kind, which is never reused for another
- * kind, so that a stale or wrong pointer is a status (COHORT_EHANDLE) and not a crash.
+ * Objects: queues, locks, pools and the rest. Each begins with this header, in a block of its kind,
+ * which is never reused for another kind, so that a stale or wrong pointer is a status
+ * (COHORT_EHANDLE) and not a crash.
  *
- * An object may be destroyed while other threads are inside calls on it, and another object made in its place at once. Its own block
- * stays what it is; its parts are freed and become anybody's. So a call notes at its start which life of the object is meant (a use),
- * and touches the object in one of three ways:
+ * An object may be destroyed while other threads are inside calls on it, and another object made in
+ * its place at once. Its own block stays what it is; its parts are freed and become anybody's. So a
+ * call notes at its start which life of the object is meant (a use), and touches the object in one
+ * of three ways:
  *
- *  - A word of the object's own block: load it, check the life, then compare-and-swap it. Such words are not cleared between two
- *    lives but go on from where they were, so the swap fails when the life that was checked is over.
- *  - Under the object's guard: check the life after entering it. The life ends under the guard, and the guard is never cleared.
- *  - Without a guard, in a part: look at the object (cohort__use_look()). The parts are freed when nobody looks at it any more.
+ *  - A word of the object's own block: load it, check the life, then compare-and-swap it. Such
+ *    words are not cleared between two lives but go on from where they were, so the swap fails when
+ *    the life that was checked is over.
+ *  - Under the object's guard: check the life after entering it. The life ends under the guard, and
+ *    the guard is never cleared.
+ *  - Without a guard, in a part: look at the object (cohort__use_look()). The parts are freed when
+ *    nobody looks at it any more.
  */
 #ifndef COHORT_CORE_OBJECT_H
 #define COHORT_CORE_OBJECT_H
@@ -24,32 +29,44 @@
 #define COHORT__PARTS 4
 
 typedef struct cohort__object_t {
-    _Atomic uint64_t tag;  /* type tag << 32 | generation while alive; else 0, or the number of the thread that claimed it */
+    /* type tag << 32 | generation while alive; else 0, or the number of the thread that claimed
+     * it */
+    _Atomic uint64_t tag;
     _Atomic uint32_t made; /* generations so far */
     uint32_t reserved;
-    cohort__home_t parts[COHORT__PARTS]; /* the object's further blocks; a half-made object is freed with them */
+    /* the object's further blocks; a half-made object is freed with them */
+    cohort__home_t parts[COHORT__PARTS];
 } cohort__object_t;
 
 /* Four letters that name a type: "LOCK". */
-#define COHORT__TAG(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+#define COHORT__TAG(a, b, c, d) \
+    ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
-/* Make an object block of `size` bytes (all zero but for its header) that only me->stage[0] owns until cohort__object_publish() makes it
- * alive. If the maker dies before that, the block is freed, and with it what its parts own. */
-apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size, void *object);
-/* Zero words of an object, by atomic stores: a thread that comes too late may still read them, to find that the object is gone. */
+/* Make an object block of `size` bytes (all zero but for its header) that only me->stage[0] owns
+ * until cohort__object_publish() makes it alive. If the maker dies before that, the block is freed,
+ * and with it what its parts own. */
+apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
+                                void *object);
+/* Zero words of an object, by atomic stores: a thread that comes too late may still read them, to
+ * find that the object is gone. */
 void cohort__object_wipe(void *from, size_t size);
-/* Alive from here on, and released with `pool` unless pool is NULL (destroy is called with the object by the process that made it only). */
-void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, apr_pool_t *pool, apr_status_t (*destroy)(void *object));
+/* Alive from here on, and released with `pool` unless pool is NULL (destroy is called with the
+ * object by the process that made it only). */
+void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, apr_pool_t *pool,
+                            apr_status_t (*destroy)(void *object));
 /* COHORT_EHANDLE unless it is a live object of that type; cheap. */
-static inline apr_status_t cohort__object_check(const void *object, cohort__kind_t kind, uint32_t tag) {
+static inline apr_status_t cohort__object_check(const void *object, cohort__kind_t kind,
+                                                uint32_t tag) {
     if (!cohort__arena) return COHORT_ENOTINIT;
     if (!object) return APR_EINVAL;
     if (!cohort__object_place(object, kind)) return COHORT_EHANDLE;
     cohort__object_t *o = (cohort__object_t *)object;
-    return atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
+    return atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == tag ? APR_SUCCESS
+                                                                            : COHORT_EHANDLE;
 }
 
-/* A call on an object: which thread calls, and which life of the object is meant. Waits end when that life does. */
+/* A call on an object: which thread calls, and which life of the object is meant. Waits end when
+ * that life does. */
 typedef struct {
     cohort__thread_t *me;
     cohort__object_t *object;
@@ -57,7 +74,8 @@ typedef struct {
 } cohort__use_t;
 
 /* COHORT_EHANDLE unless it is a live object of that type; COHORT_ENOTINIT, COHORT_ENOTMEMBER. */
-static inline apr_status_t cohort__use_begin(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag) {
+static inline apr_status_t cohort__use_begin(cohort__use_t *use, void *object, cohort__kind_t kind,
+                                             uint32_t tag) {
     apr_status_t status = cohort__enter(&use->me);
     if (status) return status;
     if (!cohort__object_place(object, kind)) return object ? COHORT_EHANDLE : APR_EINVAL;
@@ -68,8 +86,9 @@ static inline apr_status_t cohort__use_begin(cohort__use_t *use, void *object, c
 static inline bool cohort__use_over(const cohort__use_t *use) {
     return atomic_load_explicit(&use->object->tag, memory_order_acquire) != use->life;
 }
-/* Between these two the object's parts stay. false: the life is over, and nothing has begun. In between the thread begins no other
- * operation and waits for nothing, since a destroyer waits for it. */
+/* Between these two the object's parts stay. false: the life is over, and nothing has begun. In
+ * between the thread begins no other operation and waits for nothing, since a destroyer waits for
+ * it. */
 static inline bool cohort__use_look(const cohort__use_t *use) {
     cohort__op_look(use->me, use->object);
     if (!cohort__use_over(use)) return true;
@@ -80,9 +99,11 @@ static inline void cohort__use_look_end(const cohort__use_t *use) {
     cohort__op_end(use->me);
 }
 
-/* End its life: true for exactly one caller, who then calls cohort__object_free(), which frees the parts too. */
+/* End its life: true for exactly one caller, who then calls cohort__object_free(), which frees the
+ * parts too. */
 bool cohort__object_end(void *object, uint32_t tag);
-/* The same; and should the caller die before it has called cohort__object_free(), its repair does. No other operation in between. */
+/* The same; and should the caller die before it has called cohort__object_free(), its repair does.
+ * No other operation in between. */
 bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag);
 /* Waits until no other thread looks at it. */
 void cohort__object_free(cohort__thread_t *me, void *object);

@@ -2,15 +2,18 @@
 /*
  * Pipes: a bounded ring per direction, and a roster of who holds which end.
  *
- * An end is closed for good when no process that holds it is alive. That is found out by whoever would wait for it, or sends after any
- * process of the cohort has died, and is then written down once (pipe->closed), so it is true for everybody from then on: by one store, which comes after
- * what it was concluded from is committed, and is never undone. A process that closed an end stays in the roster with a mark, so that it does not get hold of
- * it again by using it.
+ * An end is closed for good when no process that holds it is alive. That is found out by whoever
+ * would wait for it, or sends after any process of the cohort has died, and is then written down
+ * once (pipe->closed), so it is true for everybody from then on: by one store, which comes after
+ * what it was concluded from is committed, and is never undone. A process that closed an end stays
+ * in the roster with a mark, so that it does not get hold of it again by using it.
  *
- * A pipe is destroyed when both of its ends are closed, by the process that finds this. Should that one die before, the repair of its death does
- * it, as it destroys every pipe that is closed and not destroyed, whichever process closed it.
+ * A pipe is destroyed when both of its ends are closed, by the process that finds this. Should that
+ * one die before, the repair of its death does it, as it destroys every pipe that is closed and not
+ * destroyed, whichever process closed it.
  *
- * The two connections are addresses inside the pipe's block, told apart by their low bits; nothing is stored there.
+ * The two connections are addresses inside the pipe's block, told apart by their low bits; nothing
+ * is stored there.
  */
 #include <cohort/pipe.h>
 
@@ -35,7 +38,8 @@ typedef struct {
     _Alignas(64) cohort_connection_t ends[2];
     uint64_t bytes;
     uint32_t one_way;
-    _Atomic uint32_t deaths[2]; /* how many there had been when the holders of this end were last looked at */
+    /* how many there had been when the holders of this end were last looked at */
+    _Atomic uint32_t deaths[2];
     _Atomic uint64_t closed;    /* bits: ends that are closed for good */
     _Alignas(64) cohort__ring_t rings[2]; /* [i] brings messages to end i */
     cohort__guard_t guard;
@@ -52,7 +56,7 @@ cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i) {
     return i < 2 ? &((pipe_t *)owner)->rings[i] : NULL;
 }
 
-/* ---- ends --------------------------------------------------------------------------------------------------------- */
+/* ---- ends ----------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort__ring_call_t call; /* its ring is the one that the operation is about */
@@ -67,7 +71,9 @@ typedef struct {
 static apr_status_t end_of(const cohort_connection_t *connection, use_t *use) {
     uintptr_t address = (uintptr_t)connection, low = address & 63;
     if (!connection) return APR_EINVAL;
-    if ((low != 0 && low != sizeof(cohort_connection_t)) || !cohort__in_arena(connection, sizeof *connection)) return COHORT_EHANDLE;
+    if ((low != 0 && low != sizeof(cohort_connection_t)) ||
+        !cohort__in_arena(connection, sizeof *connection))
+        return COHORT_EHANDLE;
     use->pipe = (pipe_t *)(address - low - offsetof(pipe_t, ends));
     use->end = low != 0;
     apr_status_t status = cohort__object_check(use->pipe, COHORT__KIND_PIPE, TAG);
@@ -83,7 +89,8 @@ static apr_status_t enter(const cohort_connection_t *connection, use_t *use) {
     return status ? status : end_of(connection, use);
 }
 
-/* Work on the roster: the guard, with the object announced. The ring for that is always the first, which is there in any pipe. */
+/* Work on the roster: the guard, with the object announced. The ring for that is always the first,
+ * which is there in any pipe. */
 static bool roster_open(const use_t *use) {
     cohort__ring_call_t call = use->call;
     call.ring = &use->pipe->rings[0];
@@ -102,7 +109,8 @@ static uint64_t closed_ends(pipe_t *pipe) {
     return atomic_load_explicit(&pipe->closed, memory_order_acquire);
 }
 
-/* A process that is yet to be started holds what it was given. `thorough`: ask the system whether it lives, which takes its time. */
+/* A process that is yet to be started holds what it was given. `thorough`: ask the system whether
+ * it lives, which takes its time. */
 static bool may_use(cohort__pid_t process, bool thorough) {
     cohort_process_t *slot = cohort__process_find(process);
     if (!slot) return false;
@@ -117,8 +125,9 @@ static bool may_use(cohort__pid_t process, bool thorough) {
     }
 }
 
-/* With the roster open: write down which ends nobody holds any more, then remove some entries of dead processes. In this order: as long as an end that they held
- * is not known to be closed, their entries have the repair of their deaths look here. */
+/* With the roster open: write down which ends nobody holds any more, then remove some entries of
+ * dead processes. In this order: as long as an end that they held is not known to be closed, their
+ * entries have the repair of their deaths look here. */
 static void look_who_is_left(pipe_t *pipe, bool thorough) {
     uint64_t held = 0;
     int drops = 0;
@@ -136,10 +145,12 @@ static void look_who_is_left(pipe_t *pipe, bool thorough) {
     atomic_store(&pipe->deaths[1], deaths);
 }
 
-/* After a change of the roster, which it closes: is a holder left? The caller destroys the pipe if there is none. */
+/* After a change of the roster, which it closes: is a holder left? The caller destroys the pipe if
+ * there is none. */
 static void settle(const use_t *use) {
     pipe_t *pipe = use->pipe;
-    look_who_is_left(pipe, false); /* the unrecorded dead will be, and then their pipes are looked at */
+    /* the unrecorded dead will be, and then their pipes are looked at */
+    look_who_is_left(pipe, false);
     bool over = closed_ends(pipe) == BOTH;
     roster_close(use);
     cohort__ring_stir(&pipe->rings[0]);
@@ -152,7 +163,8 @@ static bool is_closed(const use_t *use, int end, bool thorough) {
     pipe_t *pipe = use->pipe;
     uint64_t bit = HOLDS(end);
     if (closed_ends(pipe) & bit) return true;
-    if (!thorough && atomic_load(&pipe->deaths[end]) == atomic_load(&cohort__arena->death)) return false;
+    if (!thorough && atomic_load(&pipe->deaths[end]) == atomic_load(&cohort__arena->death))
+        return false;
     if (!roster_open(use)) return true;
     look_who_is_left(pipe, thorough);
     roster_close(use);
@@ -166,7 +178,8 @@ static bool is_closed(const use_t *use, int end, bool thorough) {
 static apr_status_t mark(const use_t *use, cohort__pid_t process, uint64_t set, uint64_t clear) {
     pipe_t *pipe = use->pipe;
     cohort__roster_entry_t *e = cohort__roster_find(&pipe->holders, process);
-    if (!e) return cohort__roster_add(&pipe->holders, &pipe->guard, use->call.me, process, set, NULL);
+    if (!e)
+        return cohort__roster_add(&pipe->holders, &pipe->guard, use->call.me, process, set, NULL);
     cohort__roster_set(&pipe->guard, e, (atomic_load(&e->value) | set) & ~clear);
     return APR_SUCCESS;
 }
@@ -174,7 +187,8 @@ static apr_status_t mark(const use_t *use, cohort__pid_t process, uint64_t set, 
 static apr_status_t hold(const use_t *use, cohort__pid_t process) {
     if (!roster_open(use)) return COHORT_EHANDLE;
     cohort__roster_entry_t *e = cohort__roster_find(&use->pipe->holders, process);
-    bool refused = closed_ends(use->pipe) & HOLDS(use->end) || (e && atomic_load(&e->value) & GAVE_UP(use->end));
+    bool refused = closed_ends(use->pipe) & HOLDS(use->end) ||
+                   (e && atomic_load(&e->value) & GAVE_UP(use->end));
     apr_status_t status = refused ? COHORT_ECLOSED : mark(use, process, HOLDS(use->end), 0);
     roster_close(use);
     return status;
@@ -223,7 +237,7 @@ static bool can_send(const use_t *use) {
     return !use->pipe->one_way || use->end == 1;
 }
 
-/* ---- making -------------------------------------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 /* The pool of the process that made it is gone. */
 static apr_status_t release(void *object) {
@@ -242,13 +256,14 @@ static apr_status_t set_up(cohort__thread_t *me, pipe_t *pipe, const cohort_pipe
     atomic_store(&pipe->holders.first[0].id, cohort__self_id());
     atomic_store(&pipe->deaths[0], atomic_load(&cohort__arena->death));
     atomic_store(&pipe->deaths[1], atomic_load(&pipe->deaths[0]));
-    apr_status_t status = cohort__ring_setup(me, &pipe->rings[0], &pipe->guard, &parts[0], messages, INLINE, 0);
+    apr_status_t status =
+        cohort__ring_setup(me, &pipe->rings[0], &pipe->guard, &parts[0], messages, INLINE, 0);
     if (status || pipe->one_way) return status;
     return cohort__ring_setup(me, &pipe->rings[1], &pipe->guard, &parts[1], messages, INLINE, 0);
 }
 
-static apr_status_t pipe_create(cohort_connection_t **first, cohort_connection_t **second, const cohort_pipe_options_t *options,
-                                apr_pool_t *pool) {
+static apr_status_t pipe_create(cohort_connection_t **first, cohort_connection_t **second,
+                                const cohort_pipe_options_t *options, apr_pool_t *pool) {
     static const cohort_pipe_options_t defaults;
     cohort__thread_t *me;
     pipe_t *pipe;
@@ -268,29 +283,32 @@ static apr_status_t pipe_create(cohort_connection_t **first, cohort_connection_t
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t **second, const cohort_pipe_options_t *options,
-                                apr_pool_t *pool) {
+apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t **second,
+                                const cohort_pipe_options_t *options, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(pipe_create(first, second, options, pool));
 }
 
-/* ---- sending --------------------------------------------------------------------------------------------------------- */
+/* ---- sending -------------------------------------------------------------------------------- */
 
 /* Only large messages count, since small ones are bounded by their number. */
 static bool has_room(const use_t *u) {
     if (!u->as.send.staged) return true;
     uint64_t bytes = cohort__ring_bytes(&u->call);
-    return bytes == 0 || (u->as.send.size <= u->pipe->bytes && bytes <= u->pipe->bytes - u->as.send.size);
+    return bytes == 0 ||
+           (u->as.send.size <= u->pipe->bytes && bytes <= u->pipe->bytes - u->as.send.size);
 }
 
 /* A pipe goes with its ends, so a call during which it does finds its own end closed. */
 static apr_status_t said(const use_t *use, apr_status_t status) {
-    return atomic_load(&use->call.object->tag) == use->call.tag || !status ? status : COHORT_ECLOSED;
+    return atomic_load(&use->call.object->tag) == use->call.tag || !status ? status
+                                                                           : COHORT_ECLOSED;
 }
 
 static apr_status_t send_once(use_t *u, bool thorough) {
     if (has_given_up(u, thorough)) return COHORT_ECLOSED;
     if (is_closed(u, !u->end, false)) return APR_EOF;
-    apr_status_t status = has_room(u) ? cohort__ring_put(&u->call, &u->as.send, thorough) : APR_EAGAIN;
+    apr_status_t status =
+        has_room(u) ? cohort__ring_put(&u->call, &u->as.send, thorough) : APR_EAGAIN;
     return status == APR_EAGAIN && thorough && is_closed(u, !u->end, true) ? APR_EOF : status;
 }
 
@@ -298,7 +316,8 @@ static apr_status_t try_send(void *arg, bool thorough) {
     return said(arg, send_once(arg, thorough));
 }
 
-static apr_status_t connection_send(cohort_connection_t *connection, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+static apr_status_t connection_send(cohort_connection_t *connection, const void *data,
+                                    apr_size_t size, apr_interval_time_t timeout) {
     use_t u;
     apr_status_t status = begin(connection, &u);
     if (status) return status;
@@ -312,13 +331,15 @@ static apr_status_t connection_send(cohort_connection_t *connection, const void 
     return status;
 }
 
-apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data,
+                                    apr_size_t size, apr_interval_time_t timeout) {
     return COHORT__CALL(connection_send(connection, data, size, timeout));
 }
 
-/* ---- receiving --------------------------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------ */
 
-/* After the other end is found closed, look once more: what was sent before comes first, and so does what a dead receiver gives back. */
+/* After the other end is found closed, look once more: what was sent before comes first, and so
+ * does what a dead receiver gives back. */
 static apr_status_t receive_once(use_t *u, bool thorough) {
     if (has_given_up(u, thorough)) return COHORT_ECLOSED;
     apr_status_t status = cohort__ring_get(&u->call, &u->as.receive, thorough);
@@ -332,44 +353,55 @@ static apr_status_t try_receive(void *arg, bool thorough) {
     return said(arg, receive_once(arg, thorough));
 }
 
-static apr_status_t receive(cohort_connection_t *connection, use_t *u, apr_interval_time_t timeout) {
+static apr_status_t receive(cohort_connection_t *connection, use_t *u,
+                            apr_interval_time_t timeout) {
     apr_status_t status = begin(connection, u);
     if (status) return status;
     if (!can_receive(u)) return COHORT_EDIRECTION;
     u->call.ring = &u->pipe->rings[u->end];
     status = cohort__ring_await(&u->call, &u->call.ring->items, try_receive, u, timeout);
     bool taken = status == APR_SUCCESS && u->as.receive.how != COHORT__RECEIVE_PEEK;
-    /* A message that stays needs the wake-up that this call may have had. Room for one may be room for several, or for another. */
+    /* A message that stays needs the wake-up that this call may have had. Room for one may be room
+     * for several, or for another. */
     if (taken) cohort__notify(&u->call.ring->space, COHORT__ALL);
     else if (status != APR_EAGAIN) cohort__notify(&u->call.ring->items, 1);
     return status;
 }
 
-static apr_status_t connection_recv_message(cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout) {
-    if (!message || (!message->data && message->size)) return cohort__null(message ? "the buffer" : "message");
-    use_t u = {.as.receive = {.how = COHORT__RECEIVE_INTO, .data = message->data, .capacity = message->size}};
+static apr_status_t connection_recv_message(cohort_connection_t *connection,
+                                            cohort_message_t *message,
+                                            apr_interval_time_t timeout) {
+    if (!message || (!message->data && message->size))
+        return cohort__null(message ? "the buffer" : "message");
+    use_t u = {.as.receive = {
+                   .how = COHORT__RECEIVE_INTO, .data = message->data, .capacity = message->size}};
     apr_status_t status = receive(connection, &u, timeout);
     if (!status) message->returned = u.as.receive.returned;
     if (!status || status == COHORT_ETOOSMALL) message->size = u.as.receive.size;
     return status;
 }
 
-apr_status_t cohort_connection_recv_message(cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout) {
+apr_status_t cohort_connection_recv_message(cohort_connection_t *connection,
+                                            cohort_message_t *message,
+                                            apr_interval_time_t timeout) {
     return COHORT__CALL(connection_recv_message(connection, message, timeout));
 }
 
-static apr_status_t connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+static apr_status_t connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size,
+                                    apr_interval_time_t timeout) {
     cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
     apr_status_t status = connection_recv_message(connection, size ? &message : NULL, timeout);
     if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
 }
 
-apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size,
+                                    apr_interval_time_t timeout) {
     return COHORT__CALL(connection_recv(connection, buffer, size, timeout));
 }
 
-static apr_status_t receive_made(cohort_connection_t *connection, use_t *u, void **data, apr_size_t *size, apr_interval_time_t timeout) {
+static apr_status_t receive_made(cohort_connection_t *connection, use_t *u, void **data,
+                                 apr_size_t *size, apr_interval_time_t timeout) {
     if (!data || !size) return cohort__null(data ? "size" : "data");
     apr_status_t status = receive(connection, u, timeout);
     if (status) return status;
@@ -378,23 +410,27 @@ static apr_status_t receive_made(cohort_connection_t *connection, use_t *u, void
     return APR_SUCCESS;
 }
 
-static apr_status_t connection_recv_copy(cohort_connection_t *connection, void **data, apr_size_t *size, apr_interval_time_t timeout,
+static apr_status_t connection_recv_copy(cohort_connection_t *connection, void **data,
+                                         apr_size_t *size, apr_interval_time_t timeout,
                                          apr_pool_t *pool) {
     use_t u = {.as.receive = {.how = COHORT__RECEIVE_COPY, .pool = pool}};
     return pool ? receive_made(connection, &u, data, size, timeout) : cohort__null("pool");
 }
 
-apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data, apr_size_t *size, apr_interval_time_t timeout,
+apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data,
+                                         apr_size_t *size, apr_interval_time_t timeout,
                                          apr_pool_t *pool) {
     return COHORT__CALL(connection_recv_copy(connection, data, size, timeout, pool));
 }
 
-static apr_status_t connection_recv_block(cohort_connection_t *connection, void **block, apr_size_t *size, apr_interval_time_t timeout) {
+static apr_status_t connection_recv_block(cohort_connection_t *connection, void **block,
+                                          apr_size_t *size, apr_interval_time_t timeout) {
     use_t u = {.as.receive = {.how = COHORT__RECEIVE_BLOCK}};
     return receive_made(connection, &u, block, size, timeout);
 }
 
-apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block, apr_size_t *size, apr_interval_time_t timeout) {
+apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block,
+                                          apr_size_t *size, apr_interval_time_t timeout) {
     return COHORT__CALL(connection_recv_block(connection, block, size, timeout));
 }
 
@@ -407,7 +443,7 @@ apr_status_t cohort_connection_poll(cohort_connection_t *connection, apr_interva
     return COHORT__CALL(connection_poll(connection, timeout));
 }
 
-/* ---- holding and closing ---------------------------------------------------------------------------------------------------- */
+/* ---- holding and closing -------------------------------------------------------------------- */
 
 static apr_status_t connection_close(cohort_connection_t *connection) {
     use_t use;
@@ -447,16 +483,18 @@ static void take_away(const use_t *use, cohort__pid_t process) {
     settle(use);
 }
 
-/* The next pipe after `pipe` that must be looked at when this process is gone: it may hold an end, or is closed and not destroyed yet. What the roster
- * shows without the guard may be a change that its maker died over and that is going to be undone; so an entry counts whatever it says, and while a change is
- * under way the pipe counts whatever the entries are. */
+/* The next pipe after `pipe` that must be looked at when this process is gone: it may hold an end,
+ * or is closed and not destroyed yet. What the roster shows without the guard may be a change that
+ * its maker died over and that is going to be undone; so an entry counts whatever it says, and
+ * while a change is under way the pipe counts whatever the entries are. */
 static pipe_t *next_of(cohort__pid_t process, pipe_t *pipe, use_t *use) {
     uint64_t value;
     while ((pipe = cohort__object_next(COHORT__KIND_PIPE, pipe)) != NULL) {
         if (end_of(pipe->ends, use)) continue;
         if (closed_ends(pipe) == BOTH || cohort__guard_is_changing(&pipe->guard)) break;
         if (cohort__roster_peek(&pipe->holders, process, &value)) break;
-        if (atomic_load_explicit(&pipe->holders.active, memory_order_acquire)) break; /* there are more entries, which cannot be seen here */
+        /* there are more entries, which cannot be seen here */
+        if (atomic_load_explicit(&pipe->holders.active, memory_order_acquire)) break;
     }
     return pipe;
 }
@@ -471,7 +509,7 @@ void cohort__pipes_drop(cohort__pid_t process) {
     }
 }
 
-/* ---- deaths --------------------------------------------------------------------------------------------------------------------- */
+/* ---- deaths --------------------------------------------------------------------------------- */
 
 void cohort__pipes_repair(cohort__pid_t dead) {
     cohort__thread_t *me;
@@ -479,6 +517,8 @@ void cohort__pipes_repair(cohort__pid_t dead) {
     if (cohort__enter(&me)) return;
     for (pipe_t *pipe = NULL; (pipe = next_of(dead, pipe, &use)) != NULL;) {
         use.call.me = me;
-        if (roster_open(&use)) settle(&use); /* whatever the number of deaths: this one is counted when it is repaired, or by a repairer that has died since */
+        /* whatever the number of deaths: this one is counted when it is repaired, or by a
+         * repairer that has died since */
+        if (roster_open(&use)) settle(&use);
     }
 }

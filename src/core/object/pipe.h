@@ -5,9 +5,11 @@
 
 #include "core/memory/member.h"
 
-/* From here on the process holds the end, also while it is not started yet. COHORT_ECLOSED, COHORT_EHANDLE, APR_ENOMEM. */
+/* From here on the process holds the end, also while it is not started yet. COHORT_ECLOSED,
+ * COHORT_EHANDLE, APR_ENOMEM. */
 apr_status_t cohort__connection_hold(cohort_connection_t *connection, cohort__pid_t process);
-/* This process will never be started: what it holds it holds no more. May be repeated. Both this and the next: not by a thread that is busy. */
+/* This process will never be started: what it holds it holds no more. May be repeated. Both this
+ * and the next: not by a thread that is busy. */
 void cohort__pipes_drop(cohort__pid_t process);
 /* A process has died, and its threads are repaired: free the pipes that nobody holds any more. */
 void cohort__pipes_repair(cohort__pid_t dead);

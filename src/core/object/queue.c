@@ -2,9 +2,10 @@
 /*
  * Queues: a ring, and for joinable ones an account of who has what.
  *
- * Unfinished messages = those in the ring + those that live processes have outstanding (the roster) - those whose task_done() came before
- * their get (credit). A get enters itself in the roster before its one committing step, so a message is never out of the account; a process that dies takes its
- * entry with it, and the message it was getting goes back into the ring.
+ * Unfinished messages = those in the ring + those that live processes have outstanding (the roster)
+ * - those whose task_done() came before their get (credit). A get enters itself in the roster
+ * before its one committing step, so a message is never out of the account; a process that dies
+ * takes its entry with it, and the message it was getting goes back into the ring.
  */
 #include <cohort/queue.h>
 
@@ -36,7 +37,8 @@ static apr_status_t destroy(void *queue) {
     return cohort_queue_destroy(queue);
 }
 
-static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options, apr_pool_t *pool) {
+static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options,
+                                 apr_pool_t *pool) {
     static const cohort_queue_options_t defaults;
     cohort__thread_t *me;
     cohort_queue_t *q;
@@ -60,7 +62,8 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options, apr_pool_t *pool) {
+apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options,
+                                 apr_pool_t *pool) {
     return COHORT__CALL_ANEW(queue_create(queue, options, pool));
 }
 
@@ -83,7 +86,7 @@ static apr_status_t closed(const cohort__ring_call_t *call) {
     return atomic_load(&call->object->tag) == call->tag ? COHORT_ECLOSED : COHORT_EHANDLE;
 }
 
-/* ---- put --------------------------------------------------------------------------------------------------------- */
+/* ---- put ------------------------------------------------------------------------------------ */
 
 typedef struct {
     cohort__ring_call_t call;
@@ -106,15 +109,18 @@ static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
     return status;
 }
 
-/* What most calls are: the message is small, and there is room. Whatever else there is to see to is not seen to here. */
-static bool put_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, const void *data, size_t size) {
+/* What most calls are: the message is small, and there is room. Whatever else there is to see to is
+ * not seen to here. */
+static bool put_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, const void *data,
+                        size_t size) {
     cohort_message_t message = {.data = (void *)data, .size = size};
     if (is_closed(queue) || !cohort__ring_put_run(call, &message, 1)) return false;
     call->me->waited = &queue->ring.space;
     return true;
 }
 
-static apr_status_t queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+static apr_status_t queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
+                              apr_interval_time_t timeout) {
     cohort__ring_call_t call;
     apr_status_t status = enter(queue, &call);
     if (status) return status;
@@ -123,18 +129,21 @@ static apr_status_t queue_put(cohort_queue_t *queue, const void *data, apr_size_
     return put(&p, timeout);
 }
 
-apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size, apr_interval_time_t timeout) {
+apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
+                              apr_interval_time_t timeout) {
     return COHORT__CALL(queue_put(queue, data, size, timeout));
 }
 
-static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages,
+                                   apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
     put_t p = {.queue = queue};
     apr_status_t status = enter(queue, &p.call);
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; *done < count;) {
-        if (!is_closed(queue)) *done += cohort__ring_put_run(&p.call, messages + *done, count - *done);
+        if (!is_closed(queue))
+            *done += cohort__ring_put_run(&p.call, messages + *done, count - *done);
         if (*done == count) break;
         p.send = (cohort__send_t){messages[*done].data, messages[*done].size, false};
         status = put(&p, timeout);
@@ -144,18 +153,21 @@ static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages,
+                                   apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
     return COHORT__CALL(queue_put_many(queue, messages, count, done, timeout));
 }
 
-static apr_status_t queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size, apr_interval_time_t timeout) {
+static apr_status_t queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size,
+                                    apr_interval_time_t timeout) {
     put_t p = {.queue = queue, .send = {block, size, true}};
     apr_status_t status = enter(queue, &p.call);
     if (status) return status;
     if (!block) return cohort__null("block");
     if (!cohort__block_is(block, COHORT__KIND_BYTES)) return COHORT_EFREE;
-    if (size > cohort__block_size(block)) return cohort__fail(APR_EINVAL, "size is more than the block has");
+    if (size > cohort__block_size(block))
+        return cohort__fail(APR_EINVAL, "size is more than the block has");
     cohort__home_t *stage = &p.call.me->stage[COHORT__STAGE_MESSAGE];
     status = cohort__block_take(p.call.me, block, stage);
     if (status) return status;
@@ -164,19 +176,22 @@ static apr_status_t queue_put_block(cohort_queue_t *queue, void *block, apr_size
     return status;
 }
 
-apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size, apr_interval_time_t timeout) {
+apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size,
+                                    apr_interval_time_t timeout) {
     return COHORT__CALL(queue_put_block(queue, block, size, timeout));
 }
 
-/* ---- the account of a joinable queue, for whoever owns the guard ---------------------------------------------------- */
+/* ---- the account of a joinable queue, for whoever owns the guard ---------------------------- */
 
 static uint64_t outstanding(cohort_queue_t *q) {
     uint64_t sum = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) sum += atomic_load(&e->value);
+    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;)
+        sum += atomic_load(&e->value);
     return sum;
 }
 
-/* What a dead process was getting is back in the ring only after its repair: returns one that has to be buried first, or 0. */
+/* What a dead process was getting is back in the ring only after its repair: returns one that has
+ * to be buried first, or 0. */
 static cohort__pid_t drop_dead(cohort_queue_t *q) {
     cohort__pid_t unburied = 0;
     for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
@@ -195,12 +210,13 @@ static cohort__pid_t drop_dead(cohort_queue_t *q) {
 
 /* Credit beyond what there is was for messages that a dead process had. */
 static uint64_t unfinished(cohort_queue_t *q) {
-    uint64_t all = outstanding(q) + cohort__ring_count_inside(&q->ring), credit = atomic_load(&q->credit);
+    uint64_t all = outstanding(q) + cohort__ring_count_inside(&q->ring),
+             credit = atomic_load(&q->credit);
     if (credit > all) cohort__guard_set(&q->guard, &q->credit, credit = all);
     return all - credit;
 }
 
-/* ---- get --------------------------------------------------------------------------------------------------------- */
+/* ---- get ------------------------------------------------------------------------------------ */
 
 typedef struct {
     cohort__ring_call_t call;
@@ -208,16 +224,21 @@ typedef struct {
     cohort__receive_t receive;
 } get_t;
 
-/* The message is counted twice until it has left the ring: what is unfinished may seem more than it is, and never less. */
+/* The message is counted twice until it has left the ring: what is unfinished may seem more than it
+ * is, and never less. */
 static apr_status_t expect(void *arg) {
     get_t *g = arg;
     cohort_queue_t *q = g->queue;
     apr_status_t status = APR_SUCCESS;
-    if (!cohort__ring_guard(&g->call, &q->owner.object.parts[ROSTER_PARTS], 2)) return COHORT_EHANDLE;
+    if (!cohort__ring_guard(&g->call, &q->owner.object.parts[ROSTER_PARTS], 2))
+        return COHORT_EHANDLE;
     cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
-    if (!mine) (void)drop_dead(q); /* so that the list is never longer than what lived at one time */
+    /* so that the list is never longer than what lived at one time */
+    if (!mine) (void)drop_dead(q);
     if (mine) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) + 1);
-    else status = cohort__roster_add(&q->outstanding, &q->guard, g->call.me, cohort__self_id(), 1, NULL);
+    else
+        status =
+            cohort__roster_add(&q->outstanding, &q->guard, g->call.me, cohort__self_id(), 1, NULL);
     cohort__guard_leave(&q->guard);
     return status;
 }
@@ -228,7 +249,8 @@ static void in_vain(void *arg) {
     cohort_queue_t *q = g->queue;
     cohort__guard_enter(&q->guard, g->call.me);
     cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
-    if (mine && atomic_load(&mine->value)) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) - 1);
+    if (mine && atomic_load(&mine->value))
+        cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) - 1);
     else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
     bool done = unfinished(q) == 0;
     cohort__guard_leave(&q->guard);
@@ -249,13 +271,17 @@ static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
     }
     apr_status_t status = cohort__ring_await(&g->call, &g->queue->ring.items, try_get, g, timeout);
     /* The message stays, and so must the wake-up that this one took. */
-    if (status == COHORT_ETOOSMALL || status == APR_ENOMEM) cohort__notify(&g->queue->ring.items, 1);
+    if (status == COHORT_ETOOSMALL || status == APR_ENOMEM)
+        cohort__notify(&g->queue->ring.items, 1);
     return status;
 }
 
-/* What most calls are: a small message is there. Whatever else there is to see to is not seen to here. */
-static bool get_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, cohort_message_t *message) {
-    if (queue->joinable || is_closed(queue) || !cohort__ring_get_run(call, message, 1)) return false;
+/* What most calls are: a small message is there. Whatever else there is to see to is not seen to
+ * here. */
+static bool get_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue,
+                        cohort_message_t *message) {
+    if (queue->joinable || is_closed(queue) || !cohort__ring_get_run(call, message, 1))
+        return false;
     call->me->waited = &queue->ring.items;
     return true;
 }
@@ -270,7 +296,8 @@ static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_t
     return status;
 }
 
-static apr_status_t queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout) {
+static apr_status_t queue_get_message(cohort_queue_t *queue, cohort_message_t *message,
+                                      apr_interval_time_t timeout) {
     cohort__ring_call_t call;
     apr_status_t status = enter(queue, &call);
     if (!status && !message) status = cohort__null("size");
@@ -280,29 +307,34 @@ static apr_status_t queue_get_message(cohort_queue_t *queue, cohort_message_t *m
     return get_into(&g, message, timeout);
 }
 
-apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message, apr_interval_time_t timeout) {
+apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message,
+                                      apr_interval_time_t timeout) {
     return COHORT__CALL(queue_get_message(queue, message, timeout));
 }
 
-static apr_status_t queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+static apr_status_t queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size,
+                              apr_interval_time_t timeout) {
     cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
     apr_status_t status = queue_get_message(queue, size ? &message : NULL, timeout);
     if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
 }
 
-apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size, apr_interval_time_t timeout) {
+apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size,
+                              apr_interval_time_t timeout) {
     return COHORT__CALL(queue_get(queue, buffer, size, timeout));
 }
 
-static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *messages,
+                                   apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
     get_t g = {.queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
     apr_status_t status = enter(queue, &g.call);
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; !status && *done < count;) {
-        if (!queue->joinable && !is_closed(queue)) *done += cohort__ring_get_run(&g.call, messages + *done, count - *done);
+        if (!queue->joinable && !is_closed(queue))
+            *done += cohort__ring_get_run(&g.call, messages + *done, count - *done);
         if (*done == count) break;
         status = get_into(&g, &messages[*done], *done ? 0 : timeout);
         *done += !status;
@@ -310,13 +342,14 @@ static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
     return *done ? APR_SUCCESS : status;
 }
 
-apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages, apr_size_t count, apr_size_t *done,
+apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages,
+                                   apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
     return COHORT__CALL(queue_get_many(queue, messages, count, done, timeout));
 }
 
-static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, void **data, apr_size_t *size, apr_interval_time_t timeout,
-                             apr_pool_t *pool) {
+static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, void **data,
+                             apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
     get_t g = {.queue = queue, .receive = {.how = how, .pool = pool}};
     apr_status_t status = enter(queue, &g.call);
     if (status) return status;
@@ -328,20 +361,23 @@ static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, v
     return APR_SUCCESS;
 }
 
-static apr_status_t queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
+static apr_status_t queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size,
+                                   apr_interval_time_t timeout, apr_pool_t *pool) {
     if (!pool) return cohort__null("pool");
     return get_made(queue, COHORT__RECEIVE_COPY, data, size, timeout, pool);
 }
 
-apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
+apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size,
+                                   apr_interval_time_t timeout, apr_pool_t *pool) {
     return COHORT__CALL(queue_get_copy(queue, data, size, timeout, pool));
 }
 
-apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_size_t *size, apr_interval_time_t timeout) {
+apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_size_t *size,
+                                    apr_interval_time_t timeout) {
     return COHORT__CALL(get_made(queue, COHORT__RECEIVE_BLOCK, block, size, timeout, NULL));
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------ */
+/* ---- looking -------------------------------------------------------------------------------- */
 
 static apr_status_t queue_size(cohort_queue_t *queue, apr_size_t *size) {
     cohort__ring_call_t call;
@@ -383,13 +419,15 @@ apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
     return COHORT__CALL(queue_full(queue, full));
 }
 
-/* ---- joining ------------------------------------------------------------------------------------------------------- */
+/* ---- joining -------------------------------------------------------------------------------- */
 
-/* One's own first; then anybody's, since any process may say it; then one that is still in the queue. */
+/* One's own first; then anybody's, since any process may say it; then one that is still in the
+ * queue. */
 static void count_done(cohort_queue_t *q) {
     cohort__roster_entry_t *e = cohort__roster_find(&q->outstanding, cohort__self_id());
     if (!e || !atomic_load(&e->value)) {
-        for (e = cohort__roster_next(&q->outstanding, NULL); e && !atomic_load(&e->value);) e = cohort__roster_next(&q->outstanding, e);
+        for (e = cohort__roster_next(&q->outstanding, NULL); e && !atomic_load(&e->value);)
+            e = cohort__roster_next(&q->outstanding, e);
     }
     if (e) cohort__roster_set(&q->guard, e, atomic_load(&e->value) - 1);
     else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
@@ -397,7 +435,9 @@ static void count_done(cohort_queue_t *q) {
 
 static apr_status_t enter_joinable(cohort_queue_t *queue, cohort__ring_call_t *call) {
     apr_status_t status = enter(queue, call);
-    return status ? status : queue->joinable ? APR_SUCCESS : cohort__fail(APR_EINVAL, "the queue was not created joinable");
+    return status            ? status
+           : queue->joinable ? APR_SUCCESS
+                             : cohort__fail(APR_EINVAL, "the queue was not created joinable");
 }
 
 static bool account_open(cohort_queue_t *queue, const cohort__ring_call_t *call) {
@@ -454,7 +494,7 @@ apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeou
     return COHORT__CALL(queue_join(queue, timeout));
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 static apr_status_t queue_close(cohort_queue_t *queue) {
     cohort__ring_call_t call;

@@ -1,26 +1,33 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ring that queues and pipes stand on: messages of any size, any number of writers and readers in any processes, no lock on the way.
+ * The ring that queues and pipes stand on: messages of any size, any number of writers and readers
+ * in any processes, no lock on the way.
  *
- * Guarantee: each message that was published is taken exactly once, or is still there; publishing and taking are one store each. A writer that
- * dies before its store has put nothing, a reader that dies before its store has taken nothing. Nobody waits for a dead one longer than it takes to notice
- * the death.
+ * Guarantee: each message that was published is taken exactly once, or is still there; publishing
+ * and taking are one store each. A writer that dies before its store has put nothing, a reader that
+ * dies before its store has taken nothing. Nobody waits for a dead one longer than it takes to
+ * notice the death.
  *
- * Algorithm: each slot's word says position | owner | state, and claiming it is a compare-and-swap of that, and the step after a claim one store:
+ * Algorithm: each slot's word says position | owner | state, and claiming it is a compare-and-swap
+ * of that, and the step after a claim one store:
  *
  *     FREE(p) -> WRITING(p, me) -> FULL(p) -> READING(p, me) -> FREE(p + n)
  *
- * head and tail are hints, raised after the step and by whoever sees that they lag. A thread announces the position in its record before it claims the slot, so that the
- * repair of its process finds it: WRITING(dead) becomes FREE(p + n), as if written and taken; READING(dead) becomes FULL again
- * and the head hint goes back to it. head carries an epoch, which changes when it goes back, so that a raise that was under way fails. Both
- * repairs may be done in part, again, or by two. Only the system says who is dead, so the owner of a slot ends its step by a plain store.
+ * head and tail are hints, raised after the step and by whoever sees that they lag. A thread
+ * announces the position in its record before it claims the slot, so that the repair of its process
+ * finds it: WRITING(dead) becomes FREE(p + n), as if written and taken; READING(dead) becomes FULL
+ * again and the head hint goes back to it. head carries an epoch, which changes when it goes back,
+ * so that a raise that was under way fails. Both repairs may be done in part, again, or by two.
+ * Only the system says who is dead, so the owner of a slot ends its step by a plain store.
  *
- * A bounded ring is one segment of exactly `capacity` slots, used lap after lap. An unbounded one is a chain of segments, each used for one lap:
- * the chain belongs to homes[0], and homes[1] keeps one spare. Growing and retiring happen under the guard. Before a segment is touched it is
- * announced in the thread's record and looked up again, and a segment is freed only when no record announces it.
+ * A bounded ring is one segment of exactly `capacity` slots, used lap after lap. An unbounded one
+ * is a chain of segments, each used for one lap: the chain belongs to homes[0], and homes[1] keeps
+ * one spare. Growing and retiring happen under the guard. Before a segment is touched it is
+ * announced in the thread's record and looked up again, and a segment is freed only when no record
+ * announces it.
  *
- * Messages larger than the slots' inline size are blocks of the arena: filled before a slot is claimed, moved into the slot while WRITING, moved out
- * while READING, and freed after.
+ * Messages larger than the slots' inline size are blocks of the arena: filled before a slot is
+ * claimed, moved into the slot while WRITING, moved out while READING, and freed after.
  */
 #ifndef COHORT_CORE_RING_H
 #define COHORT_CORE_RING_H
@@ -38,7 +45,8 @@ typedef struct {
     cohort__guard_t *guard;            /* the object's */
     uint64_t capacity;                 /* 0 = unbounded */
     uint64_t inline_size;
-    _Atomic uint32_t irregular;        /* there may be taken slots between head and tail, so counting means looking */
+    /* there may be taken slots between head and tail, so counting means looking */
+    _Atomic uint32_t irregular;
     cohort__ec_t items, space;         /* something was published / taken, or the ring closed */
 } cohort__ring_t;
 
@@ -48,7 +56,8 @@ typedef struct {
     _Atomic cohort__tid_t destroyer; /* who frees it */
 } cohort__ring_owner_t;
 
-/* One call on a ring of a live object: the tag seen at its start says which life of the object is meant. */
+/* One call on a ring of a live object: the tag seen at its start says which life of the object is
+ * meant. */
 typedef struct {
     cohort__thread_t *me;
     cohort__ring_t *ring;
@@ -62,10 +71,12 @@ typedef struct {
 
 #define COHORT__RING_INLINE_MAX 65536u
 
-/* In an object that is being made: `homes` are two neighbouring parts of it. capacity 0: unbounded. `first`: the position of the first message,
- * 0 but in tests of the wrap. APR_ENOMEM: nothing to undo, the parts go with the object. */
-apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard, cohort__home_t *homes, uint64_t capacity,
-                                uint64_t inline_size, uint64_t first);
+/* In an object that is being made: `homes` are two neighbouring parts of it. capacity 0: unbounded.
+ * `first`: the position of the first message, 0 but in tests of the wrap. APR_ENOMEM: nothing to
+ * undo, the parts go with the object. */
+apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard,
+                                cohort__home_t *homes, uint64_t capacity, uint64_t inline_size,
+                                uint64_t first);
 
 typedef struct {
     const void *data;
@@ -78,12 +89,20 @@ apr_status_t cohort__ring_stage(const cohort__ring_call_t *call, cohort__send_t 
 /* After the last try. */
 void cohort__ring_unstage(const cohort__ring_call_t *call);
 /* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. */
-apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__send_t *send, bool thorough);
+apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__send_t *send,
+                              bool thorough);
 
-/* Put as many of these messages as there is room for, and say how many. Stops at a large one and at whatever cohort__ring_put() would see to. */
-size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_message_t *messages, size_t count);
+/* Put as many of these messages as there is room for, and say how many. Stops at a large one and at
+ * whatever cohort__ring_put() would see to. */
+size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_message_t *messages,
+                            size_t count);
 
-typedef enum { COHORT__RECEIVE_INTO, COHORT__RECEIVE_COPY, COHORT__RECEIVE_BLOCK, COHORT__RECEIVE_PEEK } cohort__receive_how_t;
+typedef enum {
+    COHORT__RECEIVE_INTO,
+    COHORT__RECEIVE_COPY,
+    COHORT__RECEIVE_BLOCK,
+    COHORT__RECEIVE_PEEK
+} cohort__receive_how_t;
 
 typedef struct {
     cohort__receive_how_t how;
@@ -92,53 +111,68 @@ typedef struct {
     apr_pool_t *pool;  /* COPY */
     size_t size;       /* of the message, also when the buffer is too small */
     bool returned;     /* it has been with a reader who died */
-    /* Called when a message is there, before it is claimed, so that it is never out of all accounts; anything but APR_SUCCESS leaves it. May be NULL. */
+    /* Called when a message is there, before it is claimed, so that it is never out of all
+     * accounts; anything but APR_SUCCESS leaves it. May be NULL. */
     apr_status_t (*expect)(void *arg);
     /* And when it was not taken after all. */
     void (*in_vain)(void *arg);
-    /* Between the claim and the commit; anything but APR_SUCCESS gives the message back. For tests, which let things happen here. */
+    /* Between the claim and the commit; anything but APR_SUCCESS gives the message back. For tests,
+     * which let things happen here. */
     apr_status_t (*claimed)(void *arg);
     void *arg;
 } cohort__receive_t;
 
-/* One try. APR_EAGAIN: nothing there. COHORT_ETOOSMALL: size says the need, and the message is still there. APR_ENOMEM: still there. COHORT_EHANDLE,
- * as above. PEEK: APR_SUCCESS when a get would have found something. */
-apr_status_t cohort__ring_get(const cohort__ring_call_t *call, cohort__receive_t *receive, bool thorough);
+/* One try. APR_EAGAIN: nothing there. COHORT_ETOOSMALL: size says the need, and the message is
+ * still there. APR_ENOMEM: still there. COHORT_EHANDLE, as above. PEEK: APR_SUCCESS when a get
+ * would have found something. */
+apr_status_t cohort__ring_get(const cohort__ring_call_t *call, cohort__receive_t *receive,
+                              bool thorough);
 
-/* Take as many messages as there are, and say how many. Stops at one that is large or does not fit and at whatever cohort__ring_get() would see to. */
-size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *messages, size_t count);
+/* Take as many messages as there are, and say how many. Stops at one that is large or does not fit
+ * and at whatever cohort__ring_get() would see to. */
+size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *messages,
+                            size_t count);
 
-/* Messages in it, and the bytes of those. Exact while nobody puts or gets. 0 when it is destroyed. */
+/* Messages in it, and the bytes of those. Exact while nobody puts or gets. 0 when it is
+ * destroyed. */
 uint64_t cohort__ring_count(const cohort__ring_call_t *call);
 uint64_t cohort__ring_bytes(const cohort__ring_call_t *call);
 /* The same for a caller that looks at the object and owns its guard. */
 uint64_t cohort__ring_count_inside(cohort__ring_t *ring);
 
-/* Nothing is in a bounded ring, nor on its way in or out; `thorough`: if somebody dead is in its way, see to the repair. */
+/* Nothing is in a bounded ring, nor on its way in or out; `thorough`: if somebody dead is in its
+ * way, see to the repair. */
 bool cohort__ring_is_idle(const cohort__ring_call_t *call, bool thorough);
 
-/* cohort__await() for a call on a ring; without a look at the clock when there is nothing to wait for. */
-apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec, cohort__try_t try, void *arg, apr_interval_time_t timeout);
+/* cohort__await() for a call on a ring; without a look at the clock when there is nothing to wait
+ * for. */
+apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec,
+                                cohort__try_t try, void *arg, apr_interval_time_t timeout);
 
 /* Wake all who wait, to see that something is different. */
 void cohort__ring_stir(cohort__ring_t *ring);
 
-/* Between these two the object of the call cannot be freed; false: it is destroyed. Not within another operation. */
+/* Between these two the object of the call cannot be freed; false: it is destroyed. Not within
+ * another operation. */
 bool cohort__ring_look(const cohort__ring_call_t *call);
 void cohort__ring_look_end(const cohort__ring_call_t *call);
-/* Enter the guard for work that makes, moves or frees blocks in these homes, after what a dead owner left of that is settled. The object is
- * announced by the caller. false: destroyed meanwhile, and the guard is not held. */
+/* Enter the guard for work that makes, moves or frees blocks in these homes, after what a dead
+ * owner left of that is settled. The object is announced by the caller. false: destroyed meanwhile,
+ * and the guard is not held. */
 bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count);
 
-/* Destroy the object of the call, a queue or pipe: ends its life, waits until nobody touches it any more, frees it. Exactly one caller does it,
- * and if that one dies, its repair. Nothing to do when it is destroyed already. */
+/* Destroy the object of the call, a queue or pipe: ends its life, waits until nobody touches it any
+ * more, frees it. Exactly one caller does it, and if that one dies, its repair. Nothing to do when
+ * it is destroyed already. */
 void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t kind);
 /* Given by queue.c and pipe.c: the i-th ring of an object, or NULL. */
 cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i);
 cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i);
 
-/* Finish or undo what a thread of a dead process was doing to a ring. Called by cohort__threads_repair() between the settling of its block
- * intent and the freeing of its stages. False: it was destroying an object, which this thread may not go on with, since it is inside another operation. */
+/* Finish or undo what a thread of a dead process was doing to a ring. Called by
+ * cohort__threads_repair() between the settling of its block intent and the freeing of its stages.
+ * False: it was destroying an object, which this thread may not go on with, since it is inside
+ * another operation. */
 bool cohort__ring_repair(cohort__thread_t *dead);
 
 #endif

@@ -2,9 +2,10 @@
 /*
  * Segments: making them, reaching them safely, growing and retiring the chain of an unbounded ring.
  *
- * The chain is owned link by link: homes[0] has the oldest segment, each segment's `next` the one behind it. The ring's head and tail only point into it.
- * The oldest is taken off in two moves, homes[0] -> homes[1] and its next -> homes[0]; who finds homes[0] empty does the second. What is in
- * homes[1] with no next is the spare.
+ * The chain is owned link by link: homes[0] has the oldest segment, each segment's `next` the one
+ * behind it. The ring's head and tail only point into it. The oldest is taken off in two moves,
+ * homes[0] -> homes[1] and its next -> homes[0]; who finds homes[0] empty does the second. What is
+ * in homes[1] with no next is the spare.
  */
 #include "core/object/ring_slots.h"
 #include "core/object/roster.h"
@@ -15,9 +16,10 @@
 #define SEGMENT_SLOTS_MIN ((uint64_t)8)
 #define SLOTS_MAX ((uint64_t)1 << 40)
 
-/* ---- reaching ---------------------------------------------------------------------------------------------------- */
+/* ---- reaching ------------------------------------------------------------------------------- */
 
-cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call, _Atomic(cohort__segment_t *) *from) {
+cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call,
+                                        _Atomic(cohort__segment_t *) *from) {
     for (;;) {
         cohort__segment_t *segment = atomic_load(from);
         if (!segment) break;
@@ -31,7 +33,8 @@ cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call, _Atomic
 }
 
 /* As long as the walk's first segment is the ring's head, nothing behind it is retired. */
-cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call, cohort__segment_t *first, cohort__segment_t *next) {
+cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call,
+                                             cohort__segment_t *first, cohort__segment_t *next) {
     cohort__op_look(call->me, next);
     return atomic_load(&call->ring->head) == first ? next : NULL;
 }
@@ -47,25 +50,28 @@ void cohort__ring_look_end(const cohort__ring_call_t *call) {
     cohort__op_end(call->me);
 }
 
-/* ---- the guard ----------------------------------------------------------------------------------------------------- */
+/* ---- the guard ------------------------------------------------------------------------------ */
 
 typedef struct {
     const cohort__ring_call_t *call;
     cohort__pid_t process;
 } settling_t;
 
-/* The repairer may itself be waiting until nobody is in this object any more, because it is being destroyed. */
+/* The repairer may itself be waiting until nobody is in this object any more, because it is being
+ * destroyed. */
 static apr_status_t try_settled(void *arg, bool thorough) {
     settling_t *s = arg;
     if (atomic_load(&s->call->object->tag) != s->call->tag) return COHORT_EHANDLE;
     return thorough && cohort__process_is_gone(s->process) ? APR_SUCCESS : APR_EAGAIN;
 }
 
-/* Only owners of the guard touch the homes, and the link behind the last segment, so an intent on them is that of a dead owner. */
+/* Only owners of the guard touch the homes, and the link behind the last segment, so an intent on
+ * them is that of a dead owner. */
 static cohort__pid_t unsettled(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
     cohort__segment_t *last = atomic_load(&call->ring->tail);
     cohort__pid_t process = cohort__homes_unsettled(call->me, homes, count);
-    return process || !last || last->laps ? process : cohort__homes_unsettled(call->me, &last->next, 1);
+    return process || !last || last->laps ? process
+                                          : cohort__homes_unsettled(call->me, &last->next, 1);
 }
 
 bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
@@ -79,13 +85,14 @@ bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, 
     }
 }
 
-/* ---- making ---------------------------------------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 static uint64_t align_up(uint64_t value, uint64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
 
-static void segment_init(cohort__segment_t *s, cohort__ring_t *ring, uint64_t slots, uint64_t number, uint64_t first) {
+static void segment_init(cohort__segment_t *s, cohort__ring_t *ring, uint64_t slots,
+                         uint64_t number, uint64_t first) {
     s->ring = ring;
     s->slots = slots;
     s->inline_size = ring->inline_size;
@@ -110,17 +117,21 @@ static uint64_t slots_of_link(uint64_t stride) {
     return slots > SEGMENT_SLOTS_MIN ? slots : SEGMENT_SLOTS_MIN;
 }
 
-apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard, cohort__home_t *homes, uint64_t capacity,
-                                uint64_t inline_size, uint64_t first) {
+apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard,
+                                cohort__home_t *homes, uint64_t capacity, uint64_t inline_size,
+                                uint64_t first) {
     if (inline_size > COHORT__RING_INLINE_MAX) inline_size = COHORT__RING_INLINE_MAX;
     uint64_t stride = align_up(sizeof(cohort__slot_t) + inline_size, 64);
     uint64_t slots = capacity ? capacity : slots_of_link(stride);
-    if (slots > SLOTS_MAX) return cohort__fail(APR_ENOMEM, "a capacity of more than %lu messages", (unsigned long)SLOTS_MAX);
+    if (slots > SLOTS_MAX)
+        return cohort__fail(APR_ENOMEM, "a capacity of more than %lu messages",
+                            (unsigned long)SLOTS_MAX);
     ring->homes = homes;
     ring->guard = guard;
     ring->capacity = capacity;
     ring->inline_size = stride - sizeof(cohort__slot_t);
-    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, (size_t)(sizeof(cohort__segment_t) + slots * stride), &homes[0]);
+    apr_status_t status = cohort__block_new(
+        me, COHORT__KIND_BYTES, (size_t)(sizeof(cohort__segment_t) + slots * stride), &homes[0]);
     if (status) return status;
     cohort__segment_t *segment = atomic_load(&homes[0]);
     segment_init(segment, ring, slots, 0, first);
@@ -129,12 +140,13 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
     return APR_SUCCESS;
 }
 
-/* ---- the chain, under the guard ------------------------------------------------------------------------------------------- */
+/* ---- the chain, under the guard ------------------------------------------------------------- */
 
 void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring) {
     if (ring->capacity || atomic_load(&ring->homes[0])) return;
     cohort__segment_t *leaving = atomic_load(&ring->homes[1]);
-    if (leaving && atomic_load(&leaving->next)) cohort__block_move(me, &leaving->next, &ring->homes[0]);
+    if (leaving && atomic_load(&leaving->next))
+        cohort__block_move(me, &leaving->next, &ring->homes[0]);
 }
 
 static bool chain_enter(const cohort__ring_call_t *call) {
@@ -167,8 +179,9 @@ static apr_status_t append(const cohort__ring_call_t *call, cohort__segment_t *l
     if (!atomic_load(&last->next)) {
         if (!atomic_load(from)) {
             from = &me->stage[COHORT__STAGE_SEGMENT];
-            apr_status_t status =
-                cohort__block_new(me, COHORT__KIND_BYTES, (size_t)(sizeof(cohort__segment_t) + last->slots * last->stride), from);
+            apr_status_t status = cohort__block_new(
+                me, COHORT__KIND_BYTES,
+                (size_t)(sizeof(cohort__segment_t) + last->slots * last->stride), from);
             if (status) return status;
         }
         segment_init(atomic_load(from), ring, last->slots, last->number + 1, 0);
@@ -189,7 +202,8 @@ apr_status_t cohort__chain_grow(const cohort__ring_call_t *call) {
 
 bool cohort__segment_is_taken(cohort__segment_t *segment) {
     for (uint64_t i = 0; i < segment->slots; i++) {
-        uint64_t word = atomic_load_explicit(&cohort__slot_at(segment, i)->word, memory_order_acquire);
+        uint64_t word =
+            atomic_load_explicit(&cohort__slot_at(segment, i)->word, memory_order_acquire);
         if (cohort__word_position(word) < segment->slots) return false;
     }
     return true;
@@ -198,12 +212,14 @@ bool cohort__segment_is_taken(cohort__segment_t *segment) {
 apr_status_t cohort__chain_advance(const cohort__ring_call_t *call) {
     cohort__ring_t *ring = call->ring;
     if (!chain_enter(call)) return COHORT_EHANDLE;
-    cohort__segment_t *first = atomic_load(&ring->head), *next = first ? atomic_load(&first->next) : NULL;
+    cohort__segment_t *first = atomic_load(&ring->head),
+                      *next = first ? atomic_load(&first->next) : NULL;
     if (next && cohort__segment_is_taken(first)) {
         if (atomic_load(&ring->tail) == first) atomic_store(&ring->tail, next);
         atomic_exchange(&ring->head, next);
     }
-    for (cohort__segment_t *oldest; (oldest = atomic_load(&ring->homes[0])) != atomic_load(&ring->head);) {
+    for (cohort__segment_t *oldest;
+         (oldest = atomic_load(&ring->homes[0])) != atomic_load(&ring->head);) {
         if (cohort__thread_at_object(call->me, oldest)) break;
         unlink_oldest(call->me, ring);
     }
@@ -213,5 +229,7 @@ apr_status_t cohort__chain_advance(const cohort__ring_call_t *call) {
 
 void cohort__chain_free(cohort__thread_t *me, cohort__ring_t *ring) {
     cohort__chain_fix(me, ring);
-    for (cohort__segment_t *oldest; (oldest = atomic_load(&ring->homes[0])) && atomic_load(&oldest->next);) unlink_oldest(me, ring);
+    for (cohort__segment_t *oldest;
+         (oldest = atomic_load(&ring->homes[0])) && atomic_load(&oldest->next);)
+        unlink_oldest(me, ring);
 }

@@ -1,44 +1,54 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of operations whose thread is dead, and of objects. Each step is safe to repeat: a repairer may die, and the next begins again.
+ * The end of operations whose thread is dead, and of objects. Each step is safe to repeat: a
+ * repairer may die, and the next begins again.
  *
- * An object is destroyed by whoever put its id into owner->destroyer; the announcement of that in the thread's record comes first, so a
- * death in between leaves the destruction to the repair.
+ * An object is destroyed by whoever put its id into owner->destroyer; the announcement of that in
+ * the thread's record comes first, so a death in between leaves the destruction to the repair.
  */
 #include "core/memory/upward.h"
 #include "core/object/ring_slots.h"
 
 #include <cohort/errors.h>
 
-/* ---- put and get ---------------------------------------------------------------------------------------------------- */
+/* ---- put and get ---------------------------------------------------------------------------- */
 
 bool cohort__is_segment(const void *address) {
     const cohort__segment_t *s = address;
-    if (!cohort__block_is(address, COHORT__KIND_BYTES) || cohort__block_size(address) < sizeof *s) return false;
-    if (!s->slots || s->stride < sizeof(cohort__slot_t) || s->limit != COHORT__POSITIONS - COHORT__POSITIONS % s->slots) return false;
-    return s->slots <= (cohort__block_size(address) - sizeof *s) / s->stride && cohort__in_arena(s->ring, sizeof *s->ring);
+    if (!cohort__block_is(address, COHORT__KIND_BYTES) || cohort__block_size(address) < sizeof *s)
+        return false;
+    if (!s->slots || s->stride < sizeof(cohort__slot_t) ||
+        s->limit != COHORT__POSITIONS - COHORT__POSITIONS % s->slots)
+        return false;
+    return s->slots <= (cohort__block_size(address) - sizeof *s) / s->stride &&
+           cohort__in_arena(s->ring, sizeof *s->ring);
 }
 
 /* Never published: the slot is as if it had been written and taken. */
-static void undo_put(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment, uint64_t position) {
+static void undo_put(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment,
+                     uint64_t position) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     uint64_t writing = cohort__word(position, cohort__record(dead), COHORT__WRITING);
     if (atomic_load(&slot->word) == writing) {
         atomic_store(&segment->ring->irregular, 1);
         cohort__block_free(me, &slot->block);
-        atomic_compare_exchange_strong(&slot->word, &writing, cohort__free_again(segment, position));
+        atomic_compare_exchange_strong(&slot->word, &writing,
+                                       cohort__free_again(segment, position));
     }
     cohort__ring_catch_up(segment);
     cohort__ring_stir(segment->ring);
 }
 
-static void undo_get(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment, uint64_t position) {
+static void undo_get(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment,
+                     uint64_t position) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
-    uint64_t reading = cohort__word(position, cohort__record(dead), COHORT__READING), full = cohort__word(position, 0, COHORT__FULL);
+    uint64_t reading = cohort__word(position, cohort__record(dead), COHORT__READING),
+             full = cohort__word(position, 0, COHORT__FULL);
     if (atomic_load(&slot->word) == reading) {
         uint64_t size = atomic_load(&slot->size);
         cohort__home_t *stage = &dead->stage[COHORT__STAGE_MESSAGE];
-        if (size & COHORT__OUT_OF_LINE && !atomic_load(&slot->block) && atomic_load(stage)) cohort__block_move(me, stage, &slot->block);
+        if (size & COHORT__OUT_OF_LINE && !atomic_load(&slot->block) && atomic_load(stage))
+            cohort__block_move(me, stage, &slot->block);
         atomic_store(&slot->size, size | COHORT__RETURNED);
         atomic_store(&segment->ring->irregular, 1);
         atomic_compare_exchange_strong(&slot->word, &reading, full);
@@ -49,14 +59,15 @@ static void undo_get(cohort__thread_t *me, cohort__thread_t *dead, cohort__segme
     cohort__ring_stir(segment->ring);
 }
 
-/* ---- destruction -------------------------------------------------------------------------------------------------------- */
+/* ---- destruction ---------------------------------------------------------------------------- */
 
 typedef struct {
     cohort__thread_t *me, *dead; /* dead: whose work is being finished, or NULL */
     const void *object;
 } leaving_t;
 
-/* A thread of the process that is being repaired will not move: settle what it was doing here and now. */
+/* A thread of the process that is being repaired will not move: settle what it was doing here and
+ * now. */
 static bool settle_sibling(const leaving_t *l, cohort__thread_t *other) {
     if (!l->dead || atomic_load(&other->owner) != atomic_load(&l->dead->owner)) return false;
     cohort__alloc_repair(other);
@@ -71,21 +82,28 @@ static apr_status_t try_left_alone(void *arg, bool thorough) {
     for (uint32_t i = 0; i < count; i++) {
         cohort__thread_t *other = cohort__thread_at(i);
         if (other == l->me || other == l->dead) continue;
-        if (atomic_load(&other->op) == COHORT__OP_NONE || atomic_load(&other->op_object) != l->object) continue;
+        if (atomic_load(&other->op) == COHORT__OP_NONE ||
+            atomic_load(&other->op_object) != l->object)
+            continue;
         if (settle_sibling(l, other)) continue;
         if (thorough) (void)cohort__process_bury(atomic_load(&other->owner));
-        if (atomic_load(&other->op) != COHORT__OP_NONE && atomic_load(&other->op_object) == l->object) return APR_EAGAIN;
+        if (atomic_load(&other->op) != COHORT__OP_NONE &&
+            atomic_load(&other->op_object) == l->object)
+            return APR_EAGAIN;
     }
     return APR_SUCCESS;
 }
 
-static void wait_left_alone(cohort__thread_t *me, cohort__thread_t *dead, const void *object, cohort__ring_t *ring) {
+static void wait_left_alone(cohort__thread_t *me, cohort__thread_t *dead, const void *object,
+                            cohort__ring_t *ring) {
     leaving_t l = {me, dead, object};
-    if (try_left_alone(&l, false)) (void)cohort__await(&ring->space, try_left_alone, &l, COHORT_OS_NEVER);
+    if (try_left_alone(&l, false))
+        (void)cohort__await(&ring->space, try_left_alone, &l, COHORT_OS_NEVER);
 }
 
 static void free_messages(cohort__thread_t *me, cohort__segment_t *segment) {
-    for (uint64_t i = 0; i < segment->slots; i++) cohort__block_free(me, &cohort__slot_at(segment, i)->block);
+    for (uint64_t i = 0; i < segment->slots; i++)
+        cohort__block_free(me, &cohort__slot_at(segment, i)->block);
 }
 
 static void ring_end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_t *ring) {
@@ -102,8 +120,10 @@ static cohort__ring_t *ring_of(cohort__ring_owner_t *owner, cohort__kind_t kind,
     return cohort__upward->kinds[kind].ring(owner, i);
 }
 
-/* Everything but the object's own blocks. First nobody can find it any more, then nobody is in it any more, then it is emptied. */
-static void end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner_t *owner, cohort__kind_t kind) {
+/* Everything but the object's own blocks. First nobody can find it any more, then nobody is in it
+ * any more, then it is emptied. */
+static void end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner_t *owner,
+                cohort__kind_t kind) {
     cohort__ring_t *ring;
     atomic_exchange(&owner->object.tag, 0);
     for (int i = 0; (ring = ring_of(owner, kind, i)) != NULL; i++) {
@@ -115,7 +135,8 @@ static void end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner
     for (int i = 0; (ring = ring_of(owner, kind, i)) != NULL; i++) ring_end(me, dead, ring);
 }
 
-/* As long as this thread announces the object, nobody else's destruction of it is complete, so what is claimed here is what is meant. */
+/* As long as this thread announces the object, nobody else's destruction of it is complete, so what
+ * is claimed here is what is meant. */
 void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t kind) {
     cohort__ring_owner_t *owner = (cohort__ring_owner_t *)call->object;
     cohort__tid_t nobody = 0;
@@ -128,16 +149,21 @@ void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t 
     cohort__op_end(call->me);
 }
 
-/* The object's blocks are left in the dead one's stage, which is freed next. A thread that is inside another operation might be inside this object, or
- * in the way of a thread for which it would wait here: false, and the dead one's record stays for another thread. */
+/* The object's blocks are left in the dead one's stage, which is freed next. A thread that is
+ * inside another operation might be inside this object, or in the way of a thread for which it
+ * would wait here: false, and the dead one's record stays for another thread. */
 static bool finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *object) {
-    cohort__kind_t kind = cohort__block_is(object, COHORT__KIND_QUEUE) ? COHORT__KIND_QUEUE : COHORT__KIND_PIPE;
+    cohort__kind_t kind =
+        cohort__block_is(object, COHORT__KIND_QUEUE) ? COHORT__KIND_QUEUE : COHORT__KIND_PIPE;
     cohort__ring_owner_t *owner = object;
-    if (!cohort__block_is(object, kind) || atomic_load(&owner->destroyer) != cohort__thread_id(dead)) return true;
+    if (!cohort__block_is(object, kind) ||
+        atomic_load(&owner->destroyer) != cohort__thread_id(dead))
+        return true;
     if (atomic_load(&me->op) != COHORT__OP_NONE) return false;
     end(me, dead, owner, kind);
     atomic_store(&dead->stage[0], object); /* which remembers it from here on */
-    cohort__op_end(dead); /* else the repairer that frees the parts would wait for the dead thread to leave the object */
+    /* else the repairer that frees the parts would wait for the dead thread to leave the object */
+    cohort__op_end(dead);
     return true;
 }
 

@@ -1,11 +1,13 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Between ring*.c: what a segment looks like, and arithmetic on positions. The algorithm is told in ring.h. */
+/* Between ring*.c: what a segment looks like, and arithmetic on positions. The algorithm is told in
+ * ring.h. */
 #ifndef COHORT_CORE_RING_SLOTS_H
 #define COHORT_CORE_RING_SLOTS_H
 
 #include "core/object/ring.h"
 
-/* Positions are numbers below the segment's limit, the largest multiple of its slots that fits in the bits; they wrap there. */
+/* Positions are numbers below the segment's limit, the largest multiple of its slots that fits in
+ * the bits; they wrap there. */
 #define COHORT__POSITION_BITS 45
 #define COHORT__POSITIONS ((uint64_t)1 << COHORT__POSITION_BITS)
 
@@ -56,10 +58,12 @@ static inline uint64_t cohort__head_with(uint64_t epoch_of, uint64_t position) {
 }
 
 static inline cohort__slot_t *cohort__slot_at(cohort__segment_t *segment, uint64_t position) {
-    uint64_t index = segment->mask != UINT64_MAX ? position & segment->mask : position % segment->slots;
+    uint64_t index =
+        segment->mask != UINT64_MAX ? position & segment->mask : position % segment->slots;
     return (cohort__slot_t *)(segment->memory + index * segment->stride);
 }
-static inline uint64_t cohort__step(const cohort__segment_t *segment, uint64_t position, uint64_t by) {
+static inline uint64_t cohort__step(const cohort__segment_t *segment, uint64_t position,
+                                    uint64_t by) {
     position += by;
     return position >= segment->limit ? position - segment->limit : position;
 }
@@ -72,17 +76,23 @@ static inline bool cohort__is_ahead(const cohort__segment_t *segment, uint64_t f
     return ahead != 0 && ahead < segment->limit / 2;
 }
 /* By its slot's word: has this position been claimed for putting, or given up? And for taking? */
-static inline bool cohort__is_put(const cohort__segment_t *segment, uint64_t word, uint64_t position) {
+static inline bool cohort__is_put(const cohort__segment_t *segment, uint64_t word,
+                                  uint64_t position) {
     uint64_t there = cohort__word_position(word);
-    return there == position ? cohort__word_step(word) != COHORT__FREE : cohort__is_ahead(segment, position, there);
+    return there == position ? cohort__word_step(word) != COHORT__FREE
+                             : cohort__is_ahead(segment, position, there);
 }
-static inline bool cohort__is_taken(const cohort__segment_t *segment, uint64_t word, uint64_t position) {
+static inline bool cohort__is_taken(const cohort__segment_t *segment, uint64_t word,
+                                    uint64_t position) {
     uint64_t there = cohort__word_position(word);
-    return there == position ? cohort__word_step(word) == COHORT__READING : cohort__is_ahead(segment, position, there);
+    return there == position ? cohort__word_step(word) == COHORT__READING
+                             : cohort__is_ahead(segment, position, there);
 }
 /* No ring gets there: what is at a position that a hint says now is at most a lap ahead of it. */
-static inline bool cohort__is_absurd(const cohort__segment_t *segment, uint64_t word, uint64_t position) {
-    return cohort__ahead(segment, position, cohort__word_position(word)) > segment->slots && cohort__is_ahead(segment, position, cohort__word_position(word));
+static inline bool cohort__is_absurd(const cohort__segment_t *segment, uint64_t word,
+                                     uint64_t position) {
+    return cohort__ahead(segment, position, cohort__word_position(word)) > segment->slots &&
+           cohort__is_ahead(segment, position, cohort__word_position(word));
 }
 static inline uint64_t cohort__free_again(const cohort__segment_t *segment, uint64_t position) {
     return cohort__word(cohort__step(segment, position, segment->slots), 0, COHORT__FREE);
@@ -100,16 +110,22 @@ void cohort__ring_catch_up(cohort__segment_t *segment);
 
 /* ring_chain.c */
 
-/* Announce the segment that `from` says, so that it is not freed before the operation's end. NULL: destroyed. */
-cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call, _Atomic(cohort__segment_t *) *from);
-/* The same for the one behind a segment that is held; NULL: start again. `first`: what the ring's head was when the walk began. */
-cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call, cohort__segment_t *first, cohort__segment_t *next);
-/* The last segment is full: make the next one. APR_ENOMEM, COHORT_EHANDLE. Not within an operation; nor the next. */
+/* Announce the segment that `from` says, so that it is not freed before the operation's end. NULL:
+ * destroyed. */
+cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call,
+                                        _Atomic(cohort__segment_t *) *from);
+/* The same for the one behind a segment that is held; NULL: start again. `first`: what the ring's
+ * head was when the walk began. */
+cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call,
+                                             cohort__segment_t *first, cohort__segment_t *next);
+/* The last segment is full: make the next one. APR_ENOMEM, COHORT_EHANDLE. Not within an operation;
+ * nor the next. */
 apr_status_t cohort__chain_grow(const cohort__ring_call_t *call);
 /* If all of the first segment is taken and there is a next, go on to that one. */
 apr_status_t cohort__chain_advance(const cohort__ring_call_t *call);
 bool cohort__segment_is_taken(cohort__segment_t *segment);
-/* Finish what the last owner of the guard left half done, then free all segments but the last of a ring that nobody can reach any more. */
+/* Finish what the last owner of the guard left half done, then free all segments but the last of a
+ * ring that nobody can reach any more. */
 void cohort__chain_free(cohort__thread_t *me, cohort__ring_t *ring);
 void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring);
 

@@ -16,7 +16,9 @@ void cohort__roster_setup(cohort__roster_t *roster, cohort__home_t *homes) {
 
 static more_t *more_of(cohort__roster_t *roster) {
     uint64_t active = atomic_load_explicit(&roster->active, memory_order_acquire);
-    return active != 0 ? (more_t *)atomic_load_explicit(&roster->homes[active - 1], memory_order_acquire) : NULL;
+    return active != 0
+               ? (more_t *)atomic_load_explicit(&roster->homes[active - 1], memory_order_acquire)
+               : NULL;
 }
 
 static cohort__roster_entry_t *entry_at(cohort__roster_t *roster, uint64_t index) {
@@ -27,12 +29,14 @@ static cohort__roster_entry_t *entry_at(cohort__roster_t *roster, uint64_t index
 }
 
 static uint64_t index_of(cohort__roster_t *roster, const cohort__roster_entry_t *entry) {
-    if (entry >= roster->first && entry < roster->first + COHORT__ROSTER_INLINE) return (uint64_t)(entry - roster->first);
+    if (entry >= roster->first && entry < roster->first + COHORT__ROSTER_INLINE)
+        return (uint64_t)(entry - roster->first);
     return COHORT__ROSTER_INLINE + (uint64_t)(entry - more_of(roster)->entries);
 }
 
 /* The first entry from `index` on with this id; any id in use when `id` is NULL. */
-static cohort__roster_entry_t *search(cohort__roster_t *roster, uint64_t index, const uint64_t *id) {
+static cohort__roster_entry_t *search(cohort__roster_t *roster, uint64_t index,
+                                      const uint64_t *id) {
     for (cohort__roster_entry_t *e; (e = entry_at(roster, index)) != NULL; index++) {
         uint64_t found = atomic_load_explicit(&e->id, memory_order_acquire);
         if (id != NULL ? found == *id : found != 0) return e;
@@ -44,7 +48,8 @@ cohort__roster_entry_t *cohort__roster_find(cohort__roster_t *roster, uint64_t i
     return search(roster, 0, &id);
 }
 
-cohort__roster_entry_t *cohort__roster_next(cohort__roster_t *roster, cohort__roster_entry_t *entry) {
+cohort__roster_entry_t *cohort__roster_next(cohort__roster_t *roster,
+                                            cohort__roster_entry_t *entry) {
     return search(roster, entry != NULL ? index_of(roster, entry) + 1 : 0, NULL);
 }
 
@@ -52,14 +57,18 @@ static bool among(const cohort__home_t *home, const cohort__home_t *homes, int c
     return home >= homes && home < homes + count;
 }
 
-/* Only the homes that an intent of this kind has: of the other one a living thread may have said something long ago. */
-static bool concerns(cohort__thread_t *thread, uint32_t intent, const cohort__home_t *homes, int count) {
+/* Only the homes that an intent of this kind has: of the other one a living thread may have said
+ * something long ago. */
+static bool concerns(cohort__thread_t *thread, uint32_t intent, const cohort__home_t *homes,
+                     int count) {
     bool from = intent == COHORT__INTENT_FREE || intent == COHORT__INTENT_MOVE;
     bool to = intent == COHORT__INTENT_NEW || intent == COHORT__INTENT_MOVE;
-    return (from && among(atomic_load(&thread->intent_from), homes, count)) || (to && among(atomic_load(&thread->intent_to), homes, count));
+    return (from && among(atomic_load(&thread->intent_from), homes, count)) ||
+           (to && among(atomic_load(&thread->intent_to), homes, count));
 }
 
-cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__home_t *homes, int count) {
+cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__home_t *homes,
+                                      int count) {
     uint32_t threads = cohort__thread_count();
     for (uint32_t i = 0; i < threads; i++) {
         cohort__thread_t *other = cohort__thread_at(i);
@@ -70,7 +79,8 @@ cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__
     return 0;
 }
 
-/* The home that is not valid now may hold the block before the last growth, or one that its maker died over: either is garbage. */
+/* The home that is not valid now may hold the block before the last growth, or one that its maker
+ * died over: either is garbage. */
 static apr_status_t grow(cohort__roster_t *roster, cohort__guard_t *guard, cohort__thread_t *me) {
     more_t *old = more_of(roster);
     uint64_t next = atomic_load(&roster->active) == 1 ? 2 : 1;
@@ -79,7 +89,8 @@ static apr_status_t grow(cohort__roster_t *roster, cohort__guard_t *guard, cohor
 
     if (cohort__homes_unsettled(me, home, 1)) return APR_EAGAIN;
     cohort__block_free(me, home);
-    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, sizeof(more_t) + capacity * sizeof(cohort__roster_entry_t), home);
+    apr_status_t status = cohort__block_new(
+        me, COHORT__KIND_BYTES, sizeof(more_t) + capacity * sizeof(cohort__roster_entry_t), home);
     if (status) return status;
     more_t *more = atomic_load(home);
     more->capacity = capacity;
@@ -92,7 +103,8 @@ static apr_status_t grow(cohort__roster_t *roster, cohort__guard_t *guard, cohor
     return APR_SUCCESS;
 }
 
-apr_status_t cohort__roster_add(cohort__roster_t *roster, cohort__guard_t *guard, cohort__thread_t *me, uint64_t id, uint64_t value,
+apr_status_t cohort__roster_add(cohort__roster_t *roster, cohort__guard_t *guard,
+                                cohort__thread_t *me, uint64_t id, uint64_t value,
                                 cohort__roster_entry_t **entry) {
     static const uint64_t unused = 0;
     cohort__roster_entry_t *e = search(roster, 0, &unused);

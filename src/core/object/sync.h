@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the synchronisers share: the beginning of a call on an object, and the public locks' acquire and release. */
+/* What the synchronisers share: the beginning of a call on an object, and the public locks' acquire
+ * and release. */
 #ifndef COHORT_CORE_SYNC_H
 #define COHORT_CORE_SYNC_H
 
@@ -8,13 +9,15 @@
 
 #include <cohort/errors.h>
 
-/* What every synchroniser of COHORT__KIND_SYNC begins with, whether or not its type needs it all: one may be made in the place of
- * another while a thread is still in a call on that, and then no word means two things. */
+/* What every synchroniser of COHORT__KIND_SYNC begins with, whether or not its type needs it all:
+ * one may be made in the place of another while a thread is still in a call on that, and then no
+ * word means two things. */
 typedef struct {
     cohort__object_t object;
     cohort__lock_t lock;    /* lock, rlock, condition */
     cohort__ec_t changed;   /* semaphore, event */
-    _Atomic uint32_t depth; /* rlock; cleared for each object, as the lock's owner is, and what lies behind this struct */
+    /* rlock; cleared for each object, as the lock's owner is, and what lies behind this struct */
+    _Atomic uint32_t depth;
     _Atomic uint64_t word;  /* event */
     cohort__guard_t guard;  /* semaphore, condition */
 } cohort__sync_t;
@@ -22,10 +25,13 @@ typedef struct {
 /* Make a synchroniser of `size` bytes, as cohort__object_new(). */
 apr_status_t cohort__sync_new(cohort__thread_t *me, size_t size, void *object);
 
-/* The first half of every destroy: *use when the caller is the one that has to free the object, which is no longer alive then. False:
- * nothing is left to do but to return *status. guarded: the parts of this synchroniser are used under its guard alone. */
-bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag, bool guarded, apr_status_t *status);
-/* Enter the guard of a synchroniser that may be destroyed meanwhile: false, and not entered, when it is. */
+/* The first half of every destroy: *use when the caller is the one that has to free the object,
+ * which is no longer alive then. False: nothing is left to do but to return *status. guarded: the
+ * parts of this synchroniser are used under its guard alone. */
+bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag,
+                     bool guarded, apr_status_t *status);
+/* Enter the guard of a synchroniser that may be destroyed meanwhile: false, and not entered, when
+ * it is. */
 bool cohort__use_guard(const cohort__use_t *use);
 
 struct cohort_lock_t {
@@ -33,7 +39,8 @@ struct cohort_lock_t {
 };
 #define COHORT__TAG_LOCK COHORT__TAG('L', 'O', 'C', 'K')
 
-/* cohort__lock_acquire() for a lock that lies in use->object: COHORT_EHANDLE when that is destroyed meanwhile. */
+/* cohort__lock_acquire() for a lock that lies in use->object: COHORT_EHANDLE when that is destroyed
+ * meanwhile. */
 apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline);
 /* By anybody. COHORT_EOVERRELEASE when nobody holds it. */
 apr_status_t cohort__hold_release(const cohort__use_t *use, cohort__lock_t *lock);

@@ -1,15 +1,20 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Condition. Guarantee: a notification reaches exactly one waiter that was there when it was given, however many die.
+ * Condition. Guarantee: a notification reaches exactly one waiter that was there when it was given,
+ * however many die.
  *
- * Who waits is written down: an entry per waiter, with its thread and its place in the order, changed under a guard (the lock is not
- * enough: time runs out without it, and anybody may release it). To notify is to mark an entry; its waiter removes it when it holds the lock again.
- * So a marked entry of a dead thread is a notification that nobody has consumed: any waiter that is about to sleep (and
- * each death wakes all) gives it to the oldest of those who were waiting when it was given.
+ * Who waits is written down: an entry per waiter, with its thread and its place in the order,
+ * changed under a guard (the lock is not enough: time runs out without it, and anybody may release
+ * it). To notify is to mark an entry; its waiter removes it when it holds the lock again. So a
+ * marked entry of a dead thread is a notification that nobody has consumed: any waiter that is
+ * about to sleep (and each death wakes all) gives it to the oldest of those who were waiting when
+ * it was given.
  *
- * A waiter sleeps in its thread's record, which outlives the condition, so that the one that was chosen is the one that wakes. It is told there that
- * an entry of its was marked, and looks at the entry under the guard. The entries never move: the object has the first few, then
- * come up to three blocks, each far larger than the one before; together they are enough for all threads of a cohort.
+ * A waiter sleeps in its thread's record, which outlives the condition, so that the one that was
+ * chosen is the one that wakes. It is told there that an entry of its was marked, and looks at the
+ * entry under the guard. The entries never move: the object has the first few, then come up to
+ * three blocks, each far larger than the one before; together they are enough for all threads of a
+ * cohort.
  */
 #include "core/object/sync.h"
 
@@ -50,16 +55,19 @@ typedef struct {
     unsigned count;
 } wakes_t;
 
-_Static_assert(sizeof(cohort_condition_t) <= COHORT__OBJECT_SIZE_MAX, "a condition fits into an object block");
+_Static_assert(sizeof(cohort_condition_t) <= COHORT__OBJECT_SIZE_MAX,
+               "a condition fits into an object block");
 
-/* ---- entries, under the guard ----------------------------------------------------------------------------------------------------------------- */
+/* ---- entries, under the guard --------------------------------------------------------------- */
 
 static entry_t *entry_at(cohort_condition_t *c, uint32_t index) {
     if (index < FIRST) return &c->first[index];
     index -= FIRST;
     uint64_t segments = atomic_load_explicit(&c->segments, memory_order_acquire);
     for (uint32_t i = 0; i < segments; index -= segment_size[i++]) {
-        if (index < segment_size[i]) return (entry_t *)atomic_load_explicit(&c->sync.object.parts[i], memory_order_acquire) + index;
+        if (index < segment_size[i])
+            return (entry_t *)atomic_load_explicit(&c->sync.object.parts[i], memory_order_acquire) +
+                   index;
     }
     return NULL;
 }
@@ -87,10 +95,13 @@ static bool is_lost(entry_t *e) {
 /* A block that the maker died over is still in its home: it is used now. */
 static apr_status_t grow(cohort_condition_t *c, cohort__thread_t *me) {
     uint64_t n = atomic_load_explicit(&c->segments, memory_order_relaxed);
-    if (n == SEGMENTS) return cohort__fail(COHORT_ELIMIT, "more than %u threads that wait for one condition", COHORT__THREADS_MAX);
+    if (n == SEGMENTS)
+        return cohort__fail(COHORT_ELIMIT, "more than %u threads that wait for one condition",
+                            COHORT__THREADS_MAX);
     cohort__home_t *home = &c->sync.object.parts[n];
     if (!atomic_load(home)) {
-        apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, segment_size[n] * sizeof(entry_t), home);
+        apr_status_t status =
+            cohort__block_new(me, COHORT__KIND_BYTES, segment_size[n] * sizeof(entry_t), home);
         if (status) return status;
     }
     entry_t *entries = atomic_load(home);
@@ -115,7 +126,8 @@ static entry_t *find_free(cohort_condition_t *c) {
 static entry_t *find_oldest(cohort_condition_t *c, uint64_t before) {
     entry_t *oldest = NULL, *e;
     for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
-        if (!who_of(e) || place_of(e) >= before || (oldest && place_of(e) > place_of(oldest))) continue;
+        if (!who_of(e) || place_of(e) >= before || (oldest && place_of(e) > place_of(oldest)))
+            continue;
         if (is_waiting(e)) oldest = e;
     }
     return oldest;
@@ -139,7 +151,8 @@ static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
     return APR_SUCCESS;
 }
 
-/* The count is raised before the guard is left, so that a waiter which has seen it finds the mark. */
+/* The count is raised before the guard is left, so that a waiter which has seen it finds the
+ * mark. */
 static void note(entry_t *e, wakes_t *wakes) {
     cohort__thread_t *thread = cohort__thread_find(who_of(e));
     if (!thread) return;
@@ -207,7 +220,7 @@ static void wake(const wakes_t *wakes) {
     }
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static apr_status_t destroy_condition(void *object) {
     return cohort_condition_destroy(object);
@@ -219,11 +232,13 @@ static void set_lock(cohort_condition_t *c, cohort_lock_t *lock, uint64_t life) 
     c->lock = lock ? &lock->sync.lock : &c->sync.lock;
 }
 
-static apr_status_t condition_create(cohort_condition_t **condition, cohort_lock_t *lock, apr_pool_t *pool) {
+static apr_status_t condition_create(cohort_condition_t **condition, cohort_lock_t *lock,
+                                     apr_pool_t *pool) {
     cohort__use_t use = {0};
     cohort_condition_t *made;
     apr_status_t status = condition ? cohort__enter(&use.me) : cohort__null("condition");
-    if (!status && lock) status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    if (!status && lock)
+        status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
     if (!status) status = cohort__sync_new(use.me, sizeof *made, &made);
     if (status) return status;
     set_lock(made, lock, use.life);
@@ -233,7 +248,8 @@ static apr_status_t condition_create(cohort_condition_t **condition, cohort_lock
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock_t *lock, apr_pool_t *pool) {
+apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock_t *lock,
+                                     apr_pool_t *pool) {
     return COHORT__CALL_ANEW(condition_create(condition, lock, pool));
 }
 
@@ -258,7 +274,8 @@ static apr_status_t begin_as_owner(wait_t *w, cohort_condition_t *c) {
 static apr_status_t condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
     wait_t w;
     apr_status_t status = begin(&w, condition);
-    return status ? status : cohort__hold_acquire(&w.lock_use, condition->lock, cohort__deadline(timeout));
+    return status ? status
+                  : cohort__hold_acquire(&w.lock_use, condition->lock, cohort__deadline(timeout));
 }
 
 apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
@@ -287,7 +304,8 @@ static void wake_all(cohort_condition_t *c) {
 static apr_status_t condition_destroy(cohort_condition_t *condition) {
     cohort__use_t use;
     apr_status_t status;
-    if (!cohort__use_end(&use, condition, COHORT__KIND_SYNC, TAG_CONDITION, true, &status)) return status;
+    if (!cohort__use_end(&use, condition, COHORT__KIND_SYNC, TAG_CONDITION, true, &status))
+        return status;
     wake_all(condition);
     cohort__hold_abandon(&condition->sync.lock);
     cohort__object_free(use.me, condition);
@@ -298,7 +316,7 @@ apr_status_t cohort_condition_destroy(cohort_condition_t *condition) {
     return COHORT__CALL_ANEW(condition_destroy(condition));
 }
 
-/* ---- wait and notify ------------------------------------------------------------------------------------------------------------ */
+/* ---- wait and notify ------------------------------------------------------------------------ */
 
 /* Nobody notifies through a lock that is gone. */
 static bool is_over(const wait_t *w) {
@@ -350,7 +368,8 @@ static apr_status_t sleep_until(wait_t *w, int64_t deadline) {
     return notified ? APR_SUCCESS : APR_TIMEUP;
 }
 
-/* What the lock says comes first: EOWNERDEAD is said once, and EHANDLE means that it is not held. */
+/* What the lock says comes first: EOWNERDEAD is said once, and EHANDLE means that it is not
+ * held. */
 static apr_status_t wait_until(wait_t *w, int64_t deadline) {
     cohort__lock_t *lock = w->condition->lock;
     apr_status_t status = enter_wait(w);
@@ -382,8 +401,8 @@ static apr_status_t ask(int (*predicate)(void *arg), void *arg) {
     return cohort__is_copy() ? COHORT_ENOTMEMBER : holds ? APR_SUCCESS : APR_EAGAIN;
 }
 
-static apr_status_t condition_wait_for(cohort_condition_t *condition, int (*predicate)(void *arg), void *arg,
-                                       apr_interval_time_t timeout) {
+static apr_status_t condition_wait_for(cohort_condition_t *condition, int (*predicate)(void *arg),
+                                       void *arg, apr_interval_time_t timeout) {
     wait_t w;
     apr_status_t status = predicate ? begin_as_owner(&w, condition) : cohort__null("predicate");
     int64_t deadline = cohort__deadline(timeout);
@@ -400,8 +419,8 @@ static apr_status_t condition_wait_for(cohort_condition_t *condition, int (*pred
     return status;
 }
 
-apr_status_t cohort_condition_wait_for(cohort_condition_t *condition, int (*predicate)(void *arg), void *arg,
-                                       apr_interval_time_t timeout) {
+apr_status_t cohort_condition_wait_for(cohort_condition_t *condition, int (*predicate)(void *arg),
+                                       void *arg, apr_interval_time_t timeout) {
     return COHORT__CALL(condition_wait_for(condition, predicate, arg, timeout));
 }
 

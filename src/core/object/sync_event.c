@@ -1,8 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Event: one word, times set * 2 | is set, changed by one compare-and-swap, so a death leaves it before or after a change. A
- * waiter ends when the bit is there or the count has moved on since it came: a set that is cleared at once reaches all who waited.
- * The word goes on from one event to the next in the same place, so what is meant for one never reaches another.
+ * Event: one word, times set * 2 | is set, changed by one compare-and-swap, so a death leaves it
+ * before or after a change. A waiter ends when the bit is there or the count has moved on since it
+ * came: a set that is cleared at once reaches all who waited. The word goes on from one event to
+ * the next in the same place, so what is meant for one never reaches another.
  */
 #include "core/object/sync.h"
 
@@ -41,7 +42,8 @@ apr_status_t cohort_event_create(cohort_event_t **event, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(event_create(event, pool));
 }
 
-/* Sleepers are woken also when it was set already: whoever set it may have died before it could do that. */
+/* Sleepers are woken also when it was set already: whoever set it may have died before it could do
+ * that. */
 static apr_status_t event_set(cohort_event_t *event) {
     cohort__use_t use;
     apr_status_t status = cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT);
@@ -49,7 +51,8 @@ static apr_status_t event_set(cohort_event_t *event) {
     uint64_t word = atomic_load(&event->sync.word);
     do {
         if (cohort__use_over(&use)) return COHORT_EHANDLE;
-    } while (!(word & IS_SET) && !atomic_compare_exchange_weak(&event->sync.word, &word, (word + 2) | IS_SET));
+    } while (!(word & IS_SET) &&
+             !atomic_compare_exchange_weak(&event->sync.word, &word, (word + 2) | IS_SET));
     cohort__notify(&event->sync.changed, COHORT__ALL);
     return APR_SUCCESS;
 }
@@ -97,8 +100,10 @@ apr_status_t cohort_event_wait(cohort_event_t *event, apr_interval_time_t timeou
 
 static apr_status_t event_is_set(cohort_event_t *event, int *is_set) {
     cohort__use_t use;
-    apr_status_t status = is_set ? cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT) : cohort__null("is_set");
-    if (!status) *is_set = (int)(atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET);
+    apr_status_t status = is_set ? cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT)
+                                 : cohort__null("is_set");
+    if (!status)
+        *is_set = (int)(atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET);
     return status;
 }
 

@@ -1,9 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lock and RLock: the core's lock, a word that names the owner, as an object. The depth of an RLock is written by its owner
- * alone, between taking the word and giving it back, so a death leaves nothing to repair: the next owner starts at 1.
+ * Lock and RLock: the core's lock, a word that names the owner, as an object. The depth of an RLock
+ * is written by its owner alone, between taking the word and giving it back, so a death leaves
+ * nothing to repair: the next owner starts at 1.
  *
- * A lock that is destroyed is also given free. The threads that waited get it one after the other, see that its life is over, and let the next have it.
+ * A lock that is destroyed is also given free. The threads that waited get it one after the other,
+ * see that its life is over, and let the next have it.
  */
 #include "core/object/sync.h"
 
@@ -44,12 +46,15 @@ static bool claim_guarded(cohort__use_t *use, uint32_t tag) {
     return claimed;
 }
 
-bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag, bool guarded, apr_status_t *status) {
+bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag,
+                     bool guarded, apr_status_t *status) {
     *status = APR_SUCCESS;
     if (!object) return false;
     *status = cohort__use_begin(use, object, kind, tag);
-    if (!*status) return guarded ? claim_guarded(use, tag) : cohort__object_claim(use->me, object, tag);
-    if (*status == COHORT_EHANDLE && cohort__object_place(object, kind)) *status = APR_SUCCESS; /* destroyed already */
+    if (!*status)
+        return guarded ? claim_guarded(use, tag) : cohort__object_claim(use->me, object, tag);
+    /* destroyed already */
+    if (*status == COHORT_EHANDLE && cohort__object_place(object, kind)) *status = APR_SUCCESS;
     return false;
 }
 
@@ -60,7 +65,8 @@ static apr_status_t too_late(const cohort__use_t *use, cohort__lock_t *lock) {
     return COHORT_EHANDLE;
 }
 
-apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline) {
+apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock,
+                                  int64_t deadline) {
     apr_status_t status = cohort__lock_acquire(lock, use->me, deadline);
     if (status && status != COHORT_EOWNERDEAD) return status;
     return cohort__use_over(use) ? too_late(use, lock) : status;
@@ -84,12 +90,13 @@ void cohort__hold_abandon(cohort__lock_t *lock) {
 
 apr_status_t cohort__hold_owner(cohort__lock_t *lock, cohort_process_t **owner) {
     cohort__tid_t thread = cohort__lock_owner(lock);
-    cohort__pid_t process = thread && cohort__thread_alive(thread, false) ? cohort__thread_process(thread) : 0;
+    cohort__pid_t process =
+        thread && cohort__thread_alive(thread, false) ? cohort__thread_process(thread) : 0;
     *owner = process ? cohort__process_find(process) : NULL;
     return thread && !*owner ? COHORT_EOWNERDEAD : APR_SUCCESS;
 }
 
-/* ---- Lock ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Lock ----------------------------------------------------------------------------------- */
 
 static apr_status_t destroy_lock(void *object) {
     return cohort_lock_destroy(object);
@@ -114,7 +121,8 @@ static apr_status_t lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeou
     cohort__use_t use;
     apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
     if (status) return status;
-    if (cohort__lock_quick(&lock->sync.lock, use.me)) return cohort__use_over(&use) ? too_late(&use, &lock->sync.lock) : APR_SUCCESS;
+    if (cohort__lock_quick(&lock->sync.lock, use.me))
+        return cohort__use_over(&use) ? too_late(&use, &lock->sync.lock) : APR_SUCCESS;
     return cohort__hold_acquire(&use, &lock->sync.lock, cohort__deadline(timeout));
 }
 
@@ -127,7 +135,8 @@ static apr_status_t lock_release(cohort_lock_t *lock) {
     apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
     if (status) return status;
     cohort__tid_t mine = use.me->id; /* what this thread holds is the lock that is meant */
-    if (!atomic_compare_exchange_strong(&lock->sync.lock.owner, &mine, 0)) return cohort__hold_release(&use, &lock->sync.lock);
+    if (!atomic_compare_exchange_strong(&lock->sync.lock.owner, &mine, 0))
+        return cohort__hold_release(&use, &lock->sync.lock);
     cohort__notify_heir(&lock->sync.lock.freed);
     return APR_SUCCESS;
 }
@@ -138,7 +147,8 @@ apr_status_t cohort_lock_release(cohort_lock_t *lock) {
 
 static apr_status_t lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
     cohort__use_t use;
-    apr_status_t status = owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK) : cohort__null("owner");
+    apr_status_t status = owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK)
+                                : cohort__null("owner");
     return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
 }
 
@@ -149,7 +159,8 @@ apr_status_t cohort_lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
 static apr_status_t lock_destroy(cohort_lock_t *lock) {
     cohort__use_t use;
     apr_status_t status;
-    if (!cohort__use_end(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK, false, &status)) return status;
+    if (!cohort__use_end(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK, false, &status))
+        return status;
     cohort__hold_abandon(&lock->sync.lock);
     cohort__object_free(use.me, lock);
     return APR_SUCCESS;
@@ -159,7 +170,7 @@ apr_status_t cohort_lock_destroy(cohort_lock_t *lock) {
     return COHORT__CALL_ANEW(lock_destroy(lock));
 }
 
-/* ---- RLock --------------------------------------------------------------------------------------------------------------- */
+/* ---- RLock ---------------------------------------------------------------------------------- */
 
 static apr_status_t destroy_rlock(void *object) {
     return cohort_rlock_destroy(object);
@@ -182,7 +193,8 @@ apr_status_t cohort_rlock_create(cohort_rlock_t **lock, apr_pool_t *pool) {
 
 static apr_status_t acquire_again(cohort_rlock_t *lock) {
     uint32_t depth = atomic_load_explicit(&lock->sync.depth, memory_order_relaxed);
-    if (depth == UINT32_MAX) return cohort__fail(COHORT_ELIMIT, "a lock can be acquired %u times at once", UINT32_MAX);
+    if (depth == UINT32_MAX)
+        return cohort__fail(COHORT_ELIMIT, "a lock can be acquired %u times at once", UINT32_MAX);
     atomic_store_explicit(&lock->sync.depth, depth + 1, memory_order_relaxed);
     return APR_SUCCESS;
 }
@@ -191,9 +203,11 @@ static apr_status_t rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t time
     cohort__use_t use;
     apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK);
     if (status) return status;
-    if (cohort__lock_owner(&lock->sync.lock) == cohort__thread_id(use.me)) return acquire_again(lock);
+    if (cohort__lock_owner(&lock->sync.lock) == cohort__thread_id(use.me))
+        return acquire_again(lock);
     status = cohort__hold_acquire(&use, &lock->sync.lock, cohort__deadline(timeout));
-    if (!status || status == COHORT_EOWNERDEAD) atomic_store_explicit(&lock->sync.depth, 1, memory_order_relaxed);
+    if (!status || status == COHORT_EOWNERDEAD)
+        atomic_store_explicit(&lock->sync.depth, 1, memory_order_relaxed);
     return status;
 }
 
@@ -218,7 +232,8 @@ apr_status_t cohort_rlock_release(cohort_rlock_t *lock) {
 
 static apr_status_t rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) {
     cohort__use_t use;
-    apr_status_t status = owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK) : cohort__null("owner");
+    apr_status_t status =
+        owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK) : cohort__null("owner");
     return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
 }
 

@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Semaphore: the number of free permits and a roster of who holds how many, changed together under a guard, so that
- * whoever dies, at whatever instruction, has taken a permit and is written down, or has not. What the dead hold is taken back by
- * whoever finds no permit, asks for the value, or gives back more than it holds.
+ * Semaphore: the number of free permits and a roster of who holds how many, changed together under
+ * a guard, so that whoever dies, at whatever instruction, has taken a permit and is written down,
+ * or has not. What the dead hold is taken back by whoever finds no permit, asks for the value, or
+ * gives back more than it holds.
  *
- * A process that releases what it does not hold uses the semaphore as a signal. Then nobody can know whose a permit is: the roster is void from there on.
+ * A process that releases what it does not hold uses the semaphore as a signal. Then nobody can
+ * know whose a permit is: the roster is void from there on.
  */
 #include "core/object/roster.h"
 #include "core/object/sync.h"
@@ -33,8 +35,8 @@ static apr_status_t destroy_semaphore(void *object) {
     return cohort_semaphore_destroy(object);
 }
 
-static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned value, const cohort_semaphore_options_t *options,
-                                     apr_pool_t *pool) {
+static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned value,
+                                     const cohort_semaphore_options_t *options, apr_pool_t *pool) {
     cohort__thread_t *me = NULL;
     cohort_semaphore_t *made;
     apr_status_t status = semaphore ? cohort__enter(&me) : cohort__null("semaphore");
@@ -48,8 +50,8 @@ static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned va
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, unsigned value, const cohort_semaphore_options_t *options,
-                                     apr_pool_t *pool) {
+apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, unsigned value,
+                                     const cohort_semaphore_options_t *options, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(semaphore_create(semaphore, value, options, pool));
 }
 
@@ -96,7 +98,8 @@ static apr_status_t take(wait_t *w, bool look, cohort__pid_t *unsettled) {
     if (look) take_back(s);
     apr_status_t status = take_one(s, w->use->me, w->process);
     bool more = value_of(s) > 0;
-    *unsettled = more && status == APR_EAGAIN ? cohort__homes_unsettled(w->use->me, s->holders.homes, 2) : 0;
+    *unsettled =
+        more && status == APR_EAGAIN ? cohort__homes_unsettled(w->use->me, s->holders.homes, 2) : 0;
     cohort__guard_leave(&s->sync.guard);
     if (more && look) cohort__notify(&s->sync.changed, COHORT__ALL);
     return status;
@@ -108,7 +111,9 @@ static apr_status_t try_semaphore(void *arg, bool thorough) {
     cohort_semaphore_t *s = w->semaphore;
     cohort__pid_t unsettled;
     if (cohort__use_over(w->use)) return COHORT_EHANDLE;
-    bool look = thorough && value_of(s) == 0 && (!is_signal(s) || cohort__guard_is_changing(&s->sync.guard)); /* the change may be undone */
+    /* the change may be undone */
+    bool look = thorough && value_of(s) == 0 &&
+                (!is_signal(s) || cohort__guard_is_changing(&s->sync.guard));
     if (value_of(s) == 0 && !look) return APR_EAGAIN;
     apr_status_t status = take(w, look, &unsettled);
     return unsettled && cohort__process_bury(unsettled) ? take(w, look, &unsettled) : status;
@@ -127,7 +132,8 @@ apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore, apr_interva
 }
 
 /* With the guard: `n` permits of the process are none of its own any more. */
-static void give_up(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held, unsigned n) {
+static void give_up(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held,
+                    unsigned n) {
     if (is_signal(s)) return;
     if (n > held) cohort__guard_set(&s->sync.guard, &s->is_signal, 1);
     else if (n == held) cohort__roster_remove(&s->sync.guard, mine);
@@ -139,7 +145,9 @@ static apr_status_t give(cohort_semaphore_t *s, cohort__pid_t process, unsigned 
     cohort__roster_entry_t *mine = is_signal(s) ? NULL : cohort__roster_find(&s->holders, process);
     uint64_t held = mine ? atomic_load(&mine->value) : 0;
     if (n > held) take_back(s);
-    if (value_of(s) + n > s->limit) return cohort__fail(COHORT_EOVERRELEASE, "%u permits more than the initial %u", n, s->limit);
+    if (value_of(s) + n > s->limit)
+        return cohort__fail(COHORT_EOVERRELEASE, "%u permits more than the initial %u", n,
+                            s->limit);
     give_up(s, mine, held, n);
     cohort__guard_set(&s->sync.guard, &s->value, value_of(s) + n);
     return APR_SUCCESS;
@@ -147,7 +155,8 @@ static apr_status_t give(cohort_semaphore_t *s, cohort__pid_t process, unsigned 
 
 static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, unsigned n) {
     cohort__use_t use;
-    apr_status_t status = n ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE) : cohort__fail(APR_EINVAL, "n is 0");
+    apr_status_t status = n ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
+                            : cohort__fail(APR_EINVAL, "n is 0");
     if (status) return status;
     if (!cohort__use_guard(&use)) return COHORT_EHANDLE;
     status = give(semaphore, cohort__self_id(), n);
@@ -162,7 +171,9 @@ apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, unsigned n)
 
 static apr_status_t semaphore_value(cohort_semaphore_t *semaphore, unsigned *value) {
     cohort__use_t use;
-    apr_status_t status = value ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE) : cohort__null("value");
+    apr_status_t status = value
+                              ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
+                              : cohort__null("value");
     if (status) return status;
     if (!cohort__use_guard(&use)) return COHORT_EHANDLE;
     take_back(semaphore);
@@ -180,7 +191,8 @@ apr_status_t cohort_semaphore_value(cohort_semaphore_t *semaphore, unsigned *val
 static apr_status_t semaphore_destroy(cohort_semaphore_t *semaphore) {
     cohort__use_t use;
     apr_status_t status;
-    if (!cohort__use_end(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE, true, &status)) return status;
+    if (!cohort__use_end(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE, true, &status))
+        return status;
     cohort__notify(&semaphore->sync.changed, COHORT__ALL);
     cohort__object_free(use.me, semaphore);
     return APR_SUCCESS;

@@ -11,7 +11,7 @@
 _Static_assert(sizeof(cohort_pool_t) <= COHORT__OBJECT_SIZE_MAX, "a pool fits its block");
 _Static_assert(sizeof(cohort_result_t) <= COHORT__OBJECT_SIZE_MAX, "a result fits its block");
 
-/* ---- making ------------------------------------------------------------------------------------------------------ */
+/* ---- making --------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_pool_options_t given;
@@ -26,11 +26,13 @@ static apr_status_t plan_name(plan_t *plan) {
     if (name) {
         size_t length = strlen(name);
         if (length == 0 || length >= sizeof plan->name) {
-            return cohort__fail(APR_EINVAL, "name has %u bytes, not between 1 and %u", (unsigned)length, (unsigned)sizeof plan->name - 1);
+            return cohort__fail(APR_EINVAL, "name has %u bytes, not between 1 and %u",
+                                (unsigned)length, (unsigned)sizeof plan->name - 1);
         }
         memcpy(plan->name, name, length + 1);
     } else {
-        snprintf(plan->name, sizeof plan->name, "Pool-%u", (unsigned)atomic_fetch_add(&made, 1) + 1);
+        snprintf(plan->name, sizeof plan->name, "Pool-%u",
+                 (unsigned)atomic_fetch_add(&made, 1) + 1);
     }
     return APR_SUCCESS;
 }
@@ -41,10 +43,13 @@ static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options
     if (o->workers < 0) return cohort__fail(APR_EINVAL, "workers is %d", o->workers);
     if (o->attempts < 0) return cohort__fail(APR_EINVAL, "attempts is %d", o->attempts);
     if (o->init_size && !o->init_args) return cohort__null("init_args");
-    if (o->signals < COHORT_SIGNALS_DEFAULT || o->signals > COHORT_SIGNALS_RESET) return cohort__fail(APR_EINVAL, "signals is %d", (int)o->signals);
-    if (o->group < COHORT_GROUP_DEFAULT || o->group > COHORT_GROUP_OWN) return cohort__fail(APR_EINVAL, "group is %d", (int)o->group);
+    if (o->signals < COHORT_SIGNALS_DEFAULT || o->signals > COHORT_SIGNALS_RESET)
+        return cohort__fail(APR_EINVAL, "signals is %d", (int)o->signals);
+    if (o->group < COHORT_GROUP_DEFAULT || o->group > COHORT_GROUP_OWN)
+        return cohort__fail(APR_EINVAL, "group is %d", (int)o->group);
     if (o->workers > COHORT__WORKERS_MAX) {
-        return cohort__fail(COHORT_ELIMIT, "workers is %d; a pool has at most %d", o->workers, COHORT__WORKERS_MAX);
+        return cohort__fail(COHORT_ELIMIT, "workers is %d; a pool has at most %d", o->workers,
+                            COHORT__WORKERS_MAX);
     }
     plan->hands = (uint32_t)cohort_os_cpu_count();
     plan->workers = o->workers ? (uint32_t)o->workers : plan->hands;
@@ -61,8 +66,10 @@ static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const 
     if (status) return status;
     memset(atomic_load(&pool->object.parts[0]), 0, size);
     if (!plan->given.init_size) return APR_SUCCESS;
-    status = cohort__block_new(me, COHORT__KIND_BYTES, plan->given.init_size, &pool->object.parts[1]);
-    if (!status) memcpy(atomic_load(&pool->object.parts[1]), plan->given.init_args, plan->given.init_size);
+    status =
+        cohort__block_new(me, COHORT__KIND_BYTES, plan->given.init_size, &pool->object.parts[1]);
+    if (!status)
+        memcpy(atomic_load(&pool->object.parts[1]), plan->given.init_args, plan->given.init_size);
     return status;
 }
 
@@ -88,25 +95,28 @@ static apr_status_t destroy(void *object) {
     return pool_destroy(object);
 }
 
-/* A watcher that has just seen the end of a pool at the same place must not take it for this one: it would start the
- * same workers. */
+/* A watcher that has just seen the end of a pool at the same place must not take it for this one:
+ * it would start the same workers. */
 static apr_status_t start_workers(cohort_pool_t *pool, cohort__thread_t *me) {
     apr_status_t status = APR_SUCCESS;
     uint64_t tag = cohort__pool_tag(pool);
-    for (uint32_t i = 0; i < pool->workers && !status; i++) status = cohort__worker_start(pool, me, tag, i);
+    for (uint32_t i = 0; i < pool->workers && !status; i++)
+        status = cohort__worker_start(pool, me, tag, i);
     atomic_store(&pool->staffed, 1);
     if (!status) cohort__pool_tend(pool); /* those that have died already */
     return status;
 }
 
-static apr_status_t pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options, apr_pool_t *parent) {
+static apr_status_t pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options,
+                                apr_pool_t *parent) {
     plan_t plan = {0};
     cohort_pool_t *made;
     cohort__thread_t *me;
     if (!pool) return cohort__null("pool");
     apr_status_t status = cohort__enter(&me);
     if (!status) status = plan_make(&plan, options);
-    if (!status) status = cohort__object_new(me, COHORT__KIND_POOL, offsetof(cohort_pool_t, work), &made);
+    if (!status)
+        status = cohort__object_new(me, COHORT__KIND_POOL, offsetof(cohort_pool_t, work), &made);
     if (status) return status;
     status = add_blocks(made, me, &plan);
     if (status) {
@@ -124,11 +134,12 @@ static apr_status_t pool_create(cohort_pool_t **pool, const cohort_pool_options_
     return status;
 }
 
-apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options, apr_pool_t *parent) {
+apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_t *options,
+                                apr_pool_t *parent) {
     return COHORT__CALL_ANEW(pool_create(pool, options, parent));
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *tag) {
     apr_status_t status = cohort__enter(me);
@@ -159,15 +170,19 @@ apr_status_t cohort_pool_close(cohort_pool_t *pool) {
 
 /* The status of the first that could not be reached though it runs: this process may not signal
  * it any more. */
-static apr_status_t signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, cohort_os_signal_t signal) {
+static apr_status_t signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                                   cohort_os_signal_t signal) {
     apr_status_t refused = APR_SUCCESS;
-    for (uint32_t i = 0; i < COHORT__WORKERS_MAX && cohort__pool_tag(pool) == tag && i < pool->workers; i++) {
+    for (uint32_t i = 0;
+         i < COHORT__WORKERS_MAX && cohort__pool_tag(pool) == tag && i < pool->workers; i++) {
         cohort__pid_t id = cohort__staff_at(pool, me, tag, i);
         cohort_process_t *slot = cohort__process_find(id);
         if (!slot || cohort__process_state(slot) != COHORT__SLOT_RUNNING) continue;
         apr_status_t status = cohort__process_signal(id, signal);
         if (APR_STATUS_IS_EACCES(status) || status == APR_FROM_OS_ERROR(EPERM)) {
-            if (!refused) refused = cohort__fail(status, "ending worker %u (pid %lld)", (unsigned)i + 1, (long long)slot->os.pid);
+            if (!refused)
+                refused = cohort__fail(status, "ending worker %u (pid %lld)", (unsigned)i + 1,
+                                       (long long)slot->os.pid);
         }
     }
     return refused;
@@ -186,7 +201,7 @@ apr_status_t cohort_pool_terminate(cohort_pool_t *pool) {
     return COHORT__CALL_ANEW(pool_terminate(pool));
 }
 
-/* ---- joining ----------------------------------------------------------------------------------------------------- */
+/* ---- joining -------------------------------------------------------------------------------- */
 
 static bool is_own_worker(cohort_pool_t *pool) {
     cohort_process_t *self = cohort__self();
@@ -202,7 +217,9 @@ typedef struct {
 static apr_status_t press(join_t *join) {
     cohort_pool_t *pool = join->pool;
     cohort__pool_look(pool, join->me);
-    if (atomic_load(&pool->state) != COHORT__POOL_ENDED || cohort_os_now() - atomic_load(&pool->ended) < GRACE) return APR_SUCCESS;
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED ||
+        cohort_os_now() - atomic_load(&pool->ended) < GRACE)
+        return APR_SUCCESS;
     return signal_workers(pool, join->me, join->tag, COHORT_OS_KILL);
 }
 
@@ -218,7 +235,8 @@ static apr_status_t try_join(void *arg, bool thorough) {
     return !cohort__in_callback() && cohort__callbacks_pending(pool) ? APR_EAGAIN : APR_SUCCESS;
 }
 
-static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, int64_t deadline) {
+static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                         int64_t deadline) {
     join_t j = {pool, me, tag};
     return cohort__await_paced(&pool->changed, try_join, &j, deadline, cohort__pace_brisk);
 }
@@ -229,7 +247,8 @@ static apr_status_t pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) 
     apr_status_t status = check(pool, &me, &tag);
     if (status) return status;
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
-    if (atomic_load(&pool->state) == COHORT__POOL_OPEN) return cohort__fail(APR_EINVAL, "the pool is neither closed nor terminated");
+    if (atomic_load(&pool->state) == COHORT__POOL_OPEN)
+        return cohort__fail(APR_EINVAL, "the pool is neither closed nor terminated");
     return join(pool, me, tag, cohort__deadline(timeout));
 }
 
@@ -242,7 +261,10 @@ static apr_status_t pool_destroy(cohort_pool_t *pool) {
     uint64_t tag;
     if (!pool) return APR_SUCCESS;
     apr_status_t status = check(pool, &me, &tag);
-    if (status) return status == COHORT_EHANDLE && cohort__object_place(pool, COHORT__KIND_POOL) ? APR_SUCCESS : status;
+    if (status)
+        return status == COHORT_EHANDLE && cohort__object_place(pool, COHORT__KIND_POOL)
+                   ? APR_SUCCESS
+                   : status;
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
     (void)pool_terminate(pool);
     status = join(pool, me, tag, COHORT_OS_NEVER);
@@ -256,7 +278,8 @@ void cohort__pools_end(void) {
     for (int step = 0; step < 2; step++) {
         for (uint32_t i = 0; i < cohort__process_count(); i++) {
             cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
-            if (pool && cohort__pool_tag(pool) && pool->owner == cohort__self_id()) (void)steps[step](pool);
+            if (pool && cohort__pool_tag(pool) && pool->owner == cohort__self_id())
+                (void)steps[step](pool);
         }
     }
 }
@@ -265,9 +288,10 @@ apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
     return COHORT__CALL_ANEW(pool_destroy(pool));
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------------------ */
+/* ---- asking --------------------------------------------------------------------------------- */
 
-static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
+static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n,
+                                 apr_pool_t *parent) {
     cohort__thread_t *me;
     uint64_t tag;
     if (!workers || !n || !parent) return cohort__null(!workers ? "workers" : !n ? "n" : "parent");
@@ -277,7 +301,8 @@ static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
     cohort_process_t **list = apr_palloc(parent, pool->workers * sizeof *list);
     int count = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
-        cohort_process_t *slot = cohort__process_find(atomic_load(&cohort__pool_worker(pool, i)->process));
+        cohort_process_t *slot =
+            cohort__process_find(atomic_load(&cohort__pool_worker(pool, i)->process));
         if (slot && cohort__process_state(slot) == COHORT__SLOT_RUNNING) list[count++] = slot;
     }
     cohort__pool_leave(pool);
@@ -286,6 +311,7 @@ static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n, apr_pool_t *parent) {
+apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n,
+                                 apr_pool_t *parent) {
     return COHORT__CALL_ANEW(pool_workers(pool, workers, n, parent));
 }

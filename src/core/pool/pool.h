@@ -2,35 +2,40 @@
 /*
  * Process pools.
  *
- * Guarantee: whatever process dies at whatever instruction, each item of each job yields exactly one result, the death
- * is charged to the one item that ran, and nobody waits for the dead.
+ * Guarantee: whatever process dies at whatever instruction, each item of each job yields exactly
+ * one result, the death is charged to the one item that ran, and nobody waits for the dead.
  *
- * A job (the inside of a cohort_result_t) is an index range cut into chunks. What has become of a chunk is in one word,
- * and that is the only truth:
+ * A job (the inside of a cohort_result_t) is an index range cut into chunks. What has become of a
+ * chunk is in one word, and that is the only truth:
  *
  *     FREE -> RUNNING(worker) -> DONE            the way of most
- *             RUNNING(worker) -> RETRY -> ...    the worker died: the rest goes back, with the offset where it starts
+ *             RUNNING(worker) -> RETRY -> ...    the worker died: the rest goes back, with the
+ *                 offset where it starts
  *
- * A worker owns a chunk by a compare-and-swap from FREE or RETRY to RUNNING(me), having noted before which chunk it
- * wants, so its repairer knows it. It says in its record which item is under way, by plain stores. The shared cursor
- * from which workers take batches of chunks is only a hint. When it has run out, workers pass over all words once and
- * take what others have not begun; after such a pass every chunk is RUNNING or DONE, and the job leaves the pool's list
- * of ready jobs. One that is over by then stays on it until it is destroyed, which is mostly soon, or until another is
- * behind it. A death that makes chunks free again changes the job's round and puts the job back. DONE is final, so
- * "the first chunks up to here are done" can be remembered without care (scanned), and whoever finds that it is all of
- * them completes the job, by one compare-and-swap of its state.
+ * A worker owns a chunk by a compare-and-swap from FREE or RETRY to RUNNING(me), having noted
+ * before which chunk it wants, so its repairer knows it. It says in its record which item is under
+ * way, by plain stores. The shared cursor from which workers take batches of chunks is only a hint.
+ * When it has run out, workers pass over all words once and take what others have not begun; after
+ * such a pass every chunk is RUNNING or DONE, and the job leaves the pool's list of ready jobs. One
+ * that is over by then stays on it until it is destroyed, which is mostly soon, or until another is
+ * behind it. A death that makes chunks free again changes the job's round and puts the job back.
+ * DONE is final, so "the first chunks up to here are done" can be remembered without care
+ * (scanned), and whoever finds that it is all of them completes the job, by one compare-and-swap of
+ * its state.
  *
- * A job on the ready list is found by reading the list's head without a lock. A worker that wants it writes the job
- * into its record and looks at the head again: then whoever frees the job sees the record (a hazard pointer). Jobs are
- * type-stable, so looking at a stale one harms nobody. A job that is destroyed while workers are at it is marked
- * doomed, and freed by the last who leaves it.
+ * A job on the ready list is found by reading the list's head without a lock. A worker that wants
+ * it writes the job into its record and looks at the head again: then whoever frees the job sees
+ * the record (a hazard pointer). Jobs are type-stable, so looking at a stale one harms nobody. A
+ * job that is destroyed while workers are at it is marked doomed, and freed by the last who leaves
+ * it.
  *
- * Everything else (lists, workers, states of the pool) is changed under the pool's guard, with its journal. The block
- * that is being added to or taken from the pool is owned by pool->transit meanwhile: the next owner of the guard frees
- * what a dead one left there.
+ * Everything else (lists, workers, states of the pool) is changed under the pool's guard, with its
+ * journal. The block that is being added to or taken from the pool is owned by pool->transit
+ * meanwhile: the next owner of the guard frees what a dead one left there.
  *
- * Between the API and this dispatch are three calls: submit (cohort__job_submit), collect (the job's state and event
- * count) and worker-lost (cohort__pool_worker_died); another dispatcher can stand behind them.
+ * Between the API and this dispatch are three calls: submit (cohort__job_submit), collect (the
+ * job's state and event count) and worker-lost (cohort__pool_worker_died); another dispatcher can
+ * stand behind them.
  */
 #ifndef COHORT_CORE_POOL_H
 #define COHORT_CORE_POOL_H
@@ -42,7 +47,8 @@
 #include <cohort/pool.h>
 
 #define COHORT__POOL_TAG COHORT__TAG('P', 'O', 'O', 'L')
-#define COHORT__POOL_TAG_RETIRED COHORT__TAG('R', 'T', 'R', 'D') /* destroyed; freed with its last job */
+/* destroyed; freed with its last job */
+#define COHORT__POOL_TAG_RETIRED COHORT__TAG('R', 'T', 'R', 'D')
 #define COHORT__RESULT_TAG COHORT__TAG('R', 'S', 'L', 'T')
 
 #define COHORT__WORKERS_MAX 8192
@@ -79,20 +85,25 @@ typedef enum {
 typedef struct {
     _Alignas(64) _Atomic(cohort_result_t *) job; /* which may not be freed */
     _Atomic uint64_t chunk;                      /* that it wants or has */
-    _Atomic uint64_t progress;                   /* item << 1 | it is running; items before it are done */
+    /* item << 1 | it is running; items before it are done */
+    _Atomic uint64_t progress;
     _Atomic uint32_t phase;
     _Alignas(64) _Atomic uint64_t process; /* cohort__pid_t; 0 = the place is vacant. Guard. */
     _Atomic uint64_t launcher;             /* tid of who starts it */
     _Atomic int64_t since;                 /* when its start began. Guard. */
-    _Atomic uint64_t previous;             /* the process before it, whose slot is kept until the next death */
+    /* the process before it, whose slot is kept until the next death */
+    _Atomic uint64_t previous;
 } cohort__worker_t;
 
 struct cohort_pool_t {
-    cohort__object_t object; /* parts: workers, initializer's arguments, error record in the making, why the last
-                                start failed */
+    /* parts: workers, initializer's arguments, error record in the making, why the last start
+     * failed */
+    cohort__object_t object;
     _Alignas(64) _Atomic uint64_t state;
     _Atomic uint64_t staffed;  /* its maker has started the workers; replacing them may begin */
-    cohort__link_t ready;      /* jobs with chunks that nobody has begun, or over; idle workers look here all the time, so nothing else is here that is written often */
+    /* jobs with chunks that nobody has begun, or over; idle workers look here all the time, so
+     * nothing else is here that is written often */
+    cohort__link_t ready;
     _Alignas(64) cohort__pid_t owner;
     uint32_t workers, attempts;
     uint32_t hands; /* workers that can run at the same time */
@@ -112,8 +123,8 @@ struct cohort_pool_t {
     _Atomic int64_t failed;    /* when the last one was counted */
     _Atomic int64_t retry;     /* when the next may begin */
     _Atomic uint64_t why;      /* status of the last one */
-    /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes too late for that
-     * pool still uses it. */
+    /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes
+     * too late for that pool still uses it. */
     _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
     cohort__ec_t changed;           /* workers came and went, callbacks returned */
     cohort__guard_t guard;
@@ -146,7 +157,8 @@ struct cohort_result_t {
     cohort__home_t *failures; /* heads of chains; as many as chunks or workers, whichever is less */
     void *destination;        /* private memory of the submitter that _get() fills */
     cohort__pid_t submitter;
-    cohort__tid_t keeper; /* blocking calls: the thread that will destroy it; its death destroys it too */
+    /* blocking calls: the thread that will destroy it; its death destroys it too */
+    cohort__tid_t keeper;
     uint32_t by_chunk;    /* failures are kept by chunk, not by worker */
     _Atomic uint32_t callbacks; /* there is one to be called */
     _Alignas(64) _Atomic uint64_t cursor; /* this line is the workers' */
@@ -154,25 +166,31 @@ struct cohort_result_t {
     _Atomic uint64_t word;                /* of a job with one chunk */
     _Atomic uint32_t visits;              /* how often a worker has come to it; a hint */
     cohort__home_t failure;
-    cohort__home_t reason; /* why it was ended before it was done, when more is to be said than the status; written
-                              before the state */
-    _Alignas(64) _Atomic uint64_t state; /* 0: not done; else kind << 32 | status; who waits looks here all the time, and little else is written here */
+    /* why it was ended before it was done, when more is to be said than the status; written
+     * before the state */
+    cohort__home_t reason;
+    /* 0: not done; else kind << 32 | status; who waits looks here all the time, and little else
+     * is written here */
+    _Alignas(64) _Atomic uint64_t state;
     _Atomic uint64_t first_failed;       /* (index + 1) << 32 | status; 0 = none */
     _Atomic uint64_t round;              /* changes when chunks are free again; guard */
     _Atomic uint64_t doomed;             /* to be freed by the last who leaves; guard */
     _Atomic uint32_t called;             /* the callback has returned */
-    _Atomic uint32_t looked;             /* threads other than workers may look at it, announced in their records; see pool_result.c */
+    /* threads other than workers may look at it, announced in their records; see pool_result.c */
+    _Atomic uint32_t looked;
     cohort__ec_t changed; /* from here on nothing is cleared: somebody may come late to notify it */
     _Alignas(64) char data[COHORT__INLINE];
 };
 
 enum { COHORT__JOB_DONE = 1, COHORT__JOB_ABANDONED };
 
-/* ---- words of chunks: state:3 | attempts so far:13 | worker:16 | offset of the first item that is not done:32 ---- */
+/* ---- words of chunks: state:3 | attempts so far:13 | worker:16 | offset of the first item that is
+ * not done:32 */
 
 enum { COHORT__CHUNK_FREE, COHORT__CHUNK_RUNNING, COHORT__CHUNK_DONE, COHORT__CHUNK_RETRY };
 
-static inline uint64_t cohort__word(unsigned state, uint64_t attempt, uint64_t worker, uint64_t start) {
+static inline uint64_t cohort__word(unsigned state, uint64_t attempt, uint64_t worker,
+                                    uint64_t start) {
     return (uint64_t)state << 61 | (attempt & 0x1fff) << 48 | worker << 32 | start;
 }
 static inline unsigned cohort__word_state(uint64_t word) {
@@ -188,14 +206,15 @@ static inline uint64_t cohort__word_start(uint64_t word) {
     return word & 0xffffffff;
 }
 
-/* ---- pool_core.c ------------------------------------------------------------------------------------------------------ */
+/* ---- pool_core.c ---------------------------------------------------------------------------- */
 
 /*
- * The guard, and what a dead owner left in transit. With it neither bury nor anything that waits for another process.
- * Who has a job of the pool, or is its worker, may just enter: the pool is there. Everybody else has no more than a
- * handle, perhaps of a pool that was destroyed or is another by now, and may look at the workers only after it has
- * entered with the tag that it knows: COHORT_EHANDLE, and not entered, when that pool is gone. (Blocks of pools stay
- * blocks of pools, so trying is safe.)
+ * The guard, and what a dead owner left in transit. With it neither bury nor anything that waits
+ * for another process. Who has a job of the pool, or is its worker, may just enter: the pool is
+ * there. Everybody else has no more than a handle, perhaps of a pool that was destroyed or is
+ * another by now, and may look at the workers only after it has entered with the tag that it knows:
+ * COHORT_EHANDLE, and not entered, when that pool is gone. (Blocks of pools stay blocks of pools,
+ * so trying is safe.)
  */
 void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me);
 apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
@@ -210,13 +229,15 @@ static inline uint64_t cohort__link_address(cohort__link_t *link) {
 }
 void cohort__list_setup(cohort__link_t *list);
 /* Guard: five entries of its journal to link, three to unlink. */
-void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link, bool front);
+void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link,
+                      bool front);
 void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link);
 static inline bool cohort__linked(cohort__link_t *link) {
     return atomic_load_explicit(&link->next, memory_order_acquire) != 0;
 }
 static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_t number) {
-    return (cohort__worker_t *)atomic_load_explicit(&pool->object.parts[0], memory_order_acquire) + number;
+    return (cohort__worker_t *)atomic_load_explicit(&pool->object.parts[0], memory_order_acquire) +
+           number;
 }
 /* Guard: free what pool->transit owns. */
 void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me);
@@ -225,15 +246,16 @@ void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me);
 /* "<pool>-<number>" */
 void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name);
 
-/* ---- pool.c ------------------------------------------------------------------------------------------------------ */
+/* ---- pool.c --------------------------------------------------------------------------------- */
 
 /* This process ends: so do the pools that it made. */
 void cohort__pools_end(void);
 
-/* ---- pool_staff.c: workers come and go --------------------------------------------------------------------------- */
+/* ---- pool_staff.c: workers come and go ------------------------------------------------------ */
 
 /* Start a worker at this place; no harm when it is not vacant (any more), or the pool is gone. */
-apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number);
+apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                                  uint32_t number);
 typedef enum {
     COHORT__STAFF_GONE,   /* the pool is */
     COHORT__STAFF_NONE,   /* every worker has ended, and a closed pool's work is done */
@@ -241,32 +263,37 @@ typedef enum {
     COHORT__STAFF_COMPLETE
 } cohort__staff_t;
 /* Mourn workers that have ended; thorough: also those that nobody has seen end. */
-cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, bool thorough);
+cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                                    bool thorough);
 /* The running process at a place, 0 = none, or no such pool. */
-cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number);
+cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                               uint32_t number);
 /* Guard: let go of the slots of a pool that is retired. */
 void cohort__staff_release(cohort_pool_t *pool);
 
-/* Called when a dead worker is repaired and its exit code final, any number of times, and not by a thread that is busy: charge its item, make the rest
- * free again, wake the waiting threads; and free the pool if its maker is dead and this was the last worker. */
+/* Called when a dead worker is repaired and its exit code final, any number of times, and not by a
+ * thread that is busy: charge its item, make the rest free again, wake the waiting threads; and
+ * free the pool if its maker is dead and this was the last worker. */
 void cohort__pool_worker_died(cohort_process_t *slot);
-/* Called after a worker's end by a watcher (of a server or of the process that made the pool), and when a pause after
- * a failed start is over: replace what is missing. */
+/* Called after a worker's end by a watcher (of a server or of the process that made the pool), and
+ * when a pause after a failed start is over: replace what is missing. */
 void cohort__pool_tend(cohort_pool_t *pool);
 /* The same for all pools that this process has made. */
 void cohort__pools_tend(void);
 
-/* Its maker is dead: end it, and free it with its last worker. Nothing while the maker lives, or when it is gone. */
+/* Its maker is dead: end it, and free it with its last worker. Nothing while the maker lives, or
+ * when it is gone. */
 void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
-/* Called by the repair of each death: the process that was to end, to retire or to free a pool may be the dead one. */
+/* Called by the repair of each death: the process that was to end, to retire or to free a pool may
+ * be the dead one. */
 void cohort__pools_repair(void);
-/* For threads that wait for a pool's work: see to it that dead workers are noticed and replaced. Not
- * with a guard held. */
+/* For threads that wait for a pool's work: see to it that dead workers are noticed and replaced.
+ * Not with a guard held. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
 /* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
 void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 
-/* ---- pool_retry.c: starts that fail. All of it with the guard. ----------------------------------------------------- */
+/* ---- pool_retry.c: starts that fail. All of it with the guard. ------------------------------ */
 
 /* Not during the pause after a failure. */
 bool cohort__start_may_begin(cohort_pool_t *pool);
@@ -277,13 +304,16 @@ void cohort__start_succeeded(cohort_pool_t *pool, cohort__worker_t *worker);
 void cohort__start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__worker_t *worker,
                           const cohort__failure_t *what, const char *message, size_t length);
 /* The launch of the worker at this place failed with this status. */
-void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, apr_status_t status);
-/* The worker has ended without a word before it was ready; `what` says which worker it was and how it ended. */
-void cohort__worker_not_ready(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__failure_t *what);
+void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
+                                 apr_status_t status);
+/* The worker has ended without a word before it was ready; `what` says which worker it was and how
+ * it ended. */
+void cohort__worker_not_ready(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
+                              cohort__failure_t *what);
 /* When places that are vacant now are to be looked at again. */
 int64_t cohort__start_next(cohort_pool_t *pool);
 
-/* ---- pool_setting.c: what its maker gives to workers ----------------------------------------- */
+/* ---- pool_setting.c: what its maker gives to workers ---------------------------------------- */
 
 typedef struct cohort__setting_t cohort__setting_t;
 /* In a call of the host's own thread that makes the pool; dropped with the pool. */
@@ -299,12 +329,12 @@ void cohort__settings_lock(void);
 void cohort__settings_unlock(void);
 void cohort__settings_reset(void);
 
-/* ---- pool_worker.c ----------------------------------------------------------------------------------------------- */
+/* ---- pool_worker.c -------------------------------------------------------------------------- */
 
 /* The body of a worker; the child's runtime calls it when the slot's role is WORKER. */
 int cohort__pool_worker_main(cohort_process_t *self);
 
-/* ---- pool_job.c -------------------------------------------------------------------------------------------------- */
+/* ---- pool_job.c ----------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_task_t task;
@@ -331,11 +361,13 @@ static inline cohort_result_t *cohort__job_of_all(uint64_t link) {
 static inline cohort_result_t *cohort__job_of_ready(uint64_t link) {
     return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, ready));
 }
-/* Guard of the pool: the job may be of another, or of none. A job has its pool before it is linked, so one that is seen linked is seen to be whose it is. */
+/* Guard of the pool: the job may be of another, or of none. A job has its pool before it is linked,
+ * so one that is seen linked is seen to be whose it is. */
 static inline bool cohort__job_is_of(cohort_result_t *job, const cohort_pool_t *pool) {
     return cohort__linked(&job->all) && atomic_load(&job->pool) == pool;
 }
-/* For workers of the pool. The first ready job; NULL when there is none but one that is over. Without the guard it may be another by now. */
+/* For workers of the pool. The first ready job; NULL when there is none but one that is over.
+ * Without the guard it may be another by now. */
 static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
     uint64_t first = atomic_load(&pool->ready.next);
     if (first == (uint64_t)(uintptr_t)&pool->ready) return NULL;
@@ -344,23 +376,25 @@ static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
 }
 /* Guard: nobody wants the job any more. */
 void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
-/* No more work; results that are not done end with COHORT_ETERMINATED. Nothing when that pool is gone. */
+/* No more work; results that are not done end with COHORT_ETERMINATED. Nothing when that pool is
+ * gone. */
 void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 /* Guard: doom jobs whose owner died before it could. */
 void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me);
 /* Item `index` has failed; the lowest one decides the job's status. */
 void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status);
 /* The chain that a worker writes to while it has that chunk. */
-static inline cohort__home_t *cohort__job_chain(cohort_result_t *job, uint64_t chunk, uint64_t worker) {
+static inline cohort__home_t *cohort__job_chain(cohort_result_t *job, uint64_t chunk,
+                                                uint64_t worker) {
     return &job->failures[job->by_chunk ? chunk : worker];
 }
 
-/* ---- pool_result.c ------------------------------------------------------------------------------------------------ */
+/* ---- pool_result.c -------------------------------------------------------------------------- */
 
 /* The start of a call on a result: as cohort__use_begin(). */
 apr_status_t cohort__result_use(cohort__use_t *use, cohort_result_t *result);
-/* Is it done, its callback included? thorough: look after dead workers too; not with a guard held. APR_EAGAIN: no; COHORT_EHANDLE: it
- * was destroyed. */
+/* Is it done, its callback included? thorough: look after dead workers too; not with a guard held.
+ * APR_EAGAIN: no; COHORT_EHANDLE: it was destroyed. */
 apr_status_t cohort__result_try(const cohort__use_t *use, bool thorough);
 /* Wait until it is done. */
 apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeout);
@@ -371,14 +405,16 @@ apr_status_t cohort__result_destroy(cohort_result_t *result);
 /* cohort_result_successful(), for use within the library. */
 apr_status_t cohort__result_successful(cohort_result_t *result, int *successful);
 
-/* ---- pool_failure.c ---------------------------------------------------------------------------------------------- */
+/* ---- pool_failure.c ------------------------------------------------------------------------- */
 
 /* Make a record of a failure in a home that is NULL. APR_ENOMEM. */
-apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home, const cohort__failure_t *what,
-                                  const char *message, size_t length);
+apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home,
+                                  const cohort__failure_t *what, const char *message,
+                                  size_t length);
 /* The last record of a chain, or NULL. */
 cohort__failure_t *cohort__failure_last(cohort__home_t *chain);
-/* In a worker: what item is about to run, so that a message of cohort_task_fail() is known to belong to it. */
+/* In a worker: what item is about to run, so that a message of cohort_task_fail() is known to
+ * belong to it. */
 typedef struct {
     cohort_result_t *job;
     const _Atomic uint64_t *progress; /* of its record */
@@ -388,19 +424,22 @@ typedef struct {
     uint64_t visit; /* counts the jobs that this worker has come to */
 } cohort__running_t;
 extern COHORT__PER_PROCESS cohort__running_t cohort__running;
-/* In a worker: what is to be said of the failure that has just been met with this status: the message that
- * cohort_task_fail() was given for it, else a description of the status, written to `text`. */
-const char *cohort__failure_message(apr_status_t status, uint64_t item, char *text, size_t size, size_t *length);
+/* In a worker: what is to be said of the failure that has just been met with this status: the
+ * message that cohort_task_fail() was given for it, else a description of the status, written to
+ * `text`. */
+const char *cohort__failure_message(apr_status_t status, uint64_t item, char *text, size_t size,
+                                    size_t *length);
 /* In a worker: the running item has failed. */
 void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status);
 /* In a worker that ends: what was last said of a failure is not needed any more. */
 void cohort__failure_forget(void);
 
-/* ---- pool_callback.c --------------------------------------------------------------------------------------------- */
+/* ---- pool_callback.c ------------------------------------------------------------------------ */
 
 typedef struct cohort__callback_t cohort__callback_t;
 /* Before a job with a callback is submitted: make sure that it can be called. */
-apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_map_options_t *options);
+apr_status_t cohort__callback_make(cohort__callback_t **callback,
+                                   const cohort_map_options_t *options);
 void cohort__callback_drop(cohort__callback_t *callback);
 /* After it was submitted. */
 void cohort__callback_add(cohort__callback_t *callback, cohort_result_t *job);

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Callbacks of results. One thread of the submitting process calls them; it exists while there are some to be called.
- * It sleeps on the cohort's count of completions and goes through all that are outstanding when one of them may be
- * ready.
+ * Callbacks of results. One thread of the submitting process calls them; it exists while there are
+ * some to be called. It sleeps on the cohort's count of completions and goes through all that are
+ * outstanding when one of them may be ready.
  */
 #include "core/pool/pool.h"
 
@@ -12,7 +12,8 @@ struct cohort__callback_t {
     cohort__callback_t *next;
     cohort_result_t *job;
     cohort_pool_t *pool;
-    cohort__use_t use; /* of the job, by the thread that calls; the life says whether it was destroyed */
+    /* of the job, by the thread that calls; the life says whether it was destroyed */
+    cohort__use_t use;
     cohort_callback_t on_success, on_error;
     void *arg;
 };
@@ -22,14 +23,16 @@ static cohort__callback_t *first, **last = &first;
 static cohort__callback_t *calling; /* being called now */
 static unsigned reserved;           /* submissions under way that will bring one */
 static bool running;
-static uint32_t owner; /* the membership that all this belongs to; a forked copy, or a later cohort, starts afresh */
+/* the membership that all this belongs to; a forked copy, or a later cohort, starts afresh */
+static uint32_t owner;
 static _Thread_local bool inside;
 
 bool cohort__in_callback(void) {
     return inside;
 }
 
-/* A copy of another process has neither its thread nor its callbacks; the copied mutex may be locked. */
+/* A copy of another process has neither its thread nor its callbacks; the copied mutex may be
+ * locked. */
 static void lock(void) {
     if (owner != cohort__membership()) {
         cohort_os_mutex_reset(&mutex);
@@ -159,7 +162,8 @@ static void unreserve(cohort__callback_t *callback) {
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
 
-apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_map_options_t *options) {
+apr_status_t cohort__callback_make(cohort__callback_t **callback,
+                                   const cohort_map_options_t *options) {
     if (!options || (!options->on_success && !options->on_error)) return APR_SUCCESS;
     cohort__callback_t *made = calloc(1, sizeof *made);
     if (!made) return cohort__fail(APR_ENOMEM, "noting the callbacks");

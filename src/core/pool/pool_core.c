@@ -1,13 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What every part of a pool stands on: the guard, the lists under it, and the freeing of what a dead owner left. */
+/* What every part of a pool stands on: the guard, the lists under it, and the freeing of what a
+ * dead owner left. */
 #include "core/pool/pool.h"
 
 #include <stdio.h>
 
-/* ---- freeing a job ----------------------------------------------------------------------------------------------- */
+/* ---- freeing a job -------------------------------------------------------------------------- */
 
-/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be the chain: whoever
- * repeats this after a death finds every record in one of the two. */
+/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be
+ * the chain: whoever repeats this after a death finds every record in one of the two. */
 static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain) {
     cohort__home_t *one = &job->object.parts[3];
     for (;;) {
@@ -25,7 +26,8 @@ static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_
 static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_result_t *job) {
     uint64_t chains = job->chunks <= 1 ? 1 : job->by_chunk ? job->chunks : pool->workers;
     if (!job->failures || !job->chunks) return;
-    if (job->chunks > 1 && !atomic_load(&job->object.parts[2])) return; /* a repetition: they are gone */
+    /* a repetition: they are gone */
+    if (job->chunks > 1 && !atomic_load(&job->object.parts[2])) return;
     for (uint64_t i = 0; i < chains; i++) free_chain(me, job, &job->failures[i]);
 }
 
@@ -37,11 +39,11 @@ void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me) {
     cohort__block_free(me, &pool->transit.home);
 }
 
-/* ---- the guard --------------------------------------------------------------------------------------------------- */
+/* ---- the guard ------------------------------------------------------------------------------ */
 
-/* A holder that died may have been moving a block from or to a home that the guard protects, and its repair finishes
- * that, by what it finds in the homes. So nobody may touch them before the dead thread's record is repaired: then its
- * id names nobody any more. */
+/* A holder that died may have been moving a block from or to a home that the guard protects, and
+ * its repair finishes that, by what it finds in the homes. So nobody may touch them before the dead
+ * thread's record is repaired: then its id names nobody any more. */
 static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
     cohort__pid_t process;
     if (!holder || !cohort__thread_find(holder)) return true;
@@ -83,8 +85,8 @@ static bool is_left(cohort_pool_t *pool) {
            atomic_load(&pool->all.next) == cohort__link_address(&pool->all);
 }
 
-/* The claimer of the retired pool frees it, or its repair does. A thread that is inside something else cannot announce
- * that too: then the pool stays until the next death. */
+/* The claimer of the retired pool frees it, or its repair does. A thread that is inside something
+ * else cannot announce that too: then the pool stays until the next death. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
     cohort__guard_commit(&pool->guard);
     bool last = is_left(pool) && !cohort__thread_is_busy(me) &&
@@ -93,16 +95,19 @@ void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
     if (last) cohort__object_free(me, pool);
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------------- */
+/* ---- lists ---------------------------------------------------------------------------------- */
 
 void cohort__list_setup(cohort__link_t *list) {
     atomic_store(&list->next, cohort__link_address(list));
     atomic_store(&list->prev, cohort__link_address(list));
 }
 
-void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link, bool front) {
-    cohort__link_t *before = front ? list : cohort__link_at(atomic_load_explicit(&list->prev, memory_order_relaxed));
-    cohort__link_t *after = cohort__link_at(atomic_load_explicit(&before->next, memory_order_relaxed));
+void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link,
+                      bool front) {
+    cohort__link_t *before =
+        front ? list : cohort__link_at(atomic_load_explicit(&list->prev, memory_order_relaxed));
+    cohort__link_t *after =
+        cohort__link_at(atomic_load_explicit(&before->next, memory_order_relaxed));
     cohort__guard_set(guard, &link->prev, cohort__link_address(before));
     cohort__guard_set(guard, &link->next, cohort__link_address(after));
     cohort__guard_set(guard, &before->next, cohort__link_address(link)); /* what others look at */
@@ -110,14 +115,16 @@ void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link
 }
 
 void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link) {
-    cohort__link_t *before = cohort__link_at(atomic_load_explicit(&link->prev, memory_order_relaxed));
-    cohort__link_t *after = cohort__link_at(atomic_load_explicit(&link->next, memory_order_relaxed));
+    cohort__link_t *before =
+        cohort__link_at(atomic_load_explicit(&link->prev, memory_order_relaxed));
+    cohort__link_t *after =
+        cohort__link_at(atomic_load_explicit(&link->next, memory_order_relaxed));
     cohort__guard_set(guard, &before->next, cohort__link_address(after));
     cohort__guard_set(guard, &after->prev, cohort__link_address(before));
     cohort__guard_set(guard, &link->next, 0);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name) {
     snprintf(name, COHORT__NAME_MAX, "%s-%u", pool->name, (unsigned)number + 1);

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records of failed items. Each is a block of the arena; a chain of them belongs to a job and has one writer at a time,
- * who appends by moving the finished record from a home of its own: one step, so a dead writer has appended all of it
- * or nothing.
+ * Records of failed items. Each is a block of the arena; a chain of them belongs to a job and has
+ * one writer at a time, who appends by moving the finished record from a home of its own: one step,
+ * so a dead writer has appended all of it or nothing.
  */
 #include "core/pool/pool.h"
 
@@ -14,7 +14,9 @@
 COHORT__PER_PROCESS cohort__running_t cohort__running;
 
 static uint64_t item(void) {
-    return cohort__running.progress ? atomic_load_explicit(cohort__running.progress, memory_order_relaxed) >> 1 : 0;
+    return cohort__running.progress
+               ? atomic_load_explicit(cohort__running.progress, memory_order_relaxed) >> 1
+               : 0;
 }
 
 /* The message of a task, as long as it pleases. It belongs to the item whose task made it. */
@@ -26,10 +28,12 @@ static _Thread_local struct {
     bool is_new;
 } said;
 
-apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home, const cohort__failure_t *what,
-                                  const char *message, size_t length) {
+apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home,
+                                  const cohort__failure_t *what, const char *message,
+                                  size_t length) {
     if (length > UINT32_MAX - 1) length = UINT32_MAX - 1;
-    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, sizeof *what + length + 1, home);
+    apr_status_t status =
+        cohort__block_new(me, COHORT__KIND_BYTES, sizeof *what + length + 1, home);
     if (status) return status;
     cohort__failure_t *made = atomic_load(home);
     memcpy(made, what, sizeof *made);
@@ -71,8 +75,8 @@ void cohort__failure_forget(void) {
     said.length = 0;
 }
 
-/* The end of the chain as this process knows it, so that many failures of one job do not mean walking it again and
- * again. */
+/* The end of the chain as this process knows it, so that many failures of one job do not mean
+ * walking it again and again. */
 static cohort__home_t *chain_end(cohort__home_t *chain) {
     static COHORT__PER_PROCESS cohort__home_t *known, *end;
     static COHORT__PER_PROCESS uint64_t visit;
@@ -85,7 +89,8 @@ static cohort__home_t *chain_end(cohort__home_t *chain) {
     return end;
 }
 
-const char *cohort__failure_message(apr_status_t status, uint64_t of, char *text, size_t size, size_t *length) {
+const char *cohort__failure_message(apr_status_t status, uint64_t of, char *text, size_t size,
+                                    size_t *length) {
     bool fits = said.text && said.is_new && said.job == cohort__running.job && said.item == of;
     said.is_new = false;
     if (!fits) cohort__describe(status, text, size);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- submitting -------------------------------------------------------------------------------------------------- */
+/* ---- submitting ----------------------------------------------------------------------------- */
 
 static bool is_product(uint64_t a, uint64_t b) {
     return a == 0 || b <= (UINT64_MAX >> 1) / a;
@@ -13,13 +13,18 @@ static bool is_product(uint64_t a, uint64_t b) {
 static apr_status_t order_check(const cohort__order_t *order) {
     if (!order->task) return cohort__null("task");
     if (order->input_size && order->n && !order->inputs) return cohort__null("the input");
-    if (order->n > COHORT__ITEMS_MAX) return cohort__fail(COHORT_ELIMIT, "n is more than the %u items that a job can have", (unsigned)COHORT__ITEMS_MAX);
-    if (!is_product(order->n, order->input_size)) return cohort__fail(APR_EINVAL, "n times input_size is too large for a size");
-    if (!is_product(order->n, order->output_size)) return cohort__fail(APR_EINVAL, "n times output_size is too large for a size");
+    if (order->n > COHORT__ITEMS_MAX)
+        return cohort__fail(COHORT_ELIMIT, "n is more than the %u items that a job can have",
+                            (unsigned)COHORT__ITEMS_MAX);
+    if (!is_product(order->n, order->input_size))
+        return cohort__fail(APR_EINVAL, "n times input_size is too large for a size");
+    if (!is_product(order->n, order->output_size))
+        return cohort__fail(APR_EINVAL, "n times output_size is too large for a size");
     return APR_SUCCESS;
 }
 
-/* Finding the code of a function is slow where the system must be asked; a thread mostly submits the same. */
+/* Finding the code of a function is slow where the system must be asked; a thread mostly submits
+ * the same. */
 static apr_status_t find_code(cohort_task_t task, cohort__code_t *code) {
     static _Thread_local cohort_task_t known;
     static _Thread_local uint32_t member;
@@ -35,21 +40,22 @@ static apr_status_t find_code(cohort_task_t task, cohort__code_t *code) {
 }
 
 /* Room for something of the job: in the job itself, or a block. */
-static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned part, uint64_t size, uint64_t *used,
-                         char **at) {
+static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned part, uint64_t size,
+                         uint64_t *used, char **at) {
     size = (size + 15) & ~(uint64_t)15;
     if (size <= sizeof job->data - *used) {
         *at = job->data + *used;
         *used += size;
         return APR_SUCCESS;
     }
-    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[part]);
+    apr_status_t status =
+        cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[part]);
     if (!status) *at = atomic_load(&job->object.parts[part]);
     return status;
 }
 
-static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job, const cohort__order_t *order,
-                                 uint64_t *used) {
+static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job,
+                                 const cohort__order_t *order, uint64_t *used) {
     uint64_t size = order->n * order->input_size;
     char *at;
     job->input_size = order->input_size;
@@ -63,8 +69,8 @@ static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job, con
     return APR_SUCCESS;
 }
 
-static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job, const cohort__order_t *order,
-                                  uint64_t *used) {
+static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job,
+                                  const cohort__order_t *order, uint64_t *used) {
     uint64_t size = order->n * order->output_size;
     job->output_size = order->output_size;
     if (!size) return APR_SUCCESS;
@@ -83,8 +89,10 @@ static apr_status_t place_words(cohort__thread_t *me, cohort_result_t *job, uint
         return APR_SUCCESS;
     }
     job->by_chunk = job->chunks <= workers;
-    uint64_t heads = job->by_chunk ? job->chunks : workers, size = (job->chunks + heads) * sizeof *job->words;
-    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[2]);
+    uint64_t heads = job->by_chunk ? job->chunks : workers,
+             size = (job->chunks + heads) * sizeof *job->words;
+    apr_status_t status =
+        cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[2]);
     if (status) return status;
     job->words = atomic_load(&job->object.parts[2]);
     job->failures = (cohort__home_t *)(void *)(job->words + job->chunks);
@@ -110,7 +118,8 @@ static apr_status_t fill(cohort__thread_t *me, cohort_result_t *job, cohort_pool
     cut(job, order, workers);
     job->submitter = cohort__self_id();
     job->keeper = order->blocking ? cohort__thread_id(me) : 0;
-    bool callbacks = !order->blocking && order->options && (order->options->on_success || order->options->on_error);
+    bool callbacks = !order->blocking && order->options &&
+                     (order->options->on_success || order->options->on_error);
     atomic_store_explicit(&job->callbacks, callbacks, memory_order_relaxed);
     apr_status_t status = find_code(order->task, &job->task);
     if (!status) status = place_inputs(me, job, order, &used);
@@ -128,10 +137,10 @@ static apr_status_t destroy(void *object) {
     return cohort_result_destroy(object);
 }
 
-/* Owned by the stage, then by transit, then by the list; alive at the end. In between the next owner of the guard, or a
- * sweep, frees it. */
-static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag, cohort_result_t *job,
-                           apr_pool_t *parent) {
+/* Owned by the stage, then by transit, then by the list; alive at the end. In between the next
+ * owner of the guard, or a sweep, frees it. */
+static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag,
+                           cohort_result_t *job, apr_pool_t *parent) {
     apr_status_t status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
     status = refusal(pool);
@@ -174,27 +183,33 @@ apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, coh
     return APR_SUCCESS;
 }
 
-/* ---- completing -------------------------------------------------------------------------------------------------- */
+/* ---- completing ----------------------------------------------------------------------------- */
 
 void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status) {
     uint64_t mine = (index + 1) << 32 | (uint32_t)status, first = atomic_load(&job->first_failed);
-    while ((first == 0 || first >> 32 > index + 1) && !atomic_compare_exchange_weak(&job->first_failed, &first, mine)) {
+    while ((first == 0 || first >> 32 > index + 1) &&
+           !atomic_compare_exchange_weak(&job->first_failed, &first, mine)) {
     }
 }
 
 void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status) {
     uint64_t running = 0;
-    if (!atomic_compare_exchange_strong(&job->state, &running, (uint64_t)kind << 32 | (uint32_t)status)) return;
+    if (!atomic_compare_exchange_strong(&job->state, &running,
+                                        (uint64_t)kind << 32 | (uint32_t)status))
+        return;
     cohort__notify(&job->changed, COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
 
-/* Of those who finish the last chunks at the same time, the fence lets at least one see all of them. */
+/* Of those who finish the last chunks at the same time, the fence lets at least one see all of
+ * them. */
 void cohort__job_settle(cohort_result_t *job) {
     atomic_thread_fence(memory_order_seq_cst);
-    uint64_t before = atomic_load_explicit(&job->scanned, memory_order_acquire), done = before; /* who passes over chunks has seen them as whoever scanned them has */
+    /* who passes over chunks has seen them as whoever scanned them has */
+    uint64_t before = atomic_load_explicit(&job->scanned, memory_order_acquire), done = before;
     while (done < job->chunks &&
-           cohort__word_state(atomic_load_explicit(&job->words[done], memory_order_acquire)) == COHORT__CHUNK_DONE) {
+           cohort__word_state(atomic_load_explicit(&job->words[done], memory_order_acquire)) ==
+               COHORT__CHUNK_DONE) {
         done++;
     }
     if (done < job->chunks) {
@@ -202,10 +217,11 @@ void cohort__job_settle(cohort_result_t *job) {
         return;
     }
     if (atomic_load_explicit(&job->state, memory_order_relaxed)) return;
-    cohort__job_finish(job, COHORT__JOB_DONE, (apr_status_t)(uint32_t)atomic_load(&job->first_failed));
+    cohort__job_finish(job, COHORT__JOB_DONE,
+                       (apr_status_t)(uint32_t)atomic_load(&job->first_failed));
 }
 
-/* ---- freeing ----------------------------------------------------------------------------------------------------- */
+/* ---- freeing -------------------------------------------------------------------------------- */
 
 static bool is_wanted(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
     for (uint32_t i = 0; i < pool->workers; i++) {
@@ -243,16 +259,18 @@ void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me) {
     }
 }
 
-/* ---- ending ------------------------------------------------------------------------------------------------------ */
+/* ---- ending --------------------------------------------------------------------------------- */
 
 static void abandon_jobs(cohort_pool_t *pool) {
     uint64_t end = cohort__link_address(&pool->all);
-    for (uint64_t at = atomic_load(&pool->all.next); at != end; at = atomic_load(&cohort__link_at(at)->next)) {
+    for (uint64_t at = atomic_load(&pool->all.next); at != end;
+         at = atomic_load(&cohort__link_at(at)->next)) {
         cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, COHORT_ETERMINATED);
     }
 }
 
-/* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one store that is made or not. */
+/* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one
+ * store that is made or not. */
 void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
     if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {

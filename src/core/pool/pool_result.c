@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------------- */
 
 apr_status_t cohort__result_use(cohort__use_t *use, cohort_result_t *result) {
     return cohort__use_begin(use, result, COHORT__KIND_RESULT, COHORT__RESULT_TAG);
@@ -16,8 +16,9 @@ static cohort_result_t *job_of(const cohort__use_t *use) {
     return (cohort_result_t *)use->object;
 }
 
-/* Between these two the job is not freed, nor its pool, in which it is listed. A thread that destroys the job meanwhile leaves it to
- * the last one that ends its look, or to the sweep after that one's death. */
+/* Between these two the job is not freed, nor its pool, in which it is listed. A thread that
+ * destroys the job meanwhile leaves it to the last one that ends its look, or to the sweep after
+ * that one's death. */
 static bool look(const cohort__use_t *use) {
     atomic_store_explicit(&job_of(use)->looked, 1, memory_order_relaxed);
     return cohort__use_look(use);
@@ -30,17 +31,22 @@ static void look_end(const cohort__use_t *use) {
     atomic_thread_fence(memory_order_seq_cst);
     if (!cohort__use_over(use)) return;
     cohort__pool_enter(pool, use->me);
-    if (cohort__job_is_of(job, pool) && atomic_load(&job->doomed)) cohort__job_doom(pool, use->me, job);
+    if (cohort__job_is_of(job, pool) && atomic_load(&job->doomed))
+        cohort__job_doom(pool, use->me, job);
     cohort__pool_leave_last(pool, use->me);
 }
 
-/* A thread that waits sees what the callback did; unless it waits in a callback, or the process that was to call it is dead. */
+/* A thread that waits sees what the callback did; unless it waits in a callback, or the process
+ * that was to call it is dead. */
 static bool is_called(cohort_result_t *job, bool thorough) {
-    if (!atomic_load_explicit(&job->callbacks, memory_order_relaxed) || atomic_load(&job->called) || cohort__in_callback()) return true;
+    if (!atomic_load_explicit(&job->callbacks, memory_order_relaxed) || atomic_load(&job->called) ||
+        cohort__in_callback())
+        return true;
     return thorough && !cohort__process_alive(job->submitter, true);
 }
 
-/* What is read is of the life that is meant if that goes on afterwards: the state of a job is final. */
+/* What is read is of the life that is meant if that goes on afterwards: the state of a job is
+ * final. */
 static apr_status_t peek(const cohort__use_t *use, bool thorough) {
     cohort_result_t *job = job_of(use);
     bool ready = cohort__job_is_over(job) && is_called(job, thorough);
@@ -67,7 +73,8 @@ apr_status_t cohort__result_try(const cohort__use_t *use, bool thorough) {
     end_with_pool(use);
     status = peek(use, true);
     if (status != APR_EAGAIN || cohort__job_is_over(job)) return status;
-    cohort__pool_look(pool, use->me); /* if that is another pool by now, it is looked after for once */
+    /* if that is another pool by now, it is looked after for once */
+    cohort__pool_look(pool, use->me);
     return peek(use, true);
 }
 
@@ -85,7 +92,8 @@ static bool is_short_of_workers(void *arg) {
 apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeout) {
     cohort__pace_t pace = cohort__pace_brisk;
     pace.unrest = is_short_of_workers;
-    return cohort__await_paced(&job_of(use)->changed, try_wait, use, cohort__deadline(timeout), pace);
+    return cohort__await_paced(&job_of(use)->changed, try_wait, use, cohort__deadline(timeout),
+                               pace);
 }
 
 static apr_status_t result_wait(cohort_result_t *result, apr_interval_time_t timeout) {
@@ -105,7 +113,7 @@ int cohort_result_ready(cohort_result_t *result) {
     return peek(&use, false) != APR_EAGAIN;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------------------ */
+/* ---- asking --------------------------------------------------------------------------------- */
 
 static apr_status_t status_of(const cohort_result_t *result) {
     return (apr_status_t)(uint32_t)atomic_load(&result->state);
@@ -153,7 +161,8 @@ static uint64_t chains_of(cohort_result_t *result) {
 }
 
 /* Every failure of the job, in no order; NULL after the last. */
-static cohort__failure_t *next_failure(cohort_result_t *result, cohort__failure_t *at, uint64_t *chain) {
+static cohort__failure_t *next_failure(cohort_result_t *result, cohort__failure_t *at,
+                                       uint64_t *chain) {
     if (at) at = atomic_load(&at->next);
     while (!at && *chain < chains_of(result)) at = atomic_load(&result->failures[(*chain)++]);
     return at;
@@ -162,8 +171,8 @@ static cohort__failure_t *next_failure(cohort_result_t *result, cohort__failure_
 /* The failed item with the lowest index, or why it was ended before it was done. It is done. */
 static void find_error(cohort_result_t *result, cohort_task_error_t *error) {
     uint64_t chain = 0, first = atomic_load(&result->first_failed);
-    *error =
-        (cohort_task_error_t){.status = status_of(result), .message = "", .worker = "", .exit_code = COHORT_EXIT_NONE};
+    *error = (cohort_task_error_t){
+        .status = status_of(result), .message = "", .worker = "", .exit_code = COHORT_EXIT_NONE};
     const cohort__failure_t *reason = atomic_load(&result->reason);
     if (is_abandoned(result) && reason && reason->status == error->status) describe(reason, error);
     if (is_abandoned(result) || !first) return;
@@ -176,7 +185,8 @@ static void find_error(cohort_result_t *result, cohort_task_error_t *error) {
     }
 }
 
-/* The status of a job that is done; of one that failed it is said which item did, where, and what its task said. */
+/* The status of a job that is done; of one that failed it is said which item did, where, and what
+ * its task said. */
 static apr_status_t outcome(cohort_result_t *result) {
     cohort_task_error_t error;
     char plain[160];
@@ -184,10 +194,11 @@ static apr_status_t outcome(cohort_result_t *result) {
     if (!status) return APR_SUCCESS;
     find_error(result, &error);
     if (error.status != status) return status;
-    bool told = *error.message && strcmp(error.message, cohort_strerror(status, plain, sizeof plain)) != 0;
+    bool told =
+        *error.message && strcmp(error.message, cohort_strerror(status, plain, sizeof plain)) != 0;
     if (is_abandoned(result)) return told ? cohort__fail(status, "%s", error.message) : status;
-    return cohort__fail(status, "item %lu, run by %s%s%s", (unsigned long)error.index, error.worker, told ? ": " : "",
-                        told ? error.message : "");
+    return cohort__fail(status, "item %lu, run by %s%s%s", (unsigned long)error.index, error.worker,
+                        told ? ": " : "", told ? error.message : "");
 }
 
 /* Of a job that is over, and not freed meanwhile. */
@@ -204,10 +215,12 @@ static apr_status_t check_room(const cohort__use_t *use, apr_size_t size) {
     uint64_t need = job_of(use)->n * job_of(use)->output_size;
     look_end(use);
     if (size >= need) return APR_SUCCESS;
-    return cohort__fail(COHORT_ETOOSMALL, "outputs has %lu bytes, and %lu are needed", (unsigned long)size, (unsigned long)need);
+    return cohort__fail(COHORT_ETOOSMALL, "outputs has %lu bytes, and %lu are needed",
+                        (unsigned long)size, (unsigned long)need);
 }
 
-static apr_status_t result_get(cohort_result_t *result, void *outputs, apr_size_t size, apr_interval_time_t timeout) {
+static apr_status_t result_get(cohort_result_t *result, void *outputs, apr_size_t size,
+                               apr_interval_time_t timeout) {
     cohort__use_t use;
     apr_status_t status = cohort__result_use(&use, result);
     if (!status && outputs) status = check_room(&use, size);
@@ -219,7 +232,8 @@ static apr_status_t result_get(cohort_result_t *result, void *outputs, apr_size_
     return status;
 }
 
-apr_status_t cohort_result_get(cohort_result_t *result, void *outputs, apr_size_t size, apr_interval_time_t timeout) {
+apr_status_t cohort_result_get(cohort_result_t *result, void *outputs, apr_size_t size,
+                               apr_interval_time_t timeout) {
     return COHORT__CALL_ANEW(result_get(result, outputs, size, timeout));
 }
 
@@ -251,20 +265,26 @@ apr_status_t cohort_result_error(cohort_result_t *result, cohort_task_error_t *e
 }
 
 static int by_index(const void *a, const void *b) {
-    apr_size_t left = ((const cohort_task_error_t *)a)->index, right = ((const cohort_task_error_t *)b)->index;
+    apr_size_t left = ((const cohort_task_error_t *)a)->index,
+               right = ((const cohort_task_error_t *)b)->index;
     return left < right ? -1 : left > right;
 }
 
-static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t **errors, apr_size_t *n, apr_pool_t *pool) {
+static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t **errors,
+                                  apr_size_t *n, apr_pool_t *pool) {
     cohort__use_t use;
-    apr_status_t status = errors && n && pool ? look_ready(&use, result) : cohort__null(!errors ? "errors" : !n ? "n" : "pool");
+    apr_status_t status = errors && n && pool ? look_ready(&use, result)
+                                              : cohort__null(!errors ? "errors"
+                                                             : !n    ? "n"
+                                                                     : "pool");
     uint64_t chain = 0;
     apr_size_t count = 0, filled = 0;
     if (status) return status;
     for (cohort__failure_t *at = NULL; (at = next_failure(result, at, &chain)) != NULL;) count++;
     *errors = count ? apr_palloc(pool, count * sizeof **errors) : NULL;
     chain = 0;
-    for (cohort__failure_t *at = NULL; filled < count && (at = next_failure(result, at, &chain)) != NULL;) {
+    for (cohort__failure_t *at = NULL;
+         filled < count && (at = next_failure(result, at, &chain)) != NULL;) {
         describe(at, &(*errors)[filled++]);
     }
     look_end(&use);
@@ -273,16 +293,18 @@ static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t *
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t **errors, apr_size_t *n,
-                                  apr_pool_t *pool) {
+apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t **errors,
+                                  apr_size_t *n, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(result_errors(result, errors, n, pool));
 }
 
-/* ---- releasing --------------------------------------------------------------------------------------------------- */
+/* ---- releasing ------------------------------------------------------------------------------ */
 
-/* Lines that workers wrote to, and that will be written here: to take it off the lists, and to make another in its place. */
+/* Lines that workers wrote to, and that will be written here: to take it off the lists, and to make
+ * another in its place. */
 static void ask_for(const cohort_result_t *job) {
-    for (size_t at = offsetof(cohort_result_t, ready); at <= offsetof(cohort_result_t, data); at += 64) {
+    for (size_t at = offsetof(cohort_result_t, ready); at <= offsetof(cohort_result_t, data);
+         at += 64) {
         cohort__prefetch((const char *)job + at);
     }
 }
@@ -298,12 +320,15 @@ apr_status_t cohort__result_destroy(cohort_result_t *result) {
     if (!result) return APR_SUCCESS;
     apr_status_t status = cohort__result_use(&use, result);
     if (status)
-        return status == COHORT_EHANDLE && cohort__object_place(result, COHORT__KIND_RESULT) ? APR_SUCCESS : status;
+        return status == COHORT_EHANDLE && cohort__object_place(result, COHORT__KIND_RESULT)
+                   ? APR_SUCCESS
+                   : status;
     cohort_pool_t *pool = atomic_load(&result->pool);
     if (!pool) return APR_SUCCESS; /* another call has destroyed it, and it is being made anew */
     ask_for(result);
     cohort__pool_enter(pool, use.me);
-    bool ended = cohort__job_is_of(result, pool) && !cohort__use_over(&use) && cohort__object_end(result, COHORT__RESULT_TAG);
+    bool ended = cohort__job_is_of(result, pool) && !cohort__use_over(&use) &&
+                 cohort__object_end(result, COHORT__RESULT_TAG);
     if (ended) cohort__job_doom(pool, use.me, result);
     cohort__pool_leave_last(pool, use.me);
     if (ended) tell(result);

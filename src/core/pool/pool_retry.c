@@ -89,7 +89,8 @@ static void end_job(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *
     const cohort__failure_t *why = atomic_load(&pool->object.parts[3]);
     if (cohort__job_is_over(job)) return;
     cohort__block_free(me, making);
-    if (why && !atomic_load(&job->reason) && !cohort__failure_make(me, making, why, why->message, why->length)) {
+    if (why && !atomic_load(&job->reason) &&
+        !cohort__failure_make(me, making, why, why->message, why->length)) {
         cohort__block_move(me, making, &job->reason);
     }
     cohort__job_finish(job, COHORT__JOB_ABANDONED, (apr_status_t)(uint32_t)atomic_load(&pool->why));
@@ -104,15 +105,16 @@ static void end_work(cohort_pool_t *pool, cohort__thread_t *me) {
     }
 }
 
-/* Starts that were under way together and fail together are one failure: the pause follows how often
- * starting was tried again, not how many workers there are. */
+/* Starts that were under way together and fail together are one failure: the pause follows how
+ * often starting was tried again, not how many workers there are. */
 void cohort__start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__worker_t *worker,
                           const cohort__failure_t *what, const char *message, size_t length) {
     int64_t now = cohort_os_now();
     if (atomic_load(&pool->state) == COHORT__POOL_ENDED) return;
     keep_reason(pool, me, what, message, length);
     if (!atomic_load(&pool->failing) && !has_ready(pool, worker)) atomic_store(&pool->failing, now);
-    if (!atomic_load(&pool->failures) || atomic_load(&worker->since) >= atomic_load(&pool->failed)) {
+    if (!atomic_load(&pool->failures) ||
+        atomic_load(&worker->since) >= atomic_load(&pool->failed)) {
         atomic_store(&pool->failed, now);
         atomic_fetch_add(&pool->failures, 1);
         atomic_store(&pool->retry, now + pause_after(atomic_load(&pool->failures)));
@@ -120,23 +122,28 @@ void cohort__start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__wor
     if (is_hopeless(pool, worker, now)) end_work(pool, me);
 }
 
-void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, apr_status_t status) {
+void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
+                                 apr_status_t status) {
     char message[512], text[400];
     cohort__failure_t what = {.status = status, .exit_code = COHORT_EXIT_NONE};
     cohort__worker_name(pool, number, what.worker);
-    int length = snprintf(message, sizeof message, "worker %s could not be started: %s", what.worker,
-                          cohort__describe(status, text, sizeof text));
-    cohort__start_failed(pool, me, cohort__pool_worker(pool, number), &what, message, (size_t)length);
+    int length = snprintf(message, sizeof message, "worker %s could not be started: %s",
+                          what.worker, cohort__describe(status, text, sizeof text));
+    cohort__start_failed(pool, me, cohort__pool_worker(pool, number), &what, message,
+                         (size_t)length);
 }
 
-void cohort__worker_not_ready(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__failure_t *what) {
+void cohort__worker_not_ready(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
+                              cohort__failure_t *what) {
     char message[200];
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
-    bool initialising = pool->initializer.module && atomic_load(&worker->phase) == COHORT__WORKER_INITIALISING;
+    bool initialising =
+        pool->initializer.module && atomic_load(&worker->phase) == COHORT__WORKER_INITIALISING;
     what->status = initialising ? COHORT_EINITFAILED : COHORT_ESTART;
-    int length = snprintf(message, sizeof message, "worker %s (pid %lld) ended with exit code %d %s", what->worker,
-                          (long long)what->pid, (int)what->exit_code,
-                          initialising ? "in the initializer" : "before it could take work");
+    int length =
+        snprintf(message, sizeof message, "worker %s (pid %lld) ended with exit code %d %s",
+                 what->worker, (long long)what->pid, (int)what->exit_code,
+                 initialising ? "in the initializer" : "before it could take work");
     cohort__start_failed(pool, me, worker, what, message, (size_t)length);
 }
 

@@ -31,7 +31,8 @@ static void close_streams(cohort__setting_t *setting) {
 static apr_status_t copy_streams(cohort__setting_t *setting) {
     cohort_os_streams_t copies;
     apr_status_t status = cohort_os_streams_copy(&copies);
-    for (int i = 0; i < 3 && !status; i++) setting->given.streams[i] = cohort_os_know(copies.handles[i]);
+    for (int i = 0; i < 3 && !status; i++)
+        setting->given.streams[i] = cohort_os_know(copies.handles[i]);
     return status;
 }
 
@@ -62,9 +63,13 @@ apr_status_t cohort__setting_make(const cohort_pool_t *pool, uint64_t tag) {
     cohort__setting_t *setting = calloc(1, sizeof *setting);
     cohort_os_state_t state;
     if (!setting) return APR_ENOMEM;
-    *setting = (cohort__setting_t){.pool = pool, .tag = tag, .users = 1, .given = {.streams = {none, none, none}}};
-    apr_status_t status = cohort__context_capture(&setting->given.context, &setting->given.size, &state);
-    if (!status) status = cohort_os_context_environment(setting->given.context, setting->given.size, &setting->given.environment);
+    *setting = (cohort__setting_t){
+        .pool = pool, .tag = tag, .users = 1, .given = {.streams = {none, none, none}}};
+    apr_status_t status =
+        cohort__context_capture(&setting->given.context, &setting->given.size, &state);
+    if (!status)
+        status = cohort_os_context_environment(setting->given.context, setting->given.size,
+                                               &setting->given.environment);
     cohort_os_mutex_lock(&mutex);
     if (!status) status = copy_streams(setting);
     if (!status) {
@@ -116,7 +121,8 @@ void cohort__settings_unlock(void) {
 /* The descriptors only: to free the memory would copy the pages where it lies. */
 void cohort__settings_reset(void) {
     cohort_os_mutex_reset(&mutex);
-    for (cohort__setting_t *setting = settings; setting; setting = setting->next) close_streams(setting);
+    for (cohort__setting_t *setting = settings; setting; setting = setting->next)
+        close_streams(setting);
     settings = NULL;
 }
 

@@ -1,9 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pool's workers: started, mourned, replaced. A place is taken and vacated under the guard, and a replacement gets it
- * only when the process before it is dealt with, so a worker's number is enough to say who owns a chunk. Everything
- * here may be done by any process, and repeated when the one that did it died; and the pool may be destroyed meanwhile
- * by another, so each step asks for it anew. While a place is taken the pool stays.
+ * A pool's workers: started, mourned, replaced. A place is taken and vacated under the guard, and a
+ * replacement gets it only when the process before it is dealt with, so a worker's number is enough
+ * to say who owns a chunk. Everything here may be done by any process, and repeated when the one
+ * that did it died; and the pool may be destroyed meanwhile by another, so each step asks for it
+ * anew. While a place is taken the pool stays.
  */
 #include "core/pool/pool.h"
 
@@ -14,7 +15,7 @@
 
 #define PATIENCE INT64_C(1000000000) /* nanoseconds that a watcher is given to replace a worker */
 
-/* ---- starting ---------------------------------------------------------------------------------------------------- */
+/* ---- starting ------------------------------------------------------------------------------- */
 
 /* What is needed of the pool to start a worker, copied under the guard. */
 typedef struct {
@@ -26,10 +27,12 @@ typedef struct {
     bool replaces;
 } post_t;
 
-/* Guard. With no worker there, what is not over is on the list: whoever mourns a worker has put it back. */
+/* Guard. With no worker there, what is not over is on the list: whoever mourns a worker has put it
+ * back. */
 static bool has_work(cohort_pool_t *pool) {
     uint64_t end = (uint64_t)(uintptr_t)&pool->ready;
-    for (uint64_t at = atomic_load(&pool->ready.next); at != end; at = atomic_load(&cohort__job_of_ready(at)->ready.next)) {
+    for (uint64_t at = atomic_load(&pool->ready.next); at != end;
+         at = atomic_load(&cohort__job_of_ready(at)->ready.next)) {
         if (!cohort__job_is_over(cohort__job_of_ready(at))) return true;
     }
     return false;
@@ -42,9 +45,11 @@ static bool wanted(cohort_pool_t *pool) {
     return state == COHORT__POOL_OPEN || (state == COHORT__POOL_CLOSED && has_work(pool));
 }
 
-static bool describe_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, post_t *post) {
+static bool describe_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
+                          post_t *post) {
     if (cohort__pool_enter_live(pool, me, tag)) return false;
-    bool open = number < pool->workers && !atomic_load(&cohort__pool_worker(pool, number)->process) && wanted(pool) &&
+    bool open = number < pool->workers &&
+                !atomic_load(&cohort__pool_worker(pool, number)->process) && wanted(pool) &&
                 cohort__start_may_begin(pool) && pool->owner == cohort__self_id();
     cohort__worker_name(pool, number, post->name);
     post->method = pool->method;
@@ -92,7 +97,8 @@ static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
 }
 
 /* There is not even a slot for it. */
-static void not_made(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, apr_status_t status) {
+static void not_made(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
+                     apr_status_t status) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     if (!atomic_load(&worker->process)) {
@@ -112,11 +118,13 @@ static apr_status_t launch(cohort_pool_t *pool, uint64_t tag, cohort_process_t *
     return status;
 }
 
-apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number) {
+apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                                  uint32_t number) {
     cohort_process_t *slot;
     post_t post;
     if (!describe_post(pool, me, tag, number, &post)) return APR_SUCCESS;
-    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_WORKER, post.name, COHORT_DAEMON, post.method);
+    apr_status_t status =
+        cohort__process_make(&slot, COHORT__ROLE_WORKER, post.name, COHORT_DAEMON, post.method);
     if (status) {
         not_made(pool, me, tag, number, status);
         return status;
@@ -135,22 +143,25 @@ apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uin
     return status;
 }
 
-/* ---- deaths ------------------------------------------------------------------------------------------------------ */
+/* ---- deaths --------------------------------------------------------------------------------- */
 
-static void record_death(cohort_pool_t *pool, cohort__thread_t *me, cohort__home_t *chain, cohort__failure_t *what) {
+static void record_death(cohort_pool_t *pool, cohort__thread_t *me, cohort__home_t *chain,
+                         cohort__failure_t *what) {
     char message[160];
     cohort__home_t *home = &pool->object.parts[2];
     cohort__failure_t *last = cohort__failure_last(chain);
-    int length = snprintf(message, sizeof message, "worker %s (pid %lld) ended with exit code %d in the task",
-                          what->worker, (long long)what->pid, (int)what->exit_code);
+    int length = snprintf(message, sizeof message,
+                          "worker %s (pid %lld) ended with exit code %d in the task", what->worker,
+                          (long long)what->pid, (int)what->exit_code);
     cohort__block_free(me, home);
     if (cohort__failure_make(me, home, what, message, (size_t)length)) return;
     cohort__block_move(me, home, last ? &last->next : chain);
 }
 
-/* The item that was running: failed already, to be tried again, or charged with the death. True: it is over. */
-static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain,
-                        cohort__failure_t *what) {
+/* The item that was running: failed already, to be tried again, or charged with the death. True: it
+ * is over. */
+static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job,
+                        cohort__home_t *chain, cohort__failure_t *what) {
     cohort__failure_t *last = cohort__failure_last(chain);
     if (last && last->index == what->index) {
         cohort__job_failed(job, what->index, last->status);
@@ -162,16 +173,17 @@ static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result
     return true;
 }
 
-/* Only the dead worker could change the word of its chunk, and now only the guard's owner; its one store is the last
- * step. */
-static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job, uint32_t number,
-                         cohort__failure_t *what) {
+/* Only the dead worker could change the word of its chunk, and now only the guard's owner; its one
+ * store is the last step. */
+static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job,
+                         uint32_t number, cohort__failure_t *what) {
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     uint64_t c = atomic_load(&worker->chunk), progress = atomic_load(&worker->progress);
     if (c >= job->chunks) return;
     uint64_t word = atomic_load(&job->words[c]), first = c * job->chunk, item = progress >> 1;
     uint64_t end = job->n - first < job->chunk ? job->n : first + job->chunk;
-    if (cohort__word_state(word) != COHORT__CHUNK_RUNNING || cohort__word_worker(word) != number) return;
+    if (cohort__word_state(word) != COHORT__CHUNK_RUNNING || cohort__word_worker(word) != number)
+        return;
     uint64_t attempt = item == first + cohort__word_start(word) ? cohort__word_attempt(word) : 0;
     if (progress & 1) {
         what->index = item;
@@ -184,17 +196,20 @@ static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_resul
     atomic_store(&job->words[c], cohort__word(state, attempt, number, item - first));
 }
 
-/* It may have taken a batch from the cursor that nobody else will look at, so the job is looked through again in any
- * case. */
+/* It may have taken a batch from the cursor that nobody else will look at, so the job is looked
+ * through again in any case. */
 static void put_back(cohort_pool_t *pool, cohort_result_t *job) {
-    if (atomic_load(&job->state) || atomic_load(&job->doomed) || atomic_load(&pool->state) == COHORT__POOL_ENDED)
+    if (atomic_load(&job->state) || atomic_load(&job->doomed) ||
+        atomic_load(&pool->state) == COHORT__POOL_ENDED)
         return;
     cohort__guard_set(&pool->guard, &job->round, atomic_load(&job->round) + 1);
-    if (!cohort__linked(&job->ready)) cohort__link_put(&pool->guard, &pool->ready, &job->ready, true);
+    if (!cohort__linked(&job->ready))
+        cohort__link_put(&pool->guard, &pool->ready, &job->ready, true);
     cohort__guard_commit(&pool->guard);
 }
 
-static void charge(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead, int code) {
+static void charge(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead,
+                   int code) {
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     cohort_result_t *job = atomic_load(&worker->job);
     cohort_process_t *slot = cohort__process_find(dead);
@@ -217,20 +232,22 @@ static void release_slot(cohort__pid_t id) {
 }
 
 /* The last change: with the process' name the place is vacant, and none of this is done again. */
-static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead, int code) {
+static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead,
+                   int code) {
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     cohort_process_t *slot = cohort__process_find(dead);
     cohort__failure_t what = {.process = dead, .pid = slot ? slot->os.pid : 0, .exit_code = code};
     cohort__worker_name(pool, number, what.worker);
-    if (atomic_load(&worker->phase) < COHORT__WORKER_FAILED) cohort__worker_not_ready(pool, me, number, &what);
+    if (atomic_load(&worker->phase) < COHORT__WORKER_FAILED)
+        cohort__worker_not_ready(pool, me, number, &what);
     release_slot(atomic_load(&worker->previous));
     atomic_store(&pool->vacant, cohort_os_now());
     cohort__guard_set(&pool->guard, &worker->previous, dead);
     cohort__guard_set(&pool->guard, &worker->process, 0);
 }
 
-static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t dead,
-                  int code) {
+static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
+                  cohort__pid_t dead, int code) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     if (atomic_load(&worker->process) == dead) {
@@ -255,11 +272,13 @@ void cohort__pool_worker_died(cohort_process_t *slot) {
     cohort__pool_abandon(pool, me, tag);
 }
 
-/* ---- looking after them ------------------------------------------------------------------------------------------ */
+/* ---- looking after them --------------------------------------------------------------------- */
 
-cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number) {
+cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                               uint32_t number) {
     if (cohort__pool_enter_live(pool, me, tag)) return 0;
-    cohort__pid_t id = number < pool->workers ? atomic_load(&cohort__pool_worker(pool, number)->process) : 0;
+    cohort__pid_t id =
+        number < pool->workers ? atomic_load(&cohort__pool_worker(pool, number)->process) : 0;
     cohort__pool_leave(pool);
     return id;
 }
@@ -273,29 +292,33 @@ static bool is_over(cohort__pid_t id, int *code) {
     return cohort__process_state(slot) == COHORT__SLOT_ENDED;
 }
 
-static cohort__tid_t launcher_of(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number) {
+static cohort__tid_t launcher_of(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                                 uint32_t number) {
     if (cohort__pool_enter_live(pool, me, tag)) return 0;
     cohort__tid_t launcher = atomic_load(&cohort__pool_worker(pool, number)->launcher);
     cohort__pool_leave(pool);
     return launcher;
 }
 
-/* Whoever was to start it is dead: it will not start any more. A child that takes off all the same finds the slot
- * changed, and ends. */
-static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t id) {
+/* Whoever was to start it is dead: it will not start any more. A child that takes off all the same
+ * finds the slot changed, and ends. */
+static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
+                         cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot || cohort__process_state(slot) > COHORT__SLOT_FAILED) return;
     cohort__tid_t launcher = launcher_of(pool, me, tag, number);
-    if (!launcher || cohort__thread_alive(launcher, true) || cohort__process_find(id) != slot) return;
+    if (!launcher || cohort__thread_alive(launcher, true) || cohort__process_find(id) != slot)
+        return;
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING && cohort__claim_withdraw(slot)) {
         cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
     }
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
-    if (cohort__process_state(slot) == COHORT__SLOT_NEW) start_failed(pool, me, tag, number, slot, COHORT_ESTART);
+    if (cohort__process_state(slot) == COHORT__SLOT_NEW)
+        start_failed(pool, me, tag, number, slot, COHORT_ESTART);
 }
 
-static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number, cohort__pid_t id,
-                         bool thorough) {
+static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
+                         cohort__pid_t id, bool thorough) {
     int code;
     if (thorough) {
         (void)cohort__process_bury(id);
@@ -304,7 +327,8 @@ static void check_worker(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     if (is_over(id, &code)) mourn(pool, me, tag, number, id, code);
 }
 
-/* Guard. One that is mourned has ended only when its slot says so. A closed pool without workers is done only if its work is; a worker that died last may have left some. */
+/* Guard. One that is mourned has ended only when its slot says so. A closed pool without workers is
+ * done only if its work is; a worker that died last may have left some. */
 static cohort__staff_t take_stock(cohort_pool_t *pool) {
     uint32_t vacant = 0, ending = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
@@ -315,10 +339,12 @@ static cohort__staff_t take_stock(cohort_pool_t *pool) {
     }
     if (!vacant) return COHORT__STAFF_COMPLETE;
     if (vacant < pool->workers || ending) return COHORT__STAFF_VACANT;
-    return atomic_load(&pool->state) == COHORT__POOL_CLOSED && has_work(pool) ? COHORT__STAFF_VACANT : COHORT__STAFF_NONE;
+    return atomic_load(&pool->state) == COHORT__POOL_CLOSED && has_work(pool) ? COHORT__STAFF_VACANT
+                                                                              : COHORT__STAFF_NONE;
 }
 
-cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, bool thorough) {
+cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                                    bool thorough) {
     if (cohort__pool_enter_live(pool, me, tag)) return COHORT__STAFF_GONE;
     uint32_t workers = pool->workers;
     cohort__pool_leave(pool);
@@ -335,12 +361,15 @@ cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, u
 /* How many places there are to be filled by this process; 0: none, or not now. */
 static uint32_t places(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     if (cohort__pool_enter_live(pool, me, tag)) return 0;
-    uint32_t n = atomic_load(&pool->staffed) && pool->owner == cohort__self_id() && wanted(pool) ? pool->workers : 0;
+    uint32_t n = atomic_load(&pool->staffed) && pool->owner == cohort__self_id() && wanted(pool)
+                     ? pool->workers
+                     : 0;
     cohort__pool_leave(pool);
     return n;
 }
 
-/* Have it done again when places are vacant still, because starts fail, or because another thread was at it. */
+/* Have it done again when places are vacant still, because starts fail, or because another thread
+ * was at it. */
 static void tend_again(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     int64_t next = COHORT_OS_NEVER;
     if (cohort__pool_enter_live(pool, me, tag)) return;
@@ -366,7 +395,8 @@ void cohort__pool_tend(cohort_pool_t *pool) {
 }
 
 void cohort__pools_tend(void) {
-    for (cohort_pool_t *pool = NULL; (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
+    for (cohort_pool_t *pool = NULL;
+         (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
         if (cohort__pool_tag(pool) && pool->owner == cohort__self_id()) cohort__pool_tend(pool);
     }
 }
@@ -379,7 +409,7 @@ void cohort__staff_release(cohort_pool_t *pool) {
     }
 }
 
-/* ---- the end of a pool ------------------------------------------------------------------------------------------- */
+/* ---- the end of a pool ---------------------------------------------------------------------- */
 
 /* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
 void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
@@ -388,7 +418,8 @@ void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     cohort__staff_release(pool);
     cohort__jobs_sweep(pool, me);
     cohort__guard_commit(&pool->guard);
-    atomic_store(&pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag); /* others go by it without the guard, so it is never undone */
+    /* others go by it without the guard, so it is never undone */
+    atomic_store(&pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag);
     cohort__pool_leave_last(pool, me);
 }
 
@@ -410,16 +441,19 @@ void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t ta
 void cohort__pools_repair(void) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
-    for (cohort_pool_t *pool = NULL; (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
+    for (cohort_pool_t *pool = NULL;
+         (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
         uint64_t tag = atomic_load(&pool->object.tag);
         if (tag >> 32 == COHORT__POOL_TAG) cohort__pool_abandon(pool, me, tag);
-        if (tag >> 32 != COHORT__POOL_TAG_RETIRED || cohort__pool_enter_live(pool, me, tag)) continue;
+        if (tag >> 32 != COHORT__POOL_TAG_RETIRED || cohort__pool_enter_live(pool, me, tag))
+            continue;
         cohort__jobs_sweep(pool, me);
         cohort__pool_leave_last(pool, me);
     }
 }
 
-/* Replacing workers is the watcher's work; only if that has not been done for a while, the waiting thread does it. */
+/* Replacing workers is the watcher's work; only if that has not been done for a while, the waiting
+ * thread does it. */
 void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
     uint64_t tag = cohort__pool_tag(pool);
     if (!tag) return;

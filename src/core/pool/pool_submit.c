@@ -22,8 +22,8 @@ static apr_status_t run(cohort_pool_t *pool, const cohort__order_t *order) {
     return status;
 }
 
-static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool, const cohort__order_t *order,
-                           apr_pool_t *parent) {
+static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool,
+                           const cohort__order_t *order, apr_pool_t *parent) {
     cohort__callback_t *callback = NULL;
     cohort__thread_t *me;
     if (!result) return cohort__null("result");
@@ -37,31 +37,39 @@ static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool, const 
     return status;
 }
 
-apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs, apr_size_t input_size,
-                             apr_size_t n, void *outputs, apr_size_t output_size, const cohort_map_options_t *options) {
-    return COHORT__CALL_ANEW(run(pool, &(cohort__order_t){task, inputs, outputs, input_size, output_size, n, options, true}));
+apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs,
+                             apr_size_t input_size, apr_size_t n, void *outputs,
+                             apr_size_t output_size, const cohort_map_options_t *options) {
+    return COHORT__CALL_ANEW(run(pool, &(cohort__order_t){task, inputs, outputs, input_size,
+                                                          output_size, n, options, true}));
 }
 
-apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task, const void *input, apr_size_t input_size,
-                               void *output, apr_size_t output_size) {
-    return COHORT__CALL_ANEW(run(pool, &(cohort__order_t){task, input, output, input_size, output_size, 1, NULL, true}));
+apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task, const void *input,
+                               apr_size_t input_size, void *output, apr_size_t output_size) {
+    return COHORT__CALL_ANEW(
+        run(pool, &(cohort__order_t){task, input, output, input_size, output_size, 1, NULL, true}));
 }
 
-static apr_status_t pool_map_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
-                                   const void *inputs, apr_size_t input_size, apr_size_t n, void *outputs,
-                                   apr_size_t output_size, const cohort_map_options_t *options, apr_pool_t *parent) {
+static apr_status_t pool_map_async(cohort_result_t **result, cohort_pool_t *pool,
+                                   cohort_task_t task, const void *inputs, apr_size_t input_size,
+                                   apr_size_t n, void *outputs, apr_size_t output_size,
+                                   const cohort_map_options_t *options, apr_pool_t *parent) {
     cohort__order_t order = {task, inputs, outputs, input_size, output_size, n, options, false};
     return submit(result, pool, &order, parent);
 }
 
-apr_status_t cohort_pool_map_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
-                                   const void *inputs, apr_size_t input_size, apr_size_t n, void *outputs,
-                                   apr_size_t output_size, const cohort_map_options_t *options, apr_pool_t *parent) {
-    return COHORT__CALL_ANEW(pool_map_async(result, pool, task, inputs, input_size, n, outputs, output_size, options, parent));
+apr_status_t cohort_pool_map_async(cohort_result_t **result, cohort_pool_t *pool,
+                                   cohort_task_t task, const void *inputs, apr_size_t input_size,
+                                   apr_size_t n, void *outputs, apr_size_t output_size,
+                                   const cohort_map_options_t *options, apr_pool_t *parent) {
+    return COHORT__CALL_ANEW(pool_map_async(result, pool, task, inputs, input_size, n, outputs,
+                                            output_size, options, parent));
 }
 
-apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort_pool_t *pool, cohort_task_t task,
-                                     const void *input, apr_size_t input_size, void *output, apr_size_t output_size,
+apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort_pool_t *pool,
+                                     cohort_task_t task, const void *input, apr_size_t input_size,
+                                     void *output, apr_size_t output_size,
                                      const cohort_map_options_t *options, apr_pool_t *parent) {
-    return COHORT__CALL_ANEW(pool_map_async(result, pool, task, input, input_size, 1, output, output_size, options, parent));
+    return COHORT__CALL_ANEW(pool_map_async(result, pool, task, input, input_size, 1, output,
+                                            output_size, options, parent));
 }

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What a worker does: find a job, claim its chunks, run them. The order of stores matters in every line here; see
- * pool.h. */
+/* What a worker does: find a job, claim its chunks, run them. The order of stores matters in every
+ * line here; see pool.h. */
 #include "core/base/bits.h"
 #include "core/pool/pool.h"
 
@@ -25,13 +25,15 @@ typedef struct {
     cohort__code_t code; /* of the task that was looked up last */
 } worker_t;
 
-/* ---- ranges of chunks -------------------------------------------------------------------------------------------- */
+/* ---- ranges of chunks ----------------------------------------------------------------------- */
 
-#define AHEAD_MAX 512 /* bytes that are asked for before they are used; what is longer the caches see coming */
+/* bytes that are asked for before they are used; what is longer the caches see coming */
+#define AHEAD_MAX 512
 _Static_assert(BATCH_MAX * sizeof(uint64_t) <= AHEAD_MAX, "all words of a batch are asked for");
 
 static void ask_for(const void *data, uint64_t size) {
-    for (uint64_t at = 0; at < size && at < AHEAD_MAX; at += 64) cohort__prefetch((const char *)data + at);
+    for (uint64_t at = 0; at < size && at < AHEAD_MAX; at += 64)
+        cohort__prefetch((const char *)data + at);
 }
 
 /* Lines that are written come while the first chunk is at work, and not each when its turn is. */
@@ -55,7 +57,8 @@ static bool take_batch(const worker_t *w, uint64_t *from, uint64_t *to) {
     return true;
 }
 
-/* Chunks of which each may be this worker's, if it is quicker than others; false: it has seen all. */
+/* Chunks of which each may be this worker's, if it is quicker than others; false: it has seen
+ * all. */
 static bool next_range(worker_t *w, uint64_t *from, uint64_t *to) {
     if (w->passing) return false;
     w->passing = !take_batch(w, from, to);
@@ -66,9 +69,10 @@ static bool next_range(worker_t *w, uint64_t *from, uint64_t *to) {
     return true;
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* ---- running -------------------------------------------------------------------------------- */
 
-/* What a range needs, in variables of its own: for all that the compiler knows a task might change everything else. */
+/* What a range needs, in variables of its own: for all that the compiler knows a task might change
+ * everything else. */
 typedef struct {
     const _Atomic uint64_t *state, *doomed; /* of the pool; of the job */
     _Atomic uint64_t *words, *progress, *at;
@@ -79,11 +83,19 @@ typedef struct {
 
 static range_t range_of(const worker_t *w) {
     cohort_result_t *job = w->job;
-    return (range_t){.state = &w->pool->state, .doomed = &job->doomed, .words = job->words,
-                     .progress = &w->record->progress, .at = &w->record->chunk, .task = w->task,
-                     .chunk = job->chunk, .n = job->n, .number = w->number,
-                     .inputs = (uintptr_t)job->inputs, .outputs = (uintptr_t)job->outputs,
-                     .input_size = job->inputs ? job->input_size : 0, .output_size = job->outputs ? job->output_size : 0};
+    return (range_t){.state = &w->pool->state,
+                     .doomed = &job->doomed,
+                     .words = job->words,
+                     .progress = &w->record->progress,
+                     .at = &w->record->chunk,
+                     .task = w->task,
+                     .chunk = job->chunk,
+                     .n = job->n,
+                     .number = w->number,
+                     .inputs = (uintptr_t)job->inputs,
+                     .outputs = (uintptr_t)job->outputs,
+                     .input_size = job->inputs ? job->input_size : 0,
+                     .output_size = job->outputs ? job->output_size : 0};
 }
 
 static bool claimable(uint64_t word) {
@@ -96,9 +108,11 @@ static inline bool claim(const range_t *r, uint64_t c, uint64_t *word) {
     *word = atomic_load_explicit(&r->words[c], memory_order_acquire);
     if (!claimable(*word)) return false;
     uint64_t start = cohort__word_start(*word), attempt = cohort__word_attempt(*word);
-    atomic_store_explicit(r->at, c, memory_order_release); /* after the word of the chunk before says DONE */
+    /* after the word of the chunk before says DONE */
+    atomic_store_explicit(r->at, c, memory_order_release);
     atomic_store_explicit(r->progress, (c * r->chunk + start) << 1, memory_order_release);
-    return atomic_compare_exchange_strong(&r->words[c], word, cohort__word(COHORT__CHUNK_RUNNING, attempt, r->number, start));
+    return atomic_compare_exchange_strong(
+        &r->words[c], word, cohort__word(COHORT__CHUNK_RUNNING, attempt, r->number, start));
 }
 
 static uint64_t underway(uint64_t item) {
@@ -111,29 +125,36 @@ static apr_status_t lost(const void *input, void *output) {
     return cohort__running.lost;
 }
 
-static COHORT__APART void item_failed(worker_t *w, uint64_t c, apr_status_t status, uint64_t attempt) {
+static COHORT__APART void item_failed(worker_t *w, uint64_t c, apr_status_t status,
+                                      uint64_t attempt) {
     cohort__end_copied_task(status);
     cohort__running.attempt = attempt + 1;
     cohort__failure_record(w->me, cohort__job_chain(w->job, c, w->number), status);
-    cohort__job_failed(w->job, atomic_load_explicit(&w->record->progress, memory_order_relaxed) >> 1, status);
+    cohort__job_failed(
+        w->job, atomic_load_explicit(&w->record->progress, memory_order_relaxed) >> 1, status);
 }
 
 static inline void chunk_done(const range_t *r, uint64_t c, uint64_t end) {
     atomic_store_explicit(r->progress, end << 1, memory_order_release);
-    atomic_store_explicit(&r->words[c], cohort__word(COHORT__CHUNK_DONE, 0, r->number, 0), memory_order_release);
+    atomic_store_explicit(&r->words[c], cohort__word(COHORT__CHUNK_DONE, 0, r->number, 0),
+                          memory_order_release);
 }
 
-/* False: the pool has ended, the rest of the chunk is nobody's business any more. One store says that an item is done and that the next one begins. */
+/* False: the pool has ended, the rest of the chunk is nobody's business any more. One store says
+ * that an item is done and that the next one begins. */
 static inline bool run_chunk(worker_t *w, const range_t *r, uint64_t c, uint64_t word) {
     const uint64_t first = c * r->chunk, end = r->n - first < r->chunk ? r->n : first + r->chunk;
     const uint64_t begin = first + cohort__word_start(word), last = underway(end - 1);
-    uintptr_t input = r->inputs + begin * r->input_size, output = r->outputs + begin * r->output_size;
+    uintptr_t input = r->inputs + begin * r->input_size,
+              output = r->outputs + begin * r->output_size;
     uint64_t now = underway(begin);
     COHORT__UNROLL
-    for (; atomic_load_explicit(r->state, memory_order_relaxed) != COHORT__POOL_ENDED; now += underway(1) - underway(0)) {
+    for (; atomic_load_explicit(r->state, memory_order_relaxed) != COHORT__POOL_ENDED;
+         now += underway(1) - underway(0)) {
         atomic_store_explicit(r->progress, now, memory_order_release);
         apr_status_t status = r->task((const void *)input, (void *)output);
-        if (cohort__is_unusual(status)) item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
+        if (cohort__is_unusual(status))
+            item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
         if (now == last) {
             chunk_done(r, c, end);
             return true;
@@ -153,22 +174,25 @@ static bool run_range(worker_t *w, uint64_t from, uint64_t to) {
     return true;
 }
 
-/* ---- jobs -------------------------------------------------------------------------------------------------------- */
+/* ---- jobs ----------------------------------------------------------------------------------- */
 
 /* The code of one task is mostly that of the one before. */
 static void look_up(worker_t *w) {
     cohort__function_t function = NULL;
     const cohort__code_t *code = &w->job->task;
-    if (w->task && w->task != lost && w->code.module == code->module && w->code.offset == code->offset) return;
+    if (w->task && w->task != lost && w->code.module == code->module &&
+        w->code.offset == code->offset)
+        return;
     cohort__running.lost = cohort__code_at(code, &function);
     if (!function && !cohort__running.lost) cohort__running.lost = COHORT_ETARGET;
     w->task = function ? (cohort_task_t)function : lost;
     w->code = *code;
 }
 
-/* A visit that is not cut short ends with a pass, and that at the last chunk: so whoever has stored a DONE settles after it. The
- * rest is for speed: looking for the first chunk that is not done takes the lines of the words from whoever is at work there, so
- * it is done seldom; but then little is left to be looked at in the end. */
+/* A visit that is not cut short ends with a pass, and that at the last chunk: so whoever has stored
+ * a DONE settles after it. The rest is for speed: looking for the first chunk that is not done
+ * takes the lines of the words from whoever is at work there, so it is done seldom; but then little
+ * is left to be looked at in the end. */
 static bool is_time_to_settle(const cohort_result_t *job, uint64_t from, uint64_t to) {
     return to == job->chunks || from / SETTLE_EVERY != to / SETTLE_EVERY;
 }
@@ -184,8 +208,8 @@ static void begin(worker_t *w) {
     cohort__running.visit++;
 }
 
-/* Every chunk was seen taken. Unless some became free again since, the job need not be found any more. What is done stays: mostly
- * somebody waits for it, who will take it off. */
+/* Every chunk was seen taken. Unless some became free again since, the job need not be found any
+ * more. What is done stays: mostly somebody waits for it, who will take it off. */
 static void unlist(worker_t *w) {
     cohort_result_t *job = w->job;
     if (cohort__job_is_over(job) || !cohort__linked(&job->ready)) return;
@@ -196,8 +220,8 @@ static void unlist(worker_t *w) {
     cohort__pool_leave(w->pool);
 }
 
-/* From the store on the job may be freed by somebody else, and be another; what is said of it is looked at again under
- * the guard. */
+/* From the store on the job may be freed by somebody else, and be another; what is said of it is
+ * looked at again under the guard. */
 static void leave(worker_t *w) {
     cohort_result_t *job = w->job;
     w->job = NULL;
@@ -205,7 +229,8 @@ static void leave(worker_t *w) {
     atomic_store(&w->record->job, NULL);
     if (!atomic_load(&job->doomed)) return;
     cohort__pool_enter(w->pool, w->me);
-    if (cohort__job_is_of(job, w->pool) && atomic_load(&job->doomed)) cohort__job_doom(w->pool, w->me, job);
+    if (cohort__job_is_of(job, w->pool) && atomic_load(&job->doomed))
+        cohort__job_doom(w->pool, w->me, job);
     cohort__pool_leave(w->pool);
 }
 
@@ -215,8 +240,8 @@ static bool work(worker_t *w) {
     uint64_t from, to;
     bool goes_on = true;
     begin(w);
-    while (goes_on && !cohort__job_is_over(job) && !atomic_load_explicit(&job->doomed, memory_order_relaxed) &&
-           next_range(w, &from, &to)) {
+    while (goes_on && !cohort__job_is_over(job) &&
+           !atomic_load_explicit(&job->doomed, memory_order_relaxed) && next_range(w, &from, &to)) {
         goes_on = run_range(w, from, to);
         if (goes_on && is_time_to_settle(job, from, to)) cohort__job_settle(w->job);
     }
@@ -225,16 +250,18 @@ static bool work(worker_t *w) {
     return goes_on;
 }
 
-/* ---- finding one ------------------------------------------------------------------------------------------------- */
+/* ---- finding one ---------------------------------------------------------------------------- */
 
 /* The first job is done, and there are others behind it. */
 static void pass_over(worker_t *w, cohort_result_t *job) {
     cohort__pool_enter(w->pool, w->me);
-    if (cohort__pool_first(w->pool) == job && cohort__job_is_over(job)) cohort__link_take(&w->pool->guard, &job->ready);
+    if (cohort__pool_first(w->pool) == job && cohort__job_is_over(job))
+        cohort__link_take(&w->pool->guard, &job->ready);
     cohort__pool_leave(w->pool);
 }
 
-/* A job that is still the first after the record names it cannot be freed before the record names another. */
+/* A job that is still the first after the record names it cannot be freed before the record names
+ * another. */
 static bool find_job(worker_t *w) {
     cohort_pool_t *pool = w->pool;
     cohort_result_t *first;
@@ -251,7 +278,8 @@ static bool find_job(worker_t *w) {
     return false;
 }
 
-/* Whoever is idle looks, after each death, whether a dead process has left jobs that nobody will ever ask for. */
+/* Whoever is idle looks, after each death, whether a dead process has left jobs that nobody will
+ * ever ask for. */
 static void look_around(worker_t *w) {
     cohort_pool_t *pool = w->pool;
     uint32_t deaths = atomic_load(&cohort__arena->death);
@@ -273,7 +301,7 @@ static apr_status_t try_find(void *arg, bool thorough) {
     return APR_EAGAIN;
 }
 
-/* ---- the life of a worker ---------------------------------------------------------------------------------------- */
+/* ---- the life of a worker ------------------------------------------------------------------- */
 
 static void *args; /* of the initializer: a copy of this worker's own, for its life */
 
@@ -282,7 +310,8 @@ static apr_status_t initialise(worker_t *w) {
     size_t size = (size_t)w->pool->init_size;
     apr_status_t status = cohort__code_at(&w->pool->initializer, &function);
     if (status || !function) return status;
-    if (size && !(args = malloc(size))) return cohort__fail(APR_ENOMEM, "copying the initializer's arguments");
+    if (size && !(args = malloc(size)))
+        return cohort__fail(APR_ENOMEM, "copying the initializer's arguments");
     if (size) memcpy(args, atomic_load(&w->pool->object.parts[1]), size);
     status = ((cohort_initializer_t)function)(args);
     cohort__end_copied_task(status);
@@ -291,8 +320,11 @@ static apr_status_t initialise(worker_t *w) {
 
 /* Why the initializer failed, in the words that it gave to cohort_task_fail(), if any. */
 static void initializer_failed(worker_t *w, apr_status_t status) {
-    cohort__failure_t what = {.status = status, .exit_code = COHORT_EXIT_NONE, .process = cohort__self_id(),
-                              .pid = cohort__self()->os.pid, .attempt = 1};
+    cohort__failure_t what = {.status = status,
+                              .exit_code = COHORT_EXIT_NONE,
+                              .process = cohort__self_id(),
+                              .pid = cohort__self()->os.pid,
+                              .attempt = 1};
     char text[400];
     size_t length;
     const char *message = cohort__failure_message(status, 0, text, sizeof text, &length);
@@ -321,7 +353,9 @@ int cohort__pool_worker_main(cohort_process_t *self) {
     report(&w, status);
     if (status) return 1;
     for (bool goes_on = true; goes_on;) {
-        goes_on = !cohort__await_paced(&w.pool->work, try_find, &w, COHORT_OS_NEVER, cohort__pace_idle) && work(&w);
+        goes_on =
+            !cohort__await_paced(&w.pool->work, try_find, &w, COHORT_OS_NEVER, cohort__pace_idle) &&
+            work(&w);
     }
     cohort__failure_forget();
     return 0;

@@ -1,7 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Being a child. It first claims its slot, by which it is known to everybody, then takes off: from RUNNING on the start has
- * succeeded. What fails before that is left in the slot as the status of start.
+ * Being a child. It first claims its slot, by which it is known to everybody, then takes off: from
+ * RUNNING on the start has succeeded. What fails before that is left in the slot as the status of
+ * start.
  */
 #include "core/process/process.h"
 
@@ -16,18 +17,22 @@ static cohort__birth_t birth_kind;
 static cohort_process_base_t *instance; /* of this process, when it is of a user's type */
 static _Atomic int ending, has_children;
 
-/* ---- taking the boot block --------------------------------------------------------------------------------------------- */
+/* ---- taking the boot block ------------------------------------------------------------------ */
 
 /* The parent is known by the system's word, so the arena must say the same of it. */
 cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot) {
     cohort_process_t *slot = cohort__process_find(boot->slot);
-    if (!slot || cohort__process_state(slot) != COHORT__SLOT_STARTING || slot->role != (boot->role & 0xff)) return NULL;
-    if (slot->role != COHORT__ROLE_CHILD && slot->role != COHORT__ROLE_WORKER && !cohort__is_helper(slot)) return NULL;
+    if (!slot || cohort__process_state(slot) != COHORT__SLOT_STARTING ||
+        slot->role != (boot->role & 0xff))
+        return NULL;
+    if (slot->role != COHORT__ROLE_CHILD && slot->role != COHORT__ROLE_WORKER &&
+        !cohort__is_helper(slot))
+        return NULL;
     cohort_process_t *starter = cohort__process_find(atomic_load(&slot->reaper));
     return starter && starter->os.pid == boot->parent ? slot : NULL;
 }
 
-/* ---- the life of a child ------------------------------------------------------------------------------------------------- */
+/* ---- the life of a child -------------------------------------------------------------------- */
 
 static _Noreturn void fail(cohort_process_t *slot, apr_status_t status) {
     cohort__slot_refuse(slot, status);
@@ -78,13 +83,15 @@ static void drop_blocks(cohort_process_t *slot) {
 
 static apr_status_t apply_context(cohort_process_t *slot, bool signals) {
     void *context = atomic_load(&slot->context);
-    return context ? cohort_os_context_apply(context, (size_t)slot->context_size, signals) : APR_SUCCESS;
+    return context ? cohort_os_context_apply(context, (size_t)slot->context_size, signals)
+                   : APR_SUCCESS;
 }
 
 static apr_status_t try_context(void *arg, bool thorough) {
     cohort_process_t *slot = arg;
     if (atomic_load(&slot->context_state) != COHORT__CONTEXT_UNDERWAY) return APR_SUCCESS;
-    return thorough && !cohort__process_alive(atomic_load(&slot->requester), true) ? COHORT_ESTART : APR_EAGAIN;
+    return thorough && !cohort__process_alive(atomic_load(&slot->requester), true) ? COHORT_ESTART
+                                                                                   : APR_EAGAIN;
 }
 
 /* Another server, started by the requester as it is now, may make a child as wanted. This one
@@ -104,21 +111,30 @@ static apr_status_t take_context(cohort_process_t *slot) {
     apr_status_t status = try_context(slot, false);
     if (status) status = cohort__await(&slot->changed, try_context, slot, COHORT_OS_NEVER);
     if (status) return status;
-    if (atomic_load(&slot->context_state) == COHORT__CONTEXT_FAILED) return cohort__slot_refusal(slot);
+    if (atomic_load(&slot->context_state) == COHORT__CONTEXT_FAILED)
+        return cohort__slot_refusal(slot);
     status = apply_context(slot, true);
     if (!status) status = cohort__server_adopt(slot);
     if (status) step_back(slot, status);
     return APR_SUCCESS;
 }
 
-static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline, cohort__function_t *run, void **args) {
-    apr_status_t status = birth_kind == COHORT__BORN_FORK ? cohort_os_exit_own(cohort__at_exit) : APR_SUCCESS;
+static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline,
+                            cohort__function_t *run, void **args) {
+    apr_status_t status =
+        birth_kind == COHORT__BORN_FORK ? cohort_os_exit_own(cohort__at_exit) : APR_SUCCESS;
     if (status) return status;
-    if (slot->bound && lifeline != COHORT_OS_NONE) status = cohort_os_lifeline_arm(lifeline, birth_kind == COHORT__BORN_SERVED);
+    if (slot->bound && lifeline != COHORT_OS_NONE)
+        status = cohort_os_lifeline_arm(lifeline, birth_kind == COHORT__BORN_SERVED);
     else cohort_os_lifeline_decline(lifeline);
-    if (!status) status = birth_kind == COHORT__BORN_SERVED ? take_context(slot) : apply_context(slot, birth_kind == COHORT__BORN_SPAWN);
-    if (!status && slot->lifetime == COHORT_BACKGROUND && birth_kind != COHORT__BORN_SPAWN) cohort_os_detach();
-    if (!status && birth_kind != COHORT__BORN_FORK) cohort_os_signals_begin((cohort_os_signals_t)slot->signals);
+    if (!status)
+        status = birth_kind == COHORT__BORN_SERVED
+                     ? take_context(slot)
+                     : apply_context(slot, birth_kind == COHORT__BORN_SPAWN);
+    if (!status && slot->lifetime == COHORT_BACKGROUND && birth_kind != COHORT__BORN_SPAWN)
+        cohort_os_detach();
+    if (!status && birth_kind != COHORT__BORN_FORK)
+        cohort_os_signals_begin((cohort_os_signals_t)slot->signals);
     if (!status) status = copy_args(slot, args);
     if (!status && slot->role != COHORT__ROLE_WORKER) status = resolve(slot, run, *args);
     return status;
@@ -157,7 +173,8 @@ void cohort__children_made(void) {
     if (self) atomic_store(&self->watches, 1);
 }
 
-void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth, cohort_os_handle_t lifeline) {
+void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
+                        cohort_os_handle_t lifeline) {
     cohort__function_t run = NULL;
     void *args = NULL;
     char name[COHORT__NAME_MAX];
@@ -171,7 +188,8 @@ void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_
     cohort_os_set_name(name);
     apr_status_t status = prepare(slot, lifeline, &run, &args);
     if (status) fail(slot, status);
-    if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
+    if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING))
+        cohort_os_exit(255, false);
     drop_blocks(slot); /* not earlier: until then the start may fail, and be tried again */
     cohort__notify(&slot->changed, COHORT__ALL);
     int code = run_body(slot, run, args);
@@ -185,7 +203,7 @@ void cohort_exit(int code) {
     finish(code);
 }
 
-/* ---- the end of any member ------------------------------------------------------------------------------------------ */
+/* ---- the end of any member ------------------------------------------------------------------ */
 
 /* 0: none that runs. */
 static cohort__pid_t child_at(uint32_t i, uint32_t lifetime) {
@@ -229,7 +247,8 @@ static void end_parts(void) {
 void cohort__children_end(void) {
     if (!cohort__self() || atomic_exchange(&ending, 1) || !atomic_load(&has_children)) return;
     end_parts(); /* first: a pool must not replace the workers that end with this process */
-    while (join_foreground()) continue; /* until now other threads, and those joined, may have started more */
+    /* until now other threads, and those joined, may have started more */
+    while (join_foreground()) continue;
     EACH_CHILD(id, COHORT_DAEMON) cohort__process_signal(id, COHORT_OS_TERMINATE);
     int64_t until = cohort__deadline(DAEMON_GRACE);
     EACH_CHILD(id, COHORT_DAEMON) cohort__process_join(id, (until - cohort_os_now()) / 1000);

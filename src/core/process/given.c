@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a process gets that its starter keeps for it: a context, and standard streams. A pool keeps the same for each of
- * its workers, and for those that replace them.
+ * What a process gets that its starter keeps for it: a context, and standard streams. A pool keeps
+ * the same for each of its workers, and for those that replace them.
  */
 #include "core/process/process.h"
 
@@ -14,7 +14,8 @@ cohort_os_streams_t cohort__given_streams(const cohort__given_t *given) {
     cohort_os_streams_t streams = cohort_os_streams_own();
     for (int i = 0; i < 3; i++) {
         const cohort_os_known_t *kept = &given->streams[i];
-        if (kept->handle == COHORT_OS_NONE || cohort_os_is_known(kept)) streams.handles[i] = kept->handle;
+        if (kept->handle == COHORT_OS_NONE || cohort_os_is_known(kept))
+            streams.handles[i] = kept->handle;
     }
     return streams;
 }
@@ -26,7 +27,9 @@ const char *const *cohort__given_environment(const cohort__given_t *given) {
 apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t *slot) {
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
-    if (!status) status = cohort__block_new(me, COHORT__KIND_BYTES, given->size ? given->size : 1, &slot->context);
+    if (!status)
+        status = cohort__block_new(me, COHORT__KIND_BYTES, given->size ? given->size : 1,
+                                   &slot->context);
     if (status) return status;
     memcpy(atomic_load(&slot->context), given->context, given->size);
     slot->context_size = given->size;

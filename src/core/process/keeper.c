@@ -23,10 +23,11 @@
 
 #include <stdlib.h>
 
-#define ENDED ((uint64_t)1 << 63)  /* the process has ended: what is left of its group is to end, too */
+/* the process has ended: what is left of its group is to end, too */
+#define ENDED ((uint64_t)1 << 63)
 #define RETIRE ((uint64_t)1 << 62) /* another keeper has taken over: go, and kill nobody */
 
-/* ---- the side of the process that has a keeper ------------------------------------------------ */
+/* ---- the side of the process that has a keeper ---------------------------------------------- */
 
 static struct {
     cohort_os_mutex_t mutex;
@@ -37,7 +38,8 @@ static struct {
     int64_t begun;
 } keeper;
 
-#define RENEWAL 1000000000 /* nanoseconds from the start of one that ends by itself to that of the next one */
+/* nanoseconds from the start of one that ends by itself to that of the next one */
+#define RENEWAL 1000000000
 #define CLOSE_TIME 2000000 /* microseconds that it gets to go by itself */
 
 static void forget(void) {
@@ -62,7 +64,8 @@ static apr_status_t exec_keeper(cohort_process_t *slot, cohort_os_handle_t reade
 static apr_status_t start_keeper(void) {
     cohort_process_t *slot;
     cohort_os_handle_t reader, writer;
-    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_KEEPER, "cohort-keeper", COHORT_DAEMON, COHORT_SPAWN);
+    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_KEEPER, "cohort-keeper",
+                                               COHORT_DAEMON, COHORT_SPAWN);
     if (status) return status;
     status = cohort_os_channel_create(&reader, &writer);
     if (status) goto no_channel;
@@ -90,13 +93,16 @@ no_channel:
 }
 
 static bool is_held(cohort_process_t *slot) {
-    return slot->bound && !cohort__is_helper(slot) && atomic_load(&slot->parent) == cohort__self_id() && atomic_load(&slot->reaper) == cohort__self_id() &&
+    return slot->bound && !cohort__is_helper(slot) &&
+           atomic_load(&slot->parent) == cohort__self_id() &&
+           atomic_load(&slot->reaper) == cohort__self_id() &&
            cohort__process_state(slot) == COHORT__SLOT_RUNNING;
 }
 
 /* False: there is no keeper that would hear of it. */
 static bool post(uint64_t message) {
-    bool heard = keeper.slot && cohort_os_is_known(&keeper.channel) && !cohort_os_channel_post(keeper.channel.handle, message);
+    bool heard = keeper.slot && cohort_os_is_known(&keeper.channel) &&
+                 !cohort_os_channel_post(keeper.channel.handle, message);
     if (!heard) forget();
     return keeper.slot != NULL;
 }
@@ -122,7 +128,8 @@ static void renew(void) {
 }
 
 static bool works(void) {
-    return keeper.slot && keeper.users == cohort_os_users() && cohort__process_alive(keeper.id, false);
+    return keeper.slot && keeper.users == cohort_os_users() &&
+           cohort__process_alive(keeper.id, false);
 }
 
 void cohort__keeper_hold(cohort_process_t *slot) {
@@ -158,7 +165,9 @@ void cohort__keeper_close(void) {
     forget();
     cohort_os_mutex_unlock(&keeper.mutex);
     int64_t until = cohort__deadline(CLOSE_TIME);
-    while (slot && cohort__process_find(id) && cohort__process_state(slot) == COHORT__SLOT_STARTING && cohort_os_now() < until) cohort_os_yield();
+    while (slot && cohort__process_find(id) &&
+           cohort__process_state(slot) == COHORT__SLOT_STARTING && cohort_os_now() < until)
+        cohort_os_yield();
     apr_status_t status = slot ? cohort__process_join(id, CLOSE_TIME) : APR_SUCCESS;
     if (status) (void)cohort__process_signal(id, COHORT_OS_KILL);
 }
@@ -176,7 +185,7 @@ void cohort__keeper_reset(void) {
     forget();
 }
 
-/* ---- the keeper ------------------------------------------------------------------------------ */
+/* ---- the keeper ----------------------------------------------------------------------------- */
 
 typedef struct ward_t {
     struct ward_t *next;
@@ -227,7 +236,8 @@ static void await_parent(cohort_os_watch_t *watch, cohort__pid_t parent) {
     cohort_os_event_t event = {.kind = COHORT_OS_GONE};
     cohort_process_t *slot = cohort__process_find(parent);
     if (!wards || !slot || cohort_os_watch_process(watch, &room, slot->os, false, 0)) return;
-    while (event.kind != COHORT_OS_ENDED) (void)cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event);
+    while (event.kind != COHORT_OS_ENDED)
+        (void)cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event);
 }
 
 static _Noreturn void end_all(void) {
@@ -240,13 +250,15 @@ void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     cohort_os_id_t os = cohort_os_self();
     cohort_os_watch_t *watch;
     cohort_os_event_t event;
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) cohort_os_exit(255, false);
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid))
+        cohort_os_exit(255, false);
     slot->os = os;
     cohort__self_set(slot);
     cohort_os_signals_begin(COHORT_OS_SIGNALS_NO_INTERRUPT);
     apr_status_t status = cohort_os_watch_create(&watch);
     if (!status) status = cohort_os_watch_channel(watch, boot->channel, true);
-    if (status || !cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
+    if (status || !cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING))
+        cohort_os_exit(255, false);
     cohort__notify(&slot->changed, COHORT__ALL);
     for (;;) {
         if (cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event)) continue;

@@ -17,10 +17,12 @@
 static cohort_start_method_t default_start; /* DEFAULT: the system's */
 static char *executable;                     /* what spawn re-executes; NULL: the own executable */
 
-/* ---- making ----------------------------------------------------------------------------------------------------- */
+/* ---- making --------------------------------------------------------------------------------- */
 
 static apr_status_t privileged(void) {
-    return cohort__fail(COHORT_EPRIVILEGED, "a child that runs the program anew would be privileged itself, and so take nothing from its environment; use the method fork");
+    return cohort__fail(
+        COHORT_EPRIVILEGED,
+        "a child that runs the program anew would be privileged itself, and so take nothing from its environment; use the method fork");
 }
 
 /* Where a re-executed child would not believe its boot block, fork is all there is. */
@@ -32,8 +34,10 @@ static cohort_start_method_t default_method(void) {
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method) {
     if (wanted == COHORT_START_DEFAULT) wanted = default_start;
     if (wanted == COHORT_START_DEFAULT) wanted = default_method();
-    if (wanted < COHORT_FORK || wanted > COHORT_FORKSERVER) return cohort__fail(APR_EINVAL, "method is %d", (int)wanted);
-    if (wanted != COHORT_SPAWN && !cohort_os_can_fork()) return cohort__fail(APR_ENOTIMPL, "this system has no fork, only the method spawn");
+    if (wanted < COHORT_FORK || wanted > COHORT_FORKSERVER)
+        return cohort__fail(APR_EINVAL, "method is %d", (int)wanted);
+    if (wanted != COHORT_SPAWN && !cohort_os_can_fork())
+        return cohort__fail(APR_ENOTIMPL, "this system has no fork, only the method spawn");
     if (wanted != COHORT_FORK && !cohort_os_can_reexec()) return privileged();
     *method = wanted;
     return APR_SUCCESS;
@@ -78,12 +82,13 @@ static bool is_bound(cohort_lifetime_t lifetime) {
     return lifetime == COHORT_DAEMON || (lifetime == COHORT_FOREGROUND && self && self->bound);
 }
 
-apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, const char *name, cohort_lifetime_t lifetime,
-                                  cohort_start_method_t method) {
+apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, const char *name,
+                                  cohort_lifetime_t lifetime, cohort_start_method_t method) {
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
-    if (lifetime < COHORT_LIFETIME_DEFAULT || lifetime > COHORT_BACKGROUND) return cohort__fail(APR_EINVAL, "lifetime is %d", (int)lifetime);
+    if (lifetime < COHORT_LIFETIME_DEFAULT || lifetime > COHORT_BACKGROUND)
+        return cohort__fail(APR_EINVAL, "lifetime is %d", (int)lifetime);
     if (role != COHORT__ROLE_PROGRAM) status = cohort__method_resolve(method, &method);
     if (!status) status = cohort__slot_new(made);
     if (status) return status;
@@ -92,34 +97,47 @@ apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, 
     (*made)->lifetime = inherited(lifetime);
     (*made)->bound = is_bound((*made)->lifetime);
     (*made)->method = method;
-    (*made)->signals = role == COHORT__ROLE_WORKER || cohort__is_helper(*made) ? COHORT_OS_SIGNALS_NO_INTERRUPT : COHORT_OS_SIGNALS_NORMAL;
+    (*made)->signals = role == COHORT__ROLE_WORKER || cohort__is_helper(*made)
+                           ? COHORT_OS_SIGNALS_NO_INTERRUPT
+                           : COHORT_OS_SIGNALS_NORMAL;
     (*made)->group = cohort__is_contained(*made) ? COHORT_OS_GROUP_QUIET : COHORT_OS_GROUP_JOIN;
     identify(*made, name);
     return APR_SUCCESS;
 }
 
 /* The numbers of the public ones, behind the default. */
-_Static_assert(COHORT_SIGNALS_NORMAL == COHORT_OS_SIGNALS_NORMAL + 1 && COHORT_SIGNALS_RESET == COHORT_OS_SIGNALS_RESET + 1, "in the same order");
+_Static_assert(COHORT_SIGNALS_NORMAL == COHORT_OS_SIGNALS_NORMAL + 1 &&
+                   COHORT_SIGNALS_RESET == COHORT_OS_SIGNALS_RESET + 1,
+               "in the same order");
 
 apr_status_t cohort__process_signals(cohort_process_t *slot, cohort_signals_t signals) {
-    if (signals < COHORT_SIGNALS_DEFAULT || signals > COHORT_SIGNALS_RESET) return cohort__fail(APR_EINVAL, "signals is %d", (int)signals);
+    if (signals < COHORT_SIGNALS_DEFAULT || signals > COHORT_SIGNALS_RESET)
+        return cohort__fail(APR_EINVAL, "signals is %d", (int)signals);
     if (signals != COHORT_SIGNALS_DEFAULT) slot->signals = (uint32_t)signals - 1;
     return APR_SUCCESS;
 }
 
 apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group) {
-    if (group < COHORT_GROUP_DEFAULT || group > COHORT_GROUP_OWN) return cohort__fail(APR_EINVAL, "group is %d", (int)group);
+    if (group < COHORT_GROUP_DEFAULT || group > COHORT_GROUP_OWN)
+        return cohort__fail(APR_EINVAL, "group is %d", (int)group);
     if (group == COHORT_GROUP_PARENT) slot->group = COHORT_OS_GROUP_JOIN;
     if (group == COHORT_GROUP_OWN) slot->group = COHORT_OS_GROUP_OWN;
     return APR_SUCCESS;
 }
 
 static apr_status_t check_files(const cohort_process_options_t *o) {
-    if (o->n_files && !o->files) return cohort__fail(APR_EINVAL, "files is NULL, n_files is %" APR_SIZE_T_FMT, o->n_files);
-    if (o->n_files > COHORT__FILES_MAX) return cohort__fail(APR_EINVAL, "n_files is %" APR_SIZE_T_FMT, o->n_files);
-    if (o->n_files && !cohort_os_can_keep_files()) return cohort__fail(APR_ENOTIMPL, "handles of this system have no numbers for a child to know them by");
+    if (o->n_files && !o->files)
+        return cohort__fail(APR_EINVAL, "files is NULL, n_files is %" APR_SIZE_T_FMT, o->n_files);
+    if (o->n_files > COHORT__FILES_MAX)
+        return cohort__fail(APR_EINVAL, "n_files is %" APR_SIZE_T_FMT, o->n_files);
+    if (o->n_files && !cohort_os_can_keep_files())
+        return cohort__fail(APR_ENOTIMPL,
+                            "handles of this system have no numbers for a child to know them by");
     for (apr_size_t i = 0; i < o->n_files; i++) {
-        if (o->files[i] < 3) return cohort__fail(APR_EINVAL, "files[%" APR_SIZE_T_FMT "] is %d; 0 to 2 are the standard streams", i, o->files[i]);
+        if (o->files[i] < 3)
+            return cohort__fail(APR_EINVAL,
+                                "files[%" APR_SIZE_T_FMT "] is %d; 0 to 2 are the standard streams",
+                                i, o->files[i]);
     }
     return APR_SUCCESS;
 }
@@ -128,7 +146,9 @@ static apr_status_t set_files(cohort_process_t *slot, const cohort_process_optio
     cohort__thread_t *me;
     apr_status_t status = check_files(o);
     if (!status) status = cohort__enter(&me);
-    if (!status && o->n_files) status = cohort__block_new(me, COHORT__KIND_BYTES, o->n_files * sizeof(int32_t), &slot->files);
+    if (!status && o->n_files)
+        status =
+            cohort__block_new(me, COHORT__KIND_BYTES, o->n_files * sizeof(int32_t), &slot->files);
     if (status || !o->n_files) return status;
     int32_t *numbers = atomic_load(&slot->files);
     for (apr_size_t i = 0; i < o->n_files; i++) numbers[i] = o->files[i];
@@ -136,7 +156,8 @@ static apr_status_t set_files(cohort_process_t *slot, const cohort_process_optio
     return APR_SUCCESS;
 }
 
-/* The process of which an APR pool closes the handle: the slot may be another process' by then, and this process in another cohort, or a copy. */
+/* The process of which an APR pool closes the handle: the slot may be another process' by then, and
+ * this process in another cohort, or a copy. */
 typedef struct {
     cohort__pid_t id;
     uint32_t membership;
@@ -167,7 +188,8 @@ static apr_status_t abandon(cohort_process_t *slot, apr_status_t status) {
 }
 
 /* The common end of the creating functions. */
-static apr_status_t made(cohort_process_t *slot, const cohort_process_options_t *o, apr_pool_t *pool, cohort_process_t **process) {
+static apr_status_t made(cohort_process_t *slot, const cohort_process_options_t *o,
+                         apr_pool_t *pool, cohort_process_t **process) {
     apr_status_t status = cohort__process_signals(slot, o->signals);
     if (!status) status = cohort__process_group(slot, o->group);
     if (!status) status = set_files(slot, o);
@@ -195,16 +217,18 @@ static apr_status_t set_args(cohort_process_t *slot, const void *args, apr_size_
     return APR_SUCCESS;
 }
 
-static apr_status_t make_child(cohort_process_t **slot, const cohort_process_options_t *o, const void *args, apr_size_t size,
-                               cohort__function_t run) {
-    apr_status_t status = cohort__process_make(slot, COHORT__ROLE_CHILD, o->name, o->lifetime, o->method);
+static apr_status_t make_child(cohort_process_t **slot, const cohort_process_options_t *o,
+                               const void *args, apr_size_t size, cohort__function_t run) {
+    apr_status_t status =
+        cohort__process_make(slot, COHORT__ROLE_CHILD, o->name, o->lifetime, o->method);
     if (status) return status;
     status = set_args(*slot, args, size);
     if (!status) status = cohort__code_find(run, &(*slot)->run);
     return status ? abandon(*slot, status) : APR_SUCCESS;
 }
 
-static apr_status_t process_create(cohort_process_t **process, cohort_target_t target, const void *args, apr_size_t args_size,
+static apr_status_t process_create(cohort_process_t **process, cohort_target_t target,
+                                   const void *args, apr_size_t args_size,
                                    const cohort_process_options_t *options, apr_pool_t *pool) {
     const cohort_process_options_t *o = options ? options : &no_options;
     cohort_process_t *slot;
@@ -215,17 +239,23 @@ static apr_status_t process_create(cohort_process_t **process, cohort_target_t t
     return status ? status : made(slot, o, pool, process);
 }
 
-apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target, const void *args, apr_size_t args_size,
+apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target,
+                                   const void *args, apr_size_t args_size,
                                    const cohort_process_options_t *options, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(process_create(process, target, args, args_size, options, pool));
 }
 
-static apr_status_t process_create_object(cohort_process_t **process, const cohort_process_base_t *self,
-                                          const cohort_process_options_t *options, apr_pool_t *pool) {
+static apr_status_t process_create_object(cohort_process_t **process,
+                                          const cohort_process_base_t *self,
+                                          const cohort_process_options_t *options,
+                                          apr_pool_t *pool) {
     const cohort_process_options_t *o = options ? options : &no_options;
     cohort_process_t *slot;
-    if (!process || !self || !self->run) return cohort__null(!process ? "process" : !self ? "self" : "self->run");
-    if (self->size < sizeof *self) return cohort__fail(APR_EINVAL, "self->size is %u, less than its base", (unsigned)self->size);
+    if (!process || !self || !self->run)
+        return cohort__null(!process ? "process" : !self ? "self" : "self->run");
+    if (self->size < sizeof *self)
+        return cohort__fail(APR_EINVAL, "self->size is %u, less than its base",
+                            (unsigned)self->size);
     if (!o->connections && o->n_connections) return cohort__null("connections in the options");
     apr_status_t status = make_child(&slot, o, self, self->size, (cohort__function_t)self->run);
     if (status) return status;
@@ -235,27 +265,35 @@ static apr_status_t process_create_object(cohort_process_t **process, const coho
     return status ? abandon(slot, status) : made(slot, o, pool, process);
 }
 
-apr_status_t cohort_process_create_object(cohort_process_t **process, const cohort_process_base_t *self,
-                                          const cohort_process_options_t *options, apr_pool_t *pool) {
+apr_status_t cohort_process_create_object(cohort_process_t **process,
+                                          const cohort_process_base_t *self,
+                                          const cohort_process_options_t *options,
+                                          apr_pool_t *pool) {
     return COHORT__CALL_ANEW(process_create_object(process, self, options, pool));
 }
 
-static apr_status_t check_program(cohort_process_t **process, const cohort_program_t *program, const apr_pool_t *pool) {
-    if (!process || !program || !program->argv) return cohort__null(!process ? "process" : !program ? "program" : "program->argv");
-    if (!program->argv[0] || !*program->argv[0]) return cohort__fail(APR_EINVAL, "program->argv[0] is empty");
+static apr_status_t check_program(cohort_process_t **process, const cohort_program_t *program,
+                                  const apr_pool_t *pool) {
+    if (!process || !program || !program->argv)
+        return cohort__null(!process ? "process" : !program ? "program" : "program->argv");
+    if (!program->argv[0] || !*program->argv[0])
+        return cohort__fail(APR_EINVAL, "program->argv[0] is empty");
     for (int i = 0; i < 3; i++) {
         const cohort_stream_t *s = &program->streams[i];
         if (s->kind < COHORT_STREAM_INHERIT || s->kind > COHORT_STREAM_PIPE) {
             return cohort__fail(APR_EINVAL, "program->streams[%d].kind is %d", i, (int)s->kind);
         }
-        if (s->kind == COHORT_STREAM_PIPE && !pool) return cohort__fail(APR_EINVAL, "pool is NULL, and program->streams[%d] is a pipe", i);
-        if (s->kind == COHORT_STREAM_FILE && !s->file) return cohort__fail(APR_EINVAL, "program->streams[%d].file is NULL", i);
+        if (s->kind == COHORT_STREAM_PIPE && !pool)
+            return cohort__fail(APR_EINVAL, "pool is NULL, and program->streams[%d] is a pipe", i);
+        if (s->kind == COHORT_STREAM_FILE && !s->file)
+            return cohort__fail(APR_EINVAL, "program->streams[%d].file is NULL", i);
     }
     return APR_SUCCESS;
 }
 
 static apr_status_t process_create_program(cohort_process_t **process, cohort_program_t *program,
-                                           const cohort_process_options_t *options, apr_pool_t *pool) {
+                                           const cohort_process_options_t *options,
+                                           apr_pool_t *pool) {
     const cohort_process_options_t *o = options ? options : &no_options;
     cohort_process_t *slot;
     apr_status_t status = check_program(process, program, pool);
@@ -269,11 +307,12 @@ static apr_status_t process_create_program(cohort_process_t **process, cohort_pr
 }
 
 apr_status_t cohort_process_create_program(cohort_process_t **process, cohort_program_t *program,
-                                           const cohort_process_options_t *options, apr_pool_t *pool) {
+                                           const cohort_process_options_t *options,
+                                           apr_pool_t *pool) {
     return COHORT__CALL_ANEW(process_create_program(process, program, options, pool));
 }
 
-/* ---- lifeline ---------------------------------------------------------------------------------------------------------- */
+/* ---- lifeline ------------------------------------------------------------------------------- */
 
 static cohort_os_mutex_t lifeline_mutex;
 static cohort_os_known_t lifeline_reader, lifeline_keeper;
@@ -299,7 +338,8 @@ static apr_status_t make_lifeline(void) {
 apr_status_t cohort__lifeline(cohort_os_handle_t *reader) {
     apr_status_t status = APR_SUCCESS;
     cohort_os_mutex_lock(&lifeline_mutex);
-    if (!cohort_os_is_known(&lifeline_reader) || !cohort_os_is_known(&lifeline_keeper)) status = make_lifeline();
+    if (!cohort_os_is_known(&lifeline_reader) || !cohort_os_is_known(&lifeline_keeper))
+        status = make_lifeline();
     if (!status) *reader = lifeline_reader.handle;
     cohort_os_mutex_unlock(&lifeline_mutex);
     return status;
@@ -327,7 +367,7 @@ void cohort__lifeline_reset(void) {
     lifeline_reader.handle = COHORT_OS_NONE;
 }
 
-/* ---- copies of this process ----------------------------------------------------------------------------------------------- */
+/* ---- copies of this process ----------------------------------------------------------------- */
 
 static void fork_lock(void) {
     for (const cohort__part_t *part = cohort__upward->parts; part->name; part++) {
@@ -344,7 +384,8 @@ static void fork_unlock(void) {
     }
 }
 
-/* In every copy of this process: what belongs to the original is let go of, and nothing is a member's any more. */
+/* In every copy of this process: what belongs to the original is let go of, and nothing is a
+ * member's any more. */
 void cohort__forked(void) {
     cohort__identity_clear();
     cohort__threads_reset();
@@ -353,7 +394,7 @@ void cohort__forked(void) {
     }
 }
 
-/* ---- starting ------------------------------------------------------------------------------------------------------------ */
+/* ---- starting ------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_process_t *slot;
@@ -364,11 +405,14 @@ typedef struct {
 /* Nobody has claimed the slot yet. Can somebody still? */
 static apr_status_t check_unclaimed(takeoff_t *t) {
     if (t->child) {
-        /* This process' watcher will see its end, and the exit code says why; unless the watcher itself is waiting here, or for whoever does. */
-        if (!cohort_os_alive(*t->child) && t->dead_looks++ > 0) cohort__process_ended(t->slot, COHORT_EXIT_NONE);
+        /* This process' watcher will see its end, and the exit code says why; unless the watcher
+         * itself is waiting here, or for whoever does. */
+        if (!cohort_os_alive(*t->child) && t->dead_looks++ > 0)
+            cohort__process_ended(t->slot, COHORT_EXIT_NONE);
         return APR_EAGAIN;
     }
-    return cohort__process_alive(atomic_load(&t->slot->reaper), true) ? APR_EAGAIN : COHORT_EWORKERDIED;
+    return cohort__process_alive(atomic_load(&t->slot->reaper), true) ? APR_EAGAIN
+                                                                      : COHORT_EWORKERDIED;
 }
 
 static apr_status_t try_takeoff(void *arg, bool thorough) {
@@ -388,20 +432,23 @@ apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t 
     apr_status_t status = cohort__await(&slot->changed, try_takeoff, &t, COHORT_OS_NEVER);
     bool failed = !status && cohort__process_state(slot) == COHORT__SLOT_FAILED;
     if (failed) status = cohort__slot_refusal(slot);
-    return failed && !status ? COHORT_ESTART : status; /* which may be any, what cohort__await() goes on at too */
+    /* which may be any, what cohort__await() goes on at too */
+    return failed && !status ? COHORT_ESTART : status;
 }
 
 /* The number of the attempt is given up first, so that no late child takes the next one for it. */
 apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status) {
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
-    if (!cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW)) cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
+    if (!cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW))
+        cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
     return status;
 }
 
-
-apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child, cohort__watched_t *watched) {
+apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
+                                   cohort__watched_t *watched) {
     int code;
-    apr_status_t status = cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
+    apr_status_t status =
+        cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
     if (!status) return cohort__await_takeoff(slot, &child);
     (void)cohort_os_signal(child, COHORT_OS_KILL);
     while (APR_STATUS_IS_EAGAIN(cohort_os_reap(child, &code))) cohort_os_yield();
@@ -417,14 +464,20 @@ static apr_status_t reopen_arena(void) {
     uint32_t count = cohort__process_count();
     for (uint32_t i = 0; i < count && status; i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        bool has = slot != cohort__self() && slot->role != COHORT__ROLE_PROGRAM && cohort__process_state(slot) == COHORT__SLOT_RUNNING;
-        if (has) status = cohort_os_arena_reopen(&cohort__map, slot->os.pid, (cohort_os_handle_t)atomic_load(&slot->arena));
+        bool has = slot != cohort__self() && slot->role != COHORT__ROLE_PROGRAM &&
+                   cohort__process_state(slot) == COHORT__SLOT_RUNNING;
+        if (has)
+            status = cohort_os_arena_reopen(&cohort__map, slot->os.pid,
+                                            (cohort_os_handle_t)atomic_load(&slot->arena));
     }
     if (!status) {
         atomic_store(&cohort__self()->arena, (int64_t)cohort__map.handle);
         return APR_SUCCESS;
     }
-    return cohort__fail(APR_FROM_OS_ERROR(EBADF), "this program has closed descriptor %d, the shared memory's; only the start method fork does without", (int)lost);
+    return cohort__fail(
+        APR_FROM_OS_ERROR(EBADF),
+        "this program has closed descriptor %d, the shared memory's; only the start method fork does without",
+        (int)lost);
 }
 
 static apr_status_t arena_handle(cohort_os_handle_t *handle) {
@@ -453,11 +506,18 @@ apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_sta
     }
 }
 
-apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child, const cohort_os_streams_t *streams) {
+apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
+                            const cohort_os_streams_t *streams) {
     char name[COHORT__NAME_MAX];
-    cohort_os_start_t start = {.how = COHORT_OS_REEXEC, .boot = boot, .path = executable, .name = name,
-                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, .lifeline = COHORT_OS_NONE,
-                               .signals = (cohort_os_signals_t)slot->signals, .files = atomic_load(&slot->files), .n_files = slot->n_files};
+    cohort_os_start_t start = {.how = COHORT_OS_REEXEC,
+                               .boot = boot,
+                               .path = executable,
+                               .name = name,
+                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                               .lifeline = COHORT_OS_NONE,
+                               .signals = (cohort_os_signals_t)slot->signals,
+                               .files = atomic_load(&slot->files),
+                               .n_files = slot->n_files};
     bool in_child;
     if (!cohort_os_can_reexec()) return privileged();
     for (int i = 0; streams && i < 3; i++) start.stdio[i] = streams->handles[i];
@@ -482,7 +542,8 @@ static apr_status_t launch_spawn(cohort_process_t *slot, cohort_os_handle_t life
     atomic_store(&slot->reaper, cohort__self_id());
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
-    cohort_os_streams_t streams = slot->given ? cohort__given_streams(slot->given) : cohort_os_streams_own();
+    cohort_os_streams_t streams =
+        slot->given ? cohort__given_streams(slot->given) : cohort_os_streams_own();
     status = cohort__reexec(slot, &boot, &child, slot->given ? &streams : NULL);
     if (!status) return cohort__watch_takeoff(slot, child, watched);
     cohort__watcher_unreserve(watched);
@@ -496,8 +557,12 @@ static apr_status_t take_streams(const cohort__given_t *given) {
 }
 
 static apr_status_t launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline) {
-    cohort_os_start_t start = {.how = COHORT_OS_FORK, .signals = (cohort_os_signals_t)slot->signals, .files = atomic_load(&slot->files), .n_files = slot->n_files,
-                               .group = (cohort_os_group_t)slot->group, .contained = cohort__is_contained(slot)};
+    cohort_os_start_t start = {.how = COHORT_OS_FORK,
+                               .signals = (cohort_os_signals_t)slot->signals,
+                               .files = atomic_load(&slot->files),
+                               .n_files = slot->n_files,
+                               .group = (cohort_os_group_t)slot->group,
+                               .contained = cohort__is_contained(slot)};
     cohort__watched_t *watched;
     cohort_os_id_t child;
     uint32_t attempt = cohort__process_attempt(slot);
@@ -528,13 +593,17 @@ static apr_status_t check_state(cohort_process_t *slot) {
     cohort_os_state_t state;
     bool another = false;
     apr_status_t status = slot->replaces ? cohort__maker_look(&state, &another) : APR_SUCCESS;
-    if (!status && another) status = cohort__fail(COHORT_ESTART, "the first thread of this process is not what the thread is that replaces workers");
+    if (!status && another)
+        status = cohort__fail(
+            COHORT_ESTART,
+            "the first thread of this process is not what the thread is that replaces workers");
     return status;
 }
 
 static apr_status_t launch_by(cohort_process_t *slot) {
     cohort_os_handle_t lifeline = COHORT_OS_NONE;
-    bool by_itself = slot->method != COHORT_FORKSERVER || slot->n_files > 0; /* a server has none of these files */
+    /* a server has none of these files */
+    bool by_itself = slot->method != COHORT_FORKSERVER || slot->n_files > 0;
     apr_status_t status = by_itself ? APR_SUCCESS : cohort__server_launch(slot, &by_itself);
     if (!by_itself) return status;
     status = check_state(slot);
@@ -558,7 +627,8 @@ static void prepare_launch(cohort_process_t *slot) {
 /* The next start of this life first: what is late to tell of the end of the child that has
  * stepped back does not mean this one. */
 void cohort__launch_again(cohort_process_t *slot) {
-    atomic_store(&slot->reaper, 0); /* the server that it was asked of does not wait for it any more */
+    /* the server that it was asked of does not wait for it any more */
+    atomic_store(&slot->reaper, 0);
     cohort__slot_restart(slot);
     prepare_launch(slot);
 }
@@ -572,9 +642,10 @@ apr_status_t cohort__process_launch(cohort_process_t *slot) {
     return APR_SUCCESS;
 }
 
-/* ---- starting a program --------------------------------------------------------------------------------------------------- */
+/* ---- starting a program --------------------------------------------------------------------- */
 
-/* The child's end of each stream; what was opened for it is closed after the start, whatever came of it. */
+/* The child's end of each stream; what was opened for it is closed after the start, whatever came
+ * of it. */
 typedef struct {
     cohort_os_handle_t child[3], parent[3];
     bool opened[3];
@@ -592,7 +663,8 @@ static apr_status_t open_stream(const cohort_stream_t *stream, int i, streams_t 
         if (!status) s->child[i] = (cohort_os_handle_t)file;
         return status;
     case COHORT_STREAM_PIPE:
-        status = i == 0 ? cohort_os_pipe_create(&s->child[i], &s->parent[i]) : cohort_os_pipe_create(&s->parent[i], &s->child[i]);
+        status = i == 0 ? cohort_os_pipe_create(&s->child[i], &s->parent[i])
+                        : cohort_os_pipe_create(&s->parent[i], &s->child[i]);
         break;
     default:
         return APR_SUCCESS;
@@ -623,19 +695,29 @@ static void program_runs(cohort_process_t *slot, cohort_os_id_t child, cohort__w
     slot->os = child;
     atomic_store(&slot->reaper, cohort__self_id());
     cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING);
-    apr_status_t status = cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
+    apr_status_t status =
+        cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
     if (!status) cohort__keeper_hold(slot);
     if (!status) return;
     atomic_store(&slot->reaper, 0); /* whoever waits for its end finds it himself */
     cohort_os_signal(child, COHORT_OS_KILL);
 }
 
-static apr_status_t exec_program(cohort_process_t *slot, const cohort_program_t *program, const streams_t *s) {
-    cohort_os_start_t start = {.how = COHORT_OS_PROGRAM, .path = program->argv[0], .argv = program->argv, .env = program->env,
-                               .cwd = program->cwd, .stdio = {s->child[0], s->child[1], s->child[2]},
-                               .lifeline = COHORT_OS_NONE, .detach = slot->lifetime == COHORT_BACKGROUND,
-                               .signals = (cohort_os_signals_t)slot->signals, .files = atomic_load(&slot->files), .n_files = slot->n_files,
-                               .group = (cohort_os_group_t)slot->group, .contained = cohort__is_contained(slot)};
+static apr_status_t exec_program(cohort_process_t *slot, const cohort_program_t *program,
+                                 const streams_t *s) {
+    cohort_os_start_t start = {.how = COHORT_OS_PROGRAM,
+                               .path = program->argv[0],
+                               .argv = program->argv,
+                               .env = program->env,
+                               .cwd = program->cwd,
+                               .stdio = {s->child[0], s->child[1], s->child[2]},
+                               .lifeline = COHORT_OS_NONE,
+                               .detach = slot->lifetime == COHORT_BACKGROUND,
+                               .signals = (cohort_os_signals_t)slot->signals,
+                               .files = atomic_load(&slot->files),
+                               .n_files = slot->n_files,
+                               .group = (cohort_os_group_t)slot->group,
+                               .contained = cohort__is_contained(slot)};
     cohort__watched_t *watched;
     cohort_os_id_t child;
     bool in_child;
@@ -650,7 +732,9 @@ static apr_status_t exec_program(cohort_process_t *slot, const cohort_program_t 
 
 static apr_status_t launch_program(cohort_process_t *slot) {
     cohort_program_t *program = slot->program;
-    streams_t s = {{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, {false}};
+    streams_t s = {{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                   {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                   {false}};
     apr_status_t status = APR_SUCCESS;
     if (!cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING)) return COHORT_ESTARTED;
     for (int i = 0; i < 3 && !status; i++) status = open_stream(&program->streams[i], i, &s);
@@ -671,14 +755,15 @@ static apr_status_t process_start(cohort_process_t *process) {
     if (status) return status;
     if (cohort__process_state(process) != COHORT__SLOT_NEW) return COHORT_ESTARTED;
     if (atomic_load(&process->creator) != cohort__self_id()) return not_creator();
-    return process->role == COHORT__ROLE_PROGRAM ? launch_program(process) : cohort__process_launch(process);
+    return process->role == COHORT__ROLE_PROGRAM ? launch_program(process)
+                                                 : cohort__process_launch(process);
 }
 
 apr_status_t cohort_process_start(cohort_process_t *process) {
     return COHORT__CALL_ANEW(process_start(process));
 }
 
-/* ---- asking --------------------------------------------------------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------------------------- */
 
 typedef struct {
     cohort_process_t *slot;
@@ -698,12 +783,14 @@ static bool is_started(const cohort_process_t *process) {
     return cohort__process_state(process) >= COHORT__SLOT_RUNNING;
 }
 
-/* The parent's record may be another process' by the time a child asks; the child remembers which one it was. */
+/* The parent's record may be another process' by the time a child asks; the child remembers which
+ * one it was. */
 static bool is_gone_parent(const cohort_process_t *process) {
     cohort_process_t *self = cohort__self();
     if (!self || !process) return false;
     cohort__pid_t parent = atomic_load(&self->parent);
-    return parent && process == cohort__process_at((uint32_t)(parent & 0xffff)) && !cohort__process_find(parent);
+    return parent && process == cohort__process_at((uint32_t)(parent & 0xffff)) &&
+           !cohort__process_find(parent);
 }
 
 /* The slot was seen before its start: of this process, or of the next one in it. */
@@ -757,13 +844,16 @@ int cohort_process_exit_code(const cohort_process_t *process) {
 }
 
 apr_int64_t cohort_process_pid(const cohort_process_t *process) {
-    return is_gone_parent(process) || cohort__process_check(process) || !is_started(process) ? 0 : process->os.pid;
+    return is_gone_parent(process) || cohort__process_check(process) || !is_started(process)
+               ? 0
+               : process->os.pid;
 }
 
 static apr_status_t process_name(const cohort_process_t *process, char *buffer, apr_size_t size) {
     apr_status_t status = is_gone_parent(process) ? COHORT_EHANDLE : cohort__process_check(process);
     if (status) return status;
-    if (!buffer || size == 0) return buffer ? cohort__fail(APR_EINVAL, "size is 0") : cohort__null("buffer");
+    if (!buffer || size == 0)
+        return buffer ? cohort__fail(APR_EINVAL, "size is 0") : cohort__null("buffer");
     cohort__process_get_name(process, buffer, size);
     return APR_SUCCESS;
 }
@@ -775,7 +865,8 @@ apr_status_t cohort_process_name(const cohort_process_t *process, char *buffer, 
 static apr_status_t process_set_name(cohort_process_t *process, const char *name) {
     cohort__thread_t *me;
     apr_status_t status = cohort__process_check(process);
-    if (!status && (!name || !*name)) status = name ? cohort__fail(APR_EINVAL, "name is empty") : cohort__null("name");
+    if (!status && (!name || !*name))
+        status = name ? cohort__fail(APR_EINVAL, "name is empty") : cohort__null("name");
     if (!status) status = cohort__enter(&me);
     if (status) return status;
     cohort__guard_enter(&process->guard, me);
@@ -793,7 +884,8 @@ int cohort_process_is_daemon(const cohort_process_t *process) {
     return !cohort__process_check(process) && process->lifetime == COHORT_DAEMON;
 }
 
-/* Under the guard that the reaper holds while it releases the pid, so the pid is still this process. */
+/* Under the guard that the reaper holds while it releases the pid, so the pid is still this
+ * process. */
 apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal) {
     cohort__thread_t *me;
     cohort_process_t *slot = cohort__process_find(id);
@@ -805,7 +897,8 @@ apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal)
     bool runs = cohort__process_state(slot) == COHORT__SLOT_RUNNING;
     if (is_it && runs) status = cohort_os_signal(slot->os, signal);
     cohort__guard_leave(&slot->guard);
-    return status == APR_FROM_OS_ERROR(ESRCH) ? APR_SUCCESS : status; /* ended, and not recorded yet */
+    /* ended, and not recorded yet */
+    return status == APR_FROM_OS_ERROR(ESRCH) ? APR_SUCCESS : status;
 }
 
 static apr_status_t process_signal(cohort_process_t *process, cohort_os_signal_t signal) {
@@ -846,7 +939,9 @@ apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t 
 static apr_status_t process_close(cohort_process_t *process) {
     if (!process) return APR_SUCCESS;
     apr_status_t status = cohort__process_check(process);
-    if (status) return status == COHORT_EHANDLE && cohort__in_arena(process, sizeof *process) ? APR_SUCCESS : status;
+    if (status)
+        return status == COHORT_EHANDLE && cohort__in_arena(process, sizeof *process) ? APR_SUCCESS
+                                                                                      : status;
     if (atomic_load(&process->creator) != cohort__self_id()) return not_creator();
     cohort__slot_state_t state = cohort__process_state(process);
     if (state != COHORT__SLOT_NEW && state != COHORT__SLOT_ENDED) return COHORT_ERUNNING;
@@ -874,7 +969,8 @@ static bool is_active_child(cohort_process_t *slot) {
            cohort__process_lives_on(cohort__process_id(slot));
 }
 
-static apr_status_t process_active_children(cohort_process_t ***list, int *count, apr_pool_t *pool) {
+static apr_status_t process_active_children(cohort_process_t ***list, int *count,
+                                            apr_pool_t *pool) {
     if (!list || !count || !pool) return cohort__null(!list ? "list" : !count ? "count" : "pool");
     if (!cohort__arena) return COHORT_ENOTINIT;
     if (!cohort__self()) return COHORT_ENOTMEMBER;
@@ -889,7 +985,8 @@ static apr_status_t process_active_children(cohort_process_t ***list, int *count
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count, apr_pool_t *pool) {
+apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count,
+                                            apr_pool_t *pool) {
     return COHORT__CALL_ANEW(process_active_children(list, count, pool));
 }
 

@@ -9,13 +9,15 @@
 #include <cohort/process.h>
 
 /* Make a slot in state NEW, owned by this process' handle. name NULL: a default name. */
-apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, const char *name, cohort_lifetime_t lifetime,
-                                  cohort_start_method_t method);
-/* What the options say of signals; default: a pool's workers pass interrupts by. APR_EINVAL: there is no such thing. */
+apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, const char *name,
+                                  cohort_lifetime_t lifetime, cohort_start_method_t method);
+/* What the options say of signals; default: a pool's workers pass interrupts by. APR_EINVAL: there
+ * is no such thing. */
 apr_status_t cohort__process_signals(cohort_process_t *slot, cohort_signals_t signals);
 /* The same of its process group; default: daemons have their own if they have no terminal. */
 apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group);
-/* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns when the child has taken off, or why not. */
+/* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
+ * when the child has taken off, or why not. */
 apr_status_t cohort__process_launch(cohort_process_t *slot);
 
 /* cohort_process_join() and the calls that signal, for use within the library: of a process by its
@@ -30,14 +32,16 @@ apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_m
 /* cohort_set_start() */
 apr_status_t cohort__start_by(cohort_start_method_t method, const char *path);
 
-/* ---- child.c: being a child ------------------------------------------------------------------------------------ */
+/* ---- child.c: being a child ----------------------------------------------------------------- */
 
 /* How the child came into being: what it inherited, and so how it ends. */
 typedef enum { COHORT__BORN_FORK, COHORT__BORN_SPAWN, COHORT__BORN_SERVED } cohort__birth_t;
-/* Become the process of this slot, run it, end. `attempt` is the start that this child belongs to. */
+/* Become the process of this slot, run it, end. `attempt` is the start that this child belongs
+ * to. */
 _Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
                                   cohort_os_handle_t lifeline);
-/* The slot of the start that this process, re-executed, was made for. NULL: there is no such start under way, by its parent, whatever the arena says. */
+/* The slot of the start that this process, re-executed, was made for. NULL: there is no such start
+ * under way, by its parent, whatever the arena says. */
 cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot);
 /* This process is a root now. */
 void cohort__children_begin(void);
@@ -48,7 +52,7 @@ void cohort__children_end(void);
 /* Runs at exit() of any member. */
 void cohort__at_exit(void);
 
-/* ---- server.c: the fork server ----------------------------------------------------------------------------------------- */
+/* ---- server.c: the fork server -------------------------------------------------------------- */
 
 /* Have a server of this process, started at need, fork the process of the slot, and wait until
  * it has taken off. *full is set when another server is needed and there are as many as may be;
@@ -61,8 +65,9 @@ bool cohort__is_server(void);
 apr_status_t cohort__server_adopt(const cohort_process_t *slot);
 /* In the server: have its maker look after its pools. */
 void cohort__server_tell(void);
-/* A process that watched others has ended: they, and others without a living watcher and parent, are watched by this process from here on, so that their ends are
- * seen, what they leave is freed, and pools that died with their makers are, too. */
+/* A process that watched others has ended: they, and others without a living watcher and parent,
+ * are watched by this process from here on, so that their ends are seen, what they leave is freed,
+ * and pools that died with their makers are, too. */
 void cohort__orphans_adopt(cohort__pid_t dead);
 /* This process' watcher has another channel: tell the servers. */
 void cohort__server_introduce(void);
@@ -75,11 +80,12 @@ void cohort__server_lost(cohort_process_t *server);
 void cohort__server_close(void);
 /* In a copy of the process: the servers are the original's. */
 void cohort__server_reset(void);
-/* Around a fork, so that the copy never has handles that nobody there knows of. In the copy, reset instead of unlock. */
+/* Around a fork, so that the copy never has handles that nobody there knows of. In the copy, reset
+ * instead of unlock. */
 void cohort__server_lock(void);
 void cohort__server_unlock(void);
 
-/* ---- keeper.c: the process that ends daemons without a parent --------------------------- */
+/* ---- keeper.c: the process that ends daemons without a parent ------------------------------- */
 
 /* Have this process' keeper, started at need, hold the process of the slot. Does nothing for one
  * that does not end with its parent. Where there can be no keeper, the process hangs on its
@@ -98,7 +104,7 @@ void cohort__keeper_reset(void);
 void cohort__keeper_lock(void);
 void cohort__keeper_unlock(void);
 
-/* ---- given.c ------------------------------------------------------------------------------------------------------------- */
+/* ---- given.c -------------------------------------------------------------------------------- */
 
 /* What a process gets whenever it is started: slot->given. */
 typedef struct {
@@ -114,24 +120,29 @@ apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t
 /* The state of this process' first thread. *another: the calling thread is in another one. */
 apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
 
-/* ---- process.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- process.c ------------------------------------------------------------------------------ */
 
-/* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of it. */
+/* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of
+ * it. */
 apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
 void cohort__lifeline_reset(void);
 void cohort__lifeline_lock(void);
 void cohort__lifeline_unlock(void);
 /* Nobody hangs on it any more. */
 void cohort__lifeline_close(void);
-/* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is known; else COHORT_EWORKERDIED says that the slot's reaper
- * died before anybody claimed the slot. */
+/* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is
+ * known; else COHORT_EWORKERDIED says that the slot's reaper died before anybody claimed the
+ * slot. */
 apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
-/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it must not live: nobody would learn of its end. */
-apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child, cohort__watched_t *watched);
+/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it
+ * must not live: nobody would learn of its end. */
+apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
+                                   cohort__watched_t *watched);
 /* The start failed: NEW again. */
 apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status);
 /* Start a process of the own executable for the slot. */
-apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child, const cohort_os_streams_t *streams);
+apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
+                            const cohort_os_streams_t *streams);
 /* The child has stepped back: another attempt. */
 void cohort__launch_again(cohort_process_t *slot);
 /* The context of this thread, in a block of malloc()'s, and all but the quick part of its state. */

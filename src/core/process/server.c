@@ -37,7 +37,7 @@
 enum { TELL_RETIRE = 1, TELL_END, TELL_MAKER };
 #define CONTROL(what) ((uint64_t)(what) << 48)
 
-/* ---- the side of the process that is served ---------------------------------------------------------------------------- */
+/* ---- the side of the process that is served ------------------------------------------------- */
 
 #define SERVERS_MAX 8
 #define ATTEMPTS 5
@@ -110,11 +110,13 @@ static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t read
 static apr_status_t confirm(const cohort_os_state_t *before) {
     cohort_os_state_t now;
     apr_status_t status = cohort_os_state_look(&now);
-    bool same = !memcmp(now.quick, before->quick, sizeof now.quick) && !memcmp(now.rest, before->rest, sizeof now.rest);
+    bool same = !memcmp(now.quick, before->quick, sizeof now.quick) &&
+                !memcmp(now.rest, before->rest, sizeof now.rest);
     return status || same ? status : COHORT_EWORKERDIED;
 }
 
-static apr_status_t start_process(cohort_process_t *slot, cohort_os_handle_t *channel, const cohort_os_state_t *state) {
+static apr_status_t start_process(cohort_process_t *slot, cohort_os_handle_t *channel,
+                                  const cohort_os_state_t *state) {
     cohort_os_handle_t reader;
     apr_status_t status = cohort_os_channel_create(&reader, channel);
     if (status) return status;
@@ -133,13 +135,16 @@ static apr_status_t start_process(cohort_process_t *slot, cohort_os_handle_t *ch
 /* It is told through which channel it can tell this process' watcher something. */
 static apr_status_t introduce(server_t *server) {
     cohort_os_streams_t back = {{cohort__watcher_channel(), COHORT_OS_NONE, COHORT_OS_NONE}};
-    return back.handles[0] == COHORT_OS_NONE ? APR_SUCCESS : cohort_os_channel_post_streams(server->channel.handle, CONTROL(TELL_MAKER), &back);
+    return back.handles[0] == COHORT_OS_NONE
+               ? APR_SUCCESS
+               : cohort_os_channel_post_streams(server->channel.handle, CONTROL(TELL_MAKER), &back);
 }
 
 void cohort__server_introduce(void) {
     cohort_os_mutex_lock(&mutex);
     for (int i = 0; i < places(); i++) {
-        if (servers[i].slot && cohort_os_is_known(&servers[i].channel)) (void)introduce(&servers[i]);
+        if (servers[i].slot && cohort_os_is_known(&servers[i].channel))
+            (void)introduce(&servers[i]);
     }
     cohort_os_mutex_unlock(&mutex);
 }
@@ -148,7 +153,8 @@ static bool is_reachable(const cohort_process_t *slot) {
     cohort__pid_t id = cohort__process_id(slot);
     bool found = false;
     cohort_os_mutex_lock(&mutex);
-    for (int i = 0; i < places() && !found; i++) found = servers[i].slot && servers[i].id == id && cohort_os_is_known(&servers[i].channel);
+    for (int i = 0; i < places() && !found; i++)
+        found = servers[i].slot && servers[i].id == id && cohort_os_is_known(&servers[i].channel);
     cohort_os_mutex_unlock(&mutex);
     return found;
 }
@@ -157,7 +163,9 @@ bool cohort__server_is_cut_off(void) {
     uint32_t count = cohort__process_count();
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        bool ours = slot->role == COHORT__ROLE_SERVER && atomic_load(&slot->parent) == cohort__self_id() && cohort__process_state(slot) == COHORT__SLOT_RUNNING;
+        bool ours = slot->role == COHORT__ROLE_SERVER &&
+                    atomic_load(&slot->parent) == cohort__self_id() &&
+                    cohort__process_state(slot) == COHORT__SLOT_RUNNING;
         if (ours && !is_reachable(slot)) return true;
     }
     return false;
@@ -167,7 +175,9 @@ static apr_status_t start_server(server_t *server, cohort_os_state_t *state) {
     server_t made = {.state = *state};
     cohort_os_handle_t writer;
     apr_status_t status = cohort__context_capture(&made.context, &made.context_size, &made.state);
-    if (!status) status = cohort__process_make(&made.slot, COHORT__ROLE_SERVER, "cohort-server", COHORT_DAEMON, COHORT_SPAWN);
+    if (!status)
+        status = cohort__process_make(&made.slot, COHORT__ROLE_SERVER, "cohort-server",
+                                      COHORT_DAEMON, COHORT_SPAWN);
     if (status) goto no_slot;
     status = start_process(made.slot, &writer, &made.state);
     if (status) goto no_server;
@@ -189,12 +199,15 @@ no_slot:
     return status;
 }
 
-/* Guard: what has changed in this process since the server was started goes with the request; what is blocked here a server never has. */
-static apr_status_t attach(cohort_process_t *slot, cohort__thread_t *me, const server_t *server, const void *context, size_t size) {
+/* Guard: what has changed in this process since the server was started goes with the request; what
+ * is blocked here a server never has. */
+static apr_status_t attach(cohort_process_t *slot, cohort__thread_t *me, const server_t *server,
+                           const void *context, size_t size) {
     apr_status_t status = APR_SUCCESS;
     cohort__block_free(me, &slot->context);
     slot->context_size = 0;
-    bool same = slot->signals != COHORT_OS_SIGNALS_INHERIT && server->context && size == server->context_size && !memcmp(context, server->context, size);
+    bool same = slot->signals != COHORT_OS_SIGNALS_INHERIT && server->context &&
+                size == server->context_size && !memcmp(context, server->context, size);
     if (!same) status = cohort__block_new(me, COHORT__KIND_BYTES, size, &slot->context);
     if (!same && !status) {
         memcpy(atomic_load(&slot->context), context, size);
@@ -209,7 +222,8 @@ static apr_status_t look(request_t *request, void **context, size_t *size) {
     return request->whole ? APR_SUCCESS : cohort_os_state_look(&request->state);
 }
 
-/* While the server forks. The start may be over meanwhile, and the slot another's: this process need not be the parent. */
+/* While the server forks. The start may be over meanwhile, and the slot another's: this process
+ * need not be the parent. */
 static void tell_context(request_t *request, cohort__pid_t id, uint32_t attempt) {
     cohort_process_t *slot = request->slot;
     cohort__thread_t *me;
@@ -241,7 +255,8 @@ static apr_status_t post(request_t *request, const cohort_os_streams_t *streams)
     atomic_store(&slot->unfit, 0);
     atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
     server->retired = false;
-    apr_status_t status = cohort_os_channel_post_streams(server->channel.handle, (uint64_t)attempt << 48 | id, streams);
+    apr_status_t status = cohort_os_channel_post_streams(server->channel.handle,
+                                                         (uint64_t)attempt << 48 | id, streams);
     if (!status) tell_context(request, id, attempt);
     if (!status || status == APR_ENOMEM) return status;
     forget(server);
@@ -255,7 +270,8 @@ static bool is_right(const server_t *server, const request_t *request) {
 
 /* False: not now. */
 static bool tell(server_t *server, uint64_t what) {
-    return !cohort_os_is_known(&server->channel) || cohort_os_channel_post(server->channel.handle, CONTROL(what)) != APR_ENOMEM;
+    return !cohort_os_is_known(&server->channel) ||
+           cohort_os_channel_post(server->channel.handle, CONTROL(what)) != APR_ENOMEM;
 }
 
 /* One that is right; the others are told that they are not. That one is dead is found by posting
@@ -266,7 +282,9 @@ static void choose(request_t *request, server_t **free_place) {
     for (int i = 0; i < places(); i++) {
         server_t *server = &servers[i];
         bool right = server->slot && !request->server && is_right(server, request);
-        if (server->slot && (!cohort__process_alive(server->id, false) || (right && !cohort_os_is_known(&server->channel)))) forget(server);
+        if (server->slot && (!cohort__process_alive(server->id, false) ||
+                             (right && !cohort_os_is_known(&server->channel))))
+            forget(server);
         if (!server->slot) *free_place = server;
         else if (right) request->server = server;
         else if (!server->retired) server->retired = tell(server, TELL_RETIRE);
@@ -275,13 +293,16 @@ static void choose(request_t *request, server_t **free_place) {
 
 /* Two servers may be right as far as the quick part tells, and the first be retired for the
  * second's sake; it is used again when it is wanted. */
-static apr_status_t serve_request(request_t *request, const cohort_os_streams_t *streams, bool *full) {
+static apr_status_t serve_request(request_t *request, const cohort_os_streams_t *streams,
+                                  bool *full) {
     server_t *place;
     apr_status_t status = APR_SUCCESS;
     choose(request, &place);
     request->fresh = !request->server;
     if (request->fresh && request->another) {
-        return cohort__fail(COHORT_ESTART, "the first thread of this process is not what the thread is that replaces workers, and no fork server of its own lives");
+        return cohort__fail(
+            COHORT_ESTART,
+            "the first thread of this process is not what the thread is that replaces workers, and no fork server of its own lives");
     }
     if (request->fresh && !place) {
         *full = true;
@@ -312,19 +333,23 @@ static apr_status_t send_request(request_t *request, bool *full) {
     return status;
 }
 
-/* One that has been found dead already has no exit code yet, and now nobody will learn it any more. */
+/* One that has been found dead already has no exit code yet, and now nobody will learn it any
+ * more. */
 static void adopt(cohort_process_t *slot, cohort__pid_t from) {
     if (!atomic_compare_exchange_strong(&slot->reaper, &from, cohort__self_id())) return;
-    if (cohort__process_state(slot) == COHORT__SLOT_DEAD) cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
+    if (cohort__process_state(slot) == COHORT__SLOT_DEAD)
+        cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
     else cohort__watcher_adopt(slot);
     cohort__keeper_hold(slot);
 }
 
-/* If its server is dead by now, its children may have been adopted before this one was to be seen. */
+/* If its server is dead by now, its children may have been adopted before this one was to be
+ * seen. */
 static apr_status_t await_served(cohort_process_t *slot) {
     apr_status_t status = cohort__await_takeoff(slot, NULL);
     cohort__pid_t reaper = atomic_load(&slot->reaper);
-    if (!status && reaper != cohort__self_id() && !cohort__process_alive(reaper, false)) adopt(slot, reaper);
+    if (!status && reaper != cohort__self_id() && !cohort__process_alive(reaper, false))
+        adopt(slot, reaper);
     return status;
 }
 
@@ -333,7 +358,8 @@ static apr_status_t await_served(cohort_process_t *slot) {
 static void stepped_back(cohort__pid_t id, bool whole) {
     cohort_os_mutex_lock(&mutex);
     is_subtle = true;
-    for (int i = 0; i < places() && whole; i++) servers[i].unfit |= servers[i].slot && servers[i].id == id;
+    for (int i = 0; i < places() && whole; i++)
+        servers[i].unfit |= servers[i].slot && servers[i].id == id;
     cohort_os_mutex_unlock(&mutex);
 }
 
@@ -357,7 +383,8 @@ static bool repeat(request_t *request, apr_status_t *status) {
         else cohort__launch_again(slot);
         return !request->fresh;
     }
-    if (*status == COHORT_ESTART && request->retried && cohort__process_state(slot) == COHORT__SLOT_FAILED) {
+    if (*status == COHORT_ESTART && request->retried &&
+        cohort__process_state(slot) == COHORT__SLOT_FAILED) {
         cohort__launch_again(slot);
         return true;
     }
@@ -368,7 +395,8 @@ static bool repeat(request_t *request, apr_status_t *status) {
     return *status && atomic_load(&slot->unfit) ? repeat(request, status) : false;
 }
 
-/* A server that died before a child claimed the slot is replaced. Taking the attempt back is one compare-and-swap against the child's claim. */
+/* A server that died before a child claimed the slot is replaced. Taking the attempt back is one
+ * compare-and-swap against the child's claim. */
 apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full) {
     apr_status_t status = COHORT_ESTART;
     request_t request = {.slot = slot};
@@ -377,7 +405,10 @@ apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full) {
         if (!status) status = await_served(slot);
         if (!repeat(&request, &status)) return status;
     }
-    return status == COHORT_EWORKERDIED ? cohort__fail(COHORT_ESTART, "%d fork servers died at it, one after the other", ATTEMPTS) : status;
+    return status == COHORT_EWORKERDIED
+               ? cohort__fail(COHORT_ESTART, "%d fork servers died at it, one after the other",
+                              ATTEMPTS)
+               : status;
 }
 
 /* Of one that is starting this concerns the child that has come as far as its claim. */
@@ -441,7 +472,7 @@ void cohort__server_reset(void) {
     is_subtle = false;
 }
 
-/* ---- the server -------------------------------------------------------------------------------------------------------------- */
+/* ---- the server ----------------------------------------------------------------------------- */
 
 static cohort_process_t *me_slot;
 static cohort_os_handle_t daemons_lifeline;
@@ -462,8 +493,11 @@ static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt) {
 }
 
 static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
-    cohort_os_start_t start = {.how = COHORT_OS_FORK, .signals = COHORT_OS_SIGNALS_INHERIT, /* until the child knows more */
-                               .group = (cohort_os_group_t)slot->group, .contained = cohort__is_contained(slot)};
+    /* until the child knows more */
+    cohort_os_start_t start = {.how = COHORT_OS_FORK,
+                               .signals = COHORT_OS_SIGNALS_INHERIT,
+                               .group = (cohort_os_group_t)slot->group,
+                               .contained = cohort__is_contained(slot)};
     cohort__watched_t *watched;
     cohort_os_id_t child;
     bool in_child = false, arms = slot->bound;
@@ -484,11 +518,13 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
 
 /* In the child: be what the requester is. */
 apr_status_t cohort__server_adopt(const cohort_process_t *slot) {
-    bool same = !memcmp(slot->state.quick, made_for.quick, sizeof made_for.quick) && !memcmp(slot->state.rest, made_for.rest, sizeof made_for.rest);
+    bool same = !memcmp(slot->state.quick, made_for.quick, sizeof made_for.quick) &&
+                !memcmp(slot->state.rest, made_for.rest, sizeof made_for.rest);
     return same ? cohort_os_state_adopt(&slot->state) : APR_FROM_OS_ERROR(EPERM);
 }
 
-static apr_status_t start_child(cohort_process_t *slot, uint32_t attempt, cohort_os_event_t *event) {
+static apr_status_t start_child(cohort_process_t *slot, uint32_t attempt,
+                                cohort_os_event_t *event) {
     apr_status_t status = event->streams_status;
     if (!status) status = cohort_os_streams_take(&event->streams);
     if (!status) status = fork_child(slot, attempt);
@@ -499,14 +535,16 @@ static apr_status_t start_child(cohort_process_t *slot, uint32_t attempt, cohort
 static void serve(cohort_os_event_t *event) {
     cohort_process_t *slot = cohort__process_find(event->value & 0xffffffffffff);
     uint64_t attempt = slot ? atomic_load(&slot->claim) >> 32 : 0;
-    bool wanted = slot && cohort__process_state(slot) == COHORT__SLOT_STARTING && (attempt & 0xffff) == event->value >> 48;
+    bool wanted = slot && cohort__process_state(slot) == COHORT__SLOT_STARTING &&
+                  (attempt & 0xffff) == event->value >> 48;
     if (!wanted) cohort_os_streams_close(&event->streams);
     if (!wanted) return;
     retired = false;
     apr_status_t status = start_child(slot, (uint32_t)attempt, event);
     if (!status) return;
     cohort__slot_refuse(slot, status);
-    if (cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED)) cohort__notify(&slot->changed, COHORT__ALL);
+    if (cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED))
+        cohort__notify(&slot->changed, COHORT__ALL);
 }
 
 /* How many children of ours still run, without those that outlive their parent or with all.
@@ -518,10 +556,15 @@ static int children(bool all, bool kill) {
         cohort_process_t *slot = cohort__process_at(i);
         /* First: what follows may be about the slot's next process, which no signal reaches. */
         cohort__pid_t id = cohort__process_id(slot);
-        if (atomic_load(&slot->reaper) != cohort__self_id() || (slot->lifetime == COHORT_BACKGROUND && !all)) continue;
-        if (atomic_load(&slot->parent) != atomic_load(&me_slot->parent)) continue; /* an orphan, which is only watched */
+        if (atomic_load(&slot->reaper) != cohort__self_id() ||
+            (slot->lifetime == COHORT_BACKGROUND && !all))
+            continue;
+        /* an orphan, which is only watched */
+        if (atomic_load(&slot->parent) != atomic_load(&me_slot->parent)) continue;
         cohort__slot_state_t state = cohort__process_state(slot);
-        if (state != COHORT__SLOT_RUNNING && state != COHORT__SLOT_STARTING && state != COHORT__SLOT_DEAD) continue;
+        if (state != COHORT__SLOT_RUNNING && state != COHORT__SLOT_STARTING &&
+            state != COHORT__SLOT_DEAD)
+            continue;
         if (kill && slot->bound) (void)cohort__process_signal(id, COHORT_OS_KILL);
         n++;
     }
@@ -550,7 +593,8 @@ static bool other_event(cohort_os_event_t *event) {
     bool control = event->kind == COHORT_OS_MESSAGE && !(event->value & 0xffffffffffff);
     if (control) listen_to(event);
     else if (event->kind == COHORT_OS_MESSAGE) serve(event);
-    return event->kind != COHORT_OS_GONE && !told_to_end && !(retired && children(true, false) == 0);
+    return event->kind != COHORT_OS_GONE && !told_to_end &&
+           !(retired && children(true, false) == 0);
 }
 
 /* Nobody will tell these in what context they are to run. */
@@ -559,9 +603,13 @@ static void fail_starts(void) {
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
         uint32_t underway = COHORT__CONTEXT_UNDERWAY;
-        if (atomic_load(&slot->reaper) != cohort__self_id() || cohort__process_state(slot) != COHORT__SLOT_STARTING) continue;
-        cohort__slot_refuse(slot, cohort__fail(COHORT_ESTART, "the process that asked for it has ended"));
-        if (atomic_compare_exchange_strong(&slot->context_state, &underway, COHORT__CONTEXT_FAILED)) cohort__notify(&slot->changed, COHORT__ALL);
+        if (atomic_load(&slot->reaper) != cohort__self_id() ||
+            cohort__process_state(slot) != COHORT__SLOT_STARTING)
+            continue;
+        cohort__slot_refuse(slot,
+                            cohort__fail(COHORT_ESTART, "the process that asked for it has ended"));
+        if (atomic_compare_exchange_strong(&slot->context_state, &underway, COHORT__CONTEXT_FAILED))
+            cohort__notify(&slot->changed, COHORT__ALL);
     }
 }
 
@@ -596,7 +644,8 @@ void cohort__server_tell(void) {
 void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     uint64_t open = (uint64_t)(boot->role >> 8) << 32;
     cohort_os_id_t os = cohort_os_self();
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) cohort_os_exit(255, false);
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid))
+        cohort_os_exit(255, false);
     slot->os = os;
     atomic_store(&slot->arena, (int64_t)cohort__map.handle);
     cohort__self_set(slot);
@@ -615,7 +664,8 @@ void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
         cohort__slot_refuse(slot, status);
         cohort_os_exit(255, false);
     }
-    if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING)) cohort_os_exit(255, false);
+    if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING))
+        cohort_os_exit(255, false);
     cohort__notify(&slot->changed, COHORT__ALL);
     cohort_os_lifeline_prepare(daemons_lifeline);
     cohort__watcher_loop(other_event);

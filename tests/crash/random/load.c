@@ -64,7 +64,7 @@ static void pause_sometimes(dice_t *dice) {
     if (roll_below(dice, 4) == 0) apr_sleep((apr_interval_time_t)roll_below(dice, 300));
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------- */
 
 static uint32_t sum_of(const message_t *m) {
     uint32_t sum = 2166136261u ^ m->account->number * 31 ^ m->number ^ m->lane << 20 ^ m->size;
@@ -82,7 +82,8 @@ static void make(message_t *m, account_t *account, uint32_t lane, uint32_t numbe
     m->lane = lane;
     m->number = number;
     m->size = some_size(dice);
-    for (uint32_t i = 0; i < m->size; i++) m->bytes[i] = (unsigned char)(account->number + number * 7 + i);
+    for (uint32_t i = 0; i < m->size; i++)
+        m->bytes[i] = (unsigned char)(account->number + number * 7 + i);
     m->sum = sum_of(m);
 }
 
@@ -95,14 +96,17 @@ static apr_status_t put(board_t *board, message_t *m, apr_interval_time_t timeou
 /* The next number of the lane is begun before the put and done after it. */
 static bool produce_one(actor_t *me, message_t *m) {
     account_t *account = me->place->account;
-    uint32_t lane = (uint32_t)roll_below(&me->dice, LANES), number = atomic_load(&account->lane[lane].done);
+    uint32_t lane = (uint32_t)roll_below(&me->dice, LANES),
+             number = atomic_load(&account->lane[lane].done);
     if (number == PER_LANE) return false;
     make(m, account, lane, number, &me->dice);
     atomic_store(&account->lane[lane].begun, number + 1);
     apr_status_t status = put(me->board, m, some_time(&me->dice));
     if (!status) atomic_store(&account->lane[lane].done, number + 1);
     else atomic_store(&account->lane[lane].begun, number);
-    MUST(me->board, !status || is_timeout(status) || (atomic_load(&me->board->stop) && APR_STATUS_IS_EOF(status)),
+    MUST(me->board,
+         !status || is_timeout(status) ||
+             (atomic_load(&me->board->stop) && APR_STATUS_IS_EOF(status)),
          "a put into lane %u gave status %d", lane, status);
     return true;
 }
@@ -122,19 +126,23 @@ typedef struct {
 static void check_order(board_t *board, const message_t *m) {
     static seen_t seen[LANES][64];
     seen_t *s = &seen[m->lane][m->account->number % 64];
-    if (s->account == m->account) MUST(board, m->number >= s->next, "lane %u: number %u came after %u", m->lane, m->number, s->next - 1);
+    if (s->account == m->account)
+        MUST(board, m->number >= s->next, "lane %u: number %u came after %u", m->lane, m->number,
+             s->next - 1);
     *s = (seen_t){m->account, m->number + 1};
 }
 
-static void look_at(board_t *board, const message_t *m, apr_size_t size, uint32_t lane, bool in_turn) {
-    if (size < sizeof *m || !cohort_is_shared(m->account, sizeof *m->account) || m->lane != lane || size != sizeof *m + m->size ||
-        m->number >= PER_LANE || sum_of(m) != m->sum) {
+static void look_at(board_t *board, const message_t *m, apr_size_t size, uint32_t lane,
+                    bool in_turn) {
+    if (size < sizeof *m || !cohort_is_shared(m->account, sizeof *m->account) || m->lane != lane ||
+        size != sizeof *m + m->size || m->number >= PER_LANE || sum_of(m) != m->sum) {
         violation(board, "a torn message of %zu bytes in lane %u", (size_t)size, lane);
         return;
     }
-    MUST(board, m->number < atomic_load(&m->account->lane[lane].begun), "lane %u: number %u was never put", lane, m->number);
-    MUST(board, atomic_fetch_add(&m->account->lane[lane].got[m->number], 1) == 0, "lane %u: number %u of producer %u came twice", lane, m->number,
-         m->account->number);
+    MUST(board, m->number < atomic_load(&m->account->lane[lane].begun),
+         "lane %u: number %u was never put", lane, m->number);
+    MUST(board, atomic_fetch_add(&m->account->lane[lane].got[m->number], 1) == 0,
+         "lane %u: number %u of producer %u came twice", lane, m->number, m->account->number);
     if (in_turn) check_order(board, m);
 }
 
@@ -145,7 +153,8 @@ typedef struct {
     apr_status_t status;
 } taken_t;
 
-static void take_message(board_t *board, uint32_t lane, void *buffer, apr_interval_time_t timeout, taken_t *t) {
+static void take_message(board_t *board, uint32_t lane, void *buffer, apr_interval_time_t timeout,
+                         taken_t *t) {
     cohort_message_t m = {.data = buffer, .size = sizeof(message_t) + LARGE};
     t->status = lane == PIPE_LANE ? cohort_connection_recv_message(board->receiver, &m, timeout)
                                   : cohort_queue_get_message(board->queues[lane], &m, timeout);
@@ -156,16 +165,21 @@ static void take_message(board_t *board, uint32_t lane, void *buffer, apr_interv
 
 static void take_block(board_t *board, uint32_t lane, apr_interval_time_t timeout, taken_t *t) {
     t->block = true;
-    t->status = lane == PIPE_LANE ? cohort_connection_recv_block(board->receiver, &t->data, &t->size, timeout)
-                                  : cohort_queue_get_block(board->queues[lane], &t->data, &t->size, timeout);
+    t->status = lane == PIPE_LANE
+                    ? cohort_connection_recv_block(board->receiver, &t->data, &t->size, timeout)
+                    : cohort_queue_get_block(board->queues[lane], &t->data, &t->size, timeout);
 }
 
-static void take_copy(board_t *board, uint32_t lane, apr_interval_time_t timeout, apr_pool_t *pool, taken_t *t) {
-    t->status = lane == PIPE_LANE ? cohort_connection_recv_copy(board->receiver, &t->data, &t->size, timeout, pool)
-                                  : cohort_queue_get_copy(board->queues[lane], &t->data, &t->size, timeout, pool);
+static void take_copy(board_t *board, uint32_t lane, apr_interval_time_t timeout, apr_pool_t *pool,
+                      taken_t *t) {
+    t->status =
+        lane == PIPE_LANE
+            ? cohort_connection_recv_copy(board->receiver, &t->data, &t->size, timeout, pool)
+            : cohort_queue_get_copy(board->queues[lane], &t->data, &t->size, timeout, pool);
 }
 
-bool load_take(board_t *board, place_t *place, uint32_t lane, dice_t *dice, apr_interval_time_t timeout) {
+bool load_take(board_t *board, place_t *place, uint32_t lane, dice_t *dice,
+               apr_interval_time_t timeout) {
     static void *buffer;
     apr_pool_t *pool = NULL;
     taken_t t = {0};
@@ -183,7 +197,8 @@ bool load_take(board_t *board, place_t *place, uint32_t lane, dice_t *dice, apr_
     if (!t.status && t.block) (void)cohort_free(t.data);
     if (place) atomic_store(&place->open, SHUT);
     if (pool) apr_pool_destroy(pool);
-    MUST(board, !t.status || is_timeout(t.status) || APR_STATUS_IS_EOF(t.status), "a get from lane %u gave status %d", lane, t.status);
+    MUST(board, !t.status || is_timeout(t.status) || APR_STATUS_IS_EOF(t.status),
+         "a get from lane %u gave status %d", lane, t.status);
     if (!t.status && lane == JOINABLE_LANE) {
         apr_status_t status = cohort_queue_task_done(board->queues[lane]);
         MUST(board, !status, "task_done gave status %d", status);
@@ -199,7 +214,7 @@ static void consume(actor_t *me) {
     }
 }
 
-/* ---- barrier ------------------------------------------------------------------------------------------------------- */
+/* ---- barrier -------------------------------------------------------------------------------- */
 
 /* Who finds it broken waits until root has mended it. */
 static void meet(actor_t *me) {
@@ -209,16 +224,18 @@ static void meet(actor_t *me) {
         apr_status_t status = cohort_barrier_wait(board->barrier, NULL, COHORT_FOREVER);
         if (!status) atomic_fetch_add(&board->met, 1);
         MUST(board, !status || status == COHORT_EBROKEN, "the barrier gave status %d", status);
-        while (status && atomic_load(&board->barrier_round) == round && !must_stop(me)) apr_sleep(500);
+        while (status && atomic_load(&board->barrier_round) == round && !must_stop(me))
+            apr_sleep(500);
         pause_sometimes(&me->dice);
     }
 }
 
-/* ---- locks ----------------------------------------------------------------------------------------------------------- */
+/* ---- locks ---------------------------------------------------------------------------------- */
 
 static void step_both(board_t *board, _Atomic uint64_t *one, _Atomic uint64_t *other, bool mended) {
     if (mended) atomic_store(other, atomic_load(one));
-    MUST(board, atomic_load(one) == atomic_load(other), "two are inside a lock, or a dead owner was not told of");
+    MUST(board, atomic_load(one) == atomic_load(other),
+         "two are inside a lock, or a dead owner was not told of");
     atomic_fetch_add(one, 1);
     atomic_fetch_add(other, 1);
 }
@@ -268,7 +285,8 @@ static void lock_things(actor_t *me) {
 }
 
 static bool own(board_t *board, apr_status_t status) {
-    MUST(board, !status || status == COHORT_EOWNERDEAD || is_timeout(status), "a condition gave status %d", status);
+    MUST(board, !status || status == COHORT_EOWNERDEAD || is_timeout(status),
+         "a condition gave status %d", status);
     return !is_timeout(status);
 }
 
@@ -277,7 +295,8 @@ static void wait_for_tokens(actor_t *me) {
     while (!must_stop(me)) {
         (void)cohort_event_wait(board->event, some_time(&me->dice));
         if (!own(board, cohort_condition_acquire(board->condition, STOP_LOOK))) continue;
-        while (!atomic_load(&board->tokens) && !must_stop(me)) (void)own(board, cohort_condition_wait(board->condition, STOP_LOOK));
+        while (!atomic_load(&board->tokens) && !must_stop(me))
+            (void)own(board, cohort_condition_wait(board->condition, STOP_LOOK));
         if (atomic_load(&board->tokens)) atomic_fetch_sub(&board->tokens, 1);
         apr_status_t status = cohort_condition_release(board->condition);
         MUST(board, !status, "the release of a condition gave status %d", status);
@@ -289,7 +308,9 @@ static void make_tokens(actor_t *me) {
     while (!must_stop(me)) {
         if (!own(board, cohort_condition_acquire(board->condition, STOP_LOOK))) continue;
         atomic_fetch_add(&board->tokens, 1);
-        apr_status_t status = roll_below(&me->dice, 4) ? cohort_condition_notify(board->condition, 1) : cohort_condition_notify_all(board->condition);
+        apr_status_t status = roll_below(&me->dice, 4)
+                                  ? cohort_condition_notify(board->condition, 1)
+                                  : cohort_condition_notify_all(board->condition);
         MUST(board, !status, "a notification gave status %d", status);
         status = cohort_condition_release(board->condition);
         MUST(board, !status, "the release of a condition gave status %d", status);
@@ -297,7 +318,7 @@ static void make_tokens(actor_t *me) {
     }
 }
 
-/* ---- pool --------------------------------------------------------------------------------------------------------------- */
+/* ---- pool ----------------------------------------------------------------------------------- */
 
 apr_status_t load_task(const void *input, void *output) {
     const job_t *job = input;
@@ -315,25 +336,30 @@ static void submit(actor_t *me) {
         cohort_map_options_t options = {.chunk = roll_below(&me->dice, 8)};
         for (uint32_t i = 0; i < n; i++) jobs[i] = (job_t){NULL, i};
         memset(outputs, 0, sizeof outputs);
-        apr_status_t status = cohort_pool_map(me->board->pool, load_task, jobs, sizeof *jobs, n, outputs, sizeof *outputs, &options);
+        apr_status_t status = cohort_pool_map(me->board->pool, load_task, jobs, sizeof *jobs, n,
+                                              outputs, sizeof *outputs, &options);
         MUST(me->board, !status || status == COHORT_EWORKERDIED, "a map gave status %d", status);
-        for (uint32_t i = 0; i < n && !status; i++) MUST(me->board, outputs[i] == i + 1, "item %u of a map gave %u", i, outputs[i]);
+        for (uint32_t i = 0; i < n && !status; i++)
+            MUST(me->board, outputs[i] == i + 1, "item %u of a map gave %u", i, outputs[i]);
         pause_sometimes(&me->dice);
     }
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 typedef struct {
     uint64_t size, mark;
 } block_t;
 
 static void fill_slot(actor_t *me, _Atomic(void *) *slot) {
-    uint64_t size = sizeof(block_t) * 2 + (roll_below(&me->dice, 10) ? roll_below(&me->dice, 3000) : roll_below(&me->dice, 200000));
+    uint64_t size =
+        sizeof(block_t) * 2 +
+        (roll_below(&me->dice, 10) ? roll_below(&me->dice, 3000) : roll_below(&me->dice, 200000));
     void *made;
     atomic_store(&me->place->open, OPEN_BLOCK);
     apr_status_t status = cohort_alloc(&made, (apr_size_t)size);
-    MUST(me->board, !status, "an allocation of %llu bytes gave status %d", (unsigned long long)size, status);
+    MUST(me->board, !status, "an allocation of %llu bytes gave status %d", (unsigned long long)size,
+         status);
     if (status) return;
     block_t *head = made, tail = {size, size * 31};
     *head = tail;
@@ -346,7 +372,8 @@ static void empty_slot(actor_t *me, _Atomic(void *) *slot) {
     block_t *head = atomic_load(slot), tail;
     bool whole = head->mark == head->size * 31;
     if (whole) memcpy(&tail, (char *)head + head->size - sizeof tail, sizeof tail);
-    MUST(me->board, whole && tail.size == head->size && tail.mark == head->mark, "somebody wrote into a block");
+    MUST(me->board, whole && tail.size == head->size && tail.mark == head->mark,
+         "somebody wrote into a block");
     atomic_store(&me->place->open, OPEN_BLOCK);
     atomic_store(slot, NULL);
     apr_status_t status = cohort_free(head);
@@ -363,7 +390,7 @@ static void allocate(actor_t *me) {
     }
 }
 
-/* ---- processes ------------------------------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------ */
 
 static int be_quick(void *code) {
     return *(int *)code;
@@ -378,7 +405,8 @@ static void start_one(actor_t *me, bool slow) {
     int code = (int)roll_below(&me->dice, 100);
     cohort_process_t *child;
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
-    apr_status_t status = cohort_process_create(&child, slow ? be_slow : be_quick, &code, sizeof code, &options, NULL);
+    apr_status_t status = cohort_process_create(&child, slow ? be_slow : be_quick, &code,
+                                                sizeof code, &options, NULL);
     if (!status) status = cohort_process_start(child);
     MUST(me->board, !status || status == COHORT_ESTART, "a start gave status %d", status);
     if (status) return;
@@ -386,7 +414,8 @@ static void start_one(actor_t *me, bool slow) {
     status = cohort_process_join(child, COHORT_FOREVER);
     int is = cohort_process_exit_code(child);
     MUST(me->board, !status, "a join gave status %d", status);
-    MUST(me->board, is == (slow ? -9 : code) || is == COHORT_EXIT_UNKNOWN || is == -9, "exit code %d instead of %d", is, slow ? -9 : code);
+    MUST(me->board, is == (slow ? -9 : code) || is == COHORT_EXIT_UNKNOWN || is == -9,
+         "exit code %d instead of %d", is, slow ? -9 : code);
     (void)cohort_process_close(child);
 }
 
@@ -397,10 +426,12 @@ static void start_others(actor_t *me) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------- */
 
 int load_run(void *data) {
-    static void (*const bodies[KINDS])(actor_t *) = {produce, consume, meet, lock_things, wait_for_tokens, make_tokens, submit, allocate, start_others};
+    static void (*const bodies[KINDS])(actor_t *) = {produce,     consume,         meet,
+                                                     lock_things, wait_for_tokens, make_tokens,
+                                                     submit,      allocate,        start_others};
     orders_t *orders = data;
     actor_t me = {orders->board, &orders->board->places[orders->place], {orders->seed}, NULL};
     bodies[me.place->kind](&me);

@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The load of the random kills: what the processes do all at once while they are killed, and what each writes down, in memory of the arena, so that it can
- * be said afterwards whether anything was lost, doubled, torn or left.
+ * The load of the random kills: what the processes do all at once while they are killed, and what
+ * each writes down, in memory of the arena, so that it can be said afterwards whether anything was
+ * lost, doubled, torn or left.
  *
- * Each process has a place, which is filled again when it is killed. It says in its place when it is inside a call whose outcome a killed process
- * cannot write down any more ("open"): at most one message, or one block, may be missing for each that was killed there.
+ * Each process has a place, which is filled again when it is killed. It says in its place when it
+ * is inside a call whose outcome a killed process cannot write down any more ("open"): at most one
+ * message, or one block, may be missing for each that was killed there.
  */
 #ifndef COHORT_TESTS_RANDOM_LOAD_H
 #define COHORT_TESTS_RANDOM_LOAD_H
@@ -28,12 +30,24 @@ typedef struct account_t {
     struct account_t *next; /* root's */
     uint32_t number;
     struct {
-        _Atomic uint32_t begun, done; /* messages that it began to put, and those that are surely there */
+        /* messages that it began to put, and those that are surely there */
+        _Atomic uint32_t begun, done;
         _Atomic uint8_t got[PER_LANE];
     } lane[LANES];
 } account_t;
 
-typedef enum { PRODUCER, CONSUMER, PARTY, LOCKER, WAITER, NOTIFIER, SUBMITTER, ALLOCATOR, STARTER, KINDS } kind_t;
+typedef enum {
+    PRODUCER,
+    CONSUMER,
+    PARTY,
+    LOCKER,
+    WAITER,
+    NOTIFIER,
+    SUBMITTER,
+    ALLOCATOR,
+    STARTER,
+    KINDS
+} kind_t;
 
 enum { SHUT, OPEN_MESSAGE = 1, OPEN_BLOCK = 2 }; /* both: it gets a message as a block */
 
@@ -88,7 +102,8 @@ void violation(board_t *board, const char *format, ...);
 /* The body of every process of the load. */
 int load_run(void *orders);
 /* One message of a lane, looked at and written down; false: none there. */
-bool load_take(board_t *board, place_t *place, uint32_t lane, dice_t *dice, apr_interval_time_t timeout);
+bool load_take(board_t *board, place_t *place, uint32_t lane, dice_t *dice,
+               apr_interval_time_t timeout);
 /* The tasks: `item` + 1 into the output; every 97th fails with status 77. */
 typedef struct {
     _Atomic uint32_t *runs; /* counts how often the item ran; may be NULL */

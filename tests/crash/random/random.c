@@ -4,16 +4,22 @@
  *
  *     crash_random [--seed N] [--seconds N | --deaths N] [--method fork|spawn|forkserver]
  *
- * Producers, consumers, a barrier's parties, lockers, users of a condition, submitters to a pool and its workers, allocators, and processes that start
- * others (load.h) run at once. This process, the root, kills them: whom, how many at a time, how and after which pause follows from the seed, fork servers
- * and pool workers among them; where the system can, some are stopped for longer than anybody spins, and then go on or are
- * killed. Those who die are replaced. Afterwards all are told to end, and it is checked that
- *   - every message that was put is got exactly once, whole, in order unless it came back from the dead; at most one is missing per consumer that was killed inside a get,
+ * Producers, consumers, a barrier's parties, lockers, users of a condition, submitters to a pool
+ * and its workers, allocators, and processes that start others (load.h) run at once. This process,
+ * the root, kills them: whom, how many at a time, how and after which pause follows from the seed,
+ * fork servers and pool workers among them; where the system can, some are stopped for longer than
+ * anybody spins, and then go on or are killed. Those who die are replaced. Afterwards all are told
+ * to end, and it is checked that
+ *   - every message that was put is got exactly once, whole, in order unless it came back from the
+ *     dead; at most one is missing per consumer that was killed inside a get,
  *   - every item of a map has one outcome, and ran once; the pool goes on,
  *   - locks, permits, meetings add up,
- *   - nothing is left: blocks of each kind (but for at most one of bytes per process that was killed while it was given one, or gave one back), processes, threads' records, descriptors; the heap is sound.
- * Nobody may hang: when somebody makes no progress for COHORT_TEST_TIMEOUT seconds (180), all that is known is printed, and the program aborts.
- * The seed is printed; the same seed gives the same schedule of kills.
+ *   - nothing is left: blocks of each kind (but for at most one of bytes per process that was
+ *     killed while it was given one, or gave one back), processes, threads' records, descriptors;
+ *     the heap is sound.
+ * Nobody may hang: when somebody makes no progress for COHORT_TEST_TIMEOUT seconds (180), all that
+ * is known is printed, and the program aborts. The seed is printed; the same seed gives the same
+ * schedule of kills.
  */
 #include "left.h"
 #include "load.h"
@@ -34,9 +40,13 @@
 #include <signal.h>
 #endif
 
-static const kind_t plan[PLACES] = {PRODUCER, PRODUCER, PRODUCER,  CONSUMER,  CONSUMER, CONSUMER, PARTY,     PARTY,     PARTY,   LOCKER,
-                                    LOCKER,   LOCKER,   WAITER,    WAITER,    NOTIFIER, SUBMITTER, SUBMITTER, ALLOCATOR, STARTER, STARTER};
-static const char *const kind_names[KINDS] = {"producer", "consumer", "party", "locker", "waiter", "notifier", "submitter", "allocator", "starter"};
+static const kind_t plan[PLACES] = {PRODUCER,  PRODUCER,  PRODUCER,  CONSUMER, CONSUMER,
+                                    CONSUMER,  PARTY,     PARTY,     PARTY,    LOCKER,
+                                    LOCKER,    LOCKER,    WAITER,    WAITER,   NOTIFIER,
+                                    SUBMITTER, SUBMITTER, ALLOCATOR, STARTER,  STARTER};
+static const char *const kind_names[KINDS] = {"producer",  "consumer",  "party",
+                                              "locker",    "waiter",    "notifier",
+                                              "submitter", "allocator", "starter"};
 
 static board_t *board;
 static dice_t dice;
@@ -50,7 +60,7 @@ static struct {
     uint64_t lost_allowed[LANES], lost[LANES], got, blocks_allowed;
 } tally;
 
-/* ---- the watchdog: reads memory only ------------------------------------------------------------------------------ */
+/* ---- the watchdog: reads memory only -------------------------------------------------------- */
 
 static _Atomic uint64_t beat; /* of this process' own loop */
 static _Atomic int over;
@@ -63,7 +73,8 @@ static void raw_signal(cohort_process_t *process, int what) {
 enum { STOP = -1, GO_ON = -2, DIE = 9 };
 #else
 enum { STOP = SIGSTOP, GO_ON = SIGCONT, DIE = SIGKILL };
-/* Not reaped before the root does it, so the pid is this process still; a fork server's children are nobody else's either. */
+/* Not reaped before the root does it, so the pid is this process still; a fork server's children
+ * are nobody else's either. */
 static void raw_signal(cohort_process_t *process, int what) {
     pid_t pid = (pid_t)cohort_process_pid(process);
     if (pid > 1 && cohort_process_is_alive(process)) (void)kill(pid, what);
@@ -90,22 +101,30 @@ static int patience(void) {
 
 static void print_process(cohort_process_t *p, uint32_t index) {
     if (cohort__process_state(p) == COHORT__SLOT_FREE) return;
-    fprintf(stderr, "  process %u: state %d role %u pid %lld reaper %llx repairer %llx repaired %u exit %d %s\n", index, (int)cohort__process_state(p), p->role,
-            (long long)p->os.pid, (unsigned long long)p->reaper, (unsigned long long)p->repairer, p->repaired, p->exit_code, p->name[p->renamed % 2]);
+    fprintf(
+        stderr,
+        "  process %u: state %d role %u pid %lld reaper %llx repairer %llx repaired %u exit %d %s\n",
+        index, (int)cohort__process_state(p), p->role, (long long)p->os.pid,
+        (unsigned long long)p->reaper, (unsigned long long)p->repairer, p->repaired, p->exit_code,
+        p->name[p->renamed % 2]);
 }
 
 static void print_thread(cohort__thread_t *t, uint32_t index) {
     if (!t->owner) return;
-    fprintf(stderr, "  thread %u of process %u: op %u on %p at %llu, intent %u on %p from %p to %p, sleeps on %p (%x)\n", index, (unsigned)(t->owner & 0xffff), t->op,
-            t->op_object, (unsigned long long)t->op_position, t->intent, t->intent_block, (void *)t->intent_from, (void *)t->intent_to, (void *)t->parked,
-            t->parked ? t->parked->word : 0);
+    fprintf(
+        stderr,
+        "  thread %u of process %u: op %u on %p at %llu, intent %u on %p from %p to %p, sleeps on %p (%x)\n",
+        index, (unsigned)(t->owner & 0xffff), t->op, t->op_object,
+        (unsigned long long)t->op_position, t->intent, t->intent_block, (void *)t->intent_from,
+        (void *)t->intent_to, (void *)t->parked, t->parked ? t->parked->word : 0);
 }
 
 static void print_all(void) {
     fprintf(stderr, "  in: %s\n", phase);
     for (int i = 0; i < PLACES; i++) {
         place_t *p = &board->places[i];
-        fprintf(stderr, "  place %d: %s, progress %llu, process %u\n", i, kind_names[p->kind], (unsigned long long)p->progress,
+        fprintf(stderr, "  place %d: %s, progress %llu, process %u\n", i, kind_names[p->kind],
+                (unsigned long long)p->progress,
                 p->process ? (unsigned)(p->process - cohort__process_at(0)) : 0);
     }
     for (uint32_t i = 0; i < cohort__process_count(); i++) print_process(cohort__process_at(i), i);
@@ -113,7 +132,8 @@ static void print_all(void) {
 }
 
 static uint64_t progress_of(int place) {
-    return place < PLACES ? atomic_load(&board->places[place].progress) + board->places[place].lives : atomic_load(&beat);
+    return place < PLACES ? atomic_load(&board->places[place].progress) + board->places[place].lives
+                          : atomic_load(&beat);
 }
 
 static void *APR_THREAD_FUNC watch(apr_thread_t *thread, void *unused) {
@@ -128,7 +148,8 @@ static void *APR_THREAD_FUNC watch(apr_thread_t *thread, void *unused) {
             still[i] = now == last[i] && !ended ? still[i] + 1 : 0;
             last[i] = now;
             if (still[i] < patience() * 10) continue;
-            fprintf(stderr, "HANG: %s makes no progress\n", i < PLACES ? kind_names[board->places[i].kind] : "the root");
+            fprintf(stderr, "HANG: %s makes no progress\n",
+                    i < PLACES ? kind_names[board->places[i].kind] : "the root");
             print_all();
             if (getenv("COHORT_CRASH_HOLD")) apr_sleep(apr_time_from_sec(100000));
             abort();
@@ -137,7 +158,8 @@ static void *APR_THREAD_FUNC watch(apr_thread_t *thread, void *unused) {
     return NULL;
 }
 
-/* What the root does while it kills depends on the dead and the running alone: how long did it take at worst, and what? */
+/* What the root does while it kills depends on the dead and the running alone: how long did it take
+ * at worst, and what? */
 static void lap(const char *what) {
     static apr_time_t begin;
     apr_time_t now = apr_time_now(), took = now - begin;
@@ -148,7 +170,7 @@ static void lap(const char *what) {
     tally.longest_what = what;
 }
 
-/* ---- places --------------------------------------------------------------------------------------------------------- */
+/* ---- places --------------------------------------------------------------------------------- */
 
 static void *memory(size_t size) {
     void *block;
@@ -171,9 +193,11 @@ static void fill_place(uint32_t i) {
     orders_t orders = {board, i, roll(&dice)};
     cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .name = kind_names[place->kind]};
     if (place->kind == PRODUCER) place->account = new_account();
-    apr_status_t status = cohort_process_create(&place->process, load_run, &orders, sizeof orders, &options, NULL);
+    apr_status_t status =
+        cohort_process_create(&place->process, load_run, &orders, sizeof orders, &options, NULL);
     if (!status) status = cohort_process_start(place->process);
-    MUST(board, !status, "the start of a %s gave status %d: %s", kind_names[place->kind], status, status ? cohort_last_error() : "");
+    MUST(board, !status, "the start of a %s gave status %d: %s", kind_names[place->kind], status,
+         status ? cohort_last_error() : "");
     if (status) exit(1);
     place->lives++;
     tally.lives++;
@@ -182,8 +206,10 @@ static void fill_place(uint32_t i) {
 /* What a dead process was inside of excuses one message or block. */
 static void mourn(place_t *place) {
     int code = cohort_process_exit_code(place->process);
-    MUST(board, code == 0 || code == -9 || code == COHORT_EXIT_UNKNOWN, "a %s ended with %d", kind_names[place->kind], code);
-    if (atomic_load(&place->open) & OPEN_MESSAGE) tally.lost_allowed[atomic_load(&place->open_lane)]++;
+    MUST(board, code == 0 || code == -9 || code == COHORT_EXIT_UNKNOWN, "a %s ended with %d",
+         kind_names[place->kind], code);
+    if (atomic_load(&place->open) & OPEN_MESSAGE)
+        tally.lost_allowed[atomic_load(&place->open_lane)]++;
     if (atomic_load(&place->open) & OPEN_BLOCK) tally.blocks_allowed++;
     atomic_store(&place->open, SHUT);
     apr_status_t status = cohort_process_close(place->process);
@@ -218,7 +244,7 @@ static void count_meeting(void *arg) {
     atomic_fetch_add(&((board_t *)arg)->meetings, 1);
 }
 
-/* ---- killing ------------------------------------------------------------------------------------------------------------ */
+/* ---- killing -------------------------------------------------------------------------------- */
 
 static void kill_it(cohort_process_t *process, uint64_t how) {
     if (how % 2) (void)cohort_process_kill(process);
@@ -251,7 +277,8 @@ static void kill_server(void) {
     uint32_t count = cohort__process_count(), from = (uint32_t)roll_below(&dice, count);
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at((from + i) % count);
-        if (!cohort__is_helper(slot) || cohort__process_state(slot) != COHORT__SLOT_RUNNING) continue;
+        if (!cohort__is_helper(slot) || cohort__process_state(slot) != COHORT__SLOT_RUNNING)
+            continue;
         (void)cohort_process_kill(slot);
         tally.servers++;
         tally.kills++;
@@ -259,7 +286,8 @@ static void kill_server(void) {
     }
 }
 
-/* Whoever it is may be inside a lock that this process needs next, so the watchdog lets it go on. */
+/* Whoever it is may be inside a lock that this process needs next, so the watchdog lets it go
+ * on. */
 static void stop_one(void) {
     place_t *place = &board->places[roll_below(&dice, PLACES)];
     int64_t until = cohort_os_now() + (int64_t)roll_below(&dice, 200) * 1000000;
@@ -286,7 +314,7 @@ static void strike(void) {
     }
 }
 
-/* ---- the root's own jobs --------------------------------------------------------------------------------------------------- */
+/* ---- the root's own jobs -------------------------------------------------------------------- */
 
 #define ITEMS 300
 
@@ -302,19 +330,26 @@ static void begin_job(void) {
     job.n = 1 + (uint32_t)roll_below(&dice, ITEMS);
     memset((void *)job.runs, 0, ITEMS * sizeof *job.runs);
     for (uint32_t i = 0; i < job.n; i++) items[i] = (job_t){job.runs, i};
-    apr_status_t status = cohort_pool_map_async(&job.result, board->pool, load_task, items, sizeof *items, job.n, NULL, sizeof(uint32_t), &options, NULL);
+    apr_status_t status =
+        cohort_pool_map_async(&job.result, board->pool, load_task, items, sizeof *items, job.n,
+                              NULL, sizeof(uint32_t), &options, NULL);
     MUST(board, !status, "a submission gave status %d", status);
     if (status) job.result = NULL;
 }
 
 static void check_error(const cohort_task_error_t *e, uint32_t *outputs, bool *failed) {
-    MUST(board, e->index < job.n && !failed[e->index], "item %zu has two outcomes", (size_t)e->index);
-    MUST(board, e->status == COHORT_EWORKERDIED || (e->status == TASK_FAILS && e->index % 97 == 96), "item %zu failed with %d", (size_t)e->index, e->status);
+    MUST(board, e->index < job.n && !failed[e->index], "item %zu has two outcomes",
+         (size_t)e->index);
+    MUST(board, e->status == COHORT_EWORKERDIED || (e->status == TASK_FAILS && e->index % 97 == 96),
+         "item %zu failed with %d", (size_t)e->index, e->status);
     if (e->index >= job.n) return;
     failed[e->index] = true;
     outputs[e->index] = (uint32_t)e->index + 1;
     tally.charged += e->status == COHORT_EWORKERDIED;
-    MUST(board, e->status == TASK_FAILS || (e->exit_code == -9 && e->pid > 0) || e->exit_code == COHORT_EXIT_UNKNOWN, "a dead worker's exit code is %d", e->exit_code);
+    MUST(board,
+         e->status == TASK_FAILS || (e->exit_code == -9 && e->pid > 0) ||
+             e->exit_code == COHORT_EXIT_UNKNOWN,
+         "a dead worker's exit code is %d", e->exit_code);
 }
 
 static void check_job(void) {
@@ -324,8 +359,10 @@ static void check_job(void) {
     apr_size_t n = 0;
     apr_pool_t *pool;
     apr_pool_create(&pool, NULL);
-    apr_status_t status = cohort_result_get(job.result, outputs, sizeof outputs, 0), listed = cohort_result_errors(job.result, &errors, &n, pool);
-    MUST(board, !listed && (!status || status == COHORT_EWORKERDIED || status == TASK_FAILS), "a result gave status %d", status);
+    apr_status_t status = cohort_result_get(job.result, outputs, sizeof outputs, 0),
+                 listed = cohort_result_errors(job.result, &errors, &n, pool);
+    MUST(board, !listed && (!status || status == COHORT_EWORKERDIED || status == TASK_FAILS),
+         "a result gave status %d", status);
     for (apr_size_t i = 0; i < n; i++) check_error(&errors[i], outputs, failed);
     MUST(board, !status == !n, "a result with status %d has %zu errors", status, (size_t)n);
     for (uint32_t i = 0; i < job.n; i++) {
@@ -346,7 +383,7 @@ static void go_on_with_jobs(void) {
     if (!job.result) begin_job();
 }
 
-/* ---- a run ------------------------------------------------------------------------------------------------------------------ */
+/* ---- a run ---------------------------------------------------------------------------------- */
 
 typedef struct {
     left_t arena;
@@ -367,7 +404,8 @@ static int descriptors(void) {
 /* What the root keeps for itself as long as it lives: its own record, and its fork server. */
 static bool is_roots(cohort_process_t *slot) {
     cohort_process_t *root = cohort_process_current();
-    return slot == root || (cohort__is_helper(slot) && atomic_load(&slot->parent) == cohort__process_id(root));
+    return slot == root ||
+           (cohort__is_helper(slot) && atomic_load(&slot->parent) == cohort__process_id(root));
 }
 
 static all_left_t measure(void) {
@@ -384,17 +422,24 @@ static all_left_t measure(void) {
 }
 
 static void create(void) {
-    const cohort_queue_options_t options[PIPE_LANE] = {{.capacity = 8}, {.message_size = 200}, {.capacity = 20, .joinable = 1}};
+    const cohort_queue_options_t options[PIPE_LANE] = {
+        {.capacity = 8}, {.message_size = 200}, {.capacity = 20, .joinable = 1}};
     apr_status_t status = APR_SUCCESS;
-    for (int i = 0; i < PIPE_LANE; i++) status |= cohort_queue_create(&board->queues[i], &options[i], NULL);
-    status |= cohort_pipe_create(&board->receiver, &board->sender, &(cohort_pipe_options_t){.one_way = 1}, NULL);
-    status |= cohort_barrier_create(&board->barrier, PARTIES, &(cohort_barrier_options_t){.action = count_meeting, .action_arg = board}, NULL);
+    for (int i = 0; i < PIPE_LANE; i++)
+        status |= cohort_queue_create(&board->queues[i], &options[i], NULL);
+    status |= cohort_pipe_create(&board->receiver, &board->sender,
+                                 &(cohort_pipe_options_t){.one_way = 1}, NULL);
+    status |= cohort_barrier_create(
+        &board->barrier, PARTIES,
+        &(cohort_barrier_options_t){.action = count_meeting, .action_arg = board}, NULL);
     status |= cohort_lock_create(&board->lock, NULL);
     status |= cohort_rlock_create(&board->rlock, NULL);
-    status |= cohort_semaphore_create(&board->semaphore, PERMITS, &(cohort_semaphore_options_t){.bounded = 1}, NULL);
+    status |= cohort_semaphore_create(&board->semaphore, PERMITS,
+                                      &(cohort_semaphore_options_t){.bounded = 1}, NULL);
     status |= cohort_condition_create(&board->condition, NULL, NULL);
     status |= cohort_event_create(&board->event, NULL);
-    status |= cohort_pool_create(&board->pool, &(cohort_pool_options_t){.workers = 3, .name = "load"}, NULL);
+    status |= cohort_pool_create(&board->pool,
+                                 &(cohort_pool_options_t){.workers = 3, .name = "load"}, NULL);
     if (status) exit(2);
     job.runs = memory(ITEMS * sizeof *job.runs);
     for (uint32_t i = 0; i < PLACES; i++) board->places[i].kind = plan[i];
@@ -404,7 +449,8 @@ static void create(void) {
 static void rage(apr_time_t until, uint64_t deaths) {
     while (deaths ? tally.kills < deaths : apr_time_now() < until) {
         atomic_fetch_add(&beat, 1);
-        apr_sleep((apr_interval_time_t)(roll_below(&dice, 10) ? roll_below(&dice, 6000) : roll_below(&dice, 40000)));
+        apr_sleep((apr_interval_time_t)(roll_below(&dice, 10) ? roll_below(&dice, 6000)
+                                                              : roll_below(&dice, 40000)));
         lap(NULL);
         strike();
         lap("a kill");
@@ -462,8 +508,9 @@ static void check_messages(void) {
         for (uint32_t lane = 0; lane < LANES; lane++) check_lane(account, lane);
     }
     for (uint32_t lane = 0; lane < LANES; lane++) {
-        MUST(board, tally.lost[lane] <= tally.lost_allowed[lane], "lane %u: %" PRIu64 " messages are lost, %" PRIu64 " at most may be", lane, tally.lost[lane],
-             tally.lost_allowed[lane]);
+        MUST(board, tally.lost[lane] <= tally.lost_allowed[lane],
+             "lane %u: %" PRIu64 " messages are lost, %" PRIu64 " at most may be", lane,
+             tally.lost[lane], tally.lost_allowed[lane]);
     }
 }
 
@@ -472,8 +519,10 @@ static void check_sync(void) {
     uint64_t met = atomic_load(&board->met), meetings = atomic_load(&board->meetings);
     apr_status_t status = cohort_semaphore_value(board->semaphore, &value);
     MUST(board, !status && value == PERMITS, "%u of %u permits are left", value, (unsigned)PERMITS);
-    MUST(board, met <= PARTIES * meetings, "%" PRIu64 " took part in %" PRIu64 " meetings", met, meetings);
-    MUST(board, met + tally.kills * 2 + PARTIES >= PARTIES * meetings, "only %" PRIu64 " took part in %" PRIu64 " meetings", met, meetings);
+    MUST(board, met <= PARTIES * meetings, "%" PRIu64 " took part in %" PRIu64 " meetings", met,
+         meetings);
+    MUST(board, met + tally.kills * 2 + PARTIES >= PARTIES * meetings,
+         "only %" PRIu64 " took part in %" PRIu64 " meetings", met, meetings);
 }
 
 static void destroy(void) {
@@ -491,7 +540,8 @@ static void destroy(void) {
     status |= cohort_event_destroy(board->event);
     MUST(board, !status, "the end of the objects gave status %d", status);
     for (int i = 0; i < PLACES; i++) {
-        for (int k = 0; k < LEDGER; k++) status |= cohort_free(atomic_load(&board->places[i].ledger[k]));
+        for (int k = 0; k < LEDGER; k++)
+            status |= cohort_free(atomic_load(&board->places[i].ledger[k]));
     }
     MUST(board, !status, "the release of the allocators' blocks gave status %d", status);
     (void)cohort_free((void *)job.runs);
@@ -507,7 +557,8 @@ static void bury_all(void) {
     phase = "the end of orphans";
     for (uint32_t i = 0; i < cohort__process_count(); i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        if (cohort__process_state(slot) != COHORT__SLOT_FREE && !is_roots(slot)) (void)cohort__process_bury(cohort__process_id(slot));
+        if (cohort__process_state(slot) != COHORT__SLOT_FREE && !is_roots(slot))
+            (void)cohort__process_bury(cohort__process_id(slot));
     }
 }
 
@@ -516,12 +567,16 @@ static void print_blocks(void) {
     cohort__usage_t usage;
     uint64_t found = 0;
     cohort__alloc_usage(&usage);
-    for (char *at = (char *)cohort__arena + cohort__arena->heap_offset; found < usage.blocks && cohort__in_arena(at, 16); at += 16) {
+    for (char *at = (char *)cohort__arena + cohort__arena->heap_offset;
+         found < usage.blocks && cohort__in_arena(at, 16); at += 16) {
         for (int kind = 0; kind < COHORT__KINDS; kind++) {
             if (!cohort__block_is(at, (cohort__kind_t)kind)) continue;
             const uint64_t *words = (const uint64_t *)(const void *)at;
-            fprintf(stderr, "  block %p of kind %d, %zu bytes: %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 "\n", (void *)at, kind,
-                    cohort__block_size(at), words[0], words[1], words[2], words[3]);
+            fprintf(stderr,
+                    "  block %p of kind %d, %zu bytes: %016" PRIx64 " %016" PRIx64 " %016" PRIx64
+                    " %016" PRIx64 "\n",
+                    (void *)at, kind, cohort__block_size(at), words[0], words[1], words[2],
+                    words[3]);
             found++;
         }
     }
@@ -530,7 +585,9 @@ static void print_blocks(void) {
 static void check_left(const all_left_t *before) {
     char text[300];
     all_left_t now = measure();
-    for (int i = 0; i < 100 && (!left_same(&before->arena, &now.arena, 0) || now.threads > before->threads); i++) {
+    for (int i = 0;
+         i < 100 && (!left_same(&before->arena, &now.arena, 0) || now.threads > before->threads);
+         i++) {
         bury_all();
         apr_sleep(20000);
         now = measure();
@@ -538,16 +595,24 @@ static void check_left(const all_left_t *before) {
     bool same = left_same(&before->arena, &now.arena, tally.blocks_allowed);
     if (!same || now.threads > before->threads) print_all();
     if (!same) print_blocks();
-    MUST(board, same, "%s; %" PRIu64 " blocks of bytes more may be", left_describe(&before->arena, &now.arena, text, sizeof text), tally.blocks_allowed);
-    MUST(board, now.threads <= before->threads, "%u threads instead of %u", now.threads, before->threads);
-    MUST(board, now.descriptors <= before->descriptors + 8, "%d descriptors instead of %d", now.descriptors, before->descriptors);
+    MUST(board, same, "%s; %" PRIu64 " blocks of bytes more may be",
+         left_describe(&before->arena, &now.arena, text, sizeof text), tally.blocks_allowed);
+    MUST(board, now.threads <= before->threads, "%u threads instead of %u", now.threads,
+         before->threads);
+    MUST(board, now.descriptors <= before->descriptors + 8, "%d descriptors instead of %d",
+         now.descriptors, before->descriptors);
 }
 
 static void report(uint64_t seed) {
-    printf("crash: random: seed %" PRIu64 ": %" PRIu64 " killed (%" PRIu64 " fork servers, %" PRIu64 " workers, %" PRIu64 " times several), %" PRIu64 " stopped, %" PRIu64
-           " processes, %" PRIu64 " messages, %" PRIu64 " meetings, %" PRIu64 " jobs with %" PRIu64 " items charged, %lld ms at worst (%s): %s\n",
-           seed, tally.kills, tally.servers, tally.workers, tally.together, tally.stops, tally.lives, tally.got, (uint64_t)atomic_load(&board->meetings), tally.jobs,
-           tally.charged, (long long)tally.longest / 1000, tally.longest_what ? tally.longest_what : "nothing", atomic_load(&board->failed) ? "FAILED" : "ok");
+    printf("crash: random: seed %" PRIu64 ": %" PRIu64 " killed (%" PRIu64 " fork servers, %" PRIu64
+           " workers, %" PRIu64 " times several), %" PRIu64 " stopped, %" PRIu64
+           " processes, %" PRIu64 " messages, %" PRIu64 " meetings, %" PRIu64 " jobs with %" PRIu64
+           " items charged, %lld ms at worst (%s): %s\n",
+           seed, tally.kills, tally.servers, tally.workers, tally.together, tally.stops,
+           tally.lives, tally.got, (uint64_t)atomic_load(&board->meetings), tally.jobs,
+           tally.charged, (long long)tally.longest / 1000,
+           tally.longest_what ? tally.longest_what : "nothing",
+           atomic_load(&board->failed) ? "FAILED" : "ok");
 }
 
 /* The first child brings what stays: the watcher, the fork server, their descriptors. */
@@ -557,7 +622,8 @@ static void warm_up(void) {
     board->places[0].kind = PRODUCER;
     board->places[0].account = NULL;
     atomic_store(&board->stop, 1);
-    if (cohort_process_create(&child, load_run, &unused, sizeof unused, NULL, NULL) || cohort_process_start(child) || cohort_process_join(child, COHORT_FOREVER) ||
+    if (cohort_process_create(&child, load_run, &unused, sizeof unused, NULL, NULL) ||
+        cohort_process_start(child) || cohort_process_join(child, COHORT_FOREVER) ||
         cohort_process_close(child))
         exit(2);
     atomic_store(&board->stop, 0);
@@ -588,11 +654,15 @@ static int run(uint64_t seed, int seconds, uint64_t deaths) {
 }
 
 static cohort_start_method_t method_of(const char *name) {
-    return !strcmp(name, "fork") ? COHORT_FORK : !strcmp(name, "spawn") ? COHORT_SPAWN : COHORT_FORKSERVER;
+    return !strcmp(name, "fork")    ? COHORT_FORK
+           : !strcmp(name, "spawn") ? COHORT_SPAWN
+                                    : COHORT_FORKSERVER;
 }
 
 static int usage(void) {
-    fprintf(stderr, "crash_random [--seed N] [--seconds N | --deaths N] [--method fork|spawn|forkserver]\n");
+    fprintf(
+        stderr,
+        "crash_random [--seed N] [--seconds N | --deaths N] [--method fork|spawn|forkserver]\n");
     return 2;
 }
 
