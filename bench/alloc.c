@@ -92,7 +92,7 @@ static int take_part(void *args) {
     return !done;
 }
 
-/* Nanoseconds of a turn: of a process alone, and of both, whose rates are added. */
+/* Nanoseconds of a turn: of a process alone, and of both, with their rates added. */
 static void run(apr_size_t size, int with_malloc, double *one, double *two) {
     work_t *w;
     cohort_process_t *p[PROCESSES];

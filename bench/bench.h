@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measuring. A metric is a contest: everybody who can do the work does it in turns, round after
- * round, so that what the machine does meanwhile meets all of them. A figure is the median over the
- * rounds, printed as one line:
+ * Measuring. A metric is a contest: every contestant that can do the work does it in turns, round
+ * after round, so that what the machine does meanwhile meets all of them. A figure is the median
+ * over the rounds, printed as one line:
  *
  *     metric  peer  median  unit  min=..  max=..  n=..
  *
@@ -29,7 +29,7 @@ typedef struct {
     const char *peer; /* "cohort"; or of a program "NAME:PEER", printed as NAME-PEER */
     bench_run_t run;  /* NULL: by the program cohort-peer-NAME */
     void *arg;
-    /* of those who run here, when it is not the contest's: it takes its turns with that one */
+    /* of those that run here, when it is not the contest's: it takes its turns with that one */
     const char *metric;
 } bench_contestant_t;
 

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Work for a processor and nothing else: a chain of multiplications, each of which needs the one
- * before. The same for all who take part in the contests of efficiency.
+ * before. The same for all that take part in the contests of efficiency.
  */
 #ifndef COHORT_BENCH_BURN_H
 #define COHORT_BENCH_BURN_H

@@ -93,7 +93,7 @@ static void check_gzip(const gzip_t *g) {
     MUST(apr_file_close(file));
 }
 
-/* Words of a small language: for who has no file at hand. */
+/* Words of a small language: for users without a file at hand. */
 static void write_text(const char *path, apr_pool_t *pool) {
     apr_file_t *file;
     apr_uint32_t random = 1;

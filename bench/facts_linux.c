@@ -37,8 +37,8 @@ int bench_pin(int cpu) {
     return 0; /* fewer CPUs than that */
 }
 
-/* Clock ticks are too coarse for who hardly runs: the scheduler counts the nanoseconds of each
- * thread. */
+/* Clock ticks are too coarse for a process that hardly runs: the scheduler counts the nanoseconds
+ * of each thread. */
 double bench_cpu_seconds(apr_int64_t pid) {
     char path[320];
     double all = 0;

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* A lock: taken and given back by one who is alone, and fought for by 2 and 8 processes that count
- * up what it guards.
+/* A lock: taken and given back by a process that is alone, and fought for by 2 and 8 processes that
+ * count up what it guards.
  */
 #include "bench.h"
 

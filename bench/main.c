@@ -95,7 +95,7 @@ double bench_blocks(bench_block_t block, void *arg, int count) {
     return bench_median(took, blocks) * count;
 }
 
-/* Whoever compares two can do so round by round. */
+/* So that two can be compared round by round. */
 static void print_rounds(const char *metric, const char *peer, const double *values, int n) {
     FILE *to = json ? stderr : stdout;
     fprintf(to, "# rounds: %s %s", metric, peer);

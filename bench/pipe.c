@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pipes between two processes: there and back; one way; and receiving without a copy. The metrics'
- * last word says who runs where: free: as the system likes, same: both on one CPU, split: each on
+ * last word says where they run: free: as the system likes, same: both on one CPU, split: each on
  * its own.
  */
 #include "bench.h"

@@ -1,5 +1,6 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# What `cmake --install` gives: headers, both libraries, cohort.pc, and a CMake package with Cohort::cohort and Cohort::cohort_static.
+# What `cmake --install` gives: headers, both libraries, cohort.pc, and a CMake package with
+# Cohort::cohort and Cohort::cohort_static.
 include(CMakePackageConfigHelpers)
 
 set(COHORT_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/Cohort)

@@ -1,5 +1,6 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# How Cohort's own targets are compiled: C11 without extensions, strict warnings, nothing visible that is not public.
+# How Cohort's own targets are compiled: C11 without extensions, strict warnings, nothing visible
+# that is not public.
 include(GenerateExportHeader)
 
 function(cohort_strict target)
@@ -12,8 +13,9 @@ function(cohort_strict target)
   endif()
 endfunction()
 
-# cohort_library(NAME SHARED|STATIC): the library from the core and the back end. Both forms are compiled from the same
-# sources, since their public functions are marked differently where a system asks for it.
+# cohort_library(NAME SHARED|STATIC): the library from the core and the back end. Both forms are
+# compiled from the same sources, since their public functions are marked differently where a system
+# asks for it.
 function(cohort_library target kind)
   add_library(${target} ${kind} ${COHORT_CORE_SOURCES} ${COHORT_OS_SOURCES})
   add_library(Cohort::${target} ALIAS ${target})

@@ -1,6 +1,6 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Finds the Apache Portable Runtime 1.7 or newer and defines APR::APR. APR_PREFIX names an installation to use (a static one for a cross
-# build, say); otherwise pkg-config says where it is.
+# Finds the Apache Portable Runtime 1.7 or newer and defines APR::APR. APR_PREFIX names an
+# installation to use (a static one for a cross build, say); otherwise pkg-config says where it is.
 if(TARGET APR::APR)
   set(APR_FOUND TRUE)
   return()
@@ -25,7 +25,8 @@ if(NOT APR_PREFIX)
 endif()
 
 find_path(APR_INCLUDE_DIR apr.h HINTS ${APR_PREFIX}/include PATH_SUFFIXES apr-1 apr-1.0 NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH)
-# On Windows libapr-1 is the import library of the DLL, and apr-1 (mingw: libapr-1.a) is the static library.
+# On Windows libapr-1 is the import library of the DLL, and apr-1 (mingw: libapr-1.a) is the static
+# library.
 set(search HINTS ${APR_PREFIX}/lib NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH)
 if(WIN32)
   find_library(APR_LIBRARY NAMES libapr-1.dll.a libapr-1.lib libapr-1.a apr-1.lib NAMES_PER_DIR ${search})

@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Toolchain: macOS by "zig cc", which carries the headers and the list of symbols of the system's library. Programs are linked and cannot be run.
-# COHORT_ZIG_BIN: the directory where tools/check-macos.sh has put cc, c++, ar and ranlib for the architecture COHORT_ZIG_ARCH.
+# Toolchain: macOS by "zig cc", which carries the headers and the list of symbols of the system's
+# library. Programs are linked and cannot be run. COHORT_ZIG_BIN: the directory where
+# tools/check-macos.sh has put cc, c++, ar and ranlib for the architecture COHORT_ZIG_ARCH.
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES COHORT_ZIG_BIN COHORT_ZIG_ARCH)
 set(CMAKE_SYSTEM_NAME Darwin)
 set(CMAKE_SYSTEM_PROCESSOR ${COHORT_ZIG_ARCH})

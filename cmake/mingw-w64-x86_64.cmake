@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Toolchain: Windows x86-64 by mingw-w64 (posix threads), with programs run through Wine. Everything is linked statically into the programs, so that
-# no runtime library of the compiler has to be found beside them.
+# Toolchain: Windows x86-64 by mingw-w64 (posix threads), with programs run through Wine. Everything
+# is linked statically into the programs, so that no runtime library of the compiler has to be found
+# beside them.
 set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR x86_64)
 set(COHORT_TRIPLET x86_64-w64-mingw32)

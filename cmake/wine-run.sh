@@ -2,10 +2,13 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 # Run a Windows program under Wine, as CMAKE_CROSSCOMPILING_EMULATOR.
 #
-# Wine's server and service processes are started first, by one runner at a time and with none of the runner's pipes: a caller that reads our output to its end
-# would otherwise wait until they end. Programs run with the layout of the address space fixed, since Wine without a preloader now and then finds its
-# fixed pages taken (COHORT_WINE_ASLR=1 leaves the layout random). Output to a pipe is passed on only as long as the program itself runs: now and then the console of
-# a program that was killed while it began (conhost.exe) stays for ever, and would keep the pipe open. `wine-run.sh --stop` ends everything that runs in the prefix and waits until it is gone.
+# Wine's server and service processes are started first, by one runner at a time and with none of
+# the runner's pipes: a caller that reads our output to its end would otherwise wait until they end.
+# Programs run with the layout of the address space fixed, since Wine without a preloader now and
+# then finds its fixed pages taken (COHORT_WINE_ASLR=1 leaves the layout random). Output to a pipe
+# is passed on only as long as the program itself runs: now and then the console of a program that
+# was killed while it began (conhost.exe) stays for ever, and would keep the pipe open. `wine-run.sh
+# --stop` ends everything that runs in the prefix and waits until it is gone.
 set -eu
 
 find_tool() { # name: on PATH, else in the directory where Debian puts it
@@ -32,7 +35,8 @@ fi
 : "${WINEPREFIX:=${HOME:-/tmp}/.wine-cohort}"
 : "${WINEDEBUG:=fixme-all}"
 : "${WINEDLLOVERRIDES:=mscoree=;mshtml=;winemenubuilder.exe=;winedbg.exe=}"
-# The server's socket lies below TMPDIR: callers with another one would get a server of their own, which --stop does not find.
+# The server's socket lies below TMPDIR: callers with another one would get a server of their own,
+# which --stop does not find.
 TMPDIR=$WINEPREFIX
 export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES TMPDIR
 unset DISPLAY WAYLAND_DISPLAY
@@ -68,7 +72,8 @@ mkdir -p "$WINEPREFIX"
     fi
 ) 9>"$WINEPREFIX.lock"
 
-# follow FILE: what is written there, until the program has ended (which this process becomes). Its name goes at once.
+# follow FILE: what is written there, until the program has ended (which this process becomes). Its
+# name goes at once.
 follow() {
     exec 5<"$1"
     rm -f "$1"

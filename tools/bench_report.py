@@ -11,8 +11,9 @@ import statistics
 import sys
 from collections import namedtuple
 
-# Targets are "WHOM OP LIMIT": Cohort's figure divided by the other's is at most or at least the limit. WHOM is a peer of the same metric, the
-# best of several ("a|b"), METRIC:PEER of another metric, or "=": the figure itself. "-" instead of a ratio: the difference.
+# Targets are "WHOM OP LIMIT": Cohort's figure divided by the other's is at most or at least the
+# limit. WHOM is a peer of the same metric, the best of several ("a|b"), METRIC:PEER of another
+# metric, or "=": the figure itself. "-" instead of a ratio: the difference.
 Row = namedtuple("Row", "title metric floor targets")
 QUEUES = "boost-message_queue|raw-pipe|raw-mutex+cond"
 
@@ -107,7 +108,8 @@ def best(peers, names):
 
 
 def judge(target, row, figures):
-    """(text, is it met?); None when what it is compared with is not there, or is no floor: who spins needs a CPU for itself, and is slow without."""
+    """(text, is it met?); None when what it is compared with is not there, or is no floor: a peer
+    that spins needs a CPU for itself, and is slow without."""
     whom, op, limit = target.split()
     peers = figures[row.metric]
     mine = peers["cohort"]

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Cross-build APR as a DLL for 64-bit Windows, from the distribution's own source package. A DLL, since the program and Cohort's own DLL must share
-# one APR: pools go from one to the other.
+# Cross-build APR as a DLL for 64-bit Windows, from the distribution's own source package. A DLL,
+# since the program and Cohort's own DLL must share one APR: pools go from one to the other.
 #   tools/build-apr-mingw.sh WORK PREFIX      WORK: downloads and objects; PREFIX: receives include/, lib/ and bin/
-# Does nothing when PREFIX is complete. Needs cc, cmake, ninja, mingw-w64, and what tools/fetch-apr.sh needs.
+# Does nothing when PREFIX is complete. Needs cc, cmake, ninja, mingw-w64, and what
+# tools/fetch-apr.sh needs.
 set -eu
 [ $# = 2 ] || { echo "usage: $0 WORK PREFIX" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,13 +16,14 @@ prefix=$(cd "$2" && pwd)
 "$here/fetch-apr.sh" "$work"
 rm -rf "$work/build"
 
-# APR runs a program of its own while it builds: give it a native one. -DWIN32 selects the table for Windows' shell.
+# APR runs a program of its own while it builds: give it a native one. -DWIN32 selects the table for
+# Windows' shell.
 cc -DCROSS_COMPILE -DWIN32 -o "$work/gen_test_char" "$work/apr/tools/gen_test_char.c"
 sed -i 's|COMMAND \$<TARGET_FILE:gen_test_char> >|COMMAND ${APR_GEN_TEST_CHAR} >|' "$work/apr/CMakeLists.txt"
 sed -i 's| libapr\.rc)|)|' "$work/apr/CMakeLists.txt" # version numbers in a form that only Microsoft's resource compiler takes
 
-# Two libraries are wanted for one rare function each, and one of them draws in the whole desktop: load them when they are called. It
-# halves the time that a program takes to begin under Wine.
+# Two libraries are wanted for one rare function each, and one of them draws in the whole desktop:
+# load them when they are called. It halves the time that a program takes to begin under Wine.
 delay() { # library function...
     library=$1
     shift

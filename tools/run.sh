@@ -11,8 +11,9 @@
 ##                                          machine is disturbed); --docs: and put it into docs/performance.md
 ## tools/run.sh help                        this text
 #
-# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps, valgrind, Spin) is installed through the system's package manager, and nothing else is.
-# A subcommand is a function run_NAME below and a line "## ..." above.
+# What is missing (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib, ps, valgrind, Spin) is
+# installed through the system's package manager, and nothing else is. A subcommand is a function
+# run_NAME below and a line "## ..." above.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -24,8 +25,9 @@ cores() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
 
 # ---- packages -----------------------------------------------------------------------------------
 
-# What is needed, by the name of its package for apt-get, dnf, pacman, brew ("-": comes with the system), and how to see that it is there.
-# GoogleTest's check is for its CMake package or its sources.
+# What is needed, by the name of its package for apt-get, dnf, pacman, brew ("-": comes with the
+# system), and how to see that it is there. GoogleTest's check is for its CMake package or its
+# sources.
 needs() {
     cat <<'TABLE'
 compiler   gcc,libc6-dev  gcc           gcc         -           compiles c
@@ -122,7 +124,8 @@ build() { # preset
     say "Configuring and building preset $1 in build/$1"
     local log=$root/build/$1.log
     mkdir -p "$root/build"
-    # Whoever only wants the library should not fail on a warning that a newer compiler has learned; CI sets COHORT_WERROR=ON.
+    # Users that only want the library should not fail on a warning that a newer compiler has
+    # learned; CI sets COHORT_WERROR=ON.
     (cd "$root" && cmake --preset "$1" -DCOHORT_WERROR="${COHORT_WERROR:-OFF}") >"$log" 2>&1 ||
         { tail -n 40 "$log" >&2; die "configuring preset $1 failed; the whole output is in build/$1.log."; }
     cmake --build "$root/build/$1" -j "$(cores)" >>"$log" 2>&1 ||
@@ -178,8 +181,9 @@ test_windows() {
     return $result
 }
 
-# Nothing that the tests started may run when they are done; what is ending gets five seconds. What is "wine64 Z:..." still is no program yet, but the empty shell of
-# one that was ended before it began, which Wine forgets now and then; it ends with Wine.
+# Nothing that the tests started may run when they are done; what is ending gets five seconds. What
+# is "wine64 Z:..." still is no program yet, but the empty shell of one that was ended before it
+# began, which Wine forgets now and then; it ends with Wine.
 no_program_left() {
     local pattern=${root//\//\\}\\build\\mingw\\ left=
     for _ in 1 2 3 4 5; do
@@ -191,7 +195,8 @@ no_program_left() {
     return 1
 }
 
-# How many were run, and which were skipped and why: GoogleTest writes the reason below "FILE:LINE: Skipped".
+# How many were run, and which were skipped and why: GoogleTest writes the reason below "FILE:LINE:
+# Skipped".
 count_tests() { # junit file
     awk -F'"' '/<testcase / { all++; name = $2; if (/status="notrun"/) skipped++; else name = "" }
         reason && name { list = list "\n  " name ": " $0; name = "" }
@@ -357,7 +362,8 @@ run_crash() {
     [ $result = 0 ] || die "a proof failed, or there was not time enough; see above, build/crash.log and build/crash-tests.log."
 }
 
-# "crash: NAME: killed at N points of ...", "crash: NAME: victim killed in ..., repairer at N points of ...", "crash: random: seed S: N killed (...)"
+# "crash: NAME: killed at N points of ...", "crash: NAME: victim killed in ..., repairer at N points
+# of ...", "crash: random: seed S: N killed (...)"
 count_crashes() { # log
     say "Killed at so many points, operation by operation"
     sed -n 's/^crash: \([a-z_]*\): killed at \([0-9]*\) points of \(.*\)/\1 \2 of \3/p; s/^crash: \([a-z_]*\): victim killed in .*, repairer at \([0-9]*\) points.*/\1 (and its repairer) \2/p' "$1" |

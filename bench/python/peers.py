@@ -1,7 +1,8 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 """peers.py PEER METRIC COUNT: the work of cohort-bench by Python's multiprocessing; prints the microseconds that it took."""
 
-# A spawned child imports this file again, which is part of what spawn costs: everything heavy is imported where it is used.
+# A spawned child imports this file again, which is part of what spawn costs: everything heavy is
+# imported where it is used.
 import sys
 
 

@@ -4,16 +4,16 @@
  * A barrier: a fixed number of parties meet, and go on together; as Python's threading.Barrier and
  * multiprocessing.Barrier.
  *
- * A barrier is broken, for all who wait and all who come, when a wait's time runs out, when it is
- * aborted, when a party dies while it waits or runs the action, and when a process that took part
- * in the last meeting is killed or crashes before the next (a process that returned, or called
- * exit() or cohort_exit(), does not break it: others may take its place). It stays broken until it
- * is reset.
+ * A barrier is broken, for all parties that wait and all that come, when a wait's time runs out,
+ * when it is aborted, when a party dies while it waits or runs the action, and when a process that
+ * took part in the last meeting is killed or crashes before the next (a process that returned, or
+ * called exit() or cohort_exit(), does not break it: others may take its place). It stays broken
+ * until it is reset.
  *
- * A party is a thread of any process of the cohort; who comes may change from one meeting to the
- * next. All functions may be called from any of them, not from signal handlers. Every function may
- * return COHORT_ENOTINIT, COHORT_ENOTMEMBER, and COHORT_EHANDLE (no live barrier; waits in progress
- * end with it when the barrier is destroyed).
+ * A party is a thread of any process of the cohort; which threads come may change from one meeting
+ * to the next. All functions may be called from any of them, not from signal handlers. Every
+ * function may return COHORT_ENOTINIT, COHORT_ENOTMEMBER, and COHORT_EHANDLE (no live barrier;
+ * waits in progress end with it when the barrier is destroyed).
  */
 #ifndef COHORT_BARRIER_H
 #define COHORT_BARRIER_H
@@ -76,11 +76,11 @@ COHORT_API apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsign
 COHORT_API apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index,
                                             apr_interval_time_t timeout);
 
-/** Break the barrier: all who wait and all who come get COHORT_EBROKEN until it is reset. @return
- * APR_SUCCESS */
+/** Break the barrier: all parties that wait and all that come get COHORT_EBROKEN until it is reset.
+ * @return APR_SUCCESS */
 COHORT_API apr_status_t cohort_barrier_abort(cohort_barrier_t *barrier);
 
-/** Make it fresh: not broken, nobody there, nobody expected back. All who wait now get
+/** Make it fresh: not broken, nobody there, nobody expected back. All parties that wait now get
  * COHORT_EBROKEN. @return APR_SUCCESS */
 COHORT_API apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier);
 
@@ -93,8 +93,8 @@ COHORT_API apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsign
 /** Is it broken? @param broken receives 1 or 0 @return APR_SUCCESS, APR_EINVAL */
 COHORT_API apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken);
 
-/** Destroy a barrier; NULL and a destroyed one are fine. Those who wait get COHORT_EHANDLE. @return
- * APR_SUCCESS */
+/** Destroy a barrier; NULL and a destroyed one are fine. Parties that wait get COHORT_EHANDLE.
+ * @return APR_SUCCESS */
 COHORT_API apr_status_t cohort_barrier_destroy(cohort_barrier_t *barrier);
 
 #ifdef __cplusplus

@@ -20,7 +20,7 @@
  *     cohort_connection_close(its);
  *
  * Deaths: a process killed in the middle of a send has sent the whole message or nothing; one
- * killed in a receive has received it whole or left it for whoever else holds that end.
+ * killed in a receive has received it whole or left it for the other holders of that end.
  *
  * Every function here may be called by any thread of any process of the cohort at the same time as
  * any other, and none may be called from a signal handler. Besides the statuses listed with each,
@@ -128,7 +128,7 @@ COHORT_API apr_status_t cohort_connection_poll(cohort_connection_t *connection,
                                                apr_interval_time_t timeout);
 
 /**
- * Give up this process' hold on the end. Whoever waits on it in this process returns
+ * Give up this process' hold on the end. A call that waits on it in this process returns
  * COHORT_ECLOSED. Doing it again, or after the pipe is gone, or with NULL, is fine. A child that
  * was started by fork holds only what its start options gave it, so it need not close the rest.
  *

@@ -53,7 +53,7 @@ extern "C" {
 typedef apr_status_t (*cohort_task_t)(const void *input, void *output);
 
 /** Runs once in each worker, also in those that replace others, before its first task. Anything but
- * APR_SUCCESS ends the worker, whose start has failed then; cohort_task_fail() may say why. What
+ * APR_SUCCESS ends the worker: its start has failed then; cohort_task_fail() may say why. What
  * follows from that is said at cohort_pool_create(). */
 typedef apr_status_t (*cohort_initializer_t)(void *args);
 
@@ -93,9 +93,9 @@ typedef struct {
      * task succeeded, on_error otherwise (a pool that was terminated included). It runs in a thread
      * of the submitting process that Cohort starts for this and that all callbacks of the process
      * share, so one that takes long delays the others. The result counts as ready only when its
-     * callback has returned, so that who waited for it sees what the callback did (as in Python);
-     * within the callback every cohort_result_ function works on it, cohort_result_destroy() too.
-     * Destroying the result earlier cancels the callback.
+     * callback has returned, so that a thread that waited for it sees what the callback did (as in
+     * Python); within the callback every cohort_result_ function works on it,
+     * cohort_result_destroy() too. Destroying the result earlier cancels the callback.
      */
     cohort_callback_t on_success;
     cohort_callback_t on_error;
@@ -159,11 +159,11 @@ COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool,
  *
  * APR_SUCCESS: every task succeeded. Otherwise the status of the failed task with the lowest index;
  * all other outputs are valid (nothing is cancelled). To learn more of what failed use
- * cohort_pool_map_async(). APR_EINVAL: NULL task, inputs NULL with a size and n > 0, sizes whose
- * product overflows; COHORT_ELIMIT: more than 4294967294 items; COHORT_ENOTRUNNING: the pool is
- * closed or terminated; COHORT_ETERMINATED: it was terminated meanwhile (then tasks may still write
- * into outputs in the arena until cohort_pool_join() has returned); the status of a start or an
- * initializer when no worker could be started (see cohort_pool_create()); COHORT_EHANDLE;
+ * cohort_pool_map_async(). APR_EINVAL: NULL task, inputs NULL with a size and n > 0, sizes with a
+ * product that overflows; COHORT_ELIMIT: more than 4294967294 items; COHORT_ENOTRUNNING: the pool
+ * is closed or terminated; COHORT_ETERMINATED: it was terminated meanwhile (then tasks may still
+ * write into outputs in the arena until cohort_pool_join() has returned); the status of a start or
+ * an initializer when no worker could be started (see cohort_pool_create()); COHORT_EHANDLE;
  * APR_ENOMEM; COHORT_ETARGET: the task is in no module. n = 0 is a success at once. Thread-safe.
  * Not async-signal-safe.
  */

@@ -283,8 +283,9 @@ COHORT_API apr_status_t cohort_process_close(cohort_process_t *process);
 
 /** The calling process; NULL before cohort_initialize() and in a raw fork() copy. */
 COHORT_API cohort_process_t *cohort_process_current(void);
-/** Who created the calling process; NULL in the root. May be joined and asked after the parent's
- * end too; of one whose record is gone by then the name is COHORT_EHANDLE and the pid 0. */
+/** The process that created the calling one; NULL in the root. May be joined and asked after the
+ * parent's end too; when the record of the parent is gone by then, its name is COHORT_EHANDLE and
+ * its pid 0. */
 COHORT_API cohort_process_t *cohort_process_parent(void);
 
 /**

@@ -149,7 +149,7 @@ COHORT_API apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty);
 COHORT_API apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full);
 
 /**
- * Close the queue for everybody: whoever waits in put or get returns COHORT_ECLOSED, and every
+ * Close the queue for everybody: a call that waits in put or get returns COHORT_ECLOSED, and every
  * later put, get, size, empty and full does. Messages in it are lost, but for join() they still
  * count until task_done() was called for them. Closing again does nothing.
  * @return APR_SUCCESS
@@ -172,7 +172,7 @@ COHORT_API apr_status_t cohort_queue_task_done(cohort_queue_t *queue);
 COHORT_API apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout);
 
 /**
- * Destroy the queue for everybody and free what is in it. Whoever waits in it returns
+ * Destroy the queue for everybody and free what is in it. A call that waits in it returns
  * COHORT_EHANDLE. Waits only for calls that are copying a message right now. NULL, or a queue that
  * is destroyed already, is fine.
  * @return APR_SUCCESS, COHORT_EHANDLE (not in the arena at all)

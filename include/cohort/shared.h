@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file shared.h
- * Shared memory: blocks whose address is the same in every process of the cohort, so that they can
- * hold ordinary pointers to each other.
+ * Shared memory: blocks with the same address in every process of the cohort, so that they can hold
+ * ordinary pointers to each other.
  */
 #ifndef COHORT_SHARED_H
 #define COHORT_SHARED_H

@@ -82,7 +82,7 @@ COHORT_API apr_status_t cohort_lock_release(cohort_lock_t *lock);
  */
 COHORT_API apr_status_t cohort_lock_owner(cohort_lock_t *lock, cohort_process_t **owner);
 
-/** Destroy a lock, held or not. Those who wait for it get COHORT_EHANDLE. @return APR_SUCCESS */
+/** Destroy a lock, held or not. Threads that wait for it get COHORT_EHANDLE. @return APR_SUCCESS */
 COHORT_API apr_status_t cohort_lock_destroy(cohort_lock_t *lock);
 
 /* ---- RLock ---------------------------------------------------------------------------------- */
@@ -127,7 +127,7 @@ typedef struct cohort_semaphore_options_t {
  * it held comes back, so a set of permits never shrinks. That needs permits to be given back by the
  * process that took them. A semaphore may also be used as a signal (one process acquires, another
  * releases): from the first release by a process that does not hold that many permits on, nothing
- * comes back on a death any more, since nobody could say whose it was.
+ * comes back on a death any more, since nobody could say which process a permit belonged to.
  *
  * @param options NULL for an unbounded one
  * @return APR_SUCCESS, APR_EINVAL, APR_ENOMEM, COHORT_ELIMIT
@@ -157,7 +157,7 @@ COHORT_API apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, 
 /** How many permits are free now. @return APR_SUCCESS, APR_EINVAL, COHORT_EHANDLE */
 COHORT_API apr_status_t cohort_semaphore_value(cohort_semaphore_t *semaphore, unsigned *value);
 
-/** Destroy a semaphore. Those who wait for it get COHORT_EHANDLE. @return APR_SUCCESS */
+/** Destroy a semaphore. Threads that wait for it get COHORT_EHANDLE. @return APR_SUCCESS */
 COHORT_API apr_status_t cohort_semaphore_destroy(cohort_semaphore_t *semaphore);
 
 /* ---- Condition ------------------------------------------------------------------------------ */
@@ -217,19 +217,19 @@ COHORT_API apr_status_t cohort_condition_wait_for(cohort_condition_t *condition,
                                                   apr_interval_time_t timeout);
 
 /**
- * Wake up to `n` of those who wait now, those first who have waited longest. A notification whose
- * receiver dies before it is back from its wait goes on to the next one who waited when it was
- * given.
+ * Wake up to `n` of the threads that wait now, those first that have waited longest. If the
+ * receiver of a notification dies before it is back from its wait, the notification goes on to the
+ * next thread that waited when it was given.
  *
  * @return APR_SUCCESS (also when nobody waits), COHORT_ENOTOWNER (the calling thread does not hold
  *     the lock), COHORT_EHANDLE
  */
 COHORT_API apr_status_t cohort_condition_notify(cohort_condition_t *condition, unsigned n);
 
-/** Wake all who wait now. @return as cohort_condition_notify() */
+/** Wake all threads that wait now. @return as cohort_condition_notify() */
 COHORT_API apr_status_t cohort_condition_notify_all(cohort_condition_t *condition);
 
-/** Destroy a condition, with its own lock but not with the caller's. Those who wait get
+/** Destroy a condition, with its own lock but not with the caller's. Threads that wait get
  * COHORT_EHANDLE. @return APR_SUCCESS */
 COHORT_API apr_status_t cohort_condition_destroy(cohort_condition_t *condition);
 
@@ -239,11 +239,11 @@ COHORT_API apr_status_t cohort_condition_destroy(cohort_condition_t *condition);
  * APR_SUCCESS, APR_EINVAL, APR_ENOMEM, COHORT_ELIMIT */
 COHORT_API apr_status_t cohort_event_create(cohort_event_t **event, apr_pool_t *pool);
 
-/** Set it: whoever waits returns, even if it is cleared right after, and whoever comes later does
- * not wait. @return APR_SUCCESS, COHORT_EHANDLE */
+/** Set it: every thread that waits returns, even if it is cleared right after, and a thread that
+ * comes later does not wait. @return APR_SUCCESS, COHORT_EHANDLE */
 COHORT_API apr_status_t cohort_event_set(cohort_event_t *event);
 
-/** Clear it: whoever comes from now on waits. @return APR_SUCCESS, COHORT_EHANDLE */
+/** Clear it: a thread that comes from now on waits. @return APR_SUCCESS, COHORT_EHANDLE */
 COHORT_API apr_status_t cohort_event_clear(cohort_event_t *event);
 
 /** Wait until it is set. @return APR_SUCCESS, APR_EAGAIN, APR_TIMEUP, COHORT_EHANDLE */
@@ -252,7 +252,7 @@ COHORT_API apr_status_t cohort_event_wait(cohort_event_t *event, apr_interval_ti
 /** Is it set? @param is_set receives 1 or 0 @return APR_SUCCESS, APR_EINVAL, COHORT_EHANDLE */
 COHORT_API apr_status_t cohort_event_is_set(cohort_event_t *event, int *is_set);
 
-/** Destroy an event. Those who wait for it get COHORT_EHANDLE. @return APR_SUCCESS */
+/** Destroy an event. Threads that wait for it get COHORT_EHANDLE. @return APR_SUCCESS */
 COHORT_API apr_status_t cohort_event_destroy(cohort_event_t *event);
 
 #ifdef __cplusplus

@@ -20,7 +20,7 @@ extern "C" {
 /**
  * Time-outs are in microseconds, as everywhere in APR (apr_time_from_sec() helps). Zero and
  * negative values never block: a call that would have to wait returns APR_EAGAIN at once (as in
- * Python, where a negative time-out is a poll). A call whose time ran out returns APR_TIMEUP.
+ * Python, where a negative time-out is a poll). A call that runs out of time returns APR_TIMEUP.
  * COHORT_FOREVER waits without limit. All clocks are monotonic.
  */
 #define COHORT_FOREVER APR_INT64_MAX

@@ -29,7 +29,7 @@ typedef enum {
 /**
  * Wait for any number of items.
  *
- * @param items   whose `ready` flags say on return which of them are ready, whatever is returned
+ * @param items   their `ready` flags say on return which of them are ready, whatever is returned
  *     except for errors
  * @param n       their number; with 0 it succeeds at once
  *

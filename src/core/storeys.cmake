@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# The storeys of the core from the ground up, and the sources of each. A file uses its own storey and those below it; the
-# back ends use the first one alone. The test check.layers enforces that, and that every source is listed here.
+# The storeys of the core from the ground up, and the sources of each. A file uses its own storey
+# and those below it; the back ends use the first one alone. The test check.layers enforces that,
+# and that every source is listed here.
 set(COHORT_STOREYS base memory life object process pool cohort)
 
 set(COHORT_STOREY_base errors.c)
@@ -11,7 +12,8 @@ set(COHORT_STOREY_object
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)
 set(COHORT_STOREY_process child.c given.c keeper.c process.c server.c)
 set(COHORT_STOREY_pool
-    pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c pool_retry.c pool_setting.c
+    pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c pool_retry.c
+    pool_setting.c
     pool_staff.c pool_submit.c pool_worker.c)
 set(COHORT_STOREY_cohort init.c layout.c registry.c wait.c)
 

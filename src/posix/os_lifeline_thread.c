@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dying with another process, for every POSIX system: a thread waits for the end of a pipe whose
- * write end only the keeper has, and kills its process then. A program, which has no thread of
+ * Dying with another process, for every POSIX system: a thread waits for the end of a pipe of which
+ * only the keeper has the write end, and kills its process then. A program, which has no thread of
  * ours, gets a guard: a small process beside it that does the same for it and ends with it, and
  * belongs to nobody, so that nobody has to reap it.
  */

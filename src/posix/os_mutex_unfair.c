@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Locks of threads on macOS, whose pthread mutex is not usable when zero, while this one is. */
+/* Locks of threads on macOS: its pthread mutex is not usable when zero, while this one is. */
 #include "os_posix.h"
 
 #include <os/lock.h>

@@ -43,7 +43,7 @@ apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t d
     return APR_SUCCESS;
 }
 
-/* Who sleeps will see that the word has changed. */
+/* A sleeper sees by itself that the word has changed. */
 int cohort_os_wake(_Atomic uint32_t *word, int count) {
     (void)word, (void)count;
     return 0;

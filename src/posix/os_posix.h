@@ -76,8 +76,8 @@ void cohort__title_set(const char *name);
 
 /* os_process.c */
 void cohort__process_forked(void); /* in a forked copy */
-/* Who this new child is. Where there are descriptors of processes, one is opened at once and kept
- * for the watcher, so that the code of a child is known that somebody else reaps. */
+/* The identity of this new child. Where there are descriptors of processes, one is opened at once
+ * and kept for the watcher, so that the code of a child is known that somebody else reaps. */
 void cohort__child_identify(pid_t pid, cohort_os_id_t *id);
 /* The descriptor kept for this child, which is the caller's then; -1: none. */
 int cohort__child_descriptor(cohort_os_id_t child);

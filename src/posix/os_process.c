@@ -227,8 +227,8 @@ bool cohort__code_peek(int fd, int64_t pid, int *code) {
     return peek(fd, pid, code) == 1 || (fd >= 0 && errno == EINVAL && peek(-1, pid, code) == 1);
 }
 
-/* With a descriptor of a child whose end is known already, all that is left to do is to release
- * it. */
+/* Where there is a descriptor of the child and its end is known already, all that is left to do is
+ * to release it. */
 apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
     siginfo_t info;
     if (child.pid <= 0) return APR_ENOENT;

@@ -309,7 +309,7 @@ static apr_status_t explain(const plan_t *plan, outcome_t outcome) {
 }
 
 /* The host ignores its children, so the system forgets them as they end: their codes can only be
- * learnt by who knew them before. */
+ * learnt by a watcher that knew the children before. */
 static bool children_vanish(void) {
     struct sigaction action;
     return sigaction(SIGCHLD, NULL, &action) == 0 &&
@@ -416,7 +416,7 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
     return pid < 0 ? cohort__fail(error, "fork") : APR_SUCCESS;
 }
 
-/* Needs much of the stack. A function of its own keeps that out of the way of fork(), whose copies
+/* Needs much of the stack. A function of its own keeps that out of the way of fork(): its copies
  * would have to copy one more page. */
 static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t *start,
                                                         cohort_os_id_t *child) {

@@ -47,7 +47,7 @@ typedef struct entry_t {
     uint64_t cookie;
     int pidfd; /* -1: to be asked for */
     bool child;
-    bool lent; /* to somebody who waits for it himself: not in the epoll set */
+    bool lent; /* to a thread that waits for it itself: not in the epoll set */
 } entry_t;
 
 _Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits its room");
@@ -59,7 +59,7 @@ struct cohort_os_watch_t {
     unsigned lendings; /* so far */
     int epoll, nudge, channel;
     cohort_os_known_t known; /* the channel */
-    bool alone; /* nobody closes descriptors here that are not his own */
+    bool alone; /* no code here closes descriptors that are not its own */
 };
 
 /* A process has one watch as a rule. It is no block of the heap: then a forked copy that lets go of
@@ -201,8 +201,8 @@ static void nudge(cohort_os_watch_t *watch) {
     COHORT__RETRY(result, write(watch->nudge, &one, sizeof one));
 }
 
-/* False: somebody has closed our descriptors. Then this number may name something of his by now,
- * and is forgotten, not closed. */
+/* False: other code has closed our descriptors. Then this number may name something of that code by
+ * now, and is forgotten, not closed. */
 static bool enter_set(cohort_os_watch_t *watch, entry_t *entry) {
     if (entry->pidfd < 0 || add(watch, entry->pidfd, entry) == 0) return true;
     bool ours = errno == ENOSPC || errno == ENOMEM;
@@ -243,7 +243,7 @@ static void await_reaping(int pidfd) {
     COHORT__RETRY(result, poll(&look, 1, REAPING_MS));
 }
 
-/* See to it that cohort_os_reap() will know the code, whoever else takes it. */
+/* See to it that cohort_os_reap() will know the code, even if other code reaps the child. */
 static void note_code(const entry_t *entry) {
     int code;
     if (cohort__code_peek(entry->pidfd, entry->process.pid, &code)) {
@@ -265,7 +265,7 @@ static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event
     if (entry->pidfd >= 0) {
         /* a forked copy may keep it open */
         epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL);
-        /* whoever reaps it need not ask who that is */
+        /* the thread that reaps it need not ask which process that is */
         if (entry->child) cohort__child_keep(entry->process, entry->pidfd);
         else close(entry->pidfd);
     }
@@ -381,7 +381,7 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
     }
 }
 
-/* ---- whoever waits for a few children by himself -------------------------------------------- */
+/* ---- a thread that waits for a few children itself ------------------------------------------ */
 
 static bool lend(cohort_os_watch_t *watch, entry_t *entry) {
     if (!entry->link || !entry->child || entry->pidfd < 0 || entry->lent) return false;

@@ -4,8 +4,8 @@
  * channel and on a socket by which other threads wake the waiter, bounded, and a look at each
  * process in between. The pause starts at a millisecond whenever something happened and doubles up
  * to MOST_MS, so that a busy watcher is prompt and an idle one cheap. Ways that need a hand in the
- * child (a pipe that its end closes) would miss programs and whoever closes descriptors that are
- * not its own.
+ * child (a pipe that its end closes) would miss programs, and children that close descriptors which
+ * are not their own.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -118,7 +118,7 @@ static bool is_held(entry_t *entry) {
 static bool has_ended(entry_t *entry) {
     int code;
     if (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) {
-        /* whoever else takes it, cohort_os_reap() will know */
+        /* even if other code reaps the child, cohort_os_reap() will know */
         cohort__code_remember(entry->process, code);
         return true;
     }

@@ -105,7 +105,7 @@ bool cohort_os_arena_is_open(const cohort_os_arena_t *arena) {
     return GetHandleInformation(cohort__handle(arena->handle), &flags) != 0;
 }
 
-/* Nobody can close what is not his but by guessing. */
+/* Code can close a handle that is not its own only by guessing. */
 apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
                                     cohort_os_handle_t there) {
     (void)arena, (void)from, (void)there;

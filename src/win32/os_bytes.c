@@ -50,7 +50,8 @@ apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
     }
 }
 
-/* Nobody can close what is not his but by guessing; then the number is not used at once. */
+/* Code can close a handle that is not its own only by guessing; then the number is not used at
+ * once. */
 cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
     return (cohort_os_known_t){.handle = handle};
 }

@@ -5,8 +5,8 @@
  * (os_start.c), and what it starts is in it too, unless it breaks away (background).
  *
  * Keeper and reader are two handles of the job in the holder; no child ever gets one. When a living
- * holder closes the keeper, the job is ended then and there, and whoever is started with the reader
- * after that is ended too.
+ * holder closes the keeper, the job is ended then and there, and a process that is started with the
+ * reader after that is ended too.
  */
 #include "os_win32.h"
 
@@ -61,7 +61,7 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
     return APR_SUCCESS;
 }
 
-/* Whoever was started with the lifeline is in the job already and has no handle of it. */
+/* A process that was started with the lifeline is in the job already and has no handle of it. */
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     apr_status_t status = APR_SUCCESS;
     (void)backed;

@@ -11,11 +11,11 @@
  *
  * Both sides' first store comes before their load in the one total order of sequentially consistent
  * operations, so either the waker sees the sleeper's entry or the sleeper sees the changed word. A
- * waker counts only sleepers whose name it took away itself, so two wakers never count one sleeper
- * twice. A sleeper that dies keeps its name in the table until cohort_os_park_forget(); a waker
- * that dies between its two steps leaves one sleeper to its next look around, which is at most a
- * second away (core/memory/park.c). An event that is set too late wakes the entry's next sleep for
- * no reason, which is allowed.
+ * waker counts a sleeper only if it took the name away itself, so two wakers never count one
+ * sleeper twice. A sleeper that dies keeps its name in the table until cohort_os_park_forget(); a
+ * waker that dies between its two steps leaves one sleeper to its next look around, which is at
+ * most a second away (core/memory/park.c). An event that is set too late wakes the entry's next
+ * sleep for no reason, which is allowed.
  *
  * Events are found by name: a random number of the cohort and the entry's index. Each process opens
  * those that it meets and keeps them; the names go with the last handle. Names and owners lie

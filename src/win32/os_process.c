@@ -6,7 +6,7 @@
  * named by pid and time of creation, and each handle is checked against both. The handles of
  * children are kept until they are reaped; a child's pid cannot be reused while they are.
  *
- * "Terminate" is an event whose name holds the identity; a thread of the process waits for it and
+ * "Terminate" is an event with the identity in its name; a thread of the process waits for it and
  * calls the C runtime's handler of SIGTERM, or ends the process when there is none (console control
  * events do not reach a process without a console, or of another group). The parent makes the event
  * before the child runs, so that it may be set at any time. A process without such an event

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starting. A child is created suspended and runs its first instruction only when everything is in
- * place: it is in the job that ends with whoever it depends on, the arena is mapped at its address,
- * its handles are its own, and its boot page is complete.
+ * place: it is in the job that ends with the process it depends on, the arena is mapped at its
+ * address, its handles are its own, and its boot page is complete.
  *
  * The boot page, which says all this to the child, is a small nameless section; when a child
  * believes it is os_boot.c's.
@@ -34,7 +34,7 @@ typedef struct {
     HANDLE page; /* inheritable, as are the streams */
     cohort__page_t *view;
     HANDLE stdio[3];
-    /* whose end is the child's: the lifeline's, or our own until the child is let go */
+    /* its end is the child's: the lifeline's, or our own until the child is let go */
     HANDLE job;
     bool job_is_ours;
     HANDLE contained; /* the job of what the child starts, or NULL */

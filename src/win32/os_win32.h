@@ -92,8 +92,8 @@ apr_status_t cohort__events_obey(HANDLE events[COHORT__OWN_SIGNALS]);
 void cohort__arena_premapped(uint64_t base);
 /* os_park.c: the arena goes away. */
 void cohort__park_drop(const char *base, uint64_t size);
-/* os_lifeline.c: if it is an end of a lifeline, close it (a keeper ends whoever was to die with
- * it): true. */
+/* os_lifeline.c: if it is an end of a lifeline, close it (a keeper ends the processes that were to
+ * die with it): true. */
 bool cohort__job_close(HANDLE end);
 /* After a start with this reader: was the keeper closed before? */
 void cohort__job_check(cohort_os_handle_t reader);

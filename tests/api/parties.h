@@ -62,7 +62,7 @@ static inline void party_await(_Atomic int *counter, int value) {
     while (atomic_load(counter) < value) apr_sleep(500);
 }
 
-/* For those who are to be killed. */
+/* For processes that are to be killed. */
 static inline _Noreturn void party_wait_for_death(void) {
     for (;;) apr_sleep(apr_time_from_sec(1));
 }

@@ -224,7 +224,7 @@ static void reset_when_broken(void) {
     check_all_met(&args);
 }
 
-/* Those who wait are told, and those who come afterwards begin anew: not even the places of the
+/* Those that wait are told, and those that come afterwards begin anew: not even the places of the
  * former are taken. */
 static void reset_under_parties(void) {
     cohort_process_t *waiting[2], *children[2];
@@ -269,7 +269,7 @@ static void sleep_for_long(void *arg) {
     party_wait_for_death();
 }
 
-/* A caller in excess, who waits for the meeting to end, runs out of time without harm to it. */
+/* A caller in excess, which waits for the meeting to end, runs out of time without harm to it. */
 static void time_runs_out_in_excess(void) {
     args_t args = new_args(2, 1, sleep_for_long);
     cohort_process_t *first = party_start(expect_broken, &args, sizeof args);
@@ -369,7 +369,7 @@ static void waiting_party_killed(void) {
     check_all_met(&args);
 }
 
-/* Nobody else waits when it dies: the one who comes last does not meet a corpse. */
+/* Nobody else waits when it dies: the one that comes last does not meet a corpse. */
 static void first_party_killed_before_last_comes(void) {
     args_t args = new_args(2, 1, count_action);
     cohort_process_t *victim = party_start(expect_met, &args, sizeof args);
@@ -429,7 +429,8 @@ static int meet_once_and_vanish(void *data) {
     _Exit(0);
 }
 
-/* An exit code says nothing about who has chosen it: whoever goes without a word is dead. */
+/* An exit code says nothing about what has chosen it: a process that goes without a word is
+ * dead. */
 static void vanished_between_meetings(void) {
     args_t args = new_args(2, 1, NULL);
     cohort_process_t *victim = party_start(meet_once_and_vanish, &args, sizeof args);

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Who outlives whom, and what is left of those who do not; tests/posix/test_lifetime.c has what
- * takes POSIX. */
+/* Which processes outlive which, and what is left of those that do not; tests/posix/test_lifetime.c
+ * has what takes POSIX. */
 #include "facts.h"
 #include "parties.h"
 
@@ -66,7 +66,7 @@ static void await_gone(apr_int64_t pid) {
         apr_sleep(1000);
 }
 
-/* Write a number on the board; the one who makes it `n` says that all are there. */
+/* Write a number on the board; the one that makes it `n` says that all are there. */
 static void write_down(board_t *board, apr_int64_t number, int n) {
     atomic_store(&board->pids[atomic_fetch_add(&board->count, 1)], number);
     if (atomic_fetch_add(&board->written, 1) + 1 == n)
@@ -502,8 +502,8 @@ static void start_many(int n) {
     }
 }
 
-/* Each start that left something would show; a few the system may keep for later. Whoever waited
- * may go on before the watcher has put all away. */
+/* Each start that left something would show; a few the system may keep for later. The thread that
+ * waited may go on before the watcher has put all away. */
 static void handles_do_not_accumulate(void) {
     if (system_handles() < 0)
         SKIP("the system does not tell descriptors");

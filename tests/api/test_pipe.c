@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Pipes: what Python's tests ask of Connection and Poll; then who holds what, deaths, bounds and
- * use after the end. */
+/* Pipes: what Python's tests ask of Connection and Poll; then which process holds what, deaths,
+ * bounds and use after the end. */
 #include "traffic.h"
 
 #include <stdlib.h>

@@ -1428,7 +1428,7 @@ static int own_a_pool(void *args) {
     party_wait_for_death();
 }
 
-/* A pool ends with its maker: workers too, and results say so to whoever waits. */
+/* A pool ends with its maker: workers too, and results say so to the threads that wait. */
 static void maker_dies(void) {
     shared_t *shared = party_memory(sizeof *shared);
     cohort_process_t *maker = party_start(own_a_pool, &shared, sizeof shared), **workers;

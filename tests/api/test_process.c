@@ -242,7 +242,7 @@ static int own_the_lock(void *data) {
     return cohort_lock_release(a->lock) != APR_SUCCESS;
 }
 
-/* A: that the child's main thread is another than the parent's shows in who owns a lock. */
+/* A: that the child's main thread is another than the parent's shows in the owner of a lock. */
 static void PROC_08_mainthread_identity(void) {
     args_t a = {.parent = cohort_process_current(), .there = new_event()};
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&a.lock, test_pool()));

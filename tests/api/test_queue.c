@@ -659,7 +659,7 @@ static void senders_die_unbounded(void) {
     killing_senders(0);
 }
 
-/* Whoever is killed in the middle of traffic leaves no block behind. */
+/* A process that is killed in the middle of traffic leaves no block behind. */
 static void deaths_leave_no_memory(void) {
     apr_uint64_t before = 0;
     for (int round = 0; round < 3; round++) {

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Shared memory: blocks, pointers between them, limits, misuse, and deaths of those who use it. */
+/* Shared memory: blocks, pointers between them, limits, misuse, and deaths of processes that use
+ * it. */
 #include "parties.h"
 
 #include <stdlib.h>
@@ -209,8 +210,8 @@ static int churn(void *data) {
     return 0;
 }
 
-/* What the dead owned belongs to nobody who knows it; but no more than that is lost, and the heap
- * goes on. */
+/* What the dead owned belongs to no process that knows it; but no more than that is lost, and the
+ * heap goes on. */
 static void users_may_die(void) {
     heap_t h = {.ready = party_memory(sizeof(int))};
     for (int round = 0; round < 12; round++) {

@@ -190,7 +190,7 @@ static int expect_dead_owner(void *data) {
     return 0;
 }
 
-/* Of several who wait when the owner is killed, one is told, and all get the lock. */
+/* Of several that wait when the owner is killed, one is told, and all get the lock. */
 static void lock_owner_killed_under_waiters(void) {
     cohort_process_t *waiters[3];
     args_t args = lock_args();
@@ -260,8 +260,8 @@ static void lock_destroyed_under_waiters(void) {
     parties_finish(waiters, 3);
 }
 
-/* Owners are killed over and over while others count: the count stays right for who repairs it when
- * told. */
+/* Owners are killed over and over while others count: the count stays right for an owner that
+ * repairs it when told. */
 static int count_until_killed(void *data) {
     args_t *a = data;
     while (atomic_load(a->done) == 0) {
@@ -503,7 +503,7 @@ static void semaphore_holder_killed_under_waiter(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_kill(child));
     parties_finish(waiters, 2);
     party_end(child, -9);
-    check_value(2, args.semaphore); /* those who ended without a release gave theirs back as well */
+    check_value(2, args.semaphore); /* those that ended without a release gave theirs back, too */
 }
 
 /* More holders than fit into the object. */
@@ -712,7 +712,7 @@ static void condition_many_waiters(void) {
     CHECK_INT(N, atomic_load(args.done));
 }
 
-/* The one who has waited longest is the one who is notified. */
+/* The one that has waited longest is the one that is notified. */
 static void condition_is_fair(void) {
     cohort_process_t *children[3];
     args_t args = condition_args();
@@ -1014,7 +1014,7 @@ static void event_wakes_all(void) {
     check_set(1, args.event);
 }
 
-/* Set and cleared at once, again and again until all have seen one: each reaches all who wait, and
+/* Set and cleared at once, again and again until all have seen one: each reaches all that wait, and
  * the event is not set for an instant that they could find by chance. */
 static void event_pulses(void) {
     cohort_process_t *children[4];

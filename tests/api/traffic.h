@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Messages that can be checked: who sent it, its number, a size and bytes that follow from both,
- * and a sum over all. And a tally of what arrived. */
+/* Messages that can be checked: each has its sender, its number, a size and bytes that follow from
+ * both, and a sum over all. And a tally of what arrived. */
 #ifndef COHORT_TESTS_TRAFFIC_H
 #define COHORT_TESTS_TRAFFIC_H
 

@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Run COMMAND and compare its output with the file EXPECTED, line by line; each expected line is a regular expression for a whole line.
-# UNORDERED: each output line must match exactly one expected line, in any order.
+# Run COMMAND and compare its output with the file EXPECTED, line by line; each expected line is a
+# regular expression for a whole line. UNORDERED: each output line must match exactly one expected
+# line, in any order.
 cmake_minimum_required(VERSION 3.21)
 list(REMOVE_ITEM COMMAND "")
 execute_process(COMMAND ${COMMAND} OUTPUT_VARIABLE output ERROR_VARIABLE errors RESULT_VARIABLE result TIMEOUT 100)

@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Compress files of several sizes by COMMAND, test them with GUNZIP and compare what they unpack to. KILL: instead, a large one, of whose workers so
-# many are killed in the middle. NAME makes the files' names unique.
+# Compress files of several sizes by COMMAND, test them with GUNZIP and compare what they unpack to.
+# KILL: instead, a large one, while so many of the workers are killed. NAME makes the files' names
+# unique.
 cmake_minimum_required(VERSION 3.21)
 set(file ${NAME}.data)
 list(REMOVE_ITEM COMMAND "")
@@ -10,7 +11,8 @@ function(fail text)
   message(FATAL_ERROR "${NAME}: ${text}")
 endfunction()
 
-# round_trip(BYTES PERIOD [ARGUMENT...]): random characters, again after so many; zlib looks back 32,768 bytes, so above that it has work to do.
+# round_trip(BYTES PERIOD [ARGUMENT...]): random characters, again after so many; zlib looks back
+# 32,768 bytes, so above that it has work to do.
 function(round_trip bytes period)
   string(RANDOM LENGTH ${period} RANDOM_SEED 7 text)
   math(EXPR repeats "${bytes} / ${period} + 1")

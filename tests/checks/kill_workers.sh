@@ -1,13 +1,14 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# kill_workers.sh TIMES NAME PROGRAM INPUT [ARGUMENT...]: let PROGRAM compress INPUT and kill one of its workers, whose names begin with NAME,
-# each time that the output has grown by 2 MB. It reads through a named pipe that withholds the last megabyte until all are killed, so it cannot
-# be done before. The output is INPUT.gz; ends as the program does.
+# kill_workers.sh TIMES NAME PROGRAM INPUT [ARGUMENT...]: let PROGRAM compress INPUT and kill one of
+# its workers (their names begin with NAME) each time that the output has grown by 2 MB. It reads
+# through a named pipe that withholds the last megabyte until all are killed, so it cannot be done
+# before. The output is INPUT.gz; ends as the program does.
 times=$1 name=$2 program=$3 input=$4
 shift 4
 pipe=$input.pipe output=$input.pipe.gz.part killed=0
 
-# The descendants of a process whose names begin with $name, the oldest first.
+# Those descendants of a process that have a name which begins with $name, the oldest first.
 workers() { # pid
     ps -axo pid=,ppid=,comm= | awk -v root="$1" -v name="$name" '
         { parent[$1] = $2; if (index($3, name) == 1) found[++n] = $1 }

@@ -4,10 +4,12 @@
 #  1. it kills its own processes, by Cohort's means;
 #  2. the system kills them with SIGKILL, four of the pool, the queue and the barrier each: the others go on, and every check of kill_load holds;
 #  3. its root is killed so, too: no process of it is left.
-# Under an emulator all processes are children of init; they are found by the path of the program then, which is a copy for this run alone.
-# There a victim is one that was let go by its starter, and so has a second thread: Wine never completes a call that maps memory into another
-# process (NtMapViewOfSection) when the host kills that process meanwhile, where Windows fails it. And what is "wine64 Z:..." still has not begun: Wine
-# forgets a process that is ended so early, and leaves its empty shell.
+# Under an emulator all processes are children of init; they are found by the path of the program
+# then, which is a copy for this run alone. There a victim is one that was let go by its starter,
+# and so has a second thread: Wine never completes a call that maps memory into another process
+# (NtMapViewOfSection) when the host kills that process meanwhile, where Windows fails it. And what
+# is "wine64 Z:..." still has not begun: Wine forgets a process that is ended so early, and leaves
+# its empty shell.
 set -eu
 program=$1 directory=$2 emulator=${3-}
 here=$(mktemp -d "$directory/kills.XXXXXX")
@@ -27,7 +29,8 @@ if [ -n "$emulator" ]; then
     listed() { ps -axo pid=,stat=,nlwp=,args= | awk -v mark="$mark" '$2 !~ /Z/ && index($0, mark) && index($0, ".exe") && !/wine64 [A-Z]:/ && !index($0, "kills.sh") { print $1, $NF, $3 }'; }
     least=2
 else
-    # The descendants of the root, whether or not it lives: each one's parent is noted when it is first seen.
+    # The descendants of the root, whether or not it lives: each one's parent is noted when it is
+    # first seen.
     listed() {
         [ -n "$root" ] || return 0
         ps -axo pid=,ppid=,stat=,comm= | awk -v root="$root" -v seen="$here/seen" '

@@ -1,8 +1,9 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# The storeys of src/core stand on each other: a file includes its own storey and those below it, every source is listed
-# in src/core/storeys.cmake, and the storeys up to each of them link by themselves with the back end, whatever is included.
-# WORK is a directory of this check's own, for trees and sources that break these rules on purpose. The link is left out
-# without OBJECTS, a file that names the library's objects; COMPILER and LIBRARIES are what it takes.
+# The storeys of src/core stand on each other: a file includes its own storey and those below it,
+# every source is listed in src/core/storeys.cmake, and the storeys up to each of them link by
+# themselves with the back end, whatever is included. WORK is a directory of this check's own, for
+# trees and sources that break these rules on purpose. The link is left out without OBJECTS, a file
+# that names the library's objects; COMPILER and LIBRARIES are what it takes.
 cmake_minimum_required(VERSION 3.21)
 
 # The rules that the tree at `root` breaks.
@@ -36,7 +37,8 @@ function(find_breaches root breaches)
   set(${breaches} "${found}" PARENT_SCOPE)
 endfunction()
 
-# Link the back end, the storeys up to this one and `more` as a shared object that needs nothing else. "": that works.
+# Link the back end, the storeys up to this one and `more` as a shared object that needs nothing
+# else. "": that works.
 function(link_up_to storey more trouble)
   set(folders posix)
   foreach(each IN LISTS COHORT_STOREYS)

@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# What tests may leave behind: processes of programs below PROGRAMS, entries of /dev/shm with Cohort's name, files in DIRECTORY. ACTION=record notes what is there
-# already (a second build's run, a debugger); ACTION=compare fails on anything new. Other runs on the machine do not matter.
+# What tests may leave behind: processes of programs below PROGRAMS, entries of /dev/shm with
+# Cohort's name, files in DIRECTORY. ACTION=record notes what is there already (a second build's
+# run, a debugger); ACTION=compare fails on anything new. Other runs on the machine do not matter.
 cmake_minimum_required(VERSION 3.21)
 
 function(list_processes result)

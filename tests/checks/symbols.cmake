@@ -1,5 +1,6 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# The shared library exports exactly the symbols of tests/symbols.txt. WRITE=1 writes that list instead.
+# The shared library exports exactly the symbols of tests/symbols.txt. WRITE=1 writes that list
+# instead.
 cmake_minimum_required(VERSION 3.21)
 execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE output RESULT_VARIABLE result)
 if(NOT result EQUAL 0)

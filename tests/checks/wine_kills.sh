@@ -1,10 +1,11 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# wine_kills.sh EMULATOR PROGRAM DIRECTORY GUNZIP: what becomes of the compression of a file when the host, not Windows, kills with SIGKILL:
+# wine_kills.sh EMULATOR PROGRAM DIRECTORY GUNZIP: what becomes of the compression of a file when
+# the host, not Windows, kills with SIGKILL:
 #  1. a worker, three times in one run: the output is right all the same;
 #  2. the root: no process of its is left.
-# Wine's processes are all children of init, so they are found by the path of the program, which is a copy for this run alone; victims have a second thread
-# (kills.sh says why).
+# Wine's processes are all children of init, so they are found by the path of the program, which is
+# a copy for this run alone; victims have a second thread (kills.sh says why).
 set -eu
 emulator=$1 program=$2 directory=$3 gunzip=$4
 here=$(mktemp -d "$directory/wine_kills.XXXXXX")

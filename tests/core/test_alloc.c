@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The heap from the inside: every block has one owner, whoever dies when, and nothing is lost. */
+/* The heap from the inside: every block has one owner, whichever process dies when, and nothing is
+ * lost. */
 #include "../api/parties.h"
 
 #include "core/memory/arena.h"
@@ -149,7 +150,7 @@ static void free_rows_are_joined_and_cut(void) {
     CHECK_INT(before - N, usage().blocks);
 }
 
-/* ---- with others, who may die --------------------------------------------------------------- */
+/* ---- with others, which may die ------------------------------------------------------------- */
 
 enum { HOMES = 96 };
 
@@ -284,7 +285,7 @@ static void players_finish_too(void) {
     check_owned(p.yards, 4, before);
 }
 
-/* A home that one side fills and the other empties belongs to whoever may act on it by its
+/* A home that one side fills and the other empties belongs to the side that may act on it by its
  * contents. */
 static void foreign_frees_and_deaths(void) {
     player_t p = {.steps = 0};

@@ -162,7 +162,7 @@ static void what_was_committed_stays(void) {
     cohort__guard_leave(&t->guard);
 }
 
-/* All words are always equal for who holds the guard. */
+/* All words are always equal for the guard's owner. */
 static int change_together(void *data) {
     table_t *t = *(table_t **)data;
     cohort__thread_t *me = enter();

@@ -113,8 +113,8 @@ static apr_status_t try_almost(void *data, bool thorough) {
     return APR_EAGAIN;
 }
 
-/* Who has learnt to stay awake for a little, since that would have spared him sleeps, unlearns it
- * when nothing comes any more; each look of the waits that time out counts. */
+/* A thread that has learnt to stay awake for a little, since that would have spared it sleeps,
+ * unlearns it when nothing comes any more; each look of the waits that time out counts. */
 static void patience_is_lost_over_time_outs(void) {
     enum { SHORT_WAITS = 5, TIME_OUTS = 300, LOOKS_EACH = 60 };
     waiter_t w = {party_memory(sizeof(place_t)), 1, 0};

@@ -358,7 +358,7 @@ static void a_put_is_undone_once(void) {
     destroy(box);
 }
 
-/* Whoever has put or taken and dies before it has raised the tail or the head. */
+/* A thread that has put or taken and dies before it has raised the tail or the head. */
 static void the_repair_raises_tail_and_head(void) {
     box_t *box = new_box(4, 0);
     cohort__thread_t *me = self();
@@ -455,7 +455,7 @@ static void an_announced_segment_stays(void) {
     destroy(a.box);
 }
 
-/* The oldest segment is taken off in two moves; after a death in between, the next one who needs
+/* The oldest segment is taken off in two moves; after a death in between, the next one that needs
  * the chain does the second. */
 static void a_half_done_unlinking_is_finished(void) {
     box_t *box = new_box(0, 0);
@@ -501,7 +501,7 @@ static void destroyers_die(void) {
     CHECK_INT(before, blocks());
 }
 
-/* Destruction does not wait for those who died inside. */
+/* Destruction does not wait for those that died inside. */
 static void destroyed_around_the_dead(void) {
     args_t a = new_args(3, CLAIMED, LARGE);
     cohort_process_t *writer = start(&a, die_in_put);

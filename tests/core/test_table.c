@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The process table: slots come and go, ids are never mistaken, and whoever dies over a step of a
- * life leaves nothing behind. */
+/* The process table: slots come and go, ids are never mistaken, and a process that dies over a step
+ * of a life leaves nothing behind. */
 #include "../api/parties.h"
 
 #include "core/memory/arena.h"
@@ -153,7 +153,6 @@ static void a_slot_in_the_making_is_found(void) {
     CHECK_INT(COHORT__SLOT_FREE, cohort__process_state(n->slot));
 }
 
-/* Another thread is at the same slot: it is that one's, whoever else died over it. */
 /* Make processes until there is no slot for more; was this one among them? */
 static bool is_found(const cohort_process_t *slot) {
     cohort_process_t **all = malloc(COHORT__PROCESSES_MAX * sizeof *all);
@@ -171,7 +170,8 @@ static bool is_found(const cohort_process_t *slot) {
     return found;
 }
 
-/* And nobody knows of it when that one has given up: it is found when slots run out. */
+/* Another thread is at the same slot: it is that one's, whatever else died over it. And nobody
+ * knows of it when that one has given up: it is found when slots run out. */
 static void a_slot_in_the_making_by_two_is_left(void) {
     notes_t *n = new_notes();
     cohort__thread_t *me = NULL;
@@ -187,7 +187,7 @@ static void a_slot_in_the_making_by_two_is_left(void) {
     CHECK(is_found(n->slot));
 }
 
-/* The end of an earlier life is nothing to whoever has the slot now. */
+/* The end of an earlier life is nothing to the process that has the slot now. */
 static void a_late_report_is_of_its_own_life(void) {
     cohort_process_t *process = make(nothing);
     cohort__pid_t earlier = cohort__process_id(process) - (1 << 16);
@@ -275,13 +275,13 @@ static void late_reports_change_nothing(void) {
     cohort__process_ended(process, -9);
     party_end(process, 3);
     cohort_process_t *alive = party_start(wait_for_death, NULL, 0);
-    cohort__process_ended(alive, COHORT_EXIT_NONE); /* found dead by somebody who was mistaken */
+    cohort__process_ended(alive, COHORT_EXIT_NONE); /* found dead by mistake */
     CHECK_INT(1, cohort_process_is_alive(alive));
     party_kill(alive);
 }
 
-/* All who wait for a process whose code its reaper has not told yet find it dead, again and again:
- * that is news once, or none of them would ever sleep. */
+/* All threads that wait for a process find it dead, again and again, while its reaper has not told
+ * its code yet: that is news once, or none of them would ever sleep. */
 static void a_death_is_told_when_something_is_new(void) {
     cohort_process_t *before = party_start(nothing, NULL, 0), *process = make(nothing);
     party_end(before, 0);

@@ -99,8 +99,8 @@ static void records_of_the_dead_are_repaired(void) {
     CHECK_INT(before.blocks, after.blocks);
 }
 
-/* Who waits until a home is settled waits for a death. So what a living thread said of it long ago
- * must not count. */
+/* A thread that waits until a home is settled waits for a death. So what a living thread said of it
+ * long ago must not count. */
 static void only_the_homes_of_an_intent_are_unsettled(void) {
     enum { AS_FROM = 1, AS_TO = 2 };
     static const int counts[] = {[COHORT__INTENT_NONE] = 0,

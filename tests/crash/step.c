@@ -31,7 +31,7 @@
 typedef struct {
     const step_scenario_t *scenario;
     void *state;
-    cohort_process_t *dead; /* for a repairer: whose death to repair */
+    cohort_process_t *dead; /* for a repairer: the process that it repairs */
     step_place_t place;
 } step_t;
 
@@ -224,8 +224,8 @@ static bool try_deaths(const char *name, const step_scenario_t *scenario, death_
         stepped_t s = begin(scenario, state, victim.process);
         advance(&s, *repairer);
         repaired = is_done(&s);
-        /* stopped and alive, it would be waited for, by whoever is to see the repairer's end,
-         * too */
+        /* stopped and alive, it would be waited for, by the process that is to see the repairer's
+         * end, too */
         kill_stepped(&victim);
         end(&s);
         cohort__process_ended(victim.process, -SIGKILL);

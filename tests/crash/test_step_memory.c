@@ -16,7 +16,7 @@ typedef struct {
     size_t size;
     void *kept[KEPT];        /* the survivor's, and one of them for the victim to free */
     _Atomic(void *) received; /* by the victim */
-    _Atomic uint64_t a, b;   /* always equal for whoever holds the guard */
+    _Atomic uint64_t a, b;   /* always equal for the guard's owner */
     cohort__guard_t guard;
     cohort__home_t homes[HOMES]; /* of the victim's blocks */
 } state_t;
@@ -91,7 +91,7 @@ static void check_release(void *state, bool finished) {
     check_kept(s, 1);
 }
 
-/* A block that the victim has made for itself, which whoever survives tries to free, too. */
+/* A block that the victim has made for itself, which the survivor tries to free, too. */
 static void obtain(void *state) {
     state_t *s = state;
     void *block = NULL;

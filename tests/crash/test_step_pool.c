@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death around pools and processes: a worker between two tasks, a submitter, the maker of a pool;
- * who starts a process, and a process that ends. Each item of a job has one outcome, the pool goes
- * on, and of the dead, of what they had made and of those they had started nothing is left.
+ * Death around pools and processes: a worker between two tasks, a submitter, the maker of a pool; a
+ * process that starts another one, and one that ends. Each item of a job has one outcome, the pool
+ * goes on, and of the dead, of what they had made and of those they had started nothing is left.
  */
 #include "check.h"
 #include "step.h"
@@ -181,7 +181,7 @@ static void check_nothing_left(void *state, bool finished) {
     step_bury_orphans();
 }
 
-/* ---- who ends a pool that another has made, while its worker is in a chunk of many items ---- */
+/* ---- one ends a pool that another has made, while its worker is in a chunk of many items ---- */
 
 static apr_status_t be_slow(const void *input, void *output) {
     state_t *s = *(state_t *const *)input;

@@ -2,7 +2,7 @@
 /*
  * Death of a process that is being started: between its first instruction and the first of its
  * target function, which it reaches by way of its claim of the slot, the arena, its arguments and
- * the take-off. Whoever starts it gets a status, and never waits for ever; if that is success, the
+ * the take-off. Its starter gets a status, and never waits for ever; if that is success, the
  * process can be joined and has the exit code of a kill, or an unknown one; if not, it can be
  * started again. Of the dead one nothing is left.
  *
@@ -33,7 +33,7 @@ typedef struct {
     cohort_process_t *starter;   /* which starts the victim */
     cohort_process_t *ward;      /* what a keeper is to hold */
     step_place_t place;
-    /* whose child the victim will be: the starter, or its fork server */
+    /* the victim's parent to be: the starter, or its fork server */
     _Atomic int64_t forker;
     _Atomic int again;           /* the victim is dead */
     _Atomic apr_status_t status; /* of its start */
@@ -239,7 +239,7 @@ static int be_the_starter(void *args) {
     start_a_worker(s);
     atomic_store(&s->forker, find_forker(s));
     CHECK(atomic_load(&s->forker));
-    /* who is joined is reaped a little later */
+    /* a process that is joined is reaped a little later */
     for (int i = 0; i < LOOKS && has_zombie(); i++) apr_sleep(10000);
     left_t before = measure(s);
     if (s->victim == A_SERVER) cohort__server_close();

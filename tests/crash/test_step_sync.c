@@ -220,7 +220,7 @@ static void semaphore_take_in_vain(void *state) {
     (void)cohort_semaphore_acquire(((state_t *)state)->semaphore, 1);
 }
 
-/* Whoever waited in vain has taken nothing. */
+/* A process that waited in vain has taken nothing. */
 static void check_no_permit(void *state, bool finished) {
     state_t *s = state;
     unsigned value;
@@ -406,7 +406,7 @@ static void check_first(void *state, bool finished) {
     check_barrier_works(s);
 }
 
-/* One more comes. It meets the one who waits if the victim never came. Else it finds the barrier
+/* One more comes. It meets the one that waits if the victim never came. Else it finds the barrier
  * broken: as the victim died in the meeting, or after it. */
 static void check_last(void *state, bool finished) {
     state_t *s = state;
@@ -440,7 +440,7 @@ static apr_status_t meet_three(state_t *s, bool first_waits) {
     return status;
 }
 
-/* Two more come. They meet the one who waits if the victim never came, or all find the barrier
+/* Two more come. They meet the one that waits if the victim never came, or all find the barrier
  * broken. */
 static void check_middle(void *state, bool finished) {
     state_t *s = state;

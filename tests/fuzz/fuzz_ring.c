@@ -34,7 +34,7 @@ static uint64_t word(input_t *in) {
     return value;
 }
 
-/* ---- the dead thread: a record that has an owner, whose thread does nothing any more -------- */
+/* ---- the dead thread: a record that has an owner, but a thread that does nothing more ------- */
 
 static cohort__thread_t *dead;
 static cohort_queue_t *queue;

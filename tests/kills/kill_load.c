@@ -1,18 +1,17 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill_load FILE | kill_load DEATHS: a pool, a queue and a barrier at full work, while somebody
- * kills those who work there: whoever runs this program, until FILE exists; or the program itself,
- * until each of the three has seen so many deaths. Whatever is hit and when:
+ * kill_load FILE | kill_load DEATHS: a pool, a queue and a barrier at full work, while the
+ * processes that work there are killed: by the script that runs this program, until FILE exists; or
+ * by the program itself, until each of the three has seen so many deaths. Whatever is hit and when:
  *  - pool: every item of every map has its right result;
  *  - queue: each message is received whole, and never twice; none that was put is missing, except
- *    that each dead
- * receiver may have taken one with it;
+ *    that each dead receiver may have taken one with it;
  *  - barrier: the parties that live are told, and a new barrier works;
  *  - at the end nothing of all that is left in the arena: no block (but of a putter that was killed
  *    while it was given one), no process, no record of a dead thread.
- * Nobody may hang: then this program does not end. Those who can be killed are named pool-N,
- * queue-N and barrier-N. Who ended by itself has said so before; so nothing here goes by exit
- * codes, which a killer may choose.
+ * Nobody may hang: then this program does not end. The processes that can be killed are named
+ * pool-N, queue-N and barrier-N. A process that ended by itself has said so before; so nothing here
+ * goes by exit codes, which a killer may choose.
  */
 #include "left.h"
 
@@ -157,7 +156,7 @@ static void pool_map(pool_side_t *side, int kill, apr_pool_t *memory) {
 
 /* ---- queue ---------------------------------------------------------------------------------- */
 
-/* What one putter put; whoever takes its place begins another one. */
+/* What one putter put; the process that takes its place begins another lane. */
 typedef struct {
     _Atomic uint32_t put; /* so many are in the queue for sure; one more may be, if it was killed */
     _Atomic uint8_t got[LANE_LENGTH];
@@ -254,7 +253,7 @@ static void queue_begin(queue_side_t *side) {
         queue_start(side, i);
 }
 
-/* Who has ended was killed, or has filled its lane and said so. */
+/* A process that has ended was killed, or has filled its lane and said so. */
 static void queue_end(queue_side_t *side, int i) {
     finish(side->members[i]);
     bool killed = !atomic_load(&side->board->said[i]);

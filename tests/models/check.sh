@@ -1,8 +1,8 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 #
-# check.sh MODEL DIRECTORY MISTAKE...: MODEL.pml has no error in any of its states; and has one with each of the mistakes seeded, or the check
-# proves nothing. Exit code 77: Spin is not installed.
+# check.sh MODEL DIRECTORY MISTAKE...: MODEL.pml has no error in any of its states; and has one with
+# each of the mistakes seeded, or the check proves nothing. Exit code 77: Spin is not installed.
 set -eu
 model=$(cd "$(dirname "$0")" && pwd)/$1.pml
 work=$2/model-$1

@@ -1,19 +1,27 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * How those who wait for a lock are woken: src/core/memory/park.c's cohort__await_heir(), cohort__notify_heir(), cohort__heir_came(), cohort__notify_everybody(), and
- * their use by src/core/memory/lock.c. CONTENDERS want the lock once each, and MORE of them (whichever they are) once again. Each may be killed before any of its
- * steps, KILLS of them: asleep, woken and on his way, holding the lock, letting go of it. A step is one access to shared memory. What the dead one was doing
- * to a block may have to be settled before his guard changes hands. Somebody notices each death, counts it, repairs what the dead left, counts once more and
- * calls cohort__notify_everybody(), as src/core/life/death.c does; who waits may be faster at the repair.
+ * How the threads that wait for a lock are woken: src/core/memory/park.c's cohort__await_heir(),
+ * cohort__notify_heir(), cohort__heir_came(), cohort__notify_everybody(), and their use by
+ * src/core/memory/lock.c. CONTENDERS want the lock once each, and MORE of them (whichever they are)
+ * once again. Each may be killed before any of its steps, KILLS of them: asleep, woken and on its
+ * way, holding the lock, letting go of it. A step is one access to shared memory. What the dead one
+ * was doing to a block may have to be settled before its guard changes hands. Somebody notices each
+ * death, counts it, repairs what the dead left, counts once more and calls
+ * cohort__notify_everybody(), as src/core/life/death.c does; a waiting contender may be faster at
+ * the repair.
  *
- * A sleep here has no end of its own: what the library's second is for must not be needed. But whoever waits may run out of time, whenever he looks at it.
+ * A sleep here has no end of its own: what the library's second is for must not be needed. But a
+ * waiting contender may run out of time, whenever it looks at the clock.
  *
- * Checked, in every state in which nothing moves (but for a time that may run out, or another kill): nobody who lives sleeps while the lock is free, or
- * while its owner is dead. And one live contender at a time has it.
+ * Checked, in every state in which nothing moves (but for a time that may run out, or another
+ * kill): no live contender sleeps while the lock is free, or while its owner is dead. And one live
+ * contender at a time has it.
  *
- * -DMISTAKE=1: whoever gives up does not pass the inheritance on. 2: who slept does not set the bit again. 3: only those are woken after a death
- * who are announced in the word. 4: nobody cares about deaths. 5: a sleeper that was elsewhere when a death was told sleeps on. 6: a sleeper does not look
- * once more after he has announced himself. 7: a death is counted before its repair, but not after it. All of these must be found.
+ * -DMISTAKE=1: a contender that gives up does not pass the inheritance on. 2: one that slept does
+ * not set the bit again. 3: only those are woken after a death that are announced in the word. 4:
+ * nobody cares about deaths. 5: a sleeper that was elsewhere when a death was told sleeps on. 6: a
+ * sleeper does not look once more after it has announced itself. 7: a death is counted before its
+ * repair, but not after it. All of these must be found.
  */
 #ifndef CONTENDERS
 #define CONTENDERS 3
@@ -39,7 +47,7 @@ byte word;           /* lock->freed: changes * 2 | somebody sleeps */
 byte deaths;         /* cohort__arena->death */
 bool parked[CONTENDERS + 1], asleep[CONTENDERS + 1];
 bool dead[CONTENDERS + 1], unsettled[CONTENDERS + 1], noticed[CONTENDERS + 2];
-byte repairer[CONTENDERS + 1]; /* who is at the repair of this one */
+byte repairer[CONTENDERS + 1]; /* which one is at the repair of this one */
 
 byte more = MORE, kills = KILLS;
 byte inside;                 /* live contenders that have the lock */
@@ -86,8 +94,9 @@ inline wake_one() {
 /* try_acquire(), quickly: compare-and-swap from nobody to me. */
 #define TRY STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else fi)
 
-/* The same, thoroughly. Who finds that the dead owner's block is not settled repairs it, if nobody else does. Meanwhile he is elsewhere, so nobody finds him
- * here. Having repaired it he tells everybody, if he gets as far: when that comes to an end is left open here. */
+/* The same, thoroughly. A contender that finds the dead owner's block not settled repairs it, if
+ * nobody else does. Meanwhile it is elsewhere, so nobody finds it here. After the repair it tells
+ * everybody, if it gets as far: when that comes to an end is left open here. */
 inline look(parks) {
     STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else -> holder = owner fi);
     STEP(settled = dead[holder] && !unsettled[holder]; elsewhere = unsettled[holder]);
@@ -114,7 +123,7 @@ proctype contender(byte me) {
     byte seen, told, holder;
     bool slept, settled, elsewhere;
 begin:
-    TRY; /* who spins may as well come later */
+    TRY; /* a contender that spins may as well come later */
 again:
     STEP(if :: word = word | 1; seen = word; slept = true :: goto late fi);
     STEP(parked[me] = true);
@@ -176,10 +185,11 @@ done:
         fi
     };
 killed:
-    atomic { seen = 0; told = 0; holder = NOBODY; slept = false; settled = false; elsewhere = false } /* those who are done with all look the same */
+    /* those that are done with all look the same */
+    atomic { seen = 0; told = 0; holder = NOBODY; slept = false; settled = false; elsewhere = false }
 }
 
-/* Who is not killed here. The one word is told once, if anybody is parked on it. */
+/* The noticer is not killed here. The one word is told once, if anybody is parked on it. */
 proctype noticer() {
     byte seen, i;
 end_idle:

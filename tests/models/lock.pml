@@ -1,11 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * src/core/memory/lock.c: the lock that a corpse cannot hold, and the guard with its journal. MEMBERS processes enter the guard, change two words that must
- * be equal whenever nobody is inside, and leave; each may be killed before any of its steps, whoever undoes another's changes too. A step is one access to
- * shared memory. How a waiter sleeps is the other model's; here it goes on as soon as its next try would do something.
+ * src/core/memory/lock.c: the lock that a corpse cannot hold, and the guard with its journal.
+ * MEMBERS processes enter the guard, change two words that must be equal whenever nobody is inside,
+ * and leave; each may be killed before any of its steps, one that undoes another's changes too. A
+ * step is one access to shared memory. How a waiter sleeps is the other model's; here it goes on as
+ * soon as its next try would do something.
  *
- * Checked: one live member at a time is inside; who gets in finds the words equal, after undoing what a dead owner left; nobody who lives waits for
- * ever (no invalid end state). With -DMISTAKE the word is changed before the journal knows of it, which must be found.
+ * Checked: one live member at a time is inside; a member that gets in finds the words equal, after
+ * undoing what a dead owner left; no live member waits for ever (no invalid end state). With
+ * -DMISTAKE the word is changed before the journal knows of it, which must be found.
  */
 #ifndef MEMBERS
 #define MEMBERS 3
@@ -91,10 +94,11 @@ entered:
     STEP(assert(inside == 1); inside--; owner = NOBODY);
 dead:
     skip;
-    d_step { seen = 0; n = 0; old = 0; value = 0; taken_over = false } /* those who are done with all look the same */
+    /* those that are done with all look the same */
+    d_step { seen = 0; n = 0; old = 0; value = 0; taken_over = false }
 }
 
-/* It kills whom it likes, when it likes, if at all. */
+/* It kills any members that it likes, when it likes, if at all. */
 init {
     byte kills, i;
     atomic {

@@ -4,9 +4,10 @@
  * before any of its steps, KILLS of them; then somebody notices the death and calls cohort__notify_everybody(). A sleep here has no end of its own: what the
  * library's second is for (somebody stopped, or a death that nobody notices) must not be needed.
  *
- * Checked: when nothing moves any more, no live sleeper sleeps while there is a token. With -DMISTAKE=1 a sleeper does not look once more after it has
- * announced itself; with -DMISTAKE=2 nobody cares about deaths; with -DMISTAKE=3 only those are woken after a
- * death who are announced in the word, which the dead one may just have changed. All of these must be found.
+ * Checked: when nothing moves any more, no live sleeper sleeps while there is a token. With
+ * -DMISTAKE=1 a sleeper does not look once more after it has announced itself; with -DMISTAKE=2
+ * nobody cares about deaths; with -DMISTAKE=3 only those are woken after a death that are announced
+ * in the word, which the dead one may just have changed. All of these must be found.
  */
 #ifndef SLEEPERS
 #define SLEEPERS 1
@@ -29,12 +30,12 @@
 byte word; /* ec->word: changes * 2 | somebody sleeps */
 byte tokens;
 byte deaths; /* cohort__arena->death */
-bool alive[PEOPLE + 1] = true; /* the last: who notices deaths */
+bool alive[PEOPLE + 1] = true; /* the last: the one that notices deaths */
 bool asleep[PEOPLE], parked[PEOPLE];
 
 #define STEP(what) atomic { if :: alive[me] -> what :: else -> goto dead fi }
 
-/* The system's: up to `count` of those who sleep. `woken` says how many. */
+/* The system's: up to `count` of those that sleep. `woken` says how many. */
 inline wake(count, woken) {
     atomic {
         if :: !alive[me] -> goto dead :: else fi;
@@ -115,7 +116,8 @@ got_all:
     parked[me] = false;
 dead:
     skip;
-    d_step { asleep[me] = false; seen = 0; told = 0; got = 0 } /* those who are done with all look the same */
+    /* those that are done with all look the same */
+    d_step { asleep[me] = false; seen = 0; told = 0; got = 0 }
 }
 
 proctype waker(byte me) {
@@ -128,7 +130,8 @@ dead:
     d_step { seen = 0; next = 0; woken = 0; swapped = false }
 }
 
-/* Somebody kills; somebody (who is not killed here) notices it, counts the death, and wakes everybody who is parked. */
+/* Somebody kills; somebody (which is not killed here) notices it, counts the death, and wakes all
+ * that are parked. */
 proctype fate() {
     byte me = PEOPLE, victim, seen, next, woken, i, kills;
     bool swapped;

@@ -615,8 +615,8 @@ static void copy_of_a_holder_may_be_cancelled(void) {
 
 enum { FILES = 20 };
 
-/* Who waits for `child` by himself, and another one who would like to, when somebody closes
- * everything and has files of his own by the same numbers. */
+/* A waiter that sees to `child` by itself, and another one that would like to, when the process
+ * closes everything and has files of its own by the same numbers. */
 static void lose_a_loan(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, bool made_again) {
     cohort_os_await_t await = {.rooms = {room}, .count = 1}, second = await;
     cohort_os_event_t event = {.cookie = 0};

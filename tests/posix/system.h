@@ -77,7 +77,7 @@ static inline int count_descriptors(apr_int64_t pid) {
     return count - 2 - (pid == getpid());
 }
 
-/* Zombies whose parent is this process. */
+/* Zombies that are children of process `of`. */
 static inline int count_zombies(apr_int64_t of) {
     int count = 0, parent;
     DIR *directory = opendir("/proc");

@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Who outlives whom, and what is left of those who do not, where it takes POSIX:
+/* Which processes outlive which, and what is left of those that do not, where it takes POSIX:
  * tests/api/test_lifetime.c has the rest. */
 #include "system.h"
 
@@ -23,7 +23,7 @@ static board_t *new_board(void) {
     return board;
 }
 
-/* Write oneself on the board; the one who makes it `n` says that all are there. */
+/* Write oneself on the board; the one that makes it `n` says that all are there. */
 static void sign_in(board_t *board, int n) {
     int i = atomic_fetch_add(&board->count, 1);
     atomic_store(&board->pids[i], getpid());
@@ -444,7 +444,7 @@ static int reap_everything(void *args) {
         CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
         int code = cohort_process_exit_code(process);
-        /* the system may not tell those who come second */
+        /* the system may not tell those that come second */
         CHECK(code == -9 || code == COHORT_EXIT_UNKNOWN);
     }
     return 0;
@@ -626,7 +626,7 @@ static void PROC_20_child_fd_inflation(void) {
     parties_finish(list, 6);
 }
 
-/* Whoever waited may go on a moment before the watcher has put everything away. */
+/* The thread that waited may go on a moment before the watcher has put everything away. */
 static void await_tidy(apr_int64_t pid, int descriptors) {
     while (count_descriptors(pid) > descriptors || count_zombies(pid) > 0) apr_sleep(1000);
 }

@@ -1,9 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs with rights that the user who runs them has not: set-user-id, set-group-id, capabilities
- * of the file. tests/actor/privilege.c plays both sides. It is built twice, the second time without
- * the look whether it is privileged: that one must be got into by the same boot block, or the test
- * would prove nothing.
+ * Programs with rights that the user that runs them has not: set-user-id, set-group-id,
+ * capabilities of the file. tests/actor/privilege.c plays both sides. It is built twice, the second
+ * time without the look whether it is privileged: that one must be got into by the same boot block,
+ * or the test would prove nothing.
  */
 #include "../api/parties.h"
 #include "system.h"

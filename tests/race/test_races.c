@@ -3,9 +3,9 @@
  * For ThreadSanitizer, which sees nothing across processes: the participants are threads over one
  * arena, all at once at the same objects. What they hand to each other is plain memory, so that an
  * order which an object does not establish is a race. This program is linked with a library in
- * which who a process is belongs to the thread (COHORT__PER_PROCESS): each participant is a process
- * of the cohort, with a slot and a record of its own, and so are the workers of pools, which are
- * started as threads here. Without the sanitizer these are tests of the same invariants.
+ * which the identity of a process belongs to the thread (COHORT__PER_PROCESS): each participant is
+ * a process of the cohort, with a slot and a record of its own, and so are the workers of pools,
+ * which are started as threads here. Without the sanitizer these are tests of the same invariants.
  */
 #include "check.h"
 
@@ -42,7 +42,7 @@ static cohort_process_t *new_slot(void) {
     return slot;
 }
 
-/* Its death is recorded by the root, in whose name the thread goes on for that. */
+/* Its death is recorded by the root; for that, the thread goes on in the root's name. */
 static void end_slot(cohort_process_t *slot) {
     cohort__thread_t *me;
     CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
@@ -142,7 +142,8 @@ typedef struct {
     _Atomic(unsigned char *) places[EXCHANGES];
 } exchange_t;
 
-/* Blocks go from hand to hand; whoever gets one frees it, and finds in it what its maker wrote. */
+/* Blocks go from hand to hand; the thread that gets one frees it, and finds in it what its maker
+ * wrote. */
 static void swap_blocks(void *arg, int index) {
     exchange_t *x = arg;
     unsigned seed = (unsigned)index * 7919 + 1;
@@ -178,7 +179,7 @@ typedef struct {
     _Atomic int sum, left;
 } traffic_t;
 
-/* The message names a block of plain memory, which belongs to whoever has the message. */
+/* The message names a block of plain memory, which belongs to the thread that has the message. */
 typedef struct {
     int *number;
     char padding[40];
@@ -270,7 +271,7 @@ typedef struct {
     cohort_condition_t *condition;
     cohort_event_t *event;
     cohort_barrier_t *barrier;
-    int counter; /* plain: whoever has the lock alone touches it */
+    int counter; /* plain: the lock's owner alone touches it */
     int tokens, made;
     int cells[2][MOST];
 } shared_t;

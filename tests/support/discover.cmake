@@ -1,6 +1,6 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Read by ctest: adds each case of one test program, once per start method. Variables: see tests/CMakeLists.txt.
-# A function, so that nothing leaks into the next program's file.
+# Read by ctest: adds each case of one test program, once per start method. Variables: see
+# tests/CMakeLists.txt. A function, so that nothing leaks into the next program's file.
 
 cmake_policy(VERSION 3.21)
 
@@ -16,7 +16,8 @@ function(add_case suite case method)
     string(PREPEND name os.)
   endif()
   add_test(${name} ${EMULATOR} ${EXECUTABLE} --gtest_filter=${suite}.${case})
-  # The watchdog's time may be set for a whole run; ctest's own limit is only for a watchdog that does not bite.
+  # The watchdog's time may be set for a whole run; ctest's own limit is only for a watchdog that
+  # does not bite.
   if(DEFINED ENV{COHORT_TEST_TIMEOUT})
     set(SECONDS $ENV{COHORT_TEST_TIMEOUT})
   endif()

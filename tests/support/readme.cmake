@@ -1,6 +1,6 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# README.md's first C block is a whole program: it is taken out, compiled as a user's program is, and run. The lines that it
-# prints stand in the text block after it.
+# README.md's first C block is a whole program: it is taken out, compiled as a user's program is,
+# and run. The lines that it prints stand in the text block after it.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md)
 file(READ ${PROJECT_SOURCE_DIR}/README.md readme)
 string(FIND "${readme}" "```c\n" begin)

@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Between the parts of the test support: how one case is run, whoever counts it. */
+/* Between the parts of the test support: how one case is run, whichever main() counts it. */
 #ifndef COHORT_TESTS_RUNNER_H
 #define COHORT_TESTS_RUNNER_H
 

@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Cases of each noun under valgrind, which looks at the test's own process: no invalid access, nothing lost. Children are
-# started by the fork server, so they run at full speed and are looked at by the sanitisers' build.
+# Cases of each noun under valgrind, which looks at the test's own process: no invalid access,
+# nothing lost. Children are started by the fork server, so they run at full speed and are looked at
+# by the sanitisers' build.
 #
 # The arena is small here: valgrind looks for pointers in all memory that is mapped, touched or not.
 set(cases Process.PROC_07_life_cycle Process.SUB_01_subclassing Queue.Q_01_put Queue.Q_05_task_done Pipe.CON_01_connection Barrier.five_meet

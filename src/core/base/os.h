@@ -6,12 +6,11 @@
  *
  * Contract:
  * - results are apr_status_t: APR_SUCCESS or a reason; outputs are written only on success; where
- *   the reason alone does not tell what failed,
- * cohort__fail() says it (core/base/fail.h);
+ *   the reason alone does not tell what failed, cohort__fail() says it (core/base/fail.h);
  * - deadlines are absolute nanoseconds of cohort_os_now(), COHORT_OS_NEVER means no deadline;
  * - interrupted system calls never show (no EINTR);
- * - no child inherits a handle, of whomever it is, unless it is a standard stream or the function
- *   that starts it was given that handle;
+ * - no child inherits a handle, whichever code it belongs to, unless it is a standard stream or the
+ *   function that starts it was given that handle;
  * - nothing here knows a queue, a lock, a pool: those live in src/core, once.
  */
 #ifndef COHORT_CORE_OS_H
@@ -300,8 +299,8 @@ typedef struct {
 apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch);
 /* Also closes it; in a forked copy it releases the copy's handles only. */
 void cohort_os_watch_destroy(cohort_os_watch_t *watch);
-/* What watching one process needs of memory, so that it is there before the process is: whoever was
- * started can be watched. */
+/* What watching one process needs of memory, so that it is there before the process is: any process
+ * that was started can be watched. */
 typedef struct { _Alignas(16) unsigned char opaque[128]; } cohort_os_watch_room_t;
 /* Report the end of this process once, by ENDED with the cookie. `child`: it is a child of the
  * calling process. Others may be watched too (the system may need to poll them). `room` is the
@@ -309,21 +308,21 @@ typedef struct { _Alignas(16) unsigned char opaque[128]; } cohort_os_watch_room_
  * refuse. Thread-safe against watch_wait in another thread. */
 apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_room_t *room,
                                      cohort_os_id_t process, bool child, uint64_t cookie);
-/* `alone`: this process runs no code but this library's, so nobody closes descriptors that are not
- * his own. */
+/* `alone`: this process runs no code but this library's, so no code closes descriptors that are not
+ * its own. */
 apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_t reader,
                                      bool alone);
 /* One event, or APR_TIMEUP. One thread at a time. */
 apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
                                   cohort_os_event_t *event);
-/* Whoever waits for watched children by himself: from begin to done the watch reports none of
+/* For a thread that waits for watched children itself: from begin to done the watch reports none of
  * these. The thread must not be cancelled meanwhile. begin: `rooms` and `count` are filled in (a
  * room is zero until its process is watched); false, and nothing has begun: not this way (never, on
  * some systems). It is thread-safe as watch_process.
  * end: sleep until one of them has ended, rooms[*which], with this exit code, and is there to be
- * reaped still. APR_TIMEUP; anything else: it cannot be told. done: `told` is the one whose end the
- * caller has told, -1 for none: the watch does not know it any more, as if it had been reported.
- * Not called when the watch was destroyed meanwhile. */
+ * reaped still. APR_TIMEUP; anything else: it cannot be told. done: `told` is the one of which the
+ * caller has told the end, -1 for none: the watch does not know it any more, as if it had been
+ * reported. Not called when the watch was destroyed meanwhile. */
 #define COHORT_OS_AWAIT_MAX 16
 typedef struct {
     cohort_os_watch_room_t *rooms[COHORT_OS_AWAIT_MAX];
@@ -338,8 +337,8 @@ void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *awa
 
 /* ---- lifeline: die with another process, however it dies ------------------------------------ */
 
-/* The holder keeps `keeper` open (it is never inherited); whoever armed `reader` is killed when the
- * holder is gone. */
+/* The holder keeps `keeper` open (it is never inherited); a process that armed `reader` is killed
+ * when the holder is gone. */
 apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper);
 /* Arm it for this process. The handle is consumed. It outlasts a program that closes handles which
  * are not its own, unless it is `backed`: somebody else will end this process then. (On Linux the
@@ -347,8 +346,8 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed);
 /* Instead: let go of it. */
 void cohort_os_lifeline_decline(cohort_os_handle_t reader);
-/* For who forks copies that arm this handle, and no other, or decline it: at first and after each,
- * so that much is done for the next one in advance. */
+/* For a process that forks copies which arm this handle, and no other, or decline it: at first and
+ * after each, so that much is done for the next one in advance. */
 void cohort_os_lifeline_prepare(cohort_os_handle_t reader);
 
 /* ---- bytes ---------------------------------------------------------------------------------- */

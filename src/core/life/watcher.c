@@ -37,7 +37,7 @@ static _Atomic bool first_thread_ended;
 static _Atomic int64_t alarm_time = COHORT_OS_NEVER;
 static _Thread_local bool is_watching; /* the calling thread runs the loop */
 
-#define LISTS 64 /* by id, since whoever waits looks for the record */
+#define LISTS 64 /* by id, since a waiting thread looks for the record */
 
 /* changed under the mutex, and by one store of what a forked copy reads */
 static cohort__watched_t *all[LISTS];
@@ -403,7 +403,7 @@ static bool stop_thread(void) {
     if (cohort__await(&nobody_notifies, try_tell, NULL, cohort__deadline(RENEWAL_TIME)))
         return false;
     while (atomic_load(&running)) cohort_os_yield();
-    cohort_os_mutex_lock(&mutex); /* somebody may wait for a child of his, and come back */
+    cohort_os_mutex_lock(&mutex); /* a thread may wait for a child itself, and come back */
     cohort_os_close_known(&channel);
     cohort_os_watch_destroy(watch);
     watch = NULL;

@@ -14,12 +14,12 @@
  * Deaths: a thread notes in its record (the intent) which block it is about to make, free or move,
  * before it does. A repairer finishes or undoes it. That is unambiguous because the block cannot
  * change hands meanwhile: slabs of a dead thread are let go only after its repair, a collector
- * leaves alone what somebody intends to free, and the word of a large block names who is making or
- * freeing it. The chunks of a large block that was not made yet, or is freed already, may serve
- * others before the repair, as a slab even; so the intent says that it is about a large block, and
- * the word must agree. Chunks are taken and freed under a guard. Free ones lie in rows, described
- * by the word of the first as a large block is, so neither takes longer the larger the block. What
- * is being taken is noted in the heap.
+ * leaves alone what somebody intends to free, and the word of a large block names the thread that
+ * is making or freeing it. The chunks of a large block that was not made yet, or is freed already,
+ * may serve others before the repair, as a slab even; so the intent says that it is about a large
+ * block, and the word must agree. Chunks are taken and freed under a guard. Free ones lie in rows,
+ * described by the word of the first as a large block is, so neither takes longer the larger the
+ * block. What is being taken is noted in the heap.
  */
 #include "core/memory/alloc.h"
 
@@ -346,8 +346,8 @@ static apr_status_t find_run(uint64_t count, run_t *run) {
     return APR_SUCCESS;
 }
 
-/* The first chunks of a run become what `head` says, the others stay free: all at once with the
- * word of the first, to whoever has to repair this. */
+/* The first chunks of a run become what `head` says, the others stay free: for a repairer all at
+ * once, with the word of the first. */
 static void take(const run_t *run, uint64_t count, uint64_t head) {
     heap_t *h = heap();
     uint64_t ready = 0;
@@ -699,7 +699,7 @@ static COHORT__APART void free_elsewhere(cohort__thread_t *me, place_t p) {
     mark_partial(p.chunk, p.class);
 }
 
-/* Of one's own slab, whose word of the bitmap says this. */
+/* Of one's own slab. `used`: what the word of its bitmap says. */
 static inline void small_put(meta_t *meta, const place_t *p, uint64_t used) {
     store(&meta->used[p->word], used & ~p->bit);
     if (p->word < atomic_load_explicit(&meta->first, memory_order_relaxed)) {
@@ -728,12 +728,12 @@ static apr_status_t large_new(cohort__thread_t *me, size_t size, cohort__home_t 
     return APR_SUCCESS;
 }
 
-/* Its word names `mover`, who may die anywhere in here. */
+/* Its word names its mover. The caller, the mover or a repairer, may die anywhere in here. */
 static void large_free(cohort__thread_t *me, uint64_t at) {
     heap_t *h = heap();
     heap_enter(me);
     set_free(at, count_of(load(head_of(at))));
-    store(&h->cursor, at); /* the next large block is the one whose bytes are still in the caches */
+    store(&h->cursor, at); /* the next large block: its bytes are still in the caches */
     heap_leave();
 }
 

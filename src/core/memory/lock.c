@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The word is the owner's thread id, whose generations are never reused: taking the lock, letting
- * go and taking over from the dead are one compare-and-swap or exchange each, so there is no
- * instant at which nobody knows who holds it.
+ * The word is the owner's thread id, with a generation that is never reused: taking the lock,
+ * letting go and taking over from the dead are one compare-and-swap or exchange each, so there is
+ * no instant at which the holder is unknown.
  */
 #include "core/memory/lock.h"
 
@@ -16,8 +16,8 @@ typedef struct {
     bool settled; /* take over from a dead owner only when its block is settled */
 } acquisition_t;
 
-/* Guards that this thread holds. Who holds one must not begin to repair a death, which may need
- * it. */
+/* Guards that this thread holds. A thread that holds one must not begin to repair a death, which
+ * may need it. */
 static _Thread_local unsigned held;
 
 /* What the dead owner was doing to a block must be finished or undone before its guard changes
@@ -43,7 +43,7 @@ static apr_status_t try_acquire(void *arg, bool thorough) {
                                                                           : APR_EAGAIN;
 }
 
-/* Who was woken and then gives up, since somebody else was faster, passes the inheritance on. */
+/* A thread that was woken and gives up, since another was faster, passes the inheritance on. */
 static apr_status_t await(acquisition_t *a, int64_t deadline) {
     bool slept;
     apr_status_t status = cohort__await_heir(&a->lock->freed, try_acquire, a, deadline, &slept);

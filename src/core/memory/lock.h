@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks that a corpse cannot hold. The word names the owner; whoever waits checks that the owner
+ * Locks that a corpse cannot hold. The word names the owner; a waiting thread checks that the owner
  * lives and takes over if not.
  *
  * A guard is such a lock with an undo journal: changes of arena words made through
@@ -26,7 +26,7 @@ static inline bool cohort__lock_quick(cohort__lock_t *lock, cohort__thread_t *me
 /* APR_SUCCESS; COHORT_EOWNERDEAD: taken over from a dead owner (and held); APR_EAGAIN / APR_TIMEUP;
  * COHORT_EDEADLOCK: held by the caller. */
 apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, int64_t deadline);
-/* Whoever holds it is not asked. */
+/* Whichever thread holds it: the owner is not checked. */
 void cohort__lock_release(cohort__lock_t *lock);
 /* The thread that holds it, 0 = free. */
 static inline cohort__tid_t cohort__lock_owner(const cohort__lock_t *lock) {
@@ -48,8 +48,7 @@ typedef struct {
  * block that the dead one had on the move, if any, has been settled by the repair of its process
  * (which this call begins, unless the thread holds another guard). */
 void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me);
-/* For the heap alone, which that repair needs, and whose own words tell what a dead owner was
- * doing. */
+/* For the heap alone: that repair needs it, and its own words tell what a dead owner was doing. */
 void cohort__guard_enter_unsettled(cohort__guard_t *guard, cohort__thread_t *me);
 /* Change a word that the guard protects; at most COHORT__JOURNAL times between enter and leave (or
  * commit). */

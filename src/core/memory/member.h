@@ -50,7 +50,7 @@ struct cohort_process_t {
     cohort__ec_t changed;               /* any step of the life, and a stored exit code */
     _Atomic cohort__pid_t parent;
     _Atomic cohort__pid_t creator;      /* holds the handle; 0 = closed */
-    _Atomic cohort__pid_t reaper;       /* the process whose watcher will see it end */
+    _Atomic cohort__pid_t reaper;       /* the process with the watcher that will see it end */
     /* of the child that is starting: attempt << 32 | pid, 0 = not there yet */
     _Atomic uint64_t claim;
     _Atomic uint32_t children;          /* for default names */
@@ -67,7 +67,7 @@ struct cohort_process_t {
     _Atomic(cohort_pool_t *) pool;      /* a worker's */
     _Atomic uint32_t worker;            /* and its number there */
     cohort__guard_t guard;              /* the name; reaping against signalling */
-    _Atomic uint64_t repairer;          /* tid of who repairs, 0 = nobody */
+    _Atomic uint64_t repairer;          /* tid of the repairer, 0 = none */
     _Atomic uint32_t repaired;          /* how far, see below */
     _Atomic uint32_t reported;          /* exit_code is final */
     _Atomic int64_t died;               /* when it was found dead */
@@ -91,7 +91,7 @@ struct cohort_process_t {
     _Atomic uint32_t unfit;             /* the child found that its server cannot make it so */
     /* whether `context` is what it shall be, for a child that a server forks meanwhile */
     _Atomic uint32_t context_state;
-    _Atomic cohort__pid_t requester;    /* who writes it */
+    _Atomic cohort__pid_t requester;    /* the process that writes it */
     void *program, *program_pool;       /* the creator's own pointers */
     char reason[COHORT__REASON_MAX];    /* of start_status, in words; "": nothing was said */
 };

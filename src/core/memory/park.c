@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * The event count: word = changes * 2 | somebody sleeps. A sleeper sets the low bit, looks once
- * more, and sleeps as long as the word is what it saw. Whoever changes something adds 2 when the
- * bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken away
+ * more, and sleeps as long as the word is what it saw. A thread that changes something adds 2 when
+ * the bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken away
  * together with that when all are woken, else only after a wake-up found nobody; since a newcomer
  * may have fallen asleep between that wake-up and the taking, there is another wake-up then. Later
  * newcomers see another word than they slept on, or set the bit themselves.
@@ -14,8 +14,8 @@
 #define SPINS_MOST 128      /* pauses before the CPU is given up, a few microseconds */
 #define SPINS_LEAST 16
 #define EAGER 32            /* of these, with a look after each; then after every fourth */
-/* who waits for what one holds at a time looks less often: each look costs the holder a cache
- * miss */
+/* a thread that waits for what one holds at a time looks less often: each look costs the holder a
+ * cache miss */
 #define HEIR 32
 #define YIELDS_MOST 64      /* before going to sleep */
 #define YIELDS_LEAST 2
@@ -25,7 +25,8 @@
 #define PATIENCE_LEAST 4000
 #define DOUBTS 16
 #define MILLISECOND INT64_C(1000000)
-/* who looks again after less than that does not look after deaths that nobody has told of */
+/* a sleeper that looks again after less than that does not look after deaths that nobody has told
+ * of */
 #define BRIEF (100 * MILLISECOND)
 
 #define UNREST 40 /* looks */
@@ -84,8 +85,8 @@ static apr_status_t spin(cohort__try_t try, void *arg, bool heir) {
     return status;
 }
 
-/* Whoever is waited for may want this CPU, and then the wait is over without any sleep. A neighbour
- * who keeps it for long is no help. */
+/* The thread that is waited for may want this CPU, and then the wait is over without any sleep. A
+ * neighbour that keeps it for long is no help. */
 static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin, int64_t deadline) {
     apr_status_t status = APR_EAGAIN;
     int64_t took = 0;
@@ -251,9 +252,9 @@ void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen) {
     }
 }
 
-/* Where the bit says that nobody sleeps, an heir may have died before he set it again. Whoever is
- * about to sleep there sees another word than he has read. Once for each word, however many sleep
- * on it; of many words the table forgets some, which are told again. */
+/* Where the bit says that nobody sleeps, an heir may have died before it set it again. A thread
+ * that is about to sleep there sees another word than it has read. Once for each word, however many
+ * sleep on it; of many words the table forgets some, which are told again. */
 void cohort__notify_everybody(void) {
     const cohort__ec_t *told[64] = {NULL};
     uint32_t count = cohort__thread_count();

@@ -33,19 +33,21 @@ int64_t cohort__deadline(apr_interval_time_t timeout);
  * registration as a member of the cohort. */
 apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline);
 
-/* How often a sleeper looks around by himself: first after so many nanoseconds, then each time
- * after twice as many, up to the last; but for a number of looks as often as at first, as long as
+/* How often a sleeper looks around by itself: first after so many nanoseconds, then each time after
+ * twice as many, up to the last; but for a number of looks as often as at first, as long as
  * `unrest`, if there is one, says so of the try function's argument. */
 typedef struct {
     int64_t first, last;
     bool (*unrest)(void *arg);
 } cohort__pace_t;
 extern const cohort__pace_t cohort__pace_steady; /* cohort__await() */
-/* who has nothing to do and keeps nobody waiting: what he waits for concerns nobody who is dead */
+/* for a thread that has nothing to do and keeps nobody waiting: what it waits for concerns no dead
+ * process */
 extern const cohort__pace_t cohort__pace_idle;
-/* Who waits for a pool. Workers that are woken together may have been put on one CPU by the system,
- * and whoever goes to sleep has it look for work that his CPU can take over; but it does not look
- * each time, so who waits goes to sleep again and again at first. */
+/* For a thread that waits for a pool. Workers that are woken together may have been put on one CPU
+ * by the system, and a thread that goes to sleep has the system look for work that its CPU can take
+ * over; but the system does not look each time, so the waiting thread goes to sleep again and again
+ * at first. */
 extern const cohort__pace_t cohort__pace_brisk;
 apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
                                  cohort__pace_t pace);
@@ -61,8 +63,8 @@ static inline void cohort__notify(cohort__ec_t *ec, int count) {
 #define COHORT__ALL INT32_MAX
 
 /* For what only one at a time can have: wake one, and nobody else until that one gives it back. So
- * whoever slept (*slept) sets the bit again when he is done waiting: cohort__heir_came(). Should he
- * die before, everybody is woken. */
+ * a thread that slept (*slept) sets the bit again when it is done waiting: cohort__heir_came().
+ * Should it die before, everybody is woken. */
 void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen);
 static inline void cohort__notify_heir(cohort__ec_t *ec) {
     uint32_t seen = atomic_load(&ec->word);

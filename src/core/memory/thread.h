@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is acting. Each thread that uses Cohort has a record in the arena, which says what the thread
- * is in the middle of, so that whoever notices its process' death can finish or undo exactly that.
+ * The threads that act. Each thread that uses Cohort has a record in the arena, which says what the
+ * thread is in the middle of, so that the repairer of its process can finish or undo exactly that.
  * Records are found by index, outlive their thread, and are reused only after the repair.
  */
 #ifndef COHORT_CORE_THREAD_H

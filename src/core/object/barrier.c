@@ -6,21 +6,21 @@
  * One word says all about the meetings: phase (which meeting is being formed) << 32 | phases since
  * the last reset << 8 | outcomes of the last six << 2 | state. It is changed by compare-and-swap
  * alone: to the next phase, with the outcome "released", by the party that finds all there; with
- * the outcome "broken" by reset; to the state BROKEN by whoever gives up, aborts or finds somebody
- * dead. A party remembers its phase, so it learns its outcome however late it looks, others having
- * met thousands of times meanwhile. (One exception: more than six phases later and with a reset in
- * between it is told that it was broken.)
+ * the outcome "broken" by reset; to the state BROKEN by any thread that gives up, aborts or finds a
+ * party dead. A party remembers its phase, so it learns its outcome however late it looks, others
+ * having met thousands of times meanwhile. (One exception: more than six phases later and with a
+ * reset in between it is told that it was broken.)
  *
  * Arrivals are entries of an array: to arrive is one compare-and-swap that writes phase and thread
  * into an entry of an earlier phase. The number of the entry is the party's index. After its entry
  * a party adds itself to a count, which also says where the next one looks for an entry first. It
- * need not be true: it falls short only of those who died before they counted, and their entries
- * break the meeting. Who makes the count full looks at all entries once, runs the action and
- * releases.
+ * need not be true: it falls short only of parties that died before they counted themselves, and
+ * their entries break the meeting. The party that makes the count full looks at all entries once,
+ * runs the action and releases.
  *
- * Odd and even phases have an array each, so during a meeting the other array still says who took
- * part in the last one. Such a process, if it was killed since, will not come: that breaks the
- * barrier too. A process that ended by itself does not, as others may come in its place.
+ * Odd and even phases have an array each, so during a meeting the other array still says which
+ * processes took part in the last one. Such a process, if it was killed since, will not come: that
+ * breaks the barrier too. A process that ended by itself does not, as others may come in its place.
  *
  * The barrier may be destroyed, and another made in its place, while parties are inside. So the
  * entries, which are a part, are touched only under a look at the object, and the words above go on
@@ -143,7 +143,7 @@ static apr_status_t release(cohort_barrier_t *b, uint32_t phase) {
     return APR_SUCCESS;
 }
 
-/* ---- who is there, and who will not come ---------------------------------------------------- */
+/* ---- which parties are there, and which will not come --------------------------------------- */
 
 /* Under a look, and so is all that uses it. */
 static entry_t *entry_at(cohort_barrier_t *b, uint32_t phase, uint32_t index) {
@@ -161,7 +161,7 @@ static bool has_left(uint64_t arrival, bool thorough) {
            !cohort__thread_alive(thread, thorough);
 }
 
-/* Did it end, and not by itself? It says so itself, since whoever kills a process may choose its
+/* Did it end, and not by itself? It says so itself, since the killer of a process may choose its
  * exit code on some systems. A slot that was freed says so until it is used again. */
 static bool was_killed(cohort__pid_t id, bool thorough) {
     if (cohort__process_alive(id, thorough)) return false;

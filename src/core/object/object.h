@@ -99,7 +99,7 @@ static inline void cohort__use_look_end(const cohort__use_t *use) {
     cohort__op_end(use->me);
 }
 
-/* End its life: true for exactly one caller, who then calls cohort__object_free(), which frees the
+/* End its life: true for exactly one caller, which then calls cohort__object_free(); that frees the
  * parts too. */
 bool cohort__object_end(void *object, uint32_t tag);
 /* The same; and should the caller die before it has called cohort__object_free(), its repair does.

@@ -1,12 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pipes: a bounded ring per direction, and a roster of who holds which end.
+ * Pipes: a bounded ring per direction, and a roster of which process holds which end.
  *
- * An end is closed for good when no process that holds it is alive. That is found out by whoever
- * would wait for it, or sends after any process of the cohort has died, and is then written down
- * once (pipe->closed), so it is true for everybody from then on: by one store, which comes after
- * what it was concluded from is committed, and is never undone. A process that closed an end stays
- * in the roster with a mark, so that it does not get hold of it again by using it.
+ * An end is closed for good when no process that holds it is alive. That is found out by a thread
+ * that would wait for it, or that sends after any process of the cohort has died, and is then
+ * written down once (pipe->closed), so it is true for everybody from then on: by one store, which
+ * comes after what it was concluded from is committed, and is never undone. A process that closed
+ * an end stays in the roster with a mark, so that it does not get hold of it again by using it.
  *
  * A pipe is destroyed when both of its ends are closed, by the process that finds this. Should that
  * one die before, the repair of its death does it, as it destroys every pipe that is closed and not

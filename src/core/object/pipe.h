@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* For start options: who holds an end of a pipe. */
+/* For start options: which processes hold an end of a pipe. */
 #ifndef COHORT_CORE_PIPE_H
 #define COHORT_CORE_PIPE_H
 

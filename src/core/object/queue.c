@@ -1,9 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Queues: a ring, and for joinable ones an account of who has what.
+ * Queues: a ring, and for joinable ones an account of which process has what.
  *
  * Unfinished messages = those in the ring + those that live processes have outstanding (the roster)
- * - those whose task_done() came before their get (credit). A get enters itself in the roster
+ * - those with a task_done() that came before their get (credit). A get enters itself in the roster
  * before its one committing step, so a message is never out of the account; a process that dies
  * takes its entry with it, and the message it was getting goes back into the ring.
  */
@@ -181,7 +181,7 @@ apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size
     return COHORT__CALL(queue_put_block(queue, block, size, timeout));
 }
 
-/* ---- the account of a joinable queue, for whoever owns the guard ---------------------------- */
+/* ---- the account of a joinable queue, for the owner of the guard ---------------------------- */
 
 static uint64_t outstanding(cohort_queue_t *q) {
     uint64_t sum = 0;
@@ -243,7 +243,7 @@ static apr_status_t expect(void *arg) {
     return status;
 }
 
-/* Somebody may have said of it that it is done: then he meant another one. */
+/* A task_done() may have been counted for it: then another message was meant. */
 static void in_vain(void *arg) {
     get_t *g = arg;
     cohort_queue_t *q = g->queue;

@@ -10,8 +10,8 @@
 #define LOST APR_EINCOMPLETE
 /* And: all of this segment is spoken for. */
 #define PASSED APR_EOF
-/* How often a try goes on after the repair of somebody in its way, before it waits for whoever else
- * repairs. */
+/* How often a try goes on after the repair of a thread in its way, before it waits for another
+ * repairer. */
 #define REPAIRS 3
 /* So many slots ahead the lines are asked for: sooner they would still be in use, later is too
  * late. */
@@ -36,8 +36,8 @@ static bool clear_the_way(uint64_t word) {
     return owner == 0 || cohort__process_bury(owner);
 }
 
-/* A slot that comes soon: its lines are still with whoever used it in the lap before, and are here
- * when they are needed. */
+/* A slot that comes soon: its lines are still with the thread that used it in the lap before, and
+ * are here when they are needed. */
 static void prefetch(cohort__segment_t *segment, uint64_t position) {
     const char *slot = (const char *)cohort__slot_at(segment, position + AHEAD);
     cohort__prefetch(slot);
@@ -605,7 +605,7 @@ static _Thread_local int64_t patience = LINGER_LEAST;
 
 /* A thread that does the same thing to a ring again and again and is faster than the other side
  * would fight with it for the line of each message. It gives the other side the time of some
- * messages, and then has them in one go. Who waits for an answer does not linger. */
+ * messages, and then has them in one go. A thread that waits for an answer does not linger. */
 static apr_status_t linger(cohort__try_t try, void *arg, int64_t deadline) {
     int64_t until = cohort_os_now() + patience;
     for (until = until < deadline ? until : deadline; cohort_os_now() < until;) {

@@ -13,12 +13,13 @@
  *
  *     FREE(p) -> WRITING(p, me) -> FULL(p) -> READING(p, me) -> FREE(p + n)
  *
- * head and tail are hints, raised after the step and by whoever sees that they lag. A thread
- * announces the position in its record before it claims the slot, so that the repair of its process
- * finds it: WRITING(dead) becomes FREE(p + n), as if written and taken; READING(dead) becomes FULL
- * again and the head hint goes back to it. head carries an epoch, which changes when it goes back,
- * so that a raise that was under way fails. Both repairs may be done in part, again, or by two.
- * Only the system says who is dead, so the owner of a slot ends its step by a plain store.
+ * head and tail are hints, raised after the step and by any thread that sees that they lag. A
+ * thread announces the position in its record before it claims the slot, so that the repair of its
+ * process finds it: WRITING(dead) becomes FREE(p + n), as if written and taken; READING(dead)
+ * becomes FULL again and the head hint goes back to it. head carries an epoch, which changes when
+ * it goes back, so that a raise that was under way fails. Both repairs may be done in part, again,
+ * or by two. Only the system says which process is dead, so the owner of a slot ends its step by a
+ * plain store.
  *
  * A bounded ring is one segment of exactly `capacity` slots, used lap after lap. An unbounded one
  * is a chain of segments, each used for one lap: the chain belongs to homes[0], and homes[1] keeps
@@ -53,7 +54,7 @@ typedef struct {
 /* The words that an object which has rings begins with. */
 typedef struct {
     cohort__object_t object;
-    _Atomic cohort__tid_t destroyer; /* who frees it */
+    _Atomic cohort__tid_t destroyer; /* the thread that frees it */
 } cohort__ring_owner_t;
 
 /* One call on a ring of a live object: the tag seen at its start says which life of the object is
@@ -110,7 +111,7 @@ typedef struct {
     size_t capacity;   /* INTO */
     apr_pool_t *pool;  /* COPY */
     size_t size;       /* of the message, also when the buffer is too small */
-    bool returned;     /* it has been with a reader who died */
+    bool returned;     /* it has been with a reader that died */
     /* Called when a message is there, before it is claimed, so that it is never out of all
      * accounts; anything but APR_SUCCESS leaves it. May be NULL. */
     apr_status_t (*expect)(void *arg);
@@ -149,7 +150,7 @@ bool cohort__ring_is_idle(const cohort__ring_call_t *call, bool thorough);
 apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec,
                                 cohort__try_t try, void *arg, apr_interval_time_t timeout);
 
-/* Wake all who wait, to see that something is different. */
+/* Wake all waiting threads, to see that something is different. */
 void cohort__ring_stir(cohort__ring_t *ring);
 
 /* Between these two the object of the call cannot be freed; false: it is destroyed. Not within

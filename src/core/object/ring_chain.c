@@ -4,8 +4,8 @@
  *
  * The chain is owned link by link: homes[0] has the oldest segment, each segment's `next` the one
  * behind it. The ring's head and tail only point into it. The oldest is taken off in two moves,
- * homes[0] -> homes[1] and its next -> homes[0]; who finds homes[0] empty does the second. What is
- * in homes[1] with no next is the spare.
+ * homes[0] -> homes[1] and its next -> homes[0]; the thread that finds homes[0] empty does the
+ * second. What is in homes[1] with no next is the spare.
  */
 #include "core/object/ring_slots.h"
 #include "core/object/roster.h"

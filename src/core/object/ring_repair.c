@@ -1,10 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of operations whose thread is dead, and of objects. Each step is safe to repeat: a
+ * The end of the operations of dead threads, and of objects. Each step is safe to repeat: a
  * repairer may die, and the next begins again.
  *
- * An object is destroyed by whoever put its id into owner->destroyer; the announcement of that in
- * the thread's record comes first, so a death in between leaves the destruction to the repair.
+ * An object is destroyed by the thread that put its id into owner->destroyer; the announcement of
+ * that in the thread's record comes first, so a death in between leaves the destruction to the
+ * repair.
  */
 #include "core/memory/upward.h"
 #include "core/object/ring_slots.h"
@@ -62,7 +63,7 @@ static void undo_get(cohort__thread_t *me, cohort__thread_t *dead, cohort__segme
 /* ---- destruction ---------------------------------------------------------------------------- */
 
 typedef struct {
-    cohort__thread_t *me, *dead; /* dead: whose work is being finished, or NULL */
+    cohort__thread_t *me, *dead; /* dead: its work is being finished; or NULL */
     const void *object;
 } leaving_t;
 

@@ -105,7 +105,7 @@ static inline uint32_t cohort__record(const cohort__thread_t *thread) {
 void cohort__ring_rewind(cohort__segment_t *segment, uint64_t position);
 /* Is it a segment, as far as can be seen? For pointers that a dead process has left. */
 bool cohort__is_segment(const void *address);
-/* Bring head and tail to where they belong: whoever should have raised them is dead. */
+/* Bring head and tail to where they belong: the thread that should have raised them is dead. */
 void cohort__ring_catch_up(cohort__segment_t *segment);
 
 /* ring_chain.c */

@@ -53,8 +53,8 @@ void cohort__roster_remove(cohort__guard_t *guard, cohort__roster_entry_t *entry
 cohort__roster_entry_t *cohort__roster_next(cohort__roster_t *roster,
                                             cohort__roster_entry_t *entry);
 
-/* By the owner of a guard under which alone blocks are put into or taken out of these homes: a dead
- * owner's process whose repair will still touch one of them, or 0. Until it is repaired
+/* By the owner of a guard under which alone blocks are put into or taken out of these homes: the
+ * process of a dead owner, if its repair will still touch one of them, else 0. Until it is repaired
  * (cohort__process_bury(), with no guard held), leave them alone. */
 cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__home_t *homes,
                                       int count);

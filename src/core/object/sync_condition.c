@@ -3,12 +3,12 @@
  * Condition. Guarantee: a notification reaches exactly one waiter that was there when it was given,
  * however many die.
  *
- * Who waits is written down: an entry per waiter, with its thread and its place in the order,
+ * The waiters are written down: an entry for each, with its thread and its place in the order,
  * changed under a guard (the lock is not enough: time runs out without it, and anybody may release
  * it). To notify is to mark an entry; its waiter removes it when it holds the lock again. So a
  * marked entry of a dead thread is a notification that nobody has consumed: any waiter that is
- * about to sleep (and each death wakes all) gives it to the oldest of those who were waiting when
- * it was given.
+ * about to sleep (and each death wakes all) gives it to the oldest of the waiters that were there
+ * when it was given.
  *
  * A waiter sleeps in its thread's record, which outlives the condition, so that the one that was
  * chosen is the one that wakes. It is told there that an entry of its was marked, and looks at the
@@ -253,7 +253,7 @@ apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock
     return COHORT__CALL_ANEW(condition_create(condition, lock, pool));
 }
 
-/* Who calls, on which condition, with which lock. */
+/* The calling thread, the condition and its lock. */
 static apr_status_t begin(wait_t *w, cohort_condition_t *c) {
     apr_status_t status = cohort__use_begin(&w->use, c, COHORT__KIND_SYNC, TAG_CONDITION);
     if (status) return status;

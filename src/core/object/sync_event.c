@@ -2,8 +2,8 @@
 /*
  * Event: one word, times set * 2 | is set, changed by one compare-and-swap, so a death leaves it
  * before or after a change. A waiter ends when the bit is there or the count has moved on since it
- * came: a set that is cleared at once reaches all who waited. The word goes on from one event to
- * the next in the same place, so what is meant for one never reaches another.
+ * came: a set that is cleared at once reaches all threads that waited. The word goes on from one
+ * event to the next in the same place, so what is meant for one never reaches another.
  */
 #include "core/object/sync.h"
 
@@ -42,8 +42,8 @@ apr_status_t cohort_event_create(cohort_event_t **event, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(event_create(event, pool));
 }
 
-/* Sleepers are woken also when it was set already: whoever set it may have died before it could do
- * that. */
+/* Sleepers are woken also when it was set already: the thread that set it may have died before it
+ * could do that. */
 static apr_status_t event_set(cohort_event_t *event) {
     cohort__use_t use;
     apr_status_t status = cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT);

@@ -1,12 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Semaphore: the number of free permits and a roster of who holds how many, changed together under
- * a guard, so that whoever dies, at whatever instruction, has taken a permit and is written down,
- * or has not. What the dead hold is taken back by whoever finds no permit, asks for the value, or
- * gives back more than it holds.
+ * Semaphore: the number of free permits and a roster of which process holds how many, changed
+ * together under a guard, so that a process that dies, at whatever instruction, has taken a permit
+ * and is written down, or has not. What the dead hold is taken back by any process that finds no
+ * permit, asks for the value, or gives back more than it holds.
  *
  * A process that releases what it does not hold uses the semaphore as a signal. Then nobody can
- * know whose a permit is: the roster is void from there on.
+ * know which process a permit belongs to: the roster is void from there on.
  */
 #include "core/object/roster.h"
 #include "core/object/sync.h"
@@ -90,7 +90,7 @@ static apr_status_t take_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort
     return status;
 }
 
-/* *unsettled: the process whose repair has to come first, as it died over the roster's memory. */
+/* *unsettled: the process that has to be repaired first, as it died over the roster's memory. */
 static apr_status_t take(wait_t *w, bool look, cohort__pid_t *unsettled) {
     cohort_semaphore_t *s = w->semaphore;
     *unsettled = 0;

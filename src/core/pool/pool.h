@@ -20,14 +20,14 @@
  * that is over by then stays on it until it is destroyed, which is mostly soon, or until another is
  * behind it. A death that makes chunks free again changes the job's round and puts the job back.
  * DONE is final, so "the first chunks up to here are done" can be remembered without care
- * (scanned), and whoever finds that it is all of them completes the job, by one compare-and-swap of
- * its state.
+ * (scanned), and the thread that finds that it is all of them completes the job, by one
+ * compare-and-swap of its state.
  *
  * A job on the ready list is found by reading the list's head without a lock. A worker that wants
- * it writes the job into its record and looks at the head again: then whoever frees the job sees
- * the record (a hazard pointer). Jobs are type-stable, so looking at a stale one harms nobody. A
- * job that is destroyed while workers are at it is marked doomed, and freed by the last who leaves
- * it.
+ * it writes the job into its record and looks at the head again: then the thread that frees the job
+ * sees the record (a hazard pointer). Jobs are type-stable, so looking at a stale one harms nobody.
+ * A job that is destroyed while workers are at it is marked doomed, and freed by the last thread
+ * that leaves it.
  *
  * Everything else (lists, workers, states of the pool) is changed under the pool's guard, with its
  * journal. The block that is being added to or taken from the pool is owned by pool->transit
@@ -56,7 +56,7 @@
 #define COHORT__ITEMS_MAX UINT64_C(4294967294)
 #define COHORT__INLINE 384 /* bytes of inputs and outputs that lie in the job itself */
 
-/* A home whose word the guard's journal can change. */
+/* A home with a word that the guard's journal can change. */
 typedef union {
     _Atomic uint64_t word;
     cohort__home_t home;
@@ -89,9 +89,9 @@ typedef struct {
     _Atomic uint64_t progress;
     _Atomic uint32_t phase;
     _Alignas(64) _Atomic uint64_t process; /* cohort__pid_t; 0 = the place is vacant. Guard. */
-    _Atomic uint64_t launcher;             /* tid of who starts it */
+    _Atomic uint64_t launcher;             /* tid of the thread that starts it */
     _Atomic int64_t since;                 /* when its start began. Guard. */
-    /* the process before it, whose slot is kept until the next death */
+    /* the process before it; its slot is kept until the next death */
     _Atomic uint64_t previous;
 } cohort__worker_t;
 
@@ -123,8 +123,8 @@ struct cohort_pool_t {
     _Atomic int64_t failed;    /* when the last one was counted */
     _Atomic int64_t retry;     /* when the next may begin */
     _Atomic uint64_t why;      /* status of the last one */
-    /* From here on nothing is ever cleared: it is in order when a pool is freed, and whoever comes
-     * too late for that pool still uses it. */
+    /* From here on nothing is ever cleared: it is in order when a pool is freed, and a thread that
+     * comes too late for that pool still uses it. */
     _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
     cohort__ec_t changed;           /* workers came and went, callbacks returned */
     cohort__guard_t guard;
@@ -169,12 +169,12 @@ struct cohort_result_t {
     /* why it was ended before it was done, when more is to be said than the status; written
      * before the state */
     cohort__home_t reason;
-    /* 0: not done; else kind << 32 | status; who waits looks here all the time, and little else
-     * is written here */
+    /* 0: not done; else kind << 32 | status; waiting threads look here all the time, and little
+     * else is written here */
     _Alignas(64) _Atomic uint64_t state;
     _Atomic uint64_t first_failed;       /* (index + 1) << 32 | status; 0 = none */
     _Atomic uint64_t round;              /* changes when chunks are free again; guard */
-    _Atomic uint64_t doomed;             /* to be freed by the last who leaves; guard */
+    _Atomic uint64_t doomed;             /* to be freed by the last thread that leaves; guard */
     _Atomic uint32_t called;             /* the callback has returned */
     /* threads other than workers may look at it, announced in their records; see pool_result.c */
     _Atomic uint32_t looked;
@@ -210,11 +210,11 @@ static inline uint64_t cohort__word_start(uint64_t word) {
 
 /*
  * The guard, and what a dead owner left in transit. With it neither bury nor anything that waits
- * for another process. Who has a job of the pool, or is its worker, may just enter: the pool is
- * there. Everybody else has no more than a handle, perhaps of a pool that was destroyed or is
- * another by now, and may look at the workers only after it has entered with the tag that it knows:
- * COHORT_EHANDLE, and not entered, when that pool is gone. (Blocks of pools stay blocks of pools,
- * so trying is safe.)
+ * for another process. A caller that has a job of the pool, or is its worker, may just enter: the
+ * pool is there. Everybody else has no more than a handle, perhaps of a pool that was destroyed or
+ * is another by now, and may look at the workers only after it has entered with the tag that it
+ * knows: COHORT_EHANDLE, and not entered, when that pool is gone. (Blocks of pools stay blocks of
+ * pools, so trying is safe.)
  */
 void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me);
 apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
@@ -362,7 +362,7 @@ static inline cohort_result_t *cohort__job_of_ready(uint64_t link) {
     return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, ready));
 }
 /* Guard of the pool: the job may be of another, or of none. A job has its pool before it is linked,
- * so one that is seen linked is seen to be whose it is. */
+ * so one that is seen linked is seen with the pool that it belongs to. */
 static inline bool cohort__job_is_of(cohort_result_t *job, const cohort_pool_t *pool) {
     return cohort__linked(&job->all) && atomic_load(&job->pool) == pool;
 }
@@ -379,7 +379,7 @@ void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t
 /* No more work; results that are not done end with COHORT_ETERMINATED. Nothing when that pool is
  * gone. */
 void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
-/* Guard: doom jobs whose owner died before it could. */
+/* Guard: doom the jobs of owners that died before they could. */
 void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me);
 /* Item `index` has failed; the lowest one decides the job's status. */
 void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status);

@@ -8,7 +8,7 @@
 /* ---- freeing a job -------------------------------------------------------------------------- */
 
 /* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be
- * the chain: whoever repeats this after a death finds every record in one of the two. */
+ * the chain: the thread that repeats this after a death finds every record in one of the two. */
 static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain) {
     cohort__home_t *one = &job->object.parts[3];
     for (;;) {

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Records of failed items. Each is a block of the arena; a chain of them belongs to a job and has
- * one writer at a time, who appends by moving the finished record from a home of its own: one step,
- * so a dead writer has appended all of it or nothing.
+ * one writer at a time, which appends by moving the finished record from a home of its own: one
+ * step, so a dead writer has appended all of it or nothing.
  */
 #include "core/pool/pool.h"
 
@@ -19,7 +19,7 @@ static uint64_t item(void) {
                : 0;
 }
 
-/* The message of a task, as long as it pleases. It belongs to the item whose task made it. */
+/* The message of a task, as long as it pleases. It belongs to the item of the task that made it. */
 static _Thread_local struct {
     char *text;
     size_t length;

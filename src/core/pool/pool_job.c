@@ -201,11 +201,11 @@ void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
 
-/* Of those who finish the last chunks at the same time, the fence lets at least one see all of
- * them. */
+/* Of the workers that finish the last chunks at the same time, the fence lets at least one see all
+ * of these. */
 void cohort__job_settle(cohort_result_t *job) {
     atomic_thread_fence(memory_order_seq_cst);
-    /* who passes over chunks has seen them as whoever scanned them has */
+    /* a thread that passes over chunks has seen them as the thread that scanned them has */
     uint64_t before = atomic_load_explicit(&job->scanned, memory_order_acquire), done = before;
     while (done < job->chunks &&
            cohort__word_state(atomic_load_explicit(&job->words[done], memory_order_acquire)) ==

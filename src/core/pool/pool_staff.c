@@ -2,9 +2,9 @@
 /*
  * A pool's workers: started, mourned, replaced. A place is taken and vacated under the guard, and a
  * replacement gets it only when the process before it is dealt with, so a worker's number is enough
- * to say who owns a chunk. Everything here may be done by any process, and repeated when the one
- * that did it died; and the pool may be destroyed meanwhile by another, so each step asks for it
- * anew. While a place is taken the pool stays.
+ * to say which process owns a chunk. Everything here may be done by any process, and repeated when
+ * the one that did it died; and the pool may be destroyed meanwhile by another, so each step asks
+ * for it anew. While a place is taken the pool stays.
  */
 #include "core/pool/pool.h"
 
@@ -27,8 +27,8 @@ typedef struct {
     bool replaces;
 } post_t;
 
-/* Guard. With no worker there, what is not over is on the list: whoever mourns a worker has put it
- * back. */
+/* Guard. With no worker there, what is not over is on the list: the thread that mourns a worker has
+ * put it back. */
 static bool has_work(cohort_pool_t *pool) {
     uint64_t end = (uint64_t)(uintptr_t)&pool->ready;
     for (uint64_t at = atomic_load(&pool->ready.next); at != end;
@@ -300,8 +300,8 @@ static cohort__tid_t launcher_of(cohort_pool_t *pool, cohort__thread_t *me, uint
     return launcher;
 }
 
-/* Whoever was to start it is dead: it will not start any more. A child that takes off all the same
- * finds the slot changed, and ends. */
+/* The thread that was to start this worker is dead: the worker will not start any more. A child
+ * that takes off all the same finds the slot changed, and ends. */
 static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
                          cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);

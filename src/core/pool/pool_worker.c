@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define BATCH_MAX 64      /* chunks taken from the cursor at once: eight cache lines of words */
-#define SETTLE_EVERY 1024 /* chunks of the job: whoever crosses a multiple looks what is done */
+#define SETTLE_EVERY 1024 /* chunks of a job: a worker that crosses a multiple looks what is done */
 
 typedef struct {
     cohort_pool_t *pool;
@@ -189,10 +189,10 @@ static void look_up(worker_t *w) {
     w->code = *code;
 }
 
-/* A visit that is not cut short ends with a pass, and that at the last chunk: so whoever has stored
- * a DONE settles after it. The rest is for speed: looking for the first chunk that is not done
- * takes the lines of the words from whoever is at work there, so it is done seldom; but then little
- * is left to be looked at in the end. */
+/* A visit that is not cut short ends with a pass, and that at the last chunk: so a worker that has
+ * stored a DONE settles after it. The rest is for speed: looking for the first chunk that is not
+ * done takes the lines of the words from the workers that are at work there, so it is done seldom;
+ * but then little is left to be looked at in the end. */
 static bool is_time_to_settle(const cohort_result_t *job, uint64_t from, uint64_t to) {
     return to == job->chunks || from / SETTLE_EVERY != to / SETTLE_EVERY;
 }
@@ -209,7 +209,7 @@ static void begin(worker_t *w) {
 }
 
 /* Every chunk was seen taken. Unless some became free again since, the job need not be found any
- * more. What is done stays: mostly somebody waits for it, who will take it off. */
+ * more. What is done stays: mostly a thread waits for it, which will take it off. */
 static void unlist(worker_t *w) {
     cohort_result_t *job = w->job;
     if (cohort__job_is_over(job) || !cohort__linked(&job->ready)) return;
@@ -278,7 +278,7 @@ static bool find_job(worker_t *w) {
     return false;
 }
 
-/* Whoever is idle looks, after each death, whether a dead process has left jobs that nobody will
+/* An idle worker looks, after each death, whether a dead process has left jobs that nobody will
  * ever ask for. */
 static void look_around(worker_t *w) {
     cohort_pool_t *pool = w->pool;

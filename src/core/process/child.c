@@ -106,7 +106,7 @@ static _Noreturn void step_back(cohort_process_t *slot, apr_status_t status) {
     cohort_os_exit(255, false);
 }
 
-/* Whoever asked the server for this process writes it while the server forks. */
+/* The process that asked the server for this one writes the context while the server forks. */
 static apr_status_t take_context(cohort_process_t *slot) {
     apr_status_t status = try_context(slot, false);
     if (status) status = cohort__await(&slot->changed, try_context, slot, COHORT_OS_NEVER);

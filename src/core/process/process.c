@@ -406,7 +406,7 @@ typedef struct {
 static apr_status_t check_unclaimed(takeoff_t *t) {
     if (t->child) {
         /* This process' watcher will see its end, and the exit code says why; unless the watcher
-         * itself is waiting here, or for whoever does. */
+         * itself is waiting here, or for the thread that does. */
         if (!cohort_os_alive(*t->child) && t->dead_looks++ > 0)
             cohort__process_ended(t->slot, COHORT_EXIT_NONE);
         return APR_EAGAIN;
@@ -699,7 +699,7 @@ static void program_runs(cohort_process_t *slot, cohort_os_id_t child, cohort__w
         cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
     if (!status) cohort__keeper_hold(slot);
     if (!status) return;
-    atomic_store(&slot->reaper, 0); /* whoever waits for its end finds it himself */
+    atomic_store(&slot->reaper, 0); /* the waiting thread finds the end itself */
     cohort_os_signal(child, COHORT_OS_KILL);
 }
 

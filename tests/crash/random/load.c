@@ -216,7 +216,7 @@ static void consume(actor_t *me) {
 
 /* ---- barrier -------------------------------------------------------------------------------- */
 
-/* Who finds it broken waits until root has mended it. */
+/* A party that finds it broken waits until the root has mended it. */
 static void meet(actor_t *me) {
     board_t *board = me->board;
     while (!must_stop(me)) {

@@ -68,7 +68,7 @@ typedef struct {
     cohort_queue_t *queues[PIPE_LANE];
     cohort_connection_t *receiver, *sender;
     cohort_barrier_t *barrier;
-    _Atomic uint32_t barrier_round; /* whoever found it broken waits for the next */
+    _Atomic uint32_t barrier_round; /* a party that found it broken waits for the next */
     _Atomic uint64_t meetings, met;
     cohort_lock_t *lock;
     cohort_rlock_t *rlock;

@@ -6,10 +6,10 @@
  *
  * Producers, consumers, a barrier's parties, lockers, users of a condition, submitters to a pool
  * and its workers, allocators, and processes that start others (load.h) run at once. This process,
- * the root, kills them: whom, how many at a time, how and after which pause follows from the seed,
- * fork servers and pool workers among them; where the system can, some are stopped for longer than
- * anybody spins, and then go on or are killed. Those who die are replaced. Afterwards all are told
- * to end, and it is checked that
+ * the root, kills them, fork servers and pool workers among them: which, how many at a time, how
+ * and after which pause follows from the seed; where the system can, some are stopped for longer
+ * than anybody spins, and then go on or are killed. Those that die are replaced. Afterwards all are
+ * told to end, and it is checked that
  *   - every message that was put is got exactly once, whole, in order unless it came back from the
  *     dead; at most one is missing per consumer that was killed inside a get,
  *   - every item of a map has one outcome, and ran once; the pool goes on,
@@ -81,7 +81,7 @@ static void raw_signal(cohort_process_t *process, int what) {
 }
 #endif
 
-/* Who is stopped now, one at a time, and for how long. */
+/* The process that is stopped now, one at a time, and for how long. */
 static struct {
     _Atomic(cohort_process_t *) process;
     _Atomic int64_t until; /* 0: nobody */
@@ -286,7 +286,7 @@ static void kill_server(void) {
     }
 }
 
-/* Whoever it is may be inside a lock that this process needs next, so the watchdog lets it go
+/* The stopped process may be inside a lock that the root needs next, so the watchdog lets it go
  * on. */
 static void stop_one(void) {
     place_t *place = &board->places[roll_below(&dice, PLACES)];
