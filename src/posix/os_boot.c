@@ -74,8 +74,11 @@ char *cohort__boot_write(char text[COHORT__BOOT_MAX], const cohort_os_boot_t *b,
                    number_of(b->arena), number_of(b->lifeline), number_of(b->channel),
                    number_of(witness));
     cohort__own_build(build);
-    for (int i = 0; i < BUILD_BYTES; ++i)
-        at += snprintf(text + at, (size_t)(COHORT__BOOT_MAX - at), "%02x", build[i]);
+    for (int i = 0; i < BUILD_BYTES; ++i) {
+        text[at++] = "0123456789abcdef"[build[i] >> 4];
+        text[at++] = "0123456789abcdef"[build[i] & 15];
+    }
+    text[at] = 0;
     return pid;
 }
 

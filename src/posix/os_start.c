@@ -242,7 +242,10 @@ static apr_status_t boot_environment(plan_t *plan) {
 /* The second argument is the name, padded, so that the child has room to show another one later. */
 static void own_arguments(plan_t *plan) {
     const char *name = plan->start->name ? plan->start->name : "";
-    snprintf(plan->title, sizeof plan->title, "%-*s", TITLE_ROOM, name);
+    size_t length = strnlen(name, TITLE_ROOM);
+    memset(plan->title, ' ', TITLE_ROOM);
+    memcpy(plan->title, name, length);
+    plan->title[TITLE_ROOM] = 0;
     plan->self_argv[0] = plan->candidates[0];
     plan->self_argv[1] = plan->title;
     plan->argv = plan->self_argv;

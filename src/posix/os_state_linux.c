@@ -225,16 +225,42 @@ static void set_groups(cohort_os_state_t *state, reader_t *reader) {
     state->rest[MORE_GROUPS] = hash;
 }
 
-/* Their links are called "net:[4026531840]", which is told at less expense than what they lead
- * to. */
+/* The number in the text of a link such as "net:[4026531840]", 0 where there is none. */
+static uint64_t linked_number(const char *path) {
+    char text[64];
+    ssize_t got = readlink(path, text, sizeof text - 1);
+    text[got > 0 ? got : 0] = 0;
+    const char *at = strchr(text, '[');
+    return at ? (++at, digits(&at, 10)) : 0;
+}
+
+static uint64_t inode_number(const char *path) {
+    struct stat facts;
+    return stat(path, &facts) == 0 ? (uint64_t)facts.st_ino : 0;
+}
+
+/* The text of a link costs half of a look at what it leads to. It is believed where this system is
+ * seen to write the inode's number there. */
+static bool links_tell(void) {
+    enum { UNKNOWN, YES, NO };
+    static _Atomic int known;
+    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (answer == UNKNOWN) {
+        uint64_t number = linked_number(OWN "/ns/net");
+        answer = number != 0 && number == inode_number(OWN "/ns/net") ? YES : NO;
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
+    return answer == YES;
+}
+
 static void set_namespaces(cohort_os_state_t *state, const char *of) {
     static const char *const names[] = {"user", "pid_for_children", "net", "ipc", "uts", "cgroup"};
-    struct stat facts;
     char path[96];
     int length = snprintf(path, sizeof path, "%s/ns/", of);
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
         strcpy(path + length, names[i]);
-        state->rest[NAMESPACES + i] = stat(path, &facts) == 0 ? (uint64_t)facts.st_ino : 0;
+        uint64_t number = links_tell() ? linked_number(path) : 0;
+        state->rest[NAMESPACES + i] = number ? number : inode_number(path);
     }
 }
 

@@ -98,6 +98,17 @@ static bool nothing_left(const holdings_t *before, const holdings_t *after) {
            (same || (fresh && fewer));
 }
 
+static void list_processes(void) {
+    char name[64];
+    for (uint32_t i = 0; cohort__arena && i < cohort__process_count(); i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        if (cohort__process_state(slot) == COHORT__SLOT_FREE) continue;
+        fprintf(stderr, "process %u: %s, role %u, state %d, pid %lld\n", i,
+                cohort_process_name(slot, name, sizeof name) ? "?" : name, slot->role,
+                (int)cohort__process_state(slot), (long long)slot->os.pid);
+    }
+}
+
 /* What ends takes its time: a server that nobody needs, and the watcher that sees it. */
 static void check_held(const char *name, long n, const holdings_t *before) {
     char why[200];
@@ -108,6 +119,7 @@ static void check_held(const char *name, long n, const holdings_t *before) {
         after = hold_in(fresh);
     }
     if (!nothing_left(before, &after)) {
+        list_processes();
         test_fail(__FILE__, __LINE__,
                   "%s at %ld (%s): %d descriptors, %d processes, %d blocks became %d, %d, %d", name,
                   n, fault_name(), before->descriptors, before->processes,
@@ -573,10 +585,23 @@ static apr_status_t process_create_object(things_t *t) {
     return cohort_process_create_object(&t->process, &base, NULL, NULL);
 }
 
+/* A daemon lives until it is told to end, so that it is held by a keeper in each try. */
+static int daemon_until(void *args) {
+    cohort_connection_t *end = *(cohort_connection_t **)args;
+    char byte;
+    apr_size_t size = sizeof byte;
+    return cohort_connection_recv(end, &byte, &size, COHORT_FOREVER) != APR_SUCCESS;
+}
 static void daemon_make(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&t->near, &t->far, 0, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(
-                                  &t->process, nothing, NULL, 0,
+                                  &t->process, daemon_until, &t->far, sizeof t->far,
                                   &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
+}
+static void daemon_discard(things_t *t) {
+    process_close(t);
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_close(t->near));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_close(t->far));
 }
 
 #define KEPT 130 /* a descriptor that is open meanwhile */
@@ -607,6 +632,11 @@ static apr_status_t process_start(things_t *t) { return cohort_process_start(t->
 static void join(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(t->process, COHORT_FOREVER));
     CHECK_INT(0, cohort_process_exit_code(t->process));
+}
+
+static void daemon_join(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_send(t->near, "", 1, COHORT_FOREVER));
+    join(t);
 }
 
 static void process_make_started(things_t *t) {
@@ -656,7 +686,7 @@ static void processes_start(void) {
 
 static void daemons_start(void) {
     static const operation_t operations[] = {
-        {"daemon_start", daemon_make, process_start, join, process_close},
+        {"daemon_start", daemon_make, process_start, daemon_join, daemon_discard},
     };
     TRY_ALL(operations);
 }
@@ -680,7 +710,7 @@ static void processes_end(void) {
 }
 
 static void program_make(things_t *t) {
-    static const char *const argv[] = {"sh", "-c", "exit 0", NULL};
+    static const char *const argv[] = {"sh", "-c", "read line; exit 0", NULL};
     t->program = (cohort_program_t){.argv = argv, .cwd = "/"};
     for (int i = 0; i < 3; i++)
         t->program.streams[i].kind = i == 2 ? COHORT_STREAM_NULL : COHORT_STREAM_PIPE;
@@ -688,6 +718,12 @@ static void program_make(things_t *t) {
                  cohort_process_create_program(
                      &t->process, &t->program,
                      &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, t->memory));
+}
+/* The program lives until its input ends: one that ended at once might not be held by a keeper, and
+ * whether there is a keeper would be left to chance. */
+static void program_join(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, apr_file_close(t->program.streams[0].file));
+    join(t);
 }
 static void program_keeper_make(things_t *t) {
     static const char *const argv[] = {"sh", "-c", "test -e /dev/fd/130", NULL};
@@ -718,7 +754,7 @@ static apr_status_t missing_start(things_t *t) {
 static void programs(void) {
     static const operation_t operations[] = {
         {"program_create", NULL, program_create, process_close, NULL},
-        {"program_start", program_make, process_start, join, process_close},
+        {"program_start", program_make, process_start, program_join, process_close},
         {"program_keeper_start", program_keeper_make, process_start, join, keeper_close},
         {"program_missing", missing_make, missing_start, NULL, process_close},
     };
