@@ -457,37 +457,6 @@ apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
     return status;
 }
 
-/* From the mapping, or from any member that has it. */
-static apr_status_t reopen_arena(void) {
-    cohort_os_handle_t lost = cohort__map.handle;
-    apr_status_t status = cohort_os_arena_reopen(&cohort__map, 0, COHORT_OS_NONE);
-    uint32_t count = cohort__process_count();
-    for (uint32_t i = 0; i < count && status; i++) {
-        cohort_process_t *slot = cohort__process_at(i);
-        bool has = slot != cohort__self() && slot->role != COHORT__ROLE_PROGRAM &&
-                   cohort__process_state(slot) == COHORT__SLOT_RUNNING;
-        if (has)
-            status = cohort_os_arena_reopen(&cohort__map, slot->os.pid,
-                                            (cohort_os_handle_t)atomic_load(&slot->arena));
-    }
-    if (!status) {
-        atomic_store(&cohort__self()->arena, (int64_t)cohort__map.handle);
-        return APR_SUCCESS;
-    }
-    return cohort__fail(
-        APR_FROM_OS_ERROR(EBADF),
-        "this program has closed descriptor %d, the shared memory's; only the start method fork does without",
-        (int)lost);
-}
-
-static apr_status_t arena_handle(cohort_os_handle_t *handle) {
-    cohort_os_mutex_lock(&lifeline_mutex);
-    apr_status_t status = cohort_os_arena_is_open(&cohort__map) ? APR_SUCCESS : reopen_arena();
-    *handle = cohort__map.handle;
-    cohort_os_mutex_unlock(&lifeline_mutex);
-    return status;
-}
-
 apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_state_t *state) {
     size_t capacity = 16384;
     for (;;) {
@@ -531,7 +500,7 @@ apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, coho
     boot->slot = cohort__process_id(slot);
     boot->base = (uint64_t)(uintptr_t)cohort__map.base;
     boot->size = cohort__map.size;
-    apr_status_t status = arena_handle(&boot->arena);
+    apr_status_t status = cohort__arena_handle(&boot->arena);
     return status ? status : cohort_os_start(&start, child, &in_child);
 }
 
