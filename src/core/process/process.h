@@ -8,6 +8,8 @@
 
 #include <cohort/process.h>
 
+/* ---- process.c: making ----------------------------------------------------------------------- */
+
 /* Make a slot in state NEW, owned by this process' handle. name NULL: a default name. */
 apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, const char *name,
                                   cohort_lifetime_t lifetime, cohort_start_method_t method);
@@ -16,21 +18,76 @@ apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, 
 apr_status_t cohort__process_signals(cohort_process_t *slot, cohort_signals_t signals);
 /* The same of its process group; default: daemons have their own if they have no terminal. */
 apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group);
-/* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
- * when the child has taken off, or why not. */
-apr_status_t cohort__process_launch(cohort_process_t *slot);
+
+/* ---- ask.c: asking, signals, the wait for an end --------------------------------------------- */
 
 /* cohort_process_join() and the calls that signal, for use within the library: of a process by its
  * id, since a slot that nobody holds for the caller may be another process' by now. APR_SUCCESS: it
  * is gone. */
 apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout);
 apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal);
+/* Has this process created it? Else COHORT_ENOTOWNER. */
+apr_status_t cohort__creator_check(cohort_process_t *process);
+
+/* ---- method.c: start methods ----------------------------------------------------------------- */
 
 /* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
-
 /* cohort_set_start() */
 apr_status_t cohort__start_by(cohort_start_method_t method, const char *path);
+/* Can this program be executed anew? Else COHORT_EPRIVILEGED. */
+apr_status_t cohort__reexec_check(void);
+/* What is executed then; NULL: the own executable. */
+const char *cohort__executable(void);
+
+/* ---- start.c: a start by the slot's method --------------------------------------------------- */
+
+/* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
+ * when the child has taken off, or why not. */
+apr_status_t cohort__process_launch(cohort_process_t *slot);
+
+/* ---- attempt.c: an attempt at a start -------------------------------------------------------- */
+
+/* From NEW to STARTING, with a claim that is open under the next number. `awaited`: the starter
+ * waits until the child has taken off, and a failure is its own to tell. False: it is not NEW. */
+bool cohort__attempt_begin(cohort_process_t *slot, bool awaited);
+/* The start failed: NEW again. */
+apr_status_t cohort__attempt_failed(cohort_process_t *slot, apr_status_t status);
+/* The child has stepped back: another attempt, without becoming NEW. */
+void cohort__attempt_again(cohort_process_t *slot);
+/* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is
+ * known; else COHORT_EWORKERDIED says that the slot's reaper died before anybody claimed the
+ * slot. */
+apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
+/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it
+ * must not live: nobody would learn of its end. */
+apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
+                                   cohort__watched_t *watched);
+
+/* ---- launch.c: spawn and fork; program.c ----------------------------------------------------- */
+
+/* Start a process of the own executable for the slot. */
+apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
+                            const cohort_os_streams_t *streams);
+/* Start the slot's process, by an attempt that has begun, and wait until it has taken off.
+ * `lifeline`: what it hangs on, or NONE. */
+apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lifeline);
+apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline);
+/* In a copy of the process (fork): everything that belongs to the original is let go of. */
+void cohort__forked(void);
+/* From NEW on: start the slot's program. */
+apr_status_t cohort__program_launch(cohort_process_t *slot);
+
+/* ---- lifeline.c ------------------------------------------------------------------------------ */
+
+/* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of
+ * it. */
+apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
+void cohort__lifeline_reset(void);
+void cohort__lifeline_lock(void);
+void cohort__lifeline_unlock(void);
+/* Nobody hangs on it any more. */
+void cohort__lifeline_close(void);
 
 /* ---- child.c: being a child ----------------------------------------------------------------- */
 
@@ -117,38 +174,9 @@ cohort_os_streams_t cohort__given_streams(const cohort__given_t *given);
 const char *const *cohort__given_environment(const cohort__given_t *given);
 /* The slot is to get it; it stays the caller's, and there for as long as the start takes. */
 apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t *slot);
-/* The state of this process' first thread. *another: the calling thread is in another one. */
-apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
-
-/* ---- process.c ------------------------------------------------------------------------------ */
-
-/* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of
- * it. */
-apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
-void cohort__lifeline_reset(void);
-void cohort__lifeline_lock(void);
-void cohort__lifeline_unlock(void);
-/* Nobody hangs on it any more. */
-void cohort__lifeline_close(void);
-/* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is
- * known; else COHORT_EWORKERDIED says that the slot's reaper died before anybody claimed the
- * slot. */
-apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
-/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it
- * must not live: nobody would learn of its end. */
-apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
-                                   cohort__watched_t *watched);
-/* The start failed: NEW again. */
-apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status);
-/* Start a process of the own executable for the slot. */
-apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
-                            const cohort_os_streams_t *streams);
-/* The child has stepped back: another attempt. */
-void cohort__launch_again(cohort_process_t *slot);
 /* The context of this thread, in a block of malloc()'s, and all but the quick part of its state. */
 apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_state_t *state);
-
-/* In a copy of the process (fork): everything that belongs to the original is let go of. */
-void cohort__forked(void);
+/* The state of this process' first thread. *another: the calling thread is in another one. */
+apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
 
 #endif

@@ -129,7 +129,7 @@ static apr_status_t start_process(cohort_process_t *slot, cohort_os_handle_t *ch
     cohort_os_close(reader);
     if (!status) return APR_SUCCESS;
     cohort_os_close(*channel);
-    return cohort__launch_failed(slot, status);
+    return cohort__attempt_failed(slot, status);
 }
 
 /* It is told through which channel it can tell this process' watcher something. */
@@ -380,12 +380,12 @@ static bool repeat(request_t *request, apr_status_t *status) {
         stepped_back(atomic_load(&slot->reaper), request->whole);
         request->retried = true;
         if (request->fresh) *status = cohort__slot_refusal(slot);
-        else cohort__launch_again(slot);
+        else cohort__attempt_again(slot);
         return !request->fresh;
     }
     if (*status == COHORT_ESTART && request->retried &&
         cohort__process_state(slot) == COHORT__SLOT_FAILED) {
-        cohort__launch_again(slot);
+        cohort__attempt_again(slot);
         return true;
     }
     if (*status != COHORT_EWORKERDIED) return false;
