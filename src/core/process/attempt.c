@@ -11,7 +11,7 @@
 
 #include "core/memory/park.h"
 
-/* ---- begun and given up ---------------------------------------------------------------------- */
+/* ---- begun and given up --------------------------------------------------------------------- */
 
 static void prepare(cohort_process_t *slot, bool awaited) {
     cohort__slot_settle(slot);
@@ -48,7 +48,7 @@ apr_status_t cohort__attempt_failed(cohort_process_t *slot, apr_status_t status)
     return status;
 }
 
-/* ---- the child takes off --------------------------------------------------------------------- */
+/* ---- the child takes off -------------------------------------------------------------------- */
 
 typedef struct {
     cohort_process_t *slot;

@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-/* ---- spawn ----------------------------------------------------------------------------------- */
+/* ---- spawn ---------------------------------------------------------------------------------- */
 
 apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
                             const cohort_os_streams_t *streams) {
@@ -58,7 +58,7 @@ apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lif
     return status;
 }
 
-/* ---- fork ------------------------------------------------------------------------------------ */
+/* ---- fork ----------------------------------------------------------------------------------- */
 
 static void fork_lock(void) {
     for (const cohort__part_t *part = cohort__upward->parts; part->name; part++) {

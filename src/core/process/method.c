@@ -9,7 +9,7 @@
 #include <string.h>
 
 static cohort_start_method_t default_start; /* DEFAULT: the system's */
-static char *executable;                     /* what spawn re-executes; NULL: the own executable */
+static char *executable;                    /* what spawn re-executes; NULL: the own executable */
 
 apr_status_t cohort__reexec_check(void) {
     if (cohort_os_can_reexec()) return APR_SUCCESS;

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- a slot ---------------------------------------------------------------------------------- */
+/* ---- a slot --------------------------------------------------------------------------------- */
 
 /* "1" for the root's first child, "1:2" for that one's second. */
 static void identify(cohort_process_t *slot, const char *name) {
@@ -271,7 +271,7 @@ apr_status_t cohort_process_create_program(cohort_process_t **process, cohort_pr
     return COHORT__CALL_ANEW(process_create_program(process, program, options, pool));
 }
 
-/* ---- the handle is closed -------------------------------------------------------------------- */
+/* ---- the handle is closed ------------------------------------------------------------------- */
 
 static apr_status_t process_close(cohort_process_t *process) {
     if (!process) return APR_SUCCESS;

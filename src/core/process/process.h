@@ -8,7 +8,7 @@
 
 #include <cohort/process.h>
 
-/* ---- process.c: making ----------------------------------------------------------------------- */
+/* ---- process.c: making ---------------------------------------------------------------------- */
 
 /* Make a slot in state NEW, owned by this process' handle. name NULL: a default name. */
 apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, const char *name,
@@ -19,7 +19,7 @@ apr_status_t cohort__process_signals(cohort_process_t *slot, cohort_signals_t si
 /* The same of its process group; default: daemons have their own if they have no terminal. */
 apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group);
 
-/* ---- ask.c: asking, signals, the wait for an end --------------------------------------------- */
+/* ---- ask.c: asking, signals, the wait for an end -------------------------------------------- */
 
 /* cohort_process_join() and the calls that signal, for use within the library: of a process by its
  * id, since a slot that nobody holds for the caller may be another process' by now. APR_SUCCESS: it
@@ -29,7 +29,7 @@ apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal)
 /* Has this process created it? Else COHORT_ENOTOWNER. */
 apr_status_t cohort__creator_check(cohort_process_t *process);
 
-/* ---- method.c: start methods ----------------------------------------------------------------- */
+/* ---- method.c: start methods ---------------------------------------------------------------- */
 
 /* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
@@ -40,13 +40,13 @@ apr_status_t cohort__reexec_check(void);
 /* What is executed then; NULL: the own executable. */
 const char *cohort__executable(void);
 
-/* ---- start.c: a start by the slot's method --------------------------------------------------- */
+/* ---- start.c: a start by the slot's method -------------------------------------------------- */
 
 /* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
  * when the child has taken off, or why not. */
 apr_status_t cohort__process_launch(cohort_process_t *slot);
 
-/* ---- attempt.c: an attempt at a start -------------------------------------------------------- */
+/* ---- attempt.c: an attempt at a start ------------------------------------------------------- */
 
 /* From NEW to STARTING, with a claim that is open under the next number. `awaited`: the starter
  * waits until the child has taken off, and a failure is its own to tell. False: it is not NEW. */
@@ -64,7 +64,7 @@ apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t 
 apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
                                    cohort__watched_t *watched);
 
-/* ---- launch.c: spawn and fork; program.c ----------------------------------------------------- */
+/* ---- launch.c: spawn and fork; program.c ---------------------------------------------------- */
 
 /* Start a process of the own executable for the slot. */
 apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
@@ -78,7 +78,7 @@ void cohort__forked(void);
 /* From NEW on: start the slot's program. */
 apr_status_t cohort__program_launch(cohort_process_t *slot);
 
-/* ---- lifeline.c ------------------------------------------------------------------------------ */
+/* ---- lifeline.c ----------------------------------------------------------------------------- */
 
 /* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of
  * it. */
@@ -109,23 +109,12 @@ void cohort__children_end(void);
 /* Runs at exit() of any member. */
 void cohort__at_exit(void);
 
-/* ---- server.c: the fork server -------------------------------------------------------------- */
+/* ---- server_client.c: fork servers of this process ------------------------------------------ */
 
 /* Have a server of this process, started at need, fork the process of the slot, and wait until
  * it has taken off. *full is set when another server is needed and there are as many as may be;
  * nothing was begun then. */
 apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full);
-_Noreturn void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
-bool cohort__is_server(void);
-/* In its child, which has been told what it shall be: be that. Anything but success: this server
- * cannot have such children. */
-apr_status_t cohort__server_adopt(const cohort_process_t *slot);
-/* In the server: have its maker look after its pools. */
-void cohort__server_tell(void);
-/* A process that watched others has ended: they, and others without a living watcher and parent,
- * are watched by this process from here on, so that their ends are seen, what they leave is freed,
- * and pools that died with their makers are, too. */
-void cohort__orphans_adopt(cohort__pid_t dead);
 /* This process' watcher has another channel: tell the servers. */
 void cohort__server_introduce(void);
 /* A server of this process lives that nothing can be told any more, since this program has
@@ -141,6 +130,25 @@ void cohort__server_reset(void);
  * instead of unlock. */
 void cohort__server_lock(void);
 void cohort__server_unlock(void);
+
+/* ---- server.c: being a fork server ---------------------------------------------------------- */
+
+_Noreturn void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
+bool cohort__is_server(void);
+/* In its child, which has been told what it shall be: be that. Anything but success: this server
+ * cannot have such children. */
+apr_status_t cohort__server_adopt(const cohort_process_t *slot);
+/* In the server: have its maker look after its pools. */
+void cohort__server_tell(void);
+
+/* ---- orphans.c: processes without a watcher ------------------------------------------------- */
+
+/* A process that watched others has ended: they, and others without a living watcher and parent,
+ * are watched by this process from here on, so that their ends are seen, what they leave is freed,
+ * and pools that died with their makers are, too. */
+void cohort__orphans_adopt(cohort__pid_t dead);
+/* One of them is watched by this process from here on, if `from` is still its watcher. */
+void cohort__orphan_adopt(cohort_process_t *slot, cohort__pid_t from);
 
 /* ---- keeper.c: the process that ends daemons without a parent ------------------------------- */
 
