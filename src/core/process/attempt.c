@@ -31,6 +31,14 @@ bool cohort__attempt_begin(cohort_process_t *slot, bool awaited) {
     return true;
 }
 
+bool cohort__attempt_claim(cohort_process_t *slot, uint32_t attempt) {
+    uint64_t open = cohort__claim_open(attempt);
+    cohort_os_id_t os = cohort_os_self();
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) return false;
+    slot->os = os;
+    return true;
+}
+
 /* The next start of this life first: what is late to tell of the end of the child that has
  * stepped back does not mean this one. */
 void cohort__attempt_again(cohort_process_t *slot) {
@@ -74,7 +82,7 @@ static apr_status_t try_takeoff(void *arg, bool thorough) {
     if (cohort__process_state(t->slot) != COHORT__SLOT_STARTING) return APR_SUCCESS;
     if (atomic_load(&t->slot->unfit)) return COHORT_EWORKERDIED;
     if (!thorough) return APR_EAGAIN;
-    int64_t pid = (int64_t)(atomic_load(&t->slot->claim) & 0xffffffff);
+    int64_t pid = cohort__claim_pid(atomic_load(&t->slot->claim));
     if (pid == 0) return check_unclaimed(t);
     if (cohort_os_alive((cohort_os_id_t){pid, 0})) return APR_EAGAIN;
     cohort__process_ended(t->slot, COHORT_EXIT_NONE); /* this makes the start a failed one */

@@ -11,31 +11,37 @@
 
 #include <stdio.h>
 
-/* ---- spawn ---------------------------------------------------------------------------------- */
-
-apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
-                            const cohort_os_streams_t *streams) {
-    char name[COHORT__NAME_MAX];
-    cohort_os_start_t start = {.how = COHORT_OS_REEXEC,
-                               .boot = boot,
-                               .path = cohort__executable(),
-                               .name = name,
+/* A copy leaves its session by itself, when it is the process of the slot. */
+cohort_os_start_t cohort__start_of(cohort_process_t *slot, cohort_os_how_t how) {
+    bool apart = slot->lifetime == COHORT_BACKGROUND || slot->role == COHORT__ROLE_KEEPER;
+    return (cohort_os_start_t){.how = how,
+                               .signals = (cohort_os_signals_t)slot->signals,
                                .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
                                .lifeline = COHORT_OS_NONE,
-                               .signals = (cohort_os_signals_t)slot->signals,
                                .files = atomic_load(&slot->files),
-                               .n_files = slot->n_files};
+                               .n_files = slot->n_files,
+                               .group = (cohort_os_group_t)slot->group,
+                               .contained = cohort__is_contained(slot),
+                               .detach = apart && how != COHORT_OS_FORK};
+}
+
+/* ---- spawn ---------------------------------------------------------------------------------- */
+
+static apr_status_t execute(cohort_process_t *slot, cohort_os_boot_t *boot,
+                            const cohort_os_streams_t *streams, cohort_os_id_t *child) {
+    char name[COHORT__NAME_MAX];
+    cohort_os_start_t start = cohort__start_of(slot, COHORT_OS_REEXEC);
     bool in_child;
     apr_status_t status = cohort__reexec_check();
     if (status) return status;
     for (int i = 0; streams && i < 3; i++) start.stdio[i] = streams->handles[i];
     if (slot->given) start.env = cohort__given_environment(slot->given);
     cohort__process_get_name(slot, name, sizeof name);
-    start.group = (cohort_os_group_t)slot->group;
-    start.contained = cohort__is_contained(slot);
-    start.detach = slot->lifetime == COHORT_BACKGROUND || slot->role == COHORT__ROLE_KEEPER;
+    start.boot = boot;
+    start.path = cohort__executable();
+    start.name = name;
     boot->version = COHORT_OS_BOOT_VERSION;
-    boot->role = slot->role | cohort__process_attempt(slot) << 8;
+    boot->role = cohort__boot_tag(slot->role, cohort__process_attempt(slot));
     boot->slot = cohort__process_id(slot);
     boot->base = (uint64_t)(uintptr_t)cohort__map.base;
     boot->size = cohort__map.size;
@@ -43,19 +49,26 @@ apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, coho
     return status ? status : cohort_os_start(&start, child, &in_child);
 }
 
+apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot,
+                            const cohort_os_streams_t *streams, cohort_os_id_t *child,
+                            cohort__watched_t **watched) {
+    atomic_store(&slot->reaper, cohort__self_id());
+    apr_status_t status = cohort__watcher_reserve(watched);
+    if (status) return status;
+    status = execute(slot, boot, streams, child);
+    if (status) cohort__watcher_unreserve(*watched);
+    return status;
+}
+
 apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lifeline) {
     cohort_os_boot_t boot = {.lifeline = lifeline, .channel = COHORT_OS_NONE};
     cohort__watched_t *watched;
     cohort_os_id_t child;
-    atomic_store(&slot->reaper, cohort__self_id());
-    apr_status_t status = cohort__watcher_reserve(&watched);
-    if (status) return status;
     cohort_os_streams_t streams =
         slot->given ? cohort__given_streams(slot->given) : cohort_os_streams_own();
-    status = cohort__reexec(slot, &boot, &child, slot->given ? &streams : NULL);
-    if (!status) return cohort__watch_takeoff(slot, child, watched);
-    cohort__watcher_unreserve(watched);
-    return status;
+    apr_status_t status =
+        cohort__reexec(slot, &boot, slot->given ? &streams : NULL, &child, &watched);
+    return status ? status : cohort__watch_takeoff(slot, child, watched);
 }
 
 /* ---- fork ----------------------------------------------------------------------------------- */
@@ -92,12 +105,7 @@ static apr_status_t take_streams(const cohort__given_t *given) {
 }
 
 apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline) {
-    cohort_os_start_t start = {.how = COHORT_OS_FORK,
-                               .signals = (cohort_os_signals_t)slot->signals,
-                               .files = atomic_load(&slot->files),
-                               .n_files = slot->n_files,
-                               .group = (cohort_os_group_t)slot->group,
-                               .contained = cohort__is_contained(slot)};
+    cohort_os_start_t start = cohort__start_of(slot, COHORT_OS_FORK);
     cohort__watched_t *watched;
     cohort_os_id_t child;
     uint32_t attempt = cohort__process_attempt(slot);

@@ -53,6 +53,9 @@ apr_status_t cohort__process_launch(cohort_process_t *slot);
 bool cohort__attempt_begin(cohort_process_t *slot, bool awaited);
 /* The start failed: NEW again. */
 apr_status_t cohort__attempt_failed(cohort_process_t *slot, apr_status_t status);
+/* In the child, first of all: the slot is this process'. False: the attempt is over, and this
+ * process too late. */
+bool cohort__attempt_claim(cohort_process_t *slot, uint32_t attempt);
 /* The child has stepped back: another attempt, without becoming NEW. */
 void cohort__attempt_again(cohort_process_t *slot);
 /* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is
@@ -66,9 +69,13 @@ apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
 
 /* ---- launch.c: spawn and fork; program.c ---------------------------------------------------- */
 
-/* Start a process of the own executable for the slot. */
-apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
-                            const cohort_os_streams_t *streams);
+/* What the slot says of a start; the rest is for the caller to fill in. */
+cohort_os_start_t cohort__start_of(cohort_process_t *slot, cohort_os_how_t how);
+/* Start a process of the own executable for the slot, by an attempt that has begun. Its end is this
+ * process' to see: `watched` is there for that, and used up by the caller. */
+apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot,
+                            const cohort_os_streams_t *streams, cohort_os_id_t *child,
+                            cohort__watched_t **watched);
 /* Start the slot's process, by an attempt that has begun, and wait until it has taken off.
  * `lifeline`: what it hangs on, or NONE. */
 apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lifeline);
@@ -97,6 +104,16 @@ typedef enum { COHORT__BORN_FORK, COHORT__BORN_SPAWN, COHORT__BORN_SERVED } coho
  * to. */
 _Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
                                   cohort_os_handle_t lifeline);
+/* What boot->role says: the role of the process, and the attempt at its start. */
+static inline uint32_t cohort__boot_tag(uint32_t role, uint32_t attempt) {
+    return role | attempt << 8;
+}
+static inline uint32_t cohort__boot_role(const cohort_os_boot_t *boot) {
+    return boot->role & 0xff;
+}
+static inline uint32_t cohort__boot_attempt(const cohort_os_boot_t *boot) {
+    return boot->role >> 8;
+}
 /* The slot of the start that this process, re-executed, was made for. NULL: there is no such start
  * under way, by its parent, whatever the arena says. */
 cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot);

@@ -68,22 +68,15 @@ static void program_runs(cohort_process_t *slot, cohort_os_id_t child, cohort__w
 
 static apr_status_t exec_program(cohort_process_t *slot, const cohort_program_t *program,
                                  const streams_t *s) {
-    cohort_os_start_t start = {.how = COHORT_OS_PROGRAM,
-                               .path = program->argv[0],
-                               .argv = program->argv,
-                               .env = program->env,
-                               .cwd = program->cwd,
-                               .stdio = {s->child[0], s->child[1], s->child[2]},
-                               .lifeline = COHORT_OS_NONE,
-                               .detach = slot->lifetime == COHORT_BACKGROUND,
-                               .signals = (cohort_os_signals_t)slot->signals,
-                               .files = atomic_load(&slot->files),
-                               .n_files = slot->n_files,
-                               .group = (cohort_os_group_t)slot->group,
-                               .contained = cohort__is_contained(slot)};
+    cohort_os_start_t start = cohort__start_of(slot, COHORT_OS_PROGRAM);
     cohort__watched_t *watched;
     cohort_os_id_t child;
     bool in_child;
+    start.path = program->argv[0];
+    start.argv = program->argv;
+    start.env = program->env;
+    start.cwd = program->cwd;
+    for (int i = 0; i < 3; i++) start.stdio[i] = s->child[i];
     apr_status_t status = slot->bound ? cohort__lifeline(&start.lifeline) : APR_SUCCESS;
     if (!status) status = cohort__watcher_reserve(&watched);
     if (status) return status;
@@ -99,7 +92,7 @@ apr_status_t cohort__program_launch(cohort_process_t *slot) {
                    {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
                    {false}};
     apr_status_t status = APR_SUCCESS;
-    if (!cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING)) return COHORT_ESTARTED;
+    if (!cohort__attempt_begin(slot, false)) return COHORT_ESTARTED;
     for (int i = 0; i < 3 && !status; i++) status = open_stream(&program->streams[i], i, &s);
     if (!status) status = exec_program(slot, program, &s);
     close_streams(&s, status != APR_SUCCESS);

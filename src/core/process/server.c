@@ -50,16 +50,14 @@ static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt) {
 }
 
 static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
-    /* until the child knows more */
-    cohort_os_start_t start = {.how = COHORT_OS_FORK,
-                               .signals = COHORT_OS_SIGNALS_INHERIT,
-                               .group = (cohort_os_group_t)slot->group,
-                               .contained = cohort__is_contained(slot)};
+    cohort_os_start_t start = cohort__start_of(slot, COHORT_OS_FORK);
     cohort__watched_t *watched;
     cohort_os_id_t child;
     bool in_child = false, arms = slot->bound;
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
+    start.signals = COHORT_OS_SIGNALS_INHERIT; /* until the child knows more */
+    start.n_files = 0;                         /* a server has none of the starter's */
     cohort__code_foresee(&slot->run);
     status = cohort_os_start(&start, &child, &in_child);
     if (!status && !in_child) {
@@ -199,11 +197,7 @@ void cohort__server_tell(void) {
 }
 
 void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
-    uint64_t open = (uint64_t)(boot->role >> 8) << 32;
-    cohort_os_id_t os = cohort_os_self();
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid))
-        cohort_os_exit(255, false);
-    slot->os = os;
+    if (!cohort__attempt_claim(slot, cohort__boot_attempt(boot))) cohort_os_exit(255, false);
     atomic_store(&slot->arena, (int64_t)cohort__map.handle);
     cohort__self_set(slot);
     cohort__threads_reset();

@@ -72,16 +72,12 @@ static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t read
     cohort__watched_t *watched;
     cohort_os_id_t child;
     apr_status_t status = cohort__lifeline(&boot.lifeline);
-    if (!status) status = cohort__watcher_reserve(&watched);
+    if (!status) status = cohort_os_null_open(&null);
     if (status) return status;
-    status = cohort_os_null_open(&null);
-    if (!status) {
-        status = cohort__reexec(slot, &boot, &child, &(cohort_os_streams_t){{null, null, null}});
-        cohort_os_close(null);
-    }
-    if (status) cohort__watcher_unreserve(watched);
-    else status = cohort__watch_takeoff(slot, child, watched);
-    return status;
+    cohort_os_streams_t streams = {{null, null, null}};
+    status = cohort__reexec(slot, &boot, &streams, &child, &watched);
+    cohort_os_close(null);
+    return status ? status : cohort__watch_takeoff(slot, child, watched);
 }
 
 /* Another thread may have changed meanwhile what this one is: then nobody knows what the server
@@ -99,10 +95,7 @@ static apr_status_t start_process(cohort_process_t *slot, cohort_os_handle_t *ch
     cohort_os_handle_t reader;
     apr_status_t status = cohort_os_channel_create(&reader, channel);
     if (status) return status;
-    cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING);
-    atomic_store(&slot->awaited, 1);
-    atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
-    atomic_store(&slot->reaper, cohort__self_id());
+    (void)cohort__attempt_begin(slot, true);
     slot->state = *state;
     status = spawn_server(slot, reader);
     cohort_os_close(reader);
@@ -116,7 +109,8 @@ static apr_status_t introduce(server_t *server) {
     cohort_os_streams_t back = {{cohort__watcher_channel(), COHORT_OS_NONE, COHORT_OS_NONE}};
     return back.handles[0] == COHORT_OS_NONE
                ? APR_SUCCESS
-               : cohort_os_channel_post_streams(server->channel.handle, cohort__server_control(COHORT__TELL_MAKER), &back);
+               : cohort_os_channel_post_streams(server->channel.handle,
+                                                cohort__server_control(COHORT__TELL_MAKER), &back);
 }
 
 void cohort__server_introduce(void) {
@@ -234,8 +228,8 @@ static apr_status_t post(request_t *request, const cohort_os_streams_t *streams)
     atomic_store(&slot->unfit, 0);
     atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
     server->retired = false;
-    apr_status_t status = cohort_os_channel_post_streams(server->channel.handle,
-                                                         cohort__server_request(attempt, id), streams);
+    apr_status_t status = cohort_os_channel_post_streams(
+        server->channel.handle, cohort__server_request(attempt, id), streams);
     if (!status) tell_context(request, id, attempt);
     if (!status || status == APR_ENOMEM) return status;
     forget(server);
@@ -249,8 +243,9 @@ static bool is_right(const server_t *server, const request_t *request) {
 
 /* False: not now. */
 static bool tell(server_t *server, cohort__tell_t what) {
-    return !cohort_os_is_known(&server->channel) ||
-           cohort_os_channel_post(server->channel.handle, cohort__server_control(what)) != APR_ENOMEM;
+    if (!cohort_os_is_known(&server->channel)) return true;
+    uint64_t message = cohort__server_control(what);
+    return cohort_os_channel_post(server->channel.handle, message) != APR_ENOMEM;
 }
 
 /* One that is right; the others are told that they are not. That one is dead is found by posting
