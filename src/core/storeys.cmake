@@ -10,7 +10,9 @@ set(COHORT_STOREY_life create.c death.c slots.c watcher.c)
 set(COHORT_STOREY_object
     barrier.c object.c pipe.c queue.c ring.c ring_chain.c ring_repair.c roster.c shared.c
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)
-set(COHORT_STOREY_process child.c given.c keeper.c process.c server.c)
+set(COHORT_STOREY_process
+    ask.c attempt.c child.c given.c keeper.c launch.c lifeline.c method.c orphans.c process.c
+    program.c server.c server_client.c start.c)
 set(COHORT_STOREY_pool
     pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c pool_retry.c
     pool_setting.c

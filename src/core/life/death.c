@@ -124,7 +124,7 @@ void cohort__slot_settle(cohort_process_t *slot) {
  * again. */
 static bool is_over(cohort_process_t *slot) {
     cohort__slot_state_t state = cohort__process_state(slot);
-    int64_t pid = (int64_t)(atomic_load(&slot->claim) & 0xffffffff);
+    int64_t pid = cohort__claim_pid(atomic_load(&slot->claim));
     if (state == COHORT__SLOT_STARTING)
         return pid == 0 || !cohort_os_alive((cohort_os_id_t){pid, 0});
     return state == COHORT__SLOT_DEAD;
@@ -233,7 +233,7 @@ static void settle_code(cohort_process_t *slot, int code) {
 /* Why a child did not take off that could not even leave the reason in its slot. */
 static apr_status_t guess(cohort_process_t *slot, int code) {
     apr_status_t meant =
-        atomic_load(&slot->claim) & 0xffffffff ? COHORT_ESTART : cohort__exit_meaning(code);
+        cohort__claim_pid(atomic_load(&slot->claim)) ? COHORT_ESTART : cohort__exit_meaning(code);
     if (meant == COHORT_EADDRESS) {
         return cohort__fail(meant,
                             "in the child, at %p; something else lies there, or a limit forbids it",

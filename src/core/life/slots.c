@@ -31,7 +31,7 @@ void cohort__slot_restart(cohort_process_t *slot) {
 
 bool cohort__claim_withdraw(cohort_process_t *slot) {
     uint64_t open = atomic_load(&slot->claim);
-    while (!(open & 0xffffffff)) {
+    while (!cohort__claim_pid(open)) {
         if (atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_next(open)))
             return true;
     }

@@ -55,7 +55,7 @@ apr_status_t cohort__process_check(const cohort_process_t *process) {
 
 cohort_os_id_t cohort__process_os(cohort_process_t *slot) {
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
-        return (cohort_os_id_t){(int64_t)(atomic_load(&slot->claim) & 0xffffffff), 0};
+        return (cohort_os_id_t){cohort__claim_pid(atomic_load(&slot->claim)), 0};
     }
     return slot->os;
 }

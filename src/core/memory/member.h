@@ -144,6 +144,13 @@ static inline bool cohort__is_helper(const cohort_process_t *slot) {
 static inline bool cohort__is_contained(const cohort_process_t *slot) {
     return slot->lifetime == COHORT_DAEMON && !cohort__is_helper(slot);
 }
+/* A claim: the pid of the child that has made it, 0 until then; and one that is open. */
+static inline int64_t cohort__claim_pid(uint64_t claim) {
+    return (int64_t)(claim & 0xffffffff);
+}
+static inline uint64_t cohort__claim_open(uint32_t attempt) {
+    return (uint64_t)attempt << 32;
+}
 /* Which start of a slot this is; a start that failed may be followed by another. */
 static inline uint32_t cohort__process_attempt(cohort_process_t *slot) {
     return (uint32_t)(atomic_load(&slot->claim) >> 32);
