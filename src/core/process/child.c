@@ -23,7 +23,7 @@ static _Atomic int ending, has_children;
 cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot) {
     cohort_process_t *slot = cohort__process_find(boot->slot);
     if (!slot || cohort__process_state(slot) != COHORT__SLOT_STARTING ||
-        slot->role != (boot->role & 0xff))
+        slot->role != cohort__boot_role(boot->role))
         return NULL;
     if (slot->role != COHORT__ROLE_CHILD && slot->role != COHORT__ROLE_WORKER &&
         !cohort__is_helper(slot))
@@ -40,9 +40,10 @@ static _Noreturn void fail(cohort_process_t *slot, apr_status_t status) {
 }
 
 static bool claim(cohort_process_t *slot, uint32_t attempt) {
-    uint64_t open = (uint64_t)attempt << 32;
+    uint64_t open = cohort__claim_open(attempt);
     cohort_os_id_t os = cohort_os_self();
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) return false;
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_by(open, os.pid)))
+        return false;
     slot->os = os;
     atomic_store(&slot->arena, (int64_t)cohort__map.handle);
     return true;

@@ -148,7 +148,7 @@ void cohort__keeper_ended(cohort__pid_t id) {
 
 /* One that never ran, or ends again and again, is replaced when the next process is to be held. */
 void cohort__keeper_lost(cohort_process_t *lost) {
-    bool ran = (atomic_load(&lost->claim) & 0xffffffff) != 0;
+    bool ran = cohort__claim_pid(atomic_load(&lost->claim)) != 0;
     cohort_os_mutex_lock(&keeper.mutex);
     bool current = keeper.slot == lost && keeper.id == cohort__process_id(lost);
     if (current) forget();
@@ -246,11 +246,11 @@ static _Noreturn void end_all(void) {
 }
 
 void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
-    uint64_t open = (uint64_t)(boot->role >> 8) << 32;
+    uint64_t open = cohort__claim_open(cohort__boot_attempt(boot->role));
     cohort_os_id_t os = cohort_os_self();
     cohort_os_watch_t *watch;
     cohort_os_event_t event;
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid))
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_by(open, os.pid)))
         cohort_os_exit(255, false);
     slot->os = os;
     cohort__self_set(slot);

@@ -420,7 +420,7 @@ static apr_status_t try_takeoff(void *arg, bool thorough) {
     if (cohort__process_state(t->slot) != COHORT__SLOT_STARTING) return APR_SUCCESS;
     if (atomic_load(&t->slot->unfit)) return COHORT_EWORKERDIED;
     if (!thorough) return APR_EAGAIN;
-    int64_t pid = (int64_t)(atomic_load(&t->slot->claim) & 0xffffffff);
+    int64_t pid = cohort__claim_pid(atomic_load(&t->slot->claim));
     if (pid == 0) return check_unclaimed(t);
     if (cohort_os_alive((cohort_os_id_t){pid, 0})) return APR_EAGAIN;
     cohort__process_ended(t->slot, COHORT_EXIT_NONE); /* this makes the start a failed one */
@@ -527,7 +527,7 @@ apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, coho
     start.contained = cohort__is_contained(slot);
     start.detach = slot->lifetime == COHORT_BACKGROUND || slot->role == COHORT__ROLE_KEEPER;
     boot->version = COHORT_OS_BOOT_VERSION;
-    boot->role = slot->role | cohort__process_attempt(slot) << 8;
+    boot->role = cohort__boot_word(slot->role, cohort__process_attempt(slot));
     boot->slot = cohort__process_id(slot);
     boot->base = (uint64_t)(uintptr_t)cohort__map.base;
     boot->size = cohort__map.size;
@@ -789,7 +789,7 @@ static bool is_gone_parent(const cohort_process_t *process) {
     cohort_process_t *self = cohort__self();
     if (!self || !process) return false;
     cohort__pid_t parent = atomic_load(&self->parent);
-    return parent && process == cohort__process_at((uint32_t)(parent & 0xffff)) &&
+    return parent && process == cohort__process_at(cohort__pid_slot(parent)) &&
            !cohort__process_find(parent);
 }
 
@@ -961,7 +961,7 @@ cohort_process_t *cohort_process_current(void) {
 cohort_process_t *cohort_process_parent(void) {
     cohort_process_t *self = cohort__self();
     cohort__pid_t parent = self ? atomic_load(&self->parent) : 0;
-    return parent ? cohort__process_at((uint32_t)(parent & 0xffff)) : NULL;
+    return parent ? cohort__process_at(cohort__pid_slot(parent)) : NULL;
 }
 
 static bool is_active_child(cohort_process_t *slot) {

@@ -534,13 +534,13 @@ static apr_status_t start_child(cohort_process_t *slot, uint32_t attempt,
 
 static void serve(cohort_os_event_t *event) {
     cohort_process_t *slot = cohort__process_find(event->value & 0xffffffffffff);
-    uint64_t attempt = slot ? atomic_load(&slot->claim) >> 32 : 0;
+    uint32_t attempt = slot ? cohort__process_attempt(slot) : 0;
     bool wanted = slot && cohort__process_state(slot) == COHORT__SLOT_STARTING &&
                   (attempt & 0xffff) == event->value >> 48;
     if (!wanted) cohort_os_streams_close(&event->streams);
     if (!wanted) return;
     retired = false;
-    apr_status_t status = start_child(slot, (uint32_t)attempt, event);
+    apr_status_t status = start_child(slot, attempt, event);
     if (!status) return;
     cohort__slot_refuse(slot, status);
     if (cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED))
@@ -642,9 +642,9 @@ void cohort__server_tell(void) {
 }
 
 void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
-    uint64_t open = (uint64_t)(boot->role >> 8) << 32;
+    uint64_t open = cohort__claim_open(cohort__boot_attempt(boot->role));
     cohort_os_id_t os = cohort_os_self();
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid))
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_by(open, os.pid)))
         cohort_os_exit(255, false);
     slot->os = os;
     atomic_store(&slot->arena, (int64_t)cohort__map.handle);
