@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocks: made, freed, moved, checked. What most calls do is in this one file, so that compilers can
- * merge it: a small block is taken from the current slab of the thread, or freed. How the heap is
- * built, and why it survives deaths, is told in heap.h.
+ * Blocks: made, freed, moved, checked. What most calls do is in this one file, so that compilers
+ * can merge it: a small block is taken from the current slab of the thread, or freed. How the heap
+ * is built, and why it survives deaths, is told in heap.h.
  */
 #include "core/memory/heap.h"
 

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Large blocks: whole chunks, side by side. The word of the first one names the thread that is making
- * or freeing the block, until that is done.
+ * Large blocks: whole chunks, side by side. The word of the first one names the thread that is
+ * making or freeing the block, until that is done.
  */
 #include "core/memory/heap.h"
 

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slabs: which ones a thread owns, how it comes by one that has room, and how it lets go of one. None
- * of this is on the fast path, which takes blocks from the current slab until that has none
+ * Slabs: which ones a thread owns, how it comes by one that has room, and how it lets go of one.
+ * None of this is on the fast path, which takes blocks from the current slab until that has none
  * (alloc.c).
  */
 #include "core/memory/heap.h"
