@@ -64,7 +64,7 @@ static const char *fault_of(uint64_t chunk, uint64_t head, uint64_t top) {
 bool cohort__alloc_sound(char *why, size_t size) {
     cohort__thread_t *me;
     if (!cohort__enter(&me)) {
-        cohort__heap_enter(me); /* settles a row that somebody died over */
+        cohort__heap_enter(me); /* settles a row that a thread died over */
         cohort__heap_leave();
     }
     uint64_t top = cohort__load(&cohort__heap()->top), head;

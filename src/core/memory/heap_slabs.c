@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* Bits of this word that somebody is in the middle of freeing. */
+/* Bits of this word that a thread is in the middle of freeing. */
 static uint64_t being_freed(uint64_t chunk, unsigned class, unsigned word) {
     uint64_t bits = 0;
     uint32_t count = cohort__thread_count();
@@ -108,7 +108,7 @@ static bool slab_reuse(cohort__thread_t *me, unsigned class) {
                 continue;
             if (cohort__slab_collect(chunk, class)) return true;
             cohort__slab_release(me, cohort__slab_current(me, class), class, false);
-            /* somebody is freeing in it right now */
+            /* a thread is freeing in it right now */
             if (cohort__load(word) & ((uint64_t)1 << (chunk % 64))) break;
         }
     }
