@@ -5,8 +5,11 @@
 set(COHORT_STOREYS base memory life object process pool cohort)
 
 set(COHORT_STOREY_base errors.c)
-set(COHORT_STOREY_memory alloc.c arena.c code.c identity.c lock.c member.c park.c thread.c upward.c)
-set(COHORT_STOREY_life create.c death.c slots.c watcher.c)
+set(COHORT_STOREY_memory
+    alloc.c arena.c code.c heap.c heap_check.c heap_large.c heap_objects.c heap_repair.c heap_rows.c
+    heap_slabs.c identity.c lock.c member.c park.c thread.c upward.c)
+set(COHORT_STOREY_life
+    create.c death.c slots.c watched.c watcher.c watcher_assist.c watcher_end.c)
 set(COHORT_STOREY_object
     barrier.c object.c pipe.c queue.c ring.c ring_chain.c ring_repair.c roster.c shared.c
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)

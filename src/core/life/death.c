@@ -232,8 +232,8 @@ static void settle_code(cohort_process_t *slot, int code) {
 
 /* Why a child did not take off that could not even leave the reason in its slot. */
 static apr_status_t guess(cohort_process_t *slot, int code) {
-    apr_status_t meant =
-        cohort__claim_pid(atomic_load(&slot->claim)) ? COHORT_ESTART : cohort__exit_meaning(code);
+    bool claimed = cohort__claim_pid(atomic_load(&slot->claim)) != 0;
+    apr_status_t meant = claimed ? COHORT_ESTART : cohort__exit_meaning(code);
     if (meant == COHORT_EADDRESS) {
         return cohort__fail(meant,
                             "in the child, at %p; something else lies there, or a limit forbids it",
@@ -298,8 +298,8 @@ void cohort__process_died(cohort__pid_t id, int code) {
 
 void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     cohort_process_t *slot = cohort__process_find(id);
-    if (!slot || cohort__life_generation(life) != id >> 16 || start_failed(slot, life, code))
-        return;
+    if (!slot || cohort__life_generation(life) != cohort__pid_generation(id)) return;
+    if (start_failed(slot, life, code)) return;
     /* it has taken off meanwhile */
     if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return;
     bool news = set_dead(slot, life);

@@ -29,16 +29,16 @@ cohort__slot_state_t cohort__process_state(const cohort_process_t *slot) {
 }
 
 cohort__pid_t cohort__process_id(const cohort_process_t *slot) {
-    return cohort__life_generation(cohort__process_life(slot)) << 16 |
-           (cohort__pid_t)(slot - cohort__process_at(0));
+    return cohort__pid(cohort__life_generation(cohort__process_life(slot)),
+                       (uint32_t)(slot - cohort__process_at(0)));
 }
 
 cohort_process_t *cohort__process_find(cohort__pid_t id) {
-    uint32_t index = (uint32_t)(id & 0xffff);
+    uint32_t index = cohort__pid_slot(id);
     if (id == 0 || index >= cohort__process_count()) return NULL;
     cohort_process_t *slot = cohort__process_at(index);
     uint64_t life = cohort__process_life(slot);
-    return cohort__life_generation(life) == id >> 16 &&
+    return cohort__life_generation(life) == cohort__pid_generation(id) &&
                    cohort__life_state(life) != COHORT__SLOT_FREE
                ? slot
                : NULL;

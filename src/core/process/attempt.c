@@ -34,7 +34,8 @@ bool cohort__attempt_begin(cohort_process_t *slot, bool awaited) {
 bool cohort__attempt_claim(cohort_process_t *slot, uint32_t attempt) {
     uint64_t open = cohort__claim_open(attempt);
     cohort_os_id_t os = cohort_os_self();
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) return false;
+    if (!atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_by(open, os.pid)))
+        return false;
     slot->os = os;
     return true;
 }
