@@ -69,7 +69,7 @@ _Static_assert(sizeof(cohort_barrier_t) <= COHORT__OBJECT_SIZE_MAX,
 _Static_assert(COHORT__THREADS_MAX < 1u << 15, "a thread's number fits into an arrival");
 
 typedef struct {
-    cohort__use_t use;
+    cohort__call_t call;
     cohort_barrier_t *barrier;
     bool polls;
     bool there;
@@ -198,15 +198,15 @@ static bool time_to_ask(cohort_barrier_t *b) {
 
 /* Break the phase if a party it depends on is dead; a death that nobody has seen is recorded now. A
  * look at a phase that was over meanwhile says nothing about the next one. */
-static void look(const cohort__use_t *use, cohort_barrier_t *b) {
+static void look(const cohort__call_t *call, cohort_barrier_t *b) {
     uint64_t word = load(b), deaths = atomic_load(&cohort__arena->death);
     bool ask = time_to_ask(b);
     if (!ask && atomic_load_explicit(&b->deaths, memory_order_acquire) == deaths) return;
     uint32_t phase = phase_of(word);
-    if (!cohort__use_look(use)) return;
+    if (!cohort__call_look(call)) return;
     bool missing = party_missing(b, phase, ask);
     cohort__pid_t killed = !missing && released(word, 1) ? last_party_killed(b, phase - 1, ask) : 0;
-    cohort__use_look_end(use);
+    cohort__call_look_end(call);
     if (killed) (void)cohort__process_bury(killed);
     if (missing || killed) break_phase(b, phase);
     else if (phase_of(load(b)) == phase)
@@ -224,7 +224,7 @@ static bool claim(entry_t *e, uint64_t arrival) {
 
 static bool take_entry(wait_t *w, uint32_t phase, uint32_t start) {
     cohort_barrier_t *b = w->barrier;
-    uint64_t arrival = arrival_of(cohort__thread_id(w->use.me), phase);
+    uint64_t arrival = arrival_of(cohort__thread_id(w->call.me), phase);
     for (uint32_t i = 0; i < b->parties; i++) {
         uint32_t index = start + i < b->parties ? start + i : start + i - b->parties;
         entry_t *e = entry_at(b, phase, index);
@@ -281,14 +281,14 @@ static apr_status_t arrive(wait_t *w) {
     uint32_t phase = phase_of(word), count = count_of(b, phase);
     if (state_of(word) == BROKEN) return COHORT_EBROKEN;
     if (count >= b->parties || (w->polls && count + 1 < b->parties)) return APR_EAGAIN;
-    if (!cohort__use_look(&w->use)) return COHORT_EHANDLE;
+    if (!cohort__call_look(&w->call)) return COHORT_EHANDLE;
     bool last = take_entry(w, phase, count) && count_me(b, phase) == b->parties;
     bool missing = last && party_missing(b, phase, false);
     if (last) {
         w->action = b->action;
         w->action_arg = b->action_arg;
     }
-    cohort__use_look_end(&w->use);
+    cohort__call_look_end(&w->call);
     if (missing) break_phase(b, phase);
     return last ? complete(w) : APR_EAGAIN;
 }
@@ -297,25 +297,25 @@ static apr_status_t arrive(wait_t *w) {
  * stopped the phase was the end of the barrier. */
 static apr_status_t outcome_of(const wait_t *w) {
     apr_status_t status = w->there ? outcome(load(w->barrier), w->phase) : APR_EAGAIN;
-    return status && cohort__use_over(&w->use) ? COHORT_EHANDLE : status;
+    return status && cohort__call_over(&w->call) ? COHORT_EHANDLE : status;
 }
 
 static apr_status_t try_meet(void *arg, bool thorough) {
     wait_t *w = arg;
     apr_status_t status = w->there ? APR_EAGAIN : arrive(w);
     if (status != APR_EAGAIN)
-        return cohort__use_over(&w->use) && status == COHORT_EBROKEN ? COHORT_EHANDLE : status;
-    if (thorough) look(&w->use, w->barrier);
+        return cohort__call_over(&w->call) && status == COHORT_EBROKEN ? COHORT_EHANDLE : status;
+    if (thorough) look(&w->call, w->barrier);
     return outcome_of(w);
 }
 
 static apr_status_t barrier_wait(cohort_barrier_t *barrier, unsigned *index,
                                  apr_interval_time_t timeout) {
     wait_t w = {.barrier = barrier, .polls = timeout <= 0};
-    apr_status_t status = cohort__use_begin(&w.use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    apr_status_t status = cohort__call_begin(&w.call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
     if (timeout == COHORT_FOREVER) timeout = barrier->timeout;
-    if (cohort__use_over(&w.use)) return COHORT_EHANDLE;
+    if (cohort__call_over(&w.call)) return COHORT_EHANDLE;
     status = cohort__await(&barrier->changed, try_meet, &w, cohort__deadline(timeout));
     if (status == APR_TIMEUP && w.there && !break_phase(barrier, w.phase)) status = outcome_of(&w);
     if (!status && index) *index = w.index;
@@ -390,12 +390,12 @@ apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties,
 }
 
 static apr_status_t barrier_abort(cohort_barrier_t *barrier) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
     for (;;) {
         uint64_t word = load(barrier);
-        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+        if (cohort__call_over(&call)) return COHORT_EHANDLE;
         if (state_of(word) == BROKEN || break_phase(barrier, phase_of(word))) return APR_SUCCESS;
     }
 }
@@ -405,12 +405,12 @@ apr_status_t cohort_barrier_abort(cohort_barrier_t *barrier) {
 }
 
 static apr_status_t barrier_reset(cohort_barrier_t *barrier) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
     uint64_t word = load(barrier);
     do {
-        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+        if (cohort__call_over(&call)) return COHORT_EHANDLE;
     } while (!atomic_compare_exchange_weak(&barrier->word, &word, next_phase(word, false)));
     cohort__notify(&barrier->changed, COHORT__ALL);
     return APR_SUCCESS;
@@ -421,10 +421,10 @@ apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier) {
 }
 
 static apr_status_t barrier_parties(cohort_barrier_t *barrier, unsigned *parties) {
-    cohort__use_t use;
-    apr_status_t status = parties
-                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-                              : cohort__null("parties");
+    cohort__call_t call;
+    apr_status_t status =
+        parties ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+                : cohort__null("parties");
     if (!status) *parties = barrier->parties;
     return status;
 }
@@ -434,10 +434,10 @@ apr_status_t cohort_barrier_parties(cohort_barrier_t *barrier, unsigned *parties
 }
 
 static apr_status_t barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting) {
-    cohort__use_t use;
-    apr_status_t status = waiting
-                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-                              : cohort__null("waiting");
+    cohort__call_t call;
+    apr_status_t status =
+        waiting ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+                : cohort__null("waiting");
     if (status) return status;
     uint64_t word = load(barrier);
     *waiting = state_of(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
@@ -449,10 +449,10 @@ apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting
 }
 
 static apr_status_t barrier_broken(cohort_barrier_t *barrier, int *broken) {
-    cohort__use_t use;
-    apr_status_t status = broken
-                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-                              : cohort__null("broken");
+    cohort__call_t call;
+    apr_status_t status =
+        broken ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+               : cohort__null("broken");
     if (!status) *broken = state_of(load(barrier)) == BROKEN;
     return status;
 }
@@ -462,12 +462,12 @@ apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken) {
 }
 
 static apr_status_t barrier_destroy(cohort_barrier_t *barrier) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, false, &status))
+    if (!cohort__sync_end(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, false, &status))
         return status;
     cohort__notify(&barrier->changed, COHORT__ALL);
-    cohort__object_free(use.me, barrier);
+    cohort__object_free(call.me, barrier);
     return APR_SUCCESS;
 }
 

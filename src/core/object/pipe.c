@@ -59,7 +59,8 @@ cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i) {
 /* ---- ends ----------------------------------------------------------------------------------- */
 
 typedef struct {
-    cohort__ring_call_t call; /* its ring is the one that the operation is about */
+    cohort__call_t call;
+    cohort__ring_t *ring; /* the one that the operation is about */
     pipe_t *pipe;
     int end;
     union {
@@ -76,12 +77,8 @@ static apr_status_t end_of(const cohort_connection_t *connection, use_t *use) {
         return COHORT_EHANDLE;
     use->pipe = (pipe_t *)(address - low - offsetof(pipe_t, ends));
     use->end = low != 0;
-    apr_status_t status = cohort__object_check(use->pipe, COHORT__KIND_PIPE, TAG);
-    if (status) return status == APR_EINVAL ? COHORT_EHANDLE : status;
-    use->call.object = &use->pipe->owner.object;
-    use->call.ring = &use->pipe->rings[0];
-    use->call.tag = atomic_load_explicit(&use->call.object->tag, memory_order_acquire);
-    return APR_SUCCESS;
+    return cohort__call_aim(&use->call, use->pipe, COHORT__KIND_PIPE, TAG) ? COHORT_EHANDLE
+                                                                           : APR_SUCCESS;
 }
 
 static apr_status_t enter(const cohort_connection_t *connection, use_t *use) {
@@ -92,17 +89,17 @@ static apr_status_t enter(const cohort_connection_t *connection, use_t *use) {
 /* Work on the roster: the guard, with the object announced. The ring for that is always the first,
  * which is there in any pipe. */
 static bool roster_open(const use_t *use) {
-    cohort__ring_call_t call = use->call;
-    call.ring = &use->pipe->rings[0];
-    if (!cohort__ring_look(&call)) return false;
-    if (cohort__ring_guard(&call, &use->pipe->owner.object.parts[ROSTER_PARTS], 2)) return true;
-    cohort__ring_look_end(&call);
+    cohort__ring_t *ring = &use->pipe->rings[0];
+    if (!cohort__call_look(&use->call)) return false;
+    if (cohort__ring_guard(&use->call, ring, &use->pipe->owner.object.parts[ROSTER_PARTS], 2))
+        return true;
+    cohort__call_look_end(&use->call);
     return false;
 }
 
 static void roster_close(const use_t *use) {
     cohort__guard_leave(&use->pipe->guard);
-    cohort__ring_look_end(&use->call);
+    cohort__call_look_end(&use->call);
 }
 
 static uint64_t closed_ends(pipe_t *pipe) {
@@ -293,22 +290,21 @@ apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t
 /* Only large messages count, since small ones are bounded by their number. */
 static bool has_room(const use_t *u) {
     if (!u->as.send.staged) return true;
-    uint64_t bytes = cohort__ring_bytes(&u->call);
+    uint64_t bytes = cohort__ring_bytes(&u->call, u->ring);
     return bytes == 0 ||
            (u->as.send.size <= u->pipe->bytes && bytes <= u->pipe->bytes - u->as.send.size);
 }
 
 /* A pipe goes with its ends, so a call during which it does finds its own end closed. */
 static apr_status_t said(const use_t *use, apr_status_t status) {
-    return atomic_load(&use->call.object->tag) == use->call.tag || !status ? status
-                                                                           : COHORT_ECLOSED;
+    return status && cohort__call_over(&use->call) ? COHORT_ECLOSED : status;
 }
 
 static apr_status_t send_once(use_t *u, bool thorough) {
     if (has_given_up(u, thorough)) return COHORT_ECLOSED;
     if (is_closed(u, !u->end, false)) return APR_EOF;
     apr_status_t status =
-        has_room(u) ? cohort__ring_put(&u->call, &u->as.send, thorough) : APR_EAGAIN;
+        has_room(u) ? cohort__ring_put(&u->call, u->ring, &u->as.send, thorough) : APR_EAGAIN;
     return status == APR_EAGAIN && thorough && is_closed(u, !u->end, true) ? APR_EOF : status;
 }
 
@@ -323,10 +319,10 @@ static apr_status_t connection_send(cohort_connection_t *connection, const void 
     if (status) return status;
     if (!can_send(&u)) return COHORT_EDIRECTION;
     if (!data && size) return cohort__null("data");
-    u.call.ring = &u.pipe->rings[!u.end];
+    u.ring = &u.pipe->rings[!u.end];
     u.as.send = (cohort__send_t){data, size, false};
-    status = cohort__ring_stage(&u.call, &u.as.send);
-    if (!status) status = cohort__ring_await(&u.call, &u.call.ring->space, try_send, &u, timeout);
+    status = cohort__ring_stage(&u.call, u.ring, &u.as.send);
+    if (!status) status = cohort__ring_await(&u.call, &u.ring->space, try_send, &u, timeout);
     if (u.as.send.staged) cohort__ring_unstage(&u.call);
     return status;
 }
@@ -342,10 +338,10 @@ apr_status_t cohort_connection_send(cohort_connection_t *connection, const void 
  * does what a dead receiver gives back. */
 static apr_status_t receive_once(use_t *u, bool thorough) {
     if (has_given_up(u, thorough)) return COHORT_ECLOSED;
-    apr_status_t status = cohort__ring_get(&u->call, &u->as.receive, thorough);
+    apr_status_t status = cohort__ring_get(&u->call, u->ring, &u->as.receive, thorough);
     if (status != APR_EAGAIN || !is_closed(u, !u->end, thorough)) return status;
-    bool idle = cohort__ring_is_idle(&u->call, thorough);
-    status = cohort__ring_get(&u->call, &u->as.receive, true);
+    bool idle = cohort__ring_is_idle(&u->call, u->ring, thorough);
+    status = cohort__ring_get(&u->call, u->ring, &u->as.receive, true);
     return status == APR_EAGAIN && idle ? APR_EOF : status;
 }
 
@@ -358,13 +354,13 @@ static apr_status_t receive(cohort_connection_t *connection, use_t *u,
     apr_status_t status = begin(connection, u);
     if (status) return status;
     if (!can_receive(u)) return COHORT_EDIRECTION;
-    u->call.ring = &u->pipe->rings[u->end];
-    status = cohort__ring_await(&u->call, &u->call.ring->items, try_receive, u, timeout);
+    u->ring = &u->pipe->rings[u->end];
+    status = cohort__ring_await(&u->call, &u->ring->items, try_receive, u, timeout);
     bool taken = status == APR_SUCCESS && u->as.receive.how != COHORT__RECEIVE_PEEK;
     /* A message that stays needs the wake-up that this call may have had. Room for one may be room
      * for several, or for another. */
-    if (taken) cohort__notify(&u->call.ring->space, COHORT__ALL);
-    else if (status != APR_EAGAIN) cohort__notify(&u->call.ring->items, 1);
+    if (taken) cohort__notify(&u->ring->space, COHORT__ALL);
+    else if (status != APR_EAGAIN) cohort__notify(&u->ring->items, 1);
     return status;
 }
 

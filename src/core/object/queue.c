@@ -67,14 +67,12 @@ apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_opti
     return COHORT__CALL_ANEW(queue_create(queue, options, pool));
 }
 
-static apr_status_t enter(cohort_queue_t *queue, cohort__ring_call_t *call) {
-    apr_status_t status = cohort__enter(&call->me);
-    if (!status) status = cohort__object_check(queue, COHORT__KIND_QUEUE, TAG);
-    if (status) return status;
-    call->ring = &queue->ring;
-    call->object = &queue->owner.object;
-    call->tag = atomic_load_explicit(&call->object->tag, memory_order_acquire);
-    return APR_SUCCESS;
+static apr_status_t enter(cohort_queue_t *queue, cohort__call_t *call) {
+    return cohort__call_begin(call, queue, COHORT__KIND_QUEUE, TAG);
+}
+
+static cohort_queue_t *queue_of(const cohort__call_t *call) {
+    return (cohort_queue_t *)call->object;
 }
 
 static bool is_closed(cohort_queue_t *queue) {
@@ -82,50 +80,51 @@ static bool is_closed(cohort_queue_t *queue) {
 }
 
 /* What a call says that finds the queue closed: it may be another queue by now. */
-static apr_status_t closed(const cohort__ring_call_t *call) {
-    return atomic_load(&call->object->tag) == call->tag ? COHORT_ECLOSED : COHORT_EHANDLE;
+static apr_status_t closed(const cohort__call_t *call) {
+    return cohort__call_over(call) ? COHORT_EHANDLE : COHORT_ECLOSED;
 }
 
 /* ---- put ------------------------------------------------------------------------------------ */
 
 typedef struct {
-    cohort__ring_call_t call;
-    cohort_queue_t *queue;
+    cohort__call_t call;
     cohort__send_t send;
 } put_t;
 
 static apr_status_t try_put(void *arg, bool thorough) {
     put_t *p = arg;
-    if (is_closed(p->queue)) return closed(&p->call);
-    return cohort__ring_put(&p->call, &p->send, thorough);
+    cohort_queue_t *queue = queue_of(&p->call);
+    if (is_closed(queue)) return closed(&p->call);
+    return cohort__ring_put(&p->call, &queue->ring, &p->send, thorough);
 }
 
 static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
+    cohort_queue_t *queue = queue_of(&p->call);
     if (!p->send.data && p->send.size) return cohort__null("data");
-    if (is_closed(p->queue)) return closed(&p->call);
-    apr_status_t status = cohort__ring_stage(&p->call, &p->send);
-    if (!status) status = cohort__ring_await(&p->call, &p->queue->ring.space, try_put, p, timeout);
+    if (is_closed(queue)) return closed(&p->call);
+    apr_status_t status = cohort__ring_stage(&p->call, &queue->ring, &p->send);
+    if (!status) status = cohort__ring_await(&p->call, &queue->ring.space, try_put, p, timeout);
     if (p->send.staged) cohort__ring_unstage(&p->call);
     return status;
 }
 
 /* What most calls are: the message is small, and there is room. Whatever else there is to see to is
  * not seen to here. */
-static bool put_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, const void *data,
+static bool put_quickly(const cohort__call_t *call, cohort_queue_t *queue, const void *data,
                         size_t size) {
     cohort_message_t message = {.data = (void *)data, .size = size};
-    if (is_closed(queue) || !cohort__ring_put_run(call, &message, 1)) return false;
+    if (is_closed(queue) || !cohort__ring_put_run(call, &queue->ring, &message, 1)) return false;
     call->me->waited = &queue->ring.space;
     return true;
 }
 
 static apr_status_t queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
                               apr_interval_time_t timeout) {
-    cohort__ring_call_t call;
+    cohort__call_t call;
     apr_status_t status = enter(queue, &call);
     if (status) return status;
     if (put_quickly(&call, queue, data, size)) return APR_SUCCESS;
-    put_t p = {.call = call, .queue = queue, .send = {data, size, false}};
+    put_t p = {.call = call, .send = {data, size, false}};
     return put(&p, timeout);
 }
 
@@ -137,13 +136,13 @@ apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_
 static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages,
                                    apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
-    put_t p = {.queue = queue};
+    put_t p;
     apr_status_t status = enter(queue, &p.call);
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; *done < count;) {
         if (!is_closed(queue))
-            *done += cohort__ring_put_run(&p.call, messages + *done, count - *done);
+            *done += cohort__ring_put_run(&p.call, &queue->ring, messages + *done, count - *done);
         if (*done == count) break;
         p.send = (cohort__send_t){messages[*done].data, messages[*done].size, false};
         status = put(&p, timeout);
@@ -161,7 +160,7 @@ apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t
 
 static apr_status_t queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size,
                                     apr_interval_time_t timeout) {
-    put_t p = {.queue = queue, .send = {block, size, true}};
+    put_t p = {.send = {block, size, true}};
     apr_status_t status = enter(queue, &p.call);
     if (status) return status;
     if (!block) return cohort__null("block");
@@ -219,18 +218,17 @@ static uint64_t unfinished(cohort_queue_t *q) {
 /* ---- get ------------------------------------------------------------------------------------ */
 
 typedef struct {
-    cohort__ring_call_t call;
-    cohort_queue_t *queue;
+    cohort__call_t call;
     cohort__receive_t receive;
 } get_t;
 
 /* The message is counted twice until it has left the ring: what is unfinished may seem more than it
  * is, and never less. */
 static apr_status_t expect(void *arg) {
-    get_t *g = arg;
-    cohort_queue_t *q = g->queue;
+    const cohort__call_t *call = arg;
+    cohort_queue_t *q = queue_of(call);
     apr_status_t status = APR_SUCCESS;
-    if (!cohort__ring_guard(&g->call, &q->owner.object.parts[ROSTER_PARTS], 2))
+    if (!cohort__ring_guard(call, &q->ring, &q->owner.object.parts[ROSTER_PARTS], 2))
         return COHORT_EHANDLE;
     cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
     /* so that the list is never longer than what lived at one time */
@@ -238,16 +236,16 @@ static apr_status_t expect(void *arg) {
     if (mine) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) + 1);
     else
         status =
-            cohort__roster_add(&q->outstanding, &q->guard, g->call.me, cohort__self_id(), 1, NULL);
+            cohort__roster_add(&q->outstanding, &q->guard, call->me, cohort__self_id(), 1, NULL);
     cohort__guard_leave(&q->guard);
     return status;
 }
 
 /* A task_done() may have been counted for it: then another message was meant. */
 static void in_vain(void *arg) {
-    get_t *g = arg;
-    cohort_queue_t *q = g->queue;
-    cohort__guard_enter(&q->guard, g->call.me);
+    const cohort__call_t *call = arg;
+    cohort_queue_t *q = queue_of(call);
+    cohort__guard_enter(&q->guard, call->me);
     cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
     if (mine && atomic_load(&mine->value))
         cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) - 1);
@@ -259,28 +257,30 @@ static void in_vain(void *arg) {
 
 static apr_status_t try_get(void *arg, bool thorough) {
     get_t *g = arg;
-    if (is_closed(g->queue)) return closed(&g->call);
-    return cohort__ring_get(&g->call, &g->receive, thorough);
+    cohort_queue_t *queue = queue_of(&g->call);
+    if (is_closed(queue)) return closed(&g->call);
+    return cohort__ring_get(&g->call, &queue->ring, &g->receive, thorough);
 }
 
 static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
-    if (g->queue->joinable) {
+    cohort_queue_t *queue = queue_of(&g->call);
+    if (queue->joinable) {
         g->receive.expect = expect;
         g->receive.in_vain = in_vain;
-        g->receive.arg = g;
+        g->receive.arg = &g->call;
     }
-    apr_status_t status = cohort__ring_await(&g->call, &g->queue->ring.items, try_get, g, timeout);
+    apr_status_t status = cohort__ring_await(&g->call, &queue->ring.items, try_get, g, timeout);
     /* The message stays, and so must the wake-up that this one took. */
-    if (status == COHORT_ETOOSMALL || status == APR_ENOMEM)
-        cohort__notify(&g->queue->ring.items, 1);
+    if (status == COHORT_ETOOSMALL || status == APR_ENOMEM) cohort__notify(&queue->ring.items, 1);
     return status;
 }
 
 /* What most calls are: a small message is there. Whatever else there is to see to is not seen to
  * here. */
-static bool get_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue,
+static bool get_quickly(const cohort__call_t *call, cohort_queue_t *queue,
                         cohort_message_t *message) {
-    if (queue->joinable || is_closed(queue) || !cohort__ring_get_run(call, message, 1))
+    if (queue->joinable || is_closed(queue) ||
+        !cohort__ring_get_run(call, &queue->ring, message, 1))
         return false;
     call->me->waited = &queue->ring.items;
     return true;
@@ -298,12 +298,12 @@ static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_t
 
 static apr_status_t queue_get_message(cohort_queue_t *queue, cohort_message_t *message,
                                       apr_interval_time_t timeout) {
-    cohort__ring_call_t call;
+    cohort__call_t call;
     apr_status_t status = enter(queue, &call);
     if (!status && !message) status = cohort__null("size");
     if (status) return status;
     if (get_quickly(&call, queue, message)) return APR_SUCCESS;
-    get_t g = {.call = call, .queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
+    get_t g = {.call = call, .receive = {.how = COHORT__RECEIVE_INTO}};
     return get_into(&g, message, timeout);
 }
 
@@ -328,13 +328,13 @@ apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *s
 static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *messages,
                                    apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
-    get_t g = {.queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
+    get_t g = {.receive = {.how = COHORT__RECEIVE_INTO}};
     apr_status_t status = enter(queue, &g.call);
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; !status && *done < count;) {
         if (!queue->joinable && !is_closed(queue))
-            *done += cohort__ring_get_run(&g.call, messages + *done, count - *done);
+            *done += cohort__ring_get_run(&g.call, &queue->ring, messages + *done, count - *done);
         if (*done == count) break;
         status = get_into(&g, &messages[*done], *done ? 0 : timeout);
         *done += !status;
@@ -350,7 +350,7 @@ apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
 
 static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, void **data,
                              apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
-    get_t g = {.queue = queue, .receive = {.how = how, .pool = pool}};
+    get_t g = {.receive = {.how = how, .pool = pool}};
     apr_status_t status = enter(queue, &g.call);
     if (status) return status;
     if (!data || !size) return cohort__null(data ? "size" : "data");
@@ -380,12 +380,12 @@ apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_siz
 /* ---- looking -------------------------------------------------------------------------------- */
 
 static apr_status_t queue_size(cohort_queue_t *queue, apr_size_t *size) {
-    cohort__ring_call_t call;
+    cohort__call_t call;
     apr_status_t status = enter(queue, &call);
     if (status) return status;
     if (!size) return cohort__null("size");
     if (is_closed(queue)) return closed(&call);
-    *size = (apr_size_t)cohort__ring_count(&call);
+    *size = (apr_size_t)cohort__ring_count(&call, &queue->ring);
     return APR_SUCCESS;
 }
 
@@ -433,32 +433,32 @@ static void count_done(cohort_queue_t *q) {
     else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
 }
 
-static apr_status_t enter_joinable(cohort_queue_t *queue, cohort__ring_call_t *call) {
+static apr_status_t enter_joinable(cohort_queue_t *queue, cohort__call_t *call) {
     apr_status_t status = enter(queue, call);
     return status            ? status
            : queue->joinable ? APR_SUCCESS
                              : cohort__fail(APR_EINVAL, "the queue was not created joinable");
 }
 
-static bool account_open(cohort_queue_t *queue, const cohort__ring_call_t *call) {
-    if (!cohort__ring_look(call)) return false;
-    cohort__guard_enter(&queue->guard, call->me);
+static bool account_open(const cohort__call_t *call) {
+    if (!cohort__call_look(call)) return false;
+    cohort__guard_enter(&queue_of(call)->guard, call->me);
     return true;
 }
 
-static void account_close(cohort_queue_t *queue, const cohort__ring_call_t *call) {
-    cohort__guard_leave(&queue->guard);
-    cohort__ring_look_end(call);
+static void account_close(const cohort__call_t *call) {
+    cohort__guard_leave(&queue_of(call)->guard);
+    cohort__call_look_end(call);
 }
 
 static apr_status_t queue_task_done(cohort_queue_t *queue) {
-    cohort__ring_call_t call;
+    cohort__call_t call;
     apr_status_t status = enter_joinable(queue, &call);
     if (status) return status;
-    if (!account_open(queue, &call)) return COHORT_EHANDLE;
+    if (!account_open(&call)) return COHORT_EHANDLE;
     uint64_t left = unfinished(queue);
     if (left) count_done(queue);
-    account_close(queue, &call);
+    account_close(&call);
     if (left == 1) cohort__notify(&queue->done, COHORT__ALL);
     return left ? APR_SUCCESS : COHORT_EOVERRELEASE;
 }
@@ -467,27 +467,23 @@ apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
     return COHORT__CALL(queue_task_done(queue));
 }
 
-typedef struct {
-    cohort__ring_call_t call;
-    cohort_queue_t *queue;
-} join_t;
-
 static apr_status_t try_join(void *arg, bool thorough) {
-    join_t *j = arg;
+    const cohort__call_t *call = arg;
+    cohort_queue_t *queue = queue_of(call);
     for (;;) {
-        if (!account_open(j->queue, &j->call)) return COHORT_EHANDLE;
-        cohort__pid_t unburied = thorough ? drop_dead(j->queue) : 0;
-        uint64_t left = unfinished(j->queue);
-        account_close(j->queue, &j->call);
+        if (!account_open(call)) return COHORT_EHANDLE;
+        cohort__pid_t unburied = thorough ? drop_dead(queue) : 0;
+        uint64_t left = unfinished(queue);
+        account_close(call);
         if (!left) return APR_SUCCESS;
         if (!unburied || !cohort__process_is_gone(unburied)) return APR_EAGAIN;
     }
 }
 
 static apr_status_t queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
-    join_t j = {.queue = queue};
-    apr_status_t status = enter_joinable(queue, &j.call);
-    return status ? status : cohort__ring_await(&j.call, &queue->done, try_join, &j, timeout);
+    cohort__call_t call;
+    apr_status_t status = enter_joinable(queue, &call);
+    return status ? status : cohort__ring_await(&call, &queue->done, try_join, &call, timeout);
 }
 
 apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
@@ -497,7 +493,7 @@ apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeou
 /* ---- the end -------------------------------------------------------------------------------- */
 
 static apr_status_t queue_close(cohort_queue_t *queue) {
-    cohort__ring_call_t call;
+    cohort__call_t call;
     apr_status_t status = enter(queue, &call);
     if (status) return status;
     atomic_exchange(&queue->closed, 1);
@@ -510,7 +506,7 @@ apr_status_t cohort_queue_close(cohort_queue_t *queue) {
 }
 
 static apr_status_t queue_destroy(cohort_queue_t *queue) {
-    cohort__ring_call_t call;
+    cohort__call_t call;
     if (!queue) return APR_SUCCESS;
     apr_status_t status = enter(queue, &call);
     if (status == COHORT_EHANDLE && cohort__in_arena(queue, 1)) return APR_SUCCESS;

@@ -123,8 +123,7 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
     }
 }
 
-static void fill(const cohort__ring_call_t *call, const cohort__send_t *send,
-                 cohort__slot_t *slot) {
+static void fill(const cohort__call_t *call, const cohort__send_t *send, cohort__slot_t *slot) {
     uint64_t size = send->size;
     if (send->staged) {
         cohort__block_move(call->me, &call->me->stage[COHORT__STAGE_MESSAGE], &slot->block);
@@ -136,7 +135,7 @@ static void fill(const cohort__ring_call_t *call, const cohort__send_t *send,
 }
 
 /* The commit is one store. Raising the tail after it is the barrier that the wake-up needs. */
-static void publish(const cohort__ring_call_t *call, cohort__segment_t *segment,
+static void publish(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
                     cohort__slot_t *slot, uint64_t position) {
     uint64_t next = cohort__step(segment, position, 1);
     atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL),
@@ -144,25 +143,25 @@ static void publish(const cohort__ring_call_t *call, cohort__segment_t *segment,
     raise_tail(segment, position, next);
     prefetch(segment, next);
     cohort__op_end(call->me);
-    cohort__notify(&call->ring->items, 1);
+    cohort__notify(&ring->items, 1);
 }
 
-apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__send_t *send,
-                              bool thorough) {
+apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
+                              const cohort__send_t *send, bool thorough) {
     for (int repairs = 0;;) {
         uint64_t position = 0, in_the_way = 0;
-        cohort__segment_t *segment = cohort__segment_hold(call, &call->ring->tail);
+        cohort__segment_t *segment = cohort__segment_hold(call, &ring->tail);
         if (!segment) return COHORT_EHANDLE;
         apr_status_t status = claim_free(call->me, segment, &position, &in_the_way);
         if (!status) {
             cohort__slot_t *slot = cohort__slot_at(segment, position);
             fill(call, send, slot);
-            publish(call, segment, slot, position);
+            publish(call, ring, segment, slot, position);
             return APR_SUCCESS;
         }
         cohort__op_end(call->me);
         if (status == PASSED) {
-            status = cohort__chain_grow(call);
+            status = cohort__chain_grow(call, ring);
             if (status) return status;
         } else if (status != APR_EAGAIN) {
             return status;
@@ -173,9 +172,9 @@ apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__sen
 }
 
 /* Each message is its own commit; the tail and the sleepers hear of all of them at the end. */
-size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_message_t *messages,
-                            size_t count) {
-    cohort__segment_t *segment = cohort__segment_hold(call, &call->ring->tail);
+size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
+                            const cohort_message_t *messages, size_t count) {
+    cohort__segment_t *segment = cohort__segment_hold(call, &ring->tail);
     if (!segment) return 0;
     uint64_t first = atomic_load_explicit(&segment->tail, memory_order_acquire), position = first;
     uint32_t me = cohort__record(call->me);
@@ -204,12 +203,13 @@ size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_messag
     }
     if (position != first) raise_tail(segment, first, position);
     cohort__op_end(call->me);
-    if (done) cohort__notify(&call->ring->items, (int)done);
+    if (done) cohort__notify(&ring->items, (int)done);
     return done;
 }
 
-apr_status_t cohort__ring_stage(const cohort__ring_call_t *call, cohort__send_t *send) {
-    if (send->staged || send->size <= call->ring->inline_size) return APR_SUCCESS;
+apr_status_t cohort__ring_stage(const cohort__call_t *call, const cohort__ring_t *ring,
+                                cohort__send_t *send) {
+    if (send->staged || send->size <= ring->inline_size) return APR_SUCCESS;
     if (send->size > COHORT__SIZE_MAX)
         return cohort__fail(APR_ENOMEM, "size is more than a message can have");
     cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
@@ -220,7 +220,7 @@ apr_status_t cohort__ring_stage(const cohort__ring_call_t *call, cohort__send_t 
     return APR_SUCCESS;
 }
 
-void cohort__ring_unstage(const cohort__ring_call_t *call) {
+void cohort__ring_unstage(const cohort__call_t *call) {
     cohort__block_free(call->me, &call->me->stage[COHORT__STAGE_MESSAGE]);
 }
 
@@ -290,8 +290,8 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
 /* The commit is one store. A large message's block leaves the slot before, and the repair of a
  * death in between brings it back from the stage. Then the head is raised, which is the barrier
  * that the wake-up needs. */
-static void commit(const cohort__ring_call_t *call, cohort__segment_t *segment, uint64_t position,
-                   const uint64_t *head, cohort__receive_t *r) {
+static void commit(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
+                   uint64_t position, const uint64_t *head, cohort__receive_t *r) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
     uint64_t next = cohort__step(segment, position, 1);
@@ -303,7 +303,7 @@ static void commit(const cohort__ring_call_t *call, cohort__segment_t *segment, 
     prefetch(segment, next);
     if (out) cohort__block_ask_for(&cohort__slot_at(segment, next)->block);
     cohort__op_end(call->me);
-    cohort__notify(&call->ring->space, 1);
+    cohort__notify(&ring->space, 1);
     if (r->how == COHORT__RECEIVE_BLOCK) r->data = cohort__block_give(stage);
     else if (out) cohort__block_free(call->me, stage);
 }
@@ -317,8 +317,8 @@ static bool is_sound(cohort__slot_t *slot, uint64_t size) {
 
 /* Nobody can make sense of this message: it goes, so that those behind it can be had. Its block,
  * whatever it is, is left alone. */
-static apr_status_t drop(const cohort__ring_call_t *call, cohort__segment_t *segment,
-                         uint64_t position, const uint64_t *head) {
+static apr_status_t drop(const cohort__call_t *call, cohort__ring_t *ring,
+                         cohort__segment_t *segment, uint64_t position, const uint64_t *head) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     uint64_t full = cohort__word(position, 0, COHORT__FULL);
     announce(call->me, COHORT__OP_RING_GET, position);
@@ -328,15 +328,16 @@ static apr_status_t drop(const cohort__ring_call_t *call, cohort__segment_t *seg
     cohort__receive_t nothing = {.how = COHORT__RECEIVE_INTO};
     atomic_store(&slot->block, NULL);
     atomic_store(&slot->size, 0);
-    if (!head) atomic_store(&call->ring->irregular, 1);
-    commit(call, segment, position, head, &nothing);
+    if (!head) atomic_store(&ring->irregular, 1);
+    commit(call, ring, segment, position, head, &nothing);
     return COHORT_EDAMAGED;
 }
 
 /* Take what is at a position if it is FULL. `head`: the hint that led here, to be bumped; NULL when
  * another way led here. */
-static apr_status_t take(const cohort__ring_call_t *call, cohort__segment_t *segment,
-                         uint64_t position, const uint64_t *head, cohort__receive_t *r) {
+static apr_status_t take(const cohort__call_t *call, cohort__ring_t *ring,
+                         cohort__segment_t *segment, uint64_t position, const uint64_t *head,
+                         cohort__receive_t *r) {
     cohort__thread_t *me = call->me;
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     uint64_t full = cohort__word(position, 0, COHORT__FULL);
@@ -344,13 +345,13 @@ static apr_status_t take(const cohort__ring_call_t *call, cohort__segment_t *seg
     bool sound = said <= segment->inline_size || is_sound(slot, said);
     r->size = (size_t)(said & COHORT__SIZE_MAX);
     if (atomic_load_explicit(&slot->word, memory_order_acquire) != full) return LOST;
-    if (!sound) return drop(call, segment, position, head);
+    if (!sound) return drop(call, ring, segment, position, head);
     if (r->how == COHORT__RECEIVE_PEEK) return APR_SUCCESS;
     if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return too_small(r);
 
     apr_status_t status = r->expect ? r->expect(r->arg) : APR_SUCCESS;
     if (status) return status;
-    if (!head) atomic_store(&call->ring->irregular, 1);
+    if (!head) atomic_store(&ring->irregular, 1);
     announce(me, COHORT__OP_RING_GET, position);
     if (!atomic_compare_exchange_strong(
             &slot->word, &full, cohort__word(position, cohort__record(me), COHORT__READING))) {
@@ -361,26 +362,27 @@ static apr_status_t take(const cohort__ring_call_t *call, cohort__segment_t *seg
     status = copy_out(me, slot, r);
     if (!status && r->claimed) status = r->claimed(r->arg);
     if (status) give_back(me, segment, position, r);
-    else commit(call, segment, position, head, r);
+    else commit(call, ring, segment, position, head, r);
     return status;
 }
 
 /* The first message is not finished. One behind it that is finished was put no earlier than the
  * first will be, so it may be taken first. */
-static apr_status_t get_behind(const cohort__ring_call_t *call, cohort__segment_t *segment,
-                               uint64_t first, cohort__receive_t *r) {
+static apr_status_t get_behind(const cohort__call_t *call, cohort__ring_t *ring,
+                               cohort__segment_t *segment, uint64_t first, cohort__receive_t *r) {
     uint64_t tail = atomic_load_explicit(&segment->tail, memory_order_acquire);
     uint64_t left = segment->slots;
     for (uint64_t p = cohort__step(segment, first, 1);
          left-- > 0 && cohort__is_ahead(segment, p, tail); p = cohort__step(segment, p, 1)) {
-        apr_status_t status = take(call, segment, p, NULL, r);
+        apr_status_t status = take(call, ring, segment, p, NULL, r);
         if (status != LOST) return status;
     }
     return APR_EAGAIN;
 }
 
-static apr_status_t get_in(const cohort__ring_call_t *call, cohort__segment_t *segment,
-                           cohort__receive_t *r, bool thorough, uint64_t *in_the_way) {
+static apr_status_t get_in(const cohort__call_t *call, cohort__ring_t *ring,
+                           cohort__segment_t *segment, cohort__receive_t *r, bool thorough,
+                           uint64_t *in_the_way) {
     for (;;) {
         uint64_t head = atomic_load_explicit(&segment->head, memory_order_acquire),
                  position = cohort__head_position(head);
@@ -391,13 +393,13 @@ static apr_status_t get_in(const cohort__ring_call_t *call, cohort__segment_t *s
         cohort__slot_step_t step = cohort__word_step(word);
         if (there == position && step == COHORT__FULL) {
             if (cohort__word_owner(word)) return COHORT_EDAMAGED;
-            apr_status_t status = take(call, segment, position, &head, r);
+            apr_status_t status = take(call, ring, segment, position, &head, r);
             if (status != LOST) return status;
         } else if (there == position && step == COHORT__FREE) {
             return APR_EAGAIN;
         } else if (there == position && step == COHORT__WRITING) {
             *in_the_way = word;
-            return thorough ? get_behind(call, segment, position, r) : APR_EAGAIN;
+            return thorough ? get_behind(call, ring, segment, position, r) : APR_EAGAIN;
         } else if (there == position || cohort__is_ahead(segment, position, there)) {
             if (cohort__is_absurd(segment, word, position) && atomic_load(&segment->head) == head)
                 return COHORT_EDAMAGED;
@@ -416,13 +418,13 @@ static bool is_all_claimed(cohort__segment_t *segment) {
 
 /* One walk along the segments, from the first that is not done with; LOST: it must begin again.
  * Ends the operation. */
-static apr_status_t get_along(const cohort__ring_call_t *call, cohort__receive_t *r, bool thorough,
-                              uint64_t *in_the_way) {
-    cohort__segment_t *first = cohort__segment_hold(call, &call->ring->head), *segment = first;
+static apr_status_t get_along(const cohort__call_t *call, cohort__ring_t *ring,
+                              cohort__receive_t *r, bool thorough, uint64_t *in_the_way) {
+    cohort__segment_t *first = cohort__segment_hold(call, &ring->head), *segment = first;
     if (!first) return COHORT_EHANDLE;
     for (;;) {
         uint64_t obstacle = 0;
-        apr_status_t status = get_in(call, segment, r, thorough, &obstacle);
+        apr_status_t status = get_in(call, ring, segment, r, thorough, &obstacle);
         if (!*in_the_way) *in_the_way = obstacle;
         bool go_on =
             status == PASSED || (status == APR_EAGAIN && thorough && is_all_claimed(segment));
@@ -434,10 +436,10 @@ static apr_status_t get_along(const cohort__ring_call_t *call, cohort__receive_t
         }
         if (segment == first && cohort__segment_is_taken(first)) {
             cohort__op_end(call->me);
-            status = cohort__chain_advance(call);
+            status = cohort__chain_advance(call, ring);
             return status ? status : LOST;
         }
-        segment = cohort__segment_hold_next(call, first, next);
+        segment = cohort__segment_hold_next(call, ring, first, next);
         if (!segment) {
             cohort__op_end(call->me);
             return LOST;
@@ -445,11 +447,11 @@ static apr_status_t get_along(const cohort__ring_call_t *call, cohort__receive_t
     }
 }
 
-apr_status_t cohort__ring_get(const cohort__ring_call_t *call, cohort__receive_t *receive,
-                              bool thorough) {
+apr_status_t cohort__ring_get(const cohort__call_t *call, cohort__ring_t *ring,
+                              cohort__receive_t *receive, bool thorough) {
     for (int repairs = 0;;) {
         uint64_t in_the_way = 0;
-        apr_status_t status = get_along(call, receive, thorough, &in_the_way);
+        apr_status_t status = get_along(call, ring, receive, thorough, &in_the_way);
         if (status == LOST) continue;
         if (status != APR_EAGAIN || !thorough || repairs++ == REPAIRS || !clear_the_way(in_the_way))
             return status;
@@ -465,9 +467,9 @@ static bool fits(const cohort__segment_t *segment, cohort__slot_t *slot,
 }
 
 /* As cohort__ring_put_run(). */
-size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *messages,
-                            size_t count) {
-    cohort__segment_t *segment = cohort__segment_hold(call, &call->ring->head);
+size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
+                            cohort_message_t *messages, size_t count) {
+    cohort__segment_t *segment = cohort__segment_hold(call, &ring->head);
     if (!segment) return 0;
     uint64_t head = atomic_load_explicit(&segment->head, memory_order_acquire),
              position = cohort__head_position(head);
@@ -498,7 +500,7 @@ size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *m
     }
     if (position != cohort__head_position(head)) raise_head(segment, head, position);
     cohort__op_end(call->me);
-    if (done) cohort__notify(&call->ring->space, (int)done);
+    if (done) cohort__notify(&ring->space, (int)done);
     return done;
 }
 
@@ -559,13 +561,13 @@ static sum_t sum_inside(cohort__ring_t *ring, bool look) {
     return first->laps ? sum_of(first, look) : sum_of_chain(ring, look);
 }
 
-static sum_t sum(const cohort__ring_call_t *call, bool look) {
+static sum_t sum(const cohort__call_t *call, cohort__ring_t *ring, bool look) {
     sum_t result = {0, 0};
-    if (!cohort__ring_look(call)) return result;
-    if (!call->ring->capacity) cohort__guard_enter(call->ring->guard, call->me);
-    result = sum_inside(call->ring, look);
-    if (!call->ring->capacity) cohort__guard_leave(call->ring->guard);
-    cohort__ring_look_end(call);
+    if (!cohort__call_look(call)) return result;
+    if (!ring->capacity) cohort__guard_enter(ring->guard, call->me);
+    result = sum_inside(ring, look);
+    if (!ring->capacity) cohort__guard_leave(ring->guard);
+    cohort__call_look_end(call);
     return result;
 }
 
@@ -573,21 +575,21 @@ uint64_t cohort__ring_count_inside(cohort__ring_t *ring) {
     return sum_inside(ring, false).messages;
 }
 
-uint64_t cohort__ring_count(const cohort__ring_call_t *call) {
-    return sum(call, false).messages;
+uint64_t cohort__ring_count(const cohort__call_t *call, cohort__ring_t *ring) {
+    return sum(call, ring, false).messages;
 }
 
-uint64_t cohort__ring_bytes(const cohort__ring_call_t *call) {
-    return sum(call, true).bytes;
+uint64_t cohort__ring_bytes(const cohort__call_t *call, cohort__ring_t *ring) {
+    return sum(call, ring, true).bytes;
 }
 
-bool cohort__ring_is_idle(const cohort__ring_call_t *call, bool thorough) {
+bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool thorough) {
     uint64_t busy = 0;
-    if (!cohort__ring_look(call)) return true;
-    cohort__segment_t *s = atomic_load(&call->ring->head);
+    if (!cohort__call_look(call)) return true;
+    cohort__segment_t *s = atomic_load(&ring->head);
     for (uint64_t i = 0; s && i < s->slots && cohort__word_step(busy) == COHORT__FREE; i++)
         busy = atomic_load(&cohort__slot_at(s, i)->word);
-    cohort__ring_look_end(call);
+    cohort__call_look_end(call);
     if (thorough) (void)clear_the_way(busy);
     return cohort__word_step(busy) == COHORT__FREE;
 }
@@ -618,8 +620,8 @@ static apr_status_t linger(cohort__try_t try, void *arg, int64_t deadline) {
     return status;
 }
 
-apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec,
-                                cohort__try_t try, void *arg, apr_interval_time_t timeout) {
+apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__ec_t *ec, cohort__try_t try,
+                                void *arg, apr_interval_time_t timeout) {
     apr_status_t status = try(arg, false);
     if (status == APR_EAGAIN) {
         int64_t deadline = cohort__deadline(timeout);

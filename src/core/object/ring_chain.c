@@ -18,14 +18,14 @@
 
 /* ---- reaching ------------------------------------------------------------------------------- */
 
-cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call,
+cohort__segment_t *cohort__segment_hold(const cohort__call_t *call,
                                         _Atomic(cohort__segment_t *) *from) {
     for (;;) {
         cohort__segment_t *segment = atomic_load(from);
         if (!segment) break;
         cohort__op_look(call->me, segment);
         if (atomic_load(from) != segment) continue;
-        if (atomic_load(&call->object->tag) == call->tag) return segment;
+        if (atomic_load(&call->object->tag) == call->life) return segment;
         break;
     }
     cohort__op_end(call->me);
@@ -33,27 +33,16 @@ cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call,
 }
 
 /* As long as the walk's first segment is the ring's head, nothing behind it is retired. */
-cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call,
+cohort__segment_t *cohort__segment_hold_next(const cohort__call_t *call, cohort__ring_t *ring,
                                              cohort__segment_t *first, cohort__segment_t *next) {
     cohort__op_look(call->me, next);
-    return atomic_load(&call->ring->head) == first ? next : NULL;
-}
-
-bool cohort__ring_look(const cohort__ring_call_t *call) {
-    cohort__op_look(call->me, call->object);
-    if (atomic_load(&call->object->tag) == call->tag) return true;
-    cohort__op_end(call->me);
-    return false;
-}
-
-void cohort__ring_look_end(const cohort__ring_call_t *call) {
-    cohort__op_end(call->me);
+    return atomic_load(&ring->head) == first ? next : NULL;
 }
 
 /* ---- the guard ------------------------------------------------------------------------------ */
 
 typedef struct {
-    const cohort__ring_call_t *call;
+    const cohort__call_t *call;
     cohort__pid_t process;
 } settling_t;
 
@@ -61,27 +50,29 @@ typedef struct {
  * destroyed. */
 static apr_status_t try_settled(void *arg, bool thorough) {
     settling_t *s = arg;
-    if (atomic_load(&s->call->object->tag) != s->call->tag) return COHORT_EHANDLE;
+    if (cohort__call_over(s->call)) return COHORT_EHANDLE;
     return thorough && cohort__process_is_gone(s->process) ? APR_SUCCESS : APR_EAGAIN;
 }
 
 /* Only owners of the guard touch the homes, and the link behind the last segment, so an intent on
  * them is that of a dead owner. */
-static cohort__pid_t unsettled(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
-    cohort__segment_t *last = atomic_load(&call->ring->tail);
+static cohort__pid_t unsettled(const cohort__call_t *call, cohort__ring_t *ring,
+                               cohort__home_t *homes, int count) {
+    cohort__segment_t *last = atomic_load(&ring->tail);
     cohort__pid_t process = cohort__homes_unsettled(call->me, homes, count);
     return process || !last || last->laps ? process
                                           : cohort__homes_unsettled(call->me, &last->next, 1);
 }
 
-bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
-    cohort__guard_t *guard = call->ring->guard;
+bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring, cohort__home_t *homes,
+                        int count) {
+    cohort__guard_t *guard = ring->guard;
     for (;;) {
         cohort__guard_enter(guard, call->me);
-        settling_t s = {call, unsettled(call, homes, count)};
+        settling_t s = {call, unsettled(call, ring, homes, count)};
         if (!s.process) return true;
         cohort__guard_leave(guard);
-        if (cohort__await(&call->ring->space, try_settled, &s, COHORT_OS_NEVER)) return false;
+        if (cohort__await(&ring->space, try_settled, &s, COHORT_OS_NEVER)) return false;
     }
 }
 
@@ -149,19 +140,19 @@ void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring) {
         cohort__block_move(me, &leaving->next, &ring->homes[0]);
 }
 
-static bool chain_enter(const cohort__ring_call_t *call) {
-    if (!cohort__ring_look(call)) return false;
-    if (!cohort__ring_guard(call, call->ring->homes, 2)) {
-        cohort__ring_look_end(call);
+static bool chain_enter(const cohort__call_t *call, cohort__ring_t *ring) {
+    if (!cohort__call_look(call)) return false;
+    if (!cohort__ring_guard(call, ring, ring->homes, 2)) {
+        cohort__call_look_end(call);
         return false;
     }
-    cohort__chain_fix(call->me, call->ring);
+    cohort__chain_fix(call->me, ring);
     return true;
 }
 
-static void chain_leave(const cohort__ring_call_t *call) {
-    cohort__guard_leave(call->ring->guard);
-    cohort__ring_look_end(call);
+static void chain_leave(const cohort__call_t *call, cohort__ring_t *ring) {
+    cohort__guard_leave(ring->guard);
+    cohort__call_look_end(call);
 }
 
 /* Take the oldest off the chain; it becomes the spare. */
@@ -172,9 +163,9 @@ static void unlink_oldest(cohort__thread_t *me, cohort__ring_t *ring) {
     cohort__block_move(me, &oldest->next, &ring->homes[0]);
 }
 
-static apr_status_t append(const cohort__ring_call_t *call, cohort__segment_t *last) {
+static apr_status_t append(const cohort__call_t *call, cohort__ring_t *ring,
+                           cohort__segment_t *last) {
     cohort__thread_t *me = call->me;
-    cohort__ring_t *ring = call->ring;
     cohort__home_t *from = &ring->homes[1];
     if (!atomic_load(&last->next)) {
         if (!atomic_load(from)) {
@@ -191,12 +182,12 @@ static apr_status_t append(const cohort__ring_call_t *call, cohort__segment_t *l
     return APR_SUCCESS;
 }
 
-apr_status_t cohort__chain_grow(const cohort__ring_call_t *call) {
+apr_status_t cohort__chain_grow(const cohort__call_t *call, cohort__ring_t *ring) {
     apr_status_t status = APR_SUCCESS;
-    if (!chain_enter(call)) return COHORT_EHANDLE;
-    cohort__segment_t *last = atomic_load(&call->ring->tail);
-    if (last && atomic_load(&last->tail) >= last->slots) status = append(call, last);
-    chain_leave(call);
+    if (!chain_enter(call, ring)) return COHORT_EHANDLE;
+    cohort__segment_t *last = atomic_load(&ring->tail);
+    if (last && atomic_load(&last->tail) >= last->slots) status = append(call, ring, last);
+    chain_leave(call, ring);
     return status;
 }
 
@@ -209,9 +200,8 @@ bool cohort__segment_is_taken(cohort__segment_t *segment) {
     return true;
 }
 
-apr_status_t cohort__chain_advance(const cohort__ring_call_t *call) {
-    cohort__ring_t *ring = call->ring;
-    if (!chain_enter(call)) return COHORT_EHANDLE;
+apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *ring) {
+    if (!chain_enter(call, ring)) return COHORT_EHANDLE;
     cohort__segment_t *first = atomic_load(&ring->head),
                       *next = first ? atomic_load(&first->next) : NULL;
     if (next && cohort__segment_is_taken(first)) {
@@ -223,7 +213,7 @@ apr_status_t cohort__chain_advance(const cohort__ring_call_t *call) {
         if (cohort__thread_at_object(call->me, oldest)) break;
         unlink_oldest(call->me, ring);
     }
-    chain_leave(call);
+    chain_leave(call, ring);
     return APR_SUCCESS;
 }
 

@@ -138,10 +138,10 @@ static void end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner
 
 /* As long as this thread announces the object, nobody else's destruction of it is complete, so what
  * is claimed here is what is meant. */
-void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t kind) {
+void cohort__ring_owner_destroy(const cohort__call_t *call, cohort__kind_t kind) {
     cohort__ring_owner_t *owner = (cohort__ring_owner_t *)call->object;
     cohort__tid_t nobody = 0;
-    if (!cohort__ring_look(call)) return;
+    if (!cohort__call_look(call)) return;
     atomic_store(&call->me->op, COHORT__OP_DESTROY);
     if (atomic_compare_exchange_strong(&owner->destroyer, &nobody, cohort__thread_id(call->me))) {
         end(call->me, NULL, owner, kind);

@@ -112,17 +112,17 @@ void cohort__ring_catch_up(cohort__segment_t *segment);
 
 /* Announce the segment that `from` says, so that it is not freed before the operation's end. NULL:
  * destroyed. */
-cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call,
+cohort__segment_t *cohort__segment_hold(const cohort__call_t *call,
                                         _Atomic(cohort__segment_t *) *from);
 /* The same for the one behind a segment that is held; NULL: start again. `first`: what the ring's
  * head was when the walk began. */
-cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call,
+cohort__segment_t *cohort__segment_hold_next(const cohort__call_t *call, cohort__ring_t *ring,
                                              cohort__segment_t *first, cohort__segment_t *next);
 /* The last segment is full: make the next one. APR_ENOMEM, COHORT_EHANDLE. Not within an operation;
  * nor the next. */
-apr_status_t cohort__chain_grow(const cohort__ring_call_t *call);
+apr_status_t cohort__chain_grow(const cohort__call_t *call, cohort__ring_t *ring);
 /* If all of the first segment is taken and there is a next, go on to that one. */
-apr_status_t cohort__chain_advance(const cohort__ring_call_t *call);
+apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *ring);
 bool cohort__segment_is_taken(cohort__segment_t *segment);
 /* Finish what the last owner of the guard left half done, then free all segments but the last of a
  * ring that nobody can reach any more. */

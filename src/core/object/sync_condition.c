@@ -41,7 +41,7 @@ struct cohort_condition_t {
 };
 
 typedef struct {
-    cohort__use_t use, lock_use;
+    cohort__call_t call, lock_call;
     cohort_condition_t *condition;
     cohort__tid_t who;
     entry_t *entry;         /* to be touched with the guard */
@@ -142,7 +142,7 @@ static uint64_t take_place(cohort_condition_t *c) {
 static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
     w->entry = find_free(c);
     if (!w->entry) {
-        apr_status_t status = grow(c, w->use.me);
+        apr_status_t status = grow(c, w->call.me);
         if (status) return status;
         w->entry = find_free(c);
     }
@@ -234,16 +234,16 @@ static void set_lock(cohort_condition_t *c, cohort_lock_t *lock, uint64_t life) 
 
 static apr_status_t condition_create(cohort_condition_t **condition, cohort_lock_t *lock,
                                      apr_pool_t *pool) {
-    cohort__use_t use = {0};
+    cohort__call_t call = {0};
     cohort_condition_t *made;
-    apr_status_t status = condition ? cohort__enter(&use.me) : cohort__null("condition");
+    apr_status_t status = condition ? cohort__enter(&call.me) : cohort__null("condition");
     if (!status && lock)
-        status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
-    if (!status) status = cohort__sync_new(use.me, sizeof *made, &made);
+        status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    if (!status) status = cohort__sync_new(call.me, sizeof *made, &made);
     if (status) return status;
-    set_lock(made, lock, use.life);
+    set_lock(made, lock, call.life);
     atomic_store_explicit(&made->next, 1, memory_order_relaxed);
-    cohort__object_publish(use.me, made, TAG_CONDITION, pool, destroy_condition);
+    cohort__object_publish(call.me, made, TAG_CONDITION, pool, destroy_condition);
     *condition = made;
     return APR_SUCCESS;
 }
@@ -255,14 +255,14 @@ apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock
 
 /* The calling thread, the condition and its lock. */
 static apr_status_t begin(wait_t *w, cohort_condition_t *c) {
-    apr_status_t status = cohort__use_begin(&w->use, c, COHORT__KIND_SYNC, TAG_CONDITION);
+    apr_status_t status = cohort__call_begin(&w->call, c, COHORT__KIND_SYNC, TAG_CONDITION);
     if (status) return status;
     w->condition = c;
-    w->who = cohort__thread_id(w->use.me);
-    w->lock_use.me = w->use.me;
-    w->lock_use.object = c->lock_object;
-    w->lock_use.life = c->lock_life ? c->lock_life : w->use.life;
-    return cohort__use_over(&w->lock_use) ? COHORT_EHANDLE : APR_SUCCESS;
+    w->who = cohort__thread_id(w->call.me);
+    w->lock_call.me = w->call.me;
+    w->lock_call.object = c->lock_object;
+    w->lock_call.life = c->lock_life ? c->lock_life : w->call.life;
+    return cohort__call_over(&w->lock_call) ? COHORT_EHANDLE : APR_SUCCESS;
 }
 
 static apr_status_t begin_as_owner(wait_t *w, cohort_condition_t *c) {
@@ -275,7 +275,7 @@ static apr_status_t condition_acquire(cohort_condition_t *condition, apr_interva
     wait_t w;
     apr_status_t status = begin(&w, condition);
     return status ? status
-                  : cohort__hold_acquire(&w.lock_use, condition->lock, cohort__deadline(timeout));
+                  : cohort__hold_acquire(&w.lock_call, condition->lock, cohort__deadline(timeout));
 }
 
 apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
@@ -285,7 +285,7 @@ apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interva
 static apr_status_t condition_release(cohort_condition_t *condition) {
     wait_t w;
     apr_status_t status = begin(&w, condition);
-    return status ? status : cohort__hold_release(&w.lock_use, condition->lock);
+    return status ? status : cohort__hold_release(&w.lock_call, condition->lock);
 }
 
 apr_status_t cohort_condition_release(cohort_condition_t *condition) {
@@ -302,13 +302,13 @@ static void wake_all(cohort_condition_t *c) {
 }
 
 static apr_status_t condition_destroy(cohort_condition_t *condition) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, condition, COHORT__KIND_SYNC, TAG_CONDITION, true, &status))
+    if (!cohort__sync_end(&call, condition, COHORT__KIND_SYNC, TAG_CONDITION, true, &status))
         return status;
     wake_all(condition);
     cohort__hold_abandon(&condition->sync.lock);
-    cohort__object_free(use.me, condition);
+    cohort__object_free(call.me, condition);
     return APR_SUCCESS;
 }
 
@@ -320,14 +320,14 @@ apr_status_t cohort_condition_destroy(cohort_condition_t *condition) {
 
 /* Nobody notifies through a lock that is gone. */
 static bool is_over(const wait_t *w) {
-    return cohort__use_over(&w->use) || cohort__use_over(&w->lock_use);
+    return cohort__call_over(&w->call) || cohort__call_over(&w->lock_call);
 }
 
 static apr_status_t check_entry(wait_t *w, bool thorough) {
     cohort_condition_t *c = w->condition;
     wakes_t wakes = {.count = 0};
-    w->notifications = atomic_load(&w->use.me->notifications);
-    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
+    w->notifications = atomic_load(&w->call.me->notifications);
+    if (!cohort__sync_guard(&w->call)) return COHORT_EHANDLE;
     if (thorough && !is_notified(w->entry)) pass_on_lost(c, &wakes);
     bool notified = is_notified(w->entry);
     cohort__guard_leave(&c->sync.guard);
@@ -338,20 +338,20 @@ static apr_status_t check_entry(wait_t *w, bool thorough) {
 static apr_status_t try_notified(void *arg, bool thorough) {
     wait_t *w = arg;
     if (is_over(w)) return COHORT_EHANDLE;
-    if (!thorough && atomic_load(&w->use.me->notifications) == w->notifications) return APR_EAGAIN;
+    if (!thorough && atomic_load(&w->call.me->notifications) == w->notifications) return APR_EAGAIN;
     return check_entry(w, thorough);
 }
 
 static apr_status_t enter_wait(wait_t *w) {
-    w->notifications = atomic_load(&w->use.me->notifications);
-    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
+    w->notifications = atomic_load(&w->call.me->notifications);
+    if (!cohort__sync_guard(&w->call)) return COHORT_EHANDLE;
     apr_status_t status = add_entry(w->condition, w);
     cohort__guard_leave(&w->condition->sync.guard);
     return status;
 }
 
 static void remove_entry(wait_t *w) {
-    if (!cohort__use_guard(&w->use)) return;
+    if (!cohort__sync_guard(&w->call)) return;
     cohort__guard_set(&w->condition->sync.guard, &w->entry->who, 0);
     cohort__guard_leave(&w->condition->sync.guard);
 }
@@ -359,9 +359,9 @@ static void remove_entry(wait_t *w) {
 /* An entry that is not marked when the time is over is removed. */
 static apr_status_t sleep_until(wait_t *w, int64_t deadline) {
     cohort_condition_t *c = w->condition;
-    apr_status_t status = cohort__await(&w->use.me->notified, try_notified, w, deadline);
+    apr_status_t status = cohort__await(&w->call.me->notified, try_notified, w, deadline);
     if (status != APR_TIMEUP) return status;
-    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(&w->call)) return COHORT_EHANDLE;
     bool notified = is_notified(w->entry);
     if (!notified) cohort__guard_set(&c->sync.guard, &w->entry->who, 0);
     cohort__guard_leave(&c->sync.guard);
@@ -376,9 +376,9 @@ static apr_status_t wait_until(wait_t *w, int64_t deadline) {
     if (status) return status;
     cohort__lock_release(lock);
     status = sleep_until(w, deadline);
-    apr_status_t held = w->lock_use.object == w->use.object && status == COHORT_EHANDLE
+    apr_status_t held = w->lock_call.object == w->call.object && status == COHORT_EHANDLE
                             ? COHORT_EHANDLE
-                            : cohort__hold_acquire(&w->lock_use, lock, COHORT_OS_NEVER);
+                            : cohort__hold_acquire(&w->lock_call, lock, COHORT_OS_NEVER);
     if (status != APR_TIMEUP) remove_entry(w);
     return held ? held : status;
 }
@@ -428,7 +428,7 @@ static apr_status_t notify(cohort_condition_t *c, unsigned n, bool all) {
     wait_t w;
     apr_status_t status = begin_as_owner(&w, c);
     if (status) return status;
-    if (!cohort__use_guard(&w.use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(&w.call)) return COHORT_EHANDLE;
     uint64_t place = take_place(c);
     cohort__guard_commit(&c->sync.guard);
     if (n >= count_waiting(c)) all = true;
@@ -439,7 +439,7 @@ static apr_status_t notify(cohort_condition_t *c, unsigned n, bool all) {
         cohort__guard_leave(&c->sync.guard);
         wake(&wakes);
         n -= all ? 0 : marked;
-        if (marked < WAKES || !n || !cohort__use_guard(&w.use)) return APR_SUCCESS;
+        if (marked < WAKES || !n || !cohort__sync_guard(&w.call)) return APR_SUCCESS;
     }
 }
 

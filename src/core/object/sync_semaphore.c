@@ -26,7 +26,7 @@ struct cohort_semaphore_t {
 _Static_assert(sizeof(cohort_semaphore_t) <= COHORT__OBJECT_SIZE_MAX, "a semaphore fits its block");
 
 typedef struct {
-    const cohort__use_t *use;
+    const cohort__call_t *call;
     cohort_semaphore_t *semaphore;
     cohort__pid_t process;
 } wait_t;
@@ -94,12 +94,13 @@ static apr_status_t take_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort
 static apr_status_t take(wait_t *w, bool look, cohort__pid_t *unsettled) {
     cohort_semaphore_t *s = w->semaphore;
     *unsettled = 0;
-    if (!cohort__use_guard(w->use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(w->call)) return COHORT_EHANDLE;
     if (look) take_back(s);
-    apr_status_t status = take_one(s, w->use->me, w->process);
+    apr_status_t status = take_one(s, w->call->me, w->process);
     bool more = value_of(s) > 0;
-    *unsettled =
-        more && status == APR_EAGAIN ? cohort__homes_unsettled(w->use->me, s->holders.homes, 2) : 0;
+    *unsettled = more && status == APR_EAGAIN
+                     ? cohort__homes_unsettled(w->call->me, s->holders.homes, 2)
+                     : 0;
     cohort__guard_leave(&s->sync.guard);
     if (more && look) cohort__notify(&s->sync.changed, COHORT__ALL);
     return status;
@@ -110,7 +111,7 @@ static apr_status_t try_semaphore(void *arg, bool thorough) {
     wait_t *w = arg;
     cohort_semaphore_t *s = w->semaphore;
     cohort__pid_t unsettled;
-    if (cohort__use_over(w->use)) return COHORT_EHANDLE;
+    if (cohort__call_over(w->call)) return COHORT_EHANDLE;
     /* the change may be undone */
     bool look = thorough && value_of(s) == 0 &&
                 (!is_signal(s) || cohort__guard_is_changing(&s->sync.guard));
@@ -120,10 +121,10 @@ static apr_status_t try_semaphore(void *arg, bool thorough) {
 }
 
 static apr_status_t semaphore_acquire(cohort_semaphore_t *semaphore, apr_interval_time_t timeout) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE);
     if (status) return status;
-    wait_t w = {&use, semaphore, cohort__self_id()};
+    wait_t w = {&call, semaphore, cohort__self_id()};
     return cohort__await(&semaphore->sync.changed, try_semaphore, &w, cohort__deadline(timeout));
 }
 
@@ -154,11 +155,11 @@ static apr_status_t give(cohort_semaphore_t *s, cohort__pid_t process, unsigned 
 }
 
 static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, unsigned n) {
-    cohort__use_t use;
-    apr_status_t status = n ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
+    cohort__call_t call;
+    apr_status_t status = n ? cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
                             : cohort__fail(APR_EINVAL, "n is 0");
     if (status) return status;
-    if (!cohort__use_guard(&use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
     status = give(semaphore, cohort__self_id(), n);
     cohort__guard_leave(&semaphore->sync.guard);
     cohort__notify(&semaphore->sync.changed, n < INT_MAX ? (int)n : COHORT__ALL);
@@ -170,12 +171,12 @@ apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, unsigned n)
 }
 
 static apr_status_t semaphore_value(cohort_semaphore_t *semaphore, unsigned *value) {
-    cohort__use_t use;
-    apr_status_t status = value
-                              ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
-                              : cohort__null("value");
+    cohort__call_t call;
+    apr_status_t status =
+        value ? cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
+              : cohort__null("value");
     if (status) return status;
-    if (!cohort__use_guard(&use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
     take_back(semaphore);
     uint64_t now = value_of(semaphore);
     cohort__guard_leave(&semaphore->sync.guard);
@@ -189,12 +190,12 @@ apr_status_t cohort_semaphore_value(cohort_semaphore_t *semaphore, unsigned *val
 }
 
 static apr_status_t semaphore_destroy(cohort_semaphore_t *semaphore) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE, true, &status))
+    if (!cohort__sync_end(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE, true, &status))
         return status;
     cohort__notify(&semaphore->sync.changed, COHORT__ALL);
-    cohort__object_free(use.me, semaphore);
+    cohort__object_free(call.me, semaphore);
     return APR_SUCCESS;
 }
 
