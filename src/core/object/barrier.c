@@ -50,8 +50,10 @@ typedef struct {
     _Atomic cohort__pid_t process;
 } entry_t;
 
+enum { PART_ENTRIES }; /* the part of a barrier: 2 * parties entries */
+
 struct cohort_barrier_t {
-    cohort__object_t object; /* parts[0] = 2 * parties entries */
+    cohort__object_t object;
     uint32_t parties;
     cohort__code_t action;
     void *action_arg;
@@ -147,7 +149,7 @@ static apr_status_t release(cohort_barrier_t *b, uint32_t phase) {
 
 /* Under a look, and so is all that uses it. */
 static entry_t *entry_at(cohort_barrier_t *b, uint32_t phase, uint32_t index) {
-    entry_t *entries = atomic_load_explicit(&b->object.parts[0], memory_order_acquire);
+    entry_t *entries = atomic_load_explicit(&b->object.parts[PART_ENTRIES], memory_order_acquire);
     return &entries[(phase & 1 ? b->parties : 0) + index];
 }
 
@@ -341,8 +343,8 @@ static apr_status_t set_action(cohort_barrier_t *b, const cohort_barrier_options
 /* The phases go on from those of the barrier that was here before, as if after a reset. The entries
  * are of one before the last, in which nobody was. */
 static apr_status_t set_up(cohort_barrier_t *b, cohort__thread_t *me) {
-    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES,
-                                            2 * b->parties * sizeof(entry_t), &b->object.parts[0]);
+    apr_status_t status = cohort__block_new(
+        me, COHORT__KIND_BYTES, 2 * b->parties * sizeof(entry_t), &b->object.parts[PART_ENTRIES]);
     if (status) return status;
     uint64_t word = next_phase(load(b), false), arrival = (uint64_t)(phase_of(word) - 2) << 32;
     for (uint32_t i = 0; i < b->parties * 2; i++) {

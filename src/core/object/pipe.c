@@ -25,9 +25,12 @@
 #define DEFAULT_MESSAGES 64
 #define DEFAULT_BYTES ((apr_size_t)1 << 20)
 #define INLINE 232 /* makes slots of 256 bytes */
-#define ROSTER_PARTS 2
 #define BOTH 3u
 #define DROPS 4 /* entries of dead processes at a time; the journal has room for them */
+
+/* The parts of a pipe: its rings are bounded, so each has one. */
+enum { PARTS_RINGS, PARTS_ROSTER = PARTS_RINGS + 2 };
+_Static_assert(PARTS_ROSTER + COHORT__ROSTER_HOMES <= COHORT__PARTS, "a pipe's parts");
 
 struct cohort_connection_t {
     unsigned char place[16];
@@ -91,7 +94,8 @@ static apr_status_t enter(const cohort_connection_t *connection, use_t *use) {
 static bool roster_open(const use_t *use) {
     cohort__ring_t *ring = &use->pipe->rings[0];
     if (!cohort__call_look(&use->call)) return false;
-    if (cohort__ring_guard(&use->call, ring, &use->pipe->owner.object.parts[ROSTER_PARTS], 2))
+    if (cohort__ring_guard(&use->call, ring, &use->pipe->owner.object.parts[PARTS_ROSTER],
+                           COHORT__ROSTER_HOMES))
         return true;
     cohort__call_look_end(&use->call);
     return false;
@@ -248,15 +252,16 @@ static apr_status_t set_up(cohort__thread_t *me, pipe_t *pipe, const cohort_pipe
     uint64_t messages = o->messages ? o->messages : DEFAULT_MESSAGES;
     pipe->bytes = o->bytes ? o->bytes : DEFAULT_BYTES;
     pipe->one_way = o->one_way != 0;
-    cohort__roster_setup(&pipe->holders, &parts[ROSTER_PARTS]);
+    cohort__roster_setup(&pipe->holders, &parts[PARTS_ROSTER]);
     atomic_store(&pipe->holders.first[0].value, BOTH);
     atomic_store(&pipe->holders.first[0].id, cohort__self_id());
     atomic_store(&pipe->deaths[0], atomic_load(&cohort__arena->death));
     atomic_store(&pipe->deaths[1], atomic_load(&pipe->deaths[0]));
-    apr_status_t status =
-        cohort__ring_setup(me, &pipe->rings[0], &pipe->guard, &parts[0], messages, INLINE, 0);
+    apr_status_t status = cohort__ring_setup(me, &pipe->rings[0], &pipe->guard, &parts[PARTS_RINGS],
+                                             messages, INLINE, 0);
     if (status || pipe->one_way) return status;
-    return cohort__ring_setup(me, &pipe->rings[1], &pipe->guard, &parts[1], messages, INLINE, 0);
+    return cohort__ring_setup(me, &pipe->rings[1], &pipe->guard, &parts[PARTS_RINGS + 1], messages,
+                              INLINE, 0);
 }
 
 static apr_status_t pipe_create(cohort_connection_t **first, cohort_connection_t **second,

@@ -14,8 +14,10 @@
 
 #define TAG COHORT__TAG('Q', 'U', 'E', 'U')
 #define DEFAULT_MESSAGE 64
-#define RING_PARTS 0
-#define ROSTER_PARTS 2
+
+/* The parts of a queue. */
+enum { PARTS_RING, PARTS_ROSTER = PARTS_RING + COHORT__RING_HOMES };
+_Static_assert(PARTS_ROSTER + COHORT__ROSTER_HOMES <= COHORT__PARTS, "a queue's parts");
 
 struct cohort_queue_t {
     cohort__ring_owner_t owner;
@@ -50,8 +52,8 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
     if (status) return status;
     cohort__home_t *parts = q->owner.object.parts;
     q->joinable = options->joinable != 0;
-    cohort__roster_setup(&q->outstanding, &parts[ROSTER_PARTS]);
-    status = cohort__ring_setup(me, &q->ring, &q->guard, &parts[RING_PARTS], options->capacity,
+    cohort__roster_setup(&q->outstanding, &parts[PARTS_ROSTER]);
+    status = cohort__ring_setup(me, &q->ring, &q->guard, &parts[PARTS_RING], options->capacity,
                                 options->message_size ? options->message_size : DEFAULT_MESSAGE, 0);
     if (status) {
         cohort__object_free(me, q);
@@ -228,7 +230,8 @@ static apr_status_t expect(void *arg) {
     const cohort__call_t *call = arg;
     cohort_queue_t *q = queue_of(call);
     apr_status_t status = APR_SUCCESS;
-    if (!cohort__ring_guard(call, &q->ring, &q->owner.object.parts[ROSTER_PARTS], 2))
+    if (!cohort__ring_guard(call, &q->ring, &q->owner.object.parts[PARTS_ROSTER],
+                            COHORT__ROSTER_HOMES))
         return COHORT_EHANDLE;
     cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
     /* so that the list is never longer than what lived at one time */

@@ -6,10 +6,6 @@
 #include <cohort/errors.h>
 #include <string.h>
 
-/* A private answer of the steps below: somebody else was faster, look again. */
-#define LOST APR_EINCOMPLETE
-/* And: all of this segment is spoken for. */
-#define PASSED APR_EOF
 /* How often a try goes on after the repair of a thread in its way, before it waits for another
  * repairer. */
 #define REPAIRS 3
@@ -101,7 +97,7 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
                                uint64_t *in_the_way) {
     for (;;) {
         uint64_t tail = atomic_load_explicit(&segment->tail, memory_order_acquire);
-        if (!segment->laps && tail >= segment->slots) return PASSED;
+        if (!segment->laps && tail >= segment->slots) return COHORT__RING_PASSED;
         cohort__slot_t *slot = cohort__slot_at(segment, tail);
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
         if (word == cohort__word(tail, 0, COHORT__FREE)) {
@@ -160,7 +156,7 @@ apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
             return APR_SUCCESS;
         }
         cohort__op_end(call->me);
-        if (status == PASSED) {
+        if (status == COHORT__RING_PASSED) {
             status = cohort__chain_grow(call, ring);
             if (status) return status;
         } else if (status != APR_EAGAIN) {
@@ -324,7 +320,7 @@ static apr_status_t drop(const cohort__call_t *call, cohort__ring_t *ring,
     announce(call->me, COHORT__OP_RING_GET, position);
     if (!atomic_compare_exchange_strong(
             &slot->word, &full, cohort__word(position, cohort__record(call->me), COHORT__READING)))
-        return LOST;
+        return COHORT__RING_LOST;
     cohort__receive_t nothing = {.how = COHORT__RECEIVE_INTO};
     atomic_store(&slot->block, NULL);
     atomic_store(&slot->size, 0);
@@ -344,7 +340,7 @@ static apr_status_t take(const cohort__call_t *call, cohort__ring_t *ring,
     uint64_t said = atomic_load_explicit(&slot->size, memory_order_acquire) & ~COHORT__RETURNED;
     bool sound = said <= segment->inline_size || is_sound(slot, said);
     r->size = (size_t)(said & COHORT__SIZE_MAX);
-    if (atomic_load_explicit(&slot->word, memory_order_acquire) != full) return LOST;
+    if (atomic_load_explicit(&slot->word, memory_order_acquire) != full) return COHORT__RING_LOST;
     if (!sound) return drop(call, ring, segment, position, head);
     if (r->how == COHORT__RECEIVE_PEEK) return APR_SUCCESS;
     if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return too_small(r);
@@ -356,7 +352,7 @@ static apr_status_t take(const cohort__call_t *call, cohort__ring_t *ring,
     if (!atomic_compare_exchange_strong(
             &slot->word, &full, cohort__word(position, cohort__record(me), COHORT__READING))) {
         in_vain(r);
-        return LOST;
+        return COHORT__RING_LOST;
     }
     r->returned = atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__RETURNED;
     status = copy_out(me, slot, r);
@@ -375,7 +371,7 @@ static apr_status_t get_behind(const cohort__call_t *call, cohort__ring_t *ring,
     for (uint64_t p = cohort__step(segment, first, 1);
          left-- > 0 && cohort__is_ahead(segment, p, tail); p = cohort__step(segment, p, 1)) {
         apr_status_t status = take(call, ring, segment, p, NULL, r);
-        if (status != LOST) return status;
+        if (status != COHORT__RING_LOST) return status;
     }
     return APR_EAGAIN;
 }
@@ -386,7 +382,7 @@ static apr_status_t get_in(const cohort__call_t *call, cohort__ring_t *ring,
     for (;;) {
         uint64_t head = atomic_load_explicit(&segment->head, memory_order_acquire),
                  position = cohort__head_position(head);
-        if (!segment->laps && position >= segment->slots) return PASSED;
+        if (!segment->laps && position >= segment->slots) return COHORT__RING_PASSED;
         uint64_t word =
             atomic_load_explicit(&cohort__slot_at(segment, position)->word, memory_order_acquire);
         uint64_t there = cohort__word_position(word);
@@ -394,7 +390,7 @@ static apr_status_t get_in(const cohort__call_t *call, cohort__ring_t *ring,
         if (there == position && step == COHORT__FULL) {
             if (cohort__word_owner(word)) return COHORT_EDAMAGED;
             apr_status_t status = take(call, ring, segment, position, &head, r);
-            if (status != LOST) return status;
+            if (status != COHORT__RING_LOST) return status;
         } else if (there == position && step == COHORT__FREE) {
             return APR_EAGAIN;
         } else if (there == position && step == COHORT__WRITING) {
@@ -426,23 +422,23 @@ static apr_status_t get_along(const cohort__call_t *call, cohort__ring_t *ring,
         uint64_t obstacle = 0;
         apr_status_t status = get_in(call, ring, segment, r, thorough, &obstacle);
         if (!*in_the_way) *in_the_way = obstacle;
-        bool go_on =
-            status == PASSED || (status == APR_EAGAIN && thorough && is_all_claimed(segment));
+        bool go_on = status == COHORT__RING_PASSED ||
+                     (status == APR_EAGAIN && thorough && is_all_claimed(segment));
         cohort__segment_t *next =
             go_on ? atomic_load_explicit(&segment->next, memory_order_acquire) : NULL;
         if (!next) {
             cohort__op_end(call->me);
-            return status == PASSED ? APR_EAGAIN : status;
+            return status == COHORT__RING_PASSED ? APR_EAGAIN : status;
         }
         if (segment == first && cohort__segment_is_taken(first)) {
             cohort__op_end(call->me);
             status = cohort__chain_advance(call, ring);
-            return status ? status : LOST;
+            return status ? status : COHORT__RING_LOST;
         }
         segment = cohort__segment_hold_next(call, ring, first, next);
         if (!segment) {
             cohort__op_end(call->me);
-            return LOST;
+            return COHORT__RING_LOST;
         }
     }
 }
@@ -452,7 +448,7 @@ apr_status_t cohort__ring_get(const cohort__call_t *call, cohort__ring_t *ring,
     for (int repairs = 0;;) {
         uint64_t in_the_way = 0;
         apr_status_t status = get_along(call, ring, receive, thorough, &in_the_way);
-        if (status == LOST) continue;
+        if (status == COHORT__RING_LOST) continue;
         if (status != APR_EAGAIN || !thorough || repairs++ == REPAIRS || !clear_the_way(in_the_way))
             return status;
     }

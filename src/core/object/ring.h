@@ -22,10 +22,10 @@
  * plain store.
  *
  * A bounded ring is one segment of exactly `capacity` slots, used lap after lap. An unbounded one
- * is a chain of segments, each used for one lap: the chain belongs to homes[0], and homes[1] keeps
- * one spare. Growing and retiring happen under the guard. Before a segment is touched it is
- * announced in the thread's record and looked up again, and a segment is freed only when no record
- * announces it.
+ * is a chain of segments, each used for one lap: the chain belongs to one part of the object, and
+ * another keeps one spare. Growing and retiring happen under the guard. Before a segment is touched
+ * it is announced in the thread's record and looked up again, and a segment is freed only when no
+ * record announces it.
  *
  * Messages larger than the slots' inline size are blocks of the arena: filled before a slot is
  * claimed, moved into the slot while WRITING, moved out while READING, and freed after.
@@ -42,7 +42,7 @@ typedef struct cohort__segment_t cohort__segment_t;
 typedef struct {
     _Atomic(cohort__segment_t *) head; /* where readers start; NULL: the ring is destroyed */
     _Atomic(cohort__segment_t *) tail; /* where writers start */
-    cohort__home_t *homes;             /* two parts of the object */
+    cohort__home_t *homes;             /* COHORT__RING_HOMES parts of the object */
     cohort__guard_t *guard;            /* the object's */
     uint64_t capacity;                 /* 0 = unbounded */
     uint64_t inline_size;
@@ -57,13 +57,17 @@ typedef struct {
     _Atomic cohort__tid_t destroyer; /* the thread that frees it */
 } cohort__ring_owner_t;
 
-/* me->stage[]: object.c has 0. */
-#define COHORT__STAGE_MESSAGE 1
-#define COHORT__STAGE_SEGMENT 2
+/* The parts of an object that own a ring's segments, beside each other. A bounded ring has the
+ * first alone. */
+enum {
+    COHORT__RING_OLDEST, /* the one segment of a bounded ring, or the first link of the chain */
+    COHORT__RING_SPARE,  /* a link to be used again; for a moment, the one that leaves the chain */
+    COHORT__RING_HOMES
+};
 
 #define COHORT__RING_INLINE_MAX 65536u
 
-/* In an object that is being made: `homes` are two neighbouring parts of it. capacity 0: unbounded.
+/* In an object that is being made: `homes` are neighbouring parts of it. capacity 0: unbounded.
  * `first`: the position of the first message, 0 but in tests of the wrap. APR_ENOMEM: nothing to
  * undo, the parts go with the object. */
 apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard,

@@ -2,10 +2,10 @@
 /*
  * Segments: making them, reaching them safely, growing and retiring the chain of an unbounded ring.
  *
- * The chain is owned link by link: homes[0] has the oldest segment, each segment's `next` the one
- * behind it. The ring's head and tail only point into it. The oldest is taken off in two moves,
- * homes[0] -> homes[1] and its next -> homes[0]; the thread that finds homes[0] empty does the
- * second. What is in homes[1] with no next is the spare.
+ * The chain is owned link by link: one home has the oldest segment, each segment's `next` the one
+ * behind it. The ring's head and tail only point into it. The oldest is taken off in two moves, to
+ * the spare's home and its next to the oldest's; the thread that finds the oldest's home empty does
+ * the second. What is in the spare's home with no next is the spare.
  */
 #include "core/object/ring_slots.h"
 #include "core/object/roster.h"
@@ -121,10 +121,11 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
     ring->guard = guard;
     ring->capacity = capacity;
     ring->inline_size = stride - sizeof(cohort__slot_t);
-    apr_status_t status = cohort__block_new(
-        me, COHORT__KIND_BYTES, (size_t)(sizeof(cohort__segment_t) + slots * stride), &homes[0]);
+    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES,
+                                            (size_t)(sizeof(cohort__segment_t) + slots * stride),
+                                            &homes[COHORT__RING_OLDEST]);
     if (status) return status;
-    cohort__segment_t *segment = atomic_load(&homes[0]);
+    cohort__segment_t *segment = atomic_load(&homes[COHORT__RING_OLDEST]);
     segment_init(segment, ring, slots, 0, first);
     atomic_store(&ring->head, segment);
     atomic_store(&ring->tail, segment);
@@ -134,15 +135,15 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
 /* ---- the chain, under the guard ------------------------------------------------------------- */
 
 void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring) {
-    if (ring->capacity || atomic_load(&ring->homes[0])) return;
-    cohort__segment_t *leaving = atomic_load(&ring->homes[1]);
+    if (ring->capacity || atomic_load(&ring->homes[COHORT__RING_OLDEST])) return;
+    cohort__segment_t *leaving = atomic_load(&ring->homes[COHORT__RING_SPARE]);
     if (leaving && atomic_load(&leaving->next))
-        cohort__block_move(me, &leaving->next, &ring->homes[0]);
+        cohort__block_move(me, &leaving->next, &ring->homes[COHORT__RING_OLDEST]);
 }
 
 static bool chain_enter(const cohort__call_t *call, cohort__ring_t *ring) {
     if (!cohort__call_look(call)) return false;
-    if (!cohort__ring_guard(call, ring, ring->homes, 2)) {
+    if (!cohort__ring_guard(call, ring, ring->homes, COHORT__RING_HOMES)) {
         cohort__call_look_end(call);
         return false;
     }
@@ -157,19 +158,19 @@ static void chain_leave(const cohort__call_t *call, cohort__ring_t *ring) {
 
 /* Take the oldest off the chain; it becomes the spare. */
 static void unlink_oldest(cohort__thread_t *me, cohort__ring_t *ring) {
-    cohort__segment_t *oldest = atomic_load(&ring->homes[0]);
-    cohort__block_free(me, &ring->homes[1]);
-    cohort__block_move(me, &ring->homes[0], &ring->homes[1]);
-    cohort__block_move(me, &oldest->next, &ring->homes[0]);
+    cohort__segment_t *oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST]);
+    cohort__block_free(me, &ring->homes[COHORT__RING_SPARE]);
+    cohort__block_move(me, &ring->homes[COHORT__RING_OLDEST], &ring->homes[COHORT__RING_SPARE]);
+    cohort__block_move(me, &oldest->next, &ring->homes[COHORT__RING_OLDEST]);
 }
 
 static apr_status_t append(const cohort__call_t *call, cohort__ring_t *ring,
                            cohort__segment_t *last) {
     cohort__thread_t *me = call->me;
-    cohort__home_t *from = &ring->homes[1];
+    cohort__home_t *from = &ring->homes[COHORT__RING_SPARE];
     if (!atomic_load(&last->next)) {
         if (!atomic_load(from)) {
-            from = &me->stage[COHORT__STAGE_SEGMENT];
+            from = &me->stage[COHORT__STAGE_LINK];
             apr_status_t status = cohort__block_new(
                 me, COHORT__KIND_BYTES,
                 (size_t)(sizeof(cohort__segment_t) + last->slots * last->stride), from);
@@ -209,7 +210,7 @@ apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *r
         atomic_exchange(&ring->head, next);
     }
     for (cohort__segment_t *oldest;
-         (oldest = atomic_load(&ring->homes[0])) != atomic_load(&ring->head);) {
+         (oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST])) != atomic_load(&ring->head);) {
         if (cohort__thread_at_object(call->me, oldest)) break;
         unlink_oldest(call->me, ring);
     }
@@ -220,6 +221,6 @@ apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *r
 void cohort__chain_free(cohort__thread_t *me, cohort__ring_t *ring) {
     cohort__chain_fix(me, ring);
     for (cohort__segment_t *oldest;
-         (oldest = atomic_load(&ring->homes[0])) && atomic_load(&oldest->next);)
+         (oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST])) && atomic_load(&oldest->next);)
         unlink_oldest(me, ring);
 }

@@ -110,7 +110,8 @@ static void free_messages(cohort__thread_t *me, cohort__segment_t *segment) {
 static void ring_end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_t *ring) {
     if (!ring->homes) return;
     cohort__chain_fix(me, ring);
-    for (cohort__segment_t *s = atomic_load(&ring->homes[0]); s; s = atomic_load(&s->next)) {
+    for (cohort__segment_t *s = atomic_load(&ring->homes[COHORT__RING_OLDEST]); s;
+         s = atomic_load(&s->next)) {
         wait_left_alone(me, dead, s, ring);
         free_messages(me, s);
     }
@@ -162,7 +163,7 @@ static bool finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *o
         return true;
     if (atomic_load(&me->op) != COHORT__OP_NONE) return false;
     end(me, dead, owner, kind);
-    atomic_store(&dead->stage[0], object); /* which remembers it from here on */
+    atomic_store(&dead->stage[COHORT__STAGE_OBJECT], object); /* which remembers it from here on */
     /* else the repairer that frees the parts would wait for the dead thread to leave the object */
     cohort__op_end(dead);
     return true;

@@ -13,6 +13,13 @@
 
 typedef enum { COHORT__FREE, COHORT__WRITING, COHORT__FULL, COHORT__READING } cohort__slot_step_t;
 
+/* What a step of a put or get says besides the statuses. Private: a caller of the ring never gets
+ * one, and being negative they are no status of any system. */
+enum {
+    COHORT__RING_LOST = -1,   /* another thread was faster: look again */
+    COHORT__RING_PASSED = -2, /* all of this segment is spoken for: go on to the next */
+};
+
 /* slot->size: also says where the bytes are, and whether they came back from a dead reader. */
 #define COHORT__OUT_OF_LINE ((uint64_t)1 << 63)
 #define COHORT__RETURNED ((uint64_t)1 << 62)

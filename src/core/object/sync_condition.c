@@ -31,7 +31,7 @@ typedef struct {
 } entry_t;
 
 struct cohort_condition_t {
-    cohort__sync_t sync; /* parts[i] = segment i */
+    cohort__sync_t sync;           /* its parts are the segments */
     cohort__object_t *lock_object; /* where the lock lies: the caller's, or this object itself */
     uint64_t lock_life;            /* 0: this object's */
     cohort__lock_t *lock;

@@ -16,6 +16,8 @@
 
 #define TAG_SEMAPHORE COHORT__TAG('S', 'E', 'M', 'A')
 
+enum { PARTS_ROSTER }; /* the parts of a semaphore */
+
 struct cohort_semaphore_t {
     cohort__sync_t sync;
     unsigned limit;
@@ -44,7 +46,7 @@ static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned va
     if (status) return status;
     made->limit = options && options->bounded ? value : UINT_MAX;
     atomic_store_explicit(&made->value, value, memory_order_relaxed);
-    cohort__roster_setup(&made->holders, &made->sync.object.parts[0]);
+    cohort__roster_setup(&made->holders, &made->sync.object.parts[PARTS_ROSTER]);
     cohort__object_publish(me, made, TAG_SEMAPHORE, pool, destroy_semaphore);
     *semaphore = made;
     return APR_SUCCESS;
@@ -99,7 +101,7 @@ static apr_status_t take(wait_t *w, bool look, cohort__pid_t *unsettled) {
     apr_status_t status = take_one(s, w->call->me, w->process);
     bool more = value_of(s) > 0;
     *unsettled = more && status == APR_EAGAIN
-                     ? cohort__homes_unsettled(w->call->me, s->holders.homes, 2)
+                     ? cohort__homes_unsettled(w->call->me, s->holders.homes, COHORT__ROSTER_HOMES)
                      : 0;
     cohort__guard_leave(&s->sync.guard);
     if (more && look) cohort__notify(&s->sync.changed, COHORT__ALL);
