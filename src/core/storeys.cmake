@@ -8,7 +8,8 @@ set(COHORT_STOREY_base errors.c)
 set(COHORT_STOREY_memory alloc.c arena.c code.c identity.c lock.c member.c park.c thread.c upward.c)
 set(COHORT_STOREY_life create.c death.c slots.c watcher.c)
 set(COHORT_STOREY_object
-    barrier.c object.c pipe.c queue.c ring.c ring_chain.c ring_repair.c roster.c shared.c
+    barrier.c object.c pipe.c pipe_ends.c queue.c queue_account.c ring_chain.c ring_count.c
+    ring_get.c ring_hints.c ring_put.c ring_repair.c ring_wait.c roster.c shared.c
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)
 set(COHORT_STOREY_process child.c given.c keeper.c process.c server.c)
 set(COHORT_STOREY_pool

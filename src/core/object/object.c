@@ -20,8 +20,7 @@ void cohort__object_wipe(void *from, size_t size) {
     memset(words + count, 0, size % sizeof *words);
 }
 
-/* The stage holds an object under construction, marked by its kind in object_kind only while that
- * is so. */
+/* The thread's stage for objects has it while it is under construction. */
 apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
                                 void *object) {
     apr_status_t status = cohort__block_new(me, kind, size, &me->stage[COHORT__STAGE_OBJECT]);

@@ -43,8 +43,8 @@ typedef struct cohort__object_t {
     ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
 /* Make an object block of `size` bytes (all zero but for its header) that only the thread's stage
- * for objects owns until cohort__object_publish() makes it alive. If the maker dies before that, the
- * block is freed, and with it what its parts own. */
+ * for objects owns until cohort__object_publish() makes it alive. If the maker dies before that,
+ * the block is freed, and with it what its parts own. */
 apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
                                 void *object);
 /* Zero words of an object, by atomic stores: a thread that comes too late may still read them, to

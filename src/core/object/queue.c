@@ -1,35 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/*
- * Queues: a ring, and for joinable ones an account of which process has what.
- *
- * Unfinished messages = those in the ring + those that live processes have outstanding (the roster)
- * - those with a task_done() that came before their get (credit). A get enters itself in the roster
- * before its one committing step, so a message is never out of the account; a process that dies
- * takes its entry with it, and the message it was getting goes back into the ring.
- */
-#include <cohort/queue.h>
+/* Queues: made, put into, got from, closed, destroyed. A queue is a ring; of a joinable one
+ * queue_account.c keeps account. */
+#include "core/object/queue.h"
 
-#include "core/object/ring.h"
-#include "core/object/roster.h"
-
-#define TAG COHORT__TAG('Q', 'U', 'E', 'U')
 #define DEFAULT_MESSAGE 64
-
-/* The parts of a queue. */
-enum { PARTS_RING, PARTS_ROSTER = PARTS_RING + COHORT__RING_HOMES };
-_Static_assert(PARTS_ROSTER + COHORT__ROSTER_HOMES <= COHORT__PARTS, "a queue's parts");
-
-struct cohort_queue_t {
-    cohort__ring_owner_t owner;
-    _Alignas(64) cohort__ring_t ring;
-    _Atomic uint32_t closed;
-    uint32_t joinable;
-    cohort__guard_t guard; /* the ring's chain, and what follows */
-    cohort__roster_t outstanding;
-    _Atomic uint64_t credit;
-    cohort__ec_t done; /* nothing is unfinished */
-};
-_Static_assert(sizeof(cohort_queue_t) <= COHORT__OBJECT_SIZE_MAX, "a queue fits its block");
 
 cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i) {
     return i == 0 ? &((cohort_queue_t *)owner)->ring : NULL;
@@ -52,14 +26,15 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
     if (status) return status;
     cohort__home_t *parts = q->owner.object.parts;
     q->joinable = options->joinable != 0;
-    cohort__roster_setup(&q->outstanding, &parts[PARTS_ROSTER]);
-    status = cohort__ring_setup(me, &q->ring, &q->guard, &parts[PARTS_RING], options->capacity,
-                                options->message_size ? options->message_size : DEFAULT_MESSAGE, 0);
+    cohort__roster_setup(&q->outstanding, &parts[COHORT__QUEUE_ROSTER]);
+    status =
+        cohort__ring_setup(me, &q->ring, &q->guard, &parts[COHORT__QUEUE_RING], options->capacity,
+                           options->message_size ? options->message_size : DEFAULT_MESSAGE, 0);
     if (status) {
         cohort__object_free(me, q);
         return status;
     }
-    cohort__object_publish(me, q, TAG, pool, destroy);
+    cohort__object_publish(me, q, COHORT__QUEUE_TAG, pool, destroy);
     *queue = q;
     return APR_SUCCESS;
 }
@@ -67,14 +42,6 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
 apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options,
                                  apr_pool_t *pool) {
     return COHORT__CALL_ANEW(queue_create(queue, options, pool));
-}
-
-static apr_status_t enter(cohort_queue_t *queue, cohort__call_t *call) {
-    return cohort__call_begin(call, queue, COHORT__KIND_QUEUE, TAG);
-}
-
-static cohort_queue_t *queue_of(const cohort__call_t *call) {
-    return (cohort_queue_t *)call->object;
 }
 
 static bool is_closed(cohort_queue_t *queue) {
@@ -95,13 +62,13 @@ typedef struct {
 
 static apr_status_t try_put(void *arg, bool thorough) {
     put_t *p = arg;
-    cohort_queue_t *queue = queue_of(&p->call);
+    cohort_queue_t *queue = cohort__queue_of(&p->call);
     if (is_closed(queue)) return closed(&p->call);
     return cohort__ring_put(&p->call, &queue->ring, &p->send, thorough);
 }
 
 static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
-    cohort_queue_t *queue = queue_of(&p->call);
+    cohort_queue_t *queue = cohort__queue_of(&p->call);
     if (!p->send.data && p->send.size) return cohort__null("data");
     if (is_closed(queue)) return closed(&p->call);
     apr_status_t status = cohort__ring_stage(&p->call, &queue->ring, &p->send);
@@ -123,7 +90,7 @@ static bool put_quickly(const cohort__call_t *call, cohort_queue_t *queue, const
 static apr_status_t queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
                               apr_interval_time_t timeout) {
     cohort__call_t call;
-    apr_status_t status = enter(queue, &call);
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
     if (put_quickly(&call, queue, data, size)) return APR_SUCCESS;
     put_t p = {.call = call, .send = {data, size, false}};
@@ -139,7 +106,7 @@ static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t
                                    apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
     put_t p;
-    apr_status_t status = enter(queue, &p.call);
+    apr_status_t status = cohort__queue_begin(queue, &p.call);
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; *done < count;) {
@@ -163,7 +130,7 @@ apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t
 static apr_status_t queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size,
                                     apr_interval_time_t timeout) {
     put_t p = {.send = {block, size, true}};
-    apr_status_t status = enter(queue, &p.call);
+    apr_status_t status = cohort__queue_begin(queue, &p.call);
     if (status) return status;
     if (!block) return cohort__null("block");
     if (!cohort__block_is(block, COHORT__KIND_BYTES)) return COHORT_EFREE;
@@ -182,41 +149,6 @@ apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size
     return COHORT__CALL(queue_put_block(queue, block, size, timeout));
 }
 
-/* ---- the account of a joinable queue, for the owner of the guard ---------------------------- */
-
-static uint64_t outstanding(cohort_queue_t *q) {
-    uint64_t sum = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;)
-        sum += atomic_load(&e->value);
-    return sum;
-}
-
-/* What a dead process was getting is back in the ring only after its repair: returns one that has
- * to be buried first, or 0. */
-static cohort__pid_t drop_dead(cohort_queue_t *q) {
-    cohort__pid_t unburied = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
-        cohort__pid_t process = atomic_load(&e->id);
-        cohort_process_t *slot = cohort__process_find(process);
-        if (cohort__process_alive(process, true)) continue;
-        if (slot && atomic_load(&slot->repaired) == COHORT__REPAIRED_NOTHING) {
-            unburied = process;
-        } else {
-            cohort__roster_remove(&q->guard, e);
-            cohort__guard_commit(&q->guard);
-        }
-    }
-    return unburied;
-}
-
-/* Credit beyond what there is was for messages that a dead process had. */
-static uint64_t unfinished(cohort_queue_t *q) {
-    uint64_t all = outstanding(q) + cohort__ring_count_inside(&q->ring),
-             credit = atomic_load(&q->credit);
-    if (credit > all) cohort__guard_set(&q->guard, &q->credit, credit = all);
-    return all - credit;
-}
-
 /* ---- get ------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -224,52 +156,18 @@ typedef struct {
     cohort__receive_t receive;
 } get_t;
 
-/* The message is counted twice until it has left the ring: what is unfinished may seem more than it
- * is, and never less. */
-static apr_status_t expect(void *arg) {
-    const cohort__call_t *call = arg;
-    cohort_queue_t *q = queue_of(call);
-    apr_status_t status = APR_SUCCESS;
-    if (!cohort__ring_guard(call, &q->ring, &q->owner.object.parts[PARTS_ROSTER],
-                            COHORT__ROSTER_HOMES))
-        return COHORT_EHANDLE;
-    cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
-    /* so that the list is never longer than what lived at one time */
-    if (!mine) (void)drop_dead(q);
-    if (mine) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) + 1);
-    else
-        status =
-            cohort__roster_add(&q->outstanding, &q->guard, call->me, cohort__self_id(), 1, NULL);
-    cohort__guard_leave(&q->guard);
-    return status;
-}
-
-/* A task_done() may have been counted for it: then another message was meant. */
-static void in_vain(void *arg) {
-    const cohort__call_t *call = arg;
-    cohort_queue_t *q = queue_of(call);
-    cohort__guard_enter(&q->guard, call->me);
-    cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
-    if (mine && atomic_load(&mine->value))
-        cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) - 1);
-    else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
-    bool done = unfinished(q) == 0;
-    cohort__guard_leave(&q->guard);
-    if (done) cohort__notify(&q->done, COHORT__ALL);
-}
-
 static apr_status_t try_get(void *arg, bool thorough) {
     get_t *g = arg;
-    cohort_queue_t *queue = queue_of(&g->call);
+    cohort_queue_t *queue = cohort__queue_of(&g->call);
     if (is_closed(queue)) return closed(&g->call);
     return cohort__ring_get(&g->call, &queue->ring, &g->receive, thorough);
 }
 
 static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
-    cohort_queue_t *queue = queue_of(&g->call);
+    cohort_queue_t *queue = cohort__queue_of(&g->call);
     if (queue->joinable) {
-        g->receive.expect = expect;
-        g->receive.in_vain = in_vain;
+        g->receive.expect = cohort__queue_expect;
+        g->receive.in_vain = cohort__queue_unexpect;
         g->receive.arg = &g->call;
     }
     apr_status_t status = cohort__ring_await(&g->call, &queue->ring.items, try_get, g, timeout);
@@ -302,7 +200,7 @@ static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_t
 static apr_status_t queue_get_message(cohort_queue_t *queue, cohort_message_t *message,
                                       apr_interval_time_t timeout) {
     cohort__call_t call;
-    apr_status_t status = enter(queue, &call);
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (!status && !message) status = cohort__null("size");
     if (status) return status;
     if (get_quickly(&call, queue, message)) return APR_SUCCESS;
@@ -332,7 +230,7 @@ static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
                                    apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
     get_t g = {.receive = {.how = COHORT__RECEIVE_INTO}};
-    apr_status_t status = enter(queue, &g.call);
+    apr_status_t status = cohort__queue_begin(queue, &g.call);
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; !status && *done < count;) {
@@ -354,7 +252,7 @@ apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
 static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, void **data,
                              apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
     get_t g = {.receive = {.how = how, .pool = pool}};
-    apr_status_t status = enter(queue, &g.call);
+    apr_status_t status = cohort__queue_begin(queue, &g.call);
     if (status) return status;
     if (!data || !size) return cohort__null(data ? "size" : "data");
     status = get(&g, timeout);
@@ -384,7 +282,7 @@ apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_siz
 
 static apr_status_t queue_size(cohort_queue_t *queue, apr_size_t *size) {
     cohort__call_t call;
-    apr_status_t status = enter(queue, &call);
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
     if (!size) return cohort__null("size");
     if (is_closed(queue)) return closed(&call);
@@ -422,82 +320,11 @@ apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
     return COHORT__CALL(queue_full(queue, full));
 }
 
-/* ---- joining -------------------------------------------------------------------------------- */
-
-/* One's own first; then anybody's, since any process may say it; then one that is still in the
- * queue. */
-static void count_done(cohort_queue_t *q) {
-    cohort__roster_entry_t *e = cohort__roster_find(&q->outstanding, cohort__self_id());
-    if (!e || !atomic_load(&e->value)) {
-        for (e = cohort__roster_next(&q->outstanding, NULL); e && !atomic_load(&e->value);)
-            e = cohort__roster_next(&q->outstanding, e);
-    }
-    if (e) cohort__roster_set(&q->guard, e, atomic_load(&e->value) - 1);
-    else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
-}
-
-static apr_status_t enter_joinable(cohort_queue_t *queue, cohort__call_t *call) {
-    apr_status_t status = enter(queue, call);
-    return status            ? status
-           : queue->joinable ? APR_SUCCESS
-                             : cohort__fail(APR_EINVAL, "the queue was not created joinable");
-}
-
-static bool account_open(const cohort__call_t *call) {
-    if (!cohort__call_look(call)) return false;
-    cohort__guard_enter(&queue_of(call)->guard, call->me);
-    return true;
-}
-
-static void account_close(const cohort__call_t *call) {
-    cohort__guard_leave(&queue_of(call)->guard);
-    cohort__call_look_end(call);
-}
-
-static apr_status_t queue_task_done(cohort_queue_t *queue) {
-    cohort__call_t call;
-    apr_status_t status = enter_joinable(queue, &call);
-    if (status) return status;
-    if (!account_open(&call)) return COHORT_EHANDLE;
-    uint64_t left = unfinished(queue);
-    if (left) count_done(queue);
-    account_close(&call);
-    if (left == 1) cohort__notify(&queue->done, COHORT__ALL);
-    return left ? APR_SUCCESS : COHORT_EOVERRELEASE;
-}
-
-apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
-    return COHORT__CALL(queue_task_done(queue));
-}
-
-static apr_status_t try_join(void *arg, bool thorough) {
-    const cohort__call_t *call = arg;
-    cohort_queue_t *queue = queue_of(call);
-    for (;;) {
-        if (!account_open(call)) return COHORT_EHANDLE;
-        cohort__pid_t unburied = thorough ? drop_dead(queue) : 0;
-        uint64_t left = unfinished(queue);
-        account_close(call);
-        if (!left) return APR_SUCCESS;
-        if (!unburied || !cohort__process_is_gone(unburied)) return APR_EAGAIN;
-    }
-}
-
-static apr_status_t queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
-    cohort__call_t call;
-    apr_status_t status = enter_joinable(queue, &call);
-    return status ? status : cohort__ring_await(&call, &queue->done, try_join, &call, timeout);
-}
-
-apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
-    return COHORT__CALL(queue_join(queue, timeout));
-}
-
 /* ---- the end -------------------------------------------------------------------------------- */
 
 static apr_status_t queue_close(cohort_queue_t *queue) {
     cohort__call_t call;
-    apr_status_t status = enter(queue, &call);
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
     atomic_exchange(&queue->closed, 1);
     cohort__ring_stir(&queue->ring);
@@ -511,7 +338,7 @@ apr_status_t cohort_queue_close(cohort_queue_t *queue) {
 static apr_status_t queue_destroy(cohort_queue_t *queue) {
     cohort__call_t call;
     if (!queue) return APR_SUCCESS;
-    apr_status_t status = enter(queue, &call);
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (status == COHORT_EHANDLE && cohort__in_arena(queue, 1)) return APR_SUCCESS;
     if (status) return status;
     cohort__ring_owner_destroy(&call, COHORT__KIND_QUEUE);

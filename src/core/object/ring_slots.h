@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Between ring*.c: what a segment looks like, and arithmetic on positions. The algorithm is told in
- * ring.h. */
+/* Between ring_*.c: what a segment looks like, and arithmetic on positions. The algorithm is told
+ * in ring.h. */
 #ifndef COHORT_CORE_RING_SLOTS_H
 #define COHORT_CORE_RING_SLOTS_H
 
@@ -108,12 +108,23 @@ static inline uint32_t cohort__record(const cohort__thread_t *thread) {
     return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed);
 }
 
-/* ring.c: a message goes back to its place, which others passed. */
+/* ring_hints.c */
+
+/* A message goes back to its place, which others passed. */
 void cohort__ring_rewind(cohort__segment_t *segment, uint64_t position);
-/* Is it a segment, as far as can be seen? For pointers that a dead process has left. */
-bool cohort__is_segment(const void *address);
 /* Bring head and tail to where they belong: the thread that should have raised them is dead. */
 void cohort__ring_catch_up(cohort__segment_t *segment);
+
+/* ring_repair.c: is it a segment, as far as can be seen? For pointers that a dead process has
+ * left. */
+bool cohort__is_segment(const void *address);
+
+/* ring_wait.c: this word is in the way. If its owner is dead, see that it is repaired: true = look
+ * again. */
+bool cohort__ring_clear_way(uint64_t word);
+/* How often a try goes on after the repair of a thread in its way, before it waits for another
+ * repairer. */
+#define COHORT__REPAIRS 3
 
 /* ring_chain.c */
 
