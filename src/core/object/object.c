@@ -93,7 +93,7 @@ typedef struct {
     const cohort__object_t *object;
 } leaving_t;
 
-static apr_status_t try_left_alone(void *arg, bool thorough) {
+static apr_status_t try_unwatched(void *arg, bool thorough) {
     leaving_t *l = arg;
     cohort__thread_t *other = cohort__thread_at_object(l->me, l->object);
     if (other && thorough) (void)cohort__process_bury(atomic_load(&other->owner));
@@ -105,7 +105,7 @@ static apr_status_t try_left_alone(void *arg, bool thorough) {
 static void free_parts(cohort__thread_t *me, cohort__object_t *o) {
     leaving_t l = {me, o};
     if (cohort__thread_at_object(me, o)) {
-        (void)cohort__await_paced(&cohort__arena->completed, try_left_alone, &l, COHORT_OS_NEVER,
+        (void)cohort__await_paced(&cohort__arena->completed, try_unwatched, &l, COHORT_OS_NEVER,
                                   cohort__pace_brisk);
     }
     for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &o->parts[i]);

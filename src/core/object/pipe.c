@@ -27,14 +27,14 @@ static bool can_send(const cohort__end_t *use) {
 /* ---- making --------------------------------------------------------------------------------- */
 
 /* The pool of the process that made it is gone. */
-static apr_status_t release(void *object) {
+static apr_status_t release_pipe(void *object) {
     cohort__end_t use;
     apr_status_t status = cohort__end_enter(((cohort__pipe_t *)object)->ends, &use);
     return status ? APR_SUCCESS : cohort__end_give_up(&use, COHORT__BOTH_ENDS);
 }
 
-static apr_status_t set_up(cohort__thread_t *me, cohort__pipe_t *pipe,
-                           const cohort_pipe_options_t *o) {
+static apr_status_t set_up_pipe(cohort__thread_t *me, cohort__pipe_t *pipe,
+                                const cohort_pipe_options_t *o) {
     cohort__home_t *parts = pipe->owner.object.parts;
     uint64_t messages = o->messages ? o->messages : DEFAULT_MESSAGES;
     pipe->bytes = o->bytes ? o->bytes : DEFAULT_BYTES;
@@ -61,12 +61,12 @@ static apr_status_t pipe_create(cohort_connection_t **first, cohort_connection_t
     if (!first || !second) return cohort__null(first ? "second" : "first");
     status = cohort__object_new(me, COHORT__KIND_PIPE, sizeof *pipe, &pipe);
     if (status) return status;
-    status = set_up(me, pipe, options ? options : &defaults);
+    status = set_up_pipe(me, pipe, options ? options : &defaults);
     if (status) {
         cohort__object_free(me, pipe);
         return status;
     }
-    cohort__object_publish(me, pipe, COHORT__PIPE_TAG, pool, release);
+    cohort__object_publish(me, pipe, COHORT__PIPE_TAG, pool, release_pipe);
     *first = &pipe->ends[0];
     *second = &pipe->ends[1];
     return APR_SUCCESS;
@@ -142,8 +142,8 @@ static apr_status_t try_receive(void *arg, bool thorough) {
     return said(arg, receive_once(arg, thorough));
 }
 
-static apr_status_t receive(cohort_connection_t *connection, cohort__end_t *u,
-                            apr_interval_time_t timeout) {
+static apr_status_t receive_any(cohort_connection_t *connection, cohort__end_t *u,
+                                apr_interval_time_t timeout) {
     apr_status_t status = cohort__end_begin(connection, u);
     if (status) return status;
     if (!can_receive(u)) return COHORT_EDIRECTION;
@@ -165,7 +165,7 @@ static apr_status_t connection_recv_message(cohort_connection_t *connection,
     cohort__end_t u = {.as.receive = {.how = COHORT__RECEIVE_INTO,
                                       .data = message->data,
                                       .capacity = message->size}};
-    apr_status_t status = receive(connection, &u, timeout);
+    apr_status_t status = receive_any(connection, &u, timeout);
     if (!status) message->returned = u.as.receive.returned;
     if (!status || status == COHORT_ETOOSMALL) message->size = u.as.receive.size;
     return status;
@@ -193,7 +193,7 @@ apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffe
 static apr_status_t receive_made(cohort_connection_t *connection, cohort__end_t *u, void **data,
                                  apr_size_t *size, apr_interval_time_t timeout) {
     if (!data || !size) return cohort__null(data ? "size" : "data");
-    apr_status_t status = receive(connection, u, timeout);
+    apr_status_t status = receive_any(connection, u, timeout);
     if (status) return status;
     *data = u->as.receive.data;
     *size = u->as.receive.size;
@@ -226,7 +226,7 @@ apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void 
 
 static apr_status_t connection_poll(cohort_connection_t *connection, apr_interval_time_t timeout) {
     cohort__end_t u = {.as.receive = {.how = COHORT__RECEIVE_PEEK}};
-    return receive(connection, &u, timeout);
+    return receive_any(connection, &u, timeout);
 }
 
 apr_status_t cohort_connection_poll(cohort_connection_t *connection, apr_interval_time_t timeout) {

@@ -71,7 +71,7 @@ static void look_who_is_left(cohort__pipe_t *pipe, bool thorough) {
 
 /* After a change of the roster, which it closes: is a holder left? The caller destroys the pipe if
  * there is none. */
-static void settle(const cohort__end_t *use) {
+static void settle_roster(const cohort__end_t *use) {
     cohort__pipe_t *pipe = use->pipe;
     /* the unrecorded dead will be, and then their pipes are looked at */
     look_who_is_left(pipe, false);
@@ -119,7 +119,7 @@ apr_status_t cohort__end_give_up(const cohort__end_t *use, uint64_t ends) {
     if (!roster_open(use)) return APR_SUCCESS;
     apr_status_t status = mark_holder(use, cohort__self_id(), ends * COHORT__GAVE_UP(0), ends);
     if (status) roster_close(use);
-    else settle(use);
+    else settle_roster(use);
     return status;
 }
 
@@ -143,7 +143,7 @@ static void take_away(const cohort__end_t *use, cohort__pid_t process) {
     if (!roster_open(use)) return;
     cohort__roster_entry_t *e = cohort__roster_find(&use->pipe->holders, process);
     if (e) cohort__roster_set(&use->pipe->guard, e, COHORT__BOTH_ENDS * COHORT__GAVE_UP(0));
-    settle(use);
+    settle_roster(use);
 }
 
 /* The next pipe after `pipe` that must be looked at when this process is gone: it may hold an end,
@@ -184,6 +184,6 @@ void cohort__pipes_repair(cohort__pid_t dead) {
         use.call.me = me;
         /* whatever the number of deaths: this one is counted when it is repaired, or by a
          * repairer that has died since */
-        if (roster_open(&use)) settle(&use);
+        if (roster_open(&use)) settle_roster(&use);
     }
 }

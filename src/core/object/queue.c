@@ -44,12 +44,12 @@ apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_opti
     return COHORT__CALL_ANEW(queue_create(queue, options, pool));
 }
 
-static bool is_closed(cohort_queue_t *queue) {
+static bool is_queue_closed(cohort_queue_t *queue) {
     return atomic_load_explicit(&queue->closed, memory_order_acquire) != 0;
 }
 
 /* What a call says that finds the queue closed: it may be another queue by now. */
-static apr_status_t closed(const cohort__call_t *call) {
+static apr_status_t say_closed(const cohort__call_t *call) {
     return cohort__call_over(call) ? COHORT_EHANDLE : COHORT_ECLOSED;
 }
 
@@ -63,14 +63,14 @@ typedef struct {
 static apr_status_t try_put(void *arg, bool thorough) {
     put_t *p = arg;
     cohort_queue_t *queue = cohort__queue_of(&p->call);
-    if (is_closed(queue)) return closed(&p->call);
+    if (is_queue_closed(queue)) return say_closed(&p->call);
     return cohort__ring_put(&p->call, &queue->ring, &p->send, thorough);
 }
 
-static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
+static apr_status_t put_slowly(put_t *p, apr_interval_time_t timeout) {
     cohort_queue_t *queue = cohort__queue_of(&p->call);
     if (!p->send.data && p->send.size) return cohort__null("data");
-    if (is_closed(queue)) return closed(&p->call);
+    if (is_queue_closed(queue)) return say_closed(&p->call);
     apr_status_t status = cohort__ring_stage(&p->call, &queue->ring, &p->send);
     if (!status) status = cohort__ring_await(&p->call, &queue->ring.space, try_put, p, timeout);
     if (p->send.staged) cohort__ring_unstage(&p->call);
@@ -82,7 +82,8 @@ static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
 static bool put_quickly(const cohort__call_t *call, cohort_queue_t *queue, const void *data,
                         size_t size) {
     cohort_message_t message = {.data = (void *)data, .size = size};
-    if (is_closed(queue) || !cohort__ring_put_run(call, &queue->ring, &message, 1)) return false;
+    if (is_queue_closed(queue) || !cohort__ring_put_run(call, &queue->ring, &message, 1))
+        return false;
     call->me->waited = &queue->ring.space;
     return true;
 }
@@ -94,7 +95,7 @@ static apr_status_t queue_put(cohort_queue_t *queue, const void *data, apr_size_
     if (status) return status;
     if (put_quickly(&call, queue, data, size)) return APR_SUCCESS;
     put_t p = {.call = call, .send = {data, size, false}};
-    return put(&p, timeout);
+    return put_slowly(&p, timeout);
 }
 
 apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
@@ -110,11 +111,11 @@ static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; *done < count;) {
-        if (!is_closed(queue))
+        if (!is_queue_closed(queue))
             *done += cohort__ring_put_run(&p.call, &queue->ring, messages + *done, count - *done);
         if (*done == count) break;
         p.send = (cohort__send_t){messages[*done].data, messages[*done].size, false};
-        status = put(&p, timeout);
+        status = put_slowly(&p, timeout);
         if (status) return status;
         ++*done;
     }
@@ -159,11 +160,11 @@ typedef struct {
 static apr_status_t try_get(void *arg, bool thorough) {
     get_t *g = arg;
     cohort_queue_t *queue = cohort__queue_of(&g->call);
-    if (is_closed(queue)) return closed(&g->call);
+    if (is_queue_closed(queue)) return say_closed(&g->call);
     return cohort__ring_get(&g->call, &queue->ring, &g->receive, thorough);
 }
 
-static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
+static apr_status_t get_slowly(get_t *g, apr_interval_time_t timeout) {
     cohort_queue_t *queue = cohort__queue_of(&g->call);
     if (queue->joinable) {
         g->receive.expect = cohort__queue_expect;
@@ -180,7 +181,7 @@ static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
  * here. */
 static bool get_quickly(const cohort__call_t *call, cohort_queue_t *queue,
                         cohort_message_t *message) {
-    if (queue->joinable || is_closed(queue) ||
+    if (queue->joinable || is_queue_closed(queue) ||
         !cohort__ring_get_run(call, &queue->ring, message, 1))
         return false;
     call->me->waited = &queue->ring.items;
@@ -191,7 +192,7 @@ static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_t
     if (!message->data && message->size) return cohort__null("the buffer");
     g->receive.data = message->data;
     g->receive.capacity = message->size;
-    apr_status_t status = get(g, timeout);
+    apr_status_t status = get_slowly(g, timeout);
     if (!status) message->returned = g->receive.returned;
     if (!status || status == COHORT_ETOOSMALL) message->size = g->receive.size;
     return status;
@@ -234,7 +235,7 @@ static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; !status && *done < count;) {
-        if (!queue->joinable && !is_closed(queue))
+        if (!queue->joinable && !is_queue_closed(queue))
             *done += cohort__ring_get_run(&g.call, &queue->ring, messages + *done, count - *done);
         if (*done == count) break;
         status = get_into(&g, &messages[*done], *done ? 0 : timeout);
@@ -255,7 +256,7 @@ static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, v
     apr_status_t status = cohort__queue_begin(queue, &g.call);
     if (status) return status;
     if (!data || !size) return cohort__null(data ? "size" : "data");
-    status = get(&g, timeout);
+    status = get_slowly(&g, timeout);
     if (status) return status;
     *data = g.receive.data;
     *size = g.receive.size;
@@ -285,7 +286,7 @@ static apr_status_t queue_size(cohort_queue_t *queue, apr_size_t *size) {
     apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
     if (!size) return cohort__null("size");
-    if (is_closed(queue)) return closed(&call);
+    if (is_queue_closed(queue)) return say_closed(&call);
     *size = (apr_size_t)cohort__ring_count(&call, &queue->ring);
     return APR_SUCCESS;
 }

@@ -56,8 +56,8 @@ static apr_status_t try_settled(void *arg, bool thorough) {
 
 /* Only owners of the guard touch the homes, and the link behind the last segment, so an intent on
  * them is that of a dead owner. */
-static cohort__pid_t unsettled(const cohort__call_t *call, cohort__ring_t *ring,
-                               cohort__home_t *homes, int count) {
+static cohort__pid_t find_unsettled(const cohort__call_t *call, cohort__ring_t *ring,
+                                    cohort__home_t *homes, int count) {
     cohort__segment_t *last = atomic_load(&ring->tail);
     cohort__pid_t process = cohort__homes_unsettled(call->me, homes, count);
     return process || !last || last->laps ? process
@@ -69,7 +69,7 @@ bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring, cohort
     cohort__guard_t *guard = ring->guard;
     for (;;) {
         cohort__guard_enter(guard, call->me);
-        settling_t s = {call, unsettled(call, ring, homes, count)};
+        settling_t s = {call, find_unsettled(call, ring, homes, count)};
         if (!s.process) return true;
         cohort__guard_leave(guard);
         if (cohort__await(&ring->space, try_settled, &s, COHORT_OS_NEVER)) return false;
@@ -164,8 +164,8 @@ static void unlink_oldest(cohort__thread_t *me, cohort__ring_t *ring) {
     cohort__block_move(me, &oldest->next, &ring->homes[COHORT__RING_OLDEST]);
 }
 
-static apr_status_t append(const cohort__call_t *call, cohort__ring_t *ring,
-                           cohort__segment_t *last) {
+static apr_status_t append_segment(const cohort__call_t *call, cohort__ring_t *ring,
+                                   cohort__segment_t *last) {
     cohort__thread_t *me = call->me;
     cohort__home_t *from = &ring->homes[COHORT__RING_SPARE];
     if (!atomic_load(&last->next)) {
@@ -187,7 +187,7 @@ apr_status_t cohort__chain_grow(const cohort__call_t *call, cohort__ring_t *ring
     apr_status_t status = APR_SUCCESS;
     if (!chain_enter(call, ring)) return COHORT_EHANDLE;
     cohort__segment_t *last = atomic_load(&ring->tail);
-    if (last && atomic_load(&last->tail) >= last->slots) status = append(call, ring, last);
+    if (last && atomic_load(&last->tail) >= last->slots) status = append_segment(call, ring, last);
     chain_leave(call, ring);
     return status;
 }

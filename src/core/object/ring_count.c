@@ -58,7 +58,7 @@ static sum_t sum_inside(cohort__ring_t *ring, bool look) {
     return first->laps ? sum_of(first, look) : sum_of_chain(ring, look);
 }
 
-static sum_t sum(const cohort__call_t *call, cohort__ring_t *ring, bool look) {
+static sum_t sum_looked_at(const cohort__call_t *call, cohort__ring_t *ring, bool look) {
     sum_t result = {0, 0};
     if (!cohort__call_look(call)) return result;
     if (!ring->capacity) cohort__guard_enter(ring->guard, call->me);
@@ -73,11 +73,11 @@ uint64_t cohort__ring_count_inside(cohort__ring_t *ring) {
 }
 
 uint64_t cohort__ring_count(const cohort__call_t *call, cohort__ring_t *ring) {
-    return sum(call, ring, false).messages;
+    return sum_looked_at(call, ring, false).messages;
 }
 
 uint64_t cohort__ring_bytes(const cohort__call_t *call, cohort__ring_t *ring) {
-    return sum(call, ring, true).bytes;
+    return sum_looked_at(call, ring, true).bytes;
 }
 
 bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool thorough) {

@@ -38,7 +38,7 @@ static apr_status_t copy_out(cohort__thread_t *me, cohort__slot_t *slot, cohort_
     return APR_SUCCESS;
 }
 
-static void in_vain(const cohort__receive_t *r) {
+static void not_taken(const cohort__receive_t *r) {
     if (r->in_vain) r->in_vain(r->arg);
 }
 
@@ -49,7 +49,7 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
     if (atomic_compare_exchange_strong(&cohort__slot_at(segment, position)->word, &mine,
                                        cohort__word(position, 0, COHORT__FULL)))
         cohort__ring_rewind(segment, position);
-    in_vain(r);
+    not_taken(r);
     cohort__ring_t *ring = segment->ring;
     cohort__op_end(me);
     cohort__notify(&ring->items, 1);
@@ -58,8 +58,8 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
 /* The commit is one store. A large message's block leaves the slot before, and the repair of a
  * death in between brings it back from the stage. Then the head is raised, which is the barrier
  * that the wake-up needs. */
-static void commit(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
-                   uint64_t position, const uint64_t *head, cohort__receive_t *r) {
+static void commit_get(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
+                       uint64_t position, const uint64_t *head, cohort__receive_t *r) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
     uint64_t next = cohort__step(segment, position, 1);
@@ -85,8 +85,9 @@ static bool is_sound(cohort__slot_t *slot, uint64_t size) {
 
 /* Nobody can make sense of this message: it goes, so that those behind it can be had. Its block,
  * whatever it is, is left alone. */
-static apr_status_t drop(const cohort__call_t *call, cohort__ring_t *ring,
-                         cohort__segment_t *segment, uint64_t position, const uint64_t *head) {
+static apr_status_t drop_damaged(const cohort__call_t *call, cohort__ring_t *ring,
+                                 cohort__segment_t *segment, uint64_t position,
+                                 const uint64_t *head) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     uint64_t full = cohort__word(position, 0, COHORT__FULL);
     cohort__slot_announce(call->me, COHORT__OP_RING_GET, position);
@@ -97,15 +98,15 @@ static apr_status_t drop(const cohort__call_t *call, cohort__ring_t *ring,
     atomic_store(&slot->block, NULL);
     atomic_store(&slot->size, 0);
     if (!head) atomic_store(&ring->irregular, 1);
-    commit(call, ring, segment, position, head, &nothing);
+    commit_get(call, ring, segment, position, head, &nothing);
     return COHORT_EDAMAGED;
 }
 
 /* Take what is at a position if it is FULL. `head`: the hint that led here, to be bumped; NULL when
  * another way led here. */
-static apr_status_t take(const cohort__call_t *call, cohort__ring_t *ring,
-                         cohort__segment_t *segment, uint64_t position, const uint64_t *head,
-                         cohort__receive_t *r) {
+static apr_status_t take_at(const cohort__call_t *call, cohort__ring_t *ring,
+                            cohort__segment_t *segment, uint64_t position, const uint64_t *head,
+                            cohort__receive_t *r) {
     cohort__thread_t *me = call->me;
     cohort__slot_t *slot = cohort__slot_at(segment, position);
     uint64_t full = cohort__word(position, 0, COHORT__FULL);
@@ -113,7 +114,7 @@ static apr_status_t take(const cohort__call_t *call, cohort__ring_t *ring,
     bool sound = said <= segment->inline_size || is_sound(slot, said);
     r->size = (size_t)(said & COHORT__SIZE_MAX);
     if (atomic_load_explicit(&slot->word, memory_order_acquire) != full) return COHORT__RING_LOST;
-    if (!sound) return drop(call, ring, segment, position, head);
+    if (!sound) return drop_damaged(call, ring, segment, position, head);
     if (r->how == COHORT__RECEIVE_PEEK) return APR_SUCCESS;
     if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return too_small(r);
 
@@ -123,14 +124,14 @@ static apr_status_t take(const cohort__call_t *call, cohort__ring_t *ring,
     cohort__slot_announce(me, COHORT__OP_RING_GET, position);
     if (!atomic_compare_exchange_strong(
             &slot->word, &full, cohort__word(position, cohort__record(me), COHORT__READING))) {
-        in_vain(r);
+        not_taken(r);
         return COHORT__RING_LOST;
     }
     r->returned = atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__RETURNED;
     status = copy_out(me, slot, r);
     if (!status && r->claimed) status = r->claimed(r->arg);
     if (status) give_back(me, segment, position, r);
-    else commit(call, ring, segment, position, head, r);
+    else commit_get(call, ring, segment, position, head, r);
     return status;
 }
 
@@ -142,7 +143,7 @@ static apr_status_t get_behind(const cohort__call_t *call, cohort__ring_t *ring,
     uint64_t left = segment->slots;
     for (uint64_t p = cohort__step(segment, first, 1);
          left-- > 0 && cohort__is_ahead(segment, p, tail); p = cohort__step(segment, p, 1)) {
-        apr_status_t status = take(call, ring, segment, p, NULL, r);
+        apr_status_t status = take_at(call, ring, segment, p, NULL, r);
         if (status != COHORT__RING_LOST) return status;
     }
     return APR_EAGAIN;
@@ -161,7 +162,7 @@ static apr_status_t get_in(const cohort__call_t *call, cohort__ring_t *ring,
         cohort__slot_step_t step = cohort__word_step(word);
         if (there == position && step == COHORT__FULL) {
             if (cohort__word_owner(word)) return COHORT_EDAMAGED;
-            apr_status_t status = take(call, ring, segment, position, &head, r);
+            apr_status_t status = take_at(call, ring, segment, position, &head, r);
             if (status != COHORT__RING_LOST) return status;
         } else if (there == position && step == COHORT__FREE) {
             return APR_EAGAIN;
@@ -227,8 +228,8 @@ apr_status_t cohort__ring_get(const cohort__call_t *call, cohort__ring_t *ring,
     }
 }
 
-static bool fits(const cohort__segment_t *segment, cohort__slot_t *slot,
-                 const cohort_message_t *message) {
+static bool fits_message(const cohort__segment_t *segment, cohort__slot_t *slot,
+                         const cohort_message_t *message) {
     uint64_t size = atomic_load_explicit(&slot->size, memory_order_relaxed);
     size &= ~COHORT__RETURNED; /* more than a slot has: out of line, or damaged */
     return size <= segment->inline_size && size <= message->size &&
@@ -248,7 +249,7 @@ size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
         cohort__slot_t *slot = cohort__slot_at(segment, position);
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
         if (word == cohort__word(position, 0, COHORT__FULL)) {
-            if (!fits(segment, slot, &messages[done])) break;
+            if (!fits_message(segment, slot, &messages[done])) break;
             cohort__slot_announce(call->me, COHORT__OP_RING_GET, position);
             if (!atomic_compare_exchange_strong(&slot->word, &word,
                                                 cohort__word(position, me, COHORT__READING)))

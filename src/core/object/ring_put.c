@@ -32,7 +32,8 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
     }
 }
 
-static void fill(const cohort__call_t *call, const cohort__send_t *send, cohort__slot_t *slot) {
+static void fill_slot(const cohort__call_t *call, const cohort__send_t *send,
+                      cohort__slot_t *slot) {
     uint64_t size = send->size;
     if (send->staged) {
         cohort__block_move(call->me, &call->me->stage[COHORT__STAGE_MESSAGE], &slot->block);
@@ -44,8 +45,8 @@ static void fill(const cohort__call_t *call, const cohort__send_t *send, cohort_
 }
 
 /* The commit is one store. Raising the tail after it is the barrier that the wake-up needs. */
-static void publish(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
-                    cohort__slot_t *slot, uint64_t position) {
+static void commit_put(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
+                       cohort__slot_t *slot, uint64_t position) {
     uint64_t next = cohort__step(segment, position, 1);
     atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL),
                           memory_order_release);
@@ -64,8 +65,8 @@ apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
         apr_status_t status = claim_free(call->me, segment, &position, &in_the_way);
         if (!status) {
             cohort__slot_t *slot = cohort__slot_at(segment, position);
-            fill(call, send, slot);
-            publish(call, ring, segment, slot, position);
+            fill_slot(call, send, slot);
+            commit_put(call, ring, segment, slot, position);
             return APR_SUCCESS;
         }
         cohort__op_end(call->me);

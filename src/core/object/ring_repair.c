@@ -124,8 +124,8 @@ static cohort__ring_t *ring_of(cohort__ring_owner_t *owner, cohort__kind_t kind,
 
 /* Everything but the object's own blocks. First nobody can find it any more, then nobody is in it
  * any more, then it is emptied. */
-static void end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner_t *owner,
-                cohort__kind_t kind) {
+static void end_owner(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner_t *owner,
+                      cohort__kind_t kind) {
     cohort__ring_t *ring;
     atomic_exchange(&owner->object.tag, 0);
     for (int i = 0; (ring = ring_of(owner, kind, i)) != NULL; i++) {
@@ -145,7 +145,7 @@ void cohort__ring_owner_destroy(const cohort__call_t *call, cohort__kind_t kind)
     if (!cohort__call_look(call)) return;
     atomic_store(&call->me->op, COHORT__OP_DESTROY);
     if (atomic_compare_exchange_strong(&owner->destroyer, &nobody, cohort__thread_id(call->me))) {
-        end(call->me, NULL, owner, kind);
+        end_owner(call->me, NULL, owner, kind);
         cohort__object_free(call->me, owner);
     }
     cohort__op_end(call->me);
@@ -162,7 +162,7 @@ static bool finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *o
         atomic_load(&owner->destroyer) != cohort__thread_id(dead))
         return true;
     if (atomic_load(&me->op) != COHORT__OP_NONE) return false;
-    end(me, dead, owner, kind);
+    end_owner(me, dead, owner, kind);
     atomic_store(&dead->stage[COHORT__STAGE_OBJECT], object); /* which remembers it from here on */
     /* else the repairer that frees the parts would wait for the dead thread to leave the object */
     cohort__op_end(dead);

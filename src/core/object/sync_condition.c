@@ -60,7 +60,7 @@ _Static_assert(sizeof(cohort_condition_t) <= COHORT__OBJECT_SIZE_MAX,
 
 /* ---- entries, under the guard --------------------------------------------------------------- */
 
-static entry_t *entry_at(cohort_condition_t *c, uint32_t index) {
+static entry_t *condition_entry_at(cohort_condition_t *c, uint32_t index) {
     if (index < FIRST) return &c->first[index];
     index -= FIRST;
     uint64_t segments = atomic_load_explicit(&c->segments, memory_order_acquire);
@@ -93,7 +93,7 @@ static bool is_lost(entry_t *e) {
 }
 
 /* A block that the maker died over is still in its home: it is used now. */
-static apr_status_t grow(cohort_condition_t *c, cohort__thread_t *me) {
+static apr_status_t grow_condition(cohort_condition_t *c, cohort__thread_t *me) {
     uint64_t n = atomic_load_explicit(&c->segments, memory_order_relaxed);
     if (n == SEGMENTS)
         return cohort__fail(COHORT_ELIMIT, "more than %u threads that wait for one condition",
@@ -116,7 +116,7 @@ static apr_status_t grow(cohort_condition_t *c, cohort__thread_t *me) {
 /* Not in use, or left by a thread that died waiting. */
 static entry_t *find_free(cohort_condition_t *c) {
     entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
         if (!who_of(e) || (!is_notified(e) && !cohort__thread_alive(who_of(e), false))) return e;
     }
     return NULL;
@@ -125,7 +125,7 @@ static entry_t *find_free(cohort_condition_t *c) {
 /* The waiter that came first, of those before `before`. */
 static entry_t *find_oldest(cohort_condition_t *c, uint64_t before) {
     entry_t *oldest = NULL, *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
         if (!who_of(e) || place_of(e) >= before || (oldest && place_of(e) > place_of(oldest)))
             continue;
         if (is_waiting(e)) oldest = e;
@@ -142,7 +142,7 @@ static uint64_t take_place(cohort_condition_t *c) {
 static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
     w->entry = find_free(c);
     if (!w->entry) {
-        apr_status_t status = grow(c, w->call.me);
+        apr_status_t status = grow_condition(c, w->call.me);
         if (status) return status;
         w->entry = find_free(c);
     }
@@ -153,17 +153,17 @@ static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
 
 /* The count is raised before the guard is left, so that a waiter which has seen it finds the
  * mark. */
-static void note(entry_t *e, wakes_t *wakes) {
+static void note_mark(entry_t *e, wakes_t *wakes) {
     cohort__thread_t *thread = cohort__thread_find(who_of(e));
     if (!thread) return;
     atomic_fetch_add(&thread->notifications, 1);
     wakes->who[wakes->count++] = who_of(e);
 }
 
-static void mark(cohort_condition_t *c, entry_t *e, uint64_t place, wakes_t *wakes) {
+static void mark_entry(cohort_condition_t *c, entry_t *e, uint64_t place, wakes_t *wakes) {
     cohort__guard_set(&c->sync.guard, &e->place, place * 2 | 1);
     cohort__guard_commit(&c->sync.guard);
-    note(e, wakes);
+    note_mark(e, wakes);
 }
 
 /* Up to as many as can be woken at a time; returns how many. */
@@ -171,7 +171,7 @@ static unsigned mark_some(cohort_condition_t *c, unsigned n, uint64_t place, wak
     unsigned marked = 0;
     entry_t *e;
     while (marked < n && wakes->count < WAKES && (e = find_oldest(c, place)) != NULL) {
-        mark(c, e, place, wakes);
+        mark_entry(c, e, place, wakes);
         marked++;
     }
     return marked;
@@ -180,9 +180,9 @@ static unsigned mark_some(cohort_condition_t *c, unsigned n, uint64_t place, wak
 static unsigned mark_all(cohort_condition_t *c, uint64_t place, wakes_t *wakes) {
     unsigned marked = 0;
     entry_t *e;
-    for (uint32_t i = 0; wakes->count < WAKES && (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; wakes->count < WAKES && (e = condition_entry_at(c, i)) != NULL; i++) {
         if (!is_waiting(e) || place_of(e) >= place) continue;
-        mark(c, e, place, wakes);
+        mark_entry(c, e, place, wakes);
         marked++;
     }
     return marked;
@@ -191,7 +191,7 @@ static unsigned mark_all(cohort_condition_t *c, uint64_t place, wakes_t *wakes) 
 static unsigned count_waiting(cohort_condition_t *c) {
     unsigned count = 0;
     entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) count += is_waiting(e);
+    for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) count += is_waiting(e);
     return count;
 }
 
@@ -202,18 +202,18 @@ static void pass_on(cohort_condition_t *c, entry_t *dead, wakes_t *wakes) {
     cohort__guard_set(&c->sync.guard, &dead->who, 0);
     if (heir) cohort__guard_set(&c->sync.guard, &heir->place, place * 2 | 1);
     cohort__guard_commit(&c->sync.guard);
-    if (heir) note(heir, wakes);
+    if (heir) note_mark(heir, wakes);
 }
 
 static void pass_on_lost(cohort_condition_t *c, wakes_t *wakes) {
     entry_t *e;
-    for (uint32_t i = 0; wakes->count < WAKES && (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; wakes->count < WAKES && (e = condition_entry_at(c, i)) != NULL; i++) {
         if (is_lost(e)) pass_on(c, e, wakes);
     }
 }
 
 /* Without the guard. */
-static void wake(const wakes_t *wakes) {
+static void wake_marked(const wakes_t *wakes) {
     for (unsigned i = 0; i < wakes->count; i++) {
         cohort__thread_t *thread = cohort__thread_find(wakes->who[i]);
         if (thread) cohort__notify(&thread->notified, COHORT__ALL);
@@ -254,7 +254,7 @@ apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock
 }
 
 /* The calling thread, the condition and its lock. */
-static apr_status_t begin(wait_t *w, cohort_condition_t *c) {
+static apr_status_t begin_condition(wait_t *w, cohort_condition_t *c) {
     apr_status_t status = cohort__call_begin(&w->call, c, COHORT__KIND_SYNC, TAG_CONDITION);
     if (status) return status;
     w->condition = c;
@@ -266,14 +266,14 @@ static apr_status_t begin(wait_t *w, cohort_condition_t *c) {
 }
 
 static apr_status_t begin_as_owner(wait_t *w, cohort_condition_t *c) {
-    apr_status_t status = begin(w, c);
+    apr_status_t status = begin_condition(w, c);
     if (status) return status;
     return cohort__lock_owner(c->lock) == w->who ? APR_SUCCESS : COHORT_ENOTOWNER;
 }
 
 static apr_status_t condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
     wait_t w;
-    apr_status_t status = begin(&w, condition);
+    apr_status_t status = begin_condition(&w, condition);
     return status ? status
                   : cohort__hold_acquire(&w.lock_call, condition->lock, cohort__deadline(timeout));
 }
@@ -284,7 +284,7 @@ apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interva
 
 static apr_status_t condition_release(cohort_condition_t *condition) {
     wait_t w;
-    apr_status_t status = begin(&w, condition);
+    apr_status_t status = begin_condition(&w, condition);
     return status ? status : cohort__hold_release(&w.lock_call, condition->lock);
 }
 
@@ -295,7 +295,7 @@ apr_status_t cohort_condition_release(cohort_condition_t *condition) {
 /* By the thread that has ended its life: nobody else touches the entries any more. */
 static void wake_all(cohort_condition_t *c) {
     entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
         cohort__thread_t *thread = who_of(e) ? cohort__thread_find(who_of(e)) : NULL;
         if (thread) cohort__notify(&thread->notified, COHORT__ALL);
     }
@@ -331,7 +331,7 @@ static apr_status_t check_entry(wait_t *w, bool thorough) {
     if (thorough && !is_notified(w->entry)) pass_on_lost(c, &wakes);
     bool notified = is_notified(w->entry);
     cohort__guard_leave(&c->sync.guard);
-    wake(&wakes);
+    wake_marked(&wakes);
     return notified ? APR_SUCCESS : APR_EAGAIN;
 }
 
@@ -396,7 +396,7 @@ apr_status_t cohort_condition_wait(cohort_condition_t *condition, apr_interval_t
 }
 
 /* APR_EAGAIN: it does not hold. */
-static apr_status_t ask(int (*predicate)(void *arg), void *arg) {
+static apr_status_t ask_predicate(int (*predicate)(void *arg), void *arg) {
     int holds = predicate(arg);
     return cohort__is_copy() ? COHORT_ENOTMEMBER : holds ? APR_SUCCESS : APR_EAGAIN;
 }
@@ -407,11 +407,11 @@ static apr_status_t condition_wait_for(cohort_condition_t *condition, int (*pred
     apr_status_t status = predicate ? begin_as_owner(&w, condition) : cohort__null("predicate");
     int64_t deadline = cohort__deadline(timeout);
     if (status) return status;
-    while ((status = ask(predicate, arg)) == APR_EAGAIN) {
+    while ((status = ask_predicate(predicate, arg)) == APR_EAGAIN) {
         if (!deadline) return APR_EAGAIN;
         status = wait_until(&w, deadline);
         if (status == APR_TIMEUP) {
-            status = ask(predicate, arg);
+            status = ask_predicate(predicate, arg);
             return status == APR_EAGAIN ? APR_TIMEUP : status;
         }
         if (status) return status;
@@ -424,7 +424,7 @@ apr_status_t cohort_condition_wait_for(cohort_condition_t *condition, int (*pred
     return COHORT__CALL(condition_wait_for(condition, predicate, arg, timeout));
 }
 
-static apr_status_t notify(cohort_condition_t *c, unsigned n, bool all) {
+static apr_status_t notify_waiters(cohort_condition_t *c, unsigned n, bool all) {
     wait_t w;
     apr_status_t status = begin_as_owner(&w, c);
     if (status) return status;
@@ -437,16 +437,16 @@ static apr_status_t notify(cohort_condition_t *c, unsigned n, bool all) {
         wakes_t wakes = {.count = 0};
         unsigned marked = all ? mark_all(c, place, &wakes) : mark_some(c, n, place, &wakes);
         cohort__guard_leave(&c->sync.guard);
-        wake(&wakes);
+        wake_marked(&wakes);
         n -= all ? 0 : marked;
         if (marked < WAKES || !n || !cohort__sync_guard(&w.call)) return APR_SUCCESS;
     }
 }
 
 apr_status_t cohort_condition_notify(cohort_condition_t *condition, unsigned n) {
-    return COHORT__CALL(notify(condition, n, false));
+    return COHORT__CALL(notify_waiters(condition, n, false));
 }
 
 apr_status_t cohort_condition_notify_all(cohort_condition_t *condition) {
-    return COHORT__CALL(notify(condition, 0, true));
+    return COHORT__CALL(notify_waiters(condition, 0, true));
 }

@@ -93,7 +93,7 @@ static apr_status_t take_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort
 }
 
 /* *unsettled: the process that has to be repaired first, as it died over the roster's memory. */
-static apr_status_t take(wait_t *w, bool look, cohort__pid_t *unsettled) {
+static apr_status_t take_permit(wait_t *w, bool look, cohort__pid_t *unsettled) {
     cohort_semaphore_t *s = w->semaphore;
     *unsettled = 0;
     if (!cohort__sync_guard(w->call)) return COHORT_EHANDLE;
@@ -118,8 +118,8 @@ static apr_status_t try_semaphore(void *arg, bool thorough) {
     bool look = thorough && value_of(s) == 0 &&
                 (!is_signal(s) || cohort__guard_is_changing(&s->sync.guard));
     if (value_of(s) == 0 && !look) return APR_EAGAIN;
-    apr_status_t status = take(w, look, &unsettled);
-    return unsettled && cohort__process_bury(unsettled) ? take(w, look, &unsettled) : status;
+    apr_status_t status = take_permit(w, look, &unsettled);
+    return unsettled && cohort__process_bury(unsettled) ? take_permit(w, look, &unsettled) : status;
 }
 
 static apr_status_t semaphore_acquire(cohort_semaphore_t *semaphore, apr_interval_time_t timeout) {
@@ -135,8 +135,8 @@ apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore, apr_interva
 }
 
 /* With the guard: `n` permits of the process are none of its own any more. */
-static void give_up(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held,
-                    unsigned n) {
+static void give_up_permits(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held,
+                            unsigned n) {
     if (is_signal(s)) return;
     if (n > held) cohort__guard_set(&s->sync.guard, &s->is_signal, 1);
     else if (n == held) cohort__roster_remove(&s->sync.guard, mine);
@@ -144,14 +144,14 @@ static void give_up(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_
 }
 
 /* With the guard. */
-static apr_status_t give(cohort_semaphore_t *s, cohort__pid_t process, unsigned n) {
+static apr_status_t give_permits(cohort_semaphore_t *s, cohort__pid_t process, unsigned n) {
     cohort__roster_entry_t *mine = is_signal(s) ? NULL : cohort__roster_find(&s->holders, process);
     uint64_t held = mine ? atomic_load(&mine->value) : 0;
     if (n > held) take_back(s);
     if (value_of(s) + n > s->limit)
         return cohort__fail(COHORT_EOVERRELEASE, "%u permits more than the initial %u", n,
                             s->limit);
-    give_up(s, mine, held, n);
+    give_up_permits(s, mine, held, n);
     cohort__guard_set(&s->sync.guard, &s->value, value_of(s) + n);
     return APR_SUCCESS;
 }
@@ -162,7 +162,7 @@ static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, unsigned n)
                             : cohort__fail(APR_EINVAL, "n is 0");
     if (status) return status;
     if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
-    status = give(semaphore, cohort__self_id(), n);
+    status = give_permits(semaphore, cohort__self_id(), n);
     cohort__guard_leave(&semaphore->sync.guard);
     cohort__notify(&semaphore->sync.changed, n < INT_MAX ? (int)n : COHORT__ALL);
     return status;
