@@ -1,7 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Between ring_*.c: the steps that a put, a get and a run of either are made of, in their order:
- * announce and claim a slot, commit it by one store, raise the hint. The algorithm is told in
- * ring.h. */
+ * claim a slot, commit it by one store, raise the hint. The algorithm is told in ring.h. */
 #ifndef COHORT_CORE_RING_CLAIM_H
 #define COHORT_CORE_RING_CLAIM_H
 
@@ -12,10 +11,33 @@
  * late. */
 #define COHORT__AHEAD 3
 
-static inline void cohort__slot_announce(cohort__thread_t *me, cohort__op_kind_t kind,
-                                         uint64_t position) {
+/* Take the slot at a position, from FREE for a put, from FULL for a get, after the thread has
+ * announced that it will. `record` is the thread's index, which a run reads once. False: another
+ * thread was faster. */
+static inline bool cohort__slot_claim(cohort__thread_t *me, uint32_t record, cohort__slot_t *slot,
+                                      uint64_t position, cohort__slot_step_t from) {
+    bool put = from == COHORT__FREE;
+    uint64_t word = cohort__word(position, 0, from);
     atomic_store_explicit(&me->op_position, position, memory_order_relaxed);
-    atomic_store_explicit(&me->op, (uint32_t)kind, memory_order_release);
+    atomic_store_explicit(&me->op, put ? COHORT__OP_RING_PUT : COHORT__OP_RING_GET,
+                          memory_order_release);
+    return atomic_compare_exchange_strong(
+        &slot->word, &word,
+        cohort__word(position, record, put ? COHORT__WRITING : COHORT__READING));
+}
+
+/* The commit of a put, one store: from here on the message is in the ring. Raising the tail after
+ * it, or after several, is the barrier that the wake-up needs. */
+static inline void cohort__slot_publish(cohort__slot_t *slot, uint64_t position) {
+    atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL),
+                          memory_order_release);
+}
+
+/* The commit of a get, one store: from here on the message is the reader's. The head is raised
+ * after it in the same way. */
+static inline void cohort__slot_vacate(const cohort__segment_t *segment, cohort__slot_t *slot,
+                                       uint64_t position) {
+    atomic_store_explicit(&slot->word, cohort__free_again(segment, position), memory_order_release);
 }
 
 /* A slot that comes soon: its lines are still with the thread that used it in the lap before, and
@@ -24,29 +46,6 @@ static inline void cohort__slot_prefetch(cohort__segment_t *segment, uint64_t po
     const char *slot = (const char *)cohort__slot_at(segment, position + COHORT__AHEAD);
     cohort__prefetch(slot);
     cohort__prefetch(slot + 64);
-}
-
-/* All positions before this one are spoken for. In any case a full barrier. */
-static inline void cohort__tail_raise(cohort__segment_t *segment, uint64_t tail, uint64_t to) {
-    do {
-        if (!cohort__is_ahead(segment, tail, to)) {
-            atomic_thread_fence(memory_order_seq_cst);
-            return;
-        }
-    } while (!atomic_compare_exchange_weak(&segment->tail, &tail, to));
-}
-
-/* All positions from the head as it was seen to this one are spoken for; unless it went back
- * meanwhile. In any case a full barrier. */
-static inline void cohort__head_raise(cohort__segment_t *segment, uint64_t seen, uint64_t to) {
-    uint64_t head = seen;
-    do {
-        if ((head ^ seen) >= COHORT__POSITIONS ||
-            !cohort__is_ahead(segment, cohort__head_position(head), to)) {
-            atomic_thread_fence(memory_order_seq_cst);
-            return;
-        }
-    } while (!atomic_compare_exchange_weak(&segment->head, &head, cohort__head_with(head, to)));
 }
 
 static inline bool cohort__is_within(const cohort__segment_t *segment, uint64_t position) {

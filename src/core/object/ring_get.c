@@ -55,9 +55,8 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
     cohort__notify(&ring->items, 1);
 }
 
-/* The commit is one store. A large message's block leaves the slot before, and the repair of a
- * death in between brings it back from the stage. Then the head is raised, which is the barrier
- * that the wake-up needs. */
+/* A large message's block leaves the slot before the commit, and the repair of a death in between
+ * brings it back from the stage. */
 static void commit_get(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
                        uint64_t position, const uint64_t *head, cohort__receive_t *r) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
@@ -65,7 +64,7 @@ static void commit_get(const cohort__call_t *call, cohort__ring_t *ring, cohort_
     uint64_t next = cohort__step(segment, position, 1);
     bool out = is_out_of_line(slot);
     if (out) cohort__block_move(call->me, &slot->block, stage);
-    atomic_store_explicit(&slot->word, cohort__free_again(segment, position), memory_order_release);
+    cohort__slot_vacate(segment, slot, position);
     if (head) cohort__head_raise(segment, *head, next);
     else atomic_thread_fence(memory_order_seq_cst);
     cohort__slot_prefetch(segment, next);
@@ -89,10 +88,7 @@ static apr_status_t drop_damaged(const cohort__call_t *call, cohort__ring_t *rin
                                  cohort__segment_t *segment, uint64_t position,
                                  const uint64_t *head) {
     cohort__slot_t *slot = cohort__slot_at(segment, position);
-    uint64_t full = cohort__word(position, 0, COHORT__FULL);
-    cohort__slot_announce(call->me, COHORT__OP_RING_GET, position);
-    if (!atomic_compare_exchange_strong(
-            &slot->word, &full, cohort__word(position, cohort__record(call->me), COHORT__READING)))
+    if (!cohort__slot_claim(call->me, cohort__record(call->me), slot, position, COHORT__FULL))
         return COHORT__RING_LOST;
     cohort__receive_t nothing = {.how = COHORT__RECEIVE_INTO};
     atomic_store(&slot->block, NULL);
@@ -121,9 +117,7 @@ static apr_status_t take_at(const cohort__call_t *call, cohort__ring_t *ring,
     apr_status_t status = r->expect ? r->expect(r->arg) : APR_SUCCESS;
     if (status) return status;
     if (!head) atomic_store(&ring->irregular, 1);
-    cohort__slot_announce(me, COHORT__OP_RING_GET, position);
-    if (!atomic_compare_exchange_strong(
-            &slot->word, &full, cohort__word(position, cohort__record(me), COHORT__READING))) {
+    if (!cohort__slot_claim(me, cohort__record(me), slot, position, COHORT__FULL)) {
         not_taken(r);
         return COHORT__RING_LOST;
     }
@@ -243,24 +237,20 @@ size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
     if (!segment) return 0;
     uint64_t head = atomic_load_explicit(&segment->head, memory_order_acquire),
              position = cohort__head_position(head);
-    uint32_t me = cohort__record(call->me);
+    uint32_t record = cohort__record(call->me);
     size_t done = 0;
     while (done < count && cohort__is_within(segment, position)) {
         cohort__slot_t *slot = cohort__slot_at(segment, position);
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
         if (word == cohort__word(position, 0, COHORT__FULL)) {
             if (!fits_message(segment, slot, &messages[done])) break;
-            cohort__slot_announce(call->me, COHORT__OP_RING_GET, position);
-            if (!atomic_compare_exchange_strong(&slot->word, &word,
-                                                cohort__word(position, me, COHORT__READING)))
-                continue;
+            if (!cohort__slot_claim(call->me, record, slot, position, COHORT__FULL)) continue;
             uint64_t said = atomic_load_explicit(&slot->size, memory_order_relaxed);
             cohort_message_t *message = &messages[done++];
             message->size = (apr_size_t)(said & COHORT__SIZE_MAX);
             message->returned = (said & COHORT__RETURNED) != 0;
             if (message->size) memcpy(message->data, slot->bytes, message->size);
-            atomic_store_explicit(&slot->word, cohort__free_again(segment, position),
-                                  memory_order_release);
+            cohort__slot_vacate(segment, slot, position);
         } else if (!cohort__is_taken(segment, word, position) ||
                    cohort__is_absurd(segment, word, position)) {
             break;

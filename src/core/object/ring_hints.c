@@ -1,7 +1,27 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The hints of a segment, head and tail, brought to where they belong after a death or a message
- * that came back. Those that a put or a get raises are raised in ring_claim.h. */
+/* The hints of a segment, head and tail: raised after a put or a get, and brought to where they
+ * belong after a death or when a message came back. */
 #include "core/object/ring_claim.h"
+
+void cohort__tail_raise(cohort__segment_t *segment, uint64_t tail, uint64_t to) {
+    do {
+        if (!cohort__is_ahead(segment, tail, to)) {
+            atomic_thread_fence(memory_order_seq_cst);
+            return;
+        }
+    } while (!atomic_compare_exchange_weak(&segment->tail, &tail, to));
+}
+
+void cohort__head_raise(cohort__segment_t *segment, uint64_t seen, uint64_t to) {
+    uint64_t head = seen;
+    do {
+        if ((head ^ seen) >= COHORT__POSITIONS ||
+            !cohort__is_ahead(segment, cohort__head_position(head), to)) {
+            atomic_thread_fence(memory_order_seq_cst);
+            return;
+        }
+    } while (!atomic_compare_exchange_weak(&segment->head, &head, cohort__head_with(head, to)));
+}
 
 void cohort__ring_catch_up(cohort__segment_t *segment) {
     for (;;) {

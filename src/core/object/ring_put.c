@@ -14,10 +14,7 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
         cohort__slot_t *slot = cohort__slot_at(segment, tail);
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
         if (word == cohort__word(tail, 0, COHORT__FREE)) {
-            cohort__slot_announce(me, COHORT__OP_RING_PUT, tail);
-            if (!atomic_compare_exchange_strong(
-                    &slot->word, &word, cohort__word(tail, cohort__record(me), COHORT__WRITING)))
-                continue;
+            if (!cohort__slot_claim(me, cohort__record(me), slot, tail, COHORT__FREE)) continue;
             *position = tail;
             return APR_SUCCESS;
         }
@@ -32,24 +29,25 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
     }
 }
 
-static void fill_slot(const cohort__call_t *call, const cohort__send_t *send,
-                      cohort__slot_t *slot) {
-    uint64_t size = send->size;
-    if (send->staged) {
-        cohort__block_move(call->me, &call->me->stage[COHORT__STAGE_MESSAGE], &slot->block);
-        size |= COHORT__OUT_OF_LINE;
-    } else if (size > 0) {
-        memcpy(slot->bytes, send->data, send->size);
-    }
+static inline void fill_small(cohort__slot_t *slot, const void *data, size_t size) {
+    if (size) memcpy(slot->bytes, data, size);
     atomic_store_explicit(&slot->size, size, memory_order_relaxed);
 }
 
-/* The commit is one store. Raising the tail after it is the barrier that the wake-up needs. */
+static void fill_slot(const cohort__call_t *call, const cohort__send_t *send,
+                      cohort__slot_t *slot) {
+    if (!send->staged) {
+        fill_small(slot, send->data, send->size);
+        return;
+    }
+    cohort__block_move(call->me, &call->me->stage[COHORT__STAGE_MESSAGE], &slot->block);
+    atomic_store_explicit(&slot->size, send->size | COHORT__OUT_OF_LINE, memory_order_relaxed);
+}
+
 static void commit_put(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
                        cohort__slot_t *slot, uint64_t position) {
     uint64_t next = cohort__step(segment, position, 1);
-    atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL),
-                          memory_order_release);
+    cohort__slot_publish(slot, position);
     cohort__tail_raise(segment, position, next);
     cohort__slot_prefetch(segment, next);
     cohort__op_end(call->me);
@@ -88,7 +86,7 @@ size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
     cohort__segment_t *segment = cohort__segment_hold(call, &ring->tail);
     if (!segment) return 0;
     uint64_t first = atomic_load_explicit(&segment->tail, memory_order_acquire), position = first;
-    uint32_t me = cohort__record(call->me);
+    uint32_t record = cohort__record(call->me);
     size_t done = 0;
     while (done < count && messages[done].size <= segment->inline_size &&
            cohort__is_within(segment, position)) {
@@ -96,14 +94,9 @@ size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
         if (word == cohort__word(position, 0, COHORT__FREE)) {
             if (!messages[done].data && messages[done].size) break;
-            cohort__slot_announce(call->me, COHORT__OP_RING_PUT, position);
-            if (!atomic_compare_exchange_strong(&slot->word, &word,
-                                                cohort__word(position, me, COHORT__WRITING)))
-                continue;
-            if (messages[done].size) memcpy(slot->bytes, messages[done].data, messages[done].size);
-            atomic_store_explicit(&slot->size, messages[done].size, memory_order_relaxed);
-            atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL),
-                                  memory_order_release);
+            if (!cohort__slot_claim(call->me, record, slot, position, COHORT__FREE)) continue;
+            fill_small(slot, messages[done].data, messages[done].size);
+            cohort__slot_publish(slot, position);
             done++;
         } else if (!cohort__is_put(segment, word, position) ||
                    cohort__is_absurd(segment, word, position)) {

@@ -110,6 +110,13 @@ static inline uint32_t cohort__record(const cohort__thread_t *thread) {
 
 /* ring_hints.c */
 
+/* All positions before this one are spoken for. In any case a full barrier. This and the next are
+ * functions of their own because a run, which calls them once, then has the registers for its loop:
+ * with them inlined a message of get_many takes 118 instructions instead of 112. */
+void cohort__tail_raise(cohort__segment_t *segment, uint64_t tail, uint64_t to);
+/* All positions from the head as it was seen to this one are spoken for; unless it went back
+ * meanwhile. In any case a full barrier. */
+void cohort__head_raise(cohort__segment_t *segment, uint64_t seen, uint64_t to);
 /* A message goes back to its place, which others passed. */
 void cohort__ring_rewind(cohort__segment_t *segment, uint64_t position);
 /* Bring head and tail to where they belong: the thread that should have raised them is dead. */
