@@ -43,22 +43,21 @@ static box_t *new_box(uint64_t capacity, uint64_t first) {
     return box;
 }
 
-static cohort__ring_call_t call_on(box_t *box) {
-    return (cohort__ring_call_t){self(), &box->ring, &box->owner.object,
-                                 atomic_load(&box->owner.object.tag)};
+static cohort__call_t call_on(box_t *box) {
+    return (cohort__call_t){self(), &box->owner.object, atomic_load(&box->owner.object.tag)};
 }
 
 static void destroy(box_t *box) {
-    cohort__ring_call_t call = call_on(box);
+    cohort__call_t call = call_on(box);
     cohort__ring_owner_destroy(&call, COHORT__KIND_QUEUE);
 }
 
 static apr_status_t put_sized(box_t *box, int number, size_t size, bool thorough) {
-    cohort__ring_call_t call = call_on(box);
+    cohort__call_t call = call_on(box);
     int message[LARGE] = {number};
     cohort__send_t send = {message, size, false};
-    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &send));
-    apr_status_t status = cohort__ring_put(&call, &send, thorough);
+    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &box->ring, &send));
+    apr_status_t status = cohort__ring_put(&call, &box->ring, &send, thorough);
     cohort__ring_unstage(&call);
     return status;
 }
@@ -68,11 +67,11 @@ static apr_status_t put(box_t *box, int number) {
 }
 
 static apr_status_t get(box_t *box, int *number, bool *returned, bool thorough) {
-    cohort__ring_call_t call = call_on(box);
+    cohort__call_t call = call_on(box);
     int message[LARGE];
     cohort__receive_t receive = {
         .how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message};
-    apr_status_t status = cohort__ring_get(&call, &receive, thorough);
+    apr_status_t status = cohort__ring_get(&call, &box->ring, &receive, thorough);
     *number = message[0];
     if (returned) *returned = receive.returned;
     return status;
@@ -88,14 +87,14 @@ static void check_get(int expected, bool returned, box_t *box) {
 
 static void check_empty(box_t *box) {
     int number;
-    cohort__ring_call_t call = call_on(box);
+    cohort__call_t call = call_on(box);
     CHECK_STATUS(APR_EAGAIN, get(box, &number, NULL, true));
-    CHECK_INT(0, cohort__ring_count(&call));
+    CHECK_INT(0, cohort__ring_count(&call, &box->ring));
 }
 
 static uint64_t count(box_t *box) {
-    cohort__ring_call_t call = call_on(box);
-    return cohort__ring_count(&call);
+    cohort__call_t call = call_on(box);
+    return cohort__ring_count(&call, &box->ring);
 }
 
 /* The heap's blocks, and that it is sound. */
@@ -175,12 +174,12 @@ enum { CLAIMED, FILLED, MOVED_OUT, BEFORE_COMMIT };
 /* A put up to its claim, or up to just before its publishing step. */
 static int die_in_put(void *data) {
     args_t *a = data;
-    cohort__ring_call_t call = call_on(a->box);
+    cohort__call_t call = call_on(a->box);
     cohort__thread_t *me = call.me;
-    cohort__segment_t *segment = cohort__segment_hold(&call, &call.ring->tail);
+    cohort__segment_t *segment = cohort__segment_hold(&call, &a->box->ring.tail);
     int message[LARGE] = {4711};
     cohort__send_t send = {message, (size_t)a->size, false};
-    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &send));
+    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &a->box->ring, &send));
     uint64_t p = atomic_load(&segment->tail);
     uint64_t word = cohort__word(p, 0, COHORT__FREE);
     cohort__slot_t *slot = cohort__slot_at(segment, p);
@@ -201,15 +200,15 @@ static apr_status_t wait_in_get(void *arg) {
 /* A get up to its commit, or with the block already out of the slot. */
 static int die_in_get(void *data) {
     args_t *a = data;
-    cohort__ring_call_t call = call_on(a->box);
+    cohort__call_t call = call_on(a->box);
     int message[LARGE];
     cohort__receive_t r = {.how = COHORT__RECEIVE_INTO,
                            .data = message,
                            .capacity = sizeof message,
                            .claimed = wait_in_get,
                            .arg = a};
-    if (a->step == BEFORE_COMMIT) return cohort__ring_get(&call, &r, true);
-    cohort__segment_t *segment = cohort__segment_hold(&call, &call.ring->head);
+    if (a->step == BEFORE_COMMIT) return cohort__ring_get(&call, &a->box->ring, &r, true);
+    cohort__segment_t *segment = cohort__segment_hold(&call, &a->box->ring.head);
     uint64_t p = cohort__head_position(atomic_load(&segment->head)),
              word = cohort__word(p, 0, COHORT__FULL);
     cohort__slot_t *slot = cohort__slot_at(segment, p);
@@ -430,8 +429,8 @@ static void a_writer_dies_segments_ago(void) {
 
 static int announce_and_stay(void *data) {
     args_t *a = data;
-    cohort__ring_call_t call = call_on(a->box);
-    CHECK(cohort__segment_hold(&call, &call.ring->head) != NULL);
+    cohort__call_t call = call_on(a->box);
+    CHECK(cohort__segment_hold(&call, &a->box->ring.head) != NULL);
     wait_to_be_killed(a);
 }
 
