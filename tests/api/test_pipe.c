@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 
-#define A_WHILE 50000 /* microseconds, where time has to run out */
 #define FOREVER COHORT_FOREVER
 
 typedef struct {

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define A_WHILE 50000 /* microseconds, where time has to run out */
-
 static cohort_pool_t *new_pool(int workers) {
     cohort_pool_options_t options = {.workers = workers, .name = "P"};
     cohort_pool_t *pool = NULL;
@@ -722,12 +720,6 @@ static void join_times_out(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
-static apr_uint64_t blocks_in_use(void) {
-    cohort_arena_usage_t usage;
-    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
-    return usage.blocks;
-}
-
 static void use_once(void) {
     cohort_pool_t *pool = new_pool(3);
     cohort_map_options_t by1 = {.chunk = 1};
@@ -945,11 +937,6 @@ static void failing_pools_end(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(failing_pool(2, f)));
-}
-
-static int nothing(void *args) {
-    (void)args;
-    return 0;
 }
 
 /* The table of processes is filled up until three are left: the fourth worker cannot be made. */

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Processes: the rows PROC-* and SUB-* of Python's own tests, and what a user may do wrong. */
-#include "parties.h"
+#include "events.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,12 +14,6 @@ typedef struct {
     int number;
     apr_int64_t *pid;
 } args_t;
-
-static cohort_event_t *new_event(void) {
-    cohort_event_t *event = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_event_create(&event, test_pool()));
-    return event;
-}
 
 static cohort_process_t *make(cohort_target_t target, const void *args, apr_size_t size,
                               const cohort_process_options_t *options) {
@@ -36,11 +30,6 @@ static bool is_active(cohort_process_t *process) {
         if (list[i] == process) return true;
     }
     return false;
-}
-
-static int nothing(void *args) {
-    (void)args;
-    return 0;
 }
 
 static int give_number(void *args) {
@@ -405,12 +394,6 @@ static void PROC_18_many_processes(void) {
     for (int i = 0; i < n; i++) party_end(list[i], -15);
 }
 
-static cohort_arena_usage_t usage(void) {
-    cohort_arena_usage_t now;
-    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&now));
-    return now;
-}
-
 /* A: the argument bytes in the arena are freed as soon as the child has its copy. */
 static void PROC_19_lose_target_ref(void) {
     char *bytes = calloc(1, 1 << 20);
@@ -419,12 +402,12 @@ static void PROC_19_lose_target_ref(void) {
     party_finish(party_start(wait_for_go, &(args_t){.go = a->go, .there = a->go}, sizeof(args_t)));
     CHECK_STATUS(APR_SUCCESS, cohort_event_clear(a->go));
     a->there = new_event();
-    apr_uint64_t before = usage().used;
+    apr_uint64_t before = arena_usage().used;
     cohort_process_t *p = make(wait_for_go, bytes, 1 << 20, NULL);
-    CHECK(usage().used >= before + (1 << 20));
+    CHECK(arena_usage().used >= before + (1 << 20));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(p));
     CHECK_STATUS(APR_SUCCESS, cohort_event_wait(a->there, COHORT_FOREVER));
-    CHECK(usage().used < before + (1 << 20));
+    CHECK(arena_usage().used < before + (1 << 20));
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(a->go));
     party_finish(p);
     free(bytes);
@@ -747,6 +730,11 @@ static void join_runs_out(void) {
 
 /* ---- hostile input -------------------------------------------------------------------------- */
 
+static int run_nothing(cohort_process_base_t *self) {
+    (void)self;
+    return 0;
+}
+
 static void nulls_are_refused(void) {
     cohort_process_t *p = NULL;
     cohort_process_t **list = NULL;
@@ -766,7 +754,7 @@ static void nulls_are_refused(void) {
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &signals, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &negative, NULL));
     cohort_process_base_t base = {sizeof base, NULL, NULL, NULL},
-                          small = {1, upper_caser_run, NULL, NULL};
+                          small = {1, run_nothing, NULL, NULL};
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, NULL, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, &base, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, &small, NULL, NULL));
@@ -813,13 +801,13 @@ static void strangers_are_refused(void) {
 static void absurd_sizes_are_refused(void) {
     cohort_process_t *p = NULL;
     char byte = 0;
-    apr_uint64_t before = usage().blocks;
+    apr_uint64_t before = arena_usage().blocks;
     CHECK_STATUS(APR_ENOMEM,
-                 cohort_process_create(&p, nothing, &byte, usage().limit + 1, NULL, NULL));
+                 cohort_process_create(&p, nothing, &byte, arena_usage().limit + 1, NULL, NULL));
     CHECK_STATUS(APR_ENOMEM, cohort_process_create(&p, nothing, &byte, (apr_size_t)-1, NULL, NULL));
     CHECK_STATUS(APR_ENOMEM,
                  cohort_process_create(&p, nothing, &byte, (apr_size_t)-1 / 2, NULL, NULL));
-    CHECK_INT(before, usage().blocks);
+    CHECK_INT(before, arena_usage().blocks);
     party_finish(party_start(nothing, NULL, 0));
 }
 
@@ -835,16 +823,16 @@ static void target_that_is_no_code(void) {
 static void two_thousand_objects(void) {
     enum { N = 2000 };
     cohort_process_t **list = malloc(N * sizeof(cohort_process_t *));
-    apr_uint64_t before = usage().blocks;
+    apr_uint64_t before = arena_usage().blocks;
     int five = 5;
     for (int i = 0; i < N; i++) list[i] = make(give_number, &five, sizeof five, NULL);
-    CHECK_INT(before + N, usage().blocks);
+    CHECK_INT(before + N, arena_usage().blocks);
     for (int i = 0; i < N; i += 400) {
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(list[i]));
         party_end(list[i], 5);
     }
     for (int i = 0; i < N; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(list[i]));
-    CHECK_INT(before, usage().blocks);
+    CHECK_INT(before, arena_usage().blocks);
     free(list);
 }
 

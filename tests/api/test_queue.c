@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#define A_WHILE 50000 /* microseconds, where time has to run out */
-
 typedef struct {
     cohort_queue_t *queue, *other;
     tally_t *tally;

@@ -3,8 +3,6 @@
  * somebody is killed. */
 #include "parties.h"
 
-#define A_WHILE 50000 /* microseconds, where time has to run out */
-
 /* One kind of arguments for all children: what a case does not need is NULL. */
 typedef struct {
     cohort_lock_t *lock;
@@ -143,12 +141,6 @@ static int hold_for_ever(void *data) {
     CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(a->lock, COHORT_FOREVER));
     atomic_fetch_add(a->ready, 1);
     party_wait_for_death();
-}
-
-static void check_name(const char *expected, cohort_process_t *process) {
-    char name[64];
-    CHECK_STATUS(APR_SUCCESS, cohort_process_name(process, name, sizeof name));
-    CHECK_STR(expected, name);
 }
 
 static void lock_names_owner(void) {

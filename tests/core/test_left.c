@@ -31,11 +31,6 @@ static cohort__thread_t *self(void) {
     return me;
 }
 
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
 /* ---- a repairer that is in the middle of something ------------------------------------------ */
 
 static _Atomic(cohort__thread_t *) lent;

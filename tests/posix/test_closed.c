@@ -17,11 +17,6 @@ static void close_all(void) {
     for (int fd = 3; fd < HIGHEST; fd++) close(fd);
 }
 
-static int seven(void *args) {
-    (void)args;
-    return 7;
-}
-
 static apr_status_t square(const void *input, void *output) {
     int x = *(const int *)input;
     *(int *)output = x * x;

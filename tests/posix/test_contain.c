@@ -74,11 +74,6 @@ static void close_all(void) {
     for (int fd = 3; fd < 1024; fd++) close(fd);
 }
 
-static int wait_for_death(void *args) {
-    (void)args;
-    party_wait_for_death();
-}
-
 static int end_in_some_way(board_t *board) {
     await_event(board->go);
     if (board->what == EXITS) exit(7);
@@ -589,15 +584,10 @@ static void the_background_keeps_no_output_open(void) {
 
 /* ---- process 1 ------------------------------------------------------------------------------ */
 
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
 /* A process with a dead server is this process' child. */
 static void host_as_process_1(void) {
-    cohort_process_t *child = start_as(COHORT_FOREGROUND, wait_for_death, NULL, 0),
-                     *daemon = start_as(COHORT_DAEMON, wait_for_death, NULL, 0);
+    cohort_process_t *child = start_as(COHORT_FOREGROUND, stay, NULL, 0),
+                     *daemon = start_as(COHORT_DAEMON, stay, NULL, 0);
     apr_int64_t server = child_named(1, "cohort-server");
     CHECK((server > 0) == !strcmp(test_method(), "forkserver"));
     if (server) CHECK_INT(0, kill((pid_t)server, SIGKILL));

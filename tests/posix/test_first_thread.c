@@ -13,16 +13,6 @@ typedef struct {
 
 static board_t *board;
 
-static int seven(void *args) {
-    (void)args;
-    return 7;
-}
-
-static int be_daemon(void *args) {
-    (void)args;
-    party_wait_for_death();
-}
-
 static apr_status_t square(const void *input, void *output) {
     int x = *(const int *)input;
     *(int *)output = x * x;
@@ -54,7 +44,7 @@ static void *work(void *arg) {
     int x = 6, y = 0;
     await_first_thread_gone();
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(
-                                  &daemon, be_daemon, NULL, 0,
+                                  &daemon, stay, NULL, 0,
                                   &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(daemon));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
