@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* main() that ends by pthread_exit(): its process goes on with the other threads, starts and
  * waits as before, and ends in order with the last of them. */
+#include "../api/pools.h"
 #include "system.h"
 
 #include <pthread.h>
@@ -12,12 +13,6 @@ typedef struct {
 } board_t;
 
 static board_t *board;
-
-static apr_status_t square(const void *input, void *output) {
-    int x = *(const int *)input;
-    *(int *)output = x * x;
-    return APR_SUCCESS;
-}
 
 static void note_exit(void) {
     if (board->pid == getpid()) atomic_fetch_add(&board->exits, 1);
