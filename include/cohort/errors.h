@@ -56,9 +56,10 @@ extern "C" {
 
 /** Cohort's own statuses: the codes of COHORT_ERROR_LIST, each with its message. */
 enum {
-/** @cond */ /* docs/Doxyfile has its own, which makes each message the description of its code */
+/* docs/Doxyfile has its own, which makes each message the description of its code. */
+/** @cond */
 #define COHORT_ERROR_ENUM(name, offset, message) name = APR_OS_START_USERERR + 7300 + (offset),
-/** @endcond */
+    /** @endcond */
     COHORT_ERROR_LIST(COHORT_ERROR_ENUM)
 #undef COHORT_ERROR_ENUM
 };

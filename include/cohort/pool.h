@@ -197,8 +197,9 @@ COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool,
  * @param options     NULL for the defaults; callbacks are ignored
  * @return
  *  - APR_SUCCESS: every task succeeded
- *  - the status of the failed task with the lowest index, which may be COHORT_EWORKERDIED; all
- *    other outputs are valid (nothing is cancelled)
+ *  - the status of the failed task with the lowest index: what it returned, COHORT_EWORKERDIED, or
+ *    COHORT_ETARGET or COHORT_EBINARY of a worker that does not have the task; all other outputs
+ *    are valid (nothing is cancelled)
  *  - APR_EINVAL: NULL task, inputs NULL with a size and n > 0, sizes with a product that overflows
  *  - COHORT_ELIMIT: more than 4294967294 items, or functions of too many modules in the cohort
  *  - COHORT_ETARGET: the task is in no module
@@ -344,8 +345,8 @@ COHORT_API apr_status_t cohort_result_successful(cohort_result_t *result, int *s
  * @param timeout microseconds (see types.h)
  * @return
  *  - APR_SUCCESS: every task succeeded
- *  - the status of the failed task with the lowest index, which may be COHORT_EWORKERDIED; the
- *    other outputs are copied all the same
+ *  - the status of the failed task with the lowest index (see cohort_pool_map()); the other outputs
+ *    are copied all the same
  *  - COHORT_ETERMINATED, or the status of a start that failed: the work was ended, nothing is
  *    copied
  *  - APR_EAGAIN: not ready, and `timeout` <= 0
