@@ -12,9 +12,8 @@ set(COHORT_STOREY_object
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)
 set(COHORT_STOREY_process child.c given.c keeper.c process.c server.c)
 set(COHORT_STOREY_pool
-    pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c pool_retry.c
-    pool_setting.c
-    pool_staff.c pool_submit.c pool_worker.c)
+    backend_local.c pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c
+    pool_retry.c pool_setting.c pool_staff.c pool_submit.c pool_worker.c)
 set(COHORT_STOREY_cohort init.c layout.c registry.c wait.c)
 
 # COHORT_CORE_SOURCES: all of them, with their folders.

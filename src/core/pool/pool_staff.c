@@ -6,7 +6,7 @@
  * the one that did it died; and the pool may be destroyed meanwhile by another, so each step asks
  * for it anew. While a place is taken the pool stays.
  */
-#include "core/pool/pool.h"
+#include "core/pool/backend.h"
 
 #include "core/base/fail.h"
 
@@ -27,22 +27,12 @@ typedef struct {
     bool replaces;
 } post_t;
 
-/* Guard. With no worker there, what is not over is on the list: the thread that mourns a worker has
- * put it back. */
-static bool has_work(cohort_pool_t *pool) {
-    uint64_t end = (uint64_t)(uintptr_t)&pool->ready;
-    for (uint64_t at = atomic_load(&pool->ready.next); at != end;
-         at = atomic_load(&cohort__job_of_ready(at)->ready.next)) {
-        if (!cohort__job_is_over(cohort__job_of_ready(at))) return true;
-    }
-    return false;
-}
-
 /* Guard. */
 static bool wanted(cohort_pool_t *pool) {
     uint64_t state = atomic_load(&pool->state);
     if (!cohort__process_alive(pool->owner, false)) return false;
-    return state == COHORT__POOL_OPEN || (state == COHORT__POOL_CLOSED && has_work(pool));
+    return state == COHORT__POOL_OPEN ||
+           (state == COHORT__POOL_CLOSED && cohort__backend_of(pool)->has_work(pool));
 }
 
 static bool describe_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
@@ -145,87 +135,6 @@ apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uin
 
 /* ---- deaths --------------------------------------------------------------------------------- */
 
-static void record_death(cohort_pool_t *pool, cohort__thread_t *me, cohort__home_t *chain,
-                         cohort__failure_t *what) {
-    char message[160];
-    cohort__home_t *home = &pool->object.parts[2];
-    cohort__failure_t *last = cohort__failure_last(chain);
-    int length = snprintf(message, sizeof message,
-                          "worker %s (pid %lld) ended with exit code %d in the task", what->worker,
-                          (long long)what->pid, (int)what->exit_code);
-    cohort__block_free(me, home);
-    if (cohort__failure_make(me, home, what, message, (size_t)length)) return;
-    cohort__block_move(me, home, last ? &last->next : chain);
-}
-
-/* The item that was running: failed already, to be tried again, or charged with the death. True: it
- * is over. */
-static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job,
-                        cohort__home_t *chain, cohort__failure_t *what) {
-    cohort__failure_t *last = cohort__failure_last(chain);
-    if (last && last->index == what->index) {
-        cohort__job_failed(job, what->index, last->status);
-        return true;
-    }
-    if (what->attempt < pool->attempts) return false;
-    record_death(pool, me, chain, what);
-    cohort__job_failed(job, what->index, COHORT_EWORKERDIED);
-    return true;
-}
-
-/* Only the dead worker could change the word of its chunk, and now only the guard's owner; its one
- * store is the last step. */
-static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job,
-                         uint32_t number, cohort__failure_t *what) {
-    cohort__worker_t *worker = cohort__pool_worker(pool, number);
-    uint64_t c = atomic_load(&worker->chunk), progress = atomic_load(&worker->progress);
-    if (c >= job->chunks) return;
-    uint64_t word = atomic_load(&job->words[c]), first = c * job->chunk, item = progress >> 1;
-    uint64_t end = job->n - first < job->chunk ? job->n : first + job->chunk;
-    if (cohort__word_state(word) != COHORT__CHUNK_RUNNING || cohort__word_worker(word) != number)
-        return;
-    uint64_t attempt = item == first + cohort__word_start(word) ? cohort__word_attempt(word) : 0;
-    if (progress & 1) {
-        what->index = item;
-        what->attempt = (uint32_t)attempt + 1;
-        bool over = charge_item(pool, me, job, cohort__job_chain(job, c, number), what);
-        item += over;
-        attempt = over ? 0 : attempt + 1;
-    }
-    unsigned state = item < end ? COHORT__CHUNK_RETRY : COHORT__CHUNK_DONE;
-    atomic_store(&job->words[c], cohort__word(state, attempt, number, item - first));
-}
-
-/* It may have taken a batch from the cursor that nobody else will look at, so the job is looked
- * through again in any case. */
-static void put_back(cohort_pool_t *pool, cohort_result_t *job) {
-    if (atomic_load(&job->state) || atomic_load(&job->doomed) ||
-        atomic_load(&pool->state) == COHORT__POOL_ENDED)
-        return;
-    cohort__guard_set(&pool->guard, &job->round, atomic_load(&job->round) + 1);
-    if (!cohort__linked(&job->ready))
-        cohort__link_put(&pool->guard, &pool->ready, &job->ready, true);
-    cohort__guard_commit(&pool->guard);
-}
-
-static void charge(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead,
-                   int code) {
-    cohort__worker_t *worker = cohort__pool_worker(pool, number);
-    cohort_result_t *job = atomic_load(&worker->job);
-    cohort_process_t *slot = cohort__process_find(dead);
-    cohort__failure_t what = {.process = dead, .status = COHORT_EWORKERDIED, .exit_code = code};
-    if (job && cohort__job_is_of(job, pool)) {
-        what.pid = slot ? slot->os.pid : 0;
-        cohort__worker_name(pool, number, what.worker);
-        charge_chunk(pool, me, job, number, &what);
-        cohort__job_settle(job);
-        put_back(pool, job);
-        atomic_store(&worker->job, NULL);
-        if (atomic_load(&job->doomed)) cohort__job_doom(pool, me, job);
-    }
-    atomic_store(&worker->job, NULL);
-}
-
 static void release_slot(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     if (slot) drop_slot(slot);
@@ -251,7 +160,7 @@ static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint3
     if (cohort__pool_enter_live(pool, me, tag)) return;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     if (atomic_load(&worker->process) == dead) {
-        charge(pool, me, number, dead, code);
+        cohort__backend_of(pool)->lost_worker(pool, me, number, dead, code);
         vacate(pool, me, number, dead, code);
     }
     cohort__pool_leave(pool);
@@ -339,8 +248,9 @@ static cohort__staff_t take_stock(cohort_pool_t *pool) {
     }
     if (!vacant) return COHORT__STAFF_COMPLETE;
     if (vacant < pool->workers || ending) return COHORT__STAFF_VACANT;
-    return atomic_load(&pool->state) == COHORT__POOL_CLOSED && has_work(pool) ? COHORT__STAFF_VACANT
-                                                                              : COHORT__STAFF_NONE;
+    bool has_work = atomic_load(&pool->state) == COHORT__POOL_CLOSED &&
+                    cohort__backend_of(pool)->has_work(pool);
+    return has_work ? COHORT__STAFF_VACANT : COHORT__STAFF_NONE;
 }
 
 cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
@@ -411,12 +321,27 @@ void cohort__staff_release(cohort_pool_t *pool) {
 
 /* ---- the end of a pool ---------------------------------------------------------------------- */
 
+/* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one
+ * store that is made or not. */
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    if (cohort__pool_enter_live(pool, me, tag)) return;
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
+        atomic_store(&pool->ended, cohort_os_now());
+        atomic_store(&pool->state, COHORT__POOL_ENDED);
+    }
+    cohort__backend_of(pool)->abandon_all(pool, me, COHORT_ETERMINATED, NULL);
+    cohort__pool_leave(pool);
+    atomic_thread_fence(memory_order_seq_cst);
+    cohort__notify(&pool->work, COHORT__ALL);
+    cohort__notify(&pool->changed, COHORT__ALL);
+}
+
 /* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
 void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     cohort__setting_drop(pool, tag);
     if (cohort__pool_enter_live(pool, me, tag)) return;
     cohort__staff_release(pool);
-    cohort__jobs_sweep(pool, me);
+    cohort__backend_of(pool)->lost_makers(pool, me);
     cohort__guard_commit(&pool->guard);
     /* others go by it without the guard, so it is never undone */
     atomic_store(&pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag);
@@ -447,7 +372,7 @@ void cohort__pools_repair(void) {
         if (tag >> 32 == COHORT__POOL_TAG) cohort__pool_abandon(pool, me, tag);
         if (tag >> 32 != COHORT__POOL_TAG_RETIRED || cohort__pool_enter_live(pool, me, tag))
             continue;
-        cohort__jobs_sweep(pool, me);
+        cohort__backend_of(pool)->lost_makers(pool, me);
         cohort__pool_leave_last(pool, me);
     }
 }
