@@ -3,10 +3,14 @@
 # the files of the local back end include its header, and name fields of a job that are its alone.
 cmake_minimum_required(VERSION 3.21)
 set(local backend_local.c pool_job.c pool_worker.c)
-set(fields "words?|chunks?|cursor|scanned|visits|by_chunk|first_failed|doomed|round|ready|all|inputs|outputs|progress")
+string(CONCAT fields "words?|chunks?|cursor|scanned|visits|by_chunk|first_failed|doomed|round|"
+       "ready|all|inputs|outputs|progress")
 set(of_jobs "state|failures|reason|n|task")
-set(pattern "(->|\\.)(${fields})($|[^A-Za-z0-9_(])|(job|result)->(${of_jobs})($|[^A-Za-z0-9_])|backend_local\\.h|cohort__(word|job)_")
-# Not jobs: what is found of one, what a thread of a worker says of its item, and what every pool has.
+set(end "($|[^A-Za-z0-9_(])")
+string(CONCAT pattern "(->|\\.)(${fields})${end}|(job|result)->(${of_jobs})${end}|"
+       "backend_local\\.h|cohort__(word|job)_")
+# Not jobs: what is found of one, what a thread of a worker says of its item, and what every pool
+# has.
 set(others "(found|find\\([^;]*\\)|running)\\.(outputs|progress)|transit\\.word")
 
 # What of the local back end `text`, a file, names.
@@ -39,15 +43,18 @@ if(count LESS 5)
 endif()
 
 # The check itself: each of these is found, and no more.
-foreach(planted "#include \"core/pool/backend_local.h\"" "word = job->words[0]" "x = atomic_load(&pool->ready.next)"
-        "if (atomic_load(&result->state)) return" "cohort__job_finish(job, end, status)" "y = job_of(use)->chunks")
+foreach(planted "#include \"core/pool/backend_local.h\"" "word = job->words[0]"
+        "x = atomic_load(&pool->ready.next)" "if (atomic_load(&result->state)) return"
+        "cohort__job_finish(job, end, status)" "y = job_of(use)->chunks")
   find_names("${planted}" names)
   list(LENGTH names length)
   if(NOT length EQUAL 1)
     message(FATAL_ERROR "A planted \"${planted}\" is not found: \"${names}\"")
   endif()
 endforeach()
-find_names("pool->workers, pool->state, pool->failures, found.outputs, find(job).outputs, cohort__running.progress" names)
+string(CONCAT innocent "pool->workers, pool->state, pool->failures, found.outputs, "
+       "find(job).outputs, cohort__running.progress")
+find_names("${innocent}" names)
 if(names)
   message(FATAL_ERROR "What anybody may name is taken for the back end's: \"${names}\"")
 endif()
