@@ -11,7 +11,7 @@ string(CONCAT pattern "(->|\\.)(${fields})${end}|(job|result)->(${of_jobs})${end
        "backend_local\\.h|cohort__(word|job)_")
 # Not jobs: what is found of one, what a thread of a worker says of its item, and what every pool
 # has.
-set(others "(found|find\\([^;]*\\)|running)\\.(outputs|progress)|transit\\.word")
+set(others "(found|result_find\\([^;]*\\)|running)\\.(outputs|progress)|transit\\.word")
 
 # What of the local back end `text`, a file, names.
 function(find_names text names)
@@ -53,7 +53,7 @@ foreach(planted "#include \"core/pool/backend_local.h\"" "word = job->words[0]"
   endif()
 endforeach()
 string(CONCAT innocent "pool->workers, pool->state, pool->failures, found.outputs, "
-       "find(job).outputs, cohort__running.progress")
+       "cohort__result_find(job).outputs, cohort__running.progress")
 find_names("${innocent}" names)
 if(names)
   message(FATAL_ERROR "What anybody may name is taken for the back end's: \"${names}\"")

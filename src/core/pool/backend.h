@@ -96,13 +96,11 @@ typedef struct {
      * that is NULL. */
     void (*abandon_all)(cohort_pool_t *pool, cohort__thread_t *me, apr_status_t status,
                         const cohort__failure_t *why);
-    /* Guard: is it one of the pool's jobs, which it may not be any more? */
-    bool (*is_of)(cohort_result_t *job, const cohort_pool_t *pool);
-    /* Guard: has it any? */
+    /* Guard: has the pool any jobs? */
     bool (*has_jobs)(const cohort_pool_t *pool);
-    /* Guard: nobody wants this job any more. It is freed now, or by the last thread that leaves
-     * it. */
-    void (*drop)(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
+    /* Guard: nobody wants this job any more. Its life ends, and it is freed now, or by the last
+     * thread that leaves it. False: it is none of the pool's any more, or that life is over. */
+    bool (*drop)(cohort_pool_t *pool, const cohort__use_t *use);
     /* Guard: the caller does not look at the job any more, which may be another by now. Frees it if
      * it was dropped meanwhile and nobody else is at it. */
     void (*left)(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
@@ -117,12 +115,34 @@ static inline const cohort__backend_t *cohort__backend_of_job(const cohort_resul
     return &cohort__backends[atomic_load_explicit(&job->backend, memory_order_relaxed)];
 }
 
-/* Asked again and again by a thread that waits, so the local back end answers in line. The number
- * is in the same cache line as what it looks at. */
+/* What each waiting thread asks, most of it again and again, the local back end answers in line.
+ * The number is in the same cache line as the state. */
+static inline bool cohort__result_is_local(const cohort_result_t *job) {
+    return atomic_load_explicit(&job->backend, memory_order_relaxed) == COHORT__BACKEND_LOCAL;
+}
 static inline bool cohort__result_is_over(const cohort_result_t *job) {
-    const cohort__backend_t *backend = cohort__backend_of_job(job);
-    if (backend == &cohort__backends[COHORT__BACKEND_LOCAL]) return cohort__job_is_over(job);
-    return backend->is_over(job);
+    if (cohort__result_is_local(job)) return cohort__job_is_over(job);
+    return cohort__backend_of_job(job)->is_over(job);
+}
+static inline cohort__ec_t *cohort__result_event(cohort_result_t *job) {
+    if (cohort__result_is_local(job)) return &job->changed;
+    return cohort__backend_of_job(job)->event(job);
+}
+static inline void cohort__job_find(const cohort_result_t *job, cohort__found_t *found) {
+    uint64_t state = atomic_load(&job->state), first = atomic_load(&job->first_failed);
+    *found = (cohort__found_t){.outputs = job->outputs,
+                               .size = job->n * job->output_size,
+                               .status = cohort__job_state_status(state),
+                               .abandoned = cohort__job_state_end(state) == COHORT__JOB_ABANDONED,
+                               .failed = first != 0,
+                               .first = cohort__first_failed_index(first),
+                               .reason = atomic_load(&job->reason)};
+}
+static inline cohort__found_t cohort__result_find(const cohort_result_t *job) {
+    cohort__found_t found;
+    if (cohort__result_is_local(job)) cohort__job_find(job, &found);
+    else cohort__backend_of_job(job)->find(job, &found);
+    return found;
 }
 
 #endif

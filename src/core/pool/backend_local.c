@@ -25,14 +25,7 @@ static bool local_is_short_of_workers(const cohort_result_t *job) {
 }
 
 static void local_find(const cohort_result_t *job, cohort__found_t *found) {
-    uint64_t state = atomic_load(&job->state), first = atomic_load(&job->first_failed);
-    *found = (cohort__found_t){.outputs = job->outputs,
-                               .size = job->n * job->output_size,
-                               .status = cohort__job_state_status(state),
-                               .abandoned = cohort__job_state_end(state) == COHORT__JOB_ABANDONED,
-                               .failed = first != 0,
-                               .first = cohort__first_failed_index(first),
-                               .reason = atomic_load(&job->reason)};
+    cohort__job_find(job, found);
 }
 
 static uint64_t chains_of(const cohort_result_t *job) {
@@ -170,8 +163,13 @@ static void local_abandon_all(cohort_pool_t *pool, cohort__thread_t *me, apr_sta
     }
 }
 
-static bool local_is_of(cohort_result_t *job, const cohort_pool_t *pool) {
-    return cohort__job_is_of(job, pool);
+static bool local_drop(cohort_pool_t *pool, const cohort__use_t *use) {
+    cohort_result_t *job = (cohort_result_t *)use->object;
+    if (!cohort__job_is_of(job, pool) || cohort__use_over(use) ||
+        !cohort__object_end(job, COHORT__RESULT_TAG))
+        return false;
+    cohort__job_doom(pool, use->me, job);
+    return true;
 }
 
 static bool local_has_jobs(const cohort_pool_t *pool) {
@@ -200,8 +198,7 @@ const cohort__backend_t cohort__backends[COHORT__BACKENDS] = {
                                .has_work = local_has_work,
                                .abandon = local_abandon,
                                .abandon_all = local_abandon_all,
-                               .is_of = local_is_of,
                                .has_jobs = local_has_jobs,
-                               .drop = cohort__job_doom,
+                               .drop = local_drop,
                                .left = cohort__job_left},
 };

@@ -179,8 +179,8 @@ struct cohort_result_t {
     _Atomic uint32_t called;             /* the callback has returned */
     /* threads other than workers may look at it, announced in their records; see pool_result.c */
     _Atomic uint32_t looked;
-    _Atomic uint32_t backend; /* its pool's; 0, a valid one, while the block is no job */
     cohort__ec_t changed; /* from here on nothing is cleared: somebody may come late to notify it */
+    _Atomic uint32_t backend; /* its pool's */
     _Alignas(64) char data[COHORT__INLINE];
 };
 

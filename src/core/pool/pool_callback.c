@@ -112,7 +112,7 @@ static void done(cohort__callback_t *callback) {
     if (!is_destroyed(callback)) {
         cohort_result_t *job = callback->job;
         atomic_store(&job->called, 1);
-        cohort__notify(cohort__backend_of_job(job)->event(job), COHORT__ALL);
+        cohort__notify(cohort__result_event(job), COHORT__ALL);
     }
     atomic_thread_fence(memory_order_seq_cst);
     cohort__notify(&callback->pool->changed, COHORT__ALL);

@@ -89,8 +89,8 @@ static bool is_short_of_workers(void *arg) {
 apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeout) {
     cohort__pace_t pace = cohort__pace_brisk;
     pace.unrest = is_short_of_workers;
-    cohort__ec_t *event = cohort__backend_of_job(job_of(use))->event(job_of(use));
-    return cohort__await_paced(event, try_wait, use, cohort__deadline(timeout), pace);
+    return cohort__await_paced(cohort__result_event(job_of(use)), try_wait, use,
+                               cohort__deadline(timeout), pace);
 }
 
 static apr_status_t result_wait(cohort_result_t *result, apr_interval_time_t timeout) {
@@ -112,13 +112,6 @@ int cohort_result_ready(cohort_result_t *result) {
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-/* The caller looks at the job. */
-static cohort__found_t find(const cohort_result_t *result) {
-    cohort__found_t found;
-    cohort__backend_of_job(result)->find(result, &found);
-    return found;
-}
-
 /* If the result is ready: look at it. */
 static apr_status_t look_ready(cohort__use_t *use, cohort_result_t *result) {
     apr_status_t status = cohort__result_use(use, result);
@@ -131,7 +124,7 @@ apr_status_t cohort__result_successful(cohort_result_t *result, int *successful)
     cohort__use_t use;
     apr_status_t status = successful ? look_ready(&use, result) : cohort__null("successful");
     if (status) return status;
-    *successful = find(result).status == APR_SUCCESS;
+    *successful = cohort__result_find(result).status == APR_SUCCESS;
     look_end(&use);
     return APR_SUCCESS;
 }
@@ -174,35 +167,34 @@ static void find_error(const cohort_result_t *result, const cohort__found_t *fou
     }
 }
 
-/* The status of a job that is done; of one that failed it is said which item did, where, and what
- * its task said. */
-static apr_status_t outcome(const cohort_result_t *result, const cohort__found_t *found) {
+/* The status of a job that has failed; it is said which item did, where, and what its task said. */
+static apr_status_t explain_failure(const cohort_result_t *result) {
+    const cohort__found_t found = cohort__result_find(result);
     cohort_task_error_t error;
     char plain[160];
-    apr_status_t status = found->status;
-    if (!status) return APR_SUCCESS;
-    find_error(result, found, &error);
+    apr_status_t status = found.status;
+    find_error(result, &found, &error);
     if (error.status != status) return status;
     bool told =
         *error.message && strcmp(error.message, cohort_strerror(status, plain, sizeof plain)) != 0;
-    if (found->abandoned) return told ? cohort__fail(status, "%s", error.message) : status;
+    if (found.abandoned) return told ? cohort__fail(status, "%s", error.message) : status;
     return cohort__fail(status, "item %lu, run by %s%s%s", (unsigned long)error.index, error.worker,
                         told ? ": " : "", told ? error.message : "");
 }
 
 /* Of a job that is over, and not freed meanwhile. */
 apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs) {
-    const cohort__found_t found = find(job);
-    if (found.abandoned) return outcome(job, &found);
+    const cohort__found_t found = cohort__result_find(job);
+    if (found.abandoned) return explain_failure(job);
     if (!outputs && job->submitter == cohort__self_id()) outputs = job->destination;
     if (outputs && found.size && outputs != found.outputs)
         memcpy(outputs, found.outputs, (size_t)found.size);
-    return outcome(job, &found);
+    return found.status ? explain_failure(job) : APR_SUCCESS;
 }
 
 static apr_status_t check_room(const cohort__use_t *use, apr_size_t size) {
     if (!look(use)) return COHORT_EHANDLE;
-    uint64_t need = find(job_of(use)).size;
+    uint64_t need = cohort__result_find(job_of(use)).size;
     look_end(use);
     if (size >= need) return APR_SUCCESS;
     return cohort__fail(COHORT_ETOOSMALL, "outputs has %lu bytes, and %lu are needed",
@@ -232,7 +224,7 @@ static apr_status_t result_outputs(cohort_result_t *result, void **outputs) {
     apr_status_t status = outputs ? cohort__result_use(&use, result) : cohort__null("outputs");
     if (!status && !look(&use)) status = COHORT_EHANDLE;
     if (status) return status;
-    *outputs = find(result).outputs;
+    *outputs = cohort__result_find(result).outputs;
     look_end(&use);
     return APR_SUCCESS;
 }
@@ -245,7 +237,7 @@ static apr_status_t result_error(cohort_result_t *result, cohort_task_error_t *e
     cohort__use_t use;
     apr_status_t status = error ? look_ready(&use, result) : cohort__null("error");
     if (status) return status;
-    const cohort__found_t found = find(result);
+    const cohort__found_t found = cohort__result_find(result);
     find_error(result, &found, error);
     look_end(&use);
     return APR_SUCCESS;
@@ -302,7 +294,7 @@ static void ask_for_result(const cohort_result_t *job) {
 
 /* The guard is left: wake all that wait for the job, to find that it is gone. */
 static void tell(cohort_result_t *job) {
-    cohort__notify(cohort__backend_of_job(job)->event(job), COHORT__ALL);
+    cohort__notify(cohort__result_event(job), COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
 
@@ -318,10 +310,7 @@ apr_status_t cohort__result_destroy(cohort_result_t *result) {
     if (!pool) return APR_SUCCESS; /* another call has destroyed it, and it is being made anew */
     ask_for_result(result);
     cohort__pool_enter(pool, use.me);
-    const cohort__backend_t *backend = cohort__backend_of(pool);
-    bool ended = backend->is_of(result, pool) && !cohort__use_over(&use) &&
-                 cohort__object_end(result, COHORT__RESULT_TAG);
-    if (ended) backend->drop(pool, use.me, result);
+    bool ended = cohort__backend_of(pool)->drop(pool, &use);
     cohort__pool_leave_last(pool, use.me);
     if (ended) tell(result);
     return APR_SUCCESS;
