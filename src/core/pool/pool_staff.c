@@ -69,24 +69,18 @@ static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, 
     return taken;
 }
 
-/* The handle of a slot that no pool names any more, or that nobody but this thread knows. */
-static void drop_slot(cohort_process_t *slot) {
-    atomic_store(&slot->creator, 0);
-    cohort__slot_release(slot);
-}
-
 static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
-                         cohort_process_t *slot, apr_status_t status) {
+                         cohort__pid_t id, apr_status_t status) {
     if (!cohort__pool_enter_live(pool, me, tag)) {
         cohort__worker_t *worker = cohort__pool_worker(pool, number);
-        if (atomic_load(&worker->process) == cohort__process_id(slot)) {
+        if (atomic_load(&worker->process) == id) {
             cohort__worker_not_launched(pool, me, number, status);
             atomic_store(&pool->vacant, cohort_os_now());
             cohort__guard_set(&pool->guard, &worker->process, 0);
         }
         cohort__pool_leave(pool);
     }
-    drop_slot(slot);
+    cohort__slot_let_go(id);
     cohort__notify(&pool->changed, COHORT__ALL);
 }
 
@@ -121,17 +115,18 @@ static apr_status_t start_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t
         not_made(pool, me, tag, number, status);
         return status;
     }
+    cohort__pid_t id = cohort__process_id(slot);
     (void)cohort__process_signals(slot, post->signals);
     (void)cohort__process_group(slot, post->group);
     atomic_store(&slot->worker, number);
     atomic_store(&slot->pool, pool);
     if (!take_place(pool, me, tag, number, slot)) {
-        drop_slot(slot);
+        cohort__slot_let_go(id);
         return APR_SUCCESS;
     }
     slot->replaces = post->replaces;
     status = launch(pool, tag, slot);
-    if (status) start_failed(pool, me, tag, number, slot, status);
+    if (status) start_failed(pool, me, tag, number, id, status);
     return status;
 }
 
@@ -144,11 +139,6 @@ apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uin
 
 /* ---- deaths --------------------------------------------------------------------------------- */
 
-static void release_slot(cohort__pid_t id) {
-    cohort_process_t *slot = cohort__process_find(id);
-    if (slot) drop_slot(slot);
-}
-
 /* The last change: with the process' name the place is vacant, and none of this is done again. */
 static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead,
                    int code) {
@@ -158,7 +148,7 @@ static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, c
     cohort__worker_name(pool, number, what.worker);
     if (atomic_load(&worker->phase) < COHORT__WORKER_FAILED)
         cohort__worker_not_ready(pool, me, number, &what);
-    release_slot(atomic_load(&worker->previous));
+    cohort__slot_let_go(atomic_load(&worker->previous));
     atomic_store(&pool->vacant, cohort_os_now());
     cohort__guard_set(&pool->guard, &worker->previous, dead);
     cohort__guard_set(&pool->guard, &worker->process, 0);
@@ -233,7 +223,7 @@ static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     }
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
     if (cohort__process_state(slot) == COHORT__SLOT_NEW)
-        start_failed(pool, me, tag, number, slot, COHORT_ESTART);
+        start_failed(pool, me, tag, number, id, COHORT_ESTART);
 }
 
 #define PLACES_AT_ONCE 32 /* copied under one guard entry */
@@ -360,7 +350,7 @@ void cohort__pools_tend(void) {
 void cohort__staff_release(cohort_pool_t *pool) {
     for (uint32_t i = 0; i < pool->workers; i++) {
         cohort__worker_t *worker = cohort__pool_worker(pool, i);
-        release_slot(atomic_load(&worker->previous));
+        cohort__slot_let_go(atomic_load(&worker->previous));
         atomic_store(&worker->previous, 0);
     }
 }
