@@ -11,7 +11,6 @@
 #include "core/memory/park.h"
 
 #define COHORT__THREADS_MAX 16384u
-#define COHORT__STAGES 3
 #define COHORT__CLASSES_MAX 48
 #define COHORT__SLABS 4 /* of one class, that a thread keeps */
 
@@ -50,6 +49,14 @@ typedef enum {
     COHORT__INTENT_MOVE
 } cohort__intent_kind_t;
 
+/* The blocks that a call may own at a time, by what it does with them. */
+typedef enum {
+    COHORT__STAGE_OBJECT,  /* an object that is being made or freed */
+    COHORT__STAGE_MESSAGE, /* a message on its way into a ring or out of it */
+    COHORT__STAGE_LINK,    /* the next link of a chain, until it hangs on that */
+    COHORT__STAGES
+} cohort__stage_t;
+
 /* A place in the arena that owns a block, or NULL. A block has one home at a time, or belongs to
  * the user. */
 typedef _Atomic(void *) cohort__home_t;
@@ -74,7 +81,7 @@ typedef struct cohort__thread_t {
     _Atomic(void *) intent_block;             /* its address, + 1 when it is a large one */
     _Atomic(cohort__home_t *) intent_from;
     _Atomic(cohort__home_t *) intent_to;
-    cohort__home_t stage[COHORT__STAGES];     /* blocks that the running call owns */
+    cohort__home_t stage[COHORT__STAGES];     /* by cohort__stage_t */
     cohort__tid_t id;                         /* its own note of cohort__thread_id() */
     /* the allocator's chunks of each size class, + 1; 0 = none */
     _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS];
@@ -138,7 +145,7 @@ static inline void cohort__op_end(cohort__thread_t *me) {
  * object on its way, before that is over. */
 static inline bool cohort__thread_is_busy(cohort__thread_t *me) {
     return atomic_load_explicit(&me->op, memory_order_relaxed) != COHORT__OP_NONE ||
-           atomic_load_explicit(&me->stage[0], memory_order_relaxed);
+           atomic_load_explicit(&me->stage[COHORT__STAGE_OBJECT], memory_order_relaxed);
 }
 
 /* The number of records ever used, and a record by its index below that (also free ones). */
