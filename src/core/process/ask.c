@@ -42,7 +42,7 @@ static bool is_gone_parent(const cohort_process_t *process) {
     cohort_process_t *self = cohort__self();
     if (!self || !process) return false;
     cohort__pid_t parent = atomic_load(&self->parent);
-    return parent && process == cohort__process_at((uint32_t)(parent & 0xffff)) &&
+    return parent && process == cohort__process_at(cohort__pid_slot(parent)) &&
            !cohort__process_find(parent);
 }
 
@@ -196,7 +196,7 @@ cohort_process_t *cohort_process_current(void) {
 cohort_process_t *cohort_process_parent(void) {
     cohort_process_t *self = cohort__self();
     cohort__pid_t parent = self ? atomic_load(&self->parent) : 0;
-    return parent ? cohort__process_at((uint32_t)(parent & 0xffff)) : NULL;
+    return parent ? cohort__process_at(cohort__pid_slot(parent)) : NULL;
 }
 
 static bool is_active_child(cohort_process_t *slot) {
