@@ -12,9 +12,9 @@
 /* ---- steps of a life ------------------------------------------------------------------------ */
 
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to) {
-    uint64_t life = cohort__process_life(slot), next = cohort__life_with(life, to);
-    if (from == COHORT__SLOT_NEW && to == COHORT__SLOT_STARTING)
-        next += (uint64_t)1 << COHORT__LIFE_START;
+    uint64_t life = cohort__process_life(slot);
+    bool starts = from == COHORT__SLOT_NEW && to == COHORT__SLOT_STARTING;
+    uint64_t next = starts ? cohort__life_started(life) : cohort__life_with(life, to);
     return cohort__life_state(life) == from &&
            atomic_compare_exchange_strong(&slot->life, &life, next);
 }
@@ -25,13 +25,13 @@ void cohort__slot_restart(cohort_process_t *slot) {
         if (cohort__life_state(life) != COHORT__SLOT_STARTING &&
             cohort__life_state(life) != COHORT__SLOT_FAILED)
             return;
-        next = cohort__life_with(life, COHORT__SLOT_STARTING) + ((uint64_t)1 << COHORT__LIFE_START);
+        next = cohort__life_started(life);
     } while (!atomic_compare_exchange_weak(&slot->life, &life, next));
 }
 
 bool cohort__claim_withdraw(cohort_process_t *slot) {
     uint64_t open = atomic_load(&slot->claim);
-    while (!(open & 0xffffffff)) {
+    while (!cohort__claim_pid(open)) {
         if (atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_next(open)))
             return true;
     }

@@ -16,6 +16,16 @@
 
 /* A thread of the cohort: generation << 16 | record index + 1; 0 is nobody. Never reused. */
 typedef uint64_t cohort__tid_t;
+static inline cohort__tid_t cohort__tid(uint32_t generation, uint32_t index) {
+    return (uint64_t)generation << 16 | (index + 1);
+}
+static inline uint32_t cohort__tid_generation(cohort__tid_t id) {
+    return (uint32_t)(id >> 16);
+}
+/* The record's index + 1; 0 is nobody's. */
+static inline uint32_t cohort__tid_number(cohort__tid_t id) {
+    return (uint32_t)(id & 0xffff);
+}
 
 /* What a thread is doing to a shared structure; its repair is a step in cohort/registry.c. */
 typedef enum {
@@ -31,7 +41,7 @@ typedef enum {
     COHORT__OP_END       /* object = one to be freed by this thread if its tag names it */
 } cohort__op_kind_t;
 
-/* What a thread is doing to a block of memory; see alloc.c. */
+/* What a thread is doing to a block of memory; see intent.h. */
 typedef enum {
     COHORT__INTENT_NONE,
     COHORT__INTENT_NEW,
@@ -96,8 +106,12 @@ static inline apr_status_t cohort__enter(cohort__thread_t **me) {
 }
 static inline cohort__tid_t cohort__thread_id(const cohort__thread_t *thread) {
     cohort__thread_t *t = (cohort__thread_t *)thread;
-    return (uint64_t)atomic_load_explicit(&t->generation, memory_order_relaxed) << 16 |
-           (atomic_load_explicit(&t->index, memory_order_relaxed) + 1);
+    return cohort__tid(atomic_load_explicit(&t->generation, memory_order_relaxed),
+                       atomic_load_explicit(&t->index, memory_order_relaxed));
+}
+/* The number of its record, as words name it that have no room for an id: index + 1. */
+static inline uint32_t cohort__thread_number(const cohort__thread_t *thread) {
+    return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed) + 1;
 }
 /* The record that an id names, or NULL when that thread is gone (its record freed or reused). */
 cohort__thread_t *cohort__thread_find(cohort__tid_t id);

@@ -154,7 +154,8 @@ static entry_t *barrier_entry_at(cohort_barrier_t *b, uint32_t phase, uint32_t i
 }
 
 static uint64_t arrival_of(cohort__tid_t thread, uint32_t phase) {
-    return (uint64_t)phase << 32 | (thread >> 16 & 0x1ffff) << 15 | (thread & 0x7fff);
+    uint64_t generation = cohort__tid_generation(thread) & 0x1ffff;
+    return (uint64_t)phase << 32 | generation << 15 | cohort__tid_number(thread);
 }
 
 static bool has_left(uint64_t arrival, bool thorough) {
@@ -167,7 +168,7 @@ static bool has_left(uint64_t arrival, bool thorough) {
  * exit code on some systems. A slot that was freed says so until it is used again. */
 static bool was_killed(cohort__pid_t id, bool thorough) {
     if (cohort__process_alive(id, thorough)) return false;
-    cohort_process_t *process = cohort__process_at((uint32_t)(id & 0xffff));
+    cohort_process_t *process = cohort__process_at(cohort__pid_slot(id));
     bool left = atomic_load(&process->left);
     return cohort__process_id(process) == id && !left;
 }

@@ -48,7 +48,7 @@ static apr_status_t clean_up(void *data) {
 void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, apr_pool_t *pool,
                             apr_status_t (*destroy)(void *object)) {
     cohort__object_t *o = object;
-    uint64_t full = (uint64_t)tag << 32 | atomic_load_explicit(&o->made, memory_order_relaxed);
+    uint64_t full = cohort__tag_word(tag, atomic_load_explicit(&o->made, memory_order_relaxed));
     if (pool) {
         cleanup_t *cleanup = apr_palloc(pool, sizeof *cleanup);
         *cleanup = (cleanup_t){o, full, cohort__membership(), destroy};
@@ -61,17 +61,17 @@ void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, ap
 bool cohort__object_end(void *object, uint32_t tag) {
     cohort__object_t *o = object;
     uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);
-    return full >> 32 == tag && atomic_compare_exchange_strong(&o->tag, &full, 0);
+    return cohort__tag_type(full) == tag && atomic_compare_exchange_strong(&o->tag, &full, 0);
 }
 
 static uint64_t claimed_by(cohort__thread_t *thread) {
-    return (uint64_t)atomic_load_explicit(&thread->index, memory_order_relaxed) + 1;
+    return cohort__thread_number(thread);
 }
 
 bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag) {
     cohort__object_t *o = object;
     uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);
-    if (full >> 32 != tag) return false;
+    if (cohort__tag_type(full) != tag) return false;
     cohort__op_begin(me, COHORT__OP_END, o, full);
     if (atomic_compare_exchange_strong(&o->tag, &full, claimed_by(me))) return true;
     cohort__op_end(me);
@@ -123,7 +123,8 @@ void cohort__object_repair(cohort__thread_t *me, cohort__thread_t *dead) {
     cohort__object_t *o =
         atomic_load_explicit(&dead->stage[COHORT__STAGE_OBJECT], memory_order_acquire);
     if (!o || cohort__block_is(o, COHORT__KIND_BYTES)) return;
-    if (atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == 0) free_parts(me, o);
+    uint64_t word = atomic_load_explicit(&o->tag, memory_order_acquire);
+    if (cohort__tag_type(word) == 0) free_parts(me, o);
     /* it was published, and is the user's */
     else (void)cohort__block_give(&dead->stage[COHORT__STAGE_OBJECT]);
 }

@@ -30,7 +30,7 @@
 
 typedef struct cohort__object_t {
     /* type tag << 32 | generation while alive; else 0, or the number of the thread that claimed
-     * it */
+     * it; see below */
     _Atomic uint64_t tag;
     _Atomic uint32_t made; /* generations so far */
     uint32_t reserved;
@@ -41,6 +41,17 @@ typedef struct cohort__object_t {
 /* Four letters that name a type: "LOCK". */
 #define COHORT__TAG(a, b, c, d) \
     ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+
+/* An object's word `tag`: its type, 0 when it is not alive, and which life of the block it is. */
+static inline uint64_t cohort__tag_word(uint32_t type, uint32_t generation) {
+    return (uint64_t)type << 32 | generation;
+}
+static inline uint32_t cohort__tag_type(uint64_t word) {
+    return (uint32_t)(word >> 32);
+}
+static inline uint32_t cohort__tag_generation(uint64_t word) {
+    return (uint32_t)word;
+}
 
 /* Make an object block of `size` bytes (all zero but for its header) that only the thread's stage
  * for objects owns until cohort__object_publish() makes it alive. If the maker dies before that,
@@ -61,8 +72,8 @@ static inline apr_status_t cohort__object_check(const void *object, cohort__kind
     if (!object) return APR_EINVAL;
     if (!cohort__object_place(object, kind)) return COHORT_EHANDLE;
     cohort__object_t *o = (cohort__object_t *)object;
-    return atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == tag ? APR_SUCCESS
-                                                                            : COHORT_EHANDLE;
+    uint64_t word = atomic_load_explicit(&o->tag, memory_order_acquire);
+    return cohort__tag_type(word) == tag ? APR_SUCCESS : COHORT_EHANDLE;
 }
 
 /* A call on an object: which thread calls, and which life of the object is meant: what its tag was
@@ -80,7 +91,7 @@ static inline apr_status_t cohort__call_aim(cohort__call_t *call, void *object, 
     if (!cohort__object_place(object, kind)) return object ? COHORT_EHANDLE : APR_EINVAL;
     call->object = object;
     call->life = atomic_load_explicit(&call->object->tag, memory_order_acquire);
-    return call->life >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
+    return cohort__tag_type(call->life) == tag ? APR_SUCCESS : COHORT_EHANDLE;
 }
 /* The beginning of a call. The same, and COHORT_ENOTINIT, COHORT_ENOTMEMBER. */
 static inline apr_status_t cohort__call_begin(cohort__call_t *call, void *object,

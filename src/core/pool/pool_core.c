@@ -64,7 +64,7 @@ void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me) {
 uint64_t cohort__pool_tag(const cohort_pool_t *pool) {
     if (cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) return 0;
     uint64_t tag = atomic_load(&((cohort_pool_t *)pool)->object.tag);
-    return tag >> 32 == COHORT__POOL_TAG ? tag : 0;
+    return cohort__tag_type(tag) == COHORT__POOL_TAG ? tag : 0;
 }
 
 apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
@@ -81,7 +81,7 @@ void cohort__pool_leave(cohort_pool_t *pool) {
 }
 
 static bool is_left(cohort_pool_t *pool) {
-    return atomic_load(&pool->object.tag) >> 32 == COHORT__POOL_TAG_RETIRED &&
+    return cohort__tag_type(atomic_load(&pool->object.tag)) == COHORT__POOL_TAG_RETIRED &&
            atomic_load(&pool->all.next) == cohort__link_address(&pool->all);
 }
 

@@ -244,7 +244,7 @@ void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t
 }
 
 static bool is_orphan(cohort_result_t *job) {
-    if (atomic_load(&job->object.tag) >> 32 != COHORT__RESULT_TAG) return true;
+    if (cohort__tag_type(atomic_load(&job->object.tag)) != COHORT__RESULT_TAG) return true;
     return job->keeper && !cohort__thread_alive(job->keeper, false);
 }
 

@@ -419,7 +419,8 @@ void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
     cohort__jobs_sweep(pool, me);
     cohort__guard_commit(&pool->guard);
     /* others go by it without the guard, so it is never undone */
-    atomic_store(&pool->object.tag, (uint64_t)COHORT__POOL_TAG_RETIRED << 32 | (uint32_t)tag);
+    atomic_store(&pool->object.tag,
+                 cohort__tag_word(COHORT__POOL_TAG_RETIRED, cohort__tag_generation(tag)));
     cohort__pool_leave_last(pool, me);
 }
 
@@ -444,8 +445,9 @@ void cohort__pools_repair(void) {
     for (cohort_pool_t *pool = NULL;
          (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
         uint64_t tag = atomic_load(&pool->object.tag);
-        if (tag >> 32 == COHORT__POOL_TAG) cohort__pool_abandon(pool, me, tag);
-        if (tag >> 32 != COHORT__POOL_TAG_RETIRED || cohort__pool_enter_live(pool, me, tag))
+        if (cohort__tag_type(tag) == COHORT__POOL_TAG) cohort__pool_abandon(pool, me, tag);
+        if (cohort__tag_type(tag) != COHORT__POOL_TAG_RETIRED ||
+            cohort__pool_enter_live(pool, me, tag))
             continue;
         cohort__jobs_sweep(pool, me);
         cohort__pool_leave_last(pool, me);
