@@ -18,9 +18,8 @@ set(COHORT_STOREY_process
     ask.c attempt.c child.c given.c keeper.c launch.c lifeline.c method.c orphans.c process.c
     program.c server.c server_client.c start.c)
 set(COHORT_STOREY_pool
-    pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c pool_retry.c
-    pool_setting.c
-    pool_staff.c pool_submit.c pool_worker.c)
+    backend_local.c pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c
+    pool_retry.c pool_setting.c pool_staff.c pool_submit.c pool_worker.c)
 set(COHORT_STOREY_cohort init.c layout.c registry.c wait.c)
 
 # COHORT_CORE_SOURCES: all of them, with their folders.

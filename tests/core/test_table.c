@@ -125,7 +125,7 @@ static int die_while_making(void *data) {
     cohort_process_t *process = make(nothing);
     uint64_t generation = cohort__pid_generation(cohort__process_id(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
-    uint64_t life = cohort__life(generation + 1, COHORT__SLOT_MAKING);
+    uint64_t life = cohort__life_word(generation + 1, COHORT__SLOT_MAKING);
     if (n->step) cohort__op_begin(me, COHORT__OP_SLOT, process, life);
     atomic_store(&process->life, life);
     n->slot = process;

@@ -23,7 +23,9 @@ bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort
 void cohort__slot_restart(cohort_process_t *slot);
 /* No child will claim the attempt under way; false: one has. */
 bool cohort__claim_withdraw(cohort_process_t *slot);
-/* The handle is closed or its holder dead: free the slot if its life is over. */
+/* The handle of this process is closed: its slot is free when its life is over. */
+void cohort__slot_let_go(cohort__pid_t id);
+/* Free the slot if its life is over and nobody alive holds its handle. */
 void cohort__slot_release(cohort_process_t *slot);
 /* One slot more is free. */
 void cohort__slot_freed(void);

@@ -114,7 +114,7 @@ enum {
 
 /* A life's word: how often it was started, from the bit START on; its generation; its state. */
 #define COHORT__LIFE_START 48
-static inline uint64_t cohort__life(uint64_t generation, cohort__slot_state_t state) {
+static inline uint64_t cohort__life_word(uint64_t generation, cohort__slot_state_t state) {
     return generation << 8 | (uint64_t)state;
 }
 static inline cohort__slot_state_t cohort__life_state(uint64_t life) {

@@ -81,8 +81,7 @@ no_keeper:
     cohort_os_close(writer);
     status = cohort__attempt_failed(slot, status);
 no_channel:
-    atomic_store(&slot->creator, 0);
-    cohort__slot_release(slot);
+    cohort__slot_let_go(cohort__process_id(slot));
     return status;
 }
 
@@ -148,8 +147,7 @@ void cohort__keeper_lost(cohort_process_t *lost) {
     if (current) forget();
     if (current && ran && cohort_os_now() - keeper.begun > RENEWAL) renew();
     cohort_os_mutex_unlock(&keeper.mutex);
-    atomic_store(&lost->creator, 0);
-    cohort__slot_release(lost);
+    cohort__slot_let_go(cohort__process_id(lost));
 }
 
 void cohort__keeper_close(void) {

@@ -126,9 +126,7 @@ static apr_status_t close_with_pool(void *data) {
     const cleanup_t *cleanup = data;
     if (!cohort__self() || cohort__membership() != cleanup->membership) return APR_SUCCESS;
     cohort_process_t *slot = cohort__process_find(cleanup->id);
-    if (!slot || atomic_load(&slot->creator) != cohort__self_id()) return APR_SUCCESS;
-    atomic_store(&slot->creator, 0);
-    cohort__slot_release(slot);
+    if (slot && atomic_load(&slot->creator) == cohort__self_id()) cohort__slot_let_go(cleanup->id);
     return APR_SUCCESS;
 }
 
@@ -141,8 +139,7 @@ static apr_status_t give(cohort_process_t *slot, const cohort_process_options_t 
 }
 
 static apr_status_t abandon(cohort_process_t *slot, apr_status_t status) {
-    atomic_store(&slot->creator, 0);
-    cohort__slot_release(slot);
+    cohort__slot_let_go(cohort__process_id(slot));
     return status;
 }
 
@@ -279,12 +276,12 @@ static apr_status_t process_close(cohort_process_t *process) {
     if (status)
         return status == COHORT_EHANDLE && cohort__in_arena(process, sizeof *process) ? APR_SUCCESS
                                                                                       : status;
+    cohort__pid_t id = cohort__process_id(process);
     status = cohort__creator_check(process);
     if (status) return status;
     cohort__slot_state_t state = cohort__process_state(process);
     if (state != COHORT__SLOT_NEW && state != COHORT__SLOT_ENDED) return COHORT_ERUNNING;
-    atomic_store(&process->creator, 0);
-    cohort__slot_release(process);
+    cohort__slot_let_go(id);
     return APR_SUCCESS;
 }
 

@@ -165,8 +165,7 @@ static apr_status_t start_server(server_t *server, cohort_os_state_t *state) {
 
 no_server:
     status = cohort__explain(status, "start a fork server for what this thread is now");
-    atomic_store(&made.slot->creator, 0);
-    cohort__slot_release(made.slot);
+    cohort__slot_let_go(cohort__process_id(made.slot));
 no_slot:
     free(made.context);
     return status;
@@ -376,8 +375,7 @@ apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full) {
 }
 
 void cohort__server_lost(cohort_process_t *lost) {
-    atomic_store(&lost->creator, 0);
-    cohort__slot_release(lost);
+    cohort__slot_let_go(cohort__process_id(lost));
 }
 
 /* All are told before the first is waited for. One that cannot be killed, since this process has
