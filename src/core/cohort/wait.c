@@ -32,7 +32,7 @@ static apr_status_t check_process(const cohort_process_t *process, uint64_t *lif
 }
 
 static apr_status_t check_result(cohort_result_t *result, uint64_t *life) {
-    cohort__use_t use;
+    cohort__call_t use;
     apr_status_t status = cohort__result_use(&use, result);
     if (!status) *life = use.life;
     return status;
@@ -72,7 +72,7 @@ static bool has_ended(cohort__pid_t id, bool thorough) {
 
 static bool is_ready(const wait_t *wait, apr_size_t i, bool thorough) {
     if (wait->items[i].process) return has_ended(wait->lives[i], thorough);
-    cohort__use_t use = {wait->me, (cohort__object_t *)wait->items[i].result, wait->lives[i]};
+    cohort__call_t use = {wait->me, (cohort__object_t *)wait->items[i].result, wait->lives[i]};
     return cohort__result_try(&use, thorough) != APR_EAGAIN;
 }
 

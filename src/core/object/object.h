@@ -115,13 +115,6 @@ static inline void cohort__call_look_end(const cohort__call_t *call) {
     cohort__op_end(call->me);
 }
 
-/* The names that the storeys above have for these. */
-typedef cohort__call_t cohort__use_t;
-#define cohort__use_begin cohort__call_begin
-#define cohort__use_over cohort__call_over
-#define cohort__use_look cohort__call_look
-#define cohort__use_look_end cohort__call_look_end
-
 /* End its life: true for exactly one caller, which then calls cohort__object_free(); that frees the
  * parts too. */
 bool cohort__object_end(void *object, uint32_t tag);

@@ -100,7 +100,7 @@ typedef struct {
     bool (*has_jobs)(const cohort_pool_t *pool);
     /* Guard: nobody wants this job any more. Its life ends, and it is freed now, or by the last
      * thread that leaves it. False: it is none of the pool's any more, or that life is over. */
-    bool (*drop)(cohort_pool_t *pool, const cohort__use_t *use);
+    bool (*drop)(cohort_pool_t *pool, const cohort__call_t *use);
     /* Guard: the caller does not look at the job any more, which may be another by now. Frees it if
      * it was dropped meanwhile and nobody else is at it. */
     void (*left)(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);

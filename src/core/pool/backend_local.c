@@ -163,9 +163,9 @@ static void local_abandon_all(cohort_pool_t *pool, cohort__thread_t *me, apr_sta
     }
 }
 
-static bool local_drop(cohort_pool_t *pool, const cohort__use_t *use) {
+static bool local_drop(cohort_pool_t *pool, const cohort__call_t *use) {
     cohort_result_t *job = (cohort_result_t *)use->object;
-    if (!cohort__job_is_of(job, pool) || cohort__use_over(use) ||
+    if (!cohort__job_is_of(job, pool) || cohort__call_over(use) ||
         !cohort__object_end(job, COHORT__RESULT_TAG))
         return false;
     cohort__job_doom(pool, use->me, job);

@@ -358,13 +358,13 @@ int cohort__pool_worker_main(cohort_process_t *self);
 
 /* ---- pool_result.c -------------------------------------------------------------------------- */
 
-/* The start of a call on a result: as cohort__use_begin(). */
-apr_status_t cohort__result_use(cohort__use_t *use, cohort_result_t *result);
+/* The start of a call on a result: as cohort__call_begin(). */
+apr_status_t cohort__result_use(cohort__call_t *use, cohort_result_t *result);
 /* Is it done, its callback included? thorough: look after dead workers too; not with a guard held.
  * APR_EAGAIN: no; COHORT_EHANDLE: it was destroyed. */
-apr_status_t cohort__result_try(const cohort__use_t *use, bool thorough);
+apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough);
 /* Wait until it is done. */
-apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeout);
+apr_status_t cohort__result_await(cohort__call_t *use, apr_interval_time_t timeout);
 /* Of one that is done: its outputs where they are wanted, and its status. */
 apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs);
 /* cohort_result_destroy(), for use within the library. */

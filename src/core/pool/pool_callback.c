@@ -13,7 +13,7 @@ struct cohort__callback_t {
     cohort_result_t *job;
     cohort_pool_t *pool;
     /* of the job, by the thread that calls; the life says whether it was destroyed */
-    cohort__use_t use;
+    cohort__call_t use;
     cohort_callback_t on_success, on_error;
     void *arg;
 };
@@ -46,7 +46,7 @@ static void lock(void) {
 }
 
 static bool is_destroyed(const cohort__callback_t *callback) {
-    return cohort__use_over(&callback->use);
+    return cohort__call_over(&callback->use);
 }
 
 static bool is_due(const cohort__callback_t *callback) {
@@ -78,7 +78,7 @@ static bool is_idle(void) {
     return idle;
 }
 
-static bool get_oldest(cohort__use_t *use) {
+static bool get_oldest(cohort__call_t *use) {
     lock();
     bool any = first != NULL;
     if (any) *use = first->use;
@@ -87,7 +87,7 @@ static bool get_oldest(cohort__use_t *use) {
 }
 
 static apr_status_t try_due(void *arg, bool thorough) {
-    cohort__use_t oldest;
+    cohort__call_t oldest;
     (void)arg;
     if (take_due()) return APR_SUCCESS;
     if (!thorough) return APR_EAGAIN;

@@ -8,28 +8,28 @@
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-apr_status_t cohort__result_use(cohort__use_t *use, cohort_result_t *result) {
-    return cohort__use_begin(use, result, COHORT__KIND_RESULT, COHORT__RESULT_TAG);
+apr_status_t cohort__result_use(cohort__call_t *use, cohort_result_t *result) {
+    return cohort__call_begin(use, result, COHORT__KIND_RESULT, COHORT__RESULT_TAG);
 }
 
-static cohort_result_t *job_of(const cohort__use_t *use) {
+static cohort_result_t *job_of(const cohort__call_t *use) {
     return (cohort_result_t *)use->object;
 }
 
 /* Between these two the job is not freed, nor its pool, in which it is listed. A thread that
  * destroys the job meanwhile leaves it to the last one that ends its look, or to the sweep after
  * that one's death. */
-static bool look(const cohort__use_t *use) {
+static bool look(const cohort__call_t *use) {
     atomic_store_explicit(&job_of(use)->looked, 1, memory_order_relaxed);
-    return cohort__use_look(use);
+    return cohort__call_look(use);
 }
 
-static void look_end(const cohort__use_t *use) {
+static void look_end(const cohort__call_t *use) {
     cohort_result_t *job = job_of(use);
     cohort_pool_t *pool = atomic_load(&job->pool);
-    cohort__use_look_end(use);
+    cohort__call_look_end(use);
     atomic_thread_fence(memory_order_seq_cst);
-    if (!cohort__use_over(use)) return;
+    if (!cohort__call_over(use)) return;
     cohort__pool_enter(pool, use->me);
     cohort__backend_of(pool)->left(pool, use->me, job);
     cohort__pool_leave_last(pool, use->me);
@@ -46,15 +46,15 @@ static bool is_called(cohort_result_t *job, bool thorough) {
 
 /* What is read is of the life that is meant if that goes on afterwards: the state of a job is
  * final. */
-static apr_status_t peek(const cohort__use_t *use, bool thorough) {
+static apr_status_t peek(const cohort__call_t *use, bool thorough) {
     cohort_result_t *job = job_of(use);
     bool ready = cohort__result_is_over(job) && is_called(job, thorough);
-    if (cohort__use_over(use)) return COHORT_EHANDLE;
+    if (cohort__call_over(use)) return COHORT_EHANDLE;
     return ready ? APR_SUCCESS : APR_EAGAIN;
 }
 
 /* The process that ended the pool ends its jobs too, unless it dies over that. */
-static void end_with_pool(const cohort__use_t *use) {
+static void end_with_pool(const cohort__call_t *use) {
     cohort_result_t *job = job_of(use);
     if (!look(use)) return;
     cohort_pool_t *pool = atomic_load(&job->pool);
@@ -64,7 +64,7 @@ static void end_with_pool(const cohort__use_t *use) {
     look_end(use);
 }
 
-apr_status_t cohort__result_try(const cohort__use_t *use, bool thorough) {
+apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough) {
     cohort_result_t *job = job_of(use);
     apr_status_t status = peek(use, thorough);
     if (status != APR_EAGAIN || !thorough || cohort__result_is_over(job)) return status;
@@ -86,7 +86,7 @@ static bool is_short_of_workers(void *arg) {
     return cohort__backend_of_job(job)->is_short_of_workers(job);
 }
 
-apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeout) {
+apr_status_t cohort__result_await(cohort__call_t *use, apr_interval_time_t timeout) {
     cohort__pace_t pace = cohort__pace_brisk;
     pace.unrest = is_short_of_workers;
     return cohort__await_paced(cohort__result_event(job_of(use)), try_wait, use,
@@ -94,7 +94,7 @@ apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeou
 }
 
 static apr_status_t result_wait(cohort_result_t *result, apr_interval_time_t timeout) {
-    cohort__use_t use;
+    cohort__call_t use;
     apr_status_t status = cohort__result_use(&use, result);
     return status ? status : cohort__result_await(&use, timeout);
 }
@@ -104,7 +104,7 @@ apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t tim
 }
 
 int cohort_result_ready(cohort_result_t *result) {
-    cohort__use_t use;
+    cohort__call_t use;
     if (cohort__result_use(&use, result)) return 1;
     if (!cohort__result_is_over(result)) end_with_pool(&use);
     return peek(&use, false) != APR_EAGAIN;
@@ -113,7 +113,7 @@ int cohort_result_ready(cohort_result_t *result) {
 /* ---- asking --------------------------------------------------------------------------------- */
 
 /* If the result is ready: look at it. */
-static apr_status_t look_ready(cohort__use_t *use, cohort_result_t *result) {
+static apr_status_t look_ready(cohort__call_t *use, cohort_result_t *result) {
     apr_status_t status = cohort__result_use(use, result);
     if (!status) status = cohort__result_try(use, true);
     if (status) return status;
@@ -121,7 +121,7 @@ static apr_status_t look_ready(cohort__use_t *use, cohort_result_t *result) {
 }
 
 apr_status_t cohort__result_successful(cohort_result_t *result, int *successful) {
-    cohort__use_t use;
+    cohort__call_t use;
     apr_status_t status = successful ? look_ready(&use, result) : cohort__null("successful");
     if (status) return status;
     *successful = cohort__result_find(result).status == APR_SUCCESS;
@@ -192,7 +192,7 @@ apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs) {
     return found.status ? explain_failure(job) : APR_SUCCESS;
 }
 
-static apr_status_t check_room(const cohort__use_t *use, apr_size_t size) {
+static apr_status_t check_room(const cohort__call_t *use, apr_size_t size) {
     if (!look(use)) return COHORT_EHANDLE;
     uint64_t need = cohort__result_find(job_of(use)).size;
     look_end(use);
@@ -203,7 +203,7 @@ static apr_status_t check_room(const cohort__use_t *use, apr_size_t size) {
 
 static apr_status_t result_get(cohort_result_t *result, void *outputs, apr_size_t size,
                                apr_interval_time_t timeout) {
-    cohort__use_t use;
+    cohort__call_t use;
     apr_status_t status = cohort__result_use(&use, result);
     if (!status && outputs) status = check_room(&use, size);
     if (!status) status = cohort__result_await(&use, timeout);
@@ -220,7 +220,7 @@ apr_status_t cohort_result_get(cohort_result_t *result, void *outputs, apr_size_
 }
 
 static apr_status_t result_outputs(cohort_result_t *result, void **outputs) {
-    cohort__use_t use;
+    cohort__call_t use;
     apr_status_t status = outputs ? cohort__result_use(&use, result) : cohort__null("outputs");
     if (!status && !look(&use)) status = COHORT_EHANDLE;
     if (status) return status;
@@ -234,7 +234,7 @@ apr_status_t cohort_result_outputs(cohort_result_t *result, void **outputs) {
 }
 
 static apr_status_t result_error(cohort_result_t *result, cohort_task_error_t *error) {
-    cohort__use_t use;
+    cohort__call_t use;
     apr_status_t status = error ? look_ready(&use, result) : cohort__null("error");
     if (status) return status;
     const cohort__found_t found = cohort__result_find(result);
@@ -255,7 +255,7 @@ static int by_index(const void *a, const void *b) {
 
 static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t **errors,
                                   apr_size_t *n, apr_pool_t *pool) {
-    cohort__use_t use;
+    cohort__call_t use;
     apr_status_t status = errors && n && pool ? look_ready(&use, result)
                                               : cohort__null(!errors ? "errors"
                                                              : !n    ? "n"
@@ -299,7 +299,7 @@ static void tell(cohort_result_t *job) {
 }
 
 apr_status_t cohort__result_destroy(cohort_result_t *result) {
-    cohort__use_t use;
+    cohort__call_t use;
     if (!result) return APR_SUCCESS;
     apr_status_t status = cohort__result_use(&use, result);
     if (status)

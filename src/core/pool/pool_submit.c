@@ -9,7 +9,7 @@ static apr_status_t check_pool(cohort_pool_t *pool, cohort__thread_t **me) {
 
 /* No other thread has the result, so it lives until this one destroys it. */
 static apr_status_t run(cohort_pool_t *pool, const cohort__order_t *order) {
-    cohort__use_t use;
+    cohort__call_t use;
     cohort_result_t *job;
     apr_status_t status = check_pool(pool, &use.me);
     if (!status) status = cohort__backend_of(pool)->submit(&job, pool, use.me, order, NULL);
