@@ -65,8 +65,10 @@ static int note_own(void *data) {
     cohort__thread_t *me = enter();
     atomic_store(&n->ids[0], cohort__thread_id(me));
     atomic_store(&n->ids[1], cohort__self_id());
-    CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 1000, &me->stage[1]));
-    CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 100000, &me->stage[2]));
+    CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 1000,
+                                                &me->stage[COHORT__STAGE_MESSAGE]));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort__block_new(me, COHORT__KIND_BYTES, 100000, &me->stage[COHORT__STAGE_LINK]));
     atomic_store(&n->ready, 1);
     party_wait_for_death();
 }

@@ -108,7 +108,7 @@ void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_sta
     what.pid = cohort__self()->os.pid;
     what.attempt = (uint32_t)running->attempt;
     snprintf(what.worker, sizeof what.worker, "%s", running->worker);
-    if (!cohort__failure_make(me, &me->stage[2], &what, message, length)) {
-        cohort__block_move(me, &me->stage[2], chain_end(chain));
+    if (!cohort__failure_make(me, &me->stage[COHORT__STAGE_LINK], &what, message, length)) {
+        cohort__block_move(me, &me->stage[COHORT__STAGE_LINK], chain_end(chain));
     }
 }

@@ -148,7 +148,7 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
     status = refusal(pool);
     if (!status) {
         atomic_store(&job->pool, pool);
-        cohort__block_move(me, &me->stage[0], &pool->transit.home);
+        cohort__block_move(me, &me->stage[COHORT__STAGE_OBJECT], &pool->transit.home);
         cohort__link_put(&pool->guard, &pool->all, &job->all, false);
         cohort__guard_set(&pool->guard, &pool->transit.word, 0);
         cohort__guard_commit(&pool->guard);
