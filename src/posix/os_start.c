@@ -450,7 +450,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     return status;
 }
 
-/* ---- facts, and the end --------------------------------------------------------------------- */
+/* ---- without a terminal ---------------------------------------------------------------------- */
 
 bool cohort_os_can_fork(void) { return true; }
 bool cohort_os_can_keep_files(void) { return true; }
@@ -458,12 +458,4 @@ bool cohort_os_can_keep_files(void) { return true; }
 void cohort_os_detach(void) {
     setsid();
     null_streams(NULL);
-}
-
-_Noreturn void cohort_os_exit(int code, bool flush) {
-    if (flush) {
-        fflush(stdout);
-        fflush(stderr);
-    }
-    _exit(code);
 }

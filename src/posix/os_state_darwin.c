@@ -13,7 +13,6 @@
 
 enum { USERS, GROUPS, ROOT, ROOT_DEVICE }; /* quick */
 enum { SESSION, MORE_GROUPS };             /* rest */
-enum { PID, PROCESS_GROUP, NICE, LIMITS }; /* wishes */
 
 static uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 1099511628211u; }
 
@@ -48,19 +47,19 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
     cohort__signals_tell(also);
     look_at_groups(state);
     state->rest[SESSION] = (uint64_t)getsid(0);
-    state->wishes[PID] = (uint64_t)getpid();
-    state->wishes[PROCESS_GROUP] = (uint64_t)getpgrp();
-    state->wishes[NICE] = (uint64_t)(int64_t)getpriority(PRIO_PROCESS, 0);
+    state->wishes[COHORT__WISH_PID] = (uint64_t)getpid();
+    state->wishes[COHORT__WISH_PROCESS_GROUP] = (uint64_t)getpgrp();
+    state->wishes[COHORT__WISH_NICE] = (uint64_t)(int64_t)getpriority(PRIO_PROCESS, 0);
     for (int i = 0; i < RLIM_NLIMITS; ++i) {
         struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
         getrlimit(i, &limit);
-        state->wishes[LIMITS + 2 * i] = (uint64_t)limit.rlim_cur;
-        state->wishes[LIMITS + 2 * i + 1] = (uint64_t)limit.rlim_max;
+        state->wishes[COHORT__WISH_LIMITS + 2 * i] = (uint64_t)limit.rlim_cur;
+        state->wishes[COHORT__WISH_LIMITS + 2 * i + 1] = (uint64_t)limit.rlim_max;
     }
     return APR_SUCCESS;
 }
 
-_Static_assert(LIMITS + 2 * RLIM_NLIMITS <= 36, "the limits fit");
+_Static_assert(RLIM_NLIMITS <= COHORT__WISH_LIMITS_MAX, "the limits fit");
 
 apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
     cohort__status_t also;
@@ -87,29 +86,4 @@ bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b
 bool cohort_os_state_is_subtle(const cohort_os_state_t *state) {
     (void)state;
     return false;
-}
-
-static cohort_os_state_t own;
-
-apr_status_t cohort_os_state_remember(void) { return cohort_os_state_look(&own); }
-
-static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
-    for (int i = 0; i < RLIM_NLIMITS; ++i) {
-        const uint64_t *values = &wanted->wishes[LIMITS + 2 * i];
-        if (memcmp(values, &own.wishes[LIMITS + 2 * i], 2 * sizeof *values) == 0) continue;
-        struct rlimit limit = {(rlim_t)values[0], (rlim_t)values[1]};
-        if (setrlimit(i, &limit) != 0) return cohort__fail(errno, "set resource limit %d", i);
-    }
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {
-    pid_t group = (pid_t)wanted->wishes[PROCESS_GROUP];
-    int nice = (int)(int64_t)wanted->wishes[NICE];
-    if (!cohort__leads_group() && group != (pid_t)own.wishes[PROCESS_GROUP] &&
-        setpgid(0, group) != 0)
-        return cohort__fail(errno, "join process group %d", (int)group);
-    if (nice != (int)(int64_t)own.wishes[NICE] && setpriority(PRIO_PROCESS, 0, nice) != 0)
-        return cohort__fail(errno, "set the priority to %d", nice);
-    return adopt_limits(wanted);
 }
