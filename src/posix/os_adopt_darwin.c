@@ -9,7 +9,7 @@
 
 static cohort_os_state_t own;
 
-apr_status_t cohort_os_state_remember(void) { return cohort_os_state_look(&own); }
+apr_status_t cohort_os_state_remember(void) { return cohort_os_state_look(0, &own); }
 
 static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
     for (int i = 0; i < RLIM_NLIMITS; ++i) {

@@ -40,16 +40,6 @@ int cohort_os_cpu_count(void) {
     return count > 0 ? count : 1;
 }
 
-void cohort_os_relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("yield" ::: "memory");
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
 void cohort_os_yield(void) { sched_yield(); }
 
 void cohort_os_set_name(const char *name) {

@@ -14,8 +14,6 @@ bool cohort_os_cpu_is_idle(void) { return false; }
 
 int cohort__cpu_quota(void) { return 0; }
 
-int cohort_os_cpu(void) { return -1; }
-
 void cohort__thread_title(const char *name) {
     if (pthread_main_np()) pthread_setname_np(name);
 }

@@ -7,7 +7,6 @@
 #include "os_posix.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -119,8 +118,6 @@ int cohort__cpu_quota(void) {
     }
     return best;
 }
-
-int cohort_os_cpu(void) { return sched_getcpu(); }
 
 /* ---- names, descriptors, streams ------------------------------------------------------------- */
 

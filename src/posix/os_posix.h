@@ -185,6 +185,7 @@ int cohort__file_of(int64_t pid, int number);
 int cohort__file_mapped(const void *at);
 
 /* os_rights_*.c */
+bool cohort__is_privileged(void); /* the fact */
 /* Real, effective and saved user, or group, of the calling thread alone; in the child of a vfork.
  * 0, or -1 with errno. */
 int cohort__change_user(uid_t user);
@@ -199,6 +200,7 @@ bool cohort__parent_user(int witness, int64_t parent, uid_t *user);
 /* A path that execs this program again, even when its file was replaced. */
 apr_status_t cohort__own_executable(char *path, size_t size);
 char ***cohort__environment(void); /* the address of environ */
+bool cohort__fork_is_default(void); /* the fact */
 
 /* os_machine_*.c: what differs from system to system and is no mechanism. */
 /* A small file of the system's, as a string: its length, or -1. Linux. */

@@ -14,4 +14,4 @@ apr_status_t cohort__own_executable(char *path, size_t size) {
 char ***cohort__environment(void) { return _NSGetEnviron(); }
 
 /* The system's frameworks do not stand a fork without exec. */
-bool cohort_os_fork_is_default(void) { return false; }
+bool cohort__fork_is_default(void) { return false; }

@@ -125,4 +125,4 @@ char ***cohort__environment(void) {
     return &environ;
 }
 
-bool cohort_os_fork_is_default(void) { return true; }
+bool cohort__fork_is_default(void) { return true; }

@@ -12,7 +12,7 @@ static int privileged;
 
 __attribute__((constructor)) static void note_privilege(void) { privileged = issetugid(); }
 
-bool cohort_os_privileged(void) { return privileged != 0; }
+bool cohort__is_privileged(void) { return privileged != 0; }
 
 int cohort__change_user(uid_t user) { return setreuid(user, user); }
 int cohort__change_group(gid_t group) { return setregid(group, group); }

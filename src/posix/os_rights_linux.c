@@ -15,7 +15,7 @@
 
 /* By the kernel's word at exec: set-user-id, set-group-id, capabilities of the file, or what a
  * security module calls so. */
-bool cohort_os_privileged(void) { return getauxval(AT_SECURE) != 0; }
+bool cohort__is_privileged(void) { return getauxval(AT_SECURE) != 0; }
 
 /* The C library would ask all other threads to do the same, which the child of a vfork shares with
  * its parent. */

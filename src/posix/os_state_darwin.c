@@ -41,6 +41,7 @@ static void look_at_groups(cohort_os_state_t *state) {
 apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also) {
     memset(state->rest, 0, sizeof state->rest);
     memset(state->wishes, 0, sizeof state->wishes);
+    state->unseen = state->subtle = false;
     mode_t mode = umask(077);
     umask(mode);
     also->mode = (uint32_t)mode;
@@ -61,29 +62,12 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
 
 _Static_assert(RLIM_NLIMITS <= COHORT__WISH_LIMITS_MAX, "the limits fit");
 
-apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
-    cohort__status_t also;
-    cohort_os_state_quick(state);
-    return cohort__state_rest(state, &also);
-}
-
 /* Of others nothing is told; of this process' threads each is the same. */
-apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
-    if (pid != (int64_t)getpid())
+apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
+    cohort__status_t also;
+    if (pid && pid != (int64_t)getpid())
         return cohort__fail(APR_ENOTIMPL, "what process %lld may do cannot be seen",
                             (long long)pid);
-    return cohort_os_state_look(state);
-}
-
-bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return memcmp(a->quick, b->quick, sizeof a->quick) == 0;
-}
-
-bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return cohort_os_state_same_quick(a, b) && memcmp(a->rest, b->rest, sizeof a->rest) == 0;
-}
-
-bool cohort_os_state_is_subtle(const cohort_os_state_t *state) {
-    (void)state;
-    return false;
+    cohort_os_state_quick(state);
+    return cohort__state_rest(state, &also);
 }

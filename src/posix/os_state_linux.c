@@ -286,6 +286,12 @@ static apr_status_t set_limits(cohort_os_state_t *state, const char *of) {
     return APR_SUCCESS;
 }
 
+/* Without /proc, of filters nothing is told but that there are some. */
+static void set_marks(cohort_os_state_t *state) {
+    state->unseen = state->rest[SOURCE] == FROM_CALLS && (state->rest[SANDBOX] >> 8 & 0xff) != 0;
+    state->subtle = state->rest[SANDBOXED_THREAD] != 0 || state->unseen;
+}
+
 static void set_from_status(cohort_os_state_t *state, reader_t *reader, bool is_own) {
     state->rest[SOURCE] = FROM_PROC;
     state->wishes[COHORT__WISH_PID] = number(reader, "\nTgid:\t", 10);
@@ -302,6 +308,7 @@ static void set_from_status(cohort_os_state_t *state, reader_t *reader, bool is_
              mode = number(reader, "\nSeccomp:\t", 10);
     set_sandbox(state, no_new_privs, mode, number(reader, "\nSeccomp_filters:\t", 10),
                 state->wishes[COHORT__WISH_TID], is_own);
+    set_marks(state);
 }
 
 /* ---- without /proc -------------------------------------------------------------------------- */
@@ -339,6 +346,7 @@ static apr_status_t look_by_calls(cohort_os_state_t *state) {
     look_at_capabilities(state);
     state->rest[SANDBOX] = (uint64_t)prctl(PR_GET_SECCOMP, 0, 0, 0, 0) << 8 |
                            (uint64_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+    set_marks(state);
     state->rest[SESSION] = (uint64_t)getsid(0);
     state->wishes[COHORT__WISH_PID] = (uint64_t)getpid();
     state->wishes[COHORT__WISH_TID] = (uint64_t)syscall(SYS_gettid);
@@ -385,14 +393,14 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
     return status == APR_SUCCESS ? status : cohort__fail(status, "read " OWN "/limits");
 }
 
-apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
+static apr_status_t look_at_own(cohort_os_state_t *state) {
     cohort__status_t also;
     cohort_os_state_quick(state);
     return cohort__state_rest(state, &also);
 }
 
 /* What /proc does not tell is that of the calling thread: the bits of the capabilities. */
-apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
+static apr_status_t look_at_first(int64_t pid, cohort_os_state_t *state) {
     char of[48], root[64], buffer[TEXT_MAX], *text;
     uint32_t users[3];
     snprintf(of, sizeof of, "/proc/%lld/task/%lld", (long long)pid, (long long)pid);
@@ -418,27 +426,14 @@ apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
                               (long long)pid);
 }
 
-bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return memcmp(a->quick, b->quick, sizeof a->quick) == 0;
-}
-
-static bool is_unknowable(const cohort_os_state_t *state) {
-    return state->rest[SOURCE] == FROM_CALLS && (state->rest[SANDBOX] >> 8 & 0xff) != 0;
-}
-
-bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return cohort_os_state_same_quick(a, b) && memcmp(a->rest, b->rest, sizeof a->rest) == 0 &&
-           !is_unknowable(a);
-}
-
-bool cohort_os_state_is_subtle(const cohort_os_state_t *state) {
-    return state->rest[SANDBOXED_THREAD] != 0 || is_unknowable(state);
+apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
+    return pid ? look_at_first(pid, state) : look_at_own(state);
 }
 
 /* A container's filter, for one, is there from the beginning. */
 void cohort__state_begin(void) {
     cohort_os_state_t state;
-    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0 || cohort_os_state_look(&state) != APR_SUCCESS)
+    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0 || look_at_own(&state) != APR_SUCCESS)
         return;
     atomic_store(&first_filters, state.rest[SANDBOX] >> 16);
 }

@@ -38,19 +38,17 @@ static void install_hooks(void) {
     if (!hooks_error) hooks_error = pthread_atfork(NULL, NULL, on_fork);
 }
 
-apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark)) {
+/* exit() calls `at_exit` in the thread that ends the process, while all others go on. */
+apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark),
+                             void (*at_exit)(void)) {
     forked_hook = forked;
     thread_hook = thread_exit;
     pthread_once(&hooks_once, install_hooks);
+    if (!hooks_error && at_exit && atexit(at_exit) != 0) return APR_ENOMEM;
     return hooks_error;
 }
 
 void cohort_os_thread_mark(void *mark) { pthread_setspecific(mark_key, mark); }
-
-/* exit() calls these in the thread that ends the process, while all others go on. */
-apr_status_t cohort_os_at_exit(void (*run)(void)) {
-    return atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM;
-}
 
 /* ---- threads -------------------------------------------------------------------------------- */
 

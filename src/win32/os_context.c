@@ -6,7 +6,7 @@
 apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state) {
     (void)buffer;
     *length = 0;
-    return cohort_os_state_look(state);
+    return cohort_os_state_look(0, state);
 }
 
 apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals) {

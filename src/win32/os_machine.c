@@ -56,16 +56,6 @@ int cohort_os_cpu_count(void) {
 
 bool cohort_os_cpu_is_idle(void) { return false; }
 
-int cohort_os_cpu(void) {
-    PROCESSOR_NUMBER number;
-    GetCurrentProcessorNumberEx(&number);
-    return number.Group * 64 + number.Number;
-}
-
-bool cohort_os_fork_is_default(void) { return false; }
-
-void cohort_os_relax(void) { YieldProcessor(); }
-
 void cohort_os_yield(void) { SwitchToThread(); }
 
 /* A process has the name of its file for ever; its thread can have another, which debuggers and

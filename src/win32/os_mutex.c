@@ -14,6 +14,4 @@ void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex) { ReleaseSRWLockExclusive(
 void cohort_os_mutex_reset(cohort_os_mutex_t *mutex) { InitializeSRWLock(lock_of(mutex)); }
 
 /* Threads are not cancelled there. */
-bool cohort_os_forbid_cancel(void) { return false; }
-
-void cohort_os_allow_cancel(bool forbidden) { (void)forbidden; }
+bool cohort_os_allow_cancel(bool allowed) { return (void)allowed, false; }

@@ -386,9 +386,6 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
 
 /* ---- without a console ----------------------------------------------------------------------- */
 
-bool cohort_os_can_fork(void) { return false; }
-bool cohort_os_can_keep_files(void) { return false; }
-
 void cohort_os_detach(void) {
     static const DWORD own[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
     int null = _open("NUL", _O_RDWR);

@@ -9,20 +9,8 @@ void cohort_os_state_quick(cohort_os_state_t *state) {
     memset(state->quick, 0, sizeof state->quick);
 }
 
-apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
+apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
+    (void)pid;
     memset(state, 0, sizeof *state);
     return APR_SUCCESS;
 }
-
-apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
-    (void)pid;
-    return cohort_os_state_look(state);
-}
-
-bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return (void)a, (void)b, true;
-}
-bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return (void)a, (void)b, true;
-}
-bool cohort_os_state_is_subtle(const cohort_os_state_t *state) { return (void)state, false; }

@@ -15,22 +15,6 @@ static void WINAPI thread_exits(void *mark) {
     if (mark && !atomic_load(&exiting)) on_thread_exit(mark);
 }
 
-/* There is no fork() here, so `forked` is never called. The module must stay, since the system
- * would call into it. */
-apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark)) {
-    HMODULE self;
-    const DWORD how = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN;
-    (void)forked;
-    on_thread_exit = thread_exit;
-    if (mark_slot != FLS_OUT_OF_INDEXES) return APR_SUCCESS;
-    GetModuleHandleExW(how, (const wchar_t *)(void *)&mark_slot, &self);
-    mark_slot = FlsAlloc(thread_exits);
-    if (mark_slot == FLS_OUT_OF_INDEXES) return APR_ENOMEM;
-    return cohort_os_at_exit(process_exits);
-}
-
-void cohort_os_thread_mark(void *mark) { FlsSetValue(mark_slot, mark); }
-
 /*
  * atexit() of a DLL runs when the DLL is taken down, and by then all other threads have been ended
  * wherever they were. The C runtime has a list for the whole process too, which exit() runs first;
@@ -39,11 +23,11 @@ void cohort_os_thread_mark(void *mark) { FlsSetValue(mark_slot, mark); }
 #if defined(_UCRT) || defined(_MSC_VER)
 int __cdecl _crt_atexit(void(__cdecl *run)(void));
 
-apr_status_t cohort_os_at_exit(void (*run)(void)) {
+static apr_status_t call_at_exit(void (*run)(void)) {
     return _crt_atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM;
 }
 #else
-apr_status_t cohort_os_at_exit(void (*run)(void)) {
+static apr_status_t call_at_exit(void (*run)(void)) {
     typedef int (*exit_t)(void);
     typedef exit_t (*onexit_t)(exit_t);
     HMODULE runtime = GetModuleHandleW(L"msvcrt.dll");
@@ -53,6 +37,26 @@ apr_status_t cohort_os_at_exit(void (*run)(void)) {
     return add((exit_t)run) ? APR_SUCCESS : APR_ENOMEM;
 }
 #endif
+
+/* The module must stay, since the system would call into it. */
+static apr_status_t install_hooks(void) {
+    HMODULE self;
+    const DWORD how = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN;
+    GetModuleHandleExW(how, (const wchar_t *)(void *)&mark_slot, &self);
+    mark_slot = FlsAlloc(thread_exits);
+    return mark_slot == FLS_OUT_OF_INDEXES ? APR_ENOMEM : call_at_exit(process_exits);
+}
+
+/* There is no fork() here, so `forked` is never called. */
+apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark),
+                             void (*at_exit)(void)) {
+    (void)forked;
+    on_thread_exit = thread_exit;
+    apr_status_t status = mark_slot == FLS_OUT_OF_INDEXES ? install_hooks() : APR_SUCCESS;
+    return status == APR_SUCCESS && at_exit ? call_at_exit(at_exit) : status;
+}
+
+void cohort_os_thread_mark(void *mark) { FlsSetValue(mark_slot, mark); }
 
 typedef struct {
     void (*run)(void *arg);

@@ -61,6 +61,8 @@ typedef struct {
 /* What says for which process it is and from which it comes, and the boot block with handles of
  * this process. */
 void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, cohort_os_id_t child);
+/* The fact, as long as the parent is there to be looked at. */
+bool cohort__is_privileged(void);
 /* For objects with names: for this user and the system, for nobody else. NULL, the system's
  * default, should that not be possible. */
 SECURITY_ATTRIBUTES *cohort__own_security(void);
@@ -98,7 +100,8 @@ wchar_t *cohort__find_program(const cohort_os_start_t *start, const wchar_t *cwd
 
 /* os_arena.c: the parent has mapped the arena at this base already. */
 void cohort__arena_premapped(uint64_t base);
-/* os_park.c: the arena goes away. */
+/* os_park.c: the size of its region, and: the arena goes away. */
+extern const size_t cohort__park_region;
 void cohort__park_drop(const char *base, uint64_t size);
 /* os_lifeline.c: if it is an end of a lifeline, close it (a keeper ends the processes that were to
  * die with it): true. */

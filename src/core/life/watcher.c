@@ -284,7 +284,7 @@ void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event)) {
 
 /* Mutex: nobody closes the channel meanwhile. */
 static bool post(uint64_t value) {
-    return cohort_os_is_known(&channel) && !cohort_os_channel_post(channel.handle, value);
+    return cohort_os_is_known(&channel) && !cohort_os_channel_post(channel.handle, value, NULL);
 }
 
 void cohort__watcher_alarm(int64_t when) {
@@ -544,9 +544,9 @@ static void assist(cohort_process_t *const *slots, int count, int64_t until) {
 void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline) {
     int64_t until = cohort__deadline(ASSIST_TIME);
     if (count > COHORT_OS_AWAIT_MAX || deadline == 0) return;
-    bool before = cohort_os_forbid_cancel();
+    bool before = cohort_os_allow_cancel(false);
     assist(slots, count, until < deadline ? until : deadline);
-    cohort_os_allow_cancel(before);
+    (void)cohort_os_allow_cancel(before);
 }
 
 void cohort__watcher_reset(void) {

@@ -21,7 +21,7 @@ static bool extent(unsigned i, uint64_t *offset, uint64_t *size) {
         {arena->process_offset, atomic_load(&arena->processes) * sizeof(cohort_process_t)},
         {arena->thread_offset, atomic_load(&arena->threads) * sizeof(cohort__thread_t)},
         {arena->module_offset, atomic_load(&arena->modules) * sizeof(cohort_os_code_t)},
-        {arena->park_offset, cohort_os_park_region_size()}};
+        {arena->park_offset, cohort_os_facts()->park_region}};
     unsigned count = sizeof parts / sizeof *parts;
     if (i >= count) return cohort__alloc_extent(i - count, offset, size);
     *offset = parts[i][0];

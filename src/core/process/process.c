@@ -27,8 +27,8 @@ static apr_status_t privileged(void) {
 
 /* Where a re-executed child would not believe its boot block, fork is all there is. */
 static cohort_start_method_t default_method(void) {
-    if (cohort_os_can_fork() && !cohort_os_can_reexec()) return COHORT_FORK;
-    return cohort_os_fork_is_default() ? COHORT_FORKSERVER : COHORT_SPAWN;
+    if (cohort_os_facts()->can_fork && !cohort_os_facts()->can_reexec) return COHORT_FORK;
+    return cohort_os_facts()->fork_is_default ? COHORT_FORKSERVER : COHORT_SPAWN;
 }
 
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method) {
@@ -36,9 +36,9 @@ apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_m
     if (wanted == COHORT_START_DEFAULT) wanted = default_method();
     if (wanted < COHORT_FORK || wanted > COHORT_FORKSERVER)
         return cohort__fail(APR_EINVAL, "method is %d", (int)wanted);
-    if (wanted != COHORT_SPAWN && !cohort_os_can_fork())
+    if (wanted != COHORT_SPAWN && !cohort_os_facts()->can_fork)
         return cohort__fail(APR_ENOTIMPL, "this system has no fork, only the method spawn");
-    if (wanted != COHORT_FORK && !cohort_os_can_reexec()) return privileged();
+    if (wanted != COHORT_FORK && !cohort_os_facts()->can_reexec) return privileged();
     *method = wanted;
     return APR_SUCCESS;
 }
@@ -130,7 +130,7 @@ static apr_status_t check_files(const cohort_process_options_t *o) {
         return cohort__fail(APR_EINVAL, "files is NULL, n_files is %" APR_SIZE_T_FMT, o->n_files);
     if (o->n_files > COHORT__FILES_MAX)
         return cohort__fail(APR_EINVAL, "n_files is %" APR_SIZE_T_FMT, o->n_files);
-    if (o->n_files && !cohort_os_can_keep_files())
+    if (o->n_files && !cohort_os_facts()->can_keep_files)
         return cohort__fail(APR_ENOTIMPL,
                             "handles of this system have no numbers for a child to know them by");
     for (apr_size_t i = 0; i < o->n_files; i++) {
@@ -457,7 +457,7 @@ apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
     return status;
 }
 
-/* From the mapping, or from any member that has it. */
+/* Nothing to do when it is open; else from the mapping, or from any member that has it. */
 static apr_status_t reopen_arena(void) {
     cohort_os_handle_t lost = cohort__map.handle;
     apr_status_t status = cohort_os_arena_reopen(&cohort__map, 0, COHORT_OS_NONE);
@@ -482,7 +482,7 @@ static apr_status_t reopen_arena(void) {
 
 static apr_status_t arena_handle(cohort_os_handle_t *handle) {
     cohort_os_mutex_lock(&lifeline_mutex);
-    apr_status_t status = cohort_os_arena_is_open(&cohort__map) ? APR_SUCCESS : reopen_arena();
+    apr_status_t status = reopen_arena();
     *handle = cohort__map.handle;
     cohort_os_mutex_unlock(&lifeline_mutex);
     return status;
@@ -519,7 +519,7 @@ apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, coho
                                .files = atomic_load(&slot->files),
                                .n_files = slot->n_files};
     bool in_child;
-    if (!cohort_os_can_reexec()) return privileged();
+    if (!cohort_os_facts()->can_reexec) return privileged();
     for (int i = 0; streams && i < 3; i++) start.stdio[i] = streams->handles[i];
     if (slot->given) start.env = cohort__given_environment(slot->given);
     cohort__process_get_name(slot, name, sizeof name);
@@ -543,7 +543,7 @@ static apr_status_t launch_spawn(cohort_process_t *slot, cohort_os_handle_t life
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
     cohort_os_streams_t streams =
-        slot->given ? cohort__given_streams(slot->given) : cohort_os_streams_own();
+        slot->given ? cohort__given_streams(slot->given) : cohort_os_facts()->streams;
     status = cohort__reexec(slot, &boot, &child, slot->given ? &streams : NULL);
     if (!status) return cohort__watch_takeoff(slot, child, watched);
     cohort__watcher_unreserve(watched);
