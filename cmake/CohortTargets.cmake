@@ -40,8 +40,9 @@ function(cohort_library target kind)
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
            $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  if(NOT MSVC) # two thread-local words, looked up at every call
-    target_compile_options(${target} PRIVATE -ftls-model=initial-exec)
+  if(NOT MSVC) # two thread-local words are looked up at every call
+    target_compile_options(${target} PRIVATE
+      -ftls-model=initial-exec -Wshadow -Wundef -Wmissing-prototypes -Wconversion)
   endif()
   target_compile_definitions(${target} PRIVATE COHORT_VERSION="${PROJECT_VERSION}" ${COHORT_OS_DEFINITIONS})
   if(kind STREQUAL "STATIC")

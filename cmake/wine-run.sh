@@ -83,6 +83,7 @@ follow() {
 if [ -p /dev/fd/1 ] || [ -p /dev/fd/2 ]; then
     exec 3>&1 4>&2
     output=$(mktemp "$WINEPREFIX/output.XXXXXX")
+    # shellcheck disable=SC3013  # every sh that is met here knows -ef
     if [ /dev/fd/1 -ef /dev/fd/2 ]; then
         exec 6>>"$output"
         follow "$output"

@@ -26,7 +26,12 @@ fetch_source() {
     (cd "$work" && apt-get "$@" -qq update && apt-get "$@" -qq source --download-only apr)
 }
 
-tarball() { ls "$work"/apr*.tar.gz "$work"/apr*.tar.bz2 "$work"/apr*.tar.xz 2>/dev/null | grep -v debian | head -n 1; }
+tarball() { # the upstream's, not the distribution's patches
+    for file in "$work"/apr*.tar.gz "$work"/apr*.tar.bz2 "$work"/apr*.tar.xz; do
+        case $file in *debian*) continue ;; esac
+        if [ -f "$file" ]; then echo "$file"; return; fi
+    done
+}
 
 [ -n "$(tarball)" ] || fetch_source
 [ -n "$(tarball)" ] || { echo "The source of APR could not be had from the package sources of this system." >&2; exit 1; }

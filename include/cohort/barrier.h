@@ -11,9 +11,18 @@
  * until it is reset.
  *
  * A party is a thread of any process of the cohort; which threads come may change from one meeting
- * to the next. All functions may be called from any of them, not from signal handlers. Every
- * function may return COHORT_ENOTINIT, COHORT_ENOTMEMBER, and COHORT_EHANDLE (no live barrier;
- * waits in progress end with it when the barrier is destroyed).
+ * to the next.
+ *
+ * Thread safety: every function of this header may be called by any thread of any process of the
+ * cohort at the same time as any other; none may be called from a signal handler.
+ *
+ * The common statuses, which any function may return to which they can apply:
+ *  - COHORT_ENOTINIT: this process has not called cohort_initialize()
+ *  - COHORT_ENOTMEMBER: this process is a raw fork() copy of a member
+ *  - COHORT_EHANDLE: the pointer is no live barrier; waits in progress end with it when the barrier
+ *    is destroyed
+ *  - COHORT_ELIMIT: the cohort has too many threads
+ *  - APR_EINVAL: NULL where something is needed
  */
 #ifndef COHORT_BARRIER_H
 #define COHORT_BARRIER_H
@@ -30,13 +39,12 @@ extern "C" {
 /** How a barrier is; zero and NULL mean the default. */
 typedef struct cohort_barrier_options_t {
     /** Called once per meeting, when all are there and before any goes on, in the thread of the
-     * party that came last; in whatever process
-     *  that is, so it must be a function of the program (or of a module that all processes can
-     *  load). NULL: none. */
+     * party that came last; in whatever process that is, so it must be a function of the program
+     * (or of a module that all processes can load). NULL: none. */
     void (*action)(void *arg);
-    /** passed to the action; memory of the arena, as the action may run in any process */
+    /** Passed to the action; memory of the arena, as the action may run in any process. */
     void *action_arg;
-    /** what COHORT_FOREVER means in cohort_barrier_wait(); 0: for ever */
+    /** What COHORT_FOREVER means in cohort_barrier_wait(), in microseconds; 0: for ever. */
     apr_interval_time_t timeout;
 } cohort_barrier_options_t;
 
@@ -46,9 +54,15 @@ typedef struct cohort_barrier_options_t {
  * @param barrier receives it
  * @param parties 1 to COHORT_BARRIER_PARTIES_MAX
  * @param options NULL for the default
- * @param pool    lives as long as the barrier, or NULL: it lives until it is destroyed
- * @return APR_SUCCESS, APR_EINVAL, APR_ENOMEM, COHORT_ELIMIT; COHORT_ETARGET (the action is in no
- *     module)
+ * @param pool    lives as long as the barrier, or NULL: it lives until it is destroyed. Only the
+ *                process that made the barrier destroys it with the pool.
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_EINVAL: no such number of parties, or the time-out in the options is negative
+ *  - APR_ENOMEM: the arena is full
+ *  - COHORT_ETARGET: the action is in no module
+ *  - COHORT_ELIMIT: the cohort uses functions of too many modules
+ *  - the common statuses of barrier.h
  */
 COHORT_API apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties,
                                               const cohort_barrier_options_t *options,
@@ -57,44 +71,80 @@ COHORT_API apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsign
 /**
  * Meet the other parties.
  *
- * @param index   receives a number from 0 to parties - 1, another one for each party of this
- *                meeting; may be NULL. Use it to choose one of them
- * @param timeout microseconds. COHORT_FOREVER: the barrier's own time-out. <= 0 is a try: it
- *                succeeds for a party that completes the meeting, else it returns APR_EAGAIN, and
- *                the caller has not arrived (and the barrier is not broken, as Python's would be)
- * @return APR_SUCCESS: all were there, and the action has been run;
- *         APR_TIMEUP: the time ran out, and the barrier is broken now (the others get
- *         COHORT_EBROKEN; in Python all get BrokenBarrierError); also when the action takes too
- *         long. A caller in excess, which waited for a meeting to end to take part in the next one,
- *         returns it without harm to the barrier; COHORT_EBROKEN: it was broken, before or during
- *         this wait, or reset during it; COHORT_ETARGET, COHORT_EBINARY: this party had to run the
- *         action and does not have it; the barrier is broken.
- *
  * A party that has not yet come out of a wait when the barrier has been reset and more than six
  * further meetings were begun is told COHORT_EBROKEN, even if its own had succeeded.
+ *
+ * @param barrier the barrier
+ * @param index   receives a number from 0 to parties - 1, another one for each party of this
+ *                meeting; may be NULL. Use it to choose one of them.
+ * @param timeout microseconds. COHORT_FOREVER: the barrier's own time-out. <= 0 is a try: it
+ *                succeeds for a party that completes the meeting, else it returns APR_EAGAIN, and
+ *                the caller has not arrived (and the barrier is not broken, as Python's would be).
+ * @return
+ *  - APR_SUCCESS: all were there, and the action has been run
+ *  - APR_EAGAIN: `timeout` <= 0, and others are missing
+ *  - APR_TIMEUP: the time ran out, and the barrier is broken now (the others get COHORT_EBROKEN; in
+ *    Python all get BrokenBarrierError); also when the action takes too long. A caller in excess,
+ *    which waited for a meeting to end to take part in the next one, returns it without harm to the
+ *    barrier.
+ *  - COHORT_EBROKEN: it was broken, before or during this wait, or reset during it
+ *  - COHORT_ETARGET, COHORT_EBINARY: this party had to run the action and does not have it; the
+ *    barrier is broken
+ *  - the common statuses of barrier.h
  */
 COHORT_API apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index,
                                             apr_interval_time_t timeout);
 
-/** Break the barrier: all parties that wait and all that come get COHORT_EBROKEN until it is reset.
- * @return APR_SUCCESS */
+/**
+ * Break the barrier: all parties that wait and all that come get COHORT_EBROKEN until it is reset.
+ *
+ * @param barrier the barrier
+ * @return APR_SUCCESS, also when it is broken already, or one of the common statuses of barrier.h
+ */
 COHORT_API apr_status_t cohort_barrier_abort(cohort_barrier_t *barrier);
 
-/** Make it fresh: not broken, nobody there, nobody expected back. All parties that wait now get
- * COHORT_EBROKEN. @return APR_SUCCESS */
+/**
+ * Make it fresh: not broken, nobody there, nobody expected back. All parties that wait now get
+ * COHORT_EBROKEN.
+ *
+ * @param barrier the barrier
+ * @return APR_SUCCESS, or one of the common statuses of barrier.h
+ */
 COHORT_API apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier);
 
-/** How many parties it takes. @return APR_SUCCESS, APR_EINVAL */
+/**
+ * How many parties it takes.
+ *
+ * @param barrier the barrier
+ * @param parties receives their number
+ * @return APR_SUCCESS, or one of the common statuses of barrier.h
+ */
 COHORT_API apr_status_t cohort_barrier_parties(cohort_barrier_t *barrier, unsigned *parties);
 
-/** How many parties are waiting now; 0 when it is broken. @return APR_SUCCESS, APR_EINVAL */
+/**
+ * How many parties are waiting now.
+ *
+ * @param barrier the barrier
+ * @param waiting receives their number; 0 when the barrier is broken
+ * @return APR_SUCCESS, or one of the common statuses of barrier.h
+ */
 COHORT_API apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting);
 
-/** Is it broken? @param broken receives 1 or 0 @return APR_SUCCESS, APR_EINVAL */
+/**
+ * Is it broken?
+ *
+ * @param barrier the barrier
+ * @param broken  receives 1 or 0
+ * @return APR_SUCCESS, or one of the common statuses of barrier.h
+ */
 COHORT_API apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken);
 
-/** Destroy a barrier; NULL and a destroyed one are fine. Parties that wait get COHORT_EHANDLE.
- * @return APR_SUCCESS */
+/**
+ * Destroy a barrier. Parties that wait get COHORT_EHANDLE.
+ *
+ * @param barrier the barrier; NULL and a destroyed one are fine
+ * @return APR_SUCCESS, or one of the common statuses of barrier.h
+ */
 COHORT_API apr_status_t cohort_barrier_destroy(cohort_barrier_t *barrier);
 
 #ifdef __cplusplus

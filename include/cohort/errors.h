@@ -2,7 +2,11 @@
 /**
  * @file errors.h
  * Cohort's own status codes. Every function returns an apr_status_t: APR_SUCCESS, one of APR's or
- * the system's codes (errno's meaning, readable with APR_STATUS_IS_*), or one of these.
+ * the system's codes (errno's meaning, readable with `APR_STATUS_IS_*`), or one of these.
+ *
+ * Thread safety: every function of this header may be called by any thread at any time, also before
+ * cohort_initialize(), after cohort_finalize() and in raw fork() copies. None but
+ * cohort_error_name() may be called from a signal handler.
  */
 #ifndef COHORT_ERRORS_H
 #define COHORT_ERRORS_H
@@ -50,45 +54,51 @@ extern "C" {
       "a program with rights that its caller may not have (set-user-id, set-group-id, file capabilities) starts processes by fork only") \
     X(COHORT_EUNTRUSTED, 29, "COHORT_BOOT in the environment is not for this process")
 
+/** Cohort's own statuses: the codes of COHORT_ERROR_LIST, each with its message. */
 enum {
+/* docs/Doxyfile has its own, which makes each message the description of its code. */
+/** @cond */
 #define COHORT_ERROR_ENUM(name, offset, message) name = APR_OS_START_USERERR + 7300 + (offset),
+    /** @endcond */
     COHORT_ERROR_LIST(COHORT_ERROR_ENUM)
 #undef COHORT_ERROR_ENUM
 };
 
 /**
- * The message of a status, Cohort's own or APR's.
+ * The message of a status, Cohort's own or APR's. As apr_strerror().
  *
  * @param status any status that a function of Cohort or APR returned
  * @param buffer receives the text, always terminated when size > 0; may be NULL when size is 0
  * @param size   size of the buffer in bytes
  * @return buffer
- *
- * Thread-safe. Not async-signal-safe. As apr_strerror().
  */
 COHORT_API char *cohort_strerror(apr_status_t status, char *buffer, apr_size_t size);
 
 /**
- * The name of a Cohort status as it is written in C ("COHORT_ECLOSED"), or NULL when it is not one
- * of Cohort's. Thread-safe and async-signal-safe; the string is constant.
+ * The name of a Cohort status as it is written in C ("COHORT_ECLOSED").
+ *
+ * @param status any status
+ * @return a constant string; NULL when the status is not one of Cohort's
+ *
+ * Thread safety: may be called from a signal handler, too.
  */
 COHORT_API const char *cohort_error_name(apr_status_t status);
 
 /**
- * What went wrong in the calling thread's last call that returned a status other than APR_SUCCESS:
- * a sentence with the call's name, what it failed at, and the message of its status, as
+ * What went wrong in the calling thread's last call that returned a status other than APR_SUCCESS.
+ *
+ * It is a sentence with the call's name, what it failed at, and the message of its status, as
  * "cohort_process_start: chdir /no/such: No such file or directory".
  *
  * Each failing call of Cohort sets it, APR_EAGAIN and the like included; calls that succeed leave
- * it as it is, as do those that return no status. It is for people: programs go by the status.
+ * it as it is, as do those that return no status. It is for people: programs go by the status. As
+ * errno and strerror() are for POSIX, GetLastError() and FormatMessage() for Win32.
  *
  * @return the sentence, at most 319 bytes; "" when no call of this thread has failed yet. It is the
  *         library's, and valid until the thread's next call that fails, or its end.
  *
- * Thread-safe: each thread has its own. Works at any time, also before cohort_initialize(), after
- * cohort_finalize(), in threads that have used nothing else of Cohort, and in raw fork() copies,
- * which begin with that of the thread that forked. Allocates nothing. Not async-signal-safe. As
- * errno and strerror() are for POSIX, GetLastError() and FormatMessage() for Win32.
+ * Thread safety: each thread has its own, also one that has used nothing else of Cohort; a raw
+ * fork() copy begins with that of the thread that forked. Allocates nothing.
  */
 COHORT_API const char *cohort_last_error(void);
 

@@ -22,13 +22,22 @@
  * Deaths: a process killed in the middle of a send has sent the whole message or nothing; one
  * killed in a receive has received it whole or left it for the other holders of that end.
  *
- * Every function here may be called by any thread of any process of the cohort at the same time as
- * any other, and none may be called from a signal handler. Besides the statuses listed with each,
- * all return COHORT_ENOTINIT before cohort_initialize(), COHORT_ENOTMEMBER in a raw fork() copy (or
- * in a process that the others hold for dead), COHORT_ELIMIT when the cohort has too many threads,
- * APR_EINVAL for NULL where something is needed, COHORT_ECLOSED when this process has closed the
- * end or everybody has, and COHORT_EHANDLE for what is no end of a pipe, or no more, because both
- * ends were closed.
+ * Thread safety: every function of this header may be called by any thread of any process of the
+ * cohort at the same time as any other; none may be called from a signal handler.
+ *
+ * The common statuses, which any function may return to which they can apply:
+ *  - COHORT_ENOTINIT: this process has not called cohort_initialize()
+ *  - COHORT_ENOTMEMBER: this process is a raw fork() copy, or one that the others hold for dead
+ *  - COHORT_EHANDLE: the pointer is no end of a pipe, or no more, because both ends were closed
+ *  - COHORT_ELIMIT: the cohort has too many threads
+ *  - APR_EINVAL: NULL where something is needed
+ *
+ * Those that use an end, to send, receive or poll, may also return:
+ *  - COHORT_ECLOSED: this process has closed the end, or everybody has
+ *  - APR_ENOMEM: the arena has no room to note that this process holds the end, which it uses for
+ *    the first time
+ *  - COHORT_EDAMAGED: a process has written over the pipe's memory; a message of which nobody can
+ *    make sense is dropped
  */
 #ifndef COHORT_PIPE_H
 #define COHORT_PIPE_H
@@ -39,7 +48,7 @@
 extern "C" {
 #endif
 
-/** Zero means default throughout. */
+/** How a pipe is; zero means default throughout. */
 typedef struct {
     /** Not 0: the first end only receives, the second only sends (Python's duplex=False). */
     int one_way;
@@ -53,11 +62,15 @@ typedef struct {
 /**
  * Make a pipe. The calling process holds both ends.
  *
- * @param first, second receive the ends
- * @param options       may be NULL
- * @param pool          when it is destroyed, by the process that made the pipe only, that process'
- *     holds on both ends are given up; may be NULL
- * @return APR_SUCCESS, APR_ENOMEM
+ * @param first   receives one end
+ * @param second  receives the other end
+ * @param options NULL for the defaults
+ * @param pool    when it is destroyed, by the process that made the pipe only, that process' holds
+ *                on both ends are given up; may be NULL
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_ENOMEM: the arena is full
+ *  - the common statuses of pipe.h
  */
 COHORT_API apr_status_t cohort_pipe_create(cohort_connection_t **first,
                                            cohort_connection_t **second,
@@ -66,11 +79,18 @@ COHORT_API apr_status_t cohort_pipe_create(cohort_connection_t **first,
 /**
  * Send a copy of a message to the other end.
  *
- * @param data    its bytes; may be NULL when size is 0
- * @param timeout how long to wait for room, in microseconds (see types.h)
- * @return APR_SUCCESS; APR_EAGAIN: no room, and timeout <= 0; APR_TIMEUP: still none; APR_EOF:
- *         nobody holds the other end any more; APR_ENOMEM: the arena is full; COHORT_EDIRECTION:
- *         this end only receives. Unless it is APR_SUCCESS, nothing was sent.
+ * @param connection an end that can send
+ * @param data       its bytes; may be NULL when size is 0
+ * @param size       how many
+ * @param timeout    how long to wait for room, in microseconds (see types.h)
+ * @return
+ *  - APR_SUCCESS: the message was sent; with anything else nothing was
+ *  - APR_EAGAIN: no room, and `timeout` <= 0
+ *  - APR_TIMEUP: still none
+ *  - APR_EOF: nobody holds the other end any more
+ *  - APR_ENOMEM: the arena is full
+ *  - COHORT_EDIRECTION: this end only receives
+ *  - the common statuses of pipe.h
  */
 COHORT_API apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data,
                                                apr_size_t size, apr_interval_time_t timeout);
@@ -78,12 +98,19 @@ COHORT_API apr_status_t cohort_connection_send(cohort_connection_t *connection, 
 /**
  * Receive the next message into a buffer of the caller.
  *
- * @param buffer receives the bytes; what lies behind them is not touched. May be NULL when *size is
- *     0
- * @param size   in: the buffer's bytes; out: the message's, also with COHORT_ETOOSMALL
- * @return APR_SUCCESS; COHORT_ETOOSMALL: the message is still the next; APR_EAGAIN: nothing there,
- *         and timeout <= 0; APR_TIMEUP: still nothing; APR_EOF: nothing there, and nobody holds the
- *         other end any more; COHORT_EDIRECTION: this end only sends
+ * @param connection an end that can receive
+ * @param buffer     receives the bytes; what lies behind them is not touched. May be NULL when
+ *                   `*size` is 0.
+ * @param size       in: the buffer's bytes; out: the message's, also with COHORT_ETOOSMALL
+ * @param timeout    how long to wait for a message, in microseconds (see types.h)
+ * @return
+ *  - APR_SUCCESS: the message has been taken
+ *  - COHORT_ETOOSMALL: the buffer is too small; the message is still the next
+ *  - APR_EAGAIN: nothing there, and `timeout` <= 0
+ *  - APR_TIMEUP: still nothing
+ *  - APR_EOF: nothing there, and nobody holds the other end any more
+ *  - COHORT_EDIRECTION: this end only sends
+ *  - the common statuses of pipe.h
  */
 COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer,
                                                apr_size_t *size, apr_interval_time_t timeout);
@@ -91,8 +118,10 @@ COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection, 
 /**
  * Receive the next message into a buffer of the caller, and be told whether it comes out of turn.
  *
- * @param message in: a buffer and its size; out: the message's size, and whether it came back from
- *     a process that died receiving it
+ * @param connection an end that can receive
+ * @param message    in: a buffer and its size; out: the message's size, and whether it came back
+ *                   from a process that died receiving it
+ * @param timeout    how long to wait for a message, in microseconds (see types.h)
  * @return as cohort_connection_recv()
  */
 COHORT_API apr_status_t cohort_connection_recv_message(cohort_connection_t *connection,
@@ -102,18 +131,27 @@ COHORT_API apr_status_t cohort_connection_recv_message(cohort_connection_t *conn
 /**
  * Receive the next message as a copy in a pool, with a zero byte behind it that is not counted.
  *
- * @return as cohort_connection_recv(), but never COHORT_ETOOSMALL; APR_ENOMEM: the message is still
- *     there
+ * @param connection an end that can receive
+ * @param data       receives the copy, which lives as long as `pool`
+ * @param size       receives the message's bytes
+ * @param timeout    how long to wait for a message, in microseconds (see types.h)
+ * @param pool       not NULL
+ * @return as cohort_connection_recv(), but never COHORT_ETOOSMALL; APR_ENOMEM: no room for the
+ *         copy, and the message is still there
  */
 COHORT_API apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data,
                                                     apr_size_t *size, apr_interval_time_t timeout,
                                                     apr_pool_t *pool);
 
 /**
- * Receive the next message as a block of the arena, to be released by cohort_free(). Large messages
- * are not copied.
+ * Receive the next message as a block of the arena. Large messages are not copied.
  *
- * @return as cohort_connection_recv_copy()
+ * @param connection an end that can receive
+ * @param block      receives the block, which is the caller's: cohort_free() releases it
+ * @param size       receives the message's bytes
+ * @param timeout    how long to wait for a message, in microseconds (see types.h)
+ * @return as cohort_connection_recv(), but never COHORT_ETOOSMALL; APR_ENOMEM: no room for the
+ *         block, and the message is still there
  */
 COHORT_API apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block,
                                                      apr_size_t *size, apr_interval_time_t timeout);
@@ -121,25 +159,48 @@ COHORT_API apr_status_t cohort_connection_recv_block(cohort_connection_t *connec
 /**
  * Wait until there is a message, also an empty one, without taking it.
  *
- * @return APR_SUCCESS: a receive would have found a message; APR_EAGAIN, APR_TIMEUP: nothing there;
- *         APR_EOF and COHORT_EDIRECTION as cohort_connection_recv()
+ * @param connection an end that can receive
+ * @param timeout    how long to wait for a message, in microseconds (see types.h)
+ * @return
+ *  - APR_SUCCESS: a receive would have found a message
+ *  - APR_EAGAIN: nothing there, and `timeout` <= 0
+ *  - APR_TIMEUP: still nothing
+ *  - APR_EOF: nothing there, and nobody holds the other end any more
+ *  - COHORT_EDIRECTION: this end only sends
+ *  - the common statuses of pipe.h
  */
 COHORT_API apr_status_t cohort_connection_poll(cohort_connection_t *connection,
                                                apr_interval_time_t timeout);
 
 /**
- * Give up this process' hold on the end. A call that waits on it in this process returns
- * COHORT_ECLOSED. Doing it again, or after the pipe is gone, or with NULL, is fine. A child that
- * was started by fork holds only what its start options gave it, so it need not close the rest.
+ * Give up this process' hold on the end.
  *
- * @return APR_SUCCESS, APR_ENOMEM, COHORT_EHANDLE (not in the arena at all)
+ * A call that waits on it in this process returns COHORT_ECLOSED. A child that was started by fork
+ * holds only what its start options gave it, so it need not close the rest.
+ *
+ * @param connection the end; doing it again, or after the pipe is gone, or with NULL, is fine
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_ENOMEM: the arena has no room to note it
+ *  - COHORT_EHANDLE: not in the arena at all
+ *  - the other common statuses of pipe.h
  */
 COHORT_API apr_status_t cohort_connection_close(cohort_connection_t *connection);
 
-/** Can this end receive? 0 also for what is no end of a pipe, and when this process has closed
- * it. */
+/**
+ * Can this end receive?
+ *
+ * @param connection the end; NULL is fine
+ * @return 1 or 0; 0 also for what is no end of a pipe, and when this process has closed it
+ */
 COHORT_API int cohort_connection_readable(const cohort_connection_t *connection);
-/** Can this end send? 0 also for what is no end of a pipe, and when this process has closed it. */
+
+/**
+ * Can this end send?
+ *
+ * @param connection the end; NULL is fine
+ * @return 1 or 0; 0 also for what is no end of a pipe, and when this process has closed it
+ */
 COHORT_API int cohort_connection_writable(const cohort_connection_t *connection);
 
 #ifdef __cplusplus

@@ -4,10 +4,28 @@
  * Processes: create, name, start, join, stop, specialise.
  *
  * A cohort_process_t is valid in every process of the cohort: any of them may join, name, query or
- * stop any other. Unless a function says otherwise it is thread-safe, may be called from any
- * process of the cohort, is not async-signal-safe, and can return COHORT_ENOTINIT (no
- * cohort_initialize() yet), COHORT_ENOTMEMBER (a raw fork() copy), APR_EINVAL (process is NULL) and
- * COHORT_EHANDLE (not a process, or closed).
+ * stop any other.
+ *
+ * When a process has ended: it has ended at one moment for all callers, when its exit code is
+ * recorded and all that its death left half done is repaired. Until then cohort_process_is_alive()
+ * is 1, cohort_process_exit_code() COHORT_EXIT_NONE, a join that does not wait APR_EAGAIN,
+ * cohort_wait() does not find it ready, cohort_process_active_children() lists it and
+ * cohort_process_close() is COHORT_ERUNNING, although the system may know of its death already. All
+ * of these but exit_code and close notice the death themselves and repair what is to be repaired,
+ * so a loop that asks one of them sees the end. The exit code is told by the process that started
+ * it (or its fork server); where that one is dead, it is the code that the process told itself, or
+ * COHORT_EXIT_UNKNOWN, and where that one does not come to it for a second (it may be stopped), the
+ * code that the process told itself.
+ *
+ * Thread safety: every function of this header may be called by any thread of any process of the
+ * cohort at the same time as any other; none may be called from a signal handler.
+ *
+ * The common statuses, which any function may return to which they can apply:
+ *  - COHORT_ENOTINIT: this process has not called cohort_initialize()
+ *  - COHORT_ENOTMEMBER: this process is a raw fork() copy
+ *  - COHORT_EHANDLE: the pointer is not a process, or one that was closed
+ *  - COHORT_ELIMIT: the cohort has too many threads
+ *  - APR_EINVAL: NULL where something is needed
  */
 #ifndef COHORT_PROCESS_H
 #define COHORT_PROCESS_H
@@ -61,7 +79,7 @@ typedef enum {
     /** the parent's: it may read from the terminal when that may. Of a daemon in it nothing else
      * ends with the daemon */
     COHORT_GROUP_PARENT,
-    COHORT_GROUP_OWN          /**< its own. Reading from a terminal would stop it (SIGTTIN) */
+    COHORT_GROUP_OWN /**< its own. Reading from a terminal would stop it (SIGTTIN) */
 } cohort_group_t;
 
 /**
@@ -88,40 +106,45 @@ typedef enum {
     COHORT_SIGNALS_RESET
 } cohort_signals_t;
 
-/** The function that a process runs. @return its exit code, 0..255 (what does not fit is cut to 8
- * bits, as by exit()).
+/**
+ * The function that a process runs.
+ *
  * @param args the child's own copy of the argument bytes, aligned for any type; NULL when there are
- *     none */
+ *             none
+ * @return its exit code, 0 to 255 (what does not fit is cut to 8 bits, as by exit())
+ */
 typedef int (*cohort_target_t)(void *args);
 
 /** Options of a process; zero means default. */
 typedef struct {
-    /** copied, cut to 63 bytes; default "Process-N", in a child "Process-1:N" */
+    /** copied, cut to 63 bytes; default "Process-N", in a child "Process-1:N", of a program the
+     * last part of its path */
     const char *name;
-    cohort_lifetime_t lifetime;
+    cohort_lifetime_t lifetime;   /**< what happens to it when its parent ends */
     cohort_start_method_t method; /**< default: the cohort's */
     /** pipe ends that the child gets: it holds them before start returns */
     cohort_connection_t *const *connections;
-    apr_size_t n_connections;
-    cohort_signals_t signals;     /**< what signals do in it */
+    apr_size_t n_connections; /**< how many ends */
+    cohort_signals_t signals; /**< what signals do in it */
     /** descriptors of the caller, from 3 on, that the child has under the same numbers, whether
      * they close on exec or not; read when the process is made, and open when it is started. Of
      * all others it has none, but under COHORT_FORK, where all are copied. Not on Windows
      * (APR_ENOTIMPL). What a program gets as its standard streams is in cohort_program_t. */
     const int *files;
-    apr_size_t n_files;           /**< at most 253 */
-    cohort_group_t group;         /**< its process group */
+    apr_size_t n_files;   /**< at most 253 */
+    cohort_group_t group; /**< its process group */
 } cohort_process_options_t;
 
+/** The base of a process type; see the struct of this name. */
+typedef struct cohort_process_base_t cohort_process_base_t;
 /**
  * The base of a process type: embed it as the first member of a struct of yours, set `size` and
  * `run`, and give the struct to cohort_process_create_object(). The child gets a copy of the whole
  * struct, under every start method; pointers into the arena stay valid in it, others do not.
  * (Python: a subclass of Process.)
  */
-typedef struct cohort_process_base_t cohort_process_base_t;
 struct cohort_process_base_t {
-    apr_size_t size;                                      /**< of the whole struct, in bytes */
+    apr_size_t size; /**< of the whole struct, in bytes */
     /** in the child; returns the exit code */
     int (*run)(cohort_process_base_t *self);
     /** in the child, before run; may be NULL */
@@ -139,9 +162,10 @@ typedef enum {
     COHORT_STREAM_PIPE
 } cohort_stream_kind_t;
 
+/** A standard stream of a program. */
 typedef struct {
-    cohort_stream_kind_t kind;
-    apr_file_t *file; /**< FILE: in; PIPE: out, valid after start succeeded */
+    cohort_stream_kind_t kind; /**< where it goes */
+    apr_file_t *file;          /**< FILE: in; PIPE: out, valid after start succeeded */
 } cohort_stream_t;
 
 /** Another program to run as a process. The struct must stay valid until start; everything in it is
@@ -149,8 +173,8 @@ typedef struct {
 typedef struct {
     /** NULL-terminated; argv[0] is the program, searched on PATH if it has no separator */
     const char *const *argv;
-    const char *const *env;  /**< "NAME=value", NULL-terminated; NULL: the caller's */
-    const char *cwd;         /**< NULL: the caller's */
+    const char *const *env;     /**< "NAME=value", NULL-terminated; NULL: the caller's */
+    const char *cwd;            /**< NULL: the caller's */
     cohort_stream_t streams[3]; /**< standard input, output, error */
 } cohort_program_t;
 
@@ -158,17 +182,23 @@ typedef struct {
  * Make a process; nothing runs before cohort_process_start(). As Python's Process(target, args,
  * name, daemon).
  *
- * @param process   receives it; closed with the pool, unless it still runs then (it goes on, and
- *     its record goes away at its end)
+ * @param process   receives it
  * @param target    an ordinary function of this executable or of a library
  * @param args      copied now and given to the child; may be NULL if args_size is 0
  * @param args_size bytes
  * @param options   NULL for the defaults
- * @param pool      NULL: until cohort_process_close()
- * @return APR_SUCCESS; APR_EINVAL (no target, args NULL with a size, unknown enumerators, files
- *         that cannot be meant); APR_ENOMEM (arena full); COHORT_ELIMIT (too many processes);
- *         COHORT_ETARGET (not in any module); APR_ENOTIMPL (start method or files not on this
- *         system)
+ * @param pool      the process is closed with it, unless it still runs then (it goes on, and its
+ *                  record goes away at its end); NULL: it lives until cohort_process_close()
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_EINVAL: no target, args NULL with a size, unknown enumerators, files that cannot be meant
+ *  - APR_ENOMEM: the arena is full
+ *  - COHORT_ELIMIT: too many processes, created and not closed, or functions of too many modules
+ *  - COHORT_ETARGET: the target is not in any module
+ *  - APR_ENOTIMPL: this system does not have the start method, or `files`
+ *  - COHORT_EPRIVILEGED: a start method other than fork in a privileged program
+ *  - COHORT_EHANDLE, COHORT_ECLOSED: one of the connections is none, or closed
+ *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target,
                                               const void *args, apr_size_t args_size,
@@ -176,8 +206,14 @@ COHORT_API apr_status_t cohort_process_create(cohort_process_t **process, cohort
                                               apr_pool_t *pool);
 
 /**
- * Make a process of a type of yours: `self` is copied now. Otherwise as cohort_process_create();
- * APR_EINVAL also when self->size is smaller than the base or self->run is NULL.
+ * Make a process of a type of yours. Otherwise as cohort_process_create().
+ *
+ * @param process receives it
+ * @param self    the base in a struct of yours; the struct, self->size bytes, is copied now
+ * @param options NULL for the defaults
+ * @param pool    as cohort_process_create()
+ * @return as cohort_process_create(); APR_EINVAL also when self->size is smaller than the base or
+ *         self->run is NULL; COHORT_ETARGET also for self->on_start and self->on_exit
  */
 COHORT_API apr_status_t cohort_process_create_object(cohort_process_t **process,
                                                      const cohort_process_base_t *self,
@@ -187,9 +223,22 @@ COHORT_API apr_status_t cohort_process_create_object(cohort_process_t **process,
 /**
  * Make a process that will run another program. Its start method plays no part. Otherwise as
  * cohort_process_create().
+ *
+ * @param process receives it
  * @param program must stay valid until the process was started; start writes the parents' ends of
- *     pipes into it
- * @param pool    must not be NULL when a stream is a pipe: the parent's end lives in it
+ *                pipes into it
+ * @param options NULL for the defaults
+ * @param pool    as cohort_process_create(), but must not be NULL when a stream is a pipe: the
+ *                parent's end lives in it
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_EINVAL: no or an empty argv[0], a stream of no known kind, a file that is NULL, a pipe
+ *    without a pool, unknown enumerators, files that cannot be meant
+ *  - APR_ENOMEM: the arena is full
+ *  - COHORT_ELIMIT: too many processes, created and not closed
+ *  - APR_ENOTIMPL: this system does not have `files`
+ *  - COHORT_EHANDLE, COHORT_ECLOSED: one of the connections is none, or closed
+ *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process,
                                                       cohort_program_t *program,
@@ -200,111 +249,197 @@ COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process
  * Start it. When this returns, the child exists, has found its target and is about to run it (or is
  * the program). Only the process that made it can start it.
  *
- * @return APR_SUCCESS; COHORT_ESTARTED (started before); COHORT_ENOTOWNER (made by another
- *         process); a reason why there is no child: COHORT_ETARGET, COHORT_EBINARY,
- *         COHORT_EADDRESS, COHORT_EVERSION, COHORT_ESTART, APR_ENOMEM, the system's reasons
- *         (EAGAIN: too many processes; EBADF: one of `files` is not open), and for programs errno's
- *         meaning of exec (APR_STATUS_IS_ENOENT: no such program or directory; EACCES ...). After a
- *         failure it may be started again.
+ * @param process the process; after a failure it may be started again
+ * @return
+ *  - APR_SUCCESS
+ *  - COHORT_ESTARTED: started before
+ *  - COHORT_ENOTOWNER: made by another process
+ *  - a reason why there is no child: COHORT_ETARGET, COHORT_EBINARY, COHORT_EADDRESS,
+ *    COHORT_EVERSION, COHORT_ESTART, COHORT_EPRIVILEGED, COHORT_EUNTRUSTED (errors.h says what they
+ *    mean), APR_ENOMEM, the system's reasons (EAGAIN: too many processes; EBADF: one of `files` is
+ *    not open), and for programs errno's meaning of exec (APR_STATUS_IS_ENOENT: no such program or
+ *    directory; EACCES ...)
+ *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
-
-/*
- * When a process has ended. It has ended at one moment for all callers: when its exit code is
- * recorded and all that its death left half done is repaired. Until then cohort_process_is_alive()
- * is 1, cohort_process_exit_code() COHORT_EXIT_NONE, a join that does not wait APR_EAGAIN,
- * cohort_wait() does not find it ready, cohort_process_active_children() lists it and
- * cohort_process_close() is COHORT_ERUNNING, although the system may know of its death already. All
- * of these but exit_code and close notice the death themselves and repair what is to be repaired,
- * so a loop that asks one of them sees the end. The exit code is told by the process that started
- * it (or its fork server); where that one is dead, it is the code that the process told itself, or
- * COHORT_EXIT_UNKNOWN, and where that one does not come to it for a second (it may be stopped), the
- * code that the process told itself.
- */
 
 /**
  * Wait until it has ended, and all that its death left half done is repaired. On POSIX the system
  * may still list a child as a zombie for a moment then.
- * @return APR_SUCCESS; APR_EAGAIN / APR_TIMEUP (see types.h); COHORT_ENOTSTARTED; COHORT_ENOWAIT
- *     (the caller itself)
+ *
+ * @param process any process but the calling one
+ * @param timeout microseconds (see types.h)
+ * @return
+ *  - APR_SUCCESS: it has ended
+ *  - APR_EAGAIN: it has not, and `timeout` <= 0
+ *  - APR_TIMEUP: it has not, within the time
+ *  - COHORT_ENOTSTARTED: it was never started
+ *  - COHORT_ENOWAIT: it is the caller itself
+ *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_join(cohort_process_t *process, apr_interval_time_t timeout);
 
-/** 1 from the moment start returned until it has ended (see above), else 0, also for what is no
- * process. Waits for nothing, but may repair what its death left half done. */
+/**
+ * Does it run? Waits for nothing, but may repair what its death left half done.
+ *
+ * @param process any process, or NULL
+ * @return 1 from the moment start returned until it has ended (see process.h), else 0, also for
+ *         what is no process
+ */
 COHORT_API int cohort_process_is_alive(const cohort_process_t *process);
 
-/** COHORT_EXIT_NONE until it has ended (see above); 0; > 0; the negative number of the signal that
- * ended it (-15 after terminate, -9 after kill, on every system); or COHORT_EXIT_UNKNOWN. */
+/**
+ * How it ended.
+ *
+ * @param process any process, or NULL
+ * @return
+ *  - COHORT_EXIT_NONE until it has ended (see process.h), also for what is no process
+ *  - 0 or more: its exit code
+ *  - the negative number of the signal that ended it (-15 after terminate, -9 after kill, on every
+ *    system)
+ *  - COHORT_EXIT_UNKNOWN: it has ended, and nobody could see how
+ */
 COHORT_API int cohort_process_exit_code(const cohort_process_t *process);
 
-/** The system's process id, 0 before start. */
+/**
+ * The system's process id.
+ *
+ * @param process any process, or NULL
+ * @return the id; 0 before start, and for what is no process
+ */
 COHORT_API apr_int64_t cohort_process_pid(const cohort_process_t *process);
 
 /**
  * Copy its name, cut and terminated.
- * @return APR_SUCCESS; APR_EINVAL when size is 0
+ *
+ * @param process any process
+ * @param buffer  receives the name
+ * @param size    its bytes
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_EINVAL: `size` is 0
+ *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_name(const cohort_process_t *process, char *buffer,
                                             apr_size_t size);
 
-/** Rename it, before its start or while it runs, cut to 63 bytes. A process that renames itself
- * also changes what the system shows (ps, top). APR_EINVAL: NULL or empty name. */
+/**
+ * Rename it, before its start or while it runs. A process that renames itself also changes what the
+ * system shows (ps, top).
+ *
+ * @param process any process
+ * @param name    copied, cut to 63 bytes
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_EINVAL: NULL or empty name
+ *  - the common statuses of process.h
+ */
 COHORT_API apr_status_t cohort_process_set_name(cohort_process_t *process, const char *name);
 
-/** 1 if it ends with its parent, else 0. */
+/**
+ * Does it end with its parent?
+ *
+ * @param process any process, or NULL
+ * @return 1 or 0; 0 also for what is no process
+ */
 COHORT_API int cohort_process_is_daemon(const cohort_process_t *process);
 
 /**
- * Ask it to end (SIGTERM, or its equivalent): it may clean up, or even refuse. An ended one:
- * APR_SUCCESS, nothing is done, and never is another process with the same pid reached.
- * @return APR_SUCCESS; COHORT_ENOTSTARTED; the system's reason (EPERM)
+ * Ask it to end (SIGTERM, or its equivalent): it may clean up, or even refuse.
+ *
+ * @param process any process. One that has ended: nothing is done, and never is another process
+ *                with the same pid reached.
+ * @return
+ *  - APR_SUCCESS, also when it has ended
+ *  - COHORT_ENOTSTARTED: it was never started
+ *  - the system's reason (EPERM)
+ *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_terminate(cohort_process_t *process);
-/** End it now (SIGKILL, TerminateProcess). As cohort_process_terminate(). */
+
+/**
+ * End it now (SIGKILL, TerminateProcess).
+ *
+ * @param process as cohort_process_terminate()
+ * @return as cohort_process_terminate()
+ */
 COHORT_API apr_status_t cohort_process_kill(cohort_process_t *process);
-/** Interrupt it as Ctrl-C would (SIGINT). As cohort_process_terminate(). */
+
+/**
+ * Interrupt it as Ctrl-C would (SIGINT).
+ *
+ * @param process as cohort_process_terminate()
+ * @return as cohort_process_terminate()
+ */
 COHORT_API apr_status_t cohort_process_interrupt(cohort_process_t *process);
 
 /**
- * Terminate it, wait up to `grace` microseconds, then kill it if it is still there; returns when it
- * has ended.
- * @return as cohort_process_join() and cohort_process_terminate()
+ * Terminate it, wait, then kill it if it is still there; returns when it has ended.
+ *
+ * @param process any process but the calling one
+ * @param grace   how long to wait before the kill, in microseconds
+ * @return
+ *  - APR_SUCCESS: it has ended
+ *  - COHORT_ENOTSTARTED: it was never started
+ *  - COHORT_ENOWAIT: it is the caller itself
+ *  - the system's reason (EPERM)
+ *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t grace);
 
 /**
  * Give up the handle: from here on every use of it is COHORT_EHANDLE. Only by the process that made
  * it.
- * @return APR_SUCCESS, also for NULL and for a second time; COHORT_ERUNNING while it runs (Python:
- *     ValueError); COHORT_ENOTOWNER
+ *
+ * @param process one that has ended or was never started; NULL and a closed one are fine
+ * @return
+ *  - APR_SUCCESS
+ *  - COHORT_ERUNNING: it runs (Python: ValueError)
+ *  - COHORT_ENOTOWNER: made by another process
+ *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_close(cohort_process_t *process);
 
-/** The calling process; NULL before cohort_initialize() and in a raw fork() copy. */
+/**
+ * The calling process.
+ *
+ * @return its handle; NULL before cohort_initialize() and in a raw fork() copy
+ */
 COHORT_API cohort_process_t *cohort_process_current(void);
-/** The process that created the calling one; NULL in the root. May be joined and asked after the
- * parent's end too; when the record of the parent is gone by then, its name is COHORT_EHANDLE and
- * its pid 0. */
+
+/**
+ * The process that created the calling one.
+ *
+ * @return its handle, which may be joined and asked after the parent's end too; when the record of
+ *         the parent is gone by then, its name is COHORT_EHANDLE and its pid 0. NULL in the root,
+ *         before cohort_initialize() and in a raw fork() copy.
+ */
 COHORT_API cohort_process_t *cohort_process_parent(void);
 
 /**
  * The running children of the calling process, as Python's active_children().
+ *
  * @param list  receives an array in `pool`, in no particular order
  * @param count receives how many
- * @return APR_SUCCESS; COHORT_ENOTINIT; COHORT_ENOTMEMBER; APR_EINVAL (a parameter is NULL)
+ * @param pool  not NULL
+ * @return APR_SUCCESS, COHORT_ENOTINIT, COHORT_ENOTMEMBER, or APR_EINVAL (a parameter is NULL)
  */
 COHORT_API apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count,
                                                        apr_pool_t *pool);
 
 /**
  * End the calling process in the order in which a target's return would: exit hook, children joined
- * (foreground) or ended (daemons), streams flushed. In the root as exit(). Does not return. Not to
- * be called from a signal handler.
+ * (foreground) or ended (daemons), streams flushed. In the root as exit(). Does not return.
+ *
+ * @param code the exit code, cut to 8 bits
  */
 COHORT_API void cohort_exit(int code);
 
-/** CPUs that this process may use, at least 1: affinity and control groups are considered. */
+/**
+ * CPUs that this process may use: affinity and control groups are considered.
+ *
+ * @return at least 1
+ */
 COHORT_API int cohort_cpu_count(void);
 
 #ifdef __cplusplus

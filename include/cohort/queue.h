@@ -13,12 +13,16 @@
  * get has received the whole message or left it in the queue, where it may then come later than its
  * turn. Nobody waits for the dead.
  *
- * Every function here may be called by any thread of any process of the cohort at the same time as
- * any other, and none may be called from a signal handler. Besides the statuses listed with each,
- * all return COHORT_ENOTINIT before cohort_initialize(), COHORT_ENOTMEMBER in a raw fork() copy (or
- * in a process that the others hold for dead), COHORT_ELIMIT when the cohort has too many threads,
- * APR_EINVAL for NULL where something is needed, and COHORT_EHANDLE for what is not a queue, or no
- * more.
+ * Thread safety: every function of this header may be called by any thread of any process of the
+ * cohort at the same time as any other; none may be called from a signal handler.
+ *
+ * The common statuses, which any function may return to which they can apply:
+ *  - COHORT_ENOTINIT: this process has not called cohort_initialize()
+ *  - COHORT_ENOTMEMBER: this process is a raw fork() copy, or one that the others hold for dead
+ *  - COHORT_EHANDLE: the pointer is not a queue, or no more; waits in progress end with it when the
+ *    queue is destroyed
+ *  - COHORT_ELIMIT: the cohort has too many threads
+ *  - APR_EINVAL: NULL where something is needed
  */
 #ifndef COHORT_QUEUE_H
 #define COHORT_QUEUE_H
@@ -29,7 +33,7 @@
 extern "C" {
 #endif
 
-/** Zero means default throughout. */
+/** How a queue is; zero means default throughout. */
 typedef struct {
     /** Messages that fit before put() waits, exactly; 0 = as many as the arena holds: the queue
      * grows by blocks of some 32 KiB, which it gives back as it is emptied, but for the one in use
@@ -46,10 +50,13 @@ typedef struct {
  * Make a queue in the arena.
  *
  * @param queue   receives it
- * @param options may be NULL
+ * @param options NULL for the defaults
  * @param pool    the queue is destroyed with it, by the process that made it only (a forked copy of
  *                the pool does not); NULL: it lives until cohort_queue_destroy()
- * @return APR_SUCCESS, APR_ENOMEM (the arena is full, or the capacity is beyond any arena)
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_ENOMEM: the arena is full, or the capacity is beyond any arena
+ *  - the common statuses of queue.h
  */
 COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **queue,
                                             const cohort_queue_options_t *options,
@@ -58,11 +65,18 @@ COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **queue,
 /**
  * Put a copy of a message.
  *
+ * @param queue   the queue
  * @param data    its bytes; may be NULL when size is 0
+ * @param size    how many
  * @param timeout how long to wait for room, in microseconds (see types.h)
- * @return APR_SUCCESS; APR_EAGAIN: full, and timeout <= 0; APR_TIMEUP: still full; APR_ENOMEM: the
- *         arena has no room; COHORT_ECLOSED, also when the queue was closed while waiting. Unless
- *         it is APR_SUCCESS, nothing was put.
+ * @return
+ *  - APR_SUCCESS: the message is in the queue; with anything else nothing was put
+ *  - APR_EAGAIN: full, and `timeout` <= 0
+ *  - APR_TIMEUP: still full
+ *  - APR_ENOMEM: the arena has no room
+ *  - COHORT_ECLOSED: the queue is closed, or was while waiting
+ *  - COHORT_EDAMAGED: a process has written over the queue's memory
+ *  - the common statuses of queue.h
  */
 COHORT_API apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
                                          apr_interval_time_t timeout);
@@ -70,11 +84,14 @@ COHORT_API apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data
 /**
  * Put a block that cohort_alloc() made, without copying it.
  *
- * @param block the whole block belongs to the queue after APR_SUCCESS, and to the caller still
- *     after anything else
- * @param size  bytes of it that are the message
- * @return as cohort_queue_put(); COHORT_EFREE: not a block in use; APR_EINVAL: size is more than
- *     the block has
+ * @param queue   the queue
+ * @param block   the whole block belongs to the queue after APR_SUCCESS, and to the caller still
+ *                after anything else
+ * @param size    bytes of it that are the message
+ * @param timeout how long to wait for room, in microseconds (see types.h)
+ * @return as cohort_queue_put(), and
+ *  - COHORT_EFREE: not a block in use
+ *  - APR_EINVAL: `size` is more than the block has
  */
 COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size,
                                                apr_interval_time_t timeout);
@@ -82,12 +99,21 @@ COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *bloc
 /**
  * Take the next message into a buffer of the caller.
  *
- * @param buffer receives the bytes; what lies behind them is not touched. May be NULL when *size is
- *     0
- * @param size   in: the buffer's bytes; out: the message's, also with COHORT_ETOOSMALL
- * @return APR_SUCCESS; COHORT_ETOOSMALL: the message is still the next; APR_EAGAIN: empty, and
- *         timeout <= 0; APR_TIMEUP: still empty; COHORT_ECLOSED, also when the queue was closed
- *         while waiting; for joinable queues APR_ENOMEM, the message is still there
+ * @param queue   the queue
+ * @param buffer  receives the bytes; what lies behind them is not touched. May be NULL when `*size`
+ *                is 0.
+ * @param size    in: the buffer's bytes; out: the message's, also with COHORT_ETOOSMALL
+ * @param timeout how long to wait for a message, in microseconds (see types.h)
+ * @return
+ *  - APR_SUCCESS: the message has been taken
+ *  - COHORT_ETOOSMALL: the buffer is too small; the message is still the next
+ *  - APR_EAGAIN: empty, and `timeout` <= 0
+ *  - APR_TIMEUP: still empty
+ *  - COHORT_ECLOSED: the queue is closed, or was while waiting
+ *  - APR_ENOMEM: for joinable queues only; the message is still there
+ *  - COHORT_EDAMAGED: a process has written over the queue's memory; a message of which nobody can
+ *    make sense is dropped
+ *  - the common statuses of queue.h
  */
 COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size,
                                          apr_interval_time_t timeout);
@@ -95,15 +121,24 @@ COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, ap
 /**
  * Take the next message as a copy in a pool, with a zero byte behind it that is not counted.
  *
- * @return as cohort_queue_get(), but never COHORT_ETOOSMALL; APR_ENOMEM: the message is still there
+ * @param queue   the queue
+ * @param data    receives the copy, which lives as long as `pool`
+ * @param size    receives the message's bytes
+ * @param timeout how long to wait for a message, in microseconds (see types.h)
+ * @param pool    not NULL
+ * @return as cohort_queue_get(), but never COHORT_ETOOSMALL; APR_ENOMEM: no room, and the message
+ *         is still there
  */
 COHORT_API apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size,
                                               apr_interval_time_t timeout, apr_pool_t *pool);
 
 /**
- * Take the next message as a block of the arena, to be released by cohort_free(). Large messages
- * are not copied.
+ * Take the next message as a block of the arena. Large messages are not copied.
  *
+ * @param queue   the queue
+ * @param block   receives the block, which is the caller's: cohort_free() releases it
+ * @param size    receives the message's bytes
+ * @param timeout how long to wait for a message, in microseconds (see types.h)
  * @return as cohort_queue_get_copy()
  */
 COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block,
@@ -112,8 +147,10 @@ COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **blo
 /**
  * Take the next message into a buffer of the caller, and be told whether it comes out of turn.
  *
+ * @param queue   the queue
  * @param message in: a buffer and its size; out: the message's size, and whether it came back from
- *     a process that died getting it
+ *                a process that died getting it
+ * @param timeout how long to wait for a message, in microseconds (see types.h)
  * @return as cohort_queue_get()
  */
 COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message,
@@ -122,8 +159,13 @@ COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_m
 /**
  * Put several messages, waiting for room for each.
  *
- * @param done receives how many were put, whatever is returned; they are the first ones
- * @return as cohort_queue_put(), for the first that was not put
+ * @param queue    the queue
+ * @param messages what to put; may be NULL when `count` is 0
+ * @param count    how many
+ * @param done     receives how many were put, whatever is returned; they are the first ones. Not
+ *                 written when the queue or `messages` itself is refused (a common status).
+ * @param timeout  how long to wait for room, in microseconds (see types.h), for each message anew
+ * @return APR_SUCCESS: all were put; else as cohort_queue_put(), for the first that was not put
  */
 COHORT_API apr_status_t cohort_queue_put_many(cohort_queue_t *queue,
                                               const cohort_message_t *messages, apr_size_t count,
@@ -132,50 +174,99 @@ COHORT_API apr_status_t cohort_queue_put_many(cohort_queue_t *queue,
 /**
  * Take several messages: wait for one, then take as many more as are there.
  *
- * @param done receives how many were taken, whatever is returned
- * @return APR_SUCCESS: at least one (COHORT_ETOOSMALL of a later one shows when it is the first of
- *     the next call); else as cohort_queue_get()
+ * @param queue    the queue
+ * @param messages in: buffers and their sizes; out: of those that were taken as
+ *                 cohort_queue_get_message(). May be NULL when `count` is 0.
+ * @param count    how many at most
+ * @param done     receives how many were taken, as cohort_queue_put_many()
+ * @param timeout  how long to wait for the first, in microseconds (see types.h)
+ * @return APR_SUCCESS: at least one was taken, or `count` is 0 (COHORT_ETOOSMALL of a later one
+ *         shows when it is the first of the next call); else as cohort_queue_get()
  */
 COHORT_API apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages,
                                               apr_size_t count, apr_size_t *done,
                                               apr_interval_time_t timeout);
 
-/** Messages in the queue; exact while nobody puts or gets (Python's qsize). @return APR_SUCCESS,
- * COHORT_ECLOSED */
+/**
+ * How many messages are in the queue; exact while nobody puts or gets (Python's qsize).
+ *
+ * @param queue the queue
+ * @param size  receives their number
+ * @return
+ *  - APR_SUCCESS
+ *  - COHORT_ECLOSED: the queue is closed
+ *  - the common statuses of queue.h
+ */
 COHORT_API apr_status_t cohort_queue_size(cohort_queue_t *queue, apr_size_t *size);
-/** Is nothing in it? @return APR_SUCCESS, COHORT_ECLOSED */
+
+/**
+ * Is nothing in it?
+ *
+ * @param queue the queue
+ * @param empty receives 1 or 0
+ * @return as cohort_queue_size()
+ */
 COHORT_API apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty);
-/** Is a bounded queue full? Others never are. @return APR_SUCCESS, COHORT_ECLOSED */
+
+/**
+ * Is a bounded queue full? Others never are.
+ *
+ * @param queue the queue
+ * @param full  receives 1 or 0
+ * @return as cohort_queue_size()
+ */
 COHORT_API apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full);
 
 /**
  * Close the queue for everybody: a call that waits in put or get returns COHORT_ECLOSED, and every
- * later put, get, size, empty and full does. Messages in it are lost, but for join() they still
- * count until task_done() was called for them. Closing again does nothing.
- * @return APR_SUCCESS
+ * later put, get, size, empty and full does.
+ *
+ * Messages in it are lost, but for join() they still count until task_done() was called for them.
+ *
+ * @param queue the queue; closing again does nothing
+ * @return APR_SUCCESS, or one of the common statuses of queue.h
  */
 COHORT_API apr_status_t cohort_queue_close(cohort_queue_t *queue);
 
 /**
- * Say that one message of a joinable queue has been dealt with. When a process ends without saying
- * so for what it got, those messages count as dealt with.
+ * Say that one message of a joinable queue has been dealt with.
  *
- * @return APR_SUCCESS; COHORT_EOVERRELEASE: more often than messages were put; APR_EINVAL: the
- *     queue is not joinable
+ * When a process ends without saying so for what it got, those messages count as dealt with.
+ *
+ * @param queue the queue, which may be closed
+ * @return
+ *  - APR_SUCCESS
+ *  - COHORT_EOVERRELEASE: more often than messages were put
+ *  - APR_EINVAL: the queue is not joinable
+ *  - the common statuses of queue.h
  */
 COHORT_API apr_status_t cohort_queue_task_done(cohort_queue_t *queue);
 
 /**
  * Wait until every message that was put has been dealt with.
- * @return APR_SUCCESS, APR_EAGAIN, APR_TIMEUP; APR_EINVAL: the queue is not joinable
+ *
+ * @param queue   the queue, which may be closed
+ * @param timeout microseconds (see types.h)
+ * @return
+ *  - APR_SUCCESS: nothing is left to be done
+ *  - APR_EAGAIN: something is, and `timeout` <= 0
+ *  - APR_TIMEUP: something is still
+ *  - APR_EINVAL: the queue is not joinable
+ *  - the common statuses of queue.h
  */
 COHORT_API apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout);
 
 /**
- * Destroy the queue for everybody and free what is in it. A call that waits in it returns
- * COHORT_EHANDLE. Waits only for calls that are copying a message right now. NULL, or a queue that
- * is destroyed already, is fine.
- * @return APR_SUCCESS, COHORT_EHANDLE (not in the arena at all)
+ * Destroy the queue for everybody and free what is in it.
+ *
+ * A call that waits in it returns COHORT_EHANDLE. Waits only for calls that are copying a message
+ * right now.
+ *
+ * @param queue the queue; NULL, or one that is destroyed already, is fine
+ * @return
+ *  - APR_SUCCESS
+ *  - COHORT_EHANDLE: not in the arena at all
+ *  - the other common statuses of queue.h
  */
 COHORT_API apr_status_t cohort_queue_destroy(cohort_queue_t *queue);
 

@@ -3,6 +3,10 @@
  * @file shared.h
  * Shared memory: blocks with the same address in every process of the cohort, so that they can hold
  * ordinary pointers to each other.
+ *
+ * Thread safety: every function of this header may be called by any thread of any process of the
+ * cohort at the same time as any other; none may be called from a signal handler. The arena is safe
+ * against the death of any process at any instruction.
  */
 #ifndef COHORT_SHARED_H
 #define COHORT_SHARED_H
@@ -14,24 +18,32 @@ extern "C" {
 #endif
 
 /**
- * Allocate shared memory. The block belongs to the cohort until somebody frees it: any process may,
- * and the end of the one that allocated it changes nothing.
+ * Allocate shared memory.
+ *
+ * The block belongs to the cohort until somebody frees it: any process may, and the end of the one
+ * that allocated it changes nothing.
  *
  * @param block receives the address, aligned for any type (to 64 bytes when size >= 64); the
- *     contents are undefined
+ *              contents are undefined
  * @param size  bytes; 0 gives a block that can be freed and nothing else
- * @return APR_SUCCESS; APR_ENOMEM (the arena, or the system's memory, is used up; nothing else has
- *         changed); APR_EINVAL; COHORT_ENOTINIT; COHORT_ENOTMEMBER
- *
- * Thread-safe; safe against the death of any process at any instruction; not async-signal-safe.
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_ENOMEM: the arena, or the system's memory, is used up; nothing else has changed
+ *  - APR_EINVAL: `block` is NULL
+ *  - COHORT_ENOTINIT: cohort_initialize() has not been called
+ *  - COHORT_ENOTMEMBER: called in a raw fork() copy
+ *  - COHORT_ELIMIT: the cohort has too many threads
  */
 COHORT_API apr_status_t cohort_alloc(void **block, apr_size_t size);
 
 /**
  * Free a block. Freed memory goes back to the system where it can.
+ *
  * @param block as cohort_alloc() gave it, or NULL
- * @return APR_SUCCESS; COHORT_EFREE (not such a block, or freed already, as far as that can be
- *     seen); COHORT_ENOTINIT; COHORT_ENOTMEMBER
+ * @return
+ *  - APR_SUCCESS
+ *  - COHORT_EFREE: not such a block, or freed already, as far as that can be seen
+ *  - COHORT_ENOTINIT, COHORT_ENOTMEMBER, COHORT_ELIMIT: as cohort_alloc()
  */
 COHORT_API apr_status_t cohort_free(void *block);
 
@@ -43,11 +55,24 @@ typedef struct {
     apr_uint64_t blocks;    /**< number of blocks in use, those of Cohort's own objects included */
 } cohort_arena_usage_t;
 
-/** Measure the arena. Takes time in proportion to its use; exact when nothing changes meanwhile.
- * APR_EINVAL; COHORT_ENOTINIT. */
+/**
+ * Measure the arena. Takes time in proportion to its use; exact when nothing changes meanwhile.
+ *
+ * @param usage receives the measures
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_EINVAL: `usage` is NULL
+ *  - COHORT_ENOTINIT: cohort_initialize() has not been called
+ */
 COHORT_API apr_status_t cohort_arena_usage(cohort_arena_usage_t *usage);
 
-/** 1 if the whole of [address, address + size) lies in the arena, else 0. */
+/**
+ * Does memory lie in the arena?
+ *
+ * @param address any address; nothing is read there
+ * @param size    bytes from there on
+ * @return 1 if the whole of [address, address + size) lies in the arena, else 0
+ */
 COHORT_API int cohort_is_shared(const void *address, apr_size_t size);
 
 #ifdef __cplusplus

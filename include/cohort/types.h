@@ -18,6 +18,8 @@ extern "C" {
 #endif
 
 /**
+ * A time-out that never runs out.
+ *
  * Time-outs are in microseconds, as everywhere in APR (apr_time_from_sec() helps). Zero and
  * negative values never block: a call that would have to wait returns APR_EAGAIN at once (as in
  * Python, where a negative time-out is a poll). A call that runs out of time returns APR_TIMEUP.
@@ -47,11 +49,17 @@ typedef struct cohort_process_t cohort_process_t;
 typedef struct cohort_connection_t cohort_connection_t;
 /** A queue of messages between any number of processes. */
 typedef struct cohort_queue_t cohort_queue_t;
+/** A barrier, at which a fixed number of parties meet. */
 typedef struct cohort_barrier_t cohort_barrier_t;
+/** A lock that is held by one thread at a time. */
 typedef struct cohort_lock_t cohort_lock_t;
+/** A lock that its owner may take again. */
 typedef struct cohort_rlock_t cohort_rlock_t;
+/** A number of permits that threads take and give back. */
 typedef struct cohort_semaphore_t cohort_semaphore_t;
+/** A condition variable, with its lock. */
 typedef struct cohort_condition_t cohort_condition_t;
+/** A flag for which threads wait. */
 typedef struct cohort_event_t cohort_event_t;
 /** A pool of worker processes. */
 typedef struct cohort_pool_t cohort_pool_t;

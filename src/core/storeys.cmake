@@ -5,16 +5,21 @@
 set(COHORT_STOREYS base memory life object process pool cohort)
 
 set(COHORT_STOREY_base errors.c)
-set(COHORT_STOREY_memory alloc.c arena.c code.c identity.c lock.c member.c park.c thread.c upward.c)
-set(COHORT_STOREY_life create.c death.c slots.c watcher.c)
+set(COHORT_STOREY_memory
+    alloc.c arena.c code.c heap.c heap_check.c heap_large.c heap_objects.c heap_repair.c heap_rows.c
+    heap_slabs.c identity.c lock.c member.c park.c thread.c upward.c)
+set(COHORT_STOREY_life
+    create.c death.c slots.c watched.c watcher.c watcher_assist.c watcher_end.c)
 set(COHORT_STOREY_object
-    barrier.c object.c pipe.c queue.c ring.c ring_chain.c ring_repair.c roster.c shared.c
+    barrier.c object.c pipe.c pipe_ends.c queue.c queue_account.c ring_chain.c ring_count.c
+    ring_get.c ring_hints.c ring_put.c ring_repair.c ring_wait.c roster.c shared.c
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)
-set(COHORT_STOREY_process child.c given.c keeper.c process.c server.c)
+set(COHORT_STOREY_process
+    ask.c attempt.c child.c given.c keeper.c launch.c lifeline.c method.c orphans.c process.c
+    program.c server.c server_client.c start.c)
 set(COHORT_STOREY_pool
-    pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c pool_retry.c
-    pool_setting.c
-    pool_staff.c pool_submit.c pool_worker.c)
+    backend_local.c pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c
+    pool_retry.c pool_setting.c pool_staff.c pool_submit.c pool_worker.c)
 set(COHORT_STOREY_cohort init.c layout.c registry.c wait.c)
 
 # COHORT_CORE_SOURCES: all of them, with their folders.

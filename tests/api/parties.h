@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the synchronisers share: children and threads to run against each other, and
- * ways to see how far they are. */
+/* What the tests share: children and threads to run against each other, and ways to see how far
+ * they are and what they leave. */
 #ifndef COHORT_TESTS_PARTIES_H
 #define COHORT_TESTS_PARTIES_H
 
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define PARTIES_MAX 64
+#define A_WHILE 50000 /* microseconds, where time has to run out */
 
 /* A daemon, so that a failed case does not wait for it. */
 static inline cohort_process_t *party_start(cohort_target_t target, const void *args,
@@ -57,6 +58,23 @@ static inline void *party_memory(apr_size_t size) {
     return block;
 }
 
+static inline cohort_arena_usage_t arena_usage(void) {
+    cohort_arena_usage_t now;
+    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&now));
+    return now;
+}
+
+/* Blocks of the arena in use: to see that nothing is left. */
+static inline apr_uint64_t blocks_in_use(void) {
+    return arena_usage().blocks;
+}
+
+static inline void check_name(const char *expected, cohort_process_t *process) {
+    char name[64];
+    CHECK_STATUS(APR_SUCCESS, cohort_process_name(process, name, sizeof name));
+    CHECK_STR(expected, name);
+}
+
 /* Return when the counter has got there; the watchdog sees to it if it never does. */
 static inline void party_await(_Atomic int *counter, int value) {
     while (atomic_load(counter) < value) apr_sleep(500);
@@ -65,6 +83,22 @@ static inline void party_await(_Atomic int *counter, int value) {
 /* For processes that are to be killed. */
 static inline _Noreturn void party_wait_for_death(void) {
     for (;;) apr_sleep(apr_time_from_sec(1));
+}
+
+/* Targets that say nothing of how they were started. */
+static inline int nothing(void *args) {
+    (void)args;
+    return 0;
+}
+
+static inline int seven(void *args) {
+    (void)args;
+    return 7;
+}
+
+static inline int stay(void *args) {
+    (void)args;
+    party_wait_for_death();
 }
 
 static inline apr_thread_t *party_thread(apr_thread_start_t run, void *arg) {

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#define A_WHILE 50000 /* microseconds, where time has to run out */
 #define ROUNDS_MAX 400
 
 typedef struct {

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define A_WHILE 2000 /* microseconds that a use waits at most */
+#define USE_TIME 2000 /* microseconds that a use waits at most */
 #define LIST_MAX 10
 
 /* Handles of the object in the slot; a use may find those of one that is gone, but never half of
@@ -51,11 +51,11 @@ static apr_status_t use_queue(void *queue, void *second, unsigned n) {
     static char large[4000];
     apr_size_t size = sizeof large;
     (void)second;
-    return n % 2 ? cohort_queue_put(queue, large, n % 3 ? 16 : sizeof large, A_WHILE)
-                 : cohort_queue_get(queue, large, &size, A_WHILE);
+    return n % 2 ? cohort_queue_put(queue, large, n % 3 ? 16 : sizeof large, USE_TIME)
+                 : cohort_queue_get(queue, large, &size, USE_TIME);
 }
 static apr_status_t use_joinable(void *queue, void *second, unsigned n) {
-    if (n % 5 == 4) return cohort_queue_join(queue, A_WHILE);
+    if (n % 5 == 4) return cohort_queue_join(queue, USE_TIME);
     apr_status_t status = use_queue(queue, second, n);
     return n % 2 || status ? status : cohort_queue_task_done(queue);
 }
@@ -78,8 +78,8 @@ static apr_status_t use_pipe(void *first, void *second, unsigned n) {
     apr_size_t size = sizeof bytes;
     if (n % 8 == 7) (void)cohort_connection_close(first);
     if (n % 8 == 7) return cohort_connection_close(second);
-    return n % 2 ? cohort_connection_send(second, bytes, sizeof bytes, A_WHILE)
-                 : cohort_connection_recv(first, bytes, &size, A_WHILE);
+    return n % 2 ? cohort_connection_send(second, bytes, sizeof bytes, USE_TIME)
+                 : cohort_connection_recv(first, bytes, &size, USE_TIME);
 }
 static void destroy_pipe(slot_t *slot) {
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(TAKE(slot)));
@@ -95,7 +95,7 @@ static void make_lock(slot_t *slot) {
 }
 static apr_status_t use_lock(void *lock, void *second, unsigned n) {
     (void)second, (void)n;
-    apr_status_t status = cohort_lock_acquire(lock, A_WHILE);
+    apr_status_t status = cohort_lock_acquire(lock, USE_TIME);
     return status ? status : cohort_lock_release(lock);
 }
 static void destroy_lock(slot_t *slot) {
@@ -109,7 +109,7 @@ static void make_rlock(slot_t *slot) {
 }
 static apr_status_t use_rlock(void *lock, void *second, unsigned n) {
     (void)second, (void)n;
-    apr_status_t status = cohort_rlock_acquire(lock, A_WHILE);
+    apr_status_t status = cohort_rlock_acquire(lock, USE_TIME);
     return status ? status : cohort_rlock_release(lock);
 }
 static void destroy_rlock(slot_t *slot) {
@@ -125,7 +125,7 @@ static void make_semaphore(slot_t *slot) {
 static apr_status_t use_semaphore(void *semaphore, void *second, unsigned n) {
     unsigned value;
     (void)second;
-    apr_status_t status = cohort_semaphore_acquire(semaphore, A_WHILE);
+    apr_status_t status = cohort_semaphore_acquire(semaphore, USE_TIME);
     if (status) return status;
     if (n % 2) status = cohort_semaphore_value(semaphore, &value);
     return status ? status : cohort_semaphore_release(semaphore, 1);
@@ -141,10 +141,10 @@ static void make_condition(slot_t *slot) {
 }
 static apr_status_t use_condition(void *condition, void *second, unsigned n) {
     (void)second;
-    apr_status_t status = cohort_condition_acquire(condition, A_WHILE);
+    apr_status_t status = cohort_condition_acquire(condition, USE_TIME);
     if (status) return status;
     if (n % 16 == 15) status = cohort_condition_notify(condition, 3);
-    else status = cohort_condition_wait(condition, A_WHILE * 4);
+    else status = cohort_condition_wait(condition, USE_TIME * 4);
     (void)cohort_condition_release(condition);
     return status;
 }
@@ -161,7 +161,7 @@ static apr_status_t use_event(void *event, void *second, unsigned n) {
     (void)second;
     return n % 4 == 0   ? cohort_event_set(event)
            : n % 4 == 1 ? cohort_event_clear(event)
-                        : cohort_event_wait(event, A_WHILE);
+                        : cohort_event_wait(event, USE_TIME);
 }
 static void destroy_event(slot_t *slot) {
     CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(TAKE(slot)));
@@ -180,7 +180,7 @@ static apr_status_t use_barrier(void *barrier, void *second, unsigned n) {
     (void)second;
     if (n % 32 == 31) return cohort_barrier_reset(barrier);
     return n % 8 == 7 ? cohort_barrier_waiting(barrier, &waiting)
-                      : cohort_barrier_wait(barrier, NULL, n % 2 ? A_WHILE : COHORT_FOREVER);
+                      : cohort_barrier_wait(barrier, NULL, n % 2 ? USE_TIME : COHORT_FOREVER);
 }
 static void destroy_barrier(slot_t *slot) {
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(TAKE(slot)));
@@ -219,7 +219,7 @@ static apr_status_t look_at_errors(cohort_result_t *result) {
 }
 static apr_status_t check_outputs(cohort_result_t *result) {
     unsigned char outputs[ITEMS * ITEM];
-    apr_status_t status = cohort_result_get(result, outputs, sizeof outputs, A_WHILE);
+    apr_status_t status = cohort_result_get(result, outputs, sizeof outputs, USE_TIME);
     for (int i = 0; i < ITEMS && status == APR_EGENERAL; i++)
         CHECK_INT(i, outputs[i * ITEM + ITEM - 1]);
     return status == APR_EGENERAL ? APR_SUCCESS : status;
@@ -232,7 +232,7 @@ static apr_status_t use_result(void *result, void *second, unsigned n) {
     case 0: return check_outputs(result);
     case 1: return look_at_errors(result);
     case 2: return cohort_result_wait(result, COHORT_FOREVER);
-    case 3: return cohort_wait(&item, 1, COHORT_WAIT_ANY, A_WHILE);
+    case 3: return cohort_wait(&item, 1, COHORT_WAIT_ANY, USE_TIME);
     case 4: return cohort_result_error(result, &error);
     default: return cohort_result_ready(result) ? APR_SUCCESS : APR_EAGAIN;
     }
@@ -273,7 +273,7 @@ static apr_status_t use_process(void *process, void *second, unsigned n) {
     char name[64];
     (void)second;
     if (n % 4 == 0) return cohort_process_name(process, name, sizeof name);
-    if (n % 4 == 1) return cohort_process_join(process, A_WHILE);
+    if (n % 4 == 1) return cohort_process_join(process, USE_TIME);
     if (n % 4 == 2) return cohort_process_kill(process);
     return cohort_process_is_alive(process) ? APR_SUCCESS : APR_EAGAIN;
 }
@@ -369,12 +369,6 @@ static int user_main(void *args) {
     return 0;
 }
 
-static apr_uint64_t blocks_in_use(void) {
-    cohort_arena_usage_t usage;
-    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
-    return usage.blocks;
-}
-
 static void check_users(cohort_process_t **users, const kind_t *kind) {
     for (int i = 0; i < kind->processes; i++) {
         if (cohort_process_exit_code(users[i]) == COHORT_EXIT_NONE) continue;
@@ -398,7 +392,7 @@ static void race(int k) {
          * arrive */
         apr_time_t begin = apr_time_now();
         while (round % 4 == 0 && atomic_load(&slot->used) < used + kind->processes / 2 &&
-               apr_time_now() - begin < A_WHILE)
+               apr_time_now() - begin < USE_TIME)
             check_users(users, kind);
         for (volatile int spin = rand() % 20000; spin > 0; spin--) continue;
         kind->destroy(slot);

@@ -156,11 +156,6 @@ static void for_several_at_once(void) {
 }
 
 /* Not started, and closed: no process is alive that has no life. */
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
 static void before_and_after(void) {
     cohort_process_t *p;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&p, nothing, NULL, 0, NULL, NULL));

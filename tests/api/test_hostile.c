@@ -16,11 +16,6 @@ static apr_status_t nothing_done(const void *input, void *output) {
     return APR_SUCCESS;
 }
 
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
 static cohort_pool_t *crowd; /* results come from here */
 
 static apr_status_t make_block(void **o) { return cohort_alloc(o, 1000); }
@@ -148,12 +143,6 @@ static const struct {
     [PROCESS] = {"process", make_process, use_process, end_process},
     [RESULT] = {"result", make_result, use_result, end_result},
 };
-
-static apr_uint64_t blocks_in_use(void) {
-    cohort_arena_usage_t usage;
-    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
-    return usage.blocks;
-}
 
 /* A worker that was at a job which is destroyed frees it when it leaves. */
 static void await_blocks(apr_uint64_t at_most) {

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Which processes outlive which, and what is left of those that do not; tests/posix/test_lifetime.c
  * has what takes POSIX. */
+#include "events.h"
 #include "facts.h"
-#include "parties.h"
 
 #include <apr_dso.h>
 #include <apr_env.h>
@@ -22,20 +22,6 @@ typedef struct {
     int depth;
     char directory[1024];
 } board_t;
-
-static cohort_event_t *new_event(void) {
-    cohort_event_t *event = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_event_create(&event, NULL));
-    return event;
-}
-
-static void await_event(cohort_event_t *event) {
-    CHECK_STATUS(APR_SUCCESS, cohort_event_wait(event, COHORT_FOREVER));
-}
-
-static void set_event(cohort_event_t *event) {
-    CHECK_STATUS(APR_SUCCESS, cohort_event_set(event));
-}
 
 static board_t *new_board(void) {
     board_t *board = party_memory(sizeof *board);
@@ -485,11 +471,6 @@ static void children_inherit_nothing(void) {
     CHECK(board->pids[11] < board->pids[0] + 6);
     set_event(board->go);
     parties_finish(list, 12);
-}
-
-static int seven(void *args) {
-    (void)args;
-    return 7;
 }
 
 static void start_many(int n) {

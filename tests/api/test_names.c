@@ -17,17 +17,6 @@ static args_t new_args(void) {
     return a;
 }
 
-static void check_name(const char *expected, cohort_process_t *process) {
-    char name[64];
-    CHECK_STATUS(APR_SUCCESS, cohort_process_name(process, name, sizeof name));
-    CHECK_STR(expected, name);
-}
-
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
 static cohort_process_t *make_named(cohort_target_t target, const char *name, const args_t *a) {
     cohort_process_options_t options = {.name = name, .lifetime = COHORT_DAEMON};
     cohort_process_t *process = NULL;

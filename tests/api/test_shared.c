@@ -5,46 +5,40 @@
 
 #include <stdlib.h>
 
-static cohort_arena_usage_t usage(void) {
-    cohort_arena_usage_t now;
-    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&now));
-    return now;
-}
-
 static void blocks_of_all_sizes(void) {
     static const apr_size_t sizes[] = {0,     1,     15,    16,    17,    31,    32,      33,
                                        63,    64,    65,    127,   1000,  4095,  4096,    4097,
                                        32767, 32768, 32769, 65535, 65536, 65537, 1 << 20, 5000011};
     enum { N = sizeof sizes / sizeof *sizes };
     unsigned char *blocks[N];
-    apr_uint64_t before = usage().blocks, used = usage().used;
+    apr_uint64_t before = arena_usage().blocks, used = arena_usage().used;
     for (int i = 0; i < N; i++) {
         CHECK_STATUS(APR_SUCCESS, cohort_alloc((void **)&blocks[i], sizes[i]));
         CHECK_INT(0, (uintptr_t)blocks[i] % (sizes[i] >= 64 ? 64 : 16));
         CHECK(cohort_is_shared(blocks[i], sizes[i]));
         memset(blocks[i], i + 1, sizes[i]);
     }
-    CHECK_INT(before + N, usage().blocks);
+    CHECK_INT(before + N, arena_usage().blocks);
     for (int i = 0; i < N; i++) {
         for (apr_size_t k = 0; k < sizes[i]; k++) CHECK_INT(i + 1, blocks[i][k]);
         CHECK_STATUS(APR_SUCCESS, cohort_free(blocks[i]));
     }
-    CHECK_INT(before, usage().blocks);
-    CHECK_INT(used, usage().used);
+    CHECK_INT(before, arena_usage().blocks);
+    CHECK_INT(used, arena_usage().used);
 }
 
 static void usage_is_told(void) {
     void *block = NULL;
-    cohort_arena_usage_t before = usage(), now;
+    cohort_arena_usage_t before = arena_usage(), now;
     CHECK(before.limit >= before.committed);
     CHECK(before.committed >= before.used);
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, 1000000));
-    now = usage();
+    now = arena_usage();
     CHECK(now.used >= before.used + 1000000);
     CHECK_INT(before.blocks + 1, now.blocks);
     CHECK_INT(before.limit, now.limit);
     CHECK_STATUS(APR_SUCCESS, cohort_free(block));
-    CHECK_INT(before.used, usage().used);
+    CHECK_INT(before.used, arena_usage().used);
     CHECK_STATUS(APR_EINVAL, cohort_arena_usage(NULL));
 }
 
@@ -80,7 +74,7 @@ static void what_is_shared(void) {
     CHECK_INT(1, cohort_is_shared(block, 4096));
     CHECK_INT(1, cohort_is_shared(block, 0));
     CHECK_INT(0, cohort_is_shared(block, (apr_size_t)-1));
-    CHECK_INT(0, cohort_is_shared(block, usage().limit * 2));
+    CHECK_INT(0, cohort_is_shared(block, arena_usage().limit * 2));
     CHECK_INT(0, cohort_is_shared(&on_the_stack, 1));
     CHECK_INT(0, cohort_is_shared(NULL, 1));
     CHECK_STATUS(APR_SUCCESS, cohort_free(block));
@@ -88,14 +82,14 @@ static void what_is_shared(void) {
 
 static void absurd_sizes(void) {
     void *block = NULL;
-    cohort_arena_usage_t before = usage();
+    cohort_arena_usage_t before = arena_usage();
     CHECK_STATUS(APR_ENOMEM, cohort_alloc(&block, (apr_size_t)-1));
     CHECK_STATUS(APR_ENOMEM, cohort_alloc(&block, (apr_size_t)-1 - 65535));
     CHECK_STATUS(APR_ENOMEM, cohort_alloc(&block, ((apr_size_t)-1) / 2));
     CHECK_STATUS(APR_ENOMEM, cohort_alloc(&block, before.limit + 1));
     CHECK(block == NULL);
-    CHECK_INT(before.blocks, usage().blocks);
-    CHECK_INT(before.used, usage().used);
+    CHECK_INT(before.blocks, arena_usage().blocks);
+    CHECK_INT(before.used, arena_usage().used);
 }
 
 /* ---- between processes ---------------------------------------------------------------------- */
@@ -147,7 +141,7 @@ static int check_list(void *data) {
 static void list_of_several_processes(void) {
     enum { N = 5 };
     cohort_process_t *processes[N];
-    apr_uint64_t before = usage().blocks;
+    apr_uint64_t before = arena_usage().blocks;
     member_t m = {.list = party_memory(sizeof(list_t)), .n = 400};
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&m.list->lock, test_pool()));
     for (m.process = 0; m.process < N; m.process++)
@@ -161,7 +155,7 @@ static void list_of_several_processes(void) {
     }
     CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(m.list->lock));
     CHECK_STATUS(APR_SUCCESS, cohort_free(m.list));
-    CHECK_INT(before, usage().blocks);
+    CHECK_INT(before, arena_usage().blocks);
 }
 
 typedef struct {
@@ -184,15 +178,15 @@ static int free_all(void *data) {
 }
 
 static void blocks_outlive_their_maker(void) {
-    apr_uint64_t before = usage().blocks;
+    apr_uint64_t before = arena_usage().blocks;
     heap_t h = {.n = 1000};
     h.blocks = party_memory((apr_size_t)h.n * sizeof(void *));
     party_finish(party_start(allocate_all, &h, sizeof h));
-    CHECK_INT(before + 1001, usage().blocks);
+    CHECK_INT(before + 1001, arena_usage().blocks);
     for (int i = 0; i < h.n; i++) memset(h.blocks[i], i, (size_t)(i * 37 % 3000));
     party_finish(party_start(free_all, &h, sizeof h));
     CHECK_STATUS(APR_SUCCESS, cohort_free(h.blocks));
-    CHECK_INT(before, usage().blocks);
+    CHECK_INT(before, arena_usage().blocks);
 }
 
 static int churn(void *data) {
@@ -216,7 +210,7 @@ static void users_may_die(void) {
     heap_t h = {.ready = party_memory(sizeof(int))};
     for (int round = 0; round < 12; round++) {
         cohort_process_t *processes[3];
-        apr_uint64_t before = usage().blocks;
+        apr_uint64_t before = arena_usage().blocks;
         atomic_store(h.ready, 0);
         parties_start(processes, 3, churn, &h, sizeof h);
         party_await(h.ready, 3);
@@ -224,7 +218,7 @@ static void users_may_die(void) {
             party_kill(processes[i]);
             CHECK_STATUS(APR_SUCCESS, cohort_process_close(processes[i]));
         }
-        CHECK(usage().blocks <= before + 3 * 65);
+        CHECK(arena_usage().blocks <= before + 3 * 65);
     }
     blocks_of_all_sizes();
 }
@@ -244,11 +238,11 @@ static void *APR_THREAD_FUNC churn_thread(apr_thread_t *thread, void *data) {
 }
 
 static void threads_share_it_too(void) {
-    apr_uint64_t before = usage().blocks;
+    apr_uint64_t before = arena_usage().blocks;
     apr_thread_t *threads[4];
     for (int i = 0; i < 4; i++) threads[i] = party_thread(churn_thread, (void *)(uintptr_t)(i + 1));
     for (int i = 0; i < 4; i++) party_thread_finish(threads[i]);
-    CHECK_INT(before, usage().blocks);
+    CHECK_INT(before, arena_usage().blocks);
 }
 
 /* ---- a small arena -------------------------------------------------------------------------- */
@@ -288,11 +282,11 @@ static int with_a_small_arena(void *data) {
     cohort_finalize();
     CHECK_STATUS(APR_EINVAL, cohort_initialize(NULL, NULL, &too_small));
     CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL, NULL, &options));
-    CHECK(usage().limit <= options.arena_size);
+    CHECK(arena_usage().limit <= options.arena_size);
     CHECK_INT(0, run_out(data));
-    apr_uint64_t before = usage().blocks;
+    apr_uint64_t before = arena_usage().blocks;
     party_finish(party_start(run_out, NULL, 0)); /* and a child of it */
-    CHECK_INT(before, usage().blocks);
+    CHECK_INT(before, arena_usage().blocks);
     cohort_finalize();
     return 0;
 }

@@ -2,8 +2,6 @@
 /* Waiting for any or all of several processes and results. */
 #include "parties.h"
 
-#define A_WHILE 50000 /* microseconds, where time has to run out */
-
 typedef struct {
     _Atomic int open[8];
     _Atomic int begun;

@@ -74,11 +74,4 @@ static inline int tally_missing(tally_t *tally, int sender, int sent) {
     return missing;
 }
 
-/* Blocks of the arena in use: to see that nothing is left. */
-static inline apr_uint64_t blocks_in_use(void) {
-    cohort_arena_usage_t usage;
-    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
-    return usage.blocks;
-}
-
 #endif

@@ -14,10 +14,11 @@ set -eu
 program=$1 directory=$2 emulator=${3-}
 here=$(mktemp -d "$directory/kills.XXXXXX")
 mark=$(basename "$here")
-root= least=1
+root='' least=1
 
 fail() { echo "kills.sh: $*" >&2; exit 1; }
 clean() {
+    # shellcheck disable=SC2046  # a list of numbers
     [ -z "$(ours)" ] || kill -KILL $(ours) 2> /dev/null || true
     rm -rf "$here"
 }

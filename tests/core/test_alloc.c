@@ -1,17 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* The heap from the inside: every block has one owner, whichever process dies when, and nothing is
  * lost. */
-#include "../api/parties.h"
-
-#include "core/memory/arena.h"
+#include "threads.h"
 
 #include <stdlib.h>
-
-static cohort__thread_t *enter(void) {
-    cohort__thread_t *me = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    return me;
-}
 
 static cohort__usage_t usage(void) {
     cohort__usage_t now;

@@ -1,9 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* What belonged to processes that died goes, also where the one that would have destroyed it is
  * among the dead, and where nobody asks for anything. */
-#include "../api/parties.h"
+#include "threads.h"
 
-#include "core/memory/arena.h"
 #include "core/object/pipe.h"
 #include "core/object/ring.h"
 #include "core/process/process.h"
@@ -25,24 +24,13 @@ static void check_as_before(const left_t *before) {
         test_fail(__FILE__, __LINE__, "%s", left_describe(before, &now, text, sizeof text));
 }
 
-static cohort__thread_t *self(void) {
-    cohort__thread_t *me = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    return me;
-}
-
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
 /* ---- a repairer that is in the middle of something ------------------------------------------ */
 
 static _Atomic(cohort__thread_t *) lent;
 
 static void *APR_THREAD_FUNC lend_record(apr_thread_t *thread, void *unused) {
     (void)thread, (void)unused;
-    atomic_store(&lent, self());
+    atomic_store(&lent, enter());
     party_wait_for_death();
 }
 
@@ -68,12 +56,12 @@ static cohort__pid_t dead_process(cohort__thread_t **record) {
 static void bury_busily(cohort__pid_t dead) {
     cohort_queue_t *other;
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&other, NULL, NULL));
-    cohort__op_look(self(), other);
+    cohort__op_look(enter(), other);
     CHECK(cohort__process_bury(dead));
     CHECK(cohort__process_is_gone(dead));
     CHECK(cohort__process_find(dead));
     CHECK_INT(COHORT__SLOT_DEAD, cohort__process_state(cohort__process_find(dead)));
-    cohort__op_end(self());
+    cohort__op_end(enter());
     CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(other));
 }
 

@@ -1,8 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Locks that a corpse cannot hold, and guards that undo what a dead owner had begun. */
-#include "../api/parties.h"
-
-#include "core/memory/arena.h"
+#include "threads.h"
 
 typedef struct {
     cohort__lock_t lock;
@@ -13,18 +11,8 @@ typedef struct {
     int changes, end;
 } table_t;
 
-static cohort__thread_t *enter(void) {
-    cohort__thread_t *me = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    return me;
-}
-
 static table_t *new_table(void) {
     return party_memory(sizeof(table_t));
-}
-
-static int64_t soon(void) {
-    return cohort__deadline(30000);
 }
 
 static void states_of_a_lock(void) {

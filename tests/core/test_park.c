@@ -1,8 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Waiting: what a wait returns when, and that no wake-up is lost. */
-#include "../api/parties.h"
-
-#include "core/memory/arena.h"
+#include "threads.h"
 
 typedef struct {
     cohort__ec_t changed[2];
@@ -16,10 +14,6 @@ typedef struct {
     uint64_t value;
     int side;
 } waiter_t;
-
-static int64_t soon(void) {
-    return cohort__deadline(30000);
-}
 
 static apr_status_t try_turn(void *data, bool thorough) {
     waiter_t *w = data;

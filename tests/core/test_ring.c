@@ -4,7 +4,7 @@
  * that come twice or too late, and the chain of an unbounded ring. The dead are children that do
  * the first steps of an operation by hand and wait to be killed.
  */
-#include "../api/parties.h"
+#include "threads.h"
 
 #include "core/object/ring_slots.h"
 #include "core/object/roster.h"
@@ -26,14 +26,8 @@ typedef struct {
     int size;
 } args_t;
 
-static cohort__thread_t *self(void) {
-    cohort__thread_t *me = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    return me;
-}
-
 static box_t *new_box(uint64_t capacity, uint64_t first) {
-    cohort__thread_t *me = self();
+    cohort__thread_t *me = enter();
     box_t *box = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort__object_new(me, COHORT__KIND_QUEUE, sizeof *box, &box));
     CHECK_STATUS(APR_SUCCESS, cohort__ring_setup(me, &box->ring, &box->guard,
@@ -43,22 +37,21 @@ static box_t *new_box(uint64_t capacity, uint64_t first) {
     return box;
 }
 
-static cohort__ring_call_t call_on(box_t *box) {
-    return (cohort__ring_call_t){self(), &box->ring, &box->owner.object,
-                                 atomic_load(&box->owner.object.tag)};
+static cohort__call_t call_on(box_t *box) {
+    return (cohort__call_t){enter(), &box->owner.object, atomic_load(&box->owner.object.tag)};
 }
 
 static void destroy(box_t *box) {
-    cohort__ring_call_t call = call_on(box);
+    cohort__call_t call = call_on(box);
     cohort__ring_owner_destroy(&call, COHORT__KIND_QUEUE);
 }
 
 static apr_status_t put_sized(box_t *box, int number, size_t size, bool thorough) {
-    cohort__ring_call_t call = call_on(box);
+    cohort__call_t call = call_on(box);
     int message[LARGE] = {number};
     cohort__send_t send = {message, size, false};
-    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &send));
-    apr_status_t status = cohort__ring_put(&call, &send, thorough);
+    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &box->ring, &send));
+    apr_status_t status = cohort__ring_put(&call, &box->ring, &send, thorough);
     cohort__ring_unstage(&call);
     return status;
 }
@@ -68,11 +61,11 @@ static apr_status_t put(box_t *box, int number) {
 }
 
 static apr_status_t get(box_t *box, int *number, bool *returned, bool thorough) {
-    cohort__ring_call_t call = call_on(box);
+    cohort__call_t call = call_on(box);
     int message[LARGE];
     cohort__receive_t receive = {
         .how = COHORT__RECEIVE_INTO, .data = message, .capacity = sizeof message};
-    apr_status_t status = cohort__ring_get(&call, &receive, thorough);
+    apr_status_t status = cohort__ring_get(&call, &box->ring, &receive, thorough);
     *number = message[0];
     if (returned) *returned = receive.returned;
     return status;
@@ -88,14 +81,14 @@ static void check_get(int expected, bool returned, box_t *box) {
 
 static void check_empty(box_t *box) {
     int number;
-    cohort__ring_call_t call = call_on(box);
+    cohort__call_t call = call_on(box);
     CHECK_STATUS(APR_EAGAIN, get(box, &number, NULL, true));
-    CHECK_INT(0, cohort__ring_count(&call));
+    CHECK_INT(0, cohort__ring_count(&call, &box->ring));
 }
 
 static uint64_t count(box_t *box) {
-    cohort__ring_call_t call = call_on(box);
-    return cohort__ring_count(&call);
+    cohort__call_t call = call_on(box);
+    return cohort__ring_count(&call, &box->ring);
 }
 
 /* The heap's blocks, and that it is sound. */
@@ -165,7 +158,7 @@ static void a_late_bump_fails(void) {
 /* ---- the dead ------------------------------------------------------------------------------- */
 
 static _Noreturn void wait_to_be_killed(args_t *a) {
-    atomic_store(a->record, atomic_load(&self()->index));
+    atomic_store(a->record, atomic_load(&enter()->index));
     atomic_store(a->ready, 1);
     party_wait_for_death();
 }
@@ -175,12 +168,12 @@ enum { CLAIMED, FILLED, MOVED_OUT, BEFORE_COMMIT };
 /* A put up to its claim, or up to just before its publishing step. */
 static int die_in_put(void *data) {
     args_t *a = data;
-    cohort__ring_call_t call = call_on(a->box);
+    cohort__call_t call = call_on(a->box);
     cohort__thread_t *me = call.me;
-    cohort__segment_t *segment = cohort__segment_hold(&call, &call.ring->tail);
+    cohort__segment_t *segment = cohort__segment_hold(&call, &a->box->ring.tail);
     int message[LARGE] = {4711};
     cohort__send_t send = {message, (size_t)a->size, false};
-    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &send));
+    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &a->box->ring, &send));
     uint64_t p = atomic_load(&segment->tail);
     uint64_t word = cohort__word(p, 0, COHORT__FREE);
     cohort__slot_t *slot = cohort__slot_at(segment, p);
@@ -201,15 +194,15 @@ static apr_status_t wait_in_get(void *arg) {
 /* A get up to its commit, or with the block already out of the slot. */
 static int die_in_get(void *data) {
     args_t *a = data;
-    cohort__ring_call_t call = call_on(a->box);
+    cohort__call_t call = call_on(a->box);
     int message[LARGE];
     cohort__receive_t r = {.how = COHORT__RECEIVE_INTO,
                            .data = message,
                            .capacity = sizeof message,
                            .claimed = wait_in_get,
                            .arg = a};
-    if (a->step == BEFORE_COMMIT) return cohort__ring_get(&call, &r, true);
-    cohort__segment_t *segment = cohort__segment_hold(&call, &call.ring->head);
+    if (a->step == BEFORE_COMMIT) return cohort__ring_get(&call, &a->box->ring, &r, true);
+    cohort__segment_t *segment = cohort__segment_hold(&call, &a->box->ring.head);
     uint64_t p = cohort__head_position(atomic_load(&segment->head)),
              word = cohort__word(p, 0, COHORT__FULL);
     cohort__slot_t *slot = cohort__slot_at(segment, p);
@@ -343,7 +336,7 @@ static void a_message_comes_back_late(void) {
 
 static void a_put_is_undone_once(void) {
     box_t *box = new_box(3, 0);
-    cohort__thread_t *me = self();
+    cohort__thread_t *me = enter();
     cohort__segment_t *segment = atomic_load(&box->ring.tail);
     cohort__slot_t *slot = cohort__slot_at(segment, 0);
     cohort__op_begin(me, COHORT__OP_RING_PUT, segment, 0);
@@ -361,7 +354,7 @@ static void a_put_is_undone_once(void) {
 /* A thread that has put or taken and dies before it has raised the tail or the head. */
 static void the_repair_raises_tail_and_head(void) {
     box_t *box = new_box(4, 0);
-    cohort__thread_t *me = self();
+    cohort__thread_t *me = enter();
     cohort__segment_t *segment = atomic_load(&box->ring.tail);
     for (int i = 0; i < 3; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
     atomic_store(&segment->tail, 1); /* as a run of puts leaves it */
@@ -383,7 +376,7 @@ static void the_repair_raises_tail_and_head(void) {
 /* The first repairer died after the message was back, but before the head was. */
 static void a_repair_is_finished_by_the_next(void) {
     box_t *box = new_box(3, 0);
-    cohort__thread_t *me = self();
+    cohort__thread_t *me = enter();
     cohort__segment_t *segment = atomic_load(&box->ring.tail);
     for (int i = 0; i < 2; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
     cohort__op_begin(me, COHORT__OP_RING_GET, segment, 0);
@@ -430,8 +423,8 @@ static void a_writer_dies_segments_ago(void) {
 
 static int announce_and_stay(void *data) {
     args_t *a = data;
-    cohort__ring_call_t call = call_on(a->box);
-    CHECK(cohort__segment_hold(&call, &call.ring->head) != NULL);
+    cohort__call_t call = call_on(a->box);
+    CHECK(cohort__segment_hold(&call, &a->box->ring.head) != NULL);
     wait_to_be_killed(a);
 }
 
@@ -459,7 +452,7 @@ static void an_announced_segment_stays(void) {
  * the chain does the second. */
 static void a_half_done_unlinking_is_finished(void) {
     box_t *box = new_box(0, 0);
-    cohort__thread_t *me = self();
+    cohort__thread_t *me = enter();
     uint64_t before = blocks();
     cohort__segment_t *first = atomic_load(&box->ring.head);
     int slots = (int)first->slots;
@@ -478,7 +471,7 @@ static void a_half_done_unlinking_is_finished(void) {
 
 static int die_in_destroy(void *data) {
     args_t *a = data;
-    cohort__thread_t *me = self();
+    cohort__thread_t *me = enter();
     cohort__op_begin(me, COHORT__OP_DESTROY, a->box, 0);
     atomic_store(&a->box->owner.destroyer, cohort__thread_id(me));
     if (a->step) atomic_store(&a->box->owner.object.tag, 0);
@@ -535,7 +528,7 @@ static uint64_t sum_of(cohort__roster_t *roster) {
 }
 
 static void a_roster_grows(void) {
-    cohort__thread_t *me = self();
+    cohort__thread_t *me = enter();
     listed_t *l = new_listed(me);
     uint64_t value = 0;
     for (uint64_t id = 1; id <= 1000; id++) {
@@ -565,16 +558,17 @@ typedef struct {
 
 static int die_in_add(void *data) {
     listing_t *l = data;
-    cohort__guard_enter(&l->listed->guard, self());
+    cohort__guard_enter(&l->listed->guard, enter());
     CHECK_STATUS(APR_SUCCESS,
-                 cohort__roster_add(&l->listed->roster, &l->listed->guard, self(), 999, 999, NULL));
+                 cohort__roster_add(&l->listed->roster, &l->listed->guard, enter(), 999, 999,
+                                    NULL));
     atomic_store(l->ready, 1);
     party_wait_for_death();
 }
 
 /* Also when the addition made the roster grow: the next owner finds it as it was. */
 static void an_unfinished_addition_is_undone(void) {
-    cohort__thread_t *me = self();
+    cohort__thread_t *me = enter();
     listing_t l = {new_listed(me), party_memory(sizeof(int))};
     for (uint64_t id = 1; id <= 60; id++) {
         cohort__guard_enter(&l.listed->guard, me);

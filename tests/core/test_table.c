@@ -19,16 +19,6 @@ static notes_t *new_notes(void) {
     return party_memory(sizeof(notes_t));
 }
 
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
-static int wait_for_death(void *args) {
-    (void)args;
-    party_wait_for_death();
-}
-
 static cohort_process_t *make(cohort_target_t target) {
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, "args", 5, NULL, NULL));
@@ -79,7 +69,7 @@ static void lives_leave_nothing(void) {
     cohort__alloc_usage(&before);
     uint32_t threads = cohort__thread_count();
     for (int i = 0; i < rounds; i++) {
-        cohort_process_t *process = party_start(i % 2 ? wait_for_death : nothing, "args", 5);
+        cohort_process_t *process = party_start(i % 2 ? stay : nothing, "args", 5);
         if (i % 2) party_kill(process);
         else party_end(process, 0);
         CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
@@ -133,9 +123,9 @@ static int die_while_making(void *data) {
     cohort__thread_t *me = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
     cohort_process_t *process = make(nothing);
-    uint64_t life = (cohort__process_id(process) >> 16) << 8 | COHORT__SLOT_MAKING;
+    uint64_t generation = cohort__pid_generation(cohort__process_id(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
-    life += (uint64_t)1 << 8;
+    uint64_t life = cohort__life_word(generation + 1, COHORT__SLOT_MAKING);
     if (n->step) cohort__op_begin(me, COHORT__OP_SLOT, process, life);
     atomic_store(&process->life, life);
     n->slot = process;
@@ -207,7 +197,7 @@ static void a_late_report_is_of_its_own_life(void) {
 /* The next process in that slot. */
 static cohort_process_t *make_in(cohort_process_t *slot) {
     for (int i = 0; i < SLOTS_TRIED; i++) {
-        cohort_process_t *process = make(wait_for_death);
+        cohort_process_t *process = make(stay);
         if (process == slot) return process;
         CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
     }
@@ -234,7 +224,7 @@ static int start_and_leave_behind(void *data) {
     cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND, .method = COHORT_SPAWN};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS,
-                 cohort_process_create(&process, wait_for_death, NULL, 0, &options, NULL));
+                 cohort_process_create(&process, stay, NULL, 0, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     n->slot = process;
     n->id = cohort__process_id(process);
@@ -274,7 +264,7 @@ static void late_reports_change_nothing(void) {
     cohort__process_ended(process, COHORT_EXIT_UNKNOWN);
     cohort__process_ended(process, -9);
     party_end(process, 3);
-    cohort_process_t *alive = party_start(wait_for_death, NULL, 0);
+    cohort_process_t *alive = party_start(stay, NULL, 0);
     cohort__process_ended(alive, COHORT_EXIT_NONE); /* found dead by mistake */
     CHECK_INT(1, cohort_process_is_alive(alive));
     party_kill(alive);

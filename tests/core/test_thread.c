@@ -1,9 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Thread records: one per thread, never mistaken for an earlier one, reused after the end or the
  * repair. */
-#include "../api/parties.h"
+#include "threads.h"
 
-#include "core/memory/arena.h"
 #include "core/object/roster.h"
 
 typedef struct {
@@ -12,12 +11,6 @@ typedef struct {
     cohort__home_t home;
     cohort_event_t *go;
 } notes_t;
-
-static cohort__thread_t *enter(void) {
-    cohort__thread_t *me = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    return me;
-}
 
 static notes_t *new_notes(void) {
     notes_t *notes = party_memory(sizeof *notes);

@@ -180,6 +180,22 @@ static bool is_orphan(cohort_process_t *slot) {
            atomic_load(&slot->parent) != cohort__self_id();
 }
 
+void *step_new(apr_size_t size) {
+    void *block = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, size));
+    return memset(block, 0, size);
+}
+
+void step_leave(void *state) {
+    (void)state;
+    cohort_exit(STEP_EXIT_CODE);
+}
+
+apr_status_t step_task(const void *input, void *output) {
+    *(int *)output = *(const int *)input + 1;
+    return APR_SUCCESS;
+}
+
 void step_bury_orphans(void) {
     for (bool any = true; any;) {
         any = false;

@@ -47,6 +47,13 @@ typedef struct {
 /* What an operation ends its process with. */
 #define STEP_EXIT_CODE 3
 
+/* For prepare(): a block of zeroes. */
+void *step_new(apr_size_t size);
+/* An operation that ends its process. */
+void step_leave(void *state);
+/* A task: an int that is one more. */
+apr_status_t step_task(const void *input, void *output);
+
 /* For a check: what the victim had started ends by itself; see that everybody knows. */
 void step_bury_orphans(void);
 
@@ -55,6 +62,12 @@ void step_through(const char *name, const step_scenario_t *scenario);
 /* The same, and the process that repairs the victim's death is itself killed after its m-th
  * instruction, before the survivor repairs both. */
 void step_through_repair(const char *name, const step_scenario_t *scenario);
+
+/* A scenario of these members, by the name of its case, and the same with a repairer's death. */
+#define STEP_CASES(function, ...)                                                 \
+    static const step_scenario_t function##_scenario = {__VA_ARGS__};             \
+    static void function(void) { step_through(#function, &function##_scenario); } \
+    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
 
 /* Run a scenario to its end, and look at its process before each instruction and after the last. */
 void step_each(const step_scenario_t *scenario, void (*look)(pid_t pid));

@@ -19,9 +19,7 @@ typedef struct {
 } state_t;
 
 static state_t *new_state(void) {
-    void *block = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
-    return memset(block, 0, sizeof(state_t));
+    return step_new(sizeof(state_t));
 }
 
 static apr_status_t put(state_t *s, int number) {
@@ -253,11 +251,8 @@ static void check_closing(void *state, bool finished) {
     CHECK_STATUS(APR_EOF, cohort_connection_poll(s->first, 0));
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_)                                  \
-    static const step_scenario_t function##_scenario = {prepare_, warm_,   operate_, NULL, \
-                                                        check_,   discard, NULL};          \
-    static void function(void) { step_through(#function, &function##_scenario); }          \
-    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
+#define CASE(function, prepare_, warm_, operate_, check_) \
+    STEP_CASES(function, prepare_, warm_, operate_, NULL, check_, discard, NULL)
 
 CASE(put_grows, before_growing, NULL, put_next, check_grown)
 CASE(put_reuses, before_reusing, NULL, put_next, check_grown)

@@ -38,9 +38,7 @@ typedef struct {
 } state_t;
 
 static state_t *new_state(void) {
-    void *block = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
-    return memset(block, 0, sizeof(state_t));
+    return step_new(sizeof(state_t));
 }
 
 static void *nothing(void) {
@@ -167,11 +165,6 @@ static void with_locks(void *state) {
     (void)cohort_barrier_create(&s->barrier, 3, NULL, objects);
 }
 
-static apr_status_t count_up(const void *input, void *output) {
-    *(int *)output = *(const int *)input + 1;
-    return APR_SUCCESS;
-}
-
 _Noreturn static apr_status_t take_long(const void *input, void *output) {
     (void)input, (void)output;
     for (;;) pause();
@@ -181,7 +174,7 @@ _Noreturn static apr_status_t take_long(const void *input, void *output) {
 
 static void submit(state_t *s, apr_pool_t *pool) {
     static int in[BYTES / sizeof(int)], out[BYTES / sizeof(int)];
-    (void)cohort_pool_map_async(&s->done, s->pool, count_up, in, sizeof *in, BYTES / sizeof(int),
+    (void)cohort_pool_map_async(&s->done, s->pool, step_task, in, sizeof *in, BYTES / sizeof(int),
                                 out, sizeof *out, NULL, pool);
     (void)cohort_result_wait(s->done, COHORT_FOREVER);
     (void)cohort_pool_apply_async(&s->pending, s->pool, take_long, in, sizeof in, NULL, sizeof out,
@@ -250,17 +243,12 @@ static void make_and_use_pool(void *state) {
     state_t *s = state;
     int in = 1, out;
     make_pool(s);
-    (void)cohort_pool_apply(s->pool, count_up, &in, sizeof in, &out, sizeof out);
+    (void)cohort_pool_apply(s->pool, step_task, &in, sizeof in, &out, sizeof out);
 }
 
 static void use_pool(void *state) {
     int in = 1, out;
-    (void)cohort_pool_apply(((state_t *)state)->pool, count_up, &in, sizeof in, &out, sizeof out);
-}
-
-static void leave(void *state) {
-    (void)state;
-    cohort_exit(STEP_EXIT_CODE);
+    (void)cohort_pool_apply(((state_t *)state)->pool, step_task, &in, sizeof in, &out, sizeof out);
 }
 
 /* ---- queues that others wait in ------------------------------------------------------------- */
@@ -481,11 +469,8 @@ static void check_thread(void *state, bool finished) {
     cohort__block_free(me, &s->home);
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_)                                  \
-    static const step_scenario_t function##_scenario = {prepare_, warm_,   operate_, NULL, \
-                                                        check_,   discard, NULL};          \
-    static void function(void) { step_through(#function, &function##_scenario); }          \
-    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
+#define CASE(function, prepare_, warm_, operate_, check_) \
+    STEP_CASES(function, prepare_, warm_, operate_, NULL, check_, discard, NULL)
 
 CASE(pipe_close_own, nothing, own_pipe, close_both, check_nothing)
 CASE(pipe_close_shared, shared_pipe, hold_both, close_both, check_last)
@@ -498,7 +483,7 @@ CASE(objects_pool, nothing, with_pool, destroy_objects, check_nothing)
 CASE(objects_processes, nothing, with_processes, destroy_objects, check_nothing)
 CASE(daemon_makes_pool, nothing, NULL, make_and_use_pool, check_nothing)
 CASE(daemon_uses_pool, nothing, make_pool_and_results, use_pool, check_nothing)
-CASE(daemon_leaves_pool, nothing, make_pool_and_results, leave, check_nothing)
+CASE(daemon_leaves_pool, nothing, make_pool_and_results, step_leave, check_nothing)
 CASE(queue_close_in_use, queues_in_use, NULL, close_queues, check_closed)
 CASE(queue_destroy_in_use, queues_in_use, NULL, destroy_queues, check_destroyed)
 CASE(child_of_survivor, a_child, NULL, end_child, check_child)

@@ -22,9 +22,7 @@ typedef struct {
 } state_t;
 
 static state_t *new_state(size_t size) {
-    void *block;
-    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
-    state_t *s = memset(block, 0, sizeof(state_t));
+    state_t *s = step_new(sizeof(state_t));
     s->size = size;
     for (int i = 0; i < KEPT; i++) {
         CHECK_STATUS(APR_SUCCESS, cohort_alloc(&s->kept[i], size));
@@ -190,11 +188,8 @@ static void check_change(void *state, bool finished) {
     cohort__guard_leave(&s->guard);
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_)                                  \
-    static const step_scenario_t function##_scenario = {prepare_, warm_,   operate_, NULL, \
-                                                        check_,   discard, NULL};          \
-    static void function(void) { step_through(#function, &function##_scenario); }          \
-    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
+#define CASE(function, prepare_, warm_, operate_, check_) \
+    STEP_CASES(function, prepare_, warm_, operate_, NULL, check_, discard, NULL)
 
 CASE(make_small, small, own_slab, make, check_make)
 CASE(make_first_small, small, NULL, make, check_make)

@@ -29,9 +29,7 @@ typedef struct {
 } state_t;
 
 static void *new_state(void) {
-    void *block;
-    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
-    state_t *s = memset(block, 0, sizeof(state_t));
+    state_t *s = step_new(sizeof(state_t));
     CHECK_INT(0, pipe(s->pipe));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&s->queue, NULL, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&s->lock, NULL));

@@ -30,9 +30,7 @@ typedef struct {
 } item_t;
 
 static state_t *new_state(void) {
-    void *block = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
-    return memset(block, 0, sizeof(state_t));
+    return step_new(sizeof(state_t));
 }
 
 static void discard(void *state) {
@@ -54,15 +52,10 @@ static state_t *with_pool(void) {
 
 /* ---- a worker ------------------------------------------------------------------------------- */
 
-static apr_status_t count_up(const void *input, void *output) {
-    *(int *)output = *(const int *)input + 1;
-    return APR_SUCCESS;
-}
-
 static void check_pool_works(state_t *s) {
     int in[5] = {0, 1, 2, 3, 4}, out[5] = {0};
     CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(s->pool, count_up, in, sizeof *in, 5, out, sizeof *out, NULL));
+                 cohort_pool_map(s->pool, step_task, in, sizeof *in, 5, out, sizeof *out, NULL));
     for (int i = 0; i < 5; i++) CHECK_INT(i + 1, out[i]);
 }
 
@@ -158,7 +151,7 @@ static void *a_pool(void) {
 
 static void submit(void *state) {
     int in = 41, out = 0;
-    (void)cohort_pool_apply(((state_t *)state)->pool, count_up, &in, sizeof in, &out, sizeof out);
+    (void)cohort_pool_apply(((state_t *)state)->pool, step_task, &in, sizeof in, &out, sizeof out);
 }
 
 static void check_pool(void *state, bool finished) {
@@ -213,7 +206,7 @@ static void check_ended_or_not(void *state, bool finished) {
     int in = 1, out = 0;
     atomic_store(&s->armed, 0);
     apr_status_t job = cohort_result_get(s->job, NULL, 0, COHORT_FOREVER);
-    apr_status_t status = cohort_pool_apply(s->pool, count_up, &in, sizeof in, &out, sizeof out);
+    apr_status_t status = cohort_pool_apply(s->pool, step_task, &in, sizeof in, &out, sizeof out);
     CHECK(status == APR_SUCCESS || status == COHORT_ENOTRUNNING);
     CHECK(job == APR_SUCCESS || (job == COHORT_ETERMINATED && status == COHORT_ENOTRUNNING));
     if (finished) CHECK_STATUS(COHORT_ENOTRUNNING, status);
@@ -252,16 +245,8 @@ static void start_and_join(void *state) {
     if (!cohort_process_join(child, COHORT_FOREVER)) (void)cohort_process_close(child);
 }
 
-static void leave(void *state) {
-    (void)state;
-    cohort_exit(STEP_EXIT_CODE);
-}
-
-#define CASE(function, prepare_, operate_, victim_, check_)                                   \
-    static const step_scenario_t function##_scenario = {prepare_, NULL,    operate_, victim_, \
-                                                        check_,   discard, NULL};             \
-    static void function(void) { step_through(#function, &function##_scenario); }             \
-    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
+#define CASE(function, prepare_, operate_, victim_, check_) \
+    STEP_CASES(function, prepare_, NULL, operate_, victim_, check_, discard, NULL)
 
 CASE(worker_publishes_and_takes, a_job, NULL, the_worker, check_job)
 CASE(worker_passes_over, two_jobs, NULL, the_worker, check_two_jobs)
@@ -271,7 +256,7 @@ CASE(pool_create, nothing, make_pool, NULL, check_nothing_left)
 CASE(process_start, by_fork, start_and_join, NULL, check_nothing_left)
 CASE(process_start_spawn, by_spawn, start_and_join, NULL, check_nothing_left)
 CASE(process_start_server, by_server, start_and_join, NULL, check_nothing_left)
-CASE(process_exit, nothing, leave, NULL, check_nothing_left)
+CASE(process_exit, nothing, step_leave, NULL, check_nothing_left)
 
 #define ENTRIES(function) \
     {"StepPool", #function, function}, { "StepPool", #function "_repair", function##_repair }

@@ -236,11 +236,8 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-#define CASE(function, prepare_, operate_, check_)                                          \
-    static const step_scenario_t function##_scenario = {prepare_, warm_put, operate_, NULL, \
-                                                        check_,   discard,  NULL};          \
-    static void function(void) { step_through(#function, &function##_scenario); }           \
-    static void function##_repair(void) { step_through_repair(#function, &function##_scenario); }
+#define CASE(function, prepare_, operate_, check_) \
+    STEP_CASES(function, prepare_, warm_put, operate_, NULL, check_, discard, NULL)
 
 CASE(put_empty, empty_small, put_one, check_put)
 CASE(put_some, some_small, put_one, check_put)

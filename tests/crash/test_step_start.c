@@ -147,11 +147,6 @@ static apr_status_t be_a_worker(void *args) {
     return APR_SUCCESS;
 }
 
-static apr_status_t count_up(const void *input, void *output) {
-    *(int *)output = *(const int *)input + 1;
-    return APR_SUCCESS;
-}
-
 static void start_a_worker(state_t *s) {
     int in[3] = {0, 1, 2}, out[3] = {0};
     cohort_pool_t *pool;
@@ -164,7 +159,7 @@ static void start_a_worker(state_t *s) {
     atomic_store(&s->status, status);
     if (status) CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
     CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, count_up, in, sizeof *in, 3, out, sizeof *out, NULL));
+                 cohort_pool_map(pool, step_task, in, sizeof *in, 3, out, sizeof *out, NULL));
     for (int i = 0; i < 3; i++) CHECK_INT(i + 1, out[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }

@@ -30,9 +30,7 @@ typedef struct {
 } state_t;
 
 static state_t *new_state(void) {
-    void *block;
-    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
-    state_t *s = memset(block, 0, sizeof(state_t));
+    state_t *s = step_new(sizeof(state_t));
     CHECK_STATUS(APR_SUCCESS, apr_pool_create(&s->pool, test_pool()));
     return s;
 }

@@ -39,9 +39,9 @@ static void write_slots(void) {
     cohort_process_t *starter = cohort__process_at(0), *own = cohort__process_at(1);
     if (cohort__arena_commit(starter, 2 * sizeof *starter)) abort();
     atomic_store(&cohort__arena->processes, 2);
-    atomic_store(&starter->life, (uint64_t)1 << 8 | COHORT__SLOT_RUNNING);
+    atomic_store(&starter->life, cohort__life_word(1, COHORT__SLOT_RUNNING));
     starter->os.pid = getppid();
-    atomic_store(&own->life, (uint64_t)1 << 8 | COHORT__SLOT_STARTING);
+    atomic_store(&own->life, cohort__life_word(1, COHORT__SLOT_STARTING));
     own->role = COHORT__ROLE_CHILD;
     atomic_store(&own->reaper, cohort__process_id(starter));
     if (cohort__process_id(own) != SLOT) abort();

@@ -4,7 +4,7 @@
 #ifndef COHORT_TESTS_SYSTEM_H
 #define COHORT_TESTS_SYSTEM_H
 
-#include "../api/parties.h"
+#include "../api/events.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -88,20 +88,6 @@ static inline int count_zombies(apr_int64_t of) {
     }
     closedir(directory);
     return count;
-}
-
-static inline cohort_event_t *new_event(void) {
-    cohort_event_t *event = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_event_create(&event, NULL));
-    return event;
-}
-
-static inline void await_event(cohort_event_t *event) {
-    CHECK_STATUS(APR_SUCCESS, cohort_event_wait(event, COHORT_FOREVER));
-}
-
-static inline void set_event(cohort_event_t *event) {
-    CHECK_STATUS(APR_SUCCESS, cohort_event_set(event));
 }
 
 static inline cohort_process_t *start_as(cohort_lifetime_t lifetime, cohort_target_t target,

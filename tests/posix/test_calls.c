@@ -29,11 +29,6 @@ typedef struct {
     _Atomic int tid, traced;
 } counted_t;
 
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
 /* The server is there when the second start is counted. */
 static int start_counted(void *args) {
     counted_t *counted = *(counted_t **)args;

@@ -7,6 +7,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "../api/pools.h"
 #include "system.h"
 
 #include <errno.h>
@@ -15,17 +16,6 @@
 
 static void close_all(void) {
     for (int fd = 3; fd < HIGHEST; fd++) close(fd);
-}
-
-static int seven(void *args) {
-    (void)args;
-    return 7;
-}
-
-static apr_status_t square(const void *input, void *output) {
-    int x = *(const int *)input;
-    *(int *)output = x * x;
-    return APR_SUCCESS;
 }
 
 static void check_start(cohort_lifetime_t lifetime) {
@@ -54,14 +44,6 @@ static cohort_process_t *start_lender(cohort_event_t *done) {
     return process;
 }
 
-static void check_pool(cohort_pool_t *pool) {
-    int in[20], out[20] = {0};
-    for (int i = 0; i < 20; i++) in[i] = i;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 20, out, sizeof *out, NULL));
-    for (int i = 0; i < 20; i++) CHECK_INT(i * i, out[i]);
-}
-
 /* A program that closes everything loses its daemons, which hang on a descriptor; a pool
  * replaces its workers. */
 static void everything_is_made_anew(void) {
@@ -70,12 +52,12 @@ static void everything_is_made_anew(void) {
     cohort_pool_t *pool = NULL;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
-    check_pool(pool);
+    check_works(pool);
     for (int round = 0; round < 3; round++) {
         close_all();
         check_start(COHORT_FOREGROUND);
         check_start(COHORT_DAEMON);
-        check_pool(pool);
+        check_works(pool);
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(done));
@@ -131,7 +113,7 @@ static void numbers_of_others_are_left_alone(void) {
     check_start(COHORT_DAEMON);
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
-    check_pool(pool);
+    check_works(pool);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     check_untouched(&files);
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(done));
@@ -182,7 +164,7 @@ static void in_a_task(void) {
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
     for (int i = 0; i < 3; i++)
         CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, close_and_start, NULL, 0, NULL, 0));
-    check_pool(pool);
+    check_works(pool);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 

@@ -296,11 +296,6 @@ static void a_copied_predicate_waits_for_nothing(void) {
 
 /* ---- calls ---------------------------------------------------------------------------------- */
 
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
-
 /* 0: each call has said that the caller is no member; else the number of the first that has not. */
 static int call_everything(cohort_queue_t *queue, cohort_event_t *event, cohort_lock_t *lock,
                            cohort_pool_t *pool, cohort_process_t *child, cohort_connection_t *end) {
@@ -329,18 +324,13 @@ static int call_everything(cohort_queue_t *queue, cohort_event_t *event, cohort_
     return cohort_process_current() ? 100 : 0;
 }
 
-static int wait_for_death(void *args) {
-    (void)args;
-    party_wait_for_death();
-}
-
 static void a_copy_is_no_member(void) {
     cohort_queue_t *queue;
     cohort_lock_t *lock;
     cohort_pool_t *pool;
     cohort_connection_t *ends[2];
     cohort_event_t *event = new_event();
-    cohort_process_t *child = party_start(wait_for_death, NULL, 0);
+    cohort_process_t *child = party_start(stay, NULL, 0);
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&lock, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&ends[0], &ends[1], NULL, NULL));
@@ -359,11 +349,6 @@ static void a_copy_is_no_member(void) {
 }
 
 /* ---- a copy that begins anew, as programs do that become daemons of the system -------------- */
-
-static int seven(void *args) {
-    (void)args;
-    return 7;
-}
 
 static apr_status_t square(const void *input, void *output) {
     *(int *)output = *(const int *)input * *(const int *)input;
@@ -407,7 +392,7 @@ static void a_copy_may_begin_anew(void) {
         CHECK(apr_pool_create(&pool, NULL) == APR_SUCCESS);
         CHECK_STATUS(APR_SUCCESS, cohort_event_create(&event, pool));
         CHECK_STATUS(APR_SUCCESS,
-                     cohort_process_create(&child, wait_for_death, NULL, 0, &daemon, pool));
+                     cohort_process_create(&child, stay, NULL, 0, &daemon, pool));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
         if (in_copy(b)) _exit(be_root(&options, pool));
         CHECK_INT(0, b->code);

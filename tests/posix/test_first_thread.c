@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* main() that ends by pthread_exit(): its process goes on with the other threads, starts and
  * waits as before, and ends in order with the last of them. */
+#include "../api/pools.h"
 #include "system.h"
 
 #include <pthread.h>
@@ -12,22 +13,6 @@ typedef struct {
 } board_t;
 
 static board_t *board;
-
-static int seven(void *args) {
-    (void)args;
-    return 7;
-}
-
-static int be_daemon(void *args) {
-    (void)args;
-    party_wait_for_death();
-}
-
-static apr_status_t square(const void *input, void *output) {
-    int x = *(const int *)input;
-    *(int *)output = x * x;
-    return APR_SUCCESS;
-}
 
 static void note_exit(void) {
     if (board->pid == getpid()) atomic_fetch_add(&board->exits, 1);
@@ -54,7 +39,7 @@ static void *work(void *arg) {
     int x = 6, y = 0;
     await_first_thread_gone();
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(
-                                  &daemon, be_daemon, NULL, 0,
+                                  &daemon, stay, NULL, 0,
                                   &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(daemon));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));

@@ -302,11 +302,6 @@ static void children_get_no_privileges_that_were_given_up(void) {
 
 /* ---- newborns ------------------------------------------------------------------------------- */
 
-static int seven(void *args) {
-    (void)args;
-    return 7;
-}
-
 /* The newest process of the machine, 0 when the system does not tell. */
 static int newest_process(void) {
     int newest = 0;

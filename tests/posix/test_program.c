@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Running other programs, where it takes a shell: tests/api/test_program.c has the rest. */
-#include "../api/parties.h"
+#include "../api/programs.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -12,55 +12,9 @@
 
 #define SHELL(script) (const char *const[]){"/bin/sh", "-c", script, NULL}
 
-static cohort_process_t *start_program(cohort_program_t *program,
-                                       const cohort_process_options_t *options) {
-    cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_process_create_program(&process, program, options, test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
-    return process;
-}
-
-static void run_program(cohort_program_t *program, int code) {
-    party_end(start_program(program, NULL), code);
-}
-
-static apr_status_t start_fails(cohort_program_t *program) {
-    cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, program, NULL, test_pool()));
-    apr_status_t status = cohort_process_start(process);
-    CHECK_INT(0, cohort_process_is_alive(process));
-    CHECK_INT(COHORT_EXIT_NONE, cohort_process_exit_code(process));
-    CHECK_STATUS(COHORT_ENOTSTARTED, cohort_process_join(process, 0));
-    /* it may be tried again, with the same outcome */
-    CHECK_STATUS(status, cohort_process_start(process));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
-    return status;
-}
-
-/* All that comes out of the parent's end of a pipe. */
-static char *read_all(apr_file_t *file) {
-    static char text[8192];
-    apr_size_t used = 0;
-    for (;;) {
-        apr_size_t size = sizeof text - 1 - used;
-        apr_status_t status = apr_file_read(file, text + used, &size);
-        if (APR_STATUS_IS_EOF(status)) break;
-        CHECK_STATUS(APR_SUCCESS, status);
-        used += size;
-    }
-    text[used] = 0;
-    return text;
-}
-
 static void check_output(const char *expected, const char *const *argv, const char *const *env,
                          const char *cwd) {
-    cohort_program_t program = {
-        .argv = argv, .env = env, .cwd = cwd, .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
-    cohort_process_t *process = start_program(&program, NULL);
-    CHECK_STR(expected, read_all(program.streams[1].file));
-    party_finish(process);
-    CHECK_STATUS(APR_SUCCESS, apr_file_close(program.streams[1].file));
+    CHECK_STR(expected, output_of(argv, env, cwd));
 }
 
 static void any_bytes_arrive(void) {

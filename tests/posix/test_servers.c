@@ -196,17 +196,12 @@ static void give_up_rights(void) {
     CHECK_INT(0, setuid(NOBODY));
 }
 
-static int be_daemon(void *args) {
-    (void)args;
-    party_wait_for_death();
-}
-
 static int become_nobody(void *args) {
     board_t *board = *(board_t **)args;
-    cohort_process_t *before = party_start(be_daemon, NULL, 0);
+    cohort_process_t *before = party_start(stay, NULL, 0);
     board->daemon = cohort_process_pid(before);
     give_up_rights();
-    cohort_process_t *after = party_start(be_daemon, NULL, 0);
+    cohort_process_t *after = party_start(stay, NULL, 0);
     party_kill(after);
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(after));
     apr_status_t status = cohort_process_kill(before);

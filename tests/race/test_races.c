@@ -7,7 +7,7 @@
  * a process of the cohort, with a slot and a record of its own, and so are the workers of pools,
  * which are started as threads here. Without the sanitizer these are tests of the same invariants.
  */
-#include "check.h"
+#include "../api/parties.h"
 
 #include "core/memory/arena.h"
 #include "core/pool/pool.h"
@@ -121,12 +121,6 @@ apr_status_t __wrap_cohort__process_launch(cohort_process_t *slot) {
     int i = atomic_fetch_add(&started, 1);
     CHECK(i < MOST);
     return apr_thread_create(&workers[i], NULL, be_worker, slot, test_pool());
-}
-
-static apr_uint64_t blocks_in_use(void) {
-    cohort_arena_usage_t usage;
-    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
-    return usage.blocks;
 }
 
 static void check_heap(apr_uint64_t blocks) {
@@ -402,11 +396,6 @@ static void barrier(void) {
 }
 
 /* ---- objects that come and go, names, the table --------------------------------------------- */
-
-static int nothing(void *args) {
-    (void)args;
-    return 0;
-}
 
 static void make_and_end(void *arg, int index) {
     char name[64], text[8] = "name-x";

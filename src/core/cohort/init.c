@@ -62,9 +62,9 @@ static _Noreturn void run_child(const cohort_os_boot_t *boot) {
         end_untrusted(cohort__fail(COHORT_EUNTRUSTED, "the start that it names is not under way"));
     status = hook();
     if (status) refuse(slot, status);
-    if ((boot->role & 0xff) == COHORT__ROLE_SERVER) cohort__server_main(slot, boot);
-    if ((boot->role & 0xff) == COHORT__ROLE_KEEPER) cohort__keeper_main(slot, boot);
-    cohort__child_main(slot, boot->role >> 8, COHORT__BORN_SPAWN, boot->lifeline);
+    if (cohort__boot_role(boot) == COHORT__ROLE_SERVER) cohort__server_main(slot, boot);
+    if (cohort__boot_role(boot) == COHORT__ROLE_KEEPER) cohort__keeper_main(slot, boot);
+    cohort__child_main(slot, cohort__boot_attempt(boot), COHORT__BORN_SPAWN, boot->lifeline);
 }
 
 /* A variable of the environment; NULL where the user that started this process must not have a

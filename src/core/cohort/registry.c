@@ -5,6 +5,7 @@
  */
 #include "core/cohort/registry.h"
 
+#include "core/memory/arena.h"
 #include "core/memory/upward.h"
 #include "core/object/object.h"
 #include "core/object/pipe.h"
@@ -149,6 +150,8 @@ static const cohort__part_t parts[] = {
     {"servers", cohort__server_lock, cohort__server_unlock, cohort__server_reset, NULL},
     {"keeper", cohort__keeper_lock, cohort__keeper_unlock, cohort__keeper_reset, NULL},
     {"lifeline", cohort__lifeline_lock, cohort__lifeline_unlock, cohort__lifeline_reset, NULL},
+    {"arena", cohort__arena_handle_lock, cohort__arena_handle_unlock, cohort__arena_handle_reset,
+     NULL},
     {"settings", cohort__settings_lock, cohort__settings_unlock, cohort__settings_reset, NULL},
     {"pools", NULL, NULL, NULL, cohort__pools_end},
     {0}};

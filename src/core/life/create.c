@@ -32,7 +32,7 @@ static apr_status_t grow(cohort_process_t **slot) {
 static bool claim(cohort_process_t *slot, cohort__thread_t *me) {
     uint64_t life = cohort__process_life(slot);
     if (cohort__life_state(life) != COHORT__SLOT_FREE) return false;
-    uint64_t next = (cohort__life_generation(life) + 1) << 8 | COHORT__SLOT_MAKING;
+    uint64_t next = cohort__life_word(cohort__life_generation(life) + 1, COHORT__SLOT_MAKING);
     if (me) cohort__op_begin(me, COHORT__OP_SLOT, slot, next);
     if (atomic_compare_exchange_strong(&slot->life, &life, next)) return true;
     if (me) cohort__op_end(me);

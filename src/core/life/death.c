@@ -124,7 +124,7 @@ void cohort__slot_settle(cohort_process_t *slot) {
  * again. */
 static bool is_over(cohort_process_t *slot) {
     cohort__slot_state_t state = cohort__process_state(slot);
-    int64_t pid = (int64_t)(atomic_load(&slot->claim) & 0xffffffff);
+    int64_t pid = cohort__claim_pid(atomic_load(&slot->claim));
     if (state == COHORT__SLOT_STARTING)
         return pid == 0 || !cohort_os_alive((cohort_os_id_t){pid, 0});
     return state == COHORT__SLOT_DEAD;
@@ -232,8 +232,8 @@ static void settle_code(cohort_process_t *slot, int code) {
 
 /* Why a child did not take off that could not even leave the reason in its slot. */
 static apr_status_t guess(cohort_process_t *slot, int code) {
-    apr_status_t meant =
-        atomic_load(&slot->claim) & 0xffffffff ? COHORT_ESTART : cohort__exit_meaning(code);
+    bool claimed = cohort__claim_pid(atomic_load(&slot->claim)) != 0;
+    apr_status_t meant = claimed ? COHORT_ESTART : cohort__exit_meaning(code);
     if (meant == COHORT_EADDRESS) {
         return cohort__fail(meant,
                             "in the child, at %p; something else lies there, or a limit forbids it",
@@ -298,8 +298,8 @@ void cohort__process_died(cohort__pid_t id, int code) {
 
 void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     cohort_process_t *slot = cohort__process_find(id);
-    if (!slot || cohort__life_generation(life) != id >> 16 || start_failed(slot, life, code))
-        return;
+    if (!slot || cohort__life_generation(life) != cohort__pid_generation(id)) return;
+    if (start_failed(slot, life, code)) return;
     /* it has taken off meanwhile */
     if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return;
     bool news = set_dead(slot, life);

@@ -12,9 +12,9 @@
 /* ---- steps of a life ------------------------------------------------------------------------ */
 
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to) {
-    uint64_t life = cohort__process_life(slot), next = cohort__life_with(life, to);
-    if (from == COHORT__SLOT_NEW && to == COHORT__SLOT_STARTING)
-        next += (uint64_t)1 << COHORT__LIFE_START;
+    uint64_t life = cohort__process_life(slot);
+    bool starts = from == COHORT__SLOT_NEW && to == COHORT__SLOT_STARTING;
+    uint64_t next = starts ? cohort__life_started(life) : cohort__life_with(life, to);
     return cohort__life_state(life) == from &&
            atomic_compare_exchange_strong(&slot->life, &life, next);
 }
@@ -25,13 +25,13 @@ void cohort__slot_restart(cohort_process_t *slot) {
         if (cohort__life_state(life) != COHORT__SLOT_STARTING &&
             cohort__life_state(life) != COHORT__SLOT_FAILED)
             return;
-        next = cohort__life_with(life, COHORT__SLOT_STARTING) + ((uint64_t)1 << COHORT__LIFE_START);
+        next = cohort__life_started(life);
     } while (!atomic_compare_exchange_weak(&slot->life, &life, next));
 }
 
 bool cohort__claim_withdraw(cohort_process_t *slot) {
     uint64_t open = atomic_load(&slot->claim);
-    while (!(open & 0xffffffff)) {
+    while (!cohort__claim_pid(open)) {
         if (atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_next(open)))
             return true;
     }
@@ -105,6 +105,19 @@ void cohort__slot_release(cohort_process_t *slot) {
     default:
         break;
     }
+}
+
+/* Two may be about to let go of one process, the thread that closes the handle and the repairer of a
+ * dead one, and the slot be another process' when the second comes to it. While the guard is held no
+ * slot is freed, so the id is looked at and the holder given up in one. */
+void cohort__slot_let_go(cohort__pid_t id) {
+    cohort__thread_t *me;
+    cohort_process_t *slot = cohort__process_find(id);
+    if (!slot || cohort__enter(&me)) return;
+    cohort__guard_enter(&slot->guard, me);
+    if (cohort__process_id(slot) == id) atomic_store(&slot->creator, 0);
+    cohort__guard_leave(&slot->guard);
+    cohort__slot_release(slot);
 }
 
 /* ---- names ---------------------------------------------------------------------------------- */

@@ -21,14 +21,11 @@ apr_status_t cohort__slot_refusal(const cohort_process_t *slot);
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to);
 /* By its starter: STARTING once more, another start of the same life. */
 void cohort__slot_restart(cohort_process_t *slot);
-/* Attempts at a start are never numbered twice in a slot, whichever process has it, so a child that
- * comes too late does not claim another's start. */
-static inline uint64_t cohort__claim_next(uint64_t claim) {
-    return (((claim >> 32) + 1) & 0xffffff) << 32;
-}
 /* No child will claim the attempt under way; false: one has. */
 bool cohort__claim_withdraw(cohort_process_t *slot);
-/* The handle is closed or its holder dead: free the slot if its life is over. */
+/* The handle of this process is closed: its slot is free when its life is over. */
+void cohort__slot_let_go(cohort__pid_t id);
+/* Free the slot if its life is over and nobody alive holds its handle. */
 void cohort__slot_release(cohort_process_t *slot);
 /* One slot more is free. */
 void cohort__slot_freed(void);

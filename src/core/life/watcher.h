@@ -37,7 +37,7 @@ void cohort__watcher_reset(void);
 bool cohort__watcher_stop(void);
 /* For a process that is to watch with its main thread: everything but ends of processes goes to
  * `other`, until that returns false. */
-apr_status_t cohort__watcher_own(cohort_os_handle_t channel);
+apr_status_t cohort__watcher_own(cohort_os_handle_t requests);
 /* Serve one end of a process, if there is one before the deadline. */
 void cohort__watcher_once(int64_t deadline);
 /* ends, too, when they are dealt with */

@@ -8,6 +8,7 @@
 #ifndef COHORT_CORE_ALLOC_H
 #define COHORT_CORE_ALLOC_H
 
+#include "core/memory/chunk.h"
 #include "core/memory/thread.h"
 
 /* Object kinds have blocks of their own, which are never reused for anything else: a stale pointer
@@ -51,17 +52,7 @@ bool cohort__in_arena(const void *address, size_t size);
 /* Is it the start of a block in use, of this kind? For checking users' pointers; never faults. */
 bool cohort__block_is(const void *address, cohort__kind_t kind);
 
-#define COHORT__CHUNK ((uint64_t)65536)
 #define COHORT__OBJECT_CLASS 32 /* + kind: the size class of objects; up to COHORT__CLASSES_MAX */
-
-/* The low bytes of a chunk's word: what it is, and of which class its blocks are. */
-enum {
-    COHORT__HEAP_FREE,
-    COHORT__HEAP_READY,
-    COHORT__HEAP_SLAB,
-    COHORT__HEAP_LARGE,
-    COHORT__HEAP_TAIL
-};
 
 /* Where this process sees the chunks: their words, how many there are, and the first. */
 typedef struct {
@@ -79,15 +70,13 @@ static inline bool cohort__object_place(const void *address, cohort__kind_t kind
         return false;
     uint64_t head =
         atomic_load_explicit(&cohort__chunks.heads[offset / COHORT__CHUNK], memory_order_acquire);
-    return (head & 0xffff) ==
-           (COHORT__HEAP_SLAB | (uint64_t)(COHORT__OBJECT_CLASS + (unsigned)kind) << 8);
+    return cohort__chunk_is_slab_of(head, COHORT__OBJECT_CLASS + (unsigned)kind);
 }
 /* All blocks of objects of this kind that are in use, published or not (the object's own tag says):
  * the first after `after` (NULL: the very first), NULL after the last. One that is made or freed
  * meanwhile may come or not. */
 void *cohort__object_next(cohort__kind_t kind, const void *after);
 
-/* Called by the arena, in each process, and by the repair of a dead thread. */
 /* Where the heap's parts lie, and how far each is in use: for i = 0, 1, ...; false: there are no
  * more. */
 bool cohort__alloc_extent(unsigned i, uint64_t *offset, uint64_t *size);

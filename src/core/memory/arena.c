@@ -1,9 +1,15 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process does about the mapping of the arena: it makes memory of it usable, shows it in
+ * core dumps, and gives its handle to those that it starts, also when this program has closed the
+ * handle as one that is not its own.
+ */
 #include "core/memory/arena.h"
 
 #include "core/memory/member.h"
 
 #include <cohort/errors.h>
+#include <errno.h>
 #include <string.h>
 
 cohort__arena_t *cohort__arena;
@@ -57,4 +63,51 @@ apr_status_t cohort__arena_commit(const void *at, size_t size) {
                                (unsigned long)((to - from) >> 10));
     if (cohort__arena->dump) cohort_os_arena_dump(&cohort__map, from, to - from);
     return APR_SUCCESS;
+}
+
+/* ---- its handle ----------------------------------------------------------------------------- */
+
+static cohort_os_mutex_t handle_mutex;
+
+/* Nothing to do when it is open; else from the mapping, or from any member that has it. */
+static apr_status_t reopen(void) {
+    cohort_os_handle_t lost = cohort__map.handle;
+    apr_status_t status = cohort_os_arena_reopen(&cohort__map, 0, COHORT_OS_NONE);
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count && status; i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        bool has = slot != cohort__self() && slot->role != COHORT__ROLE_PROGRAM &&
+                   cohort__process_state(slot) == COHORT__SLOT_RUNNING;
+        if (has)
+            status = cohort_os_arena_reopen(&cohort__map, slot->os.pid,
+                                            (cohort_os_handle_t)atomic_load(&slot->arena));
+    }
+    if (!status) {
+        atomic_store(&cohort__self()->arena, (int64_t)cohort__map.handle);
+        return APR_SUCCESS;
+    }
+    return cohort__fail(
+        APR_FROM_OS_ERROR(EBADF),
+        "this program has closed descriptor %d, the shared memory's; only the start method fork does without",
+        (int)lost);
+}
+
+apr_status_t cohort__arena_handle(cohort_os_handle_t *handle) {
+    cohort_os_mutex_lock(&handle_mutex);
+    apr_status_t status = reopen();
+    *handle = cohort__map.handle;
+    cohort_os_mutex_unlock(&handle_mutex);
+    return status;
+}
+
+void cohort__arena_handle_lock(void) {
+    cohort_os_mutex_lock(&handle_mutex);
+}
+
+void cohort__arena_handle_unlock(void) {
+    cohort_os_mutex_unlock(&handle_mutex);
+}
+
+void cohort__arena_handle_reset(void) {
+    cohort_os_mutex_reset(&handle_mutex);
 }

@@ -41,5 +41,12 @@ void cohort__arena_dump(void);
 void cohort__arena_dump_nothing(void);
 /* Make [at, at + size) of the arena usable. */
 apr_status_t cohort__arena_commit(const void *at, size_t size);
+/* The handle by which a process that is executed maps the arena, had again if this program has
+ * closed it. */
+apr_status_t cohort__arena_handle(cohort_os_handle_t *handle);
+/* Around a fork: no other thread is at that. In the copy, reset instead of unlock. */
+void cohort__arena_handle_lock(void);
+void cohort__arena_handle_unlock(void);
+void cohort__arena_handle_reset(void);
 
 #endif

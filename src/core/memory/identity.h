@@ -27,6 +27,16 @@
 
 /* A process of the cohort: generation << 16 | slot; 0 is nobody. Never reused. */
 typedef uint64_t cohort__pid_t;
+static inline cohort__pid_t cohort__pid(uint64_t generation, uint32_t slot) {
+    return generation << 16 | slot;
+}
+static inline uint64_t cohort__pid_generation(cohort__pid_t id) {
+    return id >> 16;
+}
+/* The place in the table of the slot that the process has, or had. */
+static inline uint32_t cohort__pid_slot(cohort__pid_t id) {
+    return (uint32_t)(id & 0xffff);
+}
 
 typedef union {
     struct {

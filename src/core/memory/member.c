@@ -29,16 +29,16 @@ cohort__slot_state_t cohort__process_state(const cohort_process_t *slot) {
 }
 
 cohort__pid_t cohort__process_id(const cohort_process_t *slot) {
-    return cohort__life_generation(cohort__process_life(slot)) << 16 |
-           (cohort__pid_t)(slot - cohort__process_at(0));
+    return cohort__pid(cohort__life_generation(cohort__process_life(slot)),
+                       (uint32_t)(slot - cohort__process_at(0)));
 }
 
 cohort_process_t *cohort__process_find(cohort__pid_t id) {
-    uint32_t index = (uint32_t)(id & 0xffff);
+    uint32_t index = cohort__pid_slot(id);
     if (id == 0 || index >= cohort__process_count()) return NULL;
     cohort_process_t *slot = cohort__process_at(index);
     uint64_t life = cohort__process_life(slot);
-    return cohort__life_generation(life) == id >> 16 &&
+    return cohort__life_generation(life) == cohort__pid_generation(id) &&
                    cohort__life_state(life) != COHORT__SLOT_FREE
                ? slot
                : NULL;
@@ -55,7 +55,7 @@ apr_status_t cohort__process_check(const cohort_process_t *process) {
 
 cohort_os_id_t cohort__process_os(cohort_process_t *slot) {
     if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
-        return (cohort_os_id_t){(int64_t)(atomic_load(&slot->claim) & 0xffffffff), 0};
+        return (cohort_os_id_t){cohort__claim_pid(atomic_load(&slot->claim)), 0};
     }
     return slot->os;
 }

@@ -42,7 +42,7 @@ typedef enum {
 } cohort__role_t;
 
 struct cohort_process_t {
-    _Alignas(64) _Atomic uint64_t life; /* starts << 48 | generation << 8 | state */
+    _Alignas(64) _Atomic uint64_t life; /* starts << 48 | generation << 8 | state; see below */
     _Atomic int32_t exit_code;          /* COHORT_EXIT_NONE until known */
     _Atomic int32_t start_status;
     cohort_os_id_t os;                  /* written before RUNNING */
@@ -51,7 +51,7 @@ struct cohort_process_t {
     _Atomic cohort__pid_t parent;
     _Atomic cohort__pid_t creator;      /* holds the handle; 0 = closed */
     _Atomic cohort__pid_t reaper;       /* the process with the watcher that will see it end */
-    /* of the child that is starting: attempt << 32 | pid, 0 = not there yet */
+    /* of the child that is starting: attempt << 32 | pid, 0 = not there yet; see below */
     _Atomic uint64_t claim;
     _Atomic uint32_t children;          /* for default names */
     _Atomic uint32_t role;              /* others read it while the slot changes hands */
@@ -114,6 +114,9 @@ enum {
 
 /* A life's word: how often it was started, from the bit START on; its generation; its state. */
 #define COHORT__LIFE_START 48
+static inline uint64_t cohort__life_word(uint64_t generation, cohort__slot_state_t state) {
+    return generation << 8 | (uint64_t)state;
+}
 static inline cohort__slot_state_t cohort__life_state(uint64_t life) {
     return (cohort__slot_state_t)(life & 0xff);
 }
@@ -123,6 +126,10 @@ static inline uint64_t cohort__life_generation(uint64_t life) {
 static inline uint64_t cohort__life_with(uint64_t life, cohort__slot_state_t state) {
     return (life & ~(uint64_t)0xff) | (uint64_t)state;
 }
+/* The same life, started once more. */
+static inline uint64_t cohort__life_started(uint64_t life) {
+    return cohort__life_with(life, COHORT__SLOT_STARTING) + ((uint64_t)1 << COHORT__LIFE_START);
+}
 /* The same start of the same process, whatever has become of it. */
 static inline bool cohort__is_same_start(uint64_t one, uint64_t other) {
     return one >> 8 == other >> 8;
@@ -130,6 +137,32 @@ static inline bool cohort__is_same_start(uint64_t one, uint64_t other) {
 static inline uint64_t cohort__process_life(const cohort_process_t *slot) {
     return atomic_load_explicit(&((cohort_process_t *)slot)->life, memory_order_acquire);
 }
+
+/*
+ * A claim's word: which attempt at a start of the slot is under way, and the pid of the child that
+ * has claimed it. Attempts are never numbered twice in a slot, whichever process has it, so a child
+ * that comes too late does not claim another's start.
+ */
+static inline uint32_t cohort__claim_attempt(uint64_t claim) {
+    return (uint32_t)(claim >> 32);
+}
+/* 0: no child has claimed the attempt yet. */
+static inline int64_t cohort__claim_pid(uint64_t claim) {
+    return (int64_t)(claim & 0xffffffff);
+}
+/* The attempt, claimed by no child. */
+static inline uint64_t cohort__claim_open(uint32_t attempt) {
+    return (uint64_t)attempt << 32;
+}
+/* An open attempt, claimed by this child. */
+static inline uint64_t cohort__claim_by(uint64_t open, int64_t pid) {
+    return open | (uint64_t)pid;
+}
+/* The next attempt, open. Its number has 24 bits, which is what a boot block has room for. */
+static inline uint64_t cohort__claim_next(uint64_t claim) {
+    return cohort__claim_open((cohort__claim_attempt(claim) + 1) & 0xffffff);
+}
+
 /* A process in this state may be doing something to the arena. */
 static inline bool cohort__may_act(cohort__slot_state_t state) {
     return state == COHORT__SLOT_STARTING || state == COHORT__SLOT_RUNNING;
@@ -146,7 +179,7 @@ static inline bool cohort__is_contained(const cohort_process_t *slot) {
 }
 /* Which start of a slot this is; a start that failed may be followed by another. */
 static inline uint32_t cohort__process_attempt(cohort_process_t *slot) {
-    return (uint32_t)(atomic_load(&slot->claim) >> 32);
+    return cohort__claim_attempt(atomic_load(&slot->claim));
 }
 cohort__pid_t cohort__process_id(const cohort_process_t *process);
 /* The slot of an id when it still is that process, else NULL. */

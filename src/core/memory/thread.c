@@ -62,11 +62,10 @@ apr_status_t cohort__thread_register(cohort__thread_t **me) {
 }
 
 cohort__thread_t *cohort__thread_find(cohort__tid_t id) {
-    uint32_t index = (uint32_t)(id & 0xffff);
-    if (index == 0 || index > cohort__thread_count()) return NULL;
-    cohort__thread_t *thread = cohort__thread_at(index - 1);
-    if (atomic_load_explicit(&thread->generation, memory_order_acquire) != (uint32_t)(id >> 16))
-        return NULL;
+    uint32_t number = cohort__tid_number(id), generation = cohort__tid_generation(id);
+    if (number == 0 || number > cohort__thread_count()) return NULL;
+    cohort__thread_t *thread = cohort__thread_at(number - 1);
+    if (atomic_load_explicit(&thread->generation, memory_order_acquire) != generation) return NULL;
     return atomic_load_explicit(&thread->owner, memory_order_acquire) ? thread : NULL;
 }
 

@@ -11,12 +11,21 @@
 #include "core/memory/park.h"
 
 #define COHORT__THREADS_MAX 16384u
-#define COHORT__STAGES 3
 #define COHORT__CLASSES_MAX 48
 #define COHORT__SLABS 4 /* of one class, that a thread keeps */
 
 /* A thread of the cohort: generation << 16 | record index + 1; 0 is nobody. Never reused. */
 typedef uint64_t cohort__tid_t;
+static inline cohort__tid_t cohort__tid(uint32_t generation, uint32_t index) {
+    return (uint64_t)generation << 16 | (index + 1);
+}
+static inline uint32_t cohort__tid_generation(cohort__tid_t id) {
+    return (uint32_t)(id >> 16);
+}
+/* The record's index + 1; 0 is nobody's. */
+static inline uint32_t cohort__tid_number(cohort__tid_t id) {
+    return (uint32_t)(id & 0xffff);
+}
 
 /* What a thread is doing to a shared structure; its repair is a step in cohort/registry.c. */
 typedef enum {
@@ -32,13 +41,21 @@ typedef enum {
     COHORT__OP_END       /* object = one to be freed by this thread if its tag names it */
 } cohort__op_kind_t;
 
-/* What a thread is doing to a block of memory; see alloc.c. */
+/* What a thread is doing to a block of memory; see intent.h. */
 typedef enum {
     COHORT__INTENT_NONE,
     COHORT__INTENT_NEW,
     COHORT__INTENT_FREE,
     COHORT__INTENT_MOVE
 } cohort__intent_kind_t;
+
+/* The blocks that a call may own at a time, by what it does with them. */
+typedef enum {
+    COHORT__STAGE_OBJECT,  /* an object that is being made or freed */
+    COHORT__STAGE_MESSAGE, /* a message on its way into a ring or out of it */
+    COHORT__STAGE_LINK,    /* the next link of a chain, until it hangs on that */
+    COHORT__STAGES
+} cohort__stage_t;
 
 /* A place in the arena that owns a block, or NULL. A block has one home at a time, or belongs to
  * the user. */
@@ -64,7 +81,7 @@ typedef struct cohort__thread_t {
     _Atomic(void *) intent_block;             /* its address, + 1 when it is a large one */
     _Atomic(cohort__home_t *) intent_from;
     _Atomic(cohort__home_t *) intent_to;
-    cohort__home_t stage[COHORT__STAGES];     /* blocks that the running call owns */
+    cohort__home_t stage[COHORT__STAGES];     /* by cohort__stage_t */
     cohort__tid_t id;                         /* its own note of cohort__thread_id() */
     /* the allocator's chunks of each size class, + 1; 0 = none */
     _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS];
@@ -89,8 +106,12 @@ static inline apr_status_t cohort__enter(cohort__thread_t **me) {
 }
 static inline cohort__tid_t cohort__thread_id(const cohort__thread_t *thread) {
     cohort__thread_t *t = (cohort__thread_t *)thread;
-    return (uint64_t)atomic_load_explicit(&t->generation, memory_order_relaxed) << 16 |
-           (atomic_load_explicit(&t->index, memory_order_relaxed) + 1);
+    return cohort__tid(atomic_load_explicit(&t->generation, memory_order_relaxed),
+                       atomic_load_explicit(&t->index, memory_order_relaxed));
+}
+/* The number of its record, as words name it that have no room for an id: index + 1. */
+static inline uint32_t cohort__thread_number(const cohort__thread_t *thread) {
+    return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed) + 1;
 }
 /* The record that an id names, or NULL when that thread is gone (its record freed or reused). */
 cohort__thread_t *cohort__thread_find(cohort__tid_t id);
@@ -124,7 +145,7 @@ static inline void cohort__op_end(cohort__thread_t *me) {
  * object on its way, before that is over. */
 static inline bool cohort__thread_is_busy(cohort__thread_t *me) {
     return atomic_load_explicit(&me->op, memory_order_relaxed) != COHORT__OP_NONE ||
-           atomic_load_explicit(&me->stage[0], memory_order_relaxed);
+           atomic_load_explicit(&me->stage[COHORT__STAGE_OBJECT], memory_order_relaxed);
 }
 
 /* The number of records ever used, and a record by its index below that (also free ones). */

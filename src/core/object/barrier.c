@@ -50,8 +50,10 @@ typedef struct {
     _Atomic cohort__pid_t process;
 } entry_t;
 
+enum { PART_ENTRIES }; /* the part of a barrier: 2 * parties entries */
+
 struct cohort_barrier_t {
-    cohort__object_t object; /* parts[0] = 2 * parties entries */
+    cohort__object_t object;
     uint32_t parties;
     cohort__code_t action;
     void *action_arg;
@@ -69,7 +71,7 @@ _Static_assert(sizeof(cohort_barrier_t) <= COHORT__OBJECT_SIZE_MAX,
 _Static_assert(COHORT__THREADS_MAX < 1u << 15, "a thread's number fits into an arrival");
 
 typedef struct {
-    cohort__use_t use;
+    cohort__call_t call;
     cohort_barrier_t *barrier;
     bool polls;
     bool there;
@@ -80,7 +82,7 @@ typedef struct {
 
 /* ---- the word ------------------------------------------------------------------------------- */
 
-static uint64_t load(cohort_barrier_t *b) {
+static uint64_t load_word(cohort_barrier_t *b) {
     return atomic_load_explicit(&b->word, memory_order_acquire);
 }
 
@@ -118,7 +120,7 @@ static uint64_t next_phase(uint64_t word, bool is_released) {
 
 /* False when the phase is over or broken already. */
 static bool break_phase(cohort_barrier_t *b, uint32_t phase) {
-    uint64_t word = load(b);
+    uint64_t word = load_word(b);
     do {
         if (outcome(word, phase) != APR_EAGAIN) return false;
     } while (!atomic_compare_exchange_weak(&b->word, &word, (word & ~(uint64_t)3) | BROKEN));
@@ -127,15 +129,15 @@ static bool break_phase(cohort_barrier_t *b, uint32_t phase) {
 }
 
 static bool begin_action(cohort_barrier_t *b, uint32_t phase) {
-    uint64_t word = load(b);
+    uint64_t word = load_word(b);
     do {
         if (outcome(word, phase) != APR_EAGAIN) return false;
     } while (!atomic_compare_exchange_weak(&b->word, &word, word | ACTION));
     return true;
 }
 
-static apr_status_t release(cohort_barrier_t *b, uint32_t phase) {
-    uint64_t word = load(b);
+static apr_status_t release_phase(cohort_barrier_t *b, uint32_t phase) {
+    uint64_t word = load_word(b);
     do {
         if (outcome(word, phase) != APR_EAGAIN) return outcome(word, phase);
     } while (!atomic_compare_exchange_weak(&b->word, &word, next_phase(word, true)));
@@ -146,13 +148,14 @@ static apr_status_t release(cohort_barrier_t *b, uint32_t phase) {
 /* ---- which parties are there, and which will not come --------------------------------------- */
 
 /* Under a look, and so is all that uses it. */
-static entry_t *entry_at(cohort_barrier_t *b, uint32_t phase, uint32_t index) {
-    entry_t *entries = atomic_load_explicit(&b->object.parts[0], memory_order_acquire);
+static entry_t *barrier_entry_at(cohort_barrier_t *b, uint32_t phase, uint32_t index) {
+    entry_t *entries = atomic_load_explicit(&b->object.parts[PART_ENTRIES], memory_order_acquire);
     return &entries[(phase & 1 ? b->parties : 0) + index];
 }
 
 static uint64_t arrival_of(cohort__tid_t thread, uint32_t phase) {
-    return (uint64_t)phase << 32 | (thread >> 16 & 0x1ffff) << 15 | (thread & 0x7fff);
+    uint64_t generation = cohort__tid_generation(thread) & 0x1ffff;
+    return (uint64_t)phase << 32 | generation << 15 | cohort__tid_number(thread);
 }
 
 static bool has_left(uint64_t arrival, bool thorough) {
@@ -165,7 +168,7 @@ static bool has_left(uint64_t arrival, bool thorough) {
  * exit code on some systems. A slot that was freed says so until it is used again. */
 static bool was_killed(cohort__pid_t id, bool thorough) {
     if (cohort__process_alive(id, thorough)) return false;
-    cohort_process_t *process = cohort__process_at((uint32_t)(id & 0xffff));
+    cohort_process_t *process = cohort__process_at(cohort__pid_slot(id));
     bool left = atomic_load(&process->left);
     return cohort__process_id(process) == id && !left;
 }
@@ -173,7 +176,7 @@ static bool was_killed(cohort__pid_t id, bool thorough) {
 static bool party_missing(cohort_barrier_t *b, uint32_t phase, bool thorough) {
     for (uint32_t i = 0; i < b->parties; i++) {
         uint64_t arrival =
-            atomic_load_explicit(&entry_at(b, phase, i)->arrival, memory_order_acquire);
+            atomic_load_explicit(&barrier_entry_at(b, phase, i)->arrival, memory_order_acquire);
         if (phase_of(arrival) == phase && has_left(arrival, thorough)) return true;
     }
     return false;
@@ -182,7 +185,7 @@ static bool party_missing(cohort_barrier_t *b, uint32_t phase, bool thorough) {
 /* 0: none was. */
 static cohort__pid_t last_party_killed(cohort_barrier_t *b, uint32_t last, bool thorough) {
     for (uint32_t i = 0; i < b->parties; i++) {
-        entry_t *e = entry_at(b, last, i);
+        entry_t *e = barrier_entry_at(b, last, i);
         if (phase_of(atomic_load_explicit(&e->arrival, memory_order_acquire)) != last) continue;
         cohort__pid_t process = atomic_load_explicit(&e->process, memory_order_acquire);
         if (was_killed(process, thorough)) return process;
@@ -198,25 +201,25 @@ static bool time_to_ask(cohort_barrier_t *b) {
 
 /* Break the phase if a party it depends on is dead; a death that nobody has seen is recorded now. A
  * look at a phase that was over meanwhile says nothing about the next one. */
-static void look(const cohort__use_t *use, cohort_barrier_t *b) {
-    uint64_t word = load(b), deaths = atomic_load(&cohort__arena->death);
+static void look_for_missing(const cohort__call_t *call, cohort_barrier_t *b) {
+    uint64_t word = load_word(b), deaths = atomic_load(&cohort__arena->death);
     bool ask = time_to_ask(b);
     if (!ask && atomic_load_explicit(&b->deaths, memory_order_acquire) == deaths) return;
     uint32_t phase = phase_of(word);
-    if (!cohort__use_look(use)) return;
+    if (!cohort__call_look(call)) return;
     bool missing = party_missing(b, phase, ask);
     cohort__pid_t killed = !missing && released(word, 1) ? last_party_killed(b, phase - 1, ask) : 0;
-    cohort__use_look_end(use);
+    cohort__call_look_end(call);
     if (killed) (void)cohort__process_bury(killed);
     if (missing || killed) break_phase(b, phase);
-    else if (phase_of(load(b)) == phase)
+    else if (phase_of(load_word(b)) == phase)
         atomic_store_explicit(&b->deaths, deaths, memory_order_release);
 }
 
 /* ---- arriving ------------------------------------------------------------------------------- */
 
 /* True for an entry of an earlier phase that is ours now. */
-static bool claim(entry_t *e, uint64_t arrival) {
+static bool claim_entry(entry_t *e, uint64_t arrival) {
     uint64_t seen = atomic_load_explicit(&e->arrival, memory_order_acquire);
     return (int32_t)(phase_of(seen) - phase_of(arrival)) < 0 &&
            atomic_compare_exchange_strong(&e->arrival, &seen, arrival);
@@ -224,11 +227,11 @@ static bool claim(entry_t *e, uint64_t arrival) {
 
 static bool take_entry(wait_t *w, uint32_t phase, uint32_t start) {
     cohort_barrier_t *b = w->barrier;
-    uint64_t arrival = arrival_of(cohort__thread_id(w->use.me), phase);
+    uint64_t arrival = arrival_of(cohort__thread_id(w->call.me), phase);
     for (uint32_t i = 0; i < b->parties; i++) {
         uint32_t index = start + i < b->parties ? start + i : start + i - b->parties;
-        entry_t *e = entry_at(b, phase, index);
-        if (!claim(e, arrival)) continue;
+        entry_t *e = barrier_entry_at(b, phase, index);
+        if (!claim_entry(e, arrival)) continue;
         atomic_store_explicit(&e->process, cohort__self_id(), memory_order_release);
         w->there = true;
         w->phase = phase;
@@ -262,14 +265,14 @@ static apr_status_t run_action(const wait_t *w) {
 }
 
 /* By the last to arrive. The action may do anything, so nothing is looked at here. */
-static apr_status_t complete(const wait_t *w) {
+static apr_status_t complete_phase(const wait_t *w) {
     cohort_barrier_t *b = w->barrier;
     uint32_t phase = w->phase;
-    if (!w->action.module) return release(b, phase);
-    if (!begin_action(b, phase)) return outcome(load(b), phase);
+    if (!w->action.module) return release_phase(b, phase);
+    if (!begin_action(b, phase)) return outcome(load_word(b), phase);
     apr_status_t status = run_action(w);
     if (cohort__is_copy()) return COHORT_ENOTMEMBER;
-    if (!status) return release(b, phase);
+    if (!status) return release_phase(b, phase);
     break_phase(b, phase);
     return status;
 }
@@ -277,45 +280,45 @@ static apr_status_t complete(const wait_t *w) {
 /* APR_EAGAIN: waits for the others, if there; else for the next meeting. */
 static apr_status_t arrive(wait_t *w) {
     cohort_barrier_t *b = w->barrier;
-    uint64_t word = load(b);
+    uint64_t word = load_word(b);
     uint32_t phase = phase_of(word), count = count_of(b, phase);
     if (state_of(word) == BROKEN) return COHORT_EBROKEN;
     if (count >= b->parties || (w->polls && count + 1 < b->parties)) return APR_EAGAIN;
-    if (!cohort__use_look(&w->use)) return COHORT_EHANDLE;
+    if (!cohort__call_look(&w->call)) return COHORT_EHANDLE;
     bool last = take_entry(w, phase, count) && count_me(b, phase) == b->parties;
     bool missing = last && party_missing(b, phase, false);
     if (last) {
         w->action = b->action;
         w->action_arg = b->action_arg;
     }
-    cohort__use_look_end(&w->use);
+    cohort__call_look_end(&w->call);
     if (missing) break_phase(b, phase);
-    return last ? complete(w) : APR_EAGAIN;
+    return last ? complete_phase(w) : APR_EAGAIN;
 }
 
 /* The outcome of a party's phase, which counts although the barrier was destroyed since; but what
  * stopped the phase was the end of the barrier. */
 static apr_status_t outcome_of(const wait_t *w) {
-    apr_status_t status = w->there ? outcome(load(w->barrier), w->phase) : APR_EAGAIN;
-    return status && cohort__use_over(&w->use) ? COHORT_EHANDLE : status;
+    apr_status_t status = w->there ? outcome(load_word(w->barrier), w->phase) : APR_EAGAIN;
+    return status && cohort__call_over(&w->call) ? COHORT_EHANDLE : status;
 }
 
 static apr_status_t try_meet(void *arg, bool thorough) {
     wait_t *w = arg;
     apr_status_t status = w->there ? APR_EAGAIN : arrive(w);
     if (status != APR_EAGAIN)
-        return cohort__use_over(&w->use) && status == COHORT_EBROKEN ? COHORT_EHANDLE : status;
-    if (thorough) look(&w->use, w->barrier);
+        return cohort__call_over(&w->call) && status == COHORT_EBROKEN ? COHORT_EHANDLE : status;
+    if (thorough) look_for_missing(&w->call, w->barrier);
     return outcome_of(w);
 }
 
 static apr_status_t barrier_wait(cohort_barrier_t *barrier, unsigned *index,
                                  apr_interval_time_t timeout) {
     wait_t w = {.barrier = barrier, .polls = timeout <= 0};
-    apr_status_t status = cohort__use_begin(&w.use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    apr_status_t status = cohort__call_begin(&w.call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
     if (timeout == COHORT_FOREVER) timeout = barrier->timeout;
-    if (cohort__use_over(&w.use)) return COHORT_EHANDLE;
+    if (cohort__call_over(&w.call)) return COHORT_EHANDLE;
     status = cohort__await(&barrier->changed, try_meet, &w, cohort__deadline(timeout));
     if (status == APR_TIMEUP && w.there && !break_phase(barrier, w.phase)) status = outcome_of(&w);
     if (!status && index) *index = w.index;
@@ -340,13 +343,13 @@ static apr_status_t set_action(cohort_barrier_t *b, const cohort_barrier_options
 
 /* The phases go on from those of the barrier that was here before, as if after a reset. The entries
  * are of one before the last, in which nobody was. */
-static apr_status_t set_up(cohort_barrier_t *b, cohort__thread_t *me) {
-    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES,
-                                            2 * b->parties * sizeof(entry_t), &b->object.parts[0]);
+static apr_status_t set_up_barrier(cohort_barrier_t *b, cohort__thread_t *me) {
+    apr_status_t status = cohort__block_new(
+        me, COHORT__KIND_BYTES, 2 * b->parties * sizeof(entry_t), &b->object.parts[PART_ENTRIES]);
     if (status) return status;
-    uint64_t word = next_phase(load(b), false), arrival = (uint64_t)(phase_of(word) - 2) << 32;
+    uint64_t word = next_phase(load_word(b), false), arrival = (uint64_t)(phase_of(word) - 2) << 32;
     for (uint32_t i = 0; i < b->parties * 2; i++) {
-        entry_t *e = entry_at(b, 0, i);
+        entry_t *e = barrier_entry_at(b, 0, i);
         atomic_store_explicit(&e->arrival, arrival, memory_order_relaxed);
         atomic_store_explicit(&e->process, 0, memory_order_relaxed);
     }
@@ -374,7 +377,7 @@ static apr_status_t barrier_create(cohort_barrier_t **barrier, unsigned parties,
     b->parties = parties;
     b->timeout = o->timeout ? o->timeout : COHORT_FOREVER;
     status = set_action(b, o);
-    if (!status) status = set_up(b, me);
+    if (!status) status = set_up_barrier(b, me);
     if (status) {
         cohort__object_free(me, b);
         return status;
@@ -390,12 +393,12 @@ apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties,
 }
 
 static apr_status_t barrier_abort(cohort_barrier_t *barrier) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
     for (;;) {
-        uint64_t word = load(barrier);
-        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+        uint64_t word = load_word(barrier);
+        if (cohort__call_over(&call)) return COHORT_EHANDLE;
         if (state_of(word) == BROKEN || break_phase(barrier, phase_of(word))) return APR_SUCCESS;
     }
 }
@@ -405,12 +408,12 @@ apr_status_t cohort_barrier_abort(cohort_barrier_t *barrier) {
 }
 
 static apr_status_t barrier_reset(cohort_barrier_t *barrier) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
     if (status) return status;
-    uint64_t word = load(barrier);
+    uint64_t word = load_word(barrier);
     do {
-        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+        if (cohort__call_over(&call)) return COHORT_EHANDLE;
     } while (!atomic_compare_exchange_weak(&barrier->word, &word, next_phase(word, false)));
     cohort__notify(&barrier->changed, COHORT__ALL);
     return APR_SUCCESS;
@@ -421,10 +424,10 @@ apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier) {
 }
 
 static apr_status_t barrier_parties(cohort_barrier_t *barrier, unsigned *parties) {
-    cohort__use_t use;
-    apr_status_t status = parties
-                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-                              : cohort__null("parties");
+    cohort__call_t call;
+    apr_status_t status =
+        parties ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+                : cohort__null("parties");
     if (!status) *parties = barrier->parties;
     return status;
 }
@@ -434,12 +437,12 @@ apr_status_t cohort_barrier_parties(cohort_barrier_t *barrier, unsigned *parties
 }
 
 static apr_status_t barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting) {
-    cohort__use_t use;
-    apr_status_t status = waiting
-                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-                              : cohort__null("waiting");
+    cohort__call_t call;
+    apr_status_t status =
+        waiting ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+                : cohort__null("waiting");
     if (status) return status;
-    uint64_t word = load(barrier);
+    uint64_t word = load_word(barrier);
     *waiting = state_of(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
     return APR_SUCCESS;
 }
@@ -449,11 +452,11 @@ apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting
 }
 
 static apr_status_t barrier_broken(cohort_barrier_t *barrier, int *broken) {
-    cohort__use_t use;
-    apr_status_t status = broken
-                              ? cohort__use_begin(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-                              : cohort__null("broken");
-    if (!status) *broken = state_of(load(barrier)) == BROKEN;
+    cohort__call_t call;
+    apr_status_t status =
+        broken ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
+               : cohort__null("broken");
+    if (!status) *broken = state_of(load_word(barrier)) == BROKEN;
     return status;
 }
 
@@ -462,12 +465,12 @@ apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken) {
 }
 
 static apr_status_t barrier_destroy(cohort_barrier_t *barrier) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, false, &status))
+    if (!cohort__sync_end(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, false, &status))
         return status;
     cohort__notify(&barrier->changed, COHORT__ALL);
-    cohort__object_free(use.me, barrier);
+    cohort__object_free(call.me, barrier);
     return APR_SUCCESS;
 }
 

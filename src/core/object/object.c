@@ -20,13 +20,13 @@ void cohort__object_wipe(void *from, size_t size) {
     memset(words + count, 0, size % sizeof *words);
 }
 
-/* stage[0] holds an object under construction, marked by its kind in object_kind only while that is
- * so. */
+/* The thread's stage for objects has it while it is under construction. */
 apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
                                 void *object) {
-    apr_status_t status = cohort__block_new(me, kind, size, &me->stage[0]);
+    apr_status_t status = cohort__block_new(me, kind, size, &me->stage[COHORT__STAGE_OBJECT]);
     if (status) return status;
-    cohort__object_t *o = atomic_load_explicit(&me->stage[0], memory_order_relaxed);
+    cohort__object_t *o =
+        atomic_load_explicit(&me->stage[COHORT__STAGE_OBJECT], memory_order_relaxed);
     uint32_t made = atomic_load_explicit(&o->made, memory_order_relaxed);
     cohort__object_wipe(o + 1, size - sizeof *o);
     for (int i = 0; i < COHORT__PARTS; i++)
@@ -48,30 +48,30 @@ static apr_status_t clean_up(void *data) {
 void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, apr_pool_t *pool,
                             apr_status_t (*destroy)(void *object)) {
     cohort__object_t *o = object;
-    uint64_t full = (uint64_t)tag << 32 | atomic_load_explicit(&o->made, memory_order_relaxed);
+    uint64_t full = cohort__tag_word(tag, atomic_load_explicit(&o->made, memory_order_relaxed));
     if (pool) {
         cleanup_t *cleanup = apr_palloc(pool, sizeof *cleanup);
         *cleanup = (cleanup_t){o, full, cohort__membership(), destroy};
         apr_pool_cleanup_register(pool, cleanup, clean_up, apr_pool_cleanup_null);
     }
     atomic_store(&o->tag, full);
-    (void)cohort__block_give(&me->stage[0]);
+    (void)cohort__block_give(&me->stage[COHORT__STAGE_OBJECT]);
 }
 
 bool cohort__object_end(void *object, uint32_t tag) {
     cohort__object_t *o = object;
     uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);
-    return full >> 32 == tag && atomic_compare_exchange_strong(&o->tag, &full, 0);
+    return cohort__tag_type(full) == tag && atomic_compare_exchange_strong(&o->tag, &full, 0);
 }
 
 static uint64_t claimed_by(cohort__thread_t *thread) {
-    return (uint64_t)atomic_load_explicit(&thread->index, memory_order_relaxed) + 1;
+    return cohort__thread_number(thread);
 }
 
 bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag) {
     cohort__object_t *o = object;
     uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);
-    if (full >> 32 != tag) return false;
+    if (cohort__tag_type(full) != tag) return false;
     cohort__op_begin(me, COHORT__OP_END, o, full);
     if (atomic_compare_exchange_strong(&o->tag, &full, claimed_by(me))) return true;
     cohort__op_end(me);
@@ -83,7 +83,7 @@ static void repair_claim(cohort__thread_t *dead) {
     if (atomic_load_explicit(&dead->op, memory_order_acquire) != COHORT__OP_END) return;
     cohort__object_t *o = atomic_load_explicit(&dead->op_object, memory_order_relaxed);
     if (atomic_load_explicit(&o->tag, memory_order_acquire) == claimed_by(dead)) {
-        atomic_store_explicit(&dead->stage[0], o, memory_order_release);
+        atomic_store_explicit(&dead->stage[COHORT__STAGE_OBJECT], o, memory_order_release);
     }
     cohort__op_end(dead);
 }
@@ -93,7 +93,7 @@ typedef struct {
     const cohort__object_t *object;
 } leaving_t;
 
-static apr_status_t try_left_alone(void *arg, bool thorough) {
+static apr_status_t try_unwatched(void *arg, bool thorough) {
     leaving_t *l = arg;
     cohort__thread_t *other = cohort__thread_at_object(l->me, l->object);
     if (other && thorough) (void)cohort__process_bury(atomic_load(&other->owner));
@@ -105,23 +105,26 @@ static apr_status_t try_left_alone(void *arg, bool thorough) {
 static void free_parts(cohort__thread_t *me, cohort__object_t *o) {
     leaving_t l = {me, o};
     if (cohort__thread_at_object(me, o)) {
-        (void)cohort__await_paced(&cohort__arena->completed, try_left_alone, &l, COHORT_OS_NEVER,
+        (void)cohort__await_paced(&cohort__arena->completed, try_unwatched, &l, COHORT_OS_NEVER,
                                   cohort__pace_brisk);
     }
     for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &o->parts[i]);
 }
 
 void cohort__object_free(cohort__thread_t *me, void *object) {
-    atomic_store_explicit(&me->stage[0], object, memory_order_release);
+    atomic_store_explicit(&me->stage[COHORT__STAGE_OBJECT], object, memory_order_release);
     if (atomic_load_explicit(&me->op, memory_order_relaxed) == COHORT__OP_END) cohort__op_end(me);
     free_parts(me, object);
-    cohort__block_free(me, &me->stage[0]);
+    cohort__block_free(me, &me->stage[COHORT__STAGE_OBJECT]);
 }
 
 void cohort__object_repair(cohort__thread_t *me, cohort__thread_t *dead) {
     repair_claim(dead);
-    cohort__object_t *o = atomic_load_explicit(&dead->stage[0], memory_order_acquire);
+    cohort__object_t *o =
+        atomic_load_explicit(&dead->stage[COHORT__STAGE_OBJECT], memory_order_acquire);
     if (!o || cohort__block_is(o, COHORT__KIND_BYTES)) return;
-    if (atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == 0) free_parts(me, o);
-    else (void)cohort__block_give(&dead->stage[0]); /* it was published, and is the user's */
+    uint64_t word = atomic_load_explicit(&o->tag, memory_order_acquire);
+    if (cohort__tag_type(word) == 0) free_parts(me, o);
+    /* it was published, and is the user's */
+    else (void)cohort__block_give(&dead->stage[COHORT__STAGE_OBJECT]);
 }

@@ -6,15 +6,15 @@
  *
  * An object may be destroyed while other threads are inside calls on it, and another object made in
  * its place at once. Its own block stays what it is; its parts are freed and become anybody's. So a
- * call notes at its start which life of the object is meant (a use), and touches the object in one
- * of three ways:
+ * call notes at its start which life of the object is meant (cohort__call_t), and touches the
+ * object in one of three ways:
  *
  *  - A word of the object's own block: load it, check the life, then compare-and-swap it. Such
  *    words are not cleared between two lives but go on from where they were, so the swap fails when
  *    the life that was checked is over.
  *  - Under the object's guard: check the life after entering it. The life ends under the guard, and
  *    the guard is never cleared.
- *  - Without a guard, in a part: look at the object (cohort__use_look()). The parts are freed when
+ *  - Without a guard, in a part: look at the object (cohort__call_look()). The parts are freed when
  *    nobody looks at it any more.
  */
 #ifndef COHORT_CORE_OBJECT_H
@@ -30,7 +30,7 @@
 
 typedef struct cohort__object_t {
     /* type tag << 32 | generation while alive; else 0, or the number of the thread that claimed
-     * it */
+     * it; see below */
     _Atomic uint64_t tag;
     _Atomic uint32_t made; /* generations so far */
     uint32_t reserved;
@@ -42,9 +42,20 @@ typedef struct cohort__object_t {
 #define COHORT__TAG(a, b, c, d) \
     ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
-/* Make an object block of `size` bytes (all zero but for its header) that only me->stage[0] owns
- * until cohort__object_publish() makes it alive. If the maker dies before that, the block is freed,
- * and with it what its parts own. */
+/* An object's word `tag`: its type, 0 when it is not alive, and which life of the block it is. */
+static inline uint64_t cohort__tag_word(uint32_t type, uint32_t generation) {
+    return (uint64_t)type << 32 | generation;
+}
+static inline uint32_t cohort__tag_type(uint64_t word) {
+    return (uint32_t)(word >> 32);
+}
+static inline uint32_t cohort__tag_generation(uint64_t word) {
+    return (uint32_t)word;
+}
+
+/* Make an object block of `size` bytes (all zero but for its header) that only the thread's stage
+ * for objects owns until cohort__object_publish() makes it alive. If the maker dies before that,
+ * the block is freed, and with it what its parts own. */
 apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
                                 void *object);
 /* Zero words of an object, by atomic stores: a thread that comes too late may still read them, to
@@ -61,43 +72,55 @@ static inline apr_status_t cohort__object_check(const void *object, cohort__kind
     if (!object) return APR_EINVAL;
     if (!cohort__object_place(object, kind)) return COHORT_EHANDLE;
     cohort__object_t *o = (cohort__object_t *)object;
-    return atomic_load_explicit(&o->tag, memory_order_acquire) >> 32 == tag ? APR_SUCCESS
-                                                                            : COHORT_EHANDLE;
+    uint64_t word = atomic_load_explicit(&o->tag, memory_order_acquire);
+    return cohort__tag_type(word) == tag ? APR_SUCCESS : COHORT_EHANDLE;
 }
 
-/* A call on an object: which thread calls, and which life of the object is meant. Waits end when
- * that life does. */
+/* A call on an object: which thread calls, and which life of the object is meant: what its tag was
+ * when the call began. Waits end when that life does. */
 typedef struct {
     cohort__thread_t *me;
     cohort__object_t *object;
     uint64_t life;
-} cohort__use_t;
+} cohort__call_t;
 
-/* COHORT_EHANDLE unless it is a live object of that type; COHORT_ENOTINIT, COHORT_ENOTMEMBER. */
-static inline apr_status_t cohort__use_begin(cohort__use_t *use, void *object, cohort__kind_t kind,
-                                             uint32_t tag) {
-    apr_status_t status = cohort__enter(&use->me);
-    if (status) return status;
+/* COHORT_EHANDLE unless it is a live object of that type. For a caller that has entered: call->me
+ * is its own matter. */
+static inline apr_status_t cohort__call_aim(cohort__call_t *call, void *object, cohort__kind_t kind,
+                                            uint32_t tag) {
     if (!cohort__object_place(object, kind)) return object ? COHORT_EHANDLE : APR_EINVAL;
-    use->object = object;
-    use->life = atomic_load_explicit(&use->object->tag, memory_order_acquire);
-    return use->life >> 32 == tag ? APR_SUCCESS : COHORT_EHANDLE;
+    call->object = object;
+    call->life = atomic_load_explicit(&call->object->tag, memory_order_acquire);
+    return cohort__tag_type(call->life) == tag ? APR_SUCCESS : COHORT_EHANDLE;
 }
-static inline bool cohort__use_over(const cohort__use_t *use) {
-    return atomic_load_explicit(&use->object->tag, memory_order_acquire) != use->life;
+/* The beginning of a call. The same, and COHORT_ENOTINIT, COHORT_ENOTMEMBER. */
+static inline apr_status_t cohort__call_begin(cohort__call_t *call, void *object,
+                                              cohort__kind_t kind, uint32_t tag) {
+    apr_status_t status = cohort__enter(&call->me);
+    return status ? status : cohort__call_aim(call, object, kind, tag);
 }
-/* Between these two the object's parts stay. false: the life is over, and nothing has begun. In
- * between the thread begins no other operation and waits for nothing, since a destroyer waits for
- * it. */
-static inline bool cohort__use_look(const cohort__use_t *use) {
-    cohort__op_look(use->me, use->object);
-    if (!cohort__use_over(use)) return true;
-    cohort__op_end(use->me);
+static inline bool cohort__call_over(const cohort__call_t *call) {
+    return atomic_load_explicit(&call->object->tag, memory_order_acquire) != call->life;
+}
+/* Between these two the object cannot be freed, nor its parts. false: the life is over, and nothing
+ * has begun. In between the thread begins no other operation and waits for nothing that needs the
+ * end of the object, since a destroyer waits for it. */
+static inline bool cohort__call_look(const cohort__call_t *call) {
+    cohort__op_look(call->me, call->object);
+    if (atomic_load(&call->object->tag) == call->life) return true;
+    cohort__op_end(call->me);
     return false;
 }
-static inline void cohort__use_look_end(const cohort__use_t *use) {
-    cohort__op_end(use->me);
+static inline void cohort__call_look_end(const cohort__call_t *call) {
+    cohort__op_end(call->me);
 }
+
+/* The names that the storeys above have for these. */
+typedef cohort__call_t cohort__use_t;
+#define cohort__use_begin cohort__call_begin
+#define cohort__use_over cohort__call_over
+#define cohort__use_look cohort__call_look
+#define cohort__use_look_end cohort__call_look_end
 
 /* End its life: true for exactly one caller, which then calls cohort__object_free(); that frees the
  * parts too. */

@@ -1,33 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/*
- * Queues: a ring, and for joinable ones an account of which process has what.
- *
- * Unfinished messages = those in the ring + those that live processes have outstanding (the roster)
- * - those with a task_done() that came before their get (credit). A get enters itself in the roster
- * before its one committing step, so a message is never out of the account; a process that dies
- * takes its entry with it, and the message it was getting goes back into the ring.
- */
-#include <cohort/queue.h>
+/* Queues: made, put into, got from, closed, destroyed. A queue is a ring; of a joinable one
+ * queue_account.c keeps account. */
+#include "core/object/queue.h"
 
-#include "core/object/ring.h"
-#include "core/object/roster.h"
-
-#define TAG COHORT__TAG('Q', 'U', 'E', 'U')
 #define DEFAULT_MESSAGE 64
-#define RING_PARTS 0
-#define ROSTER_PARTS 2
-
-struct cohort_queue_t {
-    cohort__ring_owner_t owner;
-    _Alignas(64) cohort__ring_t ring;
-    _Atomic uint32_t closed;
-    uint32_t joinable;
-    cohort__guard_t guard; /* the ring's chain, and what follows */
-    cohort__roster_t outstanding;
-    _Atomic uint64_t credit;
-    cohort__ec_t done; /* nothing is unfinished */
-};
-_Static_assert(sizeof(cohort_queue_t) <= COHORT__OBJECT_SIZE_MAX, "a queue fits its block");
 
 cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i) {
     return i == 0 ? &((cohort_queue_t *)owner)->ring : NULL;
@@ -50,14 +26,15 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
     if (status) return status;
     cohort__home_t *parts = q->owner.object.parts;
     q->joinable = options->joinable != 0;
-    cohort__roster_setup(&q->outstanding, &parts[ROSTER_PARTS]);
-    status = cohort__ring_setup(me, &q->ring, &q->guard, &parts[RING_PARTS], options->capacity,
-                                options->message_size ? options->message_size : DEFAULT_MESSAGE, 0);
+    cohort__roster_setup(&q->outstanding, &parts[COHORT__QUEUE_ROSTER]);
+    status =
+        cohort__ring_setup(me, &q->ring, &q->guard, &parts[COHORT__QUEUE_RING], options->capacity,
+                           options->message_size ? options->message_size : DEFAULT_MESSAGE, 0);
     if (status) {
         cohort__object_free(me, q);
         return status;
     }
-    cohort__object_publish(me, q, TAG, pool, destroy);
+    cohort__object_publish(me, q, COHORT__QUEUE_TAG, pool, destroy);
     *queue = q;
     return APR_SUCCESS;
 }
@@ -67,66 +44,58 @@ apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_opti
     return COHORT__CALL_ANEW(queue_create(queue, options, pool));
 }
 
-static apr_status_t enter(cohort_queue_t *queue, cohort__ring_call_t *call) {
-    apr_status_t status = cohort__enter(&call->me);
-    if (!status) status = cohort__object_check(queue, COHORT__KIND_QUEUE, TAG);
-    if (status) return status;
-    call->ring = &queue->ring;
-    call->object = &queue->owner.object;
-    call->tag = atomic_load_explicit(&call->object->tag, memory_order_acquire);
-    return APR_SUCCESS;
-}
-
-static bool is_closed(cohort_queue_t *queue) {
+static bool is_queue_closed(cohort_queue_t *queue) {
     return atomic_load_explicit(&queue->closed, memory_order_acquire) != 0;
 }
 
 /* What a call says that finds the queue closed: it may be another queue by now. */
-static apr_status_t closed(const cohort__ring_call_t *call) {
-    return atomic_load(&call->object->tag) == call->tag ? COHORT_ECLOSED : COHORT_EHANDLE;
+static apr_status_t say_closed(const cohort__call_t *call) {
+    return cohort__call_over(call) ? COHORT_EHANDLE : COHORT_ECLOSED;
 }
 
 /* ---- put ------------------------------------------------------------------------------------ */
 
 typedef struct {
-    cohort__ring_call_t call;
-    cohort_queue_t *queue;
+    cohort__call_t call;
     cohort__send_t send;
 } put_t;
 
 static apr_status_t try_put(void *arg, bool thorough) {
     put_t *p = arg;
-    if (is_closed(p->queue)) return closed(&p->call);
-    return cohort__ring_put(&p->call, &p->send, thorough);
+    cohort_queue_t *queue = cohort__queue_of(&p->call);
+    if (is_queue_closed(queue)) return say_closed(&p->call);
+    return cohort__ring_put(&p->call, &queue->ring, &p->send, thorough);
 }
 
-static apr_status_t put(put_t *p, apr_interval_time_t timeout) {
+static apr_status_t put_slowly(put_t *p, apr_interval_time_t timeout) {
+    cohort_queue_t *queue = cohort__queue_of(&p->call);
     if (!p->send.data && p->send.size) return cohort__null("data");
-    if (is_closed(p->queue)) return closed(&p->call);
-    apr_status_t status = cohort__ring_stage(&p->call, &p->send);
-    if (!status) status = cohort__ring_await(&p->call, &p->queue->ring.space, try_put, p, timeout);
+    if (is_queue_closed(queue)) return say_closed(&p->call);
+    apr_status_t status = cohort__ring_stage(&p->call, &queue->ring, &p->send);
+    if (!status) status = cohort__ring_await(&p->call, &queue->ring.space, try_put, p, timeout);
     if (p->send.staged) cohort__ring_unstage(&p->call);
     return status;
 }
 
 /* What most calls are: the message is small, and there is room. Whatever else there is to see to is
  * not seen to here. */
-static bool put_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue, const void *data,
+static bool put_quickly(const cohort__call_t *call, cohort_queue_t *queue, const void *data,
                         size_t size) {
     cohort_message_t message = {.data = (void *)data, .size = size};
-    if (is_closed(queue) || !cohort__ring_put_run(call, &message, 1)) return false;
+    if (is_queue_closed(queue) || !cohort__ring_put_run(call, &queue->ring, &message, 1))
+        return false;
     call->me->waited = &queue->ring.space;
     return true;
 }
 
 static apr_status_t queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
                               apr_interval_time_t timeout) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter(queue, &call);
+    cohort__call_t call;
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
     if (put_quickly(&call, queue, data, size)) return APR_SUCCESS;
-    put_t p = {.call = call, .queue = queue, .send = {data, size, false}};
-    return put(&p, timeout);
+    put_t p = {.call = call, .send = {data, size, false}};
+    return put_slowly(&p, timeout);
 }
 
 apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
@@ -137,16 +106,16 @@ apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_
 static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t *messages,
                                    apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
-    put_t p = {.queue = queue};
-    apr_status_t status = enter(queue, &p.call);
+    put_t p;
+    apr_status_t status = cohort__queue_begin(queue, &p.call);
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; *done < count;) {
-        if (!is_closed(queue))
-            *done += cohort__ring_put_run(&p.call, messages + *done, count - *done);
+        if (!is_queue_closed(queue))
+            *done += cohort__ring_put_run(&p.call, &queue->ring, messages + *done, count - *done);
         if (*done == count) break;
         p.send = (cohort__send_t){messages[*done].data, messages[*done].size, false};
-        status = put(&p, timeout);
+        status = put_slowly(&p, timeout);
         if (status) return status;
         ++*done;
     }
@@ -161,8 +130,8 @@ apr_status_t cohort_queue_put_many(cohort_queue_t *queue, const cohort_message_t
 
 static apr_status_t queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size,
                                     apr_interval_time_t timeout) {
-    put_t p = {.queue = queue, .send = {block, size, true}};
-    apr_status_t status = enter(queue, &p.call);
+    put_t p = {.send = {block, size, true}};
+    apr_status_t status = cohort__queue_begin(queue, &p.call);
     if (status) return status;
     if (!block) return cohort__null("block");
     if (!cohort__block_is(block, COHORT__KIND_BYTES)) return COHORT_EFREE;
@@ -181,106 +150,39 @@ apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size
     return COHORT__CALL(queue_put_block(queue, block, size, timeout));
 }
 
-/* ---- the account of a joinable queue, for the owner of the guard ---------------------------- */
-
-static uint64_t outstanding(cohort_queue_t *q) {
-    uint64_t sum = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;)
-        sum += atomic_load(&e->value);
-    return sum;
-}
-
-/* What a dead process was getting is back in the ring only after its repair: returns one that has
- * to be buried first, or 0. */
-static cohort__pid_t drop_dead(cohort_queue_t *q) {
-    cohort__pid_t unburied = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
-        cohort__pid_t process = atomic_load(&e->id);
-        cohort_process_t *slot = cohort__process_find(process);
-        if (cohort__process_alive(process, true)) continue;
-        if (slot && atomic_load(&slot->repaired) == COHORT__REPAIRED_NOTHING) {
-            unburied = process;
-        } else {
-            cohort__roster_remove(&q->guard, e);
-            cohort__guard_commit(&q->guard);
-        }
-    }
-    return unburied;
-}
-
-/* Credit beyond what there is was for messages that a dead process had. */
-static uint64_t unfinished(cohort_queue_t *q) {
-    uint64_t all = outstanding(q) + cohort__ring_count_inside(&q->ring),
-             credit = atomic_load(&q->credit);
-    if (credit > all) cohort__guard_set(&q->guard, &q->credit, credit = all);
-    return all - credit;
-}
-
 /* ---- get ------------------------------------------------------------------------------------ */
 
 typedef struct {
-    cohort__ring_call_t call;
-    cohort_queue_t *queue;
+    cohort__call_t call;
     cohort__receive_t receive;
 } get_t;
 
-/* The message is counted twice until it has left the ring: what is unfinished may seem more than it
- * is, and never less. */
-static apr_status_t expect(void *arg) {
-    get_t *g = arg;
-    cohort_queue_t *q = g->queue;
-    apr_status_t status = APR_SUCCESS;
-    if (!cohort__ring_guard(&g->call, &q->owner.object.parts[ROSTER_PARTS], 2))
-        return COHORT_EHANDLE;
-    cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
-    /* so that the list is never longer than what lived at one time */
-    if (!mine) (void)drop_dead(q);
-    if (mine) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) + 1);
-    else
-        status =
-            cohort__roster_add(&q->outstanding, &q->guard, g->call.me, cohort__self_id(), 1, NULL);
-    cohort__guard_leave(&q->guard);
-    return status;
-}
-
-/* A task_done() may have been counted for it: then another message was meant. */
-static void in_vain(void *arg) {
-    get_t *g = arg;
-    cohort_queue_t *q = g->queue;
-    cohort__guard_enter(&q->guard, g->call.me);
-    cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
-    if (mine && atomic_load(&mine->value))
-        cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) - 1);
-    else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
-    bool done = unfinished(q) == 0;
-    cohort__guard_leave(&q->guard);
-    if (done) cohort__notify(&q->done, COHORT__ALL);
-}
-
 static apr_status_t try_get(void *arg, bool thorough) {
     get_t *g = arg;
-    if (is_closed(g->queue)) return closed(&g->call);
-    return cohort__ring_get(&g->call, &g->receive, thorough);
+    cohort_queue_t *queue = cohort__queue_of(&g->call);
+    if (is_queue_closed(queue)) return say_closed(&g->call);
+    return cohort__ring_get(&g->call, &queue->ring, &g->receive, thorough);
 }
 
-static apr_status_t get(get_t *g, apr_interval_time_t timeout) {
-    if (g->queue->joinable) {
-        g->receive.expect = expect;
-        g->receive.in_vain = in_vain;
-        g->receive.arg = g;
+static apr_status_t get_slowly(get_t *g, apr_interval_time_t timeout) {
+    cohort_queue_t *queue = cohort__queue_of(&g->call);
+    if (queue->joinable) {
+        g->receive.expect = cohort__queue_expect;
+        g->receive.in_vain = cohort__queue_unexpect;
+        g->receive.arg = &g->call;
     }
-    apr_status_t status = cohort__ring_await(&g->call, &g->queue->ring.items, try_get, g, timeout);
+    apr_status_t status = cohort__ring_await(&g->call, &queue->ring.items, try_get, g, timeout);
     /* The message stays, and so must the wake-up that this one took. */
-    if (status == COHORT_ETOOSMALL || status == APR_ENOMEM)
-        cohort__notify(&g->queue->ring.items, 1);
+    if (status == COHORT_ETOOSMALL || status == APR_ENOMEM) cohort__notify(&queue->ring.items, 1);
     return status;
 }
 
 /* What most calls are: a small message is there. Whatever else there is to see to is not seen to
  * here. */
-static bool get_quickly(const cohort__ring_call_t *call, cohort_queue_t *queue,
+static bool get_quickly(const cohort__call_t *call, cohort_queue_t *queue,
                         cohort_message_t *message) {
-    if (queue->joinable || is_closed(queue) || !cohort__ring_get_run(call, message, 1))
+    if (queue->joinable || is_queue_closed(queue) ||
+        !cohort__ring_get_run(call, &queue->ring, message, 1))
         return false;
     call->me->waited = &queue->ring.items;
     return true;
@@ -290,7 +192,7 @@ static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_t
     if (!message->data && message->size) return cohort__null("the buffer");
     g->receive.data = message->data;
     g->receive.capacity = message->size;
-    apr_status_t status = get(g, timeout);
+    apr_status_t status = get_slowly(g, timeout);
     if (!status) message->returned = g->receive.returned;
     if (!status || status == COHORT_ETOOSMALL) message->size = g->receive.size;
     return status;
@@ -298,12 +200,12 @@ static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_t
 
 static apr_status_t queue_get_message(cohort_queue_t *queue, cohort_message_t *message,
                                       apr_interval_time_t timeout) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter(queue, &call);
+    cohort__call_t call;
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (!status && !message) status = cohort__null("size");
     if (status) return status;
     if (get_quickly(&call, queue, message)) return APR_SUCCESS;
-    get_t g = {.call = call, .queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
+    get_t g = {.call = call, .receive = {.how = COHORT__RECEIVE_INTO}};
     return get_into(&g, message, timeout);
 }
 
@@ -328,13 +230,13 @@ apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *s
 static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *messages,
                                    apr_size_t count, apr_size_t *done,
                                    apr_interval_time_t timeout) {
-    get_t g = {.queue = queue, .receive = {.how = COHORT__RECEIVE_INTO}};
-    apr_status_t status = enter(queue, &g.call);
+    get_t g = {.receive = {.how = COHORT__RECEIVE_INTO}};
+    apr_status_t status = cohort__queue_begin(queue, &g.call);
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; !status && *done < count;) {
-        if (!queue->joinable && !is_closed(queue))
-            *done += cohort__ring_get_run(&g.call, messages + *done, count - *done);
+        if (!queue->joinable && !is_queue_closed(queue))
+            *done += cohort__ring_get_run(&g.call, &queue->ring, messages + *done, count - *done);
         if (*done == count) break;
         status = get_into(&g, &messages[*done], *done ? 0 : timeout);
         *done += !status;
@@ -350,11 +252,11 @@ apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
 
 static apr_status_t get_made(cohort_queue_t *queue, cohort__receive_how_t how, void **data,
                              apr_size_t *size, apr_interval_time_t timeout, apr_pool_t *pool) {
-    get_t g = {.queue = queue, .receive = {.how = how, .pool = pool}};
-    apr_status_t status = enter(queue, &g.call);
+    get_t g = {.receive = {.how = how, .pool = pool}};
+    apr_status_t status = cohort__queue_begin(queue, &g.call);
     if (status) return status;
     if (!data || !size) return cohort__null(data ? "size" : "data");
-    status = get(&g, timeout);
+    status = get_slowly(&g, timeout);
     if (status) return status;
     *data = g.receive.data;
     *size = g.receive.size;
@@ -380,12 +282,12 @@ apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_siz
 /* ---- looking -------------------------------------------------------------------------------- */
 
 static apr_status_t queue_size(cohort_queue_t *queue, apr_size_t *size) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter(queue, &call);
+    cohort__call_t call;
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
     if (!size) return cohort__null("size");
-    if (is_closed(queue)) return closed(&call);
-    *size = (apr_size_t)cohort__ring_count(&call);
+    if (is_queue_closed(queue)) return say_closed(&call);
+    *size = (apr_size_t)cohort__ring_count(&call, &queue->ring);
     return APR_SUCCESS;
 }
 
@@ -419,86 +321,11 @@ apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
     return COHORT__CALL(queue_full(queue, full));
 }
 
-/* ---- joining -------------------------------------------------------------------------------- */
-
-/* One's own first; then anybody's, since any process may say it; then one that is still in the
- * queue. */
-static void count_done(cohort_queue_t *q) {
-    cohort__roster_entry_t *e = cohort__roster_find(&q->outstanding, cohort__self_id());
-    if (!e || !atomic_load(&e->value)) {
-        for (e = cohort__roster_next(&q->outstanding, NULL); e && !atomic_load(&e->value);)
-            e = cohort__roster_next(&q->outstanding, e);
-    }
-    if (e) cohort__roster_set(&q->guard, e, atomic_load(&e->value) - 1);
-    else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
-}
-
-static apr_status_t enter_joinable(cohort_queue_t *queue, cohort__ring_call_t *call) {
-    apr_status_t status = enter(queue, call);
-    return status            ? status
-           : queue->joinable ? APR_SUCCESS
-                             : cohort__fail(APR_EINVAL, "the queue was not created joinable");
-}
-
-static bool account_open(cohort_queue_t *queue, const cohort__ring_call_t *call) {
-    if (!cohort__ring_look(call)) return false;
-    cohort__guard_enter(&queue->guard, call->me);
-    return true;
-}
-
-static void account_close(cohort_queue_t *queue, const cohort__ring_call_t *call) {
-    cohort__guard_leave(&queue->guard);
-    cohort__ring_look_end(call);
-}
-
-static apr_status_t queue_task_done(cohort_queue_t *queue) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter_joinable(queue, &call);
-    if (status) return status;
-    if (!account_open(queue, &call)) return COHORT_EHANDLE;
-    uint64_t left = unfinished(queue);
-    if (left) count_done(queue);
-    account_close(queue, &call);
-    if (left == 1) cohort__notify(&queue->done, COHORT__ALL);
-    return left ? APR_SUCCESS : COHORT_EOVERRELEASE;
-}
-
-apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
-    return COHORT__CALL(queue_task_done(queue));
-}
-
-typedef struct {
-    cohort__ring_call_t call;
-    cohort_queue_t *queue;
-} join_t;
-
-static apr_status_t try_join(void *arg, bool thorough) {
-    join_t *j = arg;
-    for (;;) {
-        if (!account_open(j->queue, &j->call)) return COHORT_EHANDLE;
-        cohort__pid_t unburied = thorough ? drop_dead(j->queue) : 0;
-        uint64_t left = unfinished(j->queue);
-        account_close(j->queue, &j->call);
-        if (!left) return APR_SUCCESS;
-        if (!unburied || !cohort__process_is_gone(unburied)) return APR_EAGAIN;
-    }
-}
-
-static apr_status_t queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
-    join_t j = {.queue = queue};
-    apr_status_t status = enter_joinable(queue, &j.call);
-    return status ? status : cohort__ring_await(&j.call, &queue->done, try_join, &j, timeout);
-}
-
-apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
-    return COHORT__CALL(queue_join(queue, timeout));
-}
-
 /* ---- the end -------------------------------------------------------------------------------- */
 
 static apr_status_t queue_close(cohort_queue_t *queue) {
-    cohort__ring_call_t call;
-    apr_status_t status = enter(queue, &call);
+    cohort__call_t call;
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
     atomic_exchange(&queue->closed, 1);
     cohort__ring_stir(&queue->ring);
@@ -510,9 +337,9 @@ apr_status_t cohort_queue_close(cohort_queue_t *queue) {
 }
 
 static apr_status_t queue_destroy(cohort_queue_t *queue) {
-    cohort__ring_call_t call;
+    cohort__call_t call;
     if (!queue) return APR_SUCCESS;
-    apr_status_t status = enter(queue, &call);
+    apr_status_t status = cohort__queue_begin(queue, &call);
     if (status == COHORT_EHANDLE && cohort__in_arena(queue, 1)) return APR_SUCCESS;
     if (status) return status;
     cohort__ring_owner_destroy(&call, COHORT__KIND_QUEUE);

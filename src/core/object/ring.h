@@ -22,10 +22,10 @@
  * plain store.
  *
  * A bounded ring is one segment of exactly `capacity` slots, used lap after lap. An unbounded one
- * is a chain of segments, each used for one lap: the chain belongs to homes[0], and homes[1] keeps
- * one spare. Growing and retiring happen under the guard. Before a segment is touched it is
- * announced in the thread's record and looked up again, and a segment is freed only when no record
- * announces it.
+ * is a chain of segments, each used for one lap: the chain belongs to one part of the object, and
+ * another keeps one spare. Growing and retiring happen under the guard. Before a segment is touched
+ * it is announced in the thread's record and looked up again, and a segment is freed only when no
+ * record announces it.
  *
  * Messages larger than the slots' inline size are blocks of the arena: filled before a slot is
  * claimed, moved into the slot while WRITING, moved out while READING, and freed after.
@@ -42,7 +42,7 @@ typedef struct cohort__segment_t cohort__segment_t;
 typedef struct {
     _Atomic(cohort__segment_t *) head; /* where readers start; NULL: the ring is destroyed */
     _Atomic(cohort__segment_t *) tail; /* where writers start */
-    cohort__home_t *homes;             /* two parts of the object */
+    cohort__home_t *homes;             /* COHORT__RING_HOMES parts of the object */
     cohort__guard_t *guard;            /* the object's */
     uint64_t capacity;                 /* 0 = unbounded */
     uint64_t inline_size;
@@ -57,22 +57,17 @@ typedef struct {
     _Atomic cohort__tid_t destroyer; /* the thread that frees it */
 } cohort__ring_owner_t;
 
-/* One call on a ring of a live object: the tag seen at its start says which life of the object is
- * meant. */
-typedef struct {
-    cohort__thread_t *me;
-    cohort__ring_t *ring;
-    cohort__object_t *object;
-    uint64_t tag;
-} cohort__ring_call_t;
-
-/* me->stage[]: object.c has 0. */
-#define COHORT__STAGE_MESSAGE 1
-#define COHORT__STAGE_SEGMENT 2
+/* The parts of an object that own a ring's segments, beside each other. A bounded ring has the
+ * first alone. */
+enum {
+    COHORT__RING_OLDEST, /* the one segment of a bounded ring, or the first link of the chain */
+    COHORT__RING_SPARE,  /* a link to be used again; for a moment, the one that leaves the chain */
+    COHORT__RING_HOMES
+};
 
 #define COHORT__RING_INLINE_MAX 65536u
 
-/* In an object that is being made: `homes` are two neighbouring parts of it. capacity 0: unbounded.
+/* In an object that is being made: `homes` are neighbouring parts of it. capacity 0: unbounded.
  * `first`: the position of the first message, 0 but in tests of the wrap. APR_ENOMEM: nothing to
  * undo, the parts go with the object. */
 apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard,
@@ -86,17 +81,18 @@ typedef struct {
 } cohort__send_t;
 
 /* Before the first try: a large message is copied into a block now. APR_ENOMEM. */
-apr_status_t cohort__ring_stage(const cohort__ring_call_t *call, cohort__send_t *send);
+apr_status_t cohort__ring_stage(const cohort__call_t *call, const cohort__ring_t *ring,
+                                cohort__send_t *send);
 /* After the last try. */
-void cohort__ring_unstage(const cohort__ring_call_t *call);
+void cohort__ring_unstage(const cohort__call_t *call);
 /* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. */
-apr_status_t cohort__ring_put(const cohort__ring_call_t *call, const cohort__send_t *send,
-                              bool thorough);
+apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
+                              const cohort__send_t *send, bool thorough);
 
 /* Put as many of these messages as there is room for, and say how many. Stops at a large one and at
  * whatever cohort__ring_put() would see to. */
-size_t cohort__ring_put_run(const cohort__ring_call_t *call, const cohort_message_t *messages,
-                            size_t count);
+size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
+                            const cohort_message_t *messages, size_t count);
 
 typedef enum {
     COHORT__RECEIVE_INTO,
@@ -126,46 +122,43 @@ typedef struct {
 /* One try. APR_EAGAIN: nothing there. COHORT_ETOOSMALL: size says the need, and the message is
  * still there. APR_ENOMEM: still there. COHORT_EHANDLE, as above. PEEK: APR_SUCCESS when a get
  * would have found something. */
-apr_status_t cohort__ring_get(const cohort__ring_call_t *call, cohort__receive_t *receive,
-                              bool thorough);
+apr_status_t cohort__ring_get(const cohort__call_t *call, cohort__ring_t *ring,
+                              cohort__receive_t *receive, bool thorough);
 
 /* Take as many messages as there are, and say how many. Stops at one that is large or does not fit
  * and at whatever cohort__ring_get() would see to. */
-size_t cohort__ring_get_run(const cohort__ring_call_t *call, cohort_message_t *messages,
-                            size_t count);
+size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
+                            cohort_message_t *messages, size_t count);
 
 /* Messages in it, and the bytes of those. Exact while nobody puts or gets. 0 when it is
  * destroyed. */
-uint64_t cohort__ring_count(const cohort__ring_call_t *call);
-uint64_t cohort__ring_bytes(const cohort__ring_call_t *call);
+uint64_t cohort__ring_count(const cohort__call_t *call, cohort__ring_t *ring);
+uint64_t cohort__ring_bytes(const cohort__call_t *call, cohort__ring_t *ring);
 /* The same for a caller that looks at the object and owns its guard. */
 uint64_t cohort__ring_count_inside(cohort__ring_t *ring);
 
 /* Nothing is in a bounded ring, nor on its way in or out; `thorough`: if somebody dead is in its
  * way, see to the repair. */
-bool cohort__ring_is_idle(const cohort__ring_call_t *call, bool thorough);
+bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool thorough);
 
 /* cohort__await() for a call on a ring; without a look at the clock when there is nothing to wait
  * for. */
-apr_status_t cohort__ring_await(const cohort__ring_call_t *call, cohort__ec_t *ec,
-                                cohort__try_t try, void *arg, apr_interval_time_t timeout);
+apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__ec_t *ec, cohort__try_t try,
+                                void *arg, apr_interval_time_t timeout);
 
 /* Wake all waiting threads, to see that something is different. */
 void cohort__ring_stir(cohort__ring_t *ring);
 
-/* Between these two the object of the call cannot be freed; false: it is destroyed. Not within
- * another operation. */
-bool cohort__ring_look(const cohort__ring_call_t *call);
-void cohort__ring_look_end(const cohort__ring_call_t *call);
 /* Enter the guard for work that makes, moves or frees blocks in these homes, after what a dead
  * owner left of that is settled. The object is announced by the caller. false: destroyed meanwhile,
  * and the guard is not held. */
-bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count);
+bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring, cohort__home_t *homes,
+                        int count);
 
 /* Destroy the object of the call, a queue or pipe: ends its life, waits until nobody touches it any
  * more, frees it. Exactly one caller does it, and if that one dies, its repair. Nothing to do when
  * it is destroyed already. */
-void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t kind);
+void cohort__ring_owner_destroy(const cohort__call_t *call, cohort__kind_t kind);
 /* Given by queue.c and pipe.c: the i-th ring of an object, or NULL. */
 cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i);
 cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i);

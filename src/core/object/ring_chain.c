@@ -2,10 +2,10 @@
 /*
  * Segments: making them, reaching them safely, growing and retiring the chain of an unbounded ring.
  *
- * The chain is owned link by link: homes[0] has the oldest segment, each segment's `next` the one
- * behind it. The ring's head and tail only point into it. The oldest is taken off in two moves,
- * homes[0] -> homes[1] and its next -> homes[0]; the thread that finds homes[0] empty does the
- * second. What is in homes[1] with no next is the spare.
+ * The chain is owned link by link: one home has the oldest segment, each segment's `next` the one
+ * behind it. The ring's head and tail only point into it. The oldest is taken off in two moves, to
+ * the spare's home and its next to the oldest's; the thread that finds the oldest's home empty does
+ * the second. What is in the spare's home with no next is the spare.
  */
 #include "core/object/ring_slots.h"
 #include "core/object/roster.h"
@@ -18,14 +18,14 @@
 
 /* ---- reaching ------------------------------------------------------------------------------- */
 
-cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call,
+cohort__segment_t *cohort__segment_hold(const cohort__call_t *call,
                                         _Atomic(cohort__segment_t *) *from) {
     for (;;) {
         cohort__segment_t *segment = atomic_load(from);
         if (!segment) break;
         cohort__op_look(call->me, segment);
         if (atomic_load(from) != segment) continue;
-        if (atomic_load(&call->object->tag) == call->tag) return segment;
+        if (atomic_load(&call->object->tag) == call->life) return segment;
         break;
     }
     cohort__op_end(call->me);
@@ -33,27 +33,16 @@ cohort__segment_t *cohort__segment_hold(const cohort__ring_call_t *call,
 }
 
 /* As long as the walk's first segment is the ring's head, nothing behind it is retired. */
-cohort__segment_t *cohort__segment_hold_next(const cohort__ring_call_t *call,
+cohort__segment_t *cohort__segment_hold_next(const cohort__call_t *call, cohort__ring_t *ring,
                                              cohort__segment_t *first, cohort__segment_t *next) {
     cohort__op_look(call->me, next);
-    return atomic_load(&call->ring->head) == first ? next : NULL;
-}
-
-bool cohort__ring_look(const cohort__ring_call_t *call) {
-    cohort__op_look(call->me, call->object);
-    if (atomic_load(&call->object->tag) == call->tag) return true;
-    cohort__op_end(call->me);
-    return false;
-}
-
-void cohort__ring_look_end(const cohort__ring_call_t *call) {
-    cohort__op_end(call->me);
+    return atomic_load(&ring->head) == first ? next : NULL;
 }
 
 /* ---- the guard ------------------------------------------------------------------------------ */
 
 typedef struct {
-    const cohort__ring_call_t *call;
+    const cohort__call_t *call;
     cohort__pid_t process;
 } settling_t;
 
@@ -61,27 +50,29 @@ typedef struct {
  * destroyed. */
 static apr_status_t try_settled(void *arg, bool thorough) {
     settling_t *s = arg;
-    if (atomic_load(&s->call->object->tag) != s->call->tag) return COHORT_EHANDLE;
+    if (cohort__call_over(s->call)) return COHORT_EHANDLE;
     return thorough && cohort__process_is_gone(s->process) ? APR_SUCCESS : APR_EAGAIN;
 }
 
 /* Only owners of the guard touch the homes, and the link behind the last segment, so an intent on
  * them is that of a dead owner. */
-static cohort__pid_t unsettled(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
-    cohort__segment_t *last = atomic_load(&call->ring->tail);
+static cohort__pid_t find_unsettled(const cohort__call_t *call, cohort__ring_t *ring,
+                                    cohort__home_t *homes, int count) {
+    cohort__segment_t *last = atomic_load(&ring->tail);
     cohort__pid_t process = cohort__homes_unsettled(call->me, homes, count);
     return process || !last || last->laps ? process
                                           : cohort__homes_unsettled(call->me, &last->next, 1);
 }
 
-bool cohort__ring_guard(const cohort__ring_call_t *call, cohort__home_t *homes, int count) {
-    cohort__guard_t *guard = call->ring->guard;
+bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring, cohort__home_t *homes,
+                        int count) {
+    cohort__guard_t *guard = ring->guard;
     for (;;) {
         cohort__guard_enter(guard, call->me);
-        settling_t s = {call, unsettled(call, homes, count)};
+        settling_t s = {call, find_unsettled(call, ring, homes, count)};
         if (!s.process) return true;
         cohort__guard_leave(guard);
-        if (cohort__await(&call->ring->space, try_settled, &s, COHORT_OS_NEVER)) return false;
+        if (cohort__await(&ring->space, try_settled, &s, COHORT_OS_NEVER)) return false;
     }
 }
 
@@ -130,10 +121,11 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
     ring->guard = guard;
     ring->capacity = capacity;
     ring->inline_size = stride - sizeof(cohort__slot_t);
-    apr_status_t status = cohort__block_new(
-        me, COHORT__KIND_BYTES, (size_t)(sizeof(cohort__segment_t) + slots * stride), &homes[0]);
+    apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES,
+                                            (size_t)(sizeof(cohort__segment_t) + slots * stride),
+                                            &homes[COHORT__RING_OLDEST]);
     if (status) return status;
-    cohort__segment_t *segment = atomic_load(&homes[0]);
+    cohort__segment_t *segment = atomic_load(&homes[COHORT__RING_OLDEST]);
     segment_init(segment, ring, slots, 0, first);
     atomic_store(&ring->head, segment);
     atomic_store(&ring->tail, segment);
@@ -143,42 +135,42 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
 /* ---- the chain, under the guard ------------------------------------------------------------- */
 
 void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring) {
-    if (ring->capacity || atomic_load(&ring->homes[0])) return;
-    cohort__segment_t *leaving = atomic_load(&ring->homes[1]);
+    if (ring->capacity || atomic_load(&ring->homes[COHORT__RING_OLDEST])) return;
+    cohort__segment_t *leaving = atomic_load(&ring->homes[COHORT__RING_SPARE]);
     if (leaving && atomic_load(&leaving->next))
-        cohort__block_move(me, &leaving->next, &ring->homes[0]);
+        cohort__block_move(me, &leaving->next, &ring->homes[COHORT__RING_OLDEST]);
 }
 
-static bool chain_enter(const cohort__ring_call_t *call) {
-    if (!cohort__ring_look(call)) return false;
-    if (!cohort__ring_guard(call, call->ring->homes, 2)) {
-        cohort__ring_look_end(call);
+static bool chain_enter(const cohort__call_t *call, cohort__ring_t *ring) {
+    if (!cohort__call_look(call)) return false;
+    if (!cohort__ring_guard(call, ring, ring->homes, COHORT__RING_HOMES)) {
+        cohort__call_look_end(call);
         return false;
     }
-    cohort__chain_fix(call->me, call->ring);
+    cohort__chain_fix(call->me, ring);
     return true;
 }
 
-static void chain_leave(const cohort__ring_call_t *call) {
-    cohort__guard_leave(call->ring->guard);
-    cohort__ring_look_end(call);
+static void chain_leave(const cohort__call_t *call, cohort__ring_t *ring) {
+    cohort__guard_leave(ring->guard);
+    cohort__call_look_end(call);
 }
 
 /* Take the oldest off the chain; it becomes the spare. */
 static void unlink_oldest(cohort__thread_t *me, cohort__ring_t *ring) {
-    cohort__segment_t *oldest = atomic_load(&ring->homes[0]);
-    cohort__block_free(me, &ring->homes[1]);
-    cohort__block_move(me, &ring->homes[0], &ring->homes[1]);
-    cohort__block_move(me, &oldest->next, &ring->homes[0]);
+    cohort__segment_t *oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST]);
+    cohort__block_free(me, &ring->homes[COHORT__RING_SPARE]);
+    cohort__block_move(me, &ring->homes[COHORT__RING_OLDEST], &ring->homes[COHORT__RING_SPARE]);
+    cohort__block_move(me, &oldest->next, &ring->homes[COHORT__RING_OLDEST]);
 }
 
-static apr_status_t append(const cohort__ring_call_t *call, cohort__segment_t *last) {
+static apr_status_t append_segment(const cohort__call_t *call, cohort__ring_t *ring,
+                                   cohort__segment_t *last) {
     cohort__thread_t *me = call->me;
-    cohort__ring_t *ring = call->ring;
-    cohort__home_t *from = &ring->homes[1];
+    cohort__home_t *from = &ring->homes[COHORT__RING_SPARE];
     if (!atomic_load(&last->next)) {
         if (!atomic_load(from)) {
-            from = &me->stage[COHORT__STAGE_SEGMENT];
+            from = &me->stage[COHORT__STAGE_LINK];
             apr_status_t status = cohort__block_new(
                 me, COHORT__KIND_BYTES,
                 (size_t)(sizeof(cohort__segment_t) + last->slots * last->stride), from);
@@ -191,12 +183,12 @@ static apr_status_t append(const cohort__ring_call_t *call, cohort__segment_t *l
     return APR_SUCCESS;
 }
 
-apr_status_t cohort__chain_grow(const cohort__ring_call_t *call) {
+apr_status_t cohort__chain_grow(const cohort__call_t *call, cohort__ring_t *ring) {
     apr_status_t status = APR_SUCCESS;
-    if (!chain_enter(call)) return COHORT_EHANDLE;
-    cohort__segment_t *last = atomic_load(&call->ring->tail);
-    if (last && atomic_load(&last->tail) >= last->slots) status = append(call, last);
-    chain_leave(call);
+    if (!chain_enter(call, ring)) return COHORT_EHANDLE;
+    cohort__segment_t *last = atomic_load(&ring->tail);
+    if (last && atomic_load(&last->tail) >= last->slots) status = append_segment(call, ring, last);
+    chain_leave(call, ring);
     return status;
 }
 
@@ -209,9 +201,8 @@ bool cohort__segment_is_taken(cohort__segment_t *segment) {
     return true;
 }
 
-apr_status_t cohort__chain_advance(const cohort__ring_call_t *call) {
-    cohort__ring_t *ring = call->ring;
-    if (!chain_enter(call)) return COHORT_EHANDLE;
+apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *ring) {
+    if (!chain_enter(call, ring)) return COHORT_EHANDLE;
     cohort__segment_t *first = atomic_load(&ring->head),
                       *next = first ? atomic_load(&first->next) : NULL;
     if (next && cohort__segment_is_taken(first)) {
@@ -219,17 +210,17 @@ apr_status_t cohort__chain_advance(const cohort__ring_call_t *call) {
         atomic_exchange(&ring->head, next);
     }
     for (cohort__segment_t *oldest;
-         (oldest = atomic_load(&ring->homes[0])) != atomic_load(&ring->head);) {
+         (oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST])) != atomic_load(&ring->head);) {
         if (cohort__thread_at_object(call->me, oldest)) break;
         unlink_oldest(call->me, ring);
     }
-    chain_leave(call);
+    chain_leave(call, ring);
     return APR_SUCCESS;
 }
 
 void cohort__chain_free(cohort__thread_t *me, cohort__ring_t *ring) {
     cohort__chain_fix(me, ring);
     for (cohort__segment_t *oldest;
-         (oldest = atomic_load(&ring->homes[0])) && atomic_load(&oldest->next);)
+         (oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST])) && atomic_load(&oldest->next);)
         unlink_oldest(me, ring);
 }

@@ -110,7 +110,8 @@ static void free_messages(cohort__thread_t *me, cohort__segment_t *segment) {
 static void ring_end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_t *ring) {
     if (!ring->homes) return;
     cohort__chain_fix(me, ring);
-    for (cohort__segment_t *s = atomic_load(&ring->homes[0]); s; s = atomic_load(&s->next)) {
+    for (cohort__segment_t *s = atomic_load(&ring->homes[COHORT__RING_OLDEST]); s;
+         s = atomic_load(&s->next)) {
         wait_left_alone(me, dead, s, ring);
         free_messages(me, s);
     }
@@ -123,8 +124,8 @@ static cohort__ring_t *ring_of(cohort__ring_owner_t *owner, cohort__kind_t kind,
 
 /* Everything but the object's own blocks. First nobody can find it any more, then nobody is in it
  * any more, then it is emptied. */
-static void end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner_t *owner,
-                cohort__kind_t kind) {
+static void end_owner(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner_t *owner,
+                      cohort__kind_t kind) {
     cohort__ring_t *ring;
     atomic_exchange(&owner->object.tag, 0);
     for (int i = 0; (ring = ring_of(owner, kind, i)) != NULL; i++) {
@@ -138,13 +139,13 @@ static void end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner
 
 /* As long as this thread announces the object, nobody else's destruction of it is complete, so what
  * is claimed here is what is meant. */
-void cohort__ring_owner_destroy(const cohort__ring_call_t *call, cohort__kind_t kind) {
+void cohort__ring_owner_destroy(const cohort__call_t *call, cohort__kind_t kind) {
     cohort__ring_owner_t *owner = (cohort__ring_owner_t *)call->object;
     cohort__tid_t nobody = 0;
-    if (!cohort__ring_look(call)) return;
+    if (!cohort__call_look(call)) return;
     atomic_store(&call->me->op, COHORT__OP_DESTROY);
     if (atomic_compare_exchange_strong(&owner->destroyer, &nobody, cohort__thread_id(call->me))) {
-        end(call->me, NULL, owner, kind);
+        end_owner(call->me, NULL, owner, kind);
         cohort__object_free(call->me, owner);
     }
     cohort__op_end(call->me);
@@ -161,8 +162,8 @@ static bool finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *o
         atomic_load(&owner->destroyer) != cohort__thread_id(dead))
         return true;
     if (atomic_load(&me->op) != COHORT__OP_NONE) return false;
-    end(me, dead, owner, kind);
-    atomic_store(&dead->stage[0], object); /* which remembers it from here on */
+    end_owner(me, dead, owner, kind);
+    atomic_store(&dead->stage[COHORT__STAGE_OBJECT], object); /* which remembers it from here on */
     /* else the repairer that frees the parts would wait for the dead thread to leave the object */
     cohort__op_end(dead);
     return true;

@@ -21,7 +21,7 @@ static more_t *more_of(cohort__roster_t *roster) {
                : NULL;
 }
 
-static cohort__roster_entry_t *entry_at(cohort__roster_t *roster, uint64_t index) {
+static cohort__roster_entry_t *roster_entry_at(cohort__roster_t *roster, uint64_t index) {
     if (index < COHORT__ROSTER_INLINE) return &roster->first[index];
     more_t *more = more_of(roster);
     index -= COHORT__ROSTER_INLINE;
@@ -35,9 +35,9 @@ static uint64_t index_of(cohort__roster_t *roster, const cohort__roster_entry_t 
 }
 
 /* The first entry from `index` on with this id; any id in use when `id` is NULL. */
-static cohort__roster_entry_t *search(cohort__roster_t *roster, uint64_t index,
-                                      const uint64_t *id) {
-    for (cohort__roster_entry_t *e; (e = entry_at(roster, index)) != NULL; index++) {
+static cohort__roster_entry_t *search_roster(cohort__roster_t *roster, uint64_t index,
+                                             const uint64_t *id) {
+    for (cohort__roster_entry_t *e; (e = roster_entry_at(roster, index)) != NULL; index++) {
         uint64_t found = atomic_load_explicit(&e->id, memory_order_acquire);
         if (id != NULL ? found == *id : found != 0) return e;
     }
@@ -45,12 +45,12 @@ static cohort__roster_entry_t *search(cohort__roster_t *roster, uint64_t index,
 }
 
 cohort__roster_entry_t *cohort__roster_find(cohort__roster_t *roster, uint64_t id) {
-    return search(roster, 0, &id);
+    return search_roster(roster, 0, &id);
 }
 
 cohort__roster_entry_t *cohort__roster_next(cohort__roster_t *roster,
                                             cohort__roster_entry_t *entry) {
-    return search(roster, entry != NULL ? index_of(roster, entry) + 1 : 0, NULL);
+    return search_roster(roster, entry != NULL ? index_of(roster, entry) + 1 : 0, NULL);
 }
 
 static bool among(const cohort__home_t *home, const cohort__home_t *homes, int count) {
@@ -81,7 +81,8 @@ cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__
 
 /* The home that is not valid now may hold the block before the last growth, or one that its maker
  * died over: either is garbage. */
-static apr_status_t grow(cohort__roster_t *roster, cohort__guard_t *guard, cohort__thread_t *me) {
+static apr_status_t grow_roster(cohort__roster_t *roster, cohort__guard_t *guard,
+                                cohort__thread_t *me) {
     more_t *old = more_of(roster);
     uint64_t next = atomic_load(&roster->active) == 1 ? 2 : 1;
     uint64_t capacity = old != NULL ? old->capacity * 2 : FIRST_GROWTH;
@@ -107,11 +108,11 @@ apr_status_t cohort__roster_add(cohort__roster_t *roster, cohort__guard_t *guard
                                 cohort__thread_t *me, uint64_t id, uint64_t value,
                                 cohort__roster_entry_t **entry) {
     static const uint64_t unused = 0;
-    cohort__roster_entry_t *e = search(roster, 0, &unused);
+    cohort__roster_entry_t *e = search_roster(roster, 0, &unused);
     if (e == NULL) {
-        apr_status_t status = grow(roster, guard, me);
+        apr_status_t status = grow_roster(roster, guard, me);
         if (status) return status;
-        e = search(roster, 0, &unused);
+        e = search_roster(roster, 0, &unused);
     }
     cohort__guard_set(guard, &e->value, value);
     cohort__guard_set(guard, &e->id, id);

@@ -17,6 +17,7 @@
 #include "core/object/object.h"
 
 #define COHORT__ROSTER_INLINE 6
+#define COHORT__ROSTER_HOMES 2 /* parts of the object */
 
 typedef struct {
     _Atomic uint64_t id; /* a cohort__pid_t (or any number but 0); 0 = entry not in use */
@@ -25,12 +26,12 @@ typedef struct {
 
 typedef struct {
     cohort__roster_entry_t first[COHORT__ROSTER_INLINE];
-    _Atomic uint64_t active; /* 0: first[] is all; 1 or 2: homes[active - 1] has more */
+    _Atomic uint64_t active; /* 0: first[] is all; else homes[active - 1] has more */
     cohort__home_t *homes;
 } cohort__roster_t;
 
-/* In an object that is being made. `homes` are two neighbouring parts of it, both NULL:
- * &object->parts[k]. */
+/* In an object that is being made. `homes` are COHORT__ROSTER_HOMES neighbouring parts of it, all
+ * NULL: &object->parts[k]. */
 void cohort__roster_setup(cohort__roster_t *roster, cohort__home_t *homes);
 
 /* All of the following: by the owner of the guard. Entry pointers are valid until the next add. */

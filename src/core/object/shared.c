@@ -3,7 +3,7 @@
 
 #include <cohort/shared.h>
 
-static apr_status_t allocate(void **block, apr_size_t size) {
+static apr_status_t allocate_block(void **block, apr_size_t size) {
     cohort__thread_t *me;
     if (!block) return cohort__null("block");
     apr_status_t status = cohort__enter(&me);
@@ -11,10 +11,10 @@ static apr_status_t allocate(void **block, apr_size_t size) {
 }
 
 apr_status_t cohort_alloc(void **block, apr_size_t size) {
-    return COHORT__CALL(allocate(block, size));
+    return COHORT__CALL(allocate_block(block, size));
 }
 
-static apr_status_t release(void *block) {
+static apr_status_t release_block(void *block) {
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
     if (status || !block) return status;
@@ -22,7 +22,7 @@ static apr_status_t release(void *block) {
 }
 
 apr_status_t cohort_free(void *block) {
-    return COHORT__CALL(release(block));
+    return COHORT__CALL(release_block(block));
 }
 
 static apr_status_t usage_of_arena(cohort_arena_usage_t *usage) {

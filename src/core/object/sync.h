@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the synchronisers share: the beginning of a call on an object, and the public locks' acquire
- * and release. */
+/* What the synchronisers share: what each begins with, the first half of every destroy, and the
+ * public locks' acquire and release. */
 #ifndef COHORT_CORE_SYNC_H
 #define COHORT_CORE_SYNC_H
 
@@ -25,25 +25,26 @@ typedef struct {
 /* Make a synchroniser of `size` bytes, as cohort__object_new(). */
 apr_status_t cohort__sync_new(cohort__thread_t *me, size_t size, void *object);
 
-/* The first half of every destroy: *use when the caller is the one that has to free the object,
+/* The first half of every destroy: *call when the caller is the one that has to free the object,
  * which is no longer alive then. False: nothing is left to do but to return *status. guarded: the
  * parts of this synchroniser are used under its guard alone. */
-bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag,
-                     bool guarded, apr_status_t *status);
+bool cohort__sync_end(cohort__call_t *call, void *object, cohort__kind_t kind, uint32_t tag,
+                      bool guarded, apr_status_t *status);
 /* Enter the guard of a synchroniser that may be destroyed meanwhile: false, and not entered, when
  * it is. */
-bool cohort__use_guard(const cohort__use_t *use);
+bool cohort__sync_guard(const cohort__call_t *call);
 
 struct cohort_lock_t {
     cohort__sync_t sync;
 };
 #define COHORT__TAG_LOCK COHORT__TAG('L', 'O', 'C', 'K')
 
-/* cohort__lock_acquire() for a lock that lies in use->object: COHORT_EHANDLE when that is destroyed
- * meanwhile. */
-apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock, int64_t deadline);
+/* cohort__lock_acquire() for a lock that lies in call->object: COHORT_EHANDLE when that is
+ * destroyed meanwhile. */
+apr_status_t cohort__hold_acquire(const cohort__call_t *call, cohort__lock_t *lock,
+                                  int64_t deadline);
 /* By anybody. COHORT_EOVERRELEASE when nobody holds it. */
-apr_status_t cohort__hold_release(const cohort__use_t *use, cohort__lock_t *lock);
+apr_status_t cohort__hold_release(const cohort__call_t *call, cohort__lock_t *lock);
 /* The end of the lock's object: let the threads that wait for it find out, one after the other. */
 void cohort__hold_abandon(cohort__lock_t *lock);
 apr_status_t cohort__hold_owner(cohort__lock_t *lock, cohort_process_t **owner);

@@ -31,7 +31,7 @@ typedef struct {
 } entry_t;
 
 struct cohort_condition_t {
-    cohort__sync_t sync; /* parts[i] = segment i */
+    cohort__sync_t sync;           /* its parts are the segments */
     cohort__object_t *lock_object; /* where the lock lies: the caller's, or this object itself */
     uint64_t lock_life;            /* 0: this object's */
     cohort__lock_t *lock;
@@ -41,7 +41,7 @@ struct cohort_condition_t {
 };
 
 typedef struct {
-    cohort__use_t use, lock_use;
+    cohort__call_t call, lock_call;
     cohort_condition_t *condition;
     cohort__tid_t who;
     entry_t *entry;         /* to be touched with the guard */
@@ -60,7 +60,7 @@ _Static_assert(sizeof(cohort_condition_t) <= COHORT__OBJECT_SIZE_MAX,
 
 /* ---- entries, under the guard --------------------------------------------------------------- */
 
-static entry_t *entry_at(cohort_condition_t *c, uint32_t index) {
+static entry_t *condition_entry_at(cohort_condition_t *c, uint32_t index) {
     if (index < FIRST) return &c->first[index];
     index -= FIRST;
     uint64_t segments = atomic_load_explicit(&c->segments, memory_order_acquire);
@@ -93,7 +93,7 @@ static bool is_lost(entry_t *e) {
 }
 
 /* A block that the maker died over is still in its home: it is used now. */
-static apr_status_t grow(cohort_condition_t *c, cohort__thread_t *me) {
+static apr_status_t grow_condition(cohort_condition_t *c, cohort__thread_t *me) {
     uint64_t n = atomic_load_explicit(&c->segments, memory_order_relaxed);
     if (n == SEGMENTS)
         return cohort__fail(COHORT_ELIMIT, "more than %u threads that wait for one condition",
@@ -116,7 +116,7 @@ static apr_status_t grow(cohort_condition_t *c, cohort__thread_t *me) {
 /* Not in use, or left by a thread that died waiting. */
 static entry_t *find_free(cohort_condition_t *c) {
     entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
         if (!who_of(e) || (!is_notified(e) && !cohort__thread_alive(who_of(e), false))) return e;
     }
     return NULL;
@@ -125,7 +125,7 @@ static entry_t *find_free(cohort_condition_t *c) {
 /* The waiter that came first, of those before `before`. */
 static entry_t *find_oldest(cohort_condition_t *c, uint64_t before) {
     entry_t *oldest = NULL, *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
         if (!who_of(e) || place_of(e) >= before || (oldest && place_of(e) > place_of(oldest)))
             continue;
         if (is_waiting(e)) oldest = e;
@@ -142,7 +142,7 @@ static uint64_t take_place(cohort_condition_t *c) {
 static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
     w->entry = find_free(c);
     if (!w->entry) {
-        apr_status_t status = grow(c, w->use.me);
+        apr_status_t status = grow_condition(c, w->call.me);
         if (status) return status;
         w->entry = find_free(c);
     }
@@ -153,17 +153,17 @@ static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
 
 /* The count is raised before the guard is left, so that a waiter which has seen it finds the
  * mark. */
-static void note(entry_t *e, wakes_t *wakes) {
+static void note_mark(entry_t *e, wakes_t *wakes) {
     cohort__thread_t *thread = cohort__thread_find(who_of(e));
     if (!thread) return;
     atomic_fetch_add(&thread->notifications, 1);
     wakes->who[wakes->count++] = who_of(e);
 }
 
-static void mark(cohort_condition_t *c, entry_t *e, uint64_t place, wakes_t *wakes) {
+static void mark_entry(cohort_condition_t *c, entry_t *e, uint64_t place, wakes_t *wakes) {
     cohort__guard_set(&c->sync.guard, &e->place, place * 2 | 1);
     cohort__guard_commit(&c->sync.guard);
-    note(e, wakes);
+    note_mark(e, wakes);
 }
 
 /* Up to as many as can be woken at a time; returns how many. */
@@ -171,7 +171,7 @@ static unsigned mark_some(cohort_condition_t *c, unsigned n, uint64_t place, wak
     unsigned marked = 0;
     entry_t *e;
     while (marked < n && wakes->count < WAKES && (e = find_oldest(c, place)) != NULL) {
-        mark(c, e, place, wakes);
+        mark_entry(c, e, place, wakes);
         marked++;
     }
     return marked;
@@ -180,9 +180,9 @@ static unsigned mark_some(cohort_condition_t *c, unsigned n, uint64_t place, wak
 static unsigned mark_all(cohort_condition_t *c, uint64_t place, wakes_t *wakes) {
     unsigned marked = 0;
     entry_t *e;
-    for (uint32_t i = 0; wakes->count < WAKES && (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; wakes->count < WAKES && (e = condition_entry_at(c, i)) != NULL; i++) {
         if (!is_waiting(e) || place_of(e) >= place) continue;
-        mark(c, e, place, wakes);
+        mark_entry(c, e, place, wakes);
         marked++;
     }
     return marked;
@@ -191,7 +191,7 @@ static unsigned mark_all(cohort_condition_t *c, uint64_t place, wakes_t *wakes) 
 static unsigned count_waiting(cohort_condition_t *c) {
     unsigned count = 0;
     entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) count += is_waiting(e);
+    for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) count += is_waiting(e);
     return count;
 }
 
@@ -202,18 +202,18 @@ static void pass_on(cohort_condition_t *c, entry_t *dead, wakes_t *wakes) {
     cohort__guard_set(&c->sync.guard, &dead->who, 0);
     if (heir) cohort__guard_set(&c->sync.guard, &heir->place, place * 2 | 1);
     cohort__guard_commit(&c->sync.guard);
-    if (heir) note(heir, wakes);
+    if (heir) note_mark(heir, wakes);
 }
 
 static void pass_on_lost(cohort_condition_t *c, wakes_t *wakes) {
     entry_t *e;
-    for (uint32_t i = 0; wakes->count < WAKES && (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; wakes->count < WAKES && (e = condition_entry_at(c, i)) != NULL; i++) {
         if (is_lost(e)) pass_on(c, e, wakes);
     }
 }
 
 /* Without the guard. */
-static void wake(const wakes_t *wakes) {
+static void wake_marked(const wakes_t *wakes) {
     for (unsigned i = 0; i < wakes->count; i++) {
         cohort__thread_t *thread = cohort__thread_find(wakes->who[i]);
         if (thread) cohort__notify(&thread->notified, COHORT__ALL);
@@ -234,16 +234,16 @@ static void set_lock(cohort_condition_t *c, cohort_lock_t *lock, uint64_t life) 
 
 static apr_status_t condition_create(cohort_condition_t **condition, cohort_lock_t *lock,
                                      apr_pool_t *pool) {
-    cohort__use_t use = {0};
+    cohort__call_t call = {0};
     cohort_condition_t *made;
-    apr_status_t status = condition ? cohort__enter(&use.me) : cohort__null("condition");
+    apr_status_t status = condition ? cohort__enter(&call.me) : cohort__null("condition");
     if (!status && lock)
-        status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
-    if (!status) status = cohort__sync_new(use.me, sizeof *made, &made);
+        status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    if (!status) status = cohort__sync_new(call.me, sizeof *made, &made);
     if (status) return status;
-    set_lock(made, lock, use.life);
+    set_lock(made, lock, call.life);
     atomic_store_explicit(&made->next, 1, memory_order_relaxed);
-    cohort__object_publish(use.me, made, TAG_CONDITION, pool, destroy_condition);
+    cohort__object_publish(call.me, made, TAG_CONDITION, pool, destroy_condition);
     *condition = made;
     return APR_SUCCESS;
 }
@@ -254,28 +254,28 @@ apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock
 }
 
 /* The calling thread, the condition and its lock. */
-static apr_status_t begin(wait_t *w, cohort_condition_t *c) {
-    apr_status_t status = cohort__use_begin(&w->use, c, COHORT__KIND_SYNC, TAG_CONDITION);
+static apr_status_t begin_condition(wait_t *w, cohort_condition_t *c) {
+    apr_status_t status = cohort__call_begin(&w->call, c, COHORT__KIND_SYNC, TAG_CONDITION);
     if (status) return status;
     w->condition = c;
-    w->who = cohort__thread_id(w->use.me);
-    w->lock_use.me = w->use.me;
-    w->lock_use.object = c->lock_object;
-    w->lock_use.life = c->lock_life ? c->lock_life : w->use.life;
-    return cohort__use_over(&w->lock_use) ? COHORT_EHANDLE : APR_SUCCESS;
+    w->who = cohort__thread_id(w->call.me);
+    w->lock_call.me = w->call.me;
+    w->lock_call.object = c->lock_object;
+    w->lock_call.life = c->lock_life ? c->lock_life : w->call.life;
+    return cohort__call_over(&w->lock_call) ? COHORT_EHANDLE : APR_SUCCESS;
 }
 
 static apr_status_t begin_as_owner(wait_t *w, cohort_condition_t *c) {
-    apr_status_t status = begin(w, c);
+    apr_status_t status = begin_condition(w, c);
     if (status) return status;
     return cohort__lock_owner(c->lock) == w->who ? APR_SUCCESS : COHORT_ENOTOWNER;
 }
 
 static apr_status_t condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
     wait_t w;
-    apr_status_t status = begin(&w, condition);
+    apr_status_t status = begin_condition(&w, condition);
     return status ? status
-                  : cohort__hold_acquire(&w.lock_use, condition->lock, cohort__deadline(timeout));
+                  : cohort__hold_acquire(&w.lock_call, condition->lock, cohort__deadline(timeout));
 }
 
 apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
@@ -284,8 +284,8 @@ apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interva
 
 static apr_status_t condition_release(cohort_condition_t *condition) {
     wait_t w;
-    apr_status_t status = begin(&w, condition);
-    return status ? status : cohort__hold_release(&w.lock_use, condition->lock);
+    apr_status_t status = begin_condition(&w, condition);
+    return status ? status : cohort__hold_release(&w.lock_call, condition->lock);
 }
 
 apr_status_t cohort_condition_release(cohort_condition_t *condition) {
@@ -295,20 +295,20 @@ apr_status_t cohort_condition_release(cohort_condition_t *condition) {
 /* By the thread that has ended its life: nobody else touches the entries any more. */
 static void wake_all(cohort_condition_t *c) {
     entry_t *e;
-    for (uint32_t i = 0; (e = entry_at(c, i)) != NULL; i++) {
+    for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
         cohort__thread_t *thread = who_of(e) ? cohort__thread_find(who_of(e)) : NULL;
         if (thread) cohort__notify(&thread->notified, COHORT__ALL);
     }
 }
 
 static apr_status_t condition_destroy(cohort_condition_t *condition) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, condition, COHORT__KIND_SYNC, TAG_CONDITION, true, &status))
+    if (!cohort__sync_end(&call, condition, COHORT__KIND_SYNC, TAG_CONDITION, true, &status))
         return status;
     wake_all(condition);
     cohort__hold_abandon(&condition->sync.lock);
-    cohort__object_free(use.me, condition);
+    cohort__object_free(call.me, condition);
     return APR_SUCCESS;
 }
 
@@ -320,38 +320,38 @@ apr_status_t cohort_condition_destroy(cohort_condition_t *condition) {
 
 /* Nobody notifies through a lock that is gone. */
 static bool is_over(const wait_t *w) {
-    return cohort__use_over(&w->use) || cohort__use_over(&w->lock_use);
+    return cohort__call_over(&w->call) || cohort__call_over(&w->lock_call);
 }
 
 static apr_status_t check_entry(wait_t *w, bool thorough) {
     cohort_condition_t *c = w->condition;
     wakes_t wakes = {.count = 0};
-    w->notifications = atomic_load(&w->use.me->notifications);
-    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
+    w->notifications = atomic_load(&w->call.me->notifications);
+    if (!cohort__sync_guard(&w->call)) return COHORT_EHANDLE;
     if (thorough && !is_notified(w->entry)) pass_on_lost(c, &wakes);
     bool notified = is_notified(w->entry);
     cohort__guard_leave(&c->sync.guard);
-    wake(&wakes);
+    wake_marked(&wakes);
     return notified ? APR_SUCCESS : APR_EAGAIN;
 }
 
 static apr_status_t try_notified(void *arg, bool thorough) {
     wait_t *w = arg;
     if (is_over(w)) return COHORT_EHANDLE;
-    if (!thorough && atomic_load(&w->use.me->notifications) == w->notifications) return APR_EAGAIN;
+    if (!thorough && atomic_load(&w->call.me->notifications) == w->notifications) return APR_EAGAIN;
     return check_entry(w, thorough);
 }
 
 static apr_status_t enter_wait(wait_t *w) {
-    w->notifications = atomic_load(&w->use.me->notifications);
-    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
+    w->notifications = atomic_load(&w->call.me->notifications);
+    if (!cohort__sync_guard(&w->call)) return COHORT_EHANDLE;
     apr_status_t status = add_entry(w->condition, w);
     cohort__guard_leave(&w->condition->sync.guard);
     return status;
 }
 
 static void remove_entry(wait_t *w) {
-    if (!cohort__use_guard(&w->use)) return;
+    if (!cohort__sync_guard(&w->call)) return;
     cohort__guard_set(&w->condition->sync.guard, &w->entry->who, 0);
     cohort__guard_leave(&w->condition->sync.guard);
 }
@@ -359,9 +359,9 @@ static void remove_entry(wait_t *w) {
 /* An entry that is not marked when the time is over is removed. */
 static apr_status_t sleep_until(wait_t *w, int64_t deadline) {
     cohort_condition_t *c = w->condition;
-    apr_status_t status = cohort__await(&w->use.me->notified, try_notified, w, deadline);
+    apr_status_t status = cohort__await(&w->call.me->notified, try_notified, w, deadline);
     if (status != APR_TIMEUP) return status;
-    if (!cohort__use_guard(&w->use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(&w->call)) return COHORT_EHANDLE;
     bool notified = is_notified(w->entry);
     if (!notified) cohort__guard_set(&c->sync.guard, &w->entry->who, 0);
     cohort__guard_leave(&c->sync.guard);
@@ -376,9 +376,9 @@ static apr_status_t wait_until(wait_t *w, int64_t deadline) {
     if (status) return status;
     cohort__lock_release(lock);
     status = sleep_until(w, deadline);
-    apr_status_t held = w->lock_use.object == w->use.object && status == COHORT_EHANDLE
+    apr_status_t held = w->lock_call.object == w->call.object && status == COHORT_EHANDLE
                             ? COHORT_EHANDLE
-                            : cohort__hold_acquire(&w->lock_use, lock, COHORT_OS_NEVER);
+                            : cohort__hold_acquire(&w->lock_call, lock, COHORT_OS_NEVER);
     if (status != APR_TIMEUP) remove_entry(w);
     return held ? held : status;
 }
@@ -396,7 +396,7 @@ apr_status_t cohort_condition_wait(cohort_condition_t *condition, apr_interval_t
 }
 
 /* APR_EAGAIN: it does not hold. */
-static apr_status_t ask(int (*predicate)(void *arg), void *arg) {
+static apr_status_t ask_predicate(int (*predicate)(void *arg), void *arg) {
     int holds = predicate(arg);
     return cohort__is_copy() ? COHORT_ENOTMEMBER : holds ? APR_SUCCESS : APR_EAGAIN;
 }
@@ -407,11 +407,11 @@ static apr_status_t condition_wait_for(cohort_condition_t *condition, int (*pred
     apr_status_t status = predicate ? begin_as_owner(&w, condition) : cohort__null("predicate");
     int64_t deadline = cohort__deadline(timeout);
     if (status) return status;
-    while ((status = ask(predicate, arg)) == APR_EAGAIN) {
+    while ((status = ask_predicate(predicate, arg)) == APR_EAGAIN) {
         if (!deadline) return APR_EAGAIN;
         status = wait_until(&w, deadline);
         if (status == APR_TIMEUP) {
-            status = ask(predicate, arg);
+            status = ask_predicate(predicate, arg);
             return status == APR_EAGAIN ? APR_TIMEUP : status;
         }
         if (status) return status;
@@ -424,11 +424,11 @@ apr_status_t cohort_condition_wait_for(cohort_condition_t *condition, int (*pred
     return COHORT__CALL(condition_wait_for(condition, predicate, arg, timeout));
 }
 
-static apr_status_t notify(cohort_condition_t *c, unsigned n, bool all) {
+static apr_status_t notify_waiters(cohort_condition_t *c, unsigned n, bool all) {
     wait_t w;
     apr_status_t status = begin_as_owner(&w, c);
     if (status) return status;
-    if (!cohort__use_guard(&w.use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(&w.call)) return COHORT_EHANDLE;
     uint64_t place = take_place(c);
     cohort__guard_commit(&c->sync.guard);
     if (n >= count_waiting(c)) all = true;
@@ -437,16 +437,16 @@ static apr_status_t notify(cohort_condition_t *c, unsigned n, bool all) {
         wakes_t wakes = {.count = 0};
         unsigned marked = all ? mark_all(c, place, &wakes) : mark_some(c, n, place, &wakes);
         cohort__guard_leave(&c->sync.guard);
-        wake(&wakes);
+        wake_marked(&wakes);
         n -= all ? 0 : marked;
-        if (marked < WAKES || !n || !cohort__use_guard(&w.use)) return APR_SUCCESS;
+        if (marked < WAKES || !n || !cohort__sync_guard(&w.call)) return APR_SUCCESS;
     }
 }
 
 apr_status_t cohort_condition_notify(cohort_condition_t *condition, unsigned n) {
-    return COHORT__CALL(notify(condition, n, false));
+    return COHORT__CALL(notify_waiters(condition, n, false));
 }
 
 apr_status_t cohort_condition_notify_all(cohort_condition_t *condition) {
-    return COHORT__CALL(notify(condition, 0, true));
+    return COHORT__CALL(notify_waiters(condition, 0, true));
 }

@@ -17,7 +17,7 @@ struct cohort_event_t {
 };
 
 typedef struct {
-    const cohort__use_t *use;
+    const cohort__call_t *call;
     cohort_event_t *event;
     uint64_t seen;
 } wait_t;
@@ -45,12 +45,12 @@ apr_status_t cohort_event_create(cohort_event_t **event, apr_pool_t *pool) {
 /* Sleepers are woken also when it was set already: the thread that set it may have died before it
  * could do that. */
 static apr_status_t event_set(cohort_event_t *event) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT);
     if (status) return status;
     uint64_t word = atomic_load(&event->sync.word);
     do {
-        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+        if (cohort__call_over(&call)) return COHORT_EHANDLE;
     } while (!(word & IS_SET) &&
              !atomic_compare_exchange_weak(&event->sync.word, &word, (word + 2) | IS_SET));
     cohort__notify(&event->sync.changed, COHORT__ALL);
@@ -62,12 +62,12 @@ apr_status_t cohort_event_set(cohort_event_t *event) {
 }
 
 static apr_status_t event_clear(cohort_event_t *event) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT);
     if (status) return status;
     uint64_t word = atomic_load(&event->sync.word);
     do {
-        if (cohort__use_over(&use)) return COHORT_EHANDLE;
+        if (cohort__call_over(&call)) return COHORT_EHANDLE;
     } while (!atomic_compare_exchange_weak(&event->sync.word, &word, word & ~IS_SET));
     return APR_SUCCESS;
 }
@@ -80,16 +80,16 @@ static apr_status_t try_event(void *arg, bool thorough) {
     wait_t *w = arg;
     (void)thorough; /* depends on nobody's life: anyone may set it */
     uint64_t word = atomic_load_explicit(&w->event->sync.word, memory_order_acquire);
-    if (cohort__use_over(w->use)) return COHORT_EHANDLE;
+    if (cohort__call_over(w->call)) return COHORT_EHANDLE;
     return (word & IS_SET) || word >> 1 != w->seen >> 1 ? APR_SUCCESS : APR_EAGAIN;
 }
 
 static apr_status_t event_wait(cohort_event_t *event, apr_interval_time_t timeout) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT);
     if (status) return status;
-    wait_t w = {&use, event, atomic_load_explicit(&event->sync.word, memory_order_acquire)};
-    if (cohort__use_over(&use)) return COHORT_EHANDLE;
+    wait_t w = {&call, event, atomic_load_explicit(&event->sync.word, memory_order_acquire)};
+    if (cohort__call_over(&call)) return COHORT_EHANDLE;
     if (w.seen & IS_SET) return APR_SUCCESS;
     return cohort__await(&event->sync.changed, try_event, &w, cohort__deadline(timeout));
 }
@@ -99,8 +99,8 @@ apr_status_t cohort_event_wait(cohort_event_t *event, apr_interval_time_t timeou
 }
 
 static apr_status_t event_is_set(cohort_event_t *event, int *is_set) {
-    cohort__use_t use;
-    apr_status_t status = is_set ? cohort__use_begin(&use, event, COHORT__KIND_SYNC, TAG_EVENT)
+    cohort__call_t call;
+    apr_status_t status = is_set ? cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT)
                                  : cohort__null("is_set");
     if (!status)
         *is_set = (int)(atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET);
@@ -112,11 +112,12 @@ apr_status_t cohort_event_is_set(cohort_event_t *event, int *is_set) {
 }
 
 static apr_status_t event_destroy(cohort_event_t *event) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, event, COHORT__KIND_SYNC, TAG_EVENT, false, &status)) return status;
+    if (!cohort__sync_end(&call, event, COHORT__KIND_SYNC, TAG_EVENT, false, &status))
+        return status;
     cohort__notify(&event->sync.changed, COHORT__ALL);
-    cohort__object_free(use.me, event);
+    cohort__object_free(call.me, event);
     return APR_SUCCESS;
 }
 

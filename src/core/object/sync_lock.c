@@ -28,55 +28,55 @@ apr_status_t cohort__sync_new(cohort__thread_t *me, size_t size, void *object) {
     return APR_SUCCESS;
 }
 
-static cohort__guard_t *guard_of(const cohort__use_t *use) {
-    return &((cohort__sync_t *)use->object)->guard;
+static cohort__guard_t *guard_of(const cohort__call_t *call) {
+    return &((cohort__sync_t *)call->object)->guard;
 }
 
-bool cohort__use_guard(const cohort__use_t *use) {
-    cohort__guard_enter(guard_of(use), use->me);
-    if (!cohort__use_over(use)) return true;
-    cohort__guard_leave(guard_of(use));
+bool cohort__sync_guard(const cohort__call_t *call) {
+    cohort__guard_enter(guard_of(call), call->me);
+    if (!cohort__call_over(call)) return true;
+    cohort__guard_leave(guard_of(call));
     return false;
 }
 
-static bool claim_guarded(cohort__use_t *use, uint32_t tag) {
-    if (!cohort__use_guard(use)) return false;
-    bool claimed = cohort__object_claim(use->me, use->object, tag);
-    cohort__guard_leave(guard_of(use));
+static bool claim_guarded(cohort__call_t *call, uint32_t tag) {
+    if (!cohort__sync_guard(call)) return false;
+    bool claimed = cohort__object_claim(call->me, call->object, tag);
+    cohort__guard_leave(guard_of(call));
     return claimed;
 }
 
-bool cohort__use_end(cohort__use_t *use, void *object, cohort__kind_t kind, uint32_t tag,
-                     bool guarded, apr_status_t *status) {
+bool cohort__sync_end(cohort__call_t *call, void *object, cohort__kind_t kind, uint32_t tag,
+                      bool guarded, apr_status_t *status) {
     *status = APR_SUCCESS;
     if (!object) return false;
-    *status = cohort__use_begin(use, object, kind, tag);
+    *status = cohort__call_begin(call, object, kind, tag);
     if (!*status)
-        return guarded ? claim_guarded(use, tag) : cohort__object_claim(use->me, object, tag);
+        return guarded ? claim_guarded(call, tag) : cohort__object_claim(call->me, object, tag);
     /* destroyed already */
     if (*status == COHORT_EHANDLE && cohort__object_place(object, kind)) *status = APR_SUCCESS;
     return false;
 }
 
 /* The lock's object is gone, and may be another lock by now, which somebody else holds. */
-static apr_status_t too_late(const cohort__use_t *use, cohort__lock_t *lock) {
-    cohort__tid_t mine = cohort__thread_id(use->me);
+static apr_status_t too_late(const cohort__call_t *call, cohort__lock_t *lock) {
+    cohort__tid_t mine = cohort__thread_id(call->me);
     if (atomic_compare_exchange_strong(&lock->owner, &mine, 0)) cohort__notify_heir(&lock->freed);
     return COHORT_EHANDLE;
 }
 
-apr_status_t cohort__hold_acquire(const cohort__use_t *use, cohort__lock_t *lock,
+apr_status_t cohort__hold_acquire(const cohort__call_t *call, cohort__lock_t *lock,
                                   int64_t deadline) {
-    apr_status_t status = cohort__lock_acquire(lock, use->me, deadline);
+    apr_status_t status = cohort__lock_acquire(lock, call->me, deadline);
     if (status && status != COHORT_EOWNERDEAD) return status;
-    return cohort__use_over(use) ? too_late(use, lock) : status;
+    return cohort__call_over(call) ? too_late(call, lock) : status;
 }
 
 /* Owners' numbers are never used again, so another lock in this place has another owner. */
-apr_status_t cohort__hold_release(const cohort__use_t *use, cohort__lock_t *lock) {
+apr_status_t cohort__hold_release(const cohort__call_t *call, cohort__lock_t *lock) {
     cohort__tid_t owner = atomic_load(&lock->owner);
     do {
-        if (cohort__use_over(use)) return COHORT_EHANDLE;
+        if (cohort__call_over(call)) return COHORT_EHANDLE;
         if (!owner) return COHORT_EOVERRELEASE;
     } while (!atomic_compare_exchange_weak(&lock->owner, &owner, 0));
     cohort__notify_heir(&lock->freed);
@@ -118,12 +118,12 @@ apr_status_t cohort_lock_create(cohort_lock_t **lock, apr_pool_t *pool) {
 }
 
 static apr_status_t lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeout) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
     if (status) return status;
-    if (cohort__lock_quick(&lock->sync.lock, use.me))
-        return cohort__use_over(&use) ? too_late(&use, &lock->sync.lock) : APR_SUCCESS;
-    return cohort__hold_acquire(&use, &lock->sync.lock, cohort__deadline(timeout));
+    if (cohort__lock_quick(&lock->sync.lock, call.me))
+        return cohort__call_over(&call) ? too_late(&call, &lock->sync.lock) : APR_SUCCESS;
+    return cohort__hold_acquire(&call, &lock->sync.lock, cohort__deadline(timeout));
 }
 
 apr_status_t cohort_lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeout) {
@@ -131,12 +131,12 @@ apr_status_t cohort_lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeou
 }
 
 static apr_status_t lock_release(cohort_lock_t *lock) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
     if (status) return status;
-    cohort__tid_t mine = use.me->id; /* what this thread holds is the lock that is meant */
+    cohort__tid_t mine = call.me->id; /* what this thread holds is the lock that is meant */
     if (!atomic_compare_exchange_strong(&lock->sync.lock.owner, &mine, 0))
-        return cohort__hold_release(&use, &lock->sync.lock);
+        return cohort__hold_release(&call, &lock->sync.lock);
     cohort__notify_heir(&lock->sync.lock.freed);
     return APR_SUCCESS;
 }
@@ -146,9 +146,10 @@ apr_status_t cohort_lock_release(cohort_lock_t *lock) {
 }
 
 static apr_status_t lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
-    cohort__use_t use;
-    apr_status_t status = owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK)
-                                : cohort__null("owner");
+    cohort__call_t call;
+    apr_status_t status = owner
+                              ? cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK)
+                              : cohort__null("owner");
     return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
 }
 
@@ -157,12 +158,12 @@ apr_status_t cohort_lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
 }
 
 static apr_status_t lock_destroy(cohort_lock_t *lock) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK, false, &status))
+    if (!cohort__sync_end(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK, false, &status))
         return status;
     cohort__hold_abandon(&lock->sync.lock);
-    cohort__object_free(use.me, lock);
+    cohort__object_free(call.me, lock);
     return APR_SUCCESS;
 }
 
@@ -200,12 +201,12 @@ static apr_status_t acquire_again(cohort_rlock_t *lock) {
 }
 
 static apr_status_t rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t timeout) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK);
     if (status) return status;
-    if (cohort__lock_owner(&lock->sync.lock) == cohort__thread_id(use.me))
+    if (cohort__lock_owner(&lock->sync.lock) == cohort__thread_id(call.me))
         return acquire_again(lock);
-    status = cohort__hold_acquire(&use, &lock->sync.lock, cohort__deadline(timeout));
+    status = cohort__hold_acquire(&call, &lock->sync.lock, cohort__deadline(timeout));
     if (!status || status == COHORT_EOWNERDEAD)
         atomic_store_explicit(&lock->sync.depth, 1, memory_order_relaxed);
     return status;
@@ -216,10 +217,10 @@ apr_status_t cohort_rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t time
 }
 
 static apr_status_t rlock_release(cohort_rlock_t *lock) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK);
     if (status) return status;
-    if (cohort__lock_owner(&lock->sync.lock) != cohort__thread_id(use.me)) return COHORT_ENOTOWNER;
+    if (cohort__lock_owner(&lock->sync.lock) != cohort__thread_id(call.me)) return COHORT_ENOTOWNER;
     uint32_t depth = atomic_load_explicit(&lock->sync.depth, memory_order_relaxed) - 1;
     atomic_store_explicit(&lock->sync.depth, depth, memory_order_relaxed);
     if (depth == 0) cohort__lock_release(&lock->sync.lock);
@@ -231,9 +232,9 @@ apr_status_t cohort_rlock_release(cohort_rlock_t *lock) {
 }
 
 static apr_status_t rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) {
-    cohort__use_t use;
-    apr_status_t status =
-        owner ? cohort__use_begin(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK) : cohort__null("owner");
+    cohort__call_t call;
+    apr_status_t status = owner ? cohort__call_begin(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK)
+                                : cohort__null("owner");
     return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
 }
 
@@ -242,11 +243,11 @@ apr_status_t cohort_rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) 
 }
 
 static apr_status_t rlock_destroy(cohort_rlock_t *lock) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, lock, COHORT__KIND_SYNC, TAG_RLOCK, false, &status)) return status;
+    if (!cohort__sync_end(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK, false, &status)) return status;
     cohort__hold_abandon(&lock->sync.lock);
-    cohort__object_free(use.me, lock);
+    cohort__object_free(call.me, lock);
     return APR_SUCCESS;
 }
 

@@ -16,6 +16,8 @@
 
 #define TAG_SEMAPHORE COHORT__TAG('S', 'E', 'M', 'A')
 
+enum { PARTS_ROSTER }; /* the parts of a semaphore */
+
 struct cohort_semaphore_t {
     cohort__sync_t sync;
     unsigned limit;
@@ -26,7 +28,7 @@ struct cohort_semaphore_t {
 _Static_assert(sizeof(cohort_semaphore_t) <= COHORT__OBJECT_SIZE_MAX, "a semaphore fits its block");
 
 typedef struct {
-    const cohort__use_t *use;
+    const cohort__call_t *call;
     cohort_semaphore_t *semaphore;
     cohort__pid_t process;
 } wait_t;
@@ -44,7 +46,7 @@ static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned va
     if (status) return status;
     made->limit = options && options->bounded ? value : UINT_MAX;
     atomic_store_explicit(&made->value, value, memory_order_relaxed);
-    cohort__roster_setup(&made->holders, &made->sync.object.parts[0]);
+    cohort__roster_setup(&made->holders, &made->sync.object.parts[PARTS_ROSTER]);
     cohort__object_publish(me, made, TAG_SEMAPHORE, pool, destroy_semaphore);
     *semaphore = made;
     return APR_SUCCESS;
@@ -91,15 +93,16 @@ static apr_status_t take_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort
 }
 
 /* *unsettled: the process that has to be repaired first, as it died over the roster's memory. */
-static apr_status_t take(wait_t *w, bool look, cohort__pid_t *unsettled) {
+static apr_status_t take_permit(wait_t *w, bool look, cohort__pid_t *unsettled) {
     cohort_semaphore_t *s = w->semaphore;
     *unsettled = 0;
-    if (!cohort__use_guard(w->use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(w->call)) return COHORT_EHANDLE;
     if (look) take_back(s);
-    apr_status_t status = take_one(s, w->use->me, w->process);
+    apr_status_t status = take_one(s, w->call->me, w->process);
     bool more = value_of(s) > 0;
-    *unsettled =
-        more && status == APR_EAGAIN ? cohort__homes_unsettled(w->use->me, s->holders.homes, 2) : 0;
+    *unsettled = more && status == APR_EAGAIN
+                     ? cohort__homes_unsettled(w->call->me, s->holders.homes, COHORT__ROSTER_HOMES)
+                     : 0;
     cohort__guard_leave(&s->sync.guard);
     if (more && look) cohort__notify(&s->sync.changed, COHORT__ALL);
     return status;
@@ -110,20 +113,20 @@ static apr_status_t try_semaphore(void *arg, bool thorough) {
     wait_t *w = arg;
     cohort_semaphore_t *s = w->semaphore;
     cohort__pid_t unsettled;
-    if (cohort__use_over(w->use)) return COHORT_EHANDLE;
+    if (cohort__call_over(w->call)) return COHORT_EHANDLE;
     /* the change may be undone */
     bool look = thorough && value_of(s) == 0 &&
                 (!is_signal(s) || cohort__guard_is_changing(&s->sync.guard));
     if (value_of(s) == 0 && !look) return APR_EAGAIN;
-    apr_status_t status = take(w, look, &unsettled);
-    return unsettled && cohort__process_bury(unsettled) ? take(w, look, &unsettled) : status;
+    apr_status_t status = take_permit(w, look, &unsettled);
+    return unsettled && cohort__process_bury(unsettled) ? take_permit(w, look, &unsettled) : status;
 }
 
 static apr_status_t semaphore_acquire(cohort_semaphore_t *semaphore, apr_interval_time_t timeout) {
-    cohort__use_t use;
-    apr_status_t status = cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE);
+    cohort__call_t call;
+    apr_status_t status = cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE);
     if (status) return status;
-    wait_t w = {&use, semaphore, cohort__self_id()};
+    wait_t w = {&call, semaphore, cohort__self_id()};
     return cohort__await(&semaphore->sync.changed, try_semaphore, &w, cohort__deadline(timeout));
 }
 
@@ -132,8 +135,8 @@ apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore, apr_interva
 }
 
 /* With the guard: `n` permits of the process are none of its own any more. */
-static void give_up(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held,
-                    unsigned n) {
+static void give_up_permits(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held,
+                            unsigned n) {
     if (is_signal(s)) return;
     if (n > held) cohort__guard_set(&s->sync.guard, &s->is_signal, 1);
     else if (n == held) cohort__roster_remove(&s->sync.guard, mine);
@@ -141,25 +144,25 @@ static void give_up(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_
 }
 
 /* With the guard. */
-static apr_status_t give(cohort_semaphore_t *s, cohort__pid_t process, unsigned n) {
+static apr_status_t give_permits(cohort_semaphore_t *s, cohort__pid_t process, unsigned n) {
     cohort__roster_entry_t *mine = is_signal(s) ? NULL : cohort__roster_find(&s->holders, process);
     uint64_t held = mine ? atomic_load(&mine->value) : 0;
     if (n > held) take_back(s);
     if (value_of(s) + n > s->limit)
         return cohort__fail(COHORT_EOVERRELEASE, "%u permits more than the initial %u", n,
                             s->limit);
-    give_up(s, mine, held, n);
+    give_up_permits(s, mine, held, n);
     cohort__guard_set(&s->sync.guard, &s->value, value_of(s) + n);
     return APR_SUCCESS;
 }
 
 static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, unsigned n) {
-    cohort__use_t use;
-    apr_status_t status = n ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
+    cohort__call_t call;
+    apr_status_t status = n ? cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
                             : cohort__fail(APR_EINVAL, "n is 0");
     if (status) return status;
-    if (!cohort__use_guard(&use)) return COHORT_EHANDLE;
-    status = give(semaphore, cohort__self_id(), n);
+    if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
+    status = give_permits(semaphore, cohort__self_id(), n);
     cohort__guard_leave(&semaphore->sync.guard);
     cohort__notify(&semaphore->sync.changed, n < INT_MAX ? (int)n : COHORT__ALL);
     return status;
@@ -170,12 +173,12 @@ apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, unsigned n)
 }
 
 static apr_status_t semaphore_value(cohort_semaphore_t *semaphore, unsigned *value) {
-    cohort__use_t use;
-    apr_status_t status = value
-                              ? cohort__use_begin(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
-                              : cohort__null("value");
+    cohort__call_t call;
+    apr_status_t status =
+        value ? cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
+              : cohort__null("value");
     if (status) return status;
-    if (!cohort__use_guard(&use)) return COHORT_EHANDLE;
+    if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
     take_back(semaphore);
     uint64_t now = value_of(semaphore);
     cohort__guard_leave(&semaphore->sync.guard);
@@ -189,12 +192,12 @@ apr_status_t cohort_semaphore_value(cohort_semaphore_t *semaphore, unsigned *val
 }
 
 static apr_status_t semaphore_destroy(cohort_semaphore_t *semaphore) {
-    cohort__use_t use;
+    cohort__call_t call;
     apr_status_t status;
-    if (!cohort__use_end(&use, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE, true, &status))
+    if (!cohort__sync_end(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE, true, &status))
         return status;
     cohort__notify(&semaphore->sync.changed, COHORT__ALL);
-    cohort__object_free(use.me, semaphore);
+    cohort__object_free(call.me, semaphore);
     return APR_SUCCESS;
 }
 

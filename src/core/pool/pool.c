@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Pools: made, closed, ended, joined. How a pool works is told in pool.h. */
-#include "core/pool/pool.h"
+#include "core/pool/backend.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -73,9 +73,9 @@ static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const 
     return status;
 }
 
-static void fill(cohort_pool_t *pool, const plan_t *plan) {
-    cohort__list_setup(&pool->all);
-    cohort__list_setup(&pool->ready);
+static void fill_pool(cohort_pool_t *pool, const plan_t *plan) {
+    pool->backend = COHORT__BACKEND_LOCAL;
+    cohort__backend_of(pool)->setup(pool);
     pool->owner = cohort__self_id();
     pool->workers = plan->workers;
     pool->hands = plan->hands;
@@ -91,7 +91,7 @@ static void fill(cohort_pool_t *pool, const plan_t *plan) {
 
 static apr_status_t pool_destroy(cohort_pool_t *pool);
 
-static apr_status_t destroy(void *object) {
+static apr_status_t destroy_pool(void *object) {
     return pool_destroy(object);
 }
 
@@ -123,8 +123,8 @@ static apr_status_t pool_create(cohort_pool_t **pool, const cohort_pool_options_
         cohort__object_free(me, made);
         return status;
     }
-    fill(made, &plan);
-    cohort__object_publish(me, made, COHORT__POOL_TAG, parent, destroy);
+    fill_pool(made, &plan);
+    cohort__object_publish(me, made, COHORT__POOL_TAG, parent, destroy_pool);
     status = cohort__setting_make(made, cohort__pool_tag(made));
     if (!status) status = start_workers(made, me);
     if (status)

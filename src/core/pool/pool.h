@@ -33,9 +33,9 @@
  * journal. The block that is being added to or taken from the pool is owned by pool->transit
  * meanwhile: the next owner of the guard frees what a dead one left there.
  *
- * Between the API and this dispatch are three calls: submit (cohort__job_submit), collect (the
- * job's state and event count) and worker-lost (cohort__pool_worker_died); another dispatcher can
- * stand behind them.
+ * That is the local back end, by which the workers are processes of this cohort. The API reaches
+ * it through the table of backend.h only, behind which another back end can stand; backend_local.h
+ * has what belongs to it alone.
  */
 #ifndef COHORT_CORE_POOL_H
 #define COHORT_CORE_POOL_H
@@ -107,6 +107,7 @@ struct cohort_pool_t {
     _Alignas(64) cohort__pid_t owner;
     uint32_t workers, attempts;
     uint32_t hands; /* workers that can run at the same time */
+    uint32_t backend; /* cohort__backend_number_t, see backend.h */
     cohort_start_method_t method;
     cohort_signals_t signals;
     cohort_group_t group;
@@ -179,31 +180,51 @@ struct cohort_result_t {
     /* threads other than workers may look at it, announced in their records; see pool_result.c */
     _Atomic uint32_t looked;
     cohort__ec_t changed; /* from here on nothing is cleared: somebody may come late to notify it */
+    _Atomic uint32_t backend; /* its pool's */
     _Alignas(64) char data[COHORT__INLINE];
 };
 
-enum { COHORT__JOB_DONE = 1, COHORT__JOB_ABANDONED };
+/* ---- words of jobs and workers -------------------------------------------------------------- */
 
-/* ---- words of chunks: state:3 | attempts so far:13 | worker:16 | offset of the first item that is
- * not done:32 */
+/* The state of a job: 0, or how it has ended and its status. */
+typedef enum {
+    COHORT__JOB_DONE = 1,
+    COHORT__JOB_ABANDONED
+} cohort__job_end_t;
 
-enum { COHORT__CHUNK_FREE, COHORT__CHUNK_RUNNING, COHORT__CHUNK_DONE, COHORT__CHUNK_RETRY };
+static inline uint64_t cohort__job_state(cohort__job_end_t end, apr_status_t status) {
+    return (uint64_t)end << 32 | (uint32_t)status;
+}
+static inline cohort__job_end_t cohort__job_state_end(uint64_t state) {
+    return (cohort__job_end_t)(state >> 32);
+}
+static inline apr_status_t cohort__job_state_status(uint64_t state) {
+    return (apr_status_t)(uint32_t)state;
+}
+static inline bool cohort__job_is_over(const cohort_result_t *job) {
+    return atomic_load_explicit(&job->state, memory_order_acquire) != 0;
+}
 
-static inline uint64_t cohort__word(unsigned state, uint64_t attempt, uint64_t worker,
-                                    uint64_t start) {
-    return (uint64_t)state << 61 | (attempt & 0x1fff) << 48 | worker << 32 | start;
+/* The first item of a job that has failed, and its status; 0: none has. */
+static inline uint64_t cohort__first_failed(uint64_t index, apr_status_t status) {
+    return (index + 1) << 32 | (uint32_t)status;
 }
-static inline unsigned cohort__word_state(uint64_t word) {
-    return (unsigned)(word >> 61);
+static inline uint64_t cohort__first_failed_index(uint64_t first) {
+    return (first >> 32) - 1;
 }
-static inline uint64_t cohort__word_attempt(uint64_t word) {
-    return word >> 48 & 0x1fff;
+static inline apr_status_t cohort__first_failed_status(uint64_t first) {
+    return (apr_status_t)(uint32_t)first;
 }
-static inline uint64_t cohort__word_worker(uint64_t word) {
-    return word >> 32 & 0xffff;
+
+/* The progress of a worker: its item, and whether that runs. */
+static inline uint64_t cohort__progress(uint64_t item, bool runs) {
+    return item << 1 | runs;
 }
-static inline uint64_t cohort__word_start(uint64_t word) {
-    return word & 0xffffffff;
+static inline uint64_t cohort__progress_item(uint64_t progress) {
+    return progress >> 1;
+}
+static inline bool cohort__progress_runs(uint64_t progress) {
+    return progress & 1;
 }
 
 /* ---- pool_core.c ---------------------------------------------------------------------------- */
@@ -239,8 +260,6 @@ static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_
     return (cohort__worker_t *)atomic_load_explicit(&pool->object.parts[0], memory_order_acquire) +
            number;
 }
-/* Guard: free what pool->transit owns. */
-void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me);
 /* The guard is left; if the pool is retired and has no job any more, free it. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me);
 /* "<pool>-<number>" */
@@ -281,6 +300,9 @@ void cohort__pool_tend(cohort_pool_t *pool);
 /* The same for all pools that this process has made. */
 void cohort__pools_tend(void);
 
+/* No more work; results that are not done end with COHORT_ETERMINATED. Nothing when that pool is
+ * gone. */
+void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 /* Its maker is dead: end it, and free it with its last worker. Nothing while the maker lives, or
  * when it is gone. */
 void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
@@ -333,61 +355,6 @@ void cohort__settings_reset(void);
 
 /* The body of a worker; the child's runtime calls it when the slot's role is WORKER. */
 int cohort__pool_worker_main(cohort_process_t *self);
-
-/* ---- pool_job.c ----------------------------------------------------------------------------- */
-
-typedef struct {
-    cohort_task_t task;
-    const void *inputs;
-    void *outputs;
-    uint64_t input_size, output_size, n;
-    const cohort_map_options_t *options; /* may be NULL */
-    bool blocking;
-} cohort__order_t;
-
-apr_status_t cohort__job_submit(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me,
-                                const cohort__order_t *order, apr_pool_t *parent);
-/* End the job unless it has ended: all items were run, or it is abandoned with this status. */
-void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status);
-/* Complete it if all chunks are done; after the caller's last store to a word. */
-void cohort__job_settle(cohort_result_t *job);
-static inline bool cohort__job_is_over(const cohort_result_t *job) {
-    return atomic_load_explicit(&job->state, memory_order_acquire) != 0;
-}
-/* The job of a link. */
-static inline cohort_result_t *cohort__job_of_all(uint64_t link) {
-    return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, all));
-}
-static inline cohort_result_t *cohort__job_of_ready(uint64_t link) {
-    return (cohort_result_t *)(uintptr_t)(link - offsetof(cohort_result_t, ready));
-}
-/* Guard of the pool: the job may be of another, or of none. A job has its pool before it is linked,
- * so one that is seen linked is seen with the pool that it belongs to. */
-static inline bool cohort__job_is_of(cohort_result_t *job, const cohort_pool_t *pool) {
-    return cohort__linked(&job->all) && atomic_load(&job->pool) == pool;
-}
-/* For workers of the pool. The first ready job; NULL when there is none but one that is over.
- * Without the guard it may be another by now. */
-static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
-    uint64_t first = atomic_load(&pool->ready.next);
-    if (first == (uint64_t)(uintptr_t)&pool->ready) return NULL;
-    cohort_result_t *job = cohort__job_of_ready(first);
-    return cohort__job_is_over(job) && atomic_load(&pool->ready.prev) == first ? NULL : job;
-}
-/* Guard: nobody wants the job any more. */
-void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
-/* No more work; results that are not done end with COHORT_ETERMINATED. Nothing when that pool is
- * gone. */
-void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
-/* Guard: doom the jobs of owners that died before they could. */
-void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me);
-/* Item `index` has failed; the lowest one decides the job's status. */
-void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status);
-/* The chain that a worker writes to while it has that chunk. */
-static inline cohort__home_t *cohort__job_chain(cohort_result_t *job, uint64_t chunk,
-                                                uint64_t worker) {
-    return &job->failures[job->by_chunk ? chunk : worker];
-}
 
 /* ---- pool_result.c -------------------------------------------------------------------------- */
 

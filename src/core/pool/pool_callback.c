@@ -4,7 +4,7 @@
  * some to be called. It sleeps on the cohort's count of completions and goes through all that are
  * outstanding when one of them may be ready.
  */
-#include "core/pool/pool.h"
+#include "core/pool/backend.h"
 
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ struct cohort__callback_t {
     void *arg;
 };
 
-static cohort_os_mutex_t mutex;
+static cohort_os_mutex_t callbacks_mutex;
 static cohort__callback_t *first, **last = &first;
 static cohort__callback_t *calling; /* being called now */
 static unsigned reserved;           /* submissions under way that will bring one */
@@ -35,14 +35,14 @@ bool cohort__in_callback(void) {
  * locked. */
 static void lock(void) {
     if (owner != cohort__membership()) {
-        cohort_os_mutex_reset(&mutex);
+        cohort_os_mutex_reset(&callbacks_mutex);
         first = calling = NULL;
         last = &first;
         reserved = 0;
         running = false;
         owner = cohort__membership();
     }
-    cohort_os_mutex_lock(&mutex);
+    cohort_os_mutex_lock(&callbacks_mutex);
 }
 
 static bool is_destroyed(const cohort__callback_t *callback) {
@@ -51,7 +51,7 @@ static bool is_destroyed(const cohort__callback_t *callback) {
 
 static bool is_due(const cohort__callback_t *callback) {
     cohort_pool_t *pool = callback->pool;
-    if (cohort__job_is_over(callback->job) || is_destroyed(callback)) return true;
+    if (cohort__result_is_over(callback->job) || is_destroyed(callback)) return true;
     return atomic_load(&pool->state) == COHORT__POOL_ENDED;
 }
 
@@ -67,14 +67,14 @@ static bool take_due(void) {
         found = true;
         break;
     }
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&callbacks_mutex);
     return found;
 }
 
 static bool is_idle(void) {
     lock();
     bool idle = !first && !reserved;
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&callbacks_mutex);
     return idle;
 }
 
@@ -82,7 +82,7 @@ static bool get_oldest(cohort__use_t *use) {
     lock();
     bool any = first != NULL;
     if (any) *use = first->use;
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&callbacks_mutex);
     return any && !cohort__enter(&use->me);
 }
 
@@ -108,10 +108,11 @@ static void call(cohort__callback_t *callback) {
 static void done(cohort__callback_t *callback) {
     lock();
     calling = NULL;
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&callbacks_mutex);
     if (!is_destroyed(callback)) {
-        atomic_store(&callback->job->called, 1);
-        cohort__notify(&callback->job->changed, COHORT__ALL);
+        cohort_result_t *job = callback->job;
+        atomic_store(&job->called, 1);
+        cohort__notify(cohort__result_event(job), COHORT__ALL);
     }
     atomic_thread_fence(memory_order_seq_cst);
     cohort__notify(&callback->pool->changed, COHORT__ALL);
@@ -123,7 +124,7 @@ static bool more(void) {
     lock();
     running = first || reserved;
     bool go_on = running;
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&callbacks_mutex);
     return go_on;
 }
 
@@ -146,7 +147,7 @@ static apr_status_t reserve(void) {
         running = true;
         reserved++;
     }
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&callbacks_mutex);
     return status;
 }
 
@@ -157,7 +158,7 @@ static void unreserve(cohort__callback_t *callback) {
         *last = callback;
         last = &callback->next;
     }
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&callbacks_mutex);
     atomic_thread_fence(memory_order_seq_cst);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
@@ -197,6 +198,6 @@ bool cohort__callbacks_pending(const cohort_pool_t *pool) {
     lock();
     pending = calling && calling->pool == pool;
     for (cohort__callback_t *at = first; at && !pending; at = at->next) pending = at->pool == pool;
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&callbacks_mutex);
     return pending;
 }

@@ -1,43 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What every part of a pool stands on: the guard, the lists under it, and the freeing of what a
- * dead owner left. */
-#include "core/pool/pool.h"
+/* What every part of a pool stands on: the guard, and the lists under it. */
+#include "core/pool/backend.h"
 
 #include <stdio.h>
-
-/* ---- freeing a job -------------------------------------------------------------------------- */
-
-/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be
- * the chain: the thread that repeats this after a death finds every record in one of the two. */
-static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain) {
-    cohort__home_t *one = &job->object.parts[3];
-    for (;;) {
-        cohort__failure_t *failure = atomic_load(one);
-        if (!failure && atomic_load(chain)) {
-            cohort__block_move(me, chain, one);
-            continue;
-        }
-        if (!failure) return;
-        if (atomic_load(&failure->next)) cohort__block_move(me, &failure->next, chain);
-        cohort__block_free(me, one);
-    }
-}
-
-static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_result_t *job) {
-    uint64_t chains = job->chunks <= 1 ? 1 : job->by_chunk ? job->chunks : pool->workers;
-    if (!job->failures || !job->chunks) return;
-    /* a repetition: they are gone */
-    if (job->chunks > 1 && !atomic_load(&job->object.parts[2])) return;
-    for (uint64_t i = 0; i < chains; i++) free_chain(me, job, &job->failures[i]);
-}
-
-void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me) {
-    cohort_result_t *job = atomic_load(&pool->transit.home);
-    free_failures(me, pool, job);
-    if (atomic_load(&job->reason)) cohort__block_free(me, &job->reason);
-    for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &job->object.parts[i]);
-    cohort__block_free(me, &pool->transit.home);
-}
 
 /* ---- the guard ------------------------------------------------------------------------------ */
 
@@ -58,13 +23,14 @@ void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me) {
     do cohort__guard_enter(&pool->guard, me);
     while (!holder_is_settled(pool, atomic_load_explicit(&pool->holder, memory_order_relaxed)));
     atomic_store_explicit(&pool->holder, cohort__thread_id(me), memory_order_relaxed);
-    if (atomic_load_explicit(&pool->transit.word, memory_order_relaxed)) cohort__job_free(pool, me);
+    if (atomic_load_explicit(&pool->transit.word, memory_order_relaxed))
+        cohort__backend_of(pool)->recover(pool, me);
 }
 
 uint64_t cohort__pool_tag(const cohort_pool_t *pool) {
     if (cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG)) return 0;
     uint64_t tag = atomic_load(&((cohort_pool_t *)pool)->object.tag);
-    return tag >> 32 == COHORT__POOL_TAG ? tag : 0;
+    return cohort__tag_type(tag) == COHORT__POOL_TAG ? tag : 0;
 }
 
 apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
@@ -81,8 +47,8 @@ void cohort__pool_leave(cohort_pool_t *pool) {
 }
 
 static bool is_left(cohort_pool_t *pool) {
-    return atomic_load(&pool->object.tag) >> 32 == COHORT__POOL_TAG_RETIRED &&
-           atomic_load(&pool->all.next) == cohort__link_address(&pool->all);
+    return cohort__tag_type(atomic_load(&pool->object.tag)) == COHORT__POOL_TAG_RETIRED &&
+           !cohort__backend_of(pool)->has_jobs(pool);
 }
 
 /* The claimer of the retired pool frees it, or its repair does. A thread that is inside something

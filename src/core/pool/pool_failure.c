@@ -14,9 +14,9 @@
 COHORT__PER_PROCESS cohort__running_t cohort__running;
 
 static uint64_t item(void) {
-    return cohort__running.progress
-               ? atomic_load_explicit(cohort__running.progress, memory_order_relaxed) >> 1
-               : 0;
+    const _Atomic uint64_t *progress = cohort__running.progress;
+    return progress ? cohort__progress_item(atomic_load_explicit(progress, memory_order_relaxed))
+                    : 0;
 }
 
 /* The message of a task, as long as it pleases. It belongs to the item of the task that made it. */

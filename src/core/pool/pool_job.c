@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Jobs: submitted, completed, freed. Results, which is what users call them: pool_result.c. */
-#include "core/pool/pool.h"
+/* Jobs of the local back end: submitted, completed, freed. Results, which is what users call them:
+ * pool_result.c. */
+#include "core/pool/backend_local.h"
 
 #include <string.h>
 
@@ -26,12 +27,12 @@ static apr_status_t order_check(const cohort__order_t *order) {
 /* Finding the code of a function is slow where the system must be asked; a thread mostly submits
  * the same. */
 static apr_status_t find_code(cohort_task_t task, cohort__code_t *code) {
-    static _Thread_local cohort_task_t known;
+    static _Thread_local cohort_task_t known_task;
     static _Thread_local uint32_t member;
     static _Thread_local cohort__code_t found;
-    if (known != task || member != cohort__membership()) {
+    if (known_task != task || member != cohort__membership()) {
         apr_status_t status = cohort__code_find((cohort__function_t)task, &found);
-        known = status ? NULL : task;
+        known_task = status ? NULL : task;
         member = cohort__membership();
         if (status) return status;
     }
@@ -110,12 +111,13 @@ static void cut(cohort_result_t *job, const cohort__order_t *order, uint32_t wor
     job->chunks = (order->n + chunk - 1) / chunk;
 }
 
-static apr_status_t fill(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool,
-                         const cohort__order_t *order) {
+static apr_status_t fill_job(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool,
+                             const cohort__order_t *order) {
     uint64_t used = 0;
     uint32_t workers = pool->workers;
     if (!workers) return COHORT_EHANDLE;
     cut(job, order, workers);
+    atomic_store_explicit(&job->backend, pool->backend, memory_order_relaxed);
     job->submitter = cohort__self_id();
     job->keeper = order->blocking ? cohort__thread_id(me) : 0;
     bool callbacks = !order->blocking && order->options &&
@@ -133,7 +135,7 @@ static apr_status_t refusal(cohort_pool_t *pool) {
     return state == COHORT__POOL_OPEN ? APR_SUCCESS : COHORT_ENOTRUNNING;
 }
 
-static apr_status_t destroy(void *object) {
+static apr_status_t destroy_result(void *object) {
     return cohort_result_destroy(object);
 }
 
@@ -155,7 +157,7 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
         else
             cohort__job_finish(job, COHORT__JOB_DONE, APR_SUCCESS);
         cohort__guard_commit(&pool->guard);
-        cohort__object_publish(me, job, COHORT__RESULT_TAG, parent, destroy);
+        cohort__object_publish(me, job, COHORT__RESULT_TAG, parent, destroy_result);
     }
     cohort__pool_leave(pool);
     return status;
@@ -170,7 +172,7 @@ apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, coh
     if (status) return status;
     status = cohort__object_new(me, COHORT__KIND_RESULT, offsetof(cohort_result_t, changed), &job);
     if (status) return status;
-    status = fill(me, job, pool, order);
+    status = fill_job(me, job, pool, order);
     if (!status) status = enlist(me, pool, tag, job, parent);
     if (status) {
         cohort__object_free(me, job);
@@ -186,16 +188,15 @@ apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, coh
 /* ---- completing ----------------------------------------------------------------------------- */
 
 void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status) {
-    uint64_t mine = (index + 1) << 32 | (uint32_t)status, first = atomic_load(&job->first_failed);
-    while ((first == 0 || first >> 32 > index + 1) &&
+    uint64_t mine = cohort__first_failed(index, status), first = atomic_load(&job->first_failed);
+    while ((first == 0 || cohort__first_failed_index(first) > index) &&
            !atomic_compare_exchange_weak(&job->first_failed, &first, mine)) {
     }
 }
 
-void cohort__job_finish(cohort_result_t *job, unsigned kind, apr_status_t status) {
+void cohort__job_finish(cohort_result_t *job, cohort__job_end_t end, apr_status_t status) {
     uint64_t running = 0;
-    if (!atomic_compare_exchange_strong(&job->state, &running,
-                                        (uint64_t)kind << 32 | (uint32_t)status))
+    if (!atomic_compare_exchange_strong(&job->state, &running, cohort__job_state(end, status)))
         return;
     cohort__notify(&job->changed, COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
@@ -218,10 +219,42 @@ void cohort__job_settle(cohort_result_t *job) {
     }
     if (atomic_load_explicit(&job->state, memory_order_relaxed)) return;
     cohort__job_finish(job, COHORT__JOB_DONE,
-                       (apr_status_t)(uint32_t)atomic_load(&job->first_failed));
+                       cohort__first_failed_status(atomic_load(&job->first_failed)));
 }
 
 /* ---- freeing -------------------------------------------------------------------------------- */
+
+/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be
+ * the chain: the thread that repeats this after a death finds every record in one of the two. */
+static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain) {
+    cohort__home_t *one = &job->object.parts[3];
+    for (;;) {
+        cohort__failure_t *failure = atomic_load(one);
+        if (!failure && atomic_load(chain)) {
+            cohort__block_move(me, chain, one);
+            continue;
+        }
+        if (!failure) return;
+        if (atomic_load(&failure->next)) cohort__block_move(me, &failure->next, chain);
+        cohort__block_free(me, one);
+    }
+}
+
+static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_result_t *job) {
+    uint64_t chains = job->chunks <= 1 ? 1 : job->by_chunk ? job->chunks : pool->workers;
+    if (!job->failures || !job->chunks) return;
+    /* a repetition: they are gone */
+    if (job->chunks > 1 && !atomic_load(&job->object.parts[2])) return;
+    for (uint64_t i = 0; i < chains; i++) free_chain(me, job, &job->failures[i]);
+}
+
+void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me) {
+    cohort_result_t *job = atomic_load(&pool->transit.home);
+    free_failures(me, pool, job);
+    if (atomic_load(&job->reason)) cohort__block_free(me, &job->reason);
+    for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &job->object.parts[i]);
+    cohort__block_free(me, &pool->transit.home);
+}
 
 static bool is_wanted(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
     for (uint32_t i = 0; i < pool->workers; i++) {
@@ -243,8 +276,12 @@ void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t
     cohort__job_free(pool, me);
 }
 
+void cohort__job_left(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
+    if (cohort__job_is_of(job, pool) && atomic_load(&job->doomed)) cohort__job_doom(pool, me, job);
+}
+
 static bool is_orphan(cohort_result_t *job) {
-    if (atomic_load(&job->object.tag) >> 32 != COHORT__RESULT_TAG) return true;
+    if (cohort__tag_type(atomic_load(&job->object.tag)) != COHORT__RESULT_TAG) return true;
     return job->keeper && !cohort__thread_alive(job->keeper, false);
 }
 
@@ -257,29 +294,4 @@ void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me) {
         (void)cohort__object_end(job, COHORT__RESULT_TAG);
         cohort__job_doom(pool, me, job);
     }
-}
-
-/* ---- ending --------------------------------------------------------------------------------- */
-
-static void abandon_jobs(cohort_pool_t *pool) {
-    uint64_t end = cohort__link_address(&pool->all);
-    for (uint64_t at = atomic_load(&pool->all.next); at != end;
-         at = atomic_load(&cohort__link_at(at)->next)) {
-        cohort__job_finish(cohort__job_of_all(at), COHORT__JOB_ABANDONED, COHORT_ETERMINATED);
-    }
-}
-
-/* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one
- * store that is made or not. */
-void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
-    if (cohort__pool_enter_live(pool, me, tag)) return;
-    if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
-        atomic_store(&pool->ended, cohort_os_now());
-        atomic_store(&pool->state, COHORT__POOL_ENDED);
-    }
-    abandon_jobs(pool);
-    cohort__pool_leave(pool);
-    atomic_thread_fence(memory_order_seq_cst);
-    cohort__notify(&pool->work, COHORT__ALL);
-    cohort__notify(&pool->changed, COHORT__ALL);
 }

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Results: waited for, asked, released. */
 #include "core/base/bits.h"
-#include "core/pool/pool.h"
+#include "core/pool/backend.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +31,7 @@ static void look_end(const cohort__use_t *use) {
     atomic_thread_fence(memory_order_seq_cst);
     if (!cohort__use_over(use)) return;
     cohort__pool_enter(pool, use->me);
-    if (cohort__job_is_of(job, pool) && atomic_load(&job->doomed))
-        cohort__job_doom(pool, use->me, job);
+    cohort__backend_of(pool)->left(pool, use->me, job);
     cohort__pool_leave_last(pool, use->me);
 }
 
@@ -49,7 +48,7 @@ static bool is_called(cohort_result_t *job, bool thorough) {
  * final. */
 static apr_status_t peek(const cohort__use_t *use, bool thorough) {
     cohort_result_t *job = job_of(use);
-    bool ready = cohort__job_is_over(job) && is_called(job, thorough);
+    bool ready = cohort__result_is_over(job) && is_called(job, thorough);
     if (cohort__use_over(use)) return COHORT_EHANDLE;
     return ready ? APR_SUCCESS : APR_EAGAIN;
 }
@@ -59,8 +58,8 @@ static void end_with_pool(const cohort__use_t *use) {
     cohort_result_t *job = job_of(use);
     if (!look(use)) return;
     cohort_pool_t *pool = atomic_load(&job->pool);
-    if (!cohort__job_is_over(job) && atomic_load(&pool->state) == COHORT__POOL_ENDED) {
-        cohort__job_finish(job, COHORT__JOB_ABANDONED, COHORT_ETERMINATED);
+    if (!cohort__result_is_over(job) && atomic_load(&pool->state) == COHORT__POOL_ENDED) {
+        cohort__backend_of(pool)->abandon(job, COHORT_ETERMINATED);
     }
     look_end(use);
 }
@@ -68,11 +67,11 @@ static void end_with_pool(const cohort__use_t *use) {
 apr_status_t cohort__result_try(const cohort__use_t *use, bool thorough) {
     cohort_result_t *job = job_of(use);
     apr_status_t status = peek(use, thorough);
-    if (status != APR_EAGAIN || !thorough || cohort__job_is_over(job)) return status;
+    if (status != APR_EAGAIN || !thorough || cohort__result_is_over(job)) return status;
     cohort_pool_t *pool = atomic_load(&job->pool);
     end_with_pool(use);
     status = peek(use, true);
-    if (status != APR_EAGAIN || cohort__job_is_over(job)) return status;
+    if (status != APR_EAGAIN || cohort__result_is_over(job)) return status;
     /* if that is another pool by now, it is looked after for once */
     cohort__pool_look(pool, use->me);
     return peek(use, true);
@@ -83,17 +82,15 @@ static apr_status_t try_wait(void *arg, bool thorough) {
 }
 
 static bool is_short_of_workers(void *arg) {
-    cohort_result_t *job = job_of(arg);
-    cohort_pool_t *pool = atomic_load(&job->pool);
-    uint64_t hands = pool ? pool->hands : 0, wanted = job->chunks < hands ? job->chunks : hands;
-    return wanted > 1 && atomic_load_explicit(&job->visits, memory_order_relaxed) < wanted;
+    const cohort_result_t *job = job_of(arg);
+    return cohort__backend_of_job(job)->is_short_of_workers(job);
 }
 
 apr_status_t cohort__result_await(cohort__use_t *use, apr_interval_time_t timeout) {
     cohort__pace_t pace = cohort__pace_brisk;
     pace.unrest = is_short_of_workers;
-    return cohort__await_paced(&job_of(use)->changed, try_wait, use, cohort__deadline(timeout),
-                               pace);
+    return cohort__await_paced(cohort__result_event(job_of(use)), try_wait, use,
+                               cohort__deadline(timeout), pace);
 }
 
 static apr_status_t result_wait(cohort_result_t *result, apr_interval_time_t timeout) {
@@ -109,19 +106,11 @@ apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t tim
 int cohort_result_ready(cohort_result_t *result) {
     cohort__use_t use;
     if (cohort__result_use(&use, result)) return 1;
-    if (!cohort__job_is_over(result)) end_with_pool(&use);
+    if (!cohort__result_is_over(result)) end_with_pool(&use);
     return peek(&use, false) != APR_EAGAIN;
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
-
-static apr_status_t status_of(const cohort_result_t *result) {
-    return (apr_status_t)(uint32_t)atomic_load(&result->state);
-}
-
-static bool is_abandoned(const cohort_result_t *result) {
-    return atomic_load(&result->state) >> 32 == COHORT__JOB_ABANDONED;
-}
 
 /* If the result is ready: look at it. */
 static apr_status_t look_ready(cohort__use_t *use, cohort_result_t *result) {
@@ -135,7 +124,7 @@ apr_status_t cohort__result_successful(cohort_result_t *result, int *successful)
     cohort__use_t use;
     apr_status_t status = successful ? look_ready(&use, result) : cohort__null("successful");
     if (status) return status;
-    *successful = status_of(result) == APR_SUCCESS;
+    *successful = cohort__result_find(result).status == APR_SUCCESS;
     look_end(&use);
     return APR_SUCCESS;
 }
@@ -155,28 +144,21 @@ static void describe(const cohort__failure_t *failure, cohort_task_error_t *erro
                                    .attempt = failure->attempt};
 }
 
-static uint64_t chains_of(cohort_result_t *result) {
-    if (!result->chunks) return 0;
-    return result->by_chunk ? result->chunks : atomic_load(&result->pool)->workers;
-}
-
-/* Every failure of the job, in no order; NULL after the last. */
-static cohort__failure_t *next_failure(cohort_result_t *result, cohort__failure_t *at,
+static cohort__failure_t *next_failure(const cohort_result_t *result, cohort__failure_t *at,
                                        uint64_t *chain) {
-    if (at) at = atomic_load(&at->next);
-    while (!at && *chain < chains_of(result)) at = atomic_load(&result->failures[(*chain)++]);
-    return at;
+    return cohort__backend_of_job(result)->next_failure(result, at, chain);
 }
 
 /* The failed item with the lowest index, or why it was ended before it was done. It is done. */
-static void find_error(cohort_result_t *result, cohort_task_error_t *error) {
-    uint64_t chain = 0, first = atomic_load(&result->first_failed);
+static void find_error(const cohort_result_t *result, const cohort__found_t *found,
+                       cohort_task_error_t *error) {
+    uint64_t chain = 0;
     *error = (cohort_task_error_t){
-        .status = status_of(result), .message = "", .worker = "", .exit_code = COHORT_EXIT_NONE};
-    const cohort__failure_t *reason = atomic_load(&result->reason);
-    if (is_abandoned(result) && reason && reason->status == error->status) describe(reason, error);
-    if (is_abandoned(result) || !first) return;
-    error->index = (apr_size_t)((first >> 32) - 1);
+        .status = found->status, .message = "", .worker = "", .exit_code = COHORT_EXIT_NONE};
+    const cohort__failure_t *reason = found->reason;
+    if (found->abandoned && reason && reason->status == error->status) describe(reason, error);
+    if (found->abandoned || !found->failed) return;
+    error->index = (apr_size_t)found->first;
     for (cohort__failure_t *at = NULL; (at = next_failure(result, at, &chain)) != NULL;) {
         if (at->index == error->index) {
             describe(at, error);
@@ -185,34 +167,34 @@ static void find_error(cohort_result_t *result, cohort_task_error_t *error) {
     }
 }
 
-/* The status of a job that is done; of one that failed it is said which item did, where, and what
- * its task said. */
-static apr_status_t outcome(cohort_result_t *result) {
+/* The status of a job that has failed; it is said which item did, where, and what its task said. */
+static apr_status_t explain_failure(const cohort_result_t *result) {
+    const cohort__found_t found = cohort__result_find(result);
     cohort_task_error_t error;
     char plain[160];
-    apr_status_t status = status_of(result);
-    if (!status) return APR_SUCCESS;
-    find_error(result, &error);
+    apr_status_t status = found.status;
+    find_error(result, &found, &error);
     if (error.status != status) return status;
     bool told =
         *error.message && strcmp(error.message, cohort_strerror(status, plain, sizeof plain)) != 0;
-    if (is_abandoned(result)) return told ? cohort__fail(status, "%s", error.message) : status;
+    if (found.abandoned) return told ? cohort__fail(status, "%s", error.message) : status;
     return cohort__fail(status, "item %lu, run by %s%s%s", (unsigned long)error.index, error.worker,
                         told ? ": " : "", told ? error.message : "");
 }
 
 /* Of a job that is over, and not freed meanwhile. */
 apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs) {
-    size_t size = (size_t)(job->n * job->output_size);
-    if (is_abandoned(job)) return outcome(job);
+    const cohort__found_t found = cohort__result_find(job);
+    if (found.abandoned) return explain_failure(job);
     if (!outputs && job->submitter == cohort__self_id()) outputs = job->destination;
-    if (outputs && size && outputs != job->outputs) memcpy(outputs, job->outputs, size);
-    return outcome(job);
+    if (outputs && found.size && outputs != found.outputs)
+        memcpy(outputs, found.outputs, (size_t)found.size);
+    return found.status ? explain_failure(job) : APR_SUCCESS;
 }
 
 static apr_status_t check_room(const cohort__use_t *use, apr_size_t size) {
     if (!look(use)) return COHORT_EHANDLE;
-    uint64_t need = job_of(use)->n * job_of(use)->output_size;
+    uint64_t need = cohort__result_find(job_of(use)).size;
     look_end(use);
     if (size >= need) return APR_SUCCESS;
     return cohort__fail(COHORT_ETOOSMALL, "outputs has %lu bytes, and %lu are needed",
@@ -242,7 +224,7 @@ static apr_status_t result_outputs(cohort_result_t *result, void **outputs) {
     apr_status_t status = outputs ? cohort__result_use(&use, result) : cohort__null("outputs");
     if (!status && !look(&use)) status = COHORT_EHANDLE;
     if (status) return status;
-    *outputs = result->outputs;
+    *outputs = cohort__result_find(result).outputs;
     look_end(&use);
     return APR_SUCCESS;
 }
@@ -255,7 +237,8 @@ static apr_status_t result_error(cohort_result_t *result, cohort_task_error_t *e
     cohort__use_t use;
     apr_status_t status = error ? look_ready(&use, result) : cohort__null("error");
     if (status) return status;
-    find_error(result, error);
+    const cohort__found_t found = cohort__result_find(result);
+    find_error(result, &found, error);
     look_end(&use);
     return APR_SUCCESS;
 }
@@ -300,10 +283,10 @@ apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t *
 
 /* ---- releasing ------------------------------------------------------------------------------ */
 
-/* Lines that workers wrote to, and that will be written here: to take it off the lists, and to make
- * another in its place. */
-static void ask_for(const cohort_result_t *job) {
-    for (size_t at = offsetof(cohort_result_t, ready); at <= offsetof(cohort_result_t, data);
+/* Lines that the back end wrote to, and that will be written here: to take it off the lists, and to
+ * make another in its place. */
+static void ask_for_result(const cohort_result_t *job) {
+    for (size_t at = offsetof(cohort_result_t, pool); at < offsetof(cohort_result_t, data) + 64;
          at += 64) {
         cohort__prefetch((const char *)job + at);
     }
@@ -311,7 +294,7 @@ static void ask_for(const cohort_result_t *job) {
 
 /* The guard is left: wake all that wait for the job, to find that it is gone. */
 static void tell(cohort_result_t *job) {
-    cohort__notify(&job->changed, COHORT__ALL);
+    cohort__notify(cohort__result_event(job), COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
 
@@ -325,11 +308,9 @@ apr_status_t cohort__result_destroy(cohort_result_t *result) {
                    : status;
     cohort_pool_t *pool = atomic_load(&result->pool);
     if (!pool) return APR_SUCCESS; /* another call has destroyed it, and it is being made anew */
-    ask_for(result);
+    ask_for_result(result);
     cohort__pool_enter(pool, use.me);
-    bool ended = cohort__job_is_of(result, pool) && !cohort__use_over(&use) &&
-                 cohort__object_end(result, COHORT__RESULT_TAG);
-    if (ended) cohort__job_doom(pool, use.me, result);
+    bool ended = cohort__backend_of(pool)->drop(pool, &use);
     cohort__pool_leave_last(pool, use.me);
     if (ended) tell(result);
     return APR_SUCCESS;

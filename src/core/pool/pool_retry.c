@@ -12,7 +12,7 @@
  * All of this is written under the pool's guard. A worker becomes ready under the guard, too: where
  * none is ready, no job is in anybody's hands, and may be ended.
  */
-#include "core/pool/pool.h"
+#include "core/pool/backend.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -84,27 +84,6 @@ static bool is_hopeless(cohort_pool_t *pool, const cohort__worker_t *failed, int
     return true;
 }
 
-static void end_job(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
-    cohort__home_t *making = &pool->object.parts[2];
-    const cohort__failure_t *why = atomic_load(&pool->object.parts[3]);
-    if (cohort__job_is_over(job)) return;
-    cohort__block_free(me, making);
-    if (why && !atomic_load(&job->reason) &&
-        !cohort__failure_make(me, making, why, why->message, why->length)) {
-        cohort__block_move(me, making, &job->reason);
-    }
-    cohort__job_finish(job, COHORT__JOB_ABANDONED, (apr_status_t)(uint32_t)atomic_load(&pool->why));
-}
-
-static void end_work(cohort_pool_t *pool, cohort__thread_t *me) {
-    uint64_t end = (uint64_t)(uintptr_t)&pool->all;
-    for (uint64_t at = atomic_load(&pool->all.next); at != end;) {
-        cohort_result_t *job = cohort__job_of_all(at);
-        at = atomic_load(&job->all.next);
-        end_job(pool, me, job);
-    }
-}
-
 /* Starts that were under way together and fail together are one failure: the pause follows how
  * often starting was tried again, not how many workers there are. */
 void cohort__start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__worker_t *worker,
@@ -119,7 +98,11 @@ void cohort__start_failed(cohort_pool_t *pool, cohort__thread_t *me, cohort__wor
         atomic_fetch_add(&pool->failures, 1);
         atomic_store(&pool->retry, now + pause_after(atomic_load(&pool->failures)));
     }
-    if (is_hopeless(pool, worker, now)) end_work(pool, me);
+    if (is_hopeless(pool, worker, now)) {
+        cohort__backend_of(pool)->abandon_all(pool, me,
+                                              (apr_status_t)(uint32_t)atomic_load(&pool->why),
+                                              atomic_load(&pool->object.parts[3]));
+    }
 }
 
 void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,

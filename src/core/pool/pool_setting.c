@@ -21,7 +21,7 @@ struct cohort__setting_t {
     cohort__given_t given;
 };
 
-static cohort_os_mutex_t mutex;
+static cohort_os_mutex_t settings_mutex;
 static cohort__setting_t *settings;
 
 static void close_streams(cohort__setting_t *setting) {
@@ -70,21 +70,21 @@ apr_status_t cohort__setting_make(const cohort_pool_t *pool, uint64_t tag) {
     if (!status)
         status = cohort_os_context_environment(setting->given.context, setting->given.size,
                                                &setting->given.environment);
-    cohort_os_mutex_lock(&mutex);
+    cohort_os_mutex_lock(&settings_mutex);
     if (!status) status = copy_streams(setting);
     if (!status) {
         sweep_locked();
         setting->next = settings;
         settings = setting;
     }
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&settings_mutex);
     if (!status) return APR_SUCCESS;
     setting_free(setting);
     return cohort__explain(status, "keep what workers get");
 }
 
 void cohort__setting_drop(const cohort_pool_t *pool, uint64_t tag) {
-    cohort_os_mutex_lock(&mutex);
+    cohort_os_mutex_lock(&settings_mutex);
     for (cohort__setting_t **link = &settings; *link; link = &(*link)->next) {
         cohort__setting_t *setting = *link;
         if (setting->pool != pool || setting->tag != tag) continue;
@@ -92,35 +92,35 @@ void cohort__setting_drop(const cohort_pool_t *pool, uint64_t tag) {
         release_locked(setting);
         break;
     }
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&settings_mutex);
 }
 
 cohort__setting_t *cohort__setting_use(const cohort_pool_t *pool, uint64_t tag) {
-    cohort_os_mutex_lock(&mutex);
+    cohort_os_mutex_lock(&settings_mutex);
     cohort__setting_t *setting = settings;
     while (setting && (setting->pool != pool || setting->tag != tag)) setting = setting->next;
     if (setting) setting->users++;
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&settings_mutex);
     return setting;
 }
 
 void cohort__setting_release(cohort__setting_t *setting) {
-    cohort_os_mutex_lock(&mutex);
+    cohort_os_mutex_lock(&settings_mutex);
     release_locked(setting);
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&settings_mutex);
 }
 
 void cohort__settings_lock(void) {
-    cohort_os_mutex_lock(&mutex);
+    cohort_os_mutex_lock(&settings_mutex);
 }
 
 void cohort__settings_unlock(void) {
-    cohort_os_mutex_unlock(&mutex);
+    cohort_os_mutex_unlock(&settings_mutex);
 }
 
 /* The descriptors only: to free the memory would copy the pages where it lies. */
 void cohort__settings_reset(void) {
-    cohort_os_mutex_reset(&mutex);
+    cohort_os_mutex_reset(&settings_mutex);
     for (cohort__setting_t *setting = settings; setting; setting = setting->next)
         close_streams(setting);
     settings = NULL;

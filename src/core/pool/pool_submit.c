@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Submitting work to a pool. */
-#include "core/pool/pool.h"
+#include "core/pool/backend.h"
 
 static apr_status_t check_pool(cohort_pool_t *pool, cohort__thread_t **me) {
     apr_status_t status = cohort__enter(me);
@@ -12,7 +12,7 @@ static apr_status_t run(cohort_pool_t *pool, const cohort__order_t *order) {
     cohort__use_t use;
     cohort_result_t *job;
     apr_status_t status = check_pool(pool, &use.me);
-    if (!status) status = cohort__job_submit(&job, pool, use.me, order, NULL);
+    if (!status) status = cohort__backend_of(pool)->submit(&job, pool, use.me, order, NULL);
     if (status) return status;
     use.object = &job->object;
     use.life = atomic_load(&use.object->tag);
@@ -29,7 +29,7 @@ static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool,
     if (!result) return cohort__null("result");
     apr_status_t status = check_pool(pool, &me);
     if (!status) status = cohort__callback_make(&callback, order->options);
-    if (!status) status = cohort__job_submit(result, pool, me, order, parent);
+    if (!status) status = cohort__backend_of(pool)->submit(result, pool, me, order, parent);
     if (status)
         cohort__callback_drop(callback);
     else if (callback)

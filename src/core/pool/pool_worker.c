@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What a worker does: find a job, claim its chunks, run them. The order of stores matters in every
- * line here; see pool.h. */
+/* What a worker of the local back end does: find a job, claim its chunks, run them. The order of
+ * stores matters in every line here; see pool.h. */
 #include "core/base/bits.h"
-#include "core/pool/pool.h"
+#include "core/pool/backend_local.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,13 +110,14 @@ static inline bool claim(const range_t *r, uint64_t c, uint64_t *word) {
     uint64_t start = cohort__word_start(*word), attempt = cohort__word_attempt(*word);
     /* after the word of the chunk before says DONE */
     atomic_store_explicit(r->at, c, memory_order_release);
-    atomic_store_explicit(r->progress, (c * r->chunk + start) << 1, memory_order_release);
+    atomic_store_explicit(r->progress, cohort__progress(c * r->chunk + start, false),
+                          memory_order_release);
     return atomic_compare_exchange_strong(
         &r->words[c], word, cohort__word(COHORT__CHUNK_RUNNING, attempt, r->number, start));
 }
 
 static uint64_t underway(uint64_t item) {
-    return item << 1 | 1;
+    return cohort__progress(item, true);
 }
 
 /* Stands in for a task that is not there. */
@@ -130,12 +131,12 @@ static COHORT__APART void item_failed(worker_t *w, uint64_t c, apr_status_t stat
     cohort__end_copied_task(status);
     cohort__running.attempt = attempt + 1;
     cohort__failure_record(w->me, cohort__job_chain(w->job, c, w->number), status);
-    cohort__job_failed(
-        w->job, atomic_load_explicit(&w->record->progress, memory_order_relaxed) >> 1, status);
+    uint64_t progress = atomic_load_explicit(&w->record->progress, memory_order_relaxed);
+    cohort__job_failed(w->job, cohort__progress_item(progress), status);
 }
 
 static inline void chunk_done(const range_t *r, uint64_t c, uint64_t end) {
-    atomic_store_explicit(r->progress, end << 1, memory_order_release);
+    atomic_store_explicit(r->progress, cohort__progress(end, false), memory_order_release);
     atomic_store_explicit(&r->words[c], cohort__word(COHORT__CHUNK_DONE, 0, r->number, 0),
                           memory_order_release);
 }
@@ -229,8 +230,7 @@ static void leave(worker_t *w) {
     atomic_store(&w->record->job, NULL);
     if (!atomic_load(&job->doomed)) return;
     cohort__pool_enter(w->pool, w->me);
-    if (cohort__job_is_of(job, w->pool) && atomic_load(&job->doomed))
-        cohort__job_doom(w->pool, w->me, job);
+    cohort__job_left(w->pool, w->me, job);
     cohort__pool_leave(w->pool);
 }
 

@@ -23,7 +23,7 @@ static _Atomic int ending, has_children;
 cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot) {
     cohort_process_t *slot = cohort__process_find(boot->slot);
     if (!slot || cohort__process_state(slot) != COHORT__SLOT_STARTING ||
-        slot->role != (boot->role & 0xff))
+        slot->role != cohort__boot_role(boot))
         return NULL;
     if (slot->role != COHORT__ROLE_CHILD && slot->role != COHORT__ROLE_WORKER &&
         !cohort__is_helper(slot))
@@ -37,15 +37,6 @@ cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot) {
 static _Noreturn void fail(cohort_process_t *slot, apr_status_t status) {
     cohort__slot_refuse(slot, status);
     cohort_os_exit(255, true);
-}
-
-static bool claim(cohort_process_t *slot, uint32_t attempt) {
-    uint64_t open = (uint64_t)attempt << 32;
-    cohort_os_id_t os = cohort_os_self();
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid)) return false;
-    slot->os = os;
-    atomic_store(&slot->arena, (int64_t)cohort__map.handle);
-    return true;
 }
 
 /* A private copy of the argument bytes, and of the subclass' instance. */
@@ -181,7 +172,8 @@ void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_
     birth_kind = birth;
     instance = NULL;
     cohort__children_begin();
-    if (!claim(slot, attempt)) cohort_os_exit(255, false);
+    if (!cohort__attempt_claim(slot, attempt)) cohort_os_exit(255, false);
+    atomic_store(&slot->arena, (int64_t)cohort__map.handle);
     cohort__self_set(slot);
     cohort__threads_reset();
     cohort__process_get_name(slot, name, sizeof name);

@@ -7,6 +7,7 @@
 
 #include "core/memory/alloc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Where this program has closed one that is not its own, its present one takes the place. */
@@ -35,6 +36,24 @@ apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t
     slot->context_size = given->size;
     slot->given = (void *)given;
     return APR_SUCCESS;
+}
+
+apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_state_t *state) {
+    size_t capacity = 16384;
+    for (;;) {
+        void *buffer = malloc(capacity);
+        if (!buffer) return cohort__fail(APR_ENOMEM, "noting the environment for the child");
+        size_t length = capacity;
+        apr_status_t status = cohort_os_context_capture(buffer, &length, state);
+        if (!status) {
+            *context = buffer;
+            *size = length;
+            return APR_SUCCESS;
+        }
+        free(buffer);
+        if (!APR_STATUS_IS_ENOSPC(status)) return status;
+        capacity = length > capacity ? length : capacity * 2;
+    }
 }
 
 /* The thread that replaces workers may be another one than the first, and be allowed more. It

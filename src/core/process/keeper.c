@@ -52,12 +52,9 @@ static apr_status_t exec_keeper(cohort_process_t *slot, cohort_os_handle_t reade
     cohort_os_boot_t boot = {.lifeline = COHORT_OS_NONE, .channel = reader};
     cohort__watched_t *watched;
     cohort_os_id_t child;
-    apr_status_t status = cohort__watcher_reserve(&watched);
+    apr_status_t status = cohort__reexec(slot, &boot, NULL, &child, &watched);
     if (status) return status;
-    status = cohort__reexec(slot, &boot, &child, NULL);
-    if (status) cohort__watcher_unreserve(watched);
-    else status = cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
-    return status;
+    return cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
 }
 
 /* Nobody waits until it runs: the channel keeps what it is told. */
@@ -69,10 +66,7 @@ static apr_status_t start_keeper(void) {
     if (status) return status;
     status = cohort_os_channel_create(&reader, &writer);
     if (status) goto no_channel;
-    cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING);
-    atomic_store(&slot->awaited, 0);
-    atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
-    atomic_store(&slot->reaper, cohort__self_id());
+    (void)cohort__attempt_begin(slot, false);
     keeper.begun = cohort_os_now();
     status = exec_keeper(slot, reader);
     cohort_os_close(reader);
@@ -85,10 +79,9 @@ static apr_status_t start_keeper(void) {
 
 no_keeper:
     cohort_os_close(writer);
-    cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
+    status = cohort__attempt_failed(slot, status);
 no_channel:
-    atomic_store(&slot->creator, 0);
-    cohort__slot_release(slot);
+    cohort__slot_let_go(cohort__process_id(slot));
     return status;
 }
 
@@ -148,14 +141,13 @@ void cohort__keeper_ended(cohort__pid_t id) {
 
 /* One that never ran, or ends again and again, is replaced when the next process is to be held. */
 void cohort__keeper_lost(cohort_process_t *lost) {
-    bool ran = (atomic_load(&lost->claim) & 0xffffffff) != 0;
+    bool ran = cohort__claim_pid(atomic_load(&lost->claim)) != 0;
     cohort_os_mutex_lock(&keeper.mutex);
     bool current = keeper.slot == lost && keeper.id == cohort__process_id(lost);
     if (current) forget();
     if (current && ran && cohort_os_now() - keeper.begun > RENEWAL) renew();
     cohort_os_mutex_unlock(&keeper.mutex);
-    atomic_store(&lost->creator, 0);
-    cohort__slot_release(lost);
+    cohort__slot_let_go(cohort__process_id(lost));
 }
 
 void cohort__keeper_close(void) {
@@ -246,13 +238,9 @@ static _Noreturn void end_all(void) {
 }
 
 void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
-    uint64_t open = (uint64_t)(boot->role >> 8) << 32;
-    cohort_os_id_t os = cohort_os_self();
     cohort_os_watch_t *watch;
     cohort_os_event_t event;
-    if (!atomic_compare_exchange_strong(&slot->claim, &open, open | (uint64_t)os.pid))
-        cohort_os_exit(255, false);
-    slot->os = os;
+    if (!cohort__attempt_claim(slot, cohort__boot_attempt(boot))) cohort_os_exit(255, false);
     cohort__self_set(slot);
     cohort_os_signals_begin(COHORT_OS_SIGNALS_NO_INTERRUPT);
     apr_status_t status = cohort_os_watch_create(&watch);

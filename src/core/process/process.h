@@ -8,6 +8,8 @@
 
 #include <cohort/process.h>
 
+/* ---- process.c: making ---------------------------------------------------------------------- */
+
 /* Make a slot in state NEW, owned by this process' handle. name NULL: a default name. */
 apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, const char *name,
                                   cohort_lifetime_t lifetime, cohort_start_method_t method);
@@ -16,21 +18,83 @@ apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, 
 apr_status_t cohort__process_signals(cohort_process_t *slot, cohort_signals_t signals);
 /* The same of its process group; default: daemons have their own if they have no terminal. */
 apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group);
-/* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
- * when the child has taken off, or why not. */
-apr_status_t cohort__process_launch(cohort_process_t *slot);
+
+/* ---- ask.c: asking, signals, the wait for an end -------------------------------------------- */
 
 /* cohort_process_join() and the calls that signal, for use within the library: of a process by its
  * id, since a slot that nobody holds for the caller may be another process' by now. APR_SUCCESS: it
  * is gone. */
 apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout);
 apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal);
+/* Has this process created it? Else COHORT_ENOTOWNER. */
+apr_status_t cohort__creator_check(cohort_process_t *process);
+
+/* ---- method.c: start methods ---------------------------------------------------------------- */
 
 /* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
-
 /* cohort_set_start() */
 apr_status_t cohort__start_by(cohort_start_method_t method, const char *path);
+/* Can this program be executed anew? Else COHORT_EPRIVILEGED. */
+apr_status_t cohort__reexec_check(void);
+/* What is executed then; NULL: the own executable. */
+const char *cohort__executable(void);
+
+/* ---- start.c: a start by the slot's method -------------------------------------------------- */
+
+/* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
+ * when the child has taken off, or why not. */
+apr_status_t cohort__process_launch(cohort_process_t *slot);
+
+/* ---- attempt.c: an attempt at a start ------------------------------------------------------- */
+
+/* From NEW to STARTING, with a claim that is open under the next number. `awaited`: the starter
+ * waits until the child has taken off, and a failure is its own to tell. False: it is not NEW. */
+bool cohort__attempt_begin(cohort_process_t *slot, bool awaited);
+/* The start failed: NEW again. */
+apr_status_t cohort__attempt_failed(cohort_process_t *slot, apr_status_t status);
+/* In the child, first of all: the slot is this process'. False: the attempt is over, and this
+ * process too late. */
+bool cohort__attempt_claim(cohort_process_t *slot, uint32_t attempt);
+/* The child has stepped back: another attempt, without becoming NEW. */
+void cohort__attempt_again(cohort_process_t *slot);
+/* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is
+ * known; else COHORT_EWORKERDIED says that the slot's reaper died before anybody claimed the
+ * slot. */
+apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
+/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it
+ * must not live: nobody would learn of its end. */
+apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
+                                   cohort__watched_t *watched);
+
+/* ---- launch.c: spawn and fork; program.c ---------------------------------------------------- */
+
+/* What the slot says of a start; the rest is for the caller to fill in. */
+cohort_os_start_t cohort__start_of(cohort_process_t *slot, cohort_os_how_t how);
+/* Start a process of the own executable for the slot, by an attempt that has begun. Its end is this
+ * process' to see: `watched` is there for that, and used up by the caller. */
+apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot,
+                            const cohort_os_streams_t *streams, cohort_os_id_t *child,
+                            cohort__watched_t **watched);
+/* Start the slot's process, by an attempt that has begun, and wait until it has taken off.
+ * `lifeline`: what it hangs on, or NONE. */
+apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lifeline);
+apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline);
+/* In a copy of the process (fork): everything that belongs to the original is let go of. */
+void cohort__forked(void);
+/* From NEW on: start the slot's program. */
+apr_status_t cohort__program_launch(cohort_process_t *slot);
+
+/* ---- lifeline.c ----------------------------------------------------------------------------- */
+
+/* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of
+ * it. */
+apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
+void cohort__lifeline_reset(void);
+void cohort__lifeline_lock(void);
+void cohort__lifeline_unlock(void);
+/* Nobody hangs on it any more. */
+void cohort__lifeline_close(void);
 
 /* ---- child.c: being a child ----------------------------------------------------------------- */
 
@@ -40,6 +104,16 @@ typedef enum { COHORT__BORN_FORK, COHORT__BORN_SPAWN, COHORT__BORN_SERVED } coho
  * to. */
 _Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
                                   cohort_os_handle_t lifeline);
+/* What boot->role says: the role of the process, and the attempt at its start. */
+static inline uint32_t cohort__boot_tag(uint32_t role, uint32_t attempt) {
+    return role | attempt << 8;
+}
+static inline uint32_t cohort__boot_role(const cohort_os_boot_t *boot) {
+    return boot->role & 0xff;
+}
+static inline uint32_t cohort__boot_attempt(const cohort_os_boot_t *boot) {
+    return boot->role >> 8;
+}
 /* The slot of the start that this process, re-executed, was made for. NULL: there is no such start
  * under way, by its parent, whatever the arena says. */
 cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot);
@@ -52,23 +126,12 @@ void cohort__children_end(void);
 /* Runs at exit() of any member. */
 void cohort__at_exit(void);
 
-/* ---- server.c: the fork server -------------------------------------------------------------- */
+/* ---- server_client.c: fork servers of this process ------------------------------------------ */
 
 /* Have a server of this process, started at need, fork the process of the slot, and wait until
  * it has taken off. *full is set when another server is needed and there are as many as may be;
  * nothing was begun then. */
 apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full);
-_Noreturn void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
-bool cohort__is_server(void);
-/* In its child, which has been told what it shall be: be that. Anything but success: this server
- * cannot have such children. */
-apr_status_t cohort__server_adopt(const cohort_process_t *slot);
-/* In the server: have its maker look after its pools. */
-void cohort__server_tell(void);
-/* A process that watched others has ended: they, and others without a living watcher and parent,
- * are watched by this process from here on, so that their ends are seen, what they leave is freed,
- * and pools that died with their makers are, too. */
-void cohort__orphans_adopt(cohort__pid_t dead);
 /* This process' watcher has another channel: tell the servers. */
 void cohort__server_introduce(void);
 /* A server of this process lives that nothing can be told any more, since this program has
@@ -84,6 +147,25 @@ void cohort__server_reset(void);
  * instead of unlock. */
 void cohort__server_lock(void);
 void cohort__server_unlock(void);
+
+/* ---- server.c: being a fork server ---------------------------------------------------------- */
+
+_Noreturn void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
+bool cohort__is_server(void);
+/* In its child, which has been told what it shall be: be that. Anything but success: this server
+ * cannot have such children. */
+apr_status_t cohort__server_adopt(const cohort_process_t *slot);
+/* In the server: have its maker look after its pools. */
+void cohort__server_tell(void);
+
+/* ---- orphans.c: processes without a watcher ------------------------------------------------- */
+
+/* A process that watched others has ended: they, and others without a living watcher and parent,
+ * are watched by this process from here on, so that their ends are seen, what they leave is freed,
+ * and pools that died with their makers are, too. */
+void cohort__orphans_adopt(cohort__pid_t dead);
+/* One of them is watched by this process from here on, if `from` is still its watcher. */
+void cohort__orphan_adopt(cohort_process_t *slot, cohort__pid_t from);
 
 /* ---- keeper.c: the process that ends daemons without a parent ------------------------------- */
 
@@ -117,38 +199,9 @@ cohort_os_streams_t cohort__given_streams(const cohort__given_t *given);
 const char *const *cohort__given_environment(const cohort__given_t *given);
 /* The slot is to get it; it stays the caller's, and there for as long as the start takes. */
 apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t *slot);
-/* The state of this process' first thread. *another: the calling thread is in another one. */
-apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
-
-/* ---- process.c ------------------------------------------------------------------------------ */
-
-/* This process' lifeline, made at first use: what its daemons die with. In a copy, reset lets go of
- * it. */
-apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
-void cohort__lifeline_reset(void);
-void cohort__lifeline_lock(void);
-void cohort__lifeline_unlock(void);
-/* Nobody hangs on it any more. */
-void cohort__lifeline_close(void);
-/* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is
- * known; else COHORT_EWORKERDIED says that the slot's reaper died before anybody claimed the
- * slot. */
-apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
-/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it
- * must not live: nobody would learn of its end. */
-apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
-                                   cohort__watched_t *watched);
-/* The start failed: NEW again. */
-apr_status_t cohort__launch_failed(cohort_process_t *slot, apr_status_t status);
-/* Start a process of the own executable for the slot. */
-apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot, cohort_os_id_t *child,
-                            const cohort_os_streams_t *streams);
-/* The child has stepped back: another attempt. */
-void cohort__launch_again(cohort_process_t *slot);
 /* The context of this thread, in a block of malloc()'s, and all but the quick part of its state. */
 apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_state_t *state);
-
-/* In a copy of the process (fork): everything that belongs to the original is let go of. */
-void cohort__forked(void);
+/* The state of this process' first thread. *another: the calling thread is in another one. */
+apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
 
 #endif

@@ -114,7 +114,7 @@ static void print_thread(cohort__thread_t *t, uint32_t index) {
     fprintf(
         stderr,
         "  thread %u of process %u: op %u on %p at %llu, intent %u on %p from %p to %p, sleeps on %p (%x)\n",
-        index, (unsigned)(t->owner & 0xffff), t->op, t->op_object,
+        index, cohort__pid_slot(t->owner), t->op, t->op_object,
         (unsigned long long)t->op_position, t->intent, t->intent_block, (void *)t->intent_from,
         (void *)t->intent_to, (void *)t->parked, t->parked ? t->parked->word : 0);
 }

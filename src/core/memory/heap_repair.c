@@ -1,0 +1,71 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Repair: what a dead thread had intended to do to a block is finished or undone, as its record
+ * (intent.h) and the homes that this names tell.
+ */
+#include "core/memory/heap.h"
+
+static void repair_small(cohort__thread_t *dead, const cohort__place_t *p) {
+    cohort__slab_t *meta = cohort__slab_at(p->chunk);
+    if (!(cohort__load(&meta->used[p->word]) & p->bit)) return;
+    if (cohort__chunk_owner(cohort__chunk_word(p->chunk)) == cohort__thread_number(dead)) {
+        cohort__store(&meta->used[p->word], cohort__load(&meta->used[p->word]) & ~p->bit);
+    } else {
+        atomic_fetch_or(&meta->freed[p->word], p->bit);
+        if (!cohort__chunk_owner(cohort__chunk_word(p->chunk)))
+            cohort__slab_mark_partial(p->chunk, p->class);
+    }
+}
+
+/* The block of the intent belongs to nobody: free it if that is not done yet. */
+static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *block, bool large) {
+    uint64_t chunk;
+    cohort__place_t p;
+    if (!cohort__chunk_at(block, &chunk)) return;
+    uint64_t head = cohort__chunk_word(chunk);
+    if (!large && cohort__place(block, head, chunk, &p)) repair_small(dead, &p);
+    if (large && cohort__chunk_kind(head) == COHORT__HEAP_LARGE &&
+        cohort__chunk_owner(head) == cohort__thread_number(dead))
+        cohort__large_free(me, chunk);
+}
+
+/* The block of the intent belongs to its home: take the dead one's mark off. */
+static void repair_keep(cohort__thread_t *dead, void *block) {
+    uint64_t chunk;
+    if (!cohort__chunk_at(block, &chunk)) return;
+    uint64_t head = cohort__chunk_word(chunk);
+    if (cohort__chunk_kind(head) == COHORT__HEAP_LARGE &&
+        cohort__chunk_owner(head) == cohort__thread_number(dead))
+        cohort__chunk_become(chunk, cohort__large_word(cohort__chunk_count(head), 0));
+}
+
+static bool lives_at(cohort__home_t *home, void *block) {
+    return home && atomic_load_explicit(home, memory_order_acquire) == block;
+}
+
+void cohort__alloc_repair(cohort__thread_t *dead) {
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    void *intended = atomic_load_explicit(&dead->intent_block, memory_order_acquire);
+    bool large = cohort__intent_is_large(intended);
+    void *block = cohort__intent_block(intended);
+    cohort__home_t *from = atomic_load_explicit(&dead->intent_from, memory_order_relaxed);
+    cohort__home_t *to = atomic_load_explicit(&dead->intent_to, memory_order_relaxed);
+    switch (atomic_load_explicit(&dead->intent, memory_order_acquire)) {
+    case COHORT__INTENT_NEW:
+        if (lives_at(to, block)) repair_keep(dead, block);
+        else repair_block(me, dead, block, large);
+        break;
+    case COHORT__INTENT_FREE:
+        if (lives_at(from, block)) repair_keep(dead, block);
+        else repair_block(me, dead, block, large);
+        break;
+    case COHORT__INTENT_MOVE:
+        cohort__home_put(to, block);
+        cohort__home_put(from, NULL);
+        break;
+    default:
+        return;
+    }
+    cohort__intent_done(dead);
+}

@@ -1,0 +1,45 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Between queue.c and queue_account.c: what a queue is, the beginning of a call on it, and what a
+ * get has to do with the account of a joinable one. */
+#ifndef COHORT_CORE_QUEUE_H
+#define COHORT_CORE_QUEUE_H
+
+#include "core/object/ring.h"
+#include "core/object/roster.h"
+
+#include <cohort/queue.h>
+
+#define COHORT__QUEUE_TAG COHORT__TAG('Q', 'U', 'E', 'U')
+
+/* The parts of a queue. */
+enum { COHORT__QUEUE_RING, COHORT__QUEUE_ROSTER = COHORT__QUEUE_RING + COHORT__RING_HOMES };
+_Static_assert(COHORT__QUEUE_ROSTER + COHORT__ROSTER_HOMES <= COHORT__PARTS, "a queue's parts");
+
+struct cohort_queue_t {
+    cohort__ring_owner_t owner;
+    _Alignas(64) cohort__ring_t ring;
+    _Atomic uint32_t closed;
+    uint32_t joinable;
+    cohort__guard_t guard; /* the ring's chain, and what follows */
+    cohort__roster_t outstanding;
+    _Atomic uint64_t credit;
+    cohort__ec_t done; /* nothing is unfinished */
+};
+_Static_assert(sizeof(cohort_queue_t) <= COHORT__OBJECT_SIZE_MAX, "a queue fits its block");
+
+/* COHORT_EHANDLE and the rest, as cohort__call_begin(). */
+static inline apr_status_t cohort__queue_begin(cohort_queue_t *queue, cohort__call_t *call) {
+    return cohort__call_begin(call, queue, COHORT__KIND_QUEUE, COHORT__QUEUE_TAG);
+}
+
+static inline cohort_queue_t *cohort__queue_of(const cohort__call_t *call) {
+    return (cohort_queue_t *)call->object;
+}
+
+/* For cohort__receive_t, of a get from a joinable queue; the argument is the call. The calling
+ * process has one more message outstanding. */
+apr_status_t cohort__queue_expect(void *call);
+/* It has not, after all. */
+void cohort__queue_unexpect(void *call);
+
+#endif

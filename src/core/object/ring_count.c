@@ -1,0 +1,92 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* What is in a ring: counted by its hints while they tell, by a look at each slot where they do
+ * not. */
+#include "core/object/ring_slots.h"
+
+typedef struct {
+    uint64_t messages, bytes;
+} sum_t;
+
+static sum_t look_over(cohort__segment_t *segment, uint64_t from, uint64_t to) {
+    sum_t sum = {0, 0};
+    uint64_t left = segment->slots;
+    for (uint64_t p = from; left-- > 0 && cohort__is_ahead(segment, p, to);
+         p = cohort__step(segment, p, 1)) {
+        cohort__slot_t *slot = cohort__slot_at(segment, p);
+        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        cohort__slot_step_t step = cohort__word_step(word);
+        if (cohort__word_position(word) != p || (step != COHORT__FULL && step != COHORT__READING))
+            continue;
+        sum.messages++;
+        sum.bytes += atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__SIZE_MAX;
+    }
+    return sum;
+}
+
+static sum_t sum_of(cohort__segment_t *segment, bool look) {
+    uint64_t tail = atomic_load(&segment->tail),
+             head = cohort__head_position(atomic_load(&segment->head));
+    if (look) return look_over(segment, head, tail);
+    uint64_t ahead = cohort__is_ahead(segment, head, tail) ? cohort__ahead(segment, head, tail) : 0;
+    return (sum_t){ahead < segment->slots ? ahead : segment->slots, 0};
+}
+
+/* Segments between the first untouched one and the last are full, so there is no need to visit
+ * them, unless one must look. */
+static sum_t sum_of_chain(cohort__ring_t *ring, bool look) {
+    sum_t sum = {0, 0};
+    cohort__segment_t *last = atomic_load(&ring->tail), *s = atomic_load(&ring->head);
+    while (s && last) {
+        sum_t part = sum_of(s, look);
+        sum.messages += part.messages;
+        sum.bytes += part.bytes;
+        if (s == last) break;
+        if (!look && atomic_load(&s->head) == 0) {
+            sum.messages +=
+                (last->number - s->number - 1) * s->slots + sum_of(last, false).messages;
+            break;
+        }
+        s = atomic_load(&s->next);
+    }
+    return sum;
+}
+
+static sum_t sum_inside(cohort__ring_t *ring, bool look) {
+    cohort__segment_t *first = atomic_load(&ring->head);
+    look = look || atomic_load(&ring->irregular);
+    if (!first) return (sum_t){0, 0};
+    return first->laps ? sum_of(first, look) : sum_of_chain(ring, look);
+}
+
+static sum_t sum_looked_at(const cohort__call_t *call, cohort__ring_t *ring, bool look) {
+    sum_t result = {0, 0};
+    if (!cohort__call_look(call)) return result;
+    if (!ring->capacity) cohort__guard_enter(ring->guard, call->me);
+    result = sum_inside(ring, look);
+    if (!ring->capacity) cohort__guard_leave(ring->guard);
+    cohort__call_look_end(call);
+    return result;
+}
+
+uint64_t cohort__ring_count_inside(cohort__ring_t *ring) {
+    return sum_inside(ring, false).messages;
+}
+
+uint64_t cohort__ring_count(const cohort__call_t *call, cohort__ring_t *ring) {
+    return sum_looked_at(call, ring, false).messages;
+}
+
+uint64_t cohort__ring_bytes(const cohort__call_t *call, cohort__ring_t *ring) {
+    return sum_looked_at(call, ring, true).bytes;
+}
+
+bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool thorough) {
+    uint64_t busy = 0;
+    if (!cohort__call_look(call)) return true;
+    cohort__segment_t *s = atomic_load(&ring->head);
+    for (uint64_t i = 0; s && i < s->slots && cohort__word_step(busy) == COHORT__FREE; i++)
+        busy = atomic_load(&cohort__slot_at(s, i)->word);
+    cohort__call_look_end(call);
+    if (thorough) (void)cohort__ring_clear_way(busy);
+    return cohort__word_step(busy) == COHORT__FREE;
+}

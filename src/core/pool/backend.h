@@ -1,0 +1,148 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Back ends of pools: the table through which the API and the staff of a pool reach its jobs, in
+ * three groups: work is submitted, what has become of it is collected, and what was lost with a
+ * dead process is dealt with; and how jobs end otherwise.
+ *
+ * A result is common to all back ends: the object that a user holds, its pool, its callback, whose
+ * it is. Chunks, lists and which worker has what belong to the back end. So pool_result.c,
+ * pool_submit.c, pool_callback.c and the files of the staff name no field of them, and include
+ * this header alone (the test check.backend).
+ *
+ * The tables lie in each process, since functions have no common address, and shared memory has
+ * only their number: in the pool, and in each of its jobs, since a thread that waits for a job
+ * may look at it when its pool is gone.
+ */
+#ifndef COHORT_CORE_BACKEND_H
+#define COHORT_CORE_BACKEND_H
+
+#include "core/pool/pool.h"
+
+typedef enum {
+    COHORT__BACKEND_LOCAL, /* the workers are processes of this cohort */
+    COHORT__BACKENDS
+} cohort__backend_number_t;
+
+/* What is to be done. */
+typedef struct {
+    cohort_task_t task;
+    const void *inputs;
+    void *outputs;
+    uint64_t input_size, output_size, n;
+    const cohort_map_options_t *options; /* may be NULL */
+    bool blocking;
+} cohort__order_t;
+
+/* What a thread that looks at a job finds there. */
+typedef struct {
+    void *outputs; /* of all items, from the submission on */
+    uint64_t size; /* in bytes */
+    /* From here on: only of one that is over. */
+    apr_status_t status;
+    bool abandoned; /* it was ended before all its items were run, with that status */
+    bool failed;    /* an item has; `first` is the lowest one */
+    uint64_t first;
+    const cohort__failure_t *reason; /* more of why it was abandoned, or NULL */
+} cohort__found_t;
+
+/* "Guard": called with the guard of the pool, which is held throughout. A process can be killed
+ * inside each of these functions: another one, or the next owner of the guard, calls them again. */
+typedef struct {
+    const char *name;
+
+    /* ---- submit */
+
+    /* A new pool, which nobody else knows yet, has no jobs. */
+    void (*setup)(cohort_pool_t *pool);
+    /* Make a job of the pool that `order` tells, and have it begun. The caller has neither checked
+     * the order, nor whether the pool takes work. */
+    apr_status_t (*submit)(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me,
+                           const cohort__order_t *order, apr_pool_t *parent);
+
+    /* ---- collect: without a guard */
+
+    /* These three also of a job that was destroyed, or is another by now; what is found then is of
+     * no meaning, and the caller knows that from the job's life. */
+    bool (*is_over)(const cohort_result_t *job);
+    /* What is notified when it is over. It outlives the job. */
+    cohort__ec_t *(*event)(cohort_result_t *job);
+    /* Not all the workers that could be at it have come, so a waiting thread should make room. */
+    bool (*is_short_of_workers)(const cohort_result_t *job);
+    /* The caller looks at the job. */
+    void (*find)(const cohort_result_t *job, cohort__found_t *found);
+    /* The same: every failed item, in no order; NULL after the last. *chain is 0 and `at` NULL at
+     * first. */
+    cohort__failure_t *(*next_failure)(const cohort_result_t *job, cohort__failure_t *at,
+                                       uint64_t *chain);
+
+    /* ---- lost: all with the guard */
+
+    /* A worker has died, in this place, with this exit code, and its place still names it. What it
+     * had in hand is charged with that or given to others. */
+    void (*lost_worker)(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
+                        cohort__pid_t dead, int code);
+    /* Drop the jobs of threads and processes that died before they could. */
+    void (*lost_makers)(cohort_pool_t *pool, cohort__thread_t *me);
+    /* An owner of the guard died while a block was in pool->transit: free that. */
+    void (*recover)(cohort_pool_t *pool, cohort__thread_t *me);
+    /* With no worker there: is something to be done for which workers should be started? */
+    bool (*has_work)(cohort_pool_t *pool);
+
+    /* ---- the end */
+
+    /* End a job with this status, unless it is over. The caller looks at it. */
+    void (*abandon)(cohort_result_t *job, apr_status_t status);
+    /* Guard: the same with all jobs of the pool, which get a copy of `why` as their reason, unless
+     * that is NULL. */
+    void (*abandon_all)(cohort_pool_t *pool, cohort__thread_t *me, apr_status_t status,
+                        const cohort__failure_t *why);
+    /* Guard: has the pool any jobs? */
+    bool (*has_jobs)(const cohort_pool_t *pool);
+    /* Guard: nobody wants this job any more. Its life ends, and it is freed now, or by the last
+     * thread that leaves it. False: it is none of the pool's any more, or that life is over. */
+    bool (*drop)(cohort_pool_t *pool, const cohort__use_t *use);
+    /* Guard: the caller does not look at the job any more, which may be another by now. Frees it if
+     * it was dropped meanwhile and nobody else is at it. */
+    void (*left)(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
+} cohort__backend_t;
+
+extern const cohort__backend_t cohort__backends[COHORT__BACKENDS];
+
+static inline const cohort__backend_t *cohort__backend_of(const cohort_pool_t *pool) {
+    return &cohort__backends[pool->backend];
+}
+static inline const cohort__backend_t *cohort__backend_of_job(const cohort_result_t *job) {
+    return &cohort__backends[atomic_load_explicit(&job->backend, memory_order_relaxed)];
+}
+
+/* What each waiting thread asks, most of it again and again, the local back end answers in line.
+ * The number is in the same cache line as the state. */
+static inline bool cohort__result_is_local(const cohort_result_t *job) {
+    return atomic_load_explicit(&job->backend, memory_order_relaxed) == COHORT__BACKEND_LOCAL;
+}
+static inline bool cohort__result_is_over(const cohort_result_t *job) {
+    if (cohort__result_is_local(job)) return cohort__job_is_over(job);
+    return cohort__backend_of_job(job)->is_over(job);
+}
+static inline cohort__ec_t *cohort__result_event(cohort_result_t *job) {
+    if (cohort__result_is_local(job)) return &job->changed;
+    return cohort__backend_of_job(job)->event(job);
+}
+static inline void cohort__job_find(const cohort_result_t *job, cohort__found_t *found) {
+    uint64_t state = atomic_load(&job->state), first = atomic_load(&job->first_failed);
+    *found = (cohort__found_t){.outputs = job->outputs,
+                               .size = job->n * job->output_size,
+                               .status = cohort__job_state_status(state),
+                               .abandoned = cohort__job_state_end(state) == COHORT__JOB_ABANDONED,
+                               .failed = first != 0,
+                               .first = cohort__first_failed_index(first),
+                               .reason = atomic_load(&job->reason)};
+}
+static inline cohort__found_t cohort__result_find(const cohort_result_t *job) {
+    cohort__found_t found;
+    if (cohort__result_is_local(job)) cohort__job_find(job, &found);
+    else cohort__backend_of_job(job)->find(job, &found);
+    return found;
+}
+
+#endif

@@ -1,0 +1,230 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is asked of a process, and what it is told: whether it lives, its exit code, its name;
+ * signals; its end, which others wait for. A slot that nobody holds for the caller may be another
+ * process' by now, so within the library a process is named by its id, and its end is also that the
+ * id is found no more.
+ */
+#include "core/process/process.h"
+
+#include "core/memory/arena.h"
+#include "core/memory/park.h"
+
+#include <apr_pools.h>
+#include <errno.h>
+
+apr_status_t cohort__creator_check(cohort_process_t *process) {
+    if (atomic_load(&process->creator) == cohort__self_id()) return APR_SUCCESS;
+    return cohort__fail(COHORT_ENOTOWNER, "that is for the process which created it");
+}
+
+typedef struct {
+    cohort_process_t *slot;
+    cohort__pid_t id;
+} join_t;
+
+static apr_status_t try_join(void *arg, bool thorough) {
+    join_t *j = arg;
+    cohort_process_t *slot = cohort__process_find(j->id);
+    if (!slot || cohort__process_state(slot) == COHORT__SLOT_ENDED) return APR_SUCCESS;
+    if (thorough) cohort__process_bury(j->id);
+    slot = cohort__process_find(j->id);
+    return !slot || cohort__process_state(slot) == COHORT__SLOT_ENDED ? APR_SUCCESS : APR_EAGAIN;
+}
+
+static bool is_started(const cohort_process_t *process) {
+    return cohort__process_state(process) >= COHORT__SLOT_RUNNING;
+}
+
+/* The parent's record may be another process' by the time a child asks; the child remembers which
+ * one it was. */
+static bool is_gone_parent(const cohort_process_t *process) {
+    cohort_process_t *self = cohort__self();
+    if (!self || !process) return false;
+    cohort__pid_t parent = atomic_load(&self->parent);
+    return parent && process == cohort__process_at((uint32_t)(parent & 0xffff)) &&
+           !cohort__process_find(parent);
+}
+
+/* The slot was seen before its start: of this process, or of the next one in it. */
+static apr_status_t not_started(cohort__pid_t id) {
+    return cohort__process_find(id) ? COHORT_ENOTSTARTED : APR_SUCCESS;
+}
+
+apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout) {
+    cohort_process_t *slot = cohort__process_find(id);
+    if (!slot) return APR_SUCCESS;
+    if (!cohort__self()) return COHORT_ENOTMEMBER;
+    if (slot == cohort__self()) return COHORT_ENOWAIT;
+    join_t j = {slot, id};
+    if (!is_started(slot)) return not_started(id);
+    int64_t deadline = cohort__deadline(timeout);
+    cohort__watcher_assist(&slot, 1, deadline);
+    return cohort__await(&slot->changed, try_join, &j, deadline);
+}
+
+/* The id of a process that a caller of the library means; 0: *status says what it is instead. */
+static cohort__pid_t id_of(const cohort_process_t *process, apr_status_t *status) {
+    *status = APR_SUCCESS;
+    if (is_gone_parent(process)) return 0;
+    *status = cohort__process_check(process);
+    return *status ? 0 : cohort__process_id(process);
+}
+
+static apr_status_t process_join(cohort_process_t *process, apr_interval_time_t timeout) {
+    apr_status_t status;
+    cohort__pid_t id = id_of(process, &status);
+    return id ? cohort__process_join(id, timeout) : status;
+}
+
+apr_status_t cohort_process_join(cohort_process_t *process, apr_interval_time_t timeout) {
+    return COHORT__CALL_ANEW(process_join(process, timeout));
+}
+
+int cohort_process_is_alive(const cohort_process_t *process) {
+    if (cohort__process_check(process) || is_gone_parent(process)) return 0;
+    cohort__slot_state_t state = cohort__process_state(process);
+    if (state != COHORT__SLOT_RUNNING && state != COHORT__SLOT_DEAD) return 0;
+    return cohort__self() ? cohort__process_lives_on(cohort__process_id(process)) : 1;
+}
+
+int cohort_process_exit_code(const cohort_process_t *process) {
+    cohort_process_t *slot = (cohort_process_t *)process;
+    if (is_gone_parent(process)) return COHORT_EXIT_UNKNOWN;
+    if (cohort__process_check(process)) return COHORT_EXIT_NONE;
+    if (cohort__process_state(process) != COHORT__SLOT_ENDED) return COHORT_EXIT_NONE;
+    return atomic_load(&slot->exit_code);
+}
+
+apr_int64_t cohort_process_pid(const cohort_process_t *process) {
+    return is_gone_parent(process) || cohort__process_check(process) || !is_started(process)
+               ? 0
+               : process->os.pid;
+}
+
+static apr_status_t process_name(const cohort_process_t *process, char *buffer, apr_size_t size) {
+    apr_status_t status = is_gone_parent(process) ? COHORT_EHANDLE : cohort__process_check(process);
+    if (status) return status;
+    if (!buffer || size == 0)
+        return buffer ? cohort__fail(APR_EINVAL, "size is 0") : cohort__null("buffer");
+    cohort__process_get_name(process, buffer, size);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_process_name(const cohort_process_t *process, char *buffer, apr_size_t size) {
+    return COHORT__CALL_ANEW(process_name(process, buffer, size));
+}
+
+static apr_status_t process_set_name(cohort_process_t *process, const char *name) {
+    cohort__thread_t *me;
+    apr_status_t status = cohort__process_check(process);
+    if (!status && (!name || !*name))
+        status = name ? cohort__fail(APR_EINVAL, "name is empty") : cohort__null("name");
+    if (!status) status = cohort__enter(&me);
+    if (status) return status;
+    cohort__guard_enter(&process->guard, me);
+    cohort__process_put_name(process, name);
+    cohort__guard_leave(&process->guard);
+    if (process == cohort__self()) cohort_os_set_name(name);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_process_set_name(cohort_process_t *process, const char *name) {
+    return COHORT__CALL_ANEW(process_set_name(process, name));
+}
+
+int cohort_process_is_daemon(const cohort_process_t *process) {
+    return !cohort__process_check(process) && process->lifetime == COHORT_DAEMON;
+}
+
+/* Under the guard that the reaper holds while it releases the pid, so the pid is still this
+ * process. */
+apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal) {
+    cohort__thread_t *me;
+    cohort_process_t *slot = cohort__process_find(id);
+    apr_status_t status = cohort__enter(&me);
+    if (status || !slot) return status;
+    if (!is_started(slot)) return not_started(id);
+    cohort__guard_enter(&slot->guard, me);
+    bool is_it = cohort__process_find(id) == slot;
+    bool runs = cohort__process_state(slot) == COHORT__SLOT_RUNNING;
+    if (is_it && runs) status = cohort_os_signal(slot->os, signal);
+    cohort__guard_leave(&slot->guard);
+    /* ended, and not recorded yet */
+    return status == APR_FROM_OS_ERROR(ESRCH) ? APR_SUCCESS : status;
+}
+
+static apr_status_t process_signal(cohort_process_t *process, cohort_os_signal_t signal) {
+    apr_status_t status;
+    cohort__pid_t id = id_of(process, &status);
+    return id ? cohort__process_signal(id, signal) : status;
+}
+
+apr_status_t cohort_process_terminate(cohort_process_t *process) {
+    return COHORT__CALL_ANEW(process_signal(process, COHORT_OS_TERMINATE));
+}
+
+apr_status_t cohort_process_kill(cohort_process_t *process) {
+    return COHORT__CALL_ANEW(process_signal(process, COHORT_OS_KILL));
+}
+
+apr_status_t cohort_process_interrupt(cohort_process_t *process) {
+    return COHORT__CALL_ANEW(process_signal(process, COHORT_OS_INTERRUPT));
+}
+
+static apr_status_t process_stop(cohort_process_t *process, apr_interval_time_t grace) {
+    if (process && process == cohort__self()) return COHORT_ENOWAIT;
+    apr_status_t status;
+    cohort__pid_t id = id_of(process, &status);
+    if (!id) return status;
+    status = cohort__process_signal(id, COHORT_OS_TERMINATE);
+    if (status) return status;
+    status = cohort__process_join(id, grace);
+    if (!APR_STATUS_IS_EAGAIN(status) && !APR_STATUS_IS_TIMEUP(status)) return status;
+    status = cohort__process_signal(id, COHORT_OS_KILL);
+    return status ? status : cohort__process_join(id, COHORT_FOREVER);
+}
+
+apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t grace) {
+    return COHORT__CALL_ANEW(process_stop(process, grace));
+}
+
+cohort_process_t *cohort_process_current(void) {
+    return cohort__self();
+}
+
+cohort_process_t *cohort_process_parent(void) {
+    cohort_process_t *self = cohort__self();
+    cohort__pid_t parent = self ? atomic_load(&self->parent) : 0;
+    return parent ? cohort__process_at((uint32_t)(parent & 0xffff)) : NULL;
+}
+
+static bool is_active_child(cohort_process_t *slot) {
+    return !cohort__is_helper(slot) && atomic_load(&slot->parent) == cohort__self_id() &&
+           cohort__process_lives_on(cohort__process_id(slot));
+}
+
+static apr_status_t process_active_children(cohort_process_t ***list, int *count,
+                                            apr_pool_t *pool) {
+    if (!list || !count || !pool) return cohort__null(!list ? "list" : !count ? "count" : "pool");
+    if (!cohort__arena) return COHORT_ENOTINIT;
+    if (!cohort__self()) return COHORT_ENOTMEMBER;
+    uint32_t all = cohort__process_count();
+    cohort_process_t **found = apr_palloc(pool, all * sizeof(cohort_process_t *));
+    int n = 0;
+    for (uint32_t i = 0; i < all; i++) {
+        if (is_active_child(cohort__process_at(i))) found[n++] = cohort__process_at(i);
+    }
+    *list = found;
+    *count = n;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count,
+                                            apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(process_active_children(list, count, pool));
+}
+
+int cohort_cpu_count(void) {
+    return cohort_os_cpu_count();
+}

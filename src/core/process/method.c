@@ -1,0 +1,55 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The start methods: which of them there are in this process, which one is used by default, and
+ * the program that is executed by those that execute one.
+ */
+#include "core/process/process.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static cohort_start_method_t default_start; /* DEFAULT: the system's */
+static char *executable;                    /* what spawn re-executes; NULL: the own executable */
+
+apr_status_t cohort__reexec_check(void) {
+    if (cohort_os_facts()->can_reexec) return APR_SUCCESS;
+    return cohort__fail(
+        COHORT_EPRIVILEGED,
+        "a child that runs the program anew would be privileged itself, and so take nothing from its environment; use the method fork");
+}
+
+const char *cohort__executable(void) {
+    return executable;
+}
+
+/* Where a re-executed child would not believe its boot block, fork is all there is. */
+static cohort_start_method_t default_method(void) {
+    if (cohort_os_facts()->can_fork && !cohort_os_facts()->can_reexec) return COHORT_FORK;
+    return cohort_os_facts()->fork_is_default ? COHORT_FORKSERVER : COHORT_SPAWN;
+}
+
+apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method) {
+    if (wanted == COHORT_START_DEFAULT) wanted = default_start;
+    if (wanted == COHORT_START_DEFAULT) wanted = default_method();
+    if (wanted < COHORT_FORK || wanted > COHORT_FORKSERVER)
+        return cohort__fail(APR_EINVAL, "method is %d", (int)wanted);
+    if (wanted != COHORT_SPAWN && !cohort_os_facts()->can_fork)
+        return cohort__fail(APR_ENOTIMPL, "this system has no fork, only the method spawn");
+    apr_status_t status = wanted != COHORT_FORK ? cohort__reexec_check() : APR_SUCCESS;
+    if (!status) *method = wanted;
+    return status;
+}
+
+apr_status_t cohort__start_by(cohort_start_method_t method, const char *path) {
+    cohort_start_method_t resolved;
+    apr_status_t status = method ? cohort__method_resolve(method, &resolved) : APR_SUCCESS;
+    if (status) return status;
+    char *copy = path ? strdup(path) : NULL;
+    if (path && !copy) return cohort__fail(APR_ENOMEM, "noting the executable");
+    if (path) {
+        free(executable);
+        executable = copy;
+    }
+    if (method) default_start = resolved;
+    return APR_SUCCESS;
+}

@@ -1,0 +1,77 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Faults in the calls of pools. */
+#include "operation.h"
+
+static apr_status_t square(const void *input, void *output) {
+    *(int *)output = *(const int *)input * *(const int *)input;
+    return APR_SUCCESS;
+}
+
+static apr_status_t pool_create(things_t *t) {
+    return cohort_pool_create(&t->pool, &(cohort_pool_options_t){.workers = 2}, NULL);
+}
+static void pool_destroy(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(t->pool)); }
+static void pool_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, pool_create(t)); }
+
+static apr_status_t pool_map(things_t *t) {
+    int in[100], out[100];
+    for (int i = 0; i < 100; i++) in[i] = i;
+    apr_status_t status =
+        cohort_pool_map(t->pool, square, in, sizeof *in, 100, out, sizeof *out, NULL);
+    for (int i = 0; !status && i < 100; i++) CHECK_INT(i * i, out[i]);
+    return status;
+}
+
+static apr_status_t pool_map_async(things_t *t) {
+    int in[4] = {1, 2, 3, 4};
+    return cohort_pool_map_async(&t->result, t->pool, square, in, sizeof *in, 4, NULL, sizeof *in,
+                                 NULL, NULL);
+}
+static void result_destroy(things_t *t) {
+    int out[4];
+    CHECK_STATUS(APR_SUCCESS, cohort_result_get(t->result, out, sizeof out, COHORT_FOREVER));
+    CHECK_INT(16, out[3]);
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(t->result));
+}
+static apr_status_t pool_apply(things_t *t) {
+    int in = 5, out = 0;
+    apr_status_t status = cohort_pool_apply(t->pool, square, &in, sizeof in, &out, sizeof out);
+    if (!status) CHECK_INT(25, out);
+    return status;
+}
+
+/* The longest of all, so they are divided. */
+static const operation_t pool_creation = {"pool_create", NULL, pool_create, pool_destroy, NULL};
+static void pool_creation_in_use(void) { try_in_use(&pool_creation); }
+static void pool_creation_anew_once(void) { try_cold(&pool_creation, FAULT_ONCE); }
+static void pool_creation_anew_onward(void) { try_cold(&pool_creation, FAULT_ONWARD); }
+static void pool_creation_anew_short(void) { try_cold(&pool_creation, FAULT_SHORT); }
+static void pool_creation_storms(void) { try_storms(&pool_creation); }
+
+static const operation_t map = {"pool_map", pool_make, pool_map, NULL, pool_destroy};
+static void pool_map_in_use(void) { try_in_use(&map); }
+static void pool_map_anew(void) { try_anew(&map); }
+
+static const operation_t map_async = {"pool_map_async", pool_make, pool_map_async, result_destroy,
+                                      pool_destroy};
+static void pool_map_async_in_use(void) { try_in_use(&map_async); }
+static void pool_map_async_anew(void) { try_anew(&map_async); }
+
+static const operation_t apply = {"pool_apply", pool_make, pool_apply, NULL, pool_destroy};
+static void pool_apply_in_use(void) { try_in_use(&apply); }
+static void pool_apply_anew(void) { try_anew(&apply); }
+
+const test_case_t faults_pool_cases[] = {
+    {"Faults", "pool_creation_in_use", pool_creation_in_use},
+    {"Faults", "pool_creation_anew_once", pool_creation_anew_once},
+    {"Faults", "pool_creation_anew_onward", pool_creation_anew_onward},
+    {"Faults", "pool_creation_anew_short", pool_creation_anew_short},
+    {"Faults", "pool_creation_storms", pool_creation_storms},
+    {"Faults", "pool_map_in_use", pool_map_in_use},
+    {"Faults", "pool_map_anew", pool_map_anew},
+    {"Faults", "pool_map_async_in_use", pool_map_async_in_use},
+    {"Faults", "pool_map_async_anew", pool_map_async_anew},
+    {"Faults", "pool_apply_in_use", pool_apply_in_use},
+    {"Faults", "pool_apply_anew", pool_apply_anew},
+    {0},
+};

@@ -1,0 +1,98 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of containment share: a board on which a daemon and its tree are written down,
+ * processes that are started by means of one's own, and a terminal that is left. */
+#ifndef COHORT_TESTS_CONTAIN_H
+#define COHORT_TESTS_CONTAIN_H
+
+#include "system.h"
+
+#include <sys/ioctl.h>
+
+typedef enum { WAITS, RETURNS, EXITS, DIES, EXECS, CLOSES, CLOSES_AND_EXECS } what_t;
+
+/* In the arena. */
+typedef struct {
+    cohort_event_t *ready, *go;
+    what_t what;
+    cohort_lifetime_t lifetime;
+    int alone;   /* the daemon starts nothing */
+    /* the daemon's own child, and one that has lost its parent */
+    _Atomic apr_int64_t daemon, child, orphan;
+} board_t;
+
+static inline board_t *new_board(what_t what) {
+    board_t *board = party_memory(sizeof *board);
+    board->ready = new_event();
+    board->go = new_event();
+    board->what = what;
+    board->lifetime = COHORT_DAEMON;
+    return board;
+}
+
+static inline board_t *board_of(void *args) {
+    return *(board_t **)args;
+}
+
+static inline void free_board(board_t *board) {
+    CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(board->ready));
+    CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(board->go));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(board));
+}
+
+static inline apr_int64_t start_child(bool apart) {
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        if (apart) setpgid(0, 0);
+        execl(TEST_ACTOR, TEST_ACTOR, "wait", (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+/* A shell's job, when the shell has gone. */
+static inline apr_int64_t start_orphan(void) {
+    FILE *shell = popen(TEST_ACTOR " wait > /dev/null 2>&1 < /dev/null & echo $!", "r");
+    long long pid = 0;
+    CHECK(shell != NULL);
+    CHECK_INT(1, fscanf(shell, "%lld", &pid));
+    CHECK_INT(0, pclose(shell));
+    return pid;
+}
+
+/* A child of `parent` with a name that begins so; 0: there is none. */
+static inline apr_int64_t child_named(apr_int64_t parent, const char *name) {
+    apr_int64_t found = 0;
+    DIR *directory = opendir("/proc");
+    if (!directory) SKIP("needs /proc");
+    for (struct dirent *entry; !found && (entry = readdir(directory)) != NULL;) {
+        char path[300], comm[32] = "";
+        int of = 0;
+        apr_int64_t pid = atoll(entry->d_name);
+        char state = pid > 0 ? process_state(pid, &of) : 0;
+        snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
+        FILE *file = state && state != 'Z' && of == (int)parent ? fopen(path, "r") : NULL;
+        if (!file) continue;
+        if (fgets(comm, sizeof comm, file) && !strncmp(comm, name, strlen(name))) found = pid;
+        fclose(file);
+    }
+    closedir(directory);
+    return found;
+}
+
+/* Each case runs without a terminal, whether or not the tests have one. */
+static inline void leave_terminal(void) {
+    int fd = open("/dev/tty", O_RDWR | O_NOCTTY);
+    if (fd < 0) return;
+    CHECK_INT(0, ioctl(fd, TIOCNOTTY));
+    close(fd);
+}
+
+#define RUN(name)                     \
+    static void run_##name(void) {    \
+        leave_terminal();             \
+        name();                       \
+    }
+#define ENTRY(name) {"Contain", #name, run_##name},
+
+#endif
