@@ -110,7 +110,7 @@ static apr_status_t introduce(server_t *server) {
     return back.handles[0] == COHORT_OS_NONE
                ? APR_SUCCESS
                : cohort_os_channel_post(server->channel.handle,
-                                                cohort__server_control(COHORT__TELL_MAKER), &back);
+                                        cohort__server_control(COHORT__TELL_MAKER), &back);
 }
 
 void cohort__server_introduce(void) {
@@ -227,8 +227,8 @@ static apr_status_t post(request_t *request, const cohort_os_streams_t *streams)
     atomic_store(&slot->unfit, 0);
     atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
     server->retired = false;
-    apr_status_t status = cohort_os_channel_post(
-        server->channel.handle, cohort__server_request(attempt, id), streams);
+    apr_status_t status =
+        cohort_os_channel_post(server->channel.handle, cohort__server_request(attempt, id), streams);
     if (!status) tell_context(request, id, attempt);
     if (!status || status == APR_ENOMEM) return status;
     forget(server);
