@@ -116,15 +116,6 @@ static void keep_out_of_dumps(const cohort_os_arena_t *arena) {
 #endif
 }
 
-void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
-#ifdef TAKE_IN
-    if (offset <= arena->size && length <= arena->size - offset)
-        madvise(arena->base + offset, length, TAKE_IN);
-#else
-    (void)arena, (void)offset, (void)length;
-#endif
-}
-
 static unsigned long in_mib(uint64_t size) { return (unsigned long)(size / MIB); }
 
 static apr_status_t check_limits(uint64_t size) {
@@ -164,12 +155,9 @@ apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
     return status;
 }
 
-bool cohort_os_arena_is_open(const cohort_os_arena_t *arena) {
-    return cohort__arena_handle_is_ours(arena);
-}
-
 apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
                                     cohort_os_handle_t there) {
+    if (cohort__arena_handle_is_ours(arena)) return APR_SUCCESS;
     int fd = cohort__fd_safe(from ? cohort__file_of(from, (int)there)
                                   : cohort__file_mapped(arena->base));
     if (fd < 0) return errno;
@@ -187,6 +175,15 @@ void cohort_os_arena_detach(cohort_os_arena_t *arena) {
     munmap(arena->base, arena->size);
     if (cohort__arena_handle_is_ours(arena)) close((int)arena->handle);
     *arena = (cohort_os_arena_t){NULL, 0, COHORT_OS_NONE};
+}
+
+void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+#ifdef TAKE_IN
+    if (offset <= arena->size && length <= arena->size - offset)
+        madvise(arena->base + offset, length, TAKE_IN);
+#else
+    (void)arena, (void)offset, (void)length;
+#endif
 }
 
 uint64_t cohort_os_arena_default_size(void) {

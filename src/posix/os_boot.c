@@ -41,10 +41,7 @@ typedef struct {
     uint8_t build[BUILD_BYTES];
 } block_t;
 
-/* ---- which processes may re-execute --------------------------------------------------------- */
-
-/* What gave the rights, the file, would give them again. */
-bool cohort_os_can_reexec(void) { return !cohort_os_privileged(); }
+/* ---- as whom a process re-executes ----------------------------------------------------------- */
 
 /* To the system, a program that is executed with an effective user or group which is not the real
  * one has gained rights. This one has not, but may have lost some: so those that the process acts
@@ -205,7 +202,7 @@ static bool is_our_program(const block_t *block) {
 }
 
 static apr_status_t judge(const char *text, block_t *block) {
-    if (cohort_os_privileged())
+    if (cohort_os_facts()->privileged)
         return cohort__fail(
             COHORT_EPRIVILEGED,
             "this program is privileged, and so takes nothing from its environment");

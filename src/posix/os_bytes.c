@@ -73,20 +73,6 @@ size_t cohort__write_all(int fd, const void *buffer, size_t size) {
     return total;
 }
 
-static int raw_pipe(int raw[2]) {
-#ifdef COHORT_HAVE_PIPE2
-    return pipe2(raw, O_CLOEXEC);
-#else
-    return pipe(raw);
-#endif
-}
-
-apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
-    int raw[2];
-    if (raw_pipe(raw) != 0) return errno;
-    return cohort__fd_pair(raw, reader, writer);
-}
-
 /* ---- channels ------------------------------------------------------------------------------- */
 
 #define OWN_FIRST 3 /* what is not a standard stream begins here */
@@ -177,12 +163,9 @@ static apr_status_t posted(ssize_t sent) {
                                                                                            : errno;
 }
 
-apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
-    return posted(put((int)writer, value, NULL));
-}
-
-apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value,
-                                            const cohort_os_streams_t *streams) {
+apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
+                                    const cohort_os_streams_t *streams) {
+    if (!streams) return posted(put((int)writer, value, NULL));
     cohort_os_streams_t given = *streams;
     ssize_t sent = put((int)writer, value, &given);
     if (sent < 0 && errno == EBADF && leave_out_closed(&given))
@@ -228,15 +211,6 @@ int cohort__channel_take(int reader, cohort_os_event_t *event) {
 }
 
 /* ---- standard streams ----------------------------------------------------------------------- */
-
-cohort_os_streams_t cohort_os_streams_own(void) { return (cohort_os_streams_t){{0, 1, 2}}; }
-
-void cohort_os_streams_close(cohort_os_streams_t *streams) {
-    for (int i = 0; i < 3; ++i) {
-        cohort_os_close(streams->handles[i]);
-        streams->handles[i] = COHORT_OS_NONE;
-    }
-}
 
 apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
     cohort_os_streams_t copy = {{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
@@ -301,6 +275,20 @@ void cohort_os_streams_drop(void) {
 
 /* ---- other descriptors ---------------------------------------------------------------------- */
 
+static int raw_pipe(int raw[2]) {
+#ifdef COHORT_HAVE_PIPE2
+    return pipe2(raw, O_CLOEXEC);
+#else
+    return pipe(raw);
+#endif
+}
+
+apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
+    int raw[2];
+    if (raw_pipe(raw) != 0) return errno;
+    return cohort__fd_pair(raw, reader, writer);
+}
+
 apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
     int fd;
     COHORT__RETRY(fd, open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -308,6 +296,10 @@ apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
     if (fd < 0) return errno;
     *handle = fd;
     return APR_SUCCESS;
+}
+
+void cohort_os_close(cohort_os_handle_t handle) {
+    if (handle != COHORT_OS_NONE) close((int)handle);
 }
 
 cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
@@ -322,13 +314,4 @@ bool cohort_os_is_known(const cohort_os_known_t *known) {
     struct stat facts;
     if (known->handle <= 0 || fstat((int)known->handle, &facts) != 0) return false;
     return (uint64_t)facts.st_dev == known->device && (uint64_t)facts.st_ino == known->file;
-}
-
-void cohort_os_close_known(cohort_os_known_t *known) {
-    if (cohort_os_is_known(known)) close((int)known->handle);
-    known->handle = COHORT_OS_NONE;
-}
-
-void cohort_os_close(cohort_os_handle_t handle) {
-    if (handle != COHORT_OS_NONE) close((int)handle);
 }

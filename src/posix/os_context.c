@@ -78,20 +78,6 @@ static apr_status_t replace_environment(const char *strings, const head_t *head)
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
-                                           const char ***environment) {
-    head_t head;
-    if (length < sizeof head) return APR_EINVAL;
-    memcpy(&head, buffer, sizeof head);
-    if (length < sizeof head + head.cwd_bytes + head.env_bytes) return APR_EINVAL;
-    const char **made = calloc(head.variables + (size_t)1, sizeof *made),
-               *at = (const char *)buffer + sizeof head + head.cwd_bytes;
-    if (!made) return APR_ENOMEM;
-    for (uint32_t i = 0; i < head.variables; ++i, at += strlen(at) + 1) made[i] = at;
-    *environment = made;
-    return APR_SUCCESS;
-}
-
 static bool is_here(const char *cwd, const head_t *head) {
     char here[COHORT_OS_PATH_MAX];
     struct stat facts;
@@ -119,4 +105,18 @@ apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool sig
     umask((mode_t)head.status.mode);
     apr_status_t status = enter(cwd, &head);
     return status == APR_SUCCESS ? replace_environment(cwd + head.cwd_bytes, &head) : status;
+}
+
+apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
+                                           const char ***environment) {
+    head_t head;
+    if (length < sizeof head) return APR_EINVAL;
+    memcpy(&head, buffer, sizeof head);
+    if (length < sizeof head + head.cwd_bytes + head.env_bytes) return APR_EINVAL;
+    const char **made = calloc(head.variables + (size_t)1, sizeof *made),
+               *at = (const char *)buffer + sizeof head + head.cwd_bytes;
+    if (!made) return APR_ENOMEM;
+    for (uint32_t i = 0; i < head.variables; ++i, at += strlen(at) + 1) made[i] = at;
+    *environment = made;
+    return APR_SUCCESS;
 }

@@ -19,6 +19,10 @@ static bool is_unreaped(cohort_os_id_t leader) {
            (birth == leader.birth || !leader.birth);
 }
 
+void cohort_os_group_end(cohort_os_id_t child) {
+    if (cohort__is_unreaped(-1, child)) (void)kill(-(pid_t)child.pid, SIGKILL);
+}
+
 apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) {
     *hold =
         (cohort_os_hold_t){.leader = leader, .reader = COHORT_OS_NONE, .writer = COHORT_OS_NONE};
@@ -32,7 +36,3 @@ void cohort_os_hold_kill(const cohort_os_hold_t *hold) {
 }
 
 void cohort_os_hold_release(cohort_os_hold_t *hold) { (void)hold; }
-
-void cohort_os_group_end(cohort_os_id_t child) {
-    if (cohort__is_unreaped(-1, child)) (void)kill(-(pid_t)child.pid, SIGKILL);
-}

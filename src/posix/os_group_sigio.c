@@ -45,6 +45,19 @@ static void kill_group(const cohort_os_hold_t *hold) {
     COHORT__RETRY(result, write((int)hold->writer, "", 1));
 }
 
+static void end_unreaped(cohort_os_id_t child, int fd) {
+    cohort_os_hold_t hold;
+    apr_status_t status = hold_group(child, &hold);
+    if (status == APR_SUCCESS && cohort__is_unreaped(fd, child)) kill_group(&hold);
+    release(&hold);
+}
+
+void cohort_os_group_end(cohort_os_id_t child) {
+    int fd = cohort__child_descriptor(child);
+    if (cohort__signal_group(fd, child, SIGKILL) != 0 && errno != ESRCH) end_unreaped(child, fd);
+    if (fd >= 0) cohort__child_keep(child, fd);
+}
+
 apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) {
     cohort_os_hold_t taken;
     apr_status_t status = hold_group(leader, &taken);
@@ -60,16 +73,3 @@ void cohort_os_hold_kill(const cohort_os_hold_t *hold) {
 }
 
 void cohort_os_hold_release(cohort_os_hold_t *hold) { release(hold); }
-
-static void end_unreaped(cohort_os_id_t child, int fd) {
-    cohort_os_hold_t hold;
-    apr_status_t status = hold_group(child, &hold);
-    if (status == APR_SUCCESS && cohort__is_unreaped(fd, child)) kill_group(&hold);
-    release(&hold);
-}
-
-void cohort_os_group_end(cohort_os_id_t child) {
-    int fd = cohort__child_descriptor(child);
-    if (cohort__signal_group(fd, child, SIGKILL) != 0 && errno != ESRCH) end_unreaped(child, fd);
-    if (fd >= 0) cohort__child_keep(child, fd);
-}

@@ -105,17 +105,6 @@ static void unprepare(void) {
     prepared = 0;
 }
 
-void cohort_os_lifeline_prepare(cohort_os_handle_t reader) {
-    unprepare();
-    int fd = reader != COHORT_OS_NONE ? reopen((int)reader) : -1;
-    if (fd > 0) prepared = fd;
-}
-
-void cohort_os_lifeline_decline(cohort_os_handle_t reader) {
-    unprepare();
-    cohort_os_close(reader);
-}
-
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     int fd = armed(prepared > 0 ? prepared : reopen((int)reader));
     prepared = 0;
@@ -123,6 +112,17 @@ apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     if (!backed) hold(fd);
     close((int)reader);
     return APR_SUCCESS;
+}
+
+void cohort_os_lifeline_decline(cohort_os_handle_t reader) {
+    unprepare();
+    cohort_os_close(reader);
+}
+
+void cohort_os_lifeline_prepare(cohort_os_handle_t reader) {
+    unprepare();
+    int fd = reader != COHORT_OS_NONE ? reopen((int)reader) : -1;
+    if (fd > 0) prepared = fd;
 }
 
 apr_status_t cohort__lifeline_exec(int reader) {

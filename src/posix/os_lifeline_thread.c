@@ -25,8 +25,8 @@ apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     return cohort__lifeline_wait(reader);
 }
 
-void cohort_os_lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
 void cohort_os_lifeline_decline(cohort_os_handle_t reader) { cohort_os_close(reader); }
+void cohort_os_lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
 
 static void close_others(int keep) {
     for (int fd = 0, bound = cohort__files_bound(); fd < bound; ++fd)

@@ -1,15 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The clock, CPUs, names, threads and hooks. What differs between POSIX systems is in
- * os_facts_*.c. */
+/* The clock, CPUs, names. What differs between POSIX systems is in os_machine_*.c. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "os_posix.h"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define SECOND ((int64_t)1000000000)
@@ -44,105 +40,9 @@ int cohort_os_cpu_count(void) {
     return count > 0 ? count : 1;
 }
 
-void cohort_os_relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("yield" ::: "memory");
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
 void cohort_os_yield(void) { sched_yield(); }
 
 void cohort_os_set_name(const char *name) {
     cohort__thread_title(name);
     cohort__title_set(name);
-}
-
-/* ---- hooks ---------------------------------------------------------------------------------- */
-
-static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
-static pthread_key_t mark_key;
-static int hooks_error;
-static void (*forked_hook)(void);
-static void (*thread_hook)(void *mark);
-
-static void on_fork(void) {
-    cohort__process_forked();
-    if (!cohort__forking && forked_hook) forked_hook();
-}
-
-static void on_thread_exit(void *mark) {
-    if (thread_hook) thread_hook(mark);
-}
-
-static void install_hooks(void) {
-    cohort__state_begin();
-    hooks_error = pthread_key_create(&mark_key, on_thread_exit);
-    if (!hooks_error) hooks_error = pthread_atfork(NULL, NULL, on_fork);
-}
-
-apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark)) {
-    forked_hook = forked;
-    thread_hook = thread_exit;
-    pthread_once(&hooks_once, install_hooks);
-    return hooks_error;
-}
-
-void cohort_os_thread_mark(void *mark) { pthread_setspecific(mark_key, mark); }
-
-/* exit() calls these in the thread that ends the process, while all others go on. */
-apr_status_t cohort_os_at_exit(void (*run)(void)) {
-    return atexit(run) == 0 ? APR_SUCCESS : APR_ENOMEM;
-}
-
-/* ---- threads -------------------------------------------------------------------------------- */
-
-typedef struct {
-    void (*run)(void *arg);
-    void *arg;
-    sigset_t mask; /* of the thread that started it */
-} thread_start_t;
-
-_Thread_local const sigset_t *cohort__copy_mask;
-
-static void *thread_main(void *given) {
-    thread_start_t start = *(thread_start_t *)given;
-    free(given);
-    cohort__copy_mask = &start.mask;
-    start.run(start.arg);
-    return NULL;
-}
-
-_Atomic int cohort__own_threads;
-
-bool cohort_os_is_first_thread(void) { return cohort__is_first_thread(); }
-
-int cohort_os_thread_count(void) {
-    int count = cohort__threads();
-    return count > 0 ? count - atomic_load(&cohort__own_threads) : 0;
-}
-
-apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
-    thread_start_t *start = malloc(sizeof *start);
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-    if (!start) return APR_ENOMEM;
-    *start = (thread_start_t){.run = run, .arg = arg};
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited by the thread */
-    start->mask = cohort__copy_mask ? *cohort__copy_mask : before;
-    int error = pthread_create(&thread, &attributes, thread_main, start);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (!error) return APR_SUCCESS;
-    free(start);
-    return cohort__fail(
-        error,
-        "pthread_create (limits on threads and memory: ulimit -u, -v, and -l after mlockall)");
 }

@@ -12,8 +12,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-size_t cohort_os_park_region_size(void) { return 0; }
-
 apr_status_t cohort_os_park_setup(void *region, bool fresh) {
     (void)region, (void)fresh;
     return APR_SUCCESS;

@@ -27,8 +27,6 @@ static osync_wait_t osync_wait;
 static osync_wait_for_t osync_wait_for;
 static osync_wake_t osync_wake_any, osync_wake_all;
 
-size_t cohort_os_park_region_size(void) { return 0; }
-
 static void find(const char *name, void *function) {
     *(void **)function = dlsym(RTLD_DEFAULT, name);
 }

@@ -19,10 +19,6 @@
 #define PAUSE_FIRST INT64_C(20000) /* nanoseconds */
 #define PAUSE_LAST INT64_C(8000000)
 
-size_t cohort_os_park_region_size(void) {
-    return 0;
-}
-
 apr_status_t cohort_os_park_setup(void *region, bool fresh) {
     (void)region, (void)fresh;
     return APR_SUCCESS;

@@ -61,11 +61,17 @@ int cohort__arena_object(uint64_t size);
 bool cohort__arena_object_is(int fd, const struct stat *facts);
 bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena);
 
-/* os_machine.c */
-extern _Thread_local bool cohort__forking; /* this thread forks on behalf of cohort_os_start() */
+/* os_start.c: this thread forks on behalf of cohort_os_start(). */
+extern _Thread_local bool cohort__forking;
+
+/* os_thread.c */
 /* What a copy of this thread should have blocked: NULL: what this thread has. Cohort's own threads
  * block everything, but begin on behalf of another one. */
 extern _Thread_local const sigset_t *cohort__copy_mask;
+/* of the back end, which last as long as the process */
+extern _Atomic int cohort__own_threads;
+
+/* os_machine.c */
 struct timespec cohort__timespec(int64_t nanoseconds);
 /* Milliseconds until the deadline for poll(), rounded up; -1 for never. */
 int cohort__milliseconds(int64_t deadline);
@@ -124,6 +130,15 @@ void cohort__signals_settled(uint64_t ignored);
 apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *status);
 /* Know what this process begins with. */
 void cohort__state_begin(void);
+/* What lies where among the wishes of a state. */
+enum {
+    COHORT__WISH_PID,
+    COHORT__WISH_TID, /* where each thread has its own */
+    COHORT__WISH_PROCESS_GROUP,
+    COHORT__WISH_NICE, /* where all threads have the same */
+    COHORT__WISH_LIMITS, /* a soft and a hard one for each, by the system's number */
+    COHORT__WISH_LIMITS_MAX = 16
+};
 
 /* os_vfork.c: vfork(). In the child `child` is called, which must not return; `tidy`: no signal has
  * a handler there. */
@@ -136,7 +151,7 @@ apr_status_t cohort__lifeline_wait(cohort_os_handle_t reader);
  * outlasts exec. Async-signal-safe. */
 apr_status_t cohort__lifeline_exec(int reader);
 
-/* os_facts_*.c: what differs from system to system and is not a mechanism. */
+/* os_life_*.c: processes, as the system tells of them. */
 typedef enum { COHORT__GONE, COHORT__ENDED, COHORT__RUNS, COHORT__UNKNOWN } cohort__life_t;
 /* What became of a pid and, if it is there, its birth (0 when that cannot be told). */
 cohort__life_t cohort__life(int64_t pid, uint64_t *birth);
@@ -149,6 +164,11 @@ int cohort__signal_exact(cohort_os_id_t process, int signal);
 /* The same of the group that this process leads or has led, by its descriptor; ESRCH: nobody is
  * in it. Any other failure: this cannot be had. */
 int cohort__signal_group(int fd, cohort_os_id_t leader, int signal);
+/* All threads of this process that run; 0: unknown. */
+int cohort__threads(void);
+bool cohort__is_first_thread(void);
+
+/* os_memory_*.c */
 extern const uint64_t cohort__arena_bases[]; /* ends with 0 */
 uint64_t cohort__arena_limit(uint64_t base); /* where an arena at this base must end */
 /* Bytes of address space this process uses already; 0 when unknown. */
@@ -159,6 +179,13 @@ bool cohort__locks_new_memory(void);
 /* Unlock this mapping, grow it to `size` bytes where it is, and have pages locked as they are used
  * if that is allowed. Its address; MAP_FAILED, with errno, and it is unmapped. */
 void *cohort__grow_unlocked(void *at, size_t mapped, size_t size);
+/* Open again what another process has open under this number, and what is mapped at an address;
+ * -1 with errno. */
+int cohort__file_of(int64_t pid, int number);
+int cohort__file_mapped(const void *at);
+
+/* os_rights_*.c */
+bool cohort__is_privileged(void); /* the fact */
 /* Real, effective and saved user, or group, of the calling thread alone; in the child of a vfork.
  * 0, or -1 with errno. */
 int cohort__change_user(uid_t user);
@@ -168,18 +195,16 @@ void cohort__witness_create(cohort_os_handle_t witness[2]);
 /* The user as which our parent, this pid, runs, by the system's own word; false: that cannot be
  * told. */
 bool cohort__parent_user(int witness, int64_t parent, uid_t *user);
-/* Open again what another process has open under this number, and what is mapped at an address;
- * -1 with errno. */
-int cohort__file_of(int64_t pid, int number);
-int cohort__file_mapped(const void *at);
-/* All threads of this process that run; 0: unknown. */
-int cohort__threads(void);
-bool cohort__is_first_thread(void);
-/* os_machine.c: of the back end, which last as long as the process */
-extern _Atomic int cohort__own_threads;
+
+/* os_program_*.c */
 /* A path that execs this program again, even when its file was replaced. */
 apr_status_t cohort__own_executable(char *path, size_t size);
 char ***cohort__environment(void); /* the address of environ */
+bool cohort__fork_is_default(void); /* the fact */
+
+/* os_machine_*.c: what differs from system to system and is no mechanism. */
+/* A small file of the system's, as a string: its length, or -1. Linux. */
+ssize_t cohort__read_text(const char *path, char *buffer, size_t size);
 /* A number above all open descriptors. Async-signal-safe. */
 int cohort__files_bound(void);
 /* CPUs that control groups allow, rounded up; 0 for no limit. */

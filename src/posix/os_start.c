@@ -192,7 +192,7 @@ static apr_status_t own_path(plan_t *plan) {
 }
 
 static const char *search_path(const char *const *env) {
-    if (!env) return cohort_os_privileged() ? NULL : getenv("PATH");
+    if (!env) return cohort_os_facts()->privileged ? NULL : getenv("PATH");
     for (; *env; ++env)
         if (strncmp(*env, "PATH=", 5) == 0) return *env + 5;
     return NULL;
@@ -426,9 +426,9 @@ static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t 
     plan_t plan = {.start = start, .witness = {COHORT_OS_NONE, COHORT_OS_NONE}};
     apr_status_t status = prepare(&plan);
     /* what shares our memory would be cancelled in our place */
-    bool cancellable = cohort_os_forbid_cancel();
+    bool cancellable = cohort_os_allow_cancel(false);
     if (status == APR_SUCCESS) status = execute(&plan, child);
-    cohort_os_allow_cancel(cancellable);
+    (void)cohort_os_allow_cancel(cancellable);
     discard(&plan);
     return status;
 }
@@ -450,20 +450,9 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     return status;
 }
 
-/* ---- facts, and the end --------------------------------------------------------------------- */
-
-bool cohort_os_can_fork(void) { return true; }
-bool cohort_os_can_keep_files(void) { return true; }
+/* ---- without a terminal ---------------------------------------------------------------------- */
 
 void cohort_os_detach(void) {
     setsid();
     null_streams(NULL);
-}
-
-_Noreturn void cohort_os_exit(int code, bool flush) {
-    if (flush) {
-        fflush(stdout);
-        fflush(stderr);
-    }
-    _exit(code);
 }

@@ -13,7 +13,6 @@
 
 enum { USERS, GROUPS, ROOT, ROOT_DEVICE }; /* quick */
 enum { SESSION, MORE_GROUPS };             /* rest */
-enum { PID, PROCESS_GROUP, NICE, LIMITS }; /* wishes */
 
 static uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 1099511628211u; }
 
@@ -42,74 +41,33 @@ static void look_at_groups(cohort_os_state_t *state) {
 apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also) {
     memset(state->rest, 0, sizeof state->rest);
     memset(state->wishes, 0, sizeof state->wishes);
+    state->unseen = state->subtle = false;
     mode_t mode = umask(077);
     umask(mode);
     also->mode = (uint32_t)mode;
     cohort__signals_tell(also);
     look_at_groups(state);
     state->rest[SESSION] = (uint64_t)getsid(0);
-    state->wishes[PID] = (uint64_t)getpid();
-    state->wishes[PROCESS_GROUP] = (uint64_t)getpgrp();
-    state->wishes[NICE] = (uint64_t)(int64_t)getpriority(PRIO_PROCESS, 0);
+    state->wishes[COHORT__WISH_PID] = (uint64_t)getpid();
+    state->wishes[COHORT__WISH_PROCESS_GROUP] = (uint64_t)getpgrp();
+    state->wishes[COHORT__WISH_NICE] = (uint64_t)(int64_t)getpriority(PRIO_PROCESS, 0);
     for (int i = 0; i < RLIM_NLIMITS; ++i) {
         struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
         getrlimit(i, &limit);
-        state->wishes[LIMITS + 2 * i] = (uint64_t)limit.rlim_cur;
-        state->wishes[LIMITS + 2 * i + 1] = (uint64_t)limit.rlim_max;
+        state->wishes[COHORT__WISH_LIMITS + 2 * i] = (uint64_t)limit.rlim_cur;
+        state->wishes[COHORT__WISH_LIMITS + 2 * i + 1] = (uint64_t)limit.rlim_max;
     }
     return APR_SUCCESS;
 }
 
-_Static_assert(LIMITS + 2 * RLIM_NLIMITS <= 36, "the limits fit");
-
-apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
-    cohort__status_t also;
-    cohort_os_state_quick(state);
-    return cohort__state_rest(state, &also);
-}
+_Static_assert(RLIM_NLIMITS <= COHORT__WISH_LIMITS_MAX, "the limits fit");
 
 /* Of others nothing is told; of this process' threads each is the same. */
-apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
-    if (pid != (int64_t)getpid())
+apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
+    cohort__status_t also;
+    if (pid && pid != (int64_t)getpid())
         return cohort__fail(APR_ENOTIMPL, "what process %lld may do cannot be seen",
                             (long long)pid);
-    return cohort_os_state_look(state);
-}
-
-bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return memcmp(a->quick, b->quick, sizeof a->quick) == 0;
-}
-
-bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return cohort_os_state_same_quick(a, b) && memcmp(a->rest, b->rest, sizeof a->rest) == 0;
-}
-
-bool cohort_os_state_is_subtle(const cohort_os_state_t *state) {
-    (void)state;
-    return false;
-}
-
-static cohort_os_state_t own;
-
-apr_status_t cohort_os_state_remember(void) { return cohort_os_state_look(&own); }
-
-static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
-    for (int i = 0; i < RLIM_NLIMITS; ++i) {
-        const uint64_t *values = &wanted->wishes[LIMITS + 2 * i];
-        if (memcmp(values, &own.wishes[LIMITS + 2 * i], 2 * sizeof *values) == 0) continue;
-        struct rlimit limit = {(rlim_t)values[0], (rlim_t)values[1]};
-        if (setrlimit(i, &limit) != 0) return cohort__fail(errno, "set resource limit %d", i);
-    }
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {
-    pid_t group = (pid_t)wanted->wishes[PROCESS_GROUP];
-    int nice = (int)(int64_t)wanted->wishes[NICE];
-    if (!cohort__leads_group() && group != (pid_t)own.wishes[PROCESS_GROUP] &&
-        setpgid(0, group) != 0)
-        return cohort__fail(errno, "join process group %d", (int)group);
-    if (nice != (int)(int64_t)own.wishes[NICE] && setpriority(PRIO_PROCESS, 0, nice) != 0)
-        return cohort__fail(errno, "set the priority to %d", nice);
-    return adopt_limits(wanted);
+    cohort_os_state_quick(state);
+    return cohort__state_rest(state, &also);
 }

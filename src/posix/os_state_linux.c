@@ -45,11 +45,9 @@ enum { /* rest */
     GROUPS, SAVED_GROUP, MORE_GROUPS, INHERITABLE, PERMITTED, EFFECTIVE, BOUNDING, AMBIENT,
     SANDBOX, SANDBOXED_THREAD, SESSION, SOURCE, NAMESPACES /* six of them */
 };
-enum { PID, TID, PROCESS_GROUP, LIMITS = 4 /* 16 pairs */ }; /* wishes */
 enum { FROM_CALLS = 1, FROM_PROC };
 
 #define OWN "/proc/thread-self"
-#define LIMITS_MAX 16
 #define TEXT_MAX 4096
 #define TEXT_LIMIT (1u << 20) /* 65,536 groups fit */
 
@@ -278,21 +276,28 @@ static apr_status_t set_limits(cohort_os_state_t *state, const char *of) {
     apr_status_t status = read_file(of, "limits", LAST_OF_LIMITS, buffer, &text);
     if (status != APR_SUCCESS) return status;
     const char *at = strchr(text, '\n');
-    for (int i = 0; i < LIMITS_MAX && at && strnlen(at, 28) == 28; ++i, at = strchr(at, '\n')) {
+    for (int i = 0; i < COHORT__WISH_LIMITS_MAX && at && strnlen(at, 28) == 28;
+         ++i, at = strchr(at, '\n')) {
         at += 27;
-        state->wishes[LIMITS + 2 * i] = limit(&at);
-        state->wishes[LIMITS + 2 * i + 1] = limit(&at);
+        state->wishes[COHORT__WISH_LIMITS + 2 * i] = limit(&at);
+        state->wishes[COHORT__WISH_LIMITS + 2 * i + 1] = limit(&at);
     }
     drop_text(text, buffer);
     return APR_SUCCESS;
 }
 
+/* Without /proc, of filters nothing is told but that there are some. */
+static void set_marks(cohort_os_state_t *state) {
+    state->unseen = state->rest[SOURCE] == FROM_CALLS && (state->rest[SANDBOX] >> 8 & 0xff) != 0;
+    state->subtle = state->rest[SANDBOXED_THREAD] != 0 || state->unseen;
+}
+
 static void set_from_status(cohort_os_state_t *state, reader_t *reader, bool is_own) {
     state->rest[SOURCE] = FROM_PROC;
-    state->wishes[PID] = number(reader, "\nTgid:\t", 10);
-    state->wishes[TID] = number(reader, "\nPid:\t", 10);
+    state->wishes[COHORT__WISH_PID] = number(reader, "\nTgid:\t", 10);
+    state->wishes[COHORT__WISH_TID] = number(reader, "\nPid:\t", 10);
     set_groups(state, reader);
-    state->wishes[PROCESS_GROUP] = last_number(reader, "\nNSpgid:\t");
+    state->wishes[COHORT__WISH_PROCESS_GROUP] = last_number(reader, "\nNSpgid:\t");
     state->rest[SESSION] = last_number(reader, "\nNSsid:\t");
     state->rest[INHERITABLE] = number(reader, "\nCapInh:\t", 16);
     state->rest[PERMITTED] = number(reader, "\nCapPrm:\t", 16);
@@ -302,7 +307,8 @@ static void set_from_status(cohort_os_state_t *state, reader_t *reader, bool is_
     uint64_t no_new_privs = number(reader, "\nNoNewPrivs:\t", 10),
              mode = number(reader, "\nSeccomp:\t", 10);
     set_sandbox(state, no_new_privs, mode, number(reader, "\nSeccomp_filters:\t", 10),
-                state->wishes[TID], is_own);
+                state->wishes[COHORT__WISH_TID], is_own);
+    set_marks(state);
 }
 
 /* ---- without /proc -------------------------------------------------------------------------- */
@@ -340,15 +346,16 @@ static apr_status_t look_by_calls(cohort_os_state_t *state) {
     look_at_capabilities(state);
     state->rest[SANDBOX] = (uint64_t)prctl(PR_GET_SECCOMP, 0, 0, 0, 0) << 8 |
                            (uint64_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+    set_marks(state);
     state->rest[SESSION] = (uint64_t)getsid(0);
-    state->wishes[PID] = (uint64_t)getpid();
-    state->wishes[TID] = (uint64_t)syscall(SYS_gettid);
-    state->wishes[PROCESS_GROUP] = (uint64_t)getpgrp();
-    for (int i = 0; i < LIMITS_MAX; ++i) {
+    state->wishes[COHORT__WISH_PID] = (uint64_t)getpid();
+    state->wishes[COHORT__WISH_TID] = (uint64_t)syscall(SYS_gettid);
+    state->wishes[COHORT__WISH_PROCESS_GROUP] = (uint64_t)getpgrp();
+    for (int i = 0; i < COHORT__WISH_LIMITS_MAX; ++i) {
         struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
         syscall(SYS_prlimit64, 0, i, NULL, &limit);
-        state->wishes[LIMITS + 2 * i] = (uint64_t)limit.rlim_cur;
-        state->wishes[LIMITS + 2 * i + 1] = (uint64_t)limit.rlim_max;
+        state->wishes[COHORT__WISH_LIMITS + 2 * i] = (uint64_t)limit.rlim_cur;
+        state->wishes[COHORT__WISH_LIMITS + 2 * i + 1] = (uint64_t)limit.rlim_max;
     }
     return more_groups(&state->rest[MORE_GROUPS]);
 }
@@ -386,14 +393,14 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
     return status == APR_SUCCESS ? status : cohort__fail(status, "read " OWN "/limits");
 }
 
-apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
+static apr_status_t look_at_own(cohort_os_state_t *state) {
     cohort__status_t also;
     cohort_os_state_quick(state);
     return cohort__state_rest(state, &also);
 }
 
 /* What /proc does not tell is that of the calling thread: the bits of the capabilities. */
-apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
+static apr_status_t look_at_first(int64_t pid, cohort_os_state_t *state) {
     char of[48], root[64], buffer[TEXT_MAX], *text;
     uint32_t users[3];
     snprintf(of, sizeof of, "/proc/%lld/task/%lld", (long long)pid, (long long)pid);
@@ -419,166 +426,14 @@ apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
                               (long long)pid);
 }
 
-bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return memcmp(a->quick, b->quick, sizeof a->quick) == 0;
-}
-
-static bool is_unknowable(const cohort_os_state_t *state) {
-    return state->rest[SOURCE] == FROM_CALLS && (state->rest[SANDBOX] >> 8 & 0xff) != 0;
-}
-
-bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return cohort_os_state_same_quick(a, b) && memcmp(a->rest, b->rest, sizeof a->rest) == 0 &&
-           !is_unknowable(a);
-}
-
-bool cohort_os_state_is_subtle(const cohort_os_state_t *state) {
-    return state->rest[SANDBOXED_THREAD] != 0 || is_unknowable(state);
+apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
+    return pid ? look_at_first(pid, state) : look_at_own(state);
 }
 
 /* A container's filter, for one, is there from the beginning. */
 void cohort__state_begin(void) {
     cohort_os_state_t state;
-    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0 || cohort_os_state_look(&state) != APR_SUCCESS)
+    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0 || look_at_own(&state) != APR_SUCCESS)
         return;
     atomic_store(&first_filters, state.rest[SANDBOX] >> 16);
-}
-
-/* ---- becoming that, in the child of a server ------------------------------------------------ */
-
-typedef struct {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-} schedule_t;
-
-#define RESET_ON_FORK 1u
-
-/* Of the server. It is no static: what a copy writes to lies close together. */
-static struct {
-    cohort_os_state_t state;
-    schedule_t schedule;
-    char oom[16];
-    unsigned char cpus[1024];
-    size_t cpu_bytes;
-} *own;
-
-static void look_at_schedule(uint64_t tid, schedule_t *schedule) {
-    memset(schedule, 0, sizeof *schedule);
-    if (syscall(SYS_sched_getattr, (pid_t)tid, schedule, (unsigned)sizeof *schedule, 0u) != 0)
-        schedule->size = 0;
-    schedule->size = schedule->size ? (uint32_t)sizeof *schedule : 0;
-}
-
-/* As the system does it for a child. */
-static void reset_for_child(schedule_t *schedule) {
-    if (!(schedule->flags & RESET_ON_FORK)) return;
-    /* neither OTHER nor BATCH nor IDLE */
-    bool realtime = schedule->policy != 0 && schedule->policy != 3 && schedule->policy != 5;
-    if (realtime) schedule->policy = schedule->priority = 0;
-    if (realtime || schedule->nice < 0) schedule->nice = 0;
-    schedule->flags &= ~(uint64_t)RESET_ON_FORK;
-}
-
-#define OOM "/oom_score_adj"
-
-/* Without snprintf(): it would cost a forked child half a dozen page faults. */
-static void oom_path(uint64_t pid, char path[48]) {
-    char text[20], *at = text + sizeof text;
-    do *--at = (char)('0' + pid % 10);
-    while (pid /= 10);
-    size_t digits = (size_t)(text + sizeof text - at);
-    memcpy(path, "/proc/", 6);
-    memcpy(path + 6, at, digits);
-    memcpy(path + 6 + digits, OOM, sizeof OOM);
-}
-
-static void read_oom(const char *path, char oom[16]) {
-    int fd;
-    COHORT__RETRY(fd, open(path, O_RDONLY | O_CLOEXEC));
-    ssize_t got = 0;
-    if (fd >= 0) COHORT__RETRY(got, read(fd, oom, 15)); /* a file of /proc comes at once */
-    oom[got > 0 ? got : 0] = 0;
-    if (fd >= 0) close(fd);
-}
-
-apr_status_t cohort_os_state_remember(void) {
-    cohort__status_t also;
-    if (!own) own = malloc(sizeof *own);
-    if (!own) return cohort__fail(APR_ENOMEM, "noting what this fork server is");
-    cohort_os_state_quick(&own->state);
-    apr_status_t status = cohort__state_rest(&own->state, &also);
-    if (status == APR_SUCCESS) cohort__signals_settled(also.ignored);
-    look_at_schedule(0, &own->schedule);
-    read_oom("/proc/self" OOM, own->oom);
-    own->cpu_bytes = cohort__affinity_get(0, own->cpus, sizeof own->cpus);
-    return status;
-}
-
-static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
-    for (int i = 0; i < LIMITS_MAX; ++i) {
-        const uint64_t *values = &wanted->wishes[LIMITS + 2 * i];
-        if (memcmp(values, &own->state.wishes[LIMITS + 2 * i], 2 * sizeof *values) == 0) continue;
-        struct rlimit limit = {(rlim_t)values[0], (rlim_t)values[1]};
-        if (syscall(SYS_prlimit64, 0, i, &limit, NULL) != 0)
-            return cohort__fail(errno, "set resource limit %d", i);
-    }
-    return APR_SUCCESS;
-}
-
-static apr_status_t adopt_schedule(uint64_t tid) {
-    schedule_t schedule;
-    look_at_schedule(tid, &schedule);
-    reset_for_child(&schedule);
-    if (!schedule.size || memcmp(&schedule, &own->schedule, sizeof schedule) == 0)
-        return APR_SUCCESS;
-    if (syscall(SYS_sched_setattr, 0, &schedule, 0u) == 0) return APR_SUCCESS;
-    return cohort__fail(errno, "set scheduling policy %u, priority %u, nice %d", schedule.policy,
-                        schedule.priority, (int)schedule.nice);
-}
-
-static apr_status_t adopt_cpus(uint64_t tid) {
-    unsigned char cpus[sizeof own->cpus];
-    size_t bytes = cohort__affinity_get((int64_t)tid, cpus, sizeof cpus);
-    if (bytes == 0 || (bytes == own->cpu_bytes && memcmp(cpus, own->cpus, bytes) == 0))
-        return APR_SUCCESS;
-    return syscall(SYS_sched_setaffinity, 0, bytes, cpus) == 0
-               ? APR_SUCCESS
-               : cohort__fail(errno, "set the CPUs");
-}
-
-static apr_status_t adopt_oom(uint64_t pid) {
-    char path[48], oom[16];
-    oom_path(pid, path);
-    read_oom(path, oom);
-    if (!*oom || strcmp(oom, own->oom) == 0) return APR_SUCCESS;
-    int fd;
-    COHORT__RETRY(fd, open("/proc/self" OOM, O_WRONLY | O_CLOEXEC));
-    if (fd < 0) return cohort__fail(errno, "open /proc/self" OOM);
-    ssize_t put;
-    COHORT__RETRY(put, write(fd, oom, strlen(oom)));
-    apr_status_t status =
-        put < 0 ? cohort__fail(errno, "set oom_score_adj to %s", oom) : APR_SUCCESS;
-    close(fd);
-    return status;
-}
-
-static apr_status_t adopt_group(uint64_t group) {
-    if (group == 0 || group == own->state.wishes[PROCESS_GROUP] || cohort__leads_group())
-        return APR_SUCCESS;
-    return setpgid(0, (pid_t)group) == 0
-               ? APR_SUCCESS
-               : cohort__fail(errno, "join process group %llu", (unsigned long long)group);
-}
-
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {
-    apr_status_t status = APR_SUCCESS;
-    if (status == APR_SUCCESS) status = adopt_group(wanted->wishes[PROCESS_GROUP]);
-    if (status == APR_SUCCESS) status = adopt_oom(wanted->wishes[PID]);
-    if (status == APR_SUCCESS) status = adopt_cpus(wanted->wishes[TID]);
-    if (status == APR_SUCCESS) status = adopt_schedule(wanted->wishes[TID]);
-    if (status == APR_SUCCESS) status = adopt_limits(wanted);
-    return status;
 }

@@ -69,13 +69,6 @@ static void keep_out_of_dumps(const cohort_os_arena_t *arena) {
     each_block(arena, "WerRegisterExcludedMemoryBlock");
 }
 
-/* All of it: what is not committed is in no dump. */
-void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
-    static _Atomic bool done;
-    (void)offset, (void)length;
-    if (!atomic_exchange(&done, true)) each_block(arena, "WerUnregisterExcludedMemoryBlock");
-}
-
 apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
     if (size == 0 || size % MIB != 0) return APR_EINVAL;
     HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE,
@@ -100,15 +93,12 @@ apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
     return status;
 }
 
-bool cohort_os_arena_is_open(const cohort_os_arena_t *arena) {
-    DWORD flags;
-    return GetHandleInformation(cohort__handle(arena->handle), &flags) != 0;
-}
-
 /* Code can close a handle that is not its own only by guessing. */
 apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
                                     cohort_os_handle_t there) {
-    (void)arena, (void)from, (void)there;
+    DWORD flags;
+    (void)from, (void)there;
+    if (GetHandleInformation(cohort__handle(arena->handle), &flags)) return APR_SUCCESS;
     return APR_ENOTIMPL;
 }
 
@@ -135,6 +125,13 @@ void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, ui
     if (offset <= arena->size && length && length <= arena->size - offset) {
         VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_RESET, PAGE_READWRITE);
     }
+}
+
+/* All of it: what is not committed is in no dump. */
+void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+    static _Atomic bool done;
+    (void)offset, (void)length;
+    if (!atomic_exchange(&done, true)) each_block(arena, "WerUnregisterExcludedMemoryBlock");
 }
 
 /* A reserved section costs eight bytes of page-table prototypes for each page of 4 KiB, so modesty

@@ -86,13 +86,7 @@ static parent_t judge_parent(DWORD pid) {
                : LESSER;
 }
 
-bool cohort_os_privileged(void) {
-    static _Atomic int known; /* 1: no, 2: yes. The parent may be gone later. */
-    if (!atomic_load(&known)) atomic_store(&known, judge_parent(parent_pid()) == LESSER ? 2 : 1);
-    return atomic_load(&known) == 2;
-}
-
-bool cohort_os_can_reexec(void) { return true; }
+bool cohort__is_privileged(void) { return judge_parent(parent_pid()) == LESSER; }
 
 /* ---- what others may do to objects with names ----------------------------------------------- */
 
@@ -178,7 +172,7 @@ static apr_status_t judge(const wchar_t *text, cohort__page_t *page) {
     unsigned version = 0;
     unsigned long long section = 0;
     DWORD parent = parent_pid();
-    if (cohort_os_privileged())
+    if (cohort_os_facts()->privileged)
         return cohort__fail(
             COHORT_EPRIVILEGED,
             "this program is privileged, and so takes nothing from its environment");

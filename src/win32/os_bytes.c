@@ -39,8 +39,11 @@ apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_hand
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
+/* A process gives its streams to a child as it starts it, so none ever goes through a channel. */
+apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
+                                    const cohort_os_streams_t *streams) {
     DWORD written;
+    if (streams) return APR_ENOTIMPL;
     if (WriteFile(cohort__handle(writer), &value, sizeof value, &written, NULL)) return APR_SUCCESS;
     switch (GetLastError()) {
     case ERROR_BROKEN_PIPE:
@@ -50,44 +53,13 @@ apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value) {
     }
 }
 
-/* Code can close a handle that is not its own only by guessing; then the number is not used at
- * once. */
-cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
-    return (cohort_os_known_t){.handle = handle};
-}
-
-bool cohort_os_is_known(const cohort_os_known_t *known) {
-    DWORD flags;
-    return known->handle != COHORT_OS_NONE &&
-           GetHandleInformation(cohort__handle(known->handle), &flags);
-}
-
-void cohort_os_close_known(cohort_os_known_t *known) {
-    if (cohort_os_is_known(known)) cohort_os_close(known->handle);
-    known->handle = COHORT_OS_NONE;
-}
-
-/* A process that starts a child gives it its streams itself, so none ever goes through a
- * channel. What a pool's maker had when it made the pool is not kept: a worker has what the
- * maker has when it is started. */
-apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value,
-                                            const cohort_os_streams_t *streams) {
-    (void)writer;
-    (void)value;
-    (void)streams;
-    return APR_ENOTIMPL;
-}
-
-cohort_os_streams_t cohort_os_streams_own(void) {
-    return (cohort_os_streams_t){{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
-}
-
+/* What a pool's maker had when it made the pool is not kept: a worker has what the maker has when
+ * it is started. */
 apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
-    *streams = cohort_os_streams_own();
+    *streams = cohort_os_facts()->streams;
     return APR_SUCCESS;
 }
 
-void cohort_os_streams_close(cohort_os_streams_t *streams) { *streams = cohort_os_streams_own(); }
 apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) {
     return (void)streams, APR_ENOTIMPL;
 }
@@ -115,4 +87,16 @@ apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
 void cohort_os_close(cohort_os_handle_t handle) {
     if (handle == COHORT_OS_NONE || handle == 0) return;
     if (!cohort__job_close(cohort__handle(handle))) CloseHandle(cohort__handle(handle));
+}
+
+/* Code can close a handle that is not its own only by guessing; then the number is not used at
+ * once. */
+cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
+    return (cohort_os_known_t){.handle = handle};
+}
+
+bool cohort_os_is_known(const cohort_os_known_t *known) {
+    DWORD flags;
+    return known->handle != COHORT_OS_NONE &&
+           GetHandleInformation(cohort__handle(known->handle), &flags);
 }

@@ -8,16 +8,16 @@
 
 #include <cohort/errors.h>
 
+uint64_t cohort_os_users(void) { return 1; } /* a process keeps its token for life */
+
+void cohort_os_group_leave(void) {}
+
 void cohort_os_group_end(cohort_os_id_t child) {
     HANDLE job = cohort__child_job(child);
     if (!job) return;
     TerminateJobObject(job, cohort__exit_status(COHORT__SIGKILL));
     CloseHandle(job);
 }
-
-void cohort_os_group_leave(void) {}
-
-bool cohort_os_group_needs_keeper(void) { return false; }
 
 apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) {
     (void)leader, (void)hold;
@@ -26,5 +26,3 @@ apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) 
 
 void cohort_os_hold_kill(const cohort_os_hold_t *hold) { (void)hold; }
 void cohort_os_hold_release(cohort_os_hold_t *hold) { (void)hold; }
-
-uint64_t cohort_os_users(void) { return 1; } /* a process keeps its token for life */

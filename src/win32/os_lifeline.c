@@ -72,8 +72,8 @@ apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
     return status;
 }
 
-void cohort_os_lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
 void cohort_os_lifeline_decline(cohort_os_handle_t reader) { cohort_os_close(reader); }
+void cohort_os_lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
 
 /* The link that points at the lifeline with this end, or at NULL. */
 static lifeline_t **lifeline_link(HANDLE end) {

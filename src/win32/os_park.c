@@ -49,7 +49,7 @@ static uint64_t key_of(cohort_os_id_t process) {
     return process.birth << 32 | (uint32_t)process.pid;
 }
 
-size_t cohort_os_park_region_size(void) { return sizeof(region_t); }
+const size_t cohort__park_region = sizeof(region_t);
 
 static void WINAPI thread_gone(void *mark) {
     uint32_t index = (uint32_t)(uintptr_t)mark;

@@ -46,76 +46,6 @@ typedef struct {
 
 /* ---- what to run ---------------------------------------------------------------------------- */
 
-static bool is_file(const wchar_t *path) {
-    DWORD facts = GetFileAttributesW(path);
-    return facts != INVALID_FILE_ATTRIBUTES && !(facts & FILE_ATTRIBUTE_DIRECTORY);
-}
-
-static wchar_t *joined(const wchar_t *one, const wchar_t *between, const wchar_t *two) {
-    size_t size = wcslen(one) + wcslen(between) + wcslen(two) + 1;
-    wchar_t *text = malloc(size * sizeof *text);
-    if (text) _snwprintf(text, size, L"%ls%ls%ls", one, between, two);
-    return text;
-}
-
-static bool is_absolute(const wchar_t *path) {
-    return path[0] == L'\\' || path[0] == L'/' || (path[0] && path[1] == L':');
-}
-
-/* The file itself, or with .exe at its end. Takes the path; gives NULL when there is no such
- * file. */
-static wchar_t *with_suffix(wchar_t *path) {
-    path = cohort__long_path(path);
-    if (!path || is_file(path)) return path;
-    wchar_t *longer = cohort__long_path(joined(path, L"", L".exe"));
-    free(path);
-    if (longer && is_file(longer)) return longer;
-    free(longer);
-    SetLastError(ERROR_FILE_NOT_FOUND);
-    return NULL;
-}
-
-/* PATH of the environment that the child gets. */
-static wchar_t *search_list(const char *const *env) {
-    const wchar_t *own = _wgetenv(L"PATH");
-    for (; env && *env; env++) {
-        if (!_strnicmp(*env, "PATH=", 5)) return cohort__wide(*env + 5);
-    }
-    return _wcsdup(own ? own : L"");
-}
-
-/* The directories of PATH alone: not the current one, nor the system's own, unless PATH says so. */
-static wchar_t *on_path(const wchar_t *name, const char *const *env) {
-    wchar_t *copy = search_list(env), *found = NULL;
-    for (wchar_t *directory = copy; directory && !found;) {
-        wchar_t *end = wcschr(directory, L';');
-        if (end) *end = 0;
-        if (*directory) found = with_suffix(joined(directory, L"\\", name));
-        directory = end ? end + 1 : NULL;
-    }
-    free(copy);
-    if (!found) SetLastError(ERROR_FILE_NOT_FOUND);
-    return found;
-}
-
-/* Relative to the child's directory, as exec() after chdir(). Batch files are no programs: cmd.exe
- * would take their arguments apart by rules of its own. */
-static wchar_t *find_program(const cohort_os_start_t *start, const wchar_t *cwd) {
-    wchar_t *wide = cohort__wide(start->path), *found = NULL;
-    if (!wide) return NULL;
-    if (!wcspbrk(wide, L"/\\:")) found = on_path(wide, start->env);
-    else if (cwd && !is_absolute(wide)) found = with_suffix(joined(cwd, L"\\", wide));
-    else found = with_suffix(_wcsdup(wide));
-    free(wide);
-    const wchar_t *suffix = found ? wcsrchr(found, L'.') : NULL;
-    if (suffix && (!_wcsicmp(suffix, L".bat") || !_wcsicmp(suffix, L".cmd"))) {
-        free(found);
-        SetLastError(ERROR_BAD_EXE_FORMAT);
-        return NULL;
-    }
-    return found;
-}
-
 /* The path of the executable, then the name: what process lists show. */
 static wchar_t *own_line(const wchar_t *path, const char *name) {
     char program[COHORT_OS_PATH_MAX], shown[256] = "";
@@ -155,7 +85,8 @@ static apr_status_t describe(launch_t *launch) {
     if (program && !start->path) return APR_EINVAL;
     /* before a file is looked for in it */
     if (launch->cwd && !is_directory(launch->cwd)) return lost_directory(start);
-    launch->path = start->path ? find_program(start, launch->cwd) : cohort__module_path(NULL);
+    launch->path =
+        start->path ? cohort__find_program(start, launch->cwd) : cohort__module_path(NULL);
     if (!launch->path) return unfound(start);
     if (program)
         launch->line = cohort__command_line(start->argv && start->argv[0] ? start->argv : only);
@@ -453,60 +384,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     return status;
 }
 
-/* ---- facts, and the end --------------------------------------------------------------------- */
-
-/* There is no server that would start children for somebody else: a child inherits all this from
- * its parent. */
-/* A process keeps its token for life, and no server starts children for another process, so
- * nothing has to be noticed or handed on. */
-apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state) {
-    (void)buffer;
-    *length = 0;
-    return cohort_os_state_look(state);
-}
-
-apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals) {
-    (void)buffer;
-    (void)signals;
-    return length ? APR_EINVAL : APR_SUCCESS;
-}
-
-apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
-                                           const char ***environment) {
-    (void)buffer;
-    (void)length;
-    *environment = NULL; /* the caller's, when the child is started */
-    return APR_SUCCESS;
-}
-
-void cohort_os_state_quick(cohort_os_state_t *state) {
-    memset(state->quick, 0, sizeof state->quick);
-}
-
-apr_status_t cohort_os_state_look(cohort_os_state_t *state) {
-    memset(state, 0, sizeof *state);
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state) {
-    (void)pid;
-    return cohort_os_state_look(state);
-}
-
-bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return (void)a, (void)b, true;
-}
-bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
-    return (void)a, (void)b, true;
-}
-bool cohort_os_state_is_subtle(const cohort_os_state_t *state) { return (void)state, false; }
-apr_status_t cohort_os_state_remember(void) { return APR_SUCCESS; }
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {
-    return (void)wanted, APR_ENOTIMPL;
-}
-
-bool cohort_os_can_fork(void) { return false; }
-bool cohort_os_can_keep_files(void) { return false; }
+/* ---- without a console ----------------------------------------------------------------------- */
 
 void cohort_os_detach(void) {
     static const DWORD own[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
@@ -518,21 +396,3 @@ void cohort_os_detach(void) {
     }
     if (null > 2) _close(null);
 }
-
-/* ExitProcess() runs the ends of libraries while other threads hang where they were, their locks
- * held; this does not. */
-_Noreturn void cohort_os_exit(int code, bool flush) {
-    if (flush) {
-        fflush(stdout);
-        fflush(stderr);
-    }
-    TerminateProcess(GetCurrentProcess(), (UINT)code);
-    for (;;) Sleep(INFINITE);
-}
-
-apr_status_t cohort_os_exit_own(void (*run)(void)) {
-    (void)run;
-    return APR_ENOTIMPL; /* nothing is forked */
-}
-
-_Noreturn void cohort_os_leave(int code) { exit(code); }

@@ -25,8 +25,8 @@ enum { COHORT__SIGINT = 2, COHORT__SIGABRT = 6, COHORT__SIGKILL = 9, COHORT__SIG
 
 static inline HANDLE cohort__handle(cohort_os_handle_t handle) { return (HANDLE)handle; }
 
-/* text.c: UTF-8 outside, UTF-16 to the system. Results are from malloc(); NULL: no memory, or not
- * UTF-8. */
+/* os_text.c: UTF-8 outside, UTF-16 to the system. Results are from malloc(); NULL: no memory, or
+ * not UTF-8. */
 wchar_t *cohort__wide(const char *text);
 /* For show only: what is not UTF-8 becomes a replacement character. */
 wchar_t *cohort__wide_name(const char *name);
@@ -61,10 +61,12 @@ typedef struct {
 /* What says for which process it is and from which it comes, and the boot block with handles of
  * this process. */
 void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, cohort_os_id_t child);
+/* The fact, as long as the parent is there to be looked at. */
+bool cohort__is_privileged(void);
 /* For objects with names: for this user and the system, for nobody else. NULL, the system's
  * default, should that not be possible. */
 SECURITY_ATTRIBUTES *cohort__own_security(void);
-/* os_machine.c: what tells a module from another build of it. */
+/* os_code.c: what tells a module from another build of it. */
 void cohort__build_of(HMODULE module, uint8_t build[20]);
 
 /* os_process.c */
@@ -81,16 +83,25 @@ HANDLE cohort__child_job(cohort_os_id_t id);
 /* The code that says "ended by this signal", and what a code means: 0, positive, or -signal. */
 DWORD cohort__exit_status(int signal);
 int cohort__exit_code(DWORD status);
+
+/* os_signals.c */
 /* Has cohort_os_signals_begin() switched them off? */
 bool cohort__interrupts_off(void);
 /* The events by which a process is told to terminate or to interrupt itself. */
 apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SIGNALS]);
 /* Obey them from now on, in a thread of this process. Takes the events. */
 apr_status_t cohort__events_obey(HANDLE events[COHORT__OWN_SIGNALS]);
+/* True when the process listens. */
+bool cohort__event_raise(cohort_os_id_t id, int number);
+
+/* os_program.c: the file of the program to start, found as the child would find it from `cwd`,
+ * which may be NULL; NULL, with the system's last error: there is none. */
+wchar_t *cohort__find_program(const cohort_os_start_t *start, const wchar_t *cwd);
 
 /* os_arena.c: the parent has mapped the arena at this base already. */
 void cohort__arena_premapped(uint64_t base);
-/* os_park.c: the arena goes away. */
+/* os_park.c: the size of its region, and: the arena goes away. */
+extern const size_t cohort__park_region;
 void cohort__park_drop(const char *base, uint64_t size);
 /* os_lifeline.c: if it is an end of a lifeline, close it (a keeper ends the processes that were to
  * die with it): true. */

@@ -2,6 +2,6 @@
 /* What the linker gives to all code that asks whether the program is privileged. */
 #include <stdbool.h>
 
-bool __wrap_cohort_os_privileged(void);
+bool __wrap_cohort__is_privileged(void);
 
-bool __wrap_cohort_os_privileged(void) { return false; }
+bool __wrap_cohort__is_privileged(void) { return false; }

@@ -56,7 +56,7 @@ static void fork_makes_a_copy(void) {
 
 static void raw_forks_are_told_and_ours_are_not(void) {
     cohort_os_id_t child;
-    CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(saw_fork, no_thread));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(saw_fork, no_thread, NULL));
     if (fork_child(&child)) cohort_os_exit(forks_seen, false);
     CHECK_INT(0, seam_end_code(child));
     pid_t raw = fork();

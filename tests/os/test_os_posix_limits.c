@@ -168,7 +168,7 @@ static void post_raises_no_signal(void) {
     signal(SIGPIPE, SIG_DFL);
     CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&reader, &writer));
     cohort_os_close(reader);
-    CHECK_STATUS(EPIPE, cohort_os_channel_post(writer, 1));
+    CHECK_STATUS(EPIPE, cohort_os_channel_post(writer, 1, NULL));
 }
 
 /* Nothing is to be gained by keeping a CPU that is the only one. */

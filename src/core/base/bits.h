@@ -30,6 +30,9 @@ static inline int cohort__count_bits(uint64_t word) {
 static inline void cohort__prefetch(const void *address) {
     _m_prefetchw((void *)address);
 }
+static inline void cohort__relax(void) {
+    _mm_pause();
+}
 #else
 #define COHORT__APART __attribute__((noinline, cold))
 #define COHORT__UNROLL _Pragma("GCC unroll 4")
@@ -51,6 +54,16 @@ static inline void cohort__prefetch(const void *address) {
     __asm__ volatile("prfm pstl1keep, %a0" : : "p"(address));
 #else
     __builtin_prefetch(address, 1);
+#endif
+}
+/* One step of a busy wait. */
+static inline void cohort__relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield" ::: "memory");
+#else
+    __asm__ volatile("" ::: "memory");
 #endif
 }
 #endif

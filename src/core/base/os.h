@@ -1,8 +1,15 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * THE SEAM: everything Cohort asks of an operating system. src/posix and src/win32 implement it,
- * file by file: os_arena.c  os_park*.c  os_start.c  os_boot.c  os_process.c  os_group*.c
- * os_watch*.c  os_lifeline*.c  os_bytes.c  os_machine.c
+ * THE SEAM: everything Cohort asks of an operating system. src/posix and src/win32 implement it in
+ * files of the same names, which are, in the order of the groups below and each named as its group:
+ *
+ *   os_arena.c os_park.c os_start.c os_boot.c os_exit.c os_state.c os_adopt.c os_context.c
+ *   os_signals.c os_process.c os_group.c os_watch.c os_lifeline.c os_bytes.c os_facts.c
+ *   os_machine.c os_code.c os_thread.c os_copies.c os_mutex.c
+ *
+ * A function of group X lies in os_X.c, or in each of its variants os_X_*.c, of which the build
+ * takes one; the functions of a file come in the order in which they are declared here. No other
+ * file defines a function of the seam. The test check.seam compares all that with the sources.
  *
  * Contract:
  * - results are apr_status_t: APR_SUCCESS or a reason; outputs are written only on success; where
@@ -23,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define COHORT_OS_NEVER INT64_MAX
 #define COHORT_OS_PATH_MAX 4096
@@ -32,9 +40,7 @@ typedef intptr_t cohort_os_handle_t;
 #define COHORT_OS_NONE ((cohort_os_handle_t)-1)
 
 /* Standard input, output and error of a process; NONE for one that it has closed. */
-typedef struct {
-    cohort_os_handle_t handles[3];
-} cohort_os_streams_t;
+typedef struct { cohort_os_handle_t handles[3]; } cohort_os_streams_t;
 
 /* A process of the system, as told apart from a later one with the same pid. Lies in the arena. */
 typedef struct {
@@ -58,13 +64,12 @@ apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena);
 /* Map an existing arena at exactly arena->base, from arena->handle. COHORT_EADDRESS when something
  * else lies there. */
 apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena);
-void cohort_os_arena_detach(cohort_os_arena_t *arena);
-/* Can the handle be given to a child? Not when this program has closed it. */
-bool cohort_os_arena_is_open(const cohort_os_arena_t *arena);
-/* Have a handle again: from the mapping itself, where the system allows that (`from` 0), or as
- * this process has it, which has mapped the same arena. */
+/* Have a handle that can be given to a child: the same, unless this program has closed it; else
+ * from the mapping itself, where the system allows that (`from` 0), or as this process has it,
+ * which has mapped the same arena. */
 apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
                                     cohort_os_handle_t there);
+void cohort_os_arena_detach(cohort_os_arena_t *arena);
 /* Make [offset, offset + length) usable: after success no access to it can fault for want of
  * memory. 64 KiB granules. */
 apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
@@ -81,10 +86,8 @@ uint64_t cohort_os_arena_default_size(void);
 
 /* ---- park: sleep on a word of the arena ----------------------------------------------------- */
 
-/* Bytes that the back end wants in the arena, zeroed, for its own bookkeeping; may be 0. */
-size_t cohort_os_park_region_size(void);
-/* Called once in each process after the arena is mapped, with that region. `fresh` in the process
- * that made it. */
+/* Called once in each process after the arena is mapped, with the back end's region of it
+ * (`park_region` of the facts). `fresh` in the process that made it. */
 apr_status_t cohort_os_park_setup(void *region, bool fresh);
 /* Sleep while *word == expected, until woken or the deadline: APR_SUCCESS (woken, changed, or for
  * no reason) or APR_TIMEUP. Works between processes. A sleeper or waker that is killed at any point
@@ -172,6 +175,10 @@ typedef struct {
  * two, errors of exec itself (no such program, no such directory, not executable) are returned
  * here, with errno's meaning, and no child exists then. */
 apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child);
+/* In a forked child: leave terminal and session (background); the streams are the null device. */
+void cohort_os_detach(void);
+
+/* ---- boot: what a re-executed child is told ------------------------------------------------- */
 
 /* First thing in cohort_initialize(): if this process was started with REEXEC, take the boot block
  * out of the environment (so that nothing this process starts later sees it) and return
@@ -184,50 +191,9 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
  * shared memory says is the core's to look at, and may be anything. */
 apr_status_t cohort_os_boot_take(cohort_os_boot_t *boot);
 
-/* What a thread is, for its children to be the same: first what a process has from its beginning
- * and no request can give it (users, groups, capabilities, sandbox, root, namespaces, session),
- * of which few system calls tell the `quick` part; then what a child can take over (limits,
- * priority, CPUs, process group). The numbers are the system's own. */
-typedef struct {
-    uint64_t quick[5], rest[18], wishes[36];
-} cohort_os_state_t;
-/* The quick part, or everything, of the calling thread. */
-void cohort_os_state_quick(cohort_os_state_t *state);
-apr_status_t cohort_os_state_look(cohort_os_state_t *state);
-/* Everything, of the first thread of this or another process; what cannot be seen of another
- * thread is the caller's. */
-apr_status_t cohort_os_state_of(int64_t pid, cohort_os_state_t *state);
-/* May a process that the one has started stand for a process that the other starts? */
-bool cohort_os_state_same_quick(const cohort_os_state_t *a, const cohort_os_state_t *b);
-bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b);
-/* There are more threads of this process for which the quick part is the same although they are
- * not (sandboxes). */
-bool cohort_os_state_is_subtle(const cohort_os_state_t *state);
-/* In a server: know what this process is. Then, in a child that it forks for a requester which
- * waits: take over what is wished. The server's maker may have more than it has handed on by
- * exec, so whether it was the same is for the core to see. */
-apr_status_t cohort_os_state_remember(void);
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted);
-/* What a child can be given from outside: cwd, umask, environment, what signals do. Opaque
- * bytes. Reads the environment, so only in calls of the host's own threads. capture: *length is
- * the capacity on entry, the need on return; APR_ENOSPC when that was too little. Fills in the
- * state, too, but for the quick part: one look at the system tells some of both. */
-apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state);
-/* `signals`: know also, for cohort_os_signals_begin(), what they did where the context is from. */
-apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals);
-/* The environment in it, NULL-terminated, as one block of malloc()'s; the strings are those in
- * the buffer. */
-apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
-                                           const char ***environment);
-/* In a process that was re-executed, or forked by a server and told its context: from here on
- * signals do what `signals` says, whatever main() has done before. An interrupt that this makes it
- * ignore is not ignored by the children that it starts. */
-void cohort_os_signals_begin(cohort_os_signals_t signals);
-/* In a forked child: leave the terminal and session (background). The standard streams become
- * the null device. */
-void cohort_os_detach(void);
-/* End this process now, without atexit handlers; with `flush` stdout and stderr are flushed
- * first. */
+/* ---- exit ----------------------------------------------------------------------------------- */
+
+/* End this process now, without atexit handlers; with `flush`, stdout and stderr are flushed. */
 _Noreturn void cohort_os_exit(int code, bool flush);
 /* In a FORK child, first of all: from here on exit() calls the handlers that this process
  * registers, then `run`, and ends the process with stdout and stderr flushed. Handlers that were
@@ -237,6 +203,61 @@ _Noreturn void cohort_os_exit(int code, bool flush);
 apr_status_t cohort_os_exit_own(void (*run)(void));
 /* exit() */
 _Noreturn void cohort_os_leave(int code);
+
+/* ---- state: what a thread is ---------------------------------------------------------------- */
+
+/* What a thread is, for its children to be the same: first what a process has from its beginning
+ * and no request can give it (users, groups, capabilities, sandbox, root, namespaces, session),
+ * of which few system calls tell the `quick` part; then what a child can take over (limits,
+ * priority, CPUs, process group). The numbers are the system's own. */
+typedef struct {
+    uint64_t quick[5], rest[18], wishes[36];
+    bool unseen; /* something of the rest could not be looked at: it is the same as no other's */
+    bool subtle; /* threads of this process may differ whose quick part is the same (sandboxes) */
+} cohort_os_state_t;
+/* The quick part of the calling thread. */
+void cohort_os_state_quick(cohort_os_state_t *state);
+/* Everything, of the calling thread (`pid` 0), or of the first thread of this or another process;
+ * what cannot be seen of another thread is the caller's. */
+apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state);
+/* May a process that the one has started stand for a process that the other starts? */
+static inline bool cohort_os_state_same_quick(const cohort_os_state_t *a,
+                                              const cohort_os_state_t *b) {
+    return memcmp(a->quick, b->quick, sizeof a->quick) == 0;
+}
+static inline bool cohort_os_state_same(const cohort_os_state_t *a, const cohort_os_state_t *b) {
+    return cohort_os_state_same_quick(a, b) && memcmp(a->rest, b->rest, sizeof a->rest) == 0 &&
+           !a->unseen;
+}
+
+/* ---- adopt: becoming that ------------------------------------------------------------------- */
+
+/* In a server: know what this process is. Then, in a child that it forks for a requester which
+ * waits: take over what is wished. The server's maker may have more than it has handed on by
+ * exec, so whether it was the same is for the core to see. */
+apr_status_t cohort_os_state_remember(void);
+apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted);
+
+/* ---- context: what a child can be given from outside ---------------------------------------- */
+
+/* The cwd, umask, environment, and what signals do, in opaque bytes. Reads the environment,
+ * so only in calls of the host's own threads. capture: *length is the capacity on entry, the need
+ * on return; APR_ENOSPC when that was too little. Fills in the state, too, but for the quick part:
+ * one look at the system tells some of both. */
+apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state);
+/* `signals`: know also, for cohort_os_signals_begin(), what they did where the context is from. */
+apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals);
+/* The environment in it, NULL-terminated, as one block of malloc()'s; the strings are those in
+ * the buffer. */
+apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
+                                           const char ***environment);
+
+/* ---- signals -------------------------------------------------------------------------------- */
+
+/* In a process that was re-executed, or forked by a server and told its context: from here on
+ * signals do what `signals` says, whatever main() has done before. An interrupt that this makes it
+ * ignore is not ignored by the children that it starts. */
+void cohort_os_signals_begin(cohort_os_signals_t signals);
 
 /* ---- process -------------------------------------------------------------------------------- */
 
@@ -254,18 +275,15 @@ apr_status_t cohort_os_reap(cohort_os_id_t child, int *code);
 
 /* ---- group: what a process has started, as far as the system keeps it together -------------- */
 
+/* Changes when the users do by which this process may signal others. */
+uint64_t cohort_os_users(void);
+/* In a process that starts others for its parent (the fork server): leave the parent's group, so
+ * as to outlive that. Children join the former one. */
+void cohort_os_group_leave(void);
 /* `child`, which was started as contained, has ended and was not reaped by this process yet: end
  * what is left of the group that it led. When somebody else has reaped it, nothing may happen;
  * what has nothing to do with it is never reached. */
 void cohort_os_group_end(cohort_os_id_t child);
-/* In a process that starts others for its parent (the fork server): leave the parent's group, so
- * as to outlive that. Children join the former one. */
-void cohort_os_group_leave(void);
-/* Changes when the users do by which this process may signal others. */
-uint64_t cohort_os_users(void);
-/* Does the end of contained processes need a keeper, a process that holds them (below) and ends
- * them after its parent's death? */
-bool cohort_os_group_needs_keeper(void);
 /* A hold of a process, and of the group that it leads: what is ended by it is never another
  * process or group that has the number by now. */
 typedef struct {
@@ -295,7 +313,6 @@ typedef struct {
     /* why they could not be received, if they could not; none is left over then */
     apr_status_t streams_status;
 } cohort_os_event_t;
-
 apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch);
 /* Also closes it; in a forked copy it releases the copy's handles only. */
 void cohort_os_watch_destroy(cohort_os_watch_t *watch);
@@ -353,19 +370,14 @@ void cohort_os_lifeline_prepare(cohort_os_handle_t reader);
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
 /* 64-bit messages from any number of writers to one watcher. post: APR_EOF-like (APR_EPIPE) when
- * the reader is gone, APR_ENOMEM when it may go better later; no signal. */
+ * the reader is gone, APR_ENOMEM when it may go better later; no signal. With `streams`, unless
+ * NULL, which of them are closed is found by then; one writer at a time, and APR_ENOTIMPL where
+ * there is no fork(), so no process that would want them. */
 apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer);
-apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value);
-/* The same with three streams (APR_ENOTIMPL where there is no fork(), so nobody to want them).
- * One writer at a time. */
-apr_status_t cohort_os_channel_post_streams(cohort_os_handle_t writer, uint64_t value,
-                                            const cohort_os_streams_t *streams);
-/* This process' standard streams as they are, to be posted; which of them are closed is found by
- * then. */
-cohort_os_streams_t cohort_os_streams_own(void);
-/* Copies of them, which stay what they are now; closed by streams_close. */
+apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
+                                    const cohort_os_streams_t *streams);
+/* Copies of this process' standard streams, which stay what they are now. */
 apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams);
-void cohort_os_streams_close(cohort_os_streams_t *streams);
 /* Make these, which came with a message, the standard streams of this process, and close what it
  * had. */
 apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams);
@@ -388,7 +400,37 @@ cohort_os_known_t cohort_os_know(cohort_os_handle_t handle);
 /* False when it was closed, whatever has its number now; for NONE; and for one that is all 0. */
 bool cohort_os_is_known(const cohort_os_known_t *known);
 /* If it is still the same. It is NONE then. */
-void cohort_os_close_known(cohort_os_known_t *known);
+static inline void cohort_os_close_known(cohort_os_known_t *known) {
+    if (cohort_os_is_known(known)) cohort_os_close(known->handle);
+    known->handle = COHORT_OS_NONE;
+}
+static inline void cohort_os_streams_close(cohort_os_streams_t *streams) {
+    for (int i = 0; i < 3; i++) {
+        cohort_os_close(streams->handles[i]);
+        streams->handles[i] = COHORT_OS_NONE;
+    }
+}
+
+/* ---- facts ---------------------------------------------------------------------------------- */
+
+/* What cannot change while a process runs. */
+typedef struct {
+    size_t park_region; /* bytes of the arena, zeroed, that the back end wants for parking */
+    /* the standard streams of a process, open or closed; NONE where no process could post them */
+    cohort_os_streams_t streams;
+    bool can_fork; /* COHORT_OS_FORK works */
+    bool fork_is_default; /* forks of one thread are sound, so a fork server starts best */
+    /* This program has, or had, rights that need not be those of the process that started it:
+     * set-user-id or set-group-id, capabilities of its file, a token that differs from its
+     * parent's. Nothing of its environment and no handle that it inherited may be used. The same
+     * for the whole life of the process, also after it has given up the rights: executed again, it
+     * would have them again. */
+    bool privileged;
+    bool can_reexec; /* COHORT_OS_REEXEC works: executed again, this program takes its boot block */
+    bool can_keep_files; /* handles have numbers that a child can keep: `files` of a start */
+    bool needs_keeper; /* contained processes outlive their parent, unless another holds them */
+} cohort_os_facts_t;
+const cohort_os_facts_t *cohort_os_facts(void);
 
 /* ---- machine -------------------------------------------------------------------------------- */
 
@@ -396,32 +438,17 @@ void cohort_os_close_known(cohort_os_known_t *known);
 int64_t cohort_os_now(void);
 /* CPUs that this process may use: affinity and control groups considered; at least 1. */
 int cohort_os_cpu_count(void);
-/* The CPU that the caller runs on now, or -1. */
-int cohort_os_cpu(void);
 /* Is a CPU idle that the calling thread may use, though it shares its own with another thread
  * that can run? False where that is not known. Some microseconds. */
 bool cohort_os_cpu_is_idle(void);
-/* Facts about the system. */
-bool cohort_os_can_fork(void);       /* COHORT_OS_FORK works */
-/* This program has, or had, rights that need not be those of the process that started it:
- * set-user-id or set-group-id, capabilities of its file, a token that differs from its parent's.
- * Nothing of its environment and no handle that it inherited may be used. The same for the whole
- * life of the process, also after it has given up the rights: executed again, it would have them
- * again. */
-bool cohort_os_privileged(void);
-/* COHORT_OS_REEXEC works: this program, executed again, takes its boot block. */
-bool cohort_os_can_reexec(void);
-/* handles have numbers that a child can keep: `files` of a start */
-bool cohort_os_can_keep_files(void);
-/* forking from a single-threaded process is sound here, so a fork server is the best way to
- * start */
-bool cohort_os_fork_is_default(void);
-/* One step of a busy wait, and giving up the CPU. */
-void cohort_os_relax(void);
+/* Give up the CPU. */
 void cohort_os_yield(void);
 /* Show this name for the calling process in the system's process lists, as far as the system
  * allows. */
 void cohort_os_set_name(const char *name);
+
+/* ---- code ----------------------------------------------------------------------------------- */
+
 /* A code address as (module path, offset, build id), stable over runs; and back. An empty path is
  * the executable itself. code_at loads the module when it must: COHORT_ETARGET when it cannot,
  * COHORT_EBINARY when it is another build. */
@@ -432,18 +459,17 @@ typedef struct {
 } cohort_os_code_t;
 apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code);
 apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address);
+
+/* ---- thread --------------------------------------------------------------------------------- */
+
 /* Hooks: `forked` runs in every fork() copy of this process that is not made by cohort_os_start();
  * `thread_exit` runs when a thread ends that has called cohort_os_thread_mark(), with the pointer
- * it marked. */
-apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark));
+ * it marked; `at_exit`, unless NULL, runs when this process exits in an orderly way, while its
+ * threads still run (a library's own atexit() comes too late for that on some systems): the last
+ * one given is the first one called. */
+apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark),
+                             void (*at_exit)(void));
 void cohort_os_thread_mark(void *mark);
-/* Have these whole pages of zero-initialised static memory read as zero in every copy of this
- * process. APR_ENOTIMPL where the system has no such thing. */
-apr_status_t cohort_os_clear_in_copies(void *pages, size_t size);
-/* Call `run` when this process exits in an orderly way, while its threads still run (a library's
- * own atexit() comes too late for that on some systems). The last one registered is the first one
- * called. */
-apr_status_t cohort_os_at_exit(void (*run)(void));
 /* Is the caller the thread that main() was called in? False where the end of that one ends the
  * process. */
 bool cohort_os_is_first_thread(void);
@@ -452,15 +478,23 @@ bool cohort_os_is_first_thread(void);
 int cohort_os_thread_count(void);
 /* Call `run` in a new thread of this process that never takes a signal and never outlives it. */
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg);
+
+/* ---- copies --------------------------------------------------------------------------------- */
+
+/* Have these whole pages of zero-initialised static memory read as zero in every copy of this
+ * process. APR_ENOTIMPL where the system has no such thing. */
+apr_status_t cohort_os_clear_in_copies(void *pages, size_t size);
+
+/* ---- mutex ---------------------------------------------------------------------------------- */
+
 /* A mutex for threads of this process alone, usable when zero; `reset` makes it free in a forked
  * copy. A thread that another one cancels ends only when it holds none. */
 typedef struct { _Alignas(8) unsigned char opaque[64]; } cohort_os_mutex_t;
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_reset(cohort_os_mutex_t *mutex);
-/* The same without a mutex: from forbid to allow, which takes what forbid has returned, this thread
- * is not cancelled. */
-bool cohort_os_forbid_cancel(void);
-void cohort_os_allow_cancel(bool forbidden);
+/* The same without a mutex: may another thread cancel this one from now on? Tells whether it
+ * could. */
+bool cohort_os_allow_cancel(bool allowed);
 
 #endif

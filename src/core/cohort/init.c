@@ -27,9 +27,8 @@ static void thread_ended(void *mark) {
 static apr_status_t hook(void) {
     static char first;
     if (hooked) return APR_SUCCESS;
-    apr_status_t status = cohort_os_hooks(cohort__forked, thread_ended);
+    apr_status_t status = cohort_os_hooks(cohort__forked, thread_ended, cohort__at_exit);
     if (!status) cohort_os_thread_mark(&first);
-    if (!status) status = cohort_os_at_exit(cohort__at_exit);
     cohort__identity_prepare();
     hooked = !status;
     return status;
@@ -71,7 +70,7 @@ static _Noreturn void run_child(const cohort_os_boot_t *boot) {
 /* A variable of the environment; NULL where the user that started this process must not have a
  * say. */
 static const char *variable(const char *name) {
-    const char *text = cohort_os_privileged() ? NULL : getenv(name);
+    const char *text = cohort_os_facts()->privileged ? NULL : getenv(name);
     return text && *text ? text : NULL;
 }
 

@@ -27,7 +27,7 @@ static void place_tables(cohort__arena_t *arena) {
     arena->process_offset = place(&at, COHORT__PROCESSES_MAX * sizeof(cohort_process_t));
     arena->thread_offset = place(&at, COHORT__THREADS_MAX * sizeof(cohort__thread_t));
     arena->module_offset = place(&at, COHORT__MODULES_MAX * sizeof(cohort_os_code_t));
-    arena->park_offset = place(&at, cohort_os_park_region_size());
+    arena->park_offset = place(&at, cohort_os_facts()->park_region);
     arena->heap_offset = at;
 }
 
@@ -35,9 +35,9 @@ static apr_status_t lay_out(cohort__arena_t *arena) {
     place_tables(arena);
     apr_status_t status =
         cohort__arena_commit((char *)arena + arena->heap_offset, (size_t)COHORT__GRANULE);
-    if (!status && cohort_os_park_region_size()) {
-        status =
-            cohort__arena_commit((char *)arena + arena->park_offset, cohort_os_park_region_size());
+    if (!status && cohort_os_facts()->park_region) {
+        status = cohort__arena_commit((char *)arena + arena->park_offset,
+                                      cohort_os_facts()->park_region);
     }
     return status;
 }

@@ -85,7 +85,7 @@ void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event)) {
 
 /* Mutex: nobody closes the channel meanwhile. */
 static bool post(uint64_t value) {
-    return cohort_os_is_known(&channel) && !cohort_os_channel_post(channel.handle, value);
+    return cohort_os_is_known(&channel) && !cohort_os_channel_post(channel.handle, value, NULL);
 }
 
 void cohort__watcher_alarm(int64_t when) {

@@ -78,7 +78,7 @@ static void assist(cohort_process_t *const *slots, int count, int64_t until) {
 void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline) {
     int64_t until = cohort__deadline(ASSIST_TIME);
     if (count > COHORT_OS_AWAIT_MAX || deadline == 0) return;
-    bool before = cohort_os_forbid_cancel();
+    bool before = cohort_os_allow_cancel(false);
     assist(slots, count, until < deadline ? until : deadline);
-    cohort_os_allow_cancel(before);
+    (void)cohort_os_allow_cancel(before);
 }

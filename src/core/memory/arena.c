@@ -27,7 +27,7 @@ static bool extent(unsigned i, uint64_t *offset, uint64_t *size) {
         {arena->process_offset, atomic_load(&arena->processes) * sizeof(cohort_process_t)},
         {arena->thread_offset, atomic_load(&arena->threads) * sizeof(cohort__thread_t)},
         {arena->module_offset, atomic_load(&arena->modules) * sizeof(cohort_os_code_t)},
-        {arena->park_offset, cohort_os_park_region_size()}};
+        {arena->park_offset, cohort_os_facts()->park_region}};
     unsigned count = sizeof parts / sizeof *parts;
     if (i >= count) return cohort__alloc_extent(i - count, offset, size);
     *offset = parts[i][0];
@@ -69,7 +69,7 @@ apr_status_t cohort__arena_commit(const void *at, size_t size) {
 
 static cohort_os_mutex_t handle_mutex;
 
-/* From the mapping, or from any member that has it. */
+/* Nothing to do when it is open; else from the mapping, or from any member that has it. */
 static apr_status_t reopen(void) {
     cohort_os_handle_t lost = cohort__map.handle;
     apr_status_t status = cohort_os_arena_reopen(&cohort__map, 0, COHORT_OS_NONE);
@@ -94,7 +94,7 @@ static apr_status_t reopen(void) {
 
 apr_status_t cohort__arena_handle(cohort_os_handle_t *handle) {
     cohort_os_mutex_lock(&handle_mutex);
-    apr_status_t status = cohort_os_arena_is_open(&cohort__map) ? APR_SUCCESS : reopen();
+    apr_status_t status = reopen();
     *handle = cohort__map.handle;
     cohort_os_mutex_unlock(&handle_mutex);
     return status;

@@ -9,6 +9,7 @@
  */
 #include "core/memory/park.h"
 
+#include "core/base/bits.h"
 #include "core/memory/arena.h"
 
 #define SPINS_MOST 128      /* pauses before the CPU is given up, a few microseconds */
@@ -78,7 +79,7 @@ static unsigned adapt(unsigned budget, bool rewarded, unsigned least, unsigned m
 static apr_status_t spin(cohort__try_t try, void *arg, bool heir) {
     apr_status_t status = heir ? APR_EAGAIN : try(arg, false);
     for (unsigned i = 0; status == APR_EAGAIN && i < spins; i++) {
-        cohort_os_relax();
+        cohort__relax();
         if (heir ? i % HEIR == HEIR - 1 : i < EAGER || i % 4 == 3) status = try(arg, false);
     }
     spins = adapt(spins, status != APR_EAGAIN, SPINS_LEAST, SPINS_MOST);
@@ -105,7 +106,7 @@ static apr_status_t stand(cohort__try_t try, void *arg, int64_t begin, int64_t d
     apr_status_t status = APR_EAGAIN;
     int64_t now = begin;
     for (unsigned i = 1; status == APR_EAGAIN && now - begin < STAND && now < deadline; i++) {
-        cohort_os_relax();
+        cohort__relax();
         if (i % 4 == 0) status = try(arg, false);
         if (i % 64 == 0) now = cohort_os_now();
     }

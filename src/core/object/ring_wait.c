@@ -3,6 +3,8 @@
  * waking the threads that wait. */
 #include "core/object/ring_slots.h"
 
+#include "core/base/bits.h"
+
 /* Nanoseconds. */
 #define LINGER_LEAST 1000
 #define LINGER_MOST 16000
@@ -32,7 +34,7 @@ static _Thread_local int64_t patience = LINGER_LEAST;
 static apr_status_t linger(cohort__try_t try, void *arg, int64_t deadline) {
     int64_t until = cohort_os_now() + patience;
     for (until = until < deadline ? until : deadline; cohort_os_now() < until;) {
-        for (int i = 0; i < 8; i++) cohort_os_relax();
+        for (int i = 0; i < 8; i++) cohort__relax();
     }
     apr_status_t status = try(arg, false);
     patience = status != APR_EAGAIN ? patience * 2 : patience / 2;

@@ -12,7 +12,7 @@
 
 /* Where this program has closed one that is not its own, its present one takes the place. */
 cohort_os_streams_t cohort__given_streams(const cohort__given_t *given) {
-    cohort_os_streams_t streams = cohort_os_streams_own();
+    cohort_os_streams_t streams = cohort_os_facts()->streams;
     for (int i = 0; i < 3; i++) {
         const cohort_os_known_t *kept = &given->streams[i];
         if (kept->handle == COHORT_OS_NONE || cohort_os_is_known(kept))
@@ -60,8 +60,8 @@ apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_sta
  * can hand on only what it is itself. */
 apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another) {
     cohort_os_state_t mine;
-    apr_status_t status = cohort_os_state_look(&mine);
-    if (!status) status = cohort_os_state_of(cohort_os_self().pid, state);
+    apr_status_t status = cohort_os_state_look(0, &mine);
+    if (!status) status = cohort_os_state_look(cohort_os_self().pid, state);
     *another = !status && !cohort_os_state_same(&mine, state);
     return status;
 }

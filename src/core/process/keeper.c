@@ -95,7 +95,7 @@ static bool is_held(cohort_process_t *slot) {
 /* False: there is no keeper that would hear of it. */
 static bool post(uint64_t message) {
     bool heard = keeper.slot && cohort_os_is_known(&keeper.channel) &&
-                 !cohort_os_channel_post(keeper.channel.handle, message);
+                 !cohort_os_channel_post(keeper.channel.handle, message, NULL);
     if (!heard) forget();
     return keeper.slot != NULL;
 }
@@ -113,10 +113,10 @@ static void renew(void) {
     cohort_os_known_t former = keeper.channel;
     bool replaced = keeper.slot != NULL;
     keeper.slot = NULL;
-    if (cohort_os_can_reexec() && !start_keeper()) post_all();
+    if (cohort_os_facts()->can_reexec && !start_keeper()) post_all();
     cohort__forget(); /* what is held by its lifeline alone is no failure */
     if (!replaced) return;
-    if (cohort_os_is_known(&former)) (void)cohort_os_channel_post(former.handle, RETIRE);
+    if (cohort_os_is_known(&former)) (void)cohort_os_channel_post(former.handle, RETIRE, NULL);
     cohort_os_close_known(&former);
 }
 
@@ -126,14 +126,14 @@ static bool works(void) {
 }
 
 void cohort__keeper_hold(cohort_process_t *slot) {
-    if (!cohort_os_group_needs_keeper() || !is_held(slot)) return;
+    if (!cohort_os_facts()->needs_keeper || !is_held(slot)) return;
     cohort_os_mutex_lock(&keeper.mutex);
     if (!works() || !post(cohort__process_id(slot))) renew();
     cohort_os_mutex_unlock(&keeper.mutex);
 }
 
 void cohort__keeper_ended(cohort__pid_t id) {
-    if (!cohort_os_group_needs_keeper()) return;
+    if (!cohort_os_facts()->needs_keeper) return;
     cohort_os_mutex_lock(&keeper.mutex);
     (void)post(ENDED | id);
     cohort_os_mutex_unlock(&keeper.mutex);

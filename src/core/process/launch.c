@@ -65,7 +65,7 @@ apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lif
     cohort__watched_t *watched;
     cohort_os_id_t child;
     cohort_os_streams_t streams =
-        slot->given ? cohort__given_streams(slot->given) : cohort_os_streams_own();
+        slot->given ? cohort__given_streams(slot->given) : cohort_os_facts()->streams;
     apr_status_t status =
         cohort__reexec(slot, &boot, slot->given ? &streams : NULL, &child, &watched);
     return status ? status : cohort__watch_takeoff(slot, child, watched);

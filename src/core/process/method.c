@@ -12,7 +12,7 @@ static cohort_start_method_t default_start; /* DEFAULT: the system's */
 static char *executable;                    /* what spawn re-executes; NULL: the own executable */
 
 apr_status_t cohort__reexec_check(void) {
-    if (cohort_os_can_reexec()) return APR_SUCCESS;
+    if (cohort_os_facts()->can_reexec) return APR_SUCCESS;
     return cohort__fail(
         COHORT_EPRIVILEGED,
         "a child that runs the program anew would be privileged itself, and so take nothing from its environment; use the method fork");
@@ -24,8 +24,8 @@ const char *cohort__executable(void) {
 
 /* Where a re-executed child would not believe its boot block, fork is all there is. */
 static cohort_start_method_t default_method(void) {
-    if (cohort_os_can_fork() && !cohort_os_can_reexec()) return COHORT_FORK;
-    return cohort_os_fork_is_default() ? COHORT_FORKSERVER : COHORT_SPAWN;
+    if (cohort_os_facts()->can_fork && !cohort_os_facts()->can_reexec) return COHORT_FORK;
+    return cohort_os_facts()->fork_is_default ? COHORT_FORKSERVER : COHORT_SPAWN;
 }
 
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method) {
@@ -33,7 +33,7 @@ apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_m
     if (wanted == COHORT_START_DEFAULT) wanted = default_method();
     if (wanted < COHORT_FORK || wanted > COHORT_FORKSERVER)
         return cohort__fail(APR_EINVAL, "method is %d", (int)wanted);
-    if (wanted != COHORT_SPAWN && !cohort_os_can_fork())
+    if (wanted != COHORT_SPAWN && !cohort_os_facts()->can_fork)
         return cohort__fail(APR_ENOTIMPL, "this system has no fork, only the method spawn");
     apr_status_t status = wanted != COHORT_FORK ? cohort__reexec_check() : APR_SUCCESS;
     if (!status) *method = wanted;

@@ -89,7 +89,7 @@ static apr_status_t check_files(const cohort_process_options_t *o) {
         return cohort__fail(APR_EINVAL, "files is NULL, n_files is %" APR_SIZE_T_FMT, o->n_files);
     if (o->n_files > COHORT__FILES_MAX)
         return cohort__fail(APR_EINVAL, "n_files is %" APR_SIZE_T_FMT, o->n_files);
-    if (o->n_files && !cohort_os_can_keep_files())
+    if (o->n_files && !cohort_os_facts()->can_keep_files)
         return cohort__fail(APR_ENOTIMPL,
                             "handles of this system have no numbers for a child to know them by");
     for (apr_size_t i = 0; i < o->n_files; i++) {

@@ -193,7 +193,7 @@ static _Noreturn void wind_up(void) {
 
 /* Called by the watcher: a worker of a pool has ended, which only the pool's maker can replace. */
 void cohort__server_tell(void) {
-    (void)cohort_os_channel_post(maker, COHORT__WATCHER_TEND);
+    (void)cohort_os_channel_post(maker, COHORT__WATCHER_TEND, NULL);
 }
 
 void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {

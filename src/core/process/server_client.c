@@ -84,7 +84,7 @@ static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t read
  * is. */
 static apr_status_t confirm(const cohort_os_state_t *before) {
     cohort_os_state_t now;
-    apr_status_t status = cohort_os_state_look(&now);
+    apr_status_t status = cohort_os_state_look(0, &now);
     bool same = !memcmp(now.quick, before->quick, sizeof now.quick) &&
                 !memcmp(now.rest, before->rest, sizeof now.rest);
     return status || same ? status : COHORT_EWORKERDIED;
@@ -109,8 +109,8 @@ static apr_status_t introduce(server_t *server) {
     cohort_os_streams_t back = {{cohort__watcher_channel(), COHORT_OS_NONE, COHORT_OS_NONE}};
     return back.handles[0] == COHORT_OS_NONE
                ? APR_SUCCESS
-               : cohort_os_channel_post_streams(server->channel.handle,
-                                                cohort__server_control(COHORT__TELL_MAKER), &back);
+               : cohort_os_channel_post(server->channel.handle,
+                                        cohort__server_control(COHORT__TELL_MAKER), &back);
 }
 
 void cohort__server_introduce(void) {
@@ -157,7 +157,7 @@ static apr_status_t start_server(server_t *server, cohort_os_state_t *state) {
     made.id = cohort__process_id(made.slot);
     made.channel = cohort_os_know(writer);
     *server = made;
-    is_subtle |= cohort_os_state_is_subtle(&made.state);
+    is_subtle |= made.state.subtle;
     status = confirm(&made.state);
     if (!status && introduce(server)) status = COHORT_EWORKERDIED;
     if (status) server->unfit = true;
@@ -191,7 +191,7 @@ static apr_status_t attach(cohort_process_t *slot, cohort__thread_t *me, const s
 /* A worker's context is its pool's, and there already. */
 static apr_status_t look(request_t *request, void **context, size_t *size) {
     if (!request->slot->given) return cohort__context_capture(context, size, &request->state);
-    return request->whole ? APR_SUCCESS : cohort_os_state_look(&request->state);
+    return request->whole ? APR_SUCCESS : cohort_os_state_look(0, &request->state);
 }
 
 /* While the server forks. The start may be over meanwhile, and the slot another's: this process
@@ -227,8 +227,8 @@ static apr_status_t post(request_t *request, const cohort_os_streams_t *streams)
     atomic_store(&slot->unfit, 0);
     atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
     server->retired = false;
-    apr_status_t status = cohort_os_channel_post_streams(
-        server->channel.handle, cohort__server_request(attempt, id), streams);
+    apr_status_t status =
+        cohort_os_channel_post(server->channel.handle, cohort__server_request(attempt, id), streams);
     if (!status) tell_context(request, id, attempt);
     if (!status || status == APR_ENOMEM) return status;
     forget(server);
@@ -244,7 +244,7 @@ static bool is_right(const server_t *server, const request_t *request) {
 static bool tell(server_t *server, cohort__tell_t what) {
     if (!cohort_os_is_known(&server->channel)) return true;
     uint64_t message = cohort__server_control(what);
-    return cohort_os_channel_post(server->channel.handle, message) != APR_ENOMEM;
+    return cohort_os_channel_post(server->channel.handle, message, NULL) != APR_ENOMEM;
 }
 
 /* One that is right; the others are told that they are not. That one is dead is found by posting
@@ -289,7 +289,7 @@ static apr_status_t serve_request(request_t *request, const cohort_os_streams_t 
 }
 
 static apr_status_t send_request(request_t *request, bool *full) {
-    cohort_os_streams_t streams = cohort_os_streams_own();
+    cohort_os_streams_t streams = cohort_os_facts()->streams;
     apr_status_t status = APR_SUCCESS;
     if (request->slot->given) streams = cohort__given_streams(request->slot->given);
     if (request->slot->replaces) status = cohort__maker_look(&request->state, &request->another);
@@ -298,7 +298,7 @@ static apr_status_t send_request(request_t *request, bool *full) {
     if (status) return status;
     cohort_os_mutex_lock(&mutex);
     if (is_subtle && !request->whole) {
-        status = cohort_os_state_look(&request->state);
+        status = cohort_os_state_look(0, &request->state);
         request->whole = true;
     }
     if (!status) status = serve_request(request, &streams, full);

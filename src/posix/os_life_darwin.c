@@ -1,0 +1,56 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Processes of macOS, as the system tells of them. The birth of a process is its start time in
+ * microseconds, by sysctl. There are no process descriptors. */
+#include "os_posix.h"
+
+#include <mach/mach.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/sysctl.h>
+#include <unistd.h>
+
+int cohort__threads(void) {
+    thread_act_array_t list;
+    mach_msg_type_number_t count;
+    if (task_threads(mach_task_self(), &list, &count) != KERN_SUCCESS) return 0;
+    for (mach_msg_type_number_t i = 0; i < count; ++i)
+        mach_port_deallocate(mach_task_self(), list[i]);
+    vm_deallocate(mach_task_self(), (vm_address_t)list, count * sizeof *list);
+    return (int)count;
+}
+
+bool cohort__is_first_thread(void) { return pthread_main_np() == 1; }
+
+cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
+    struct kinfo_proc info;
+    size_t size = sizeof info;
+    int name[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, (int)pid};
+    if (sysctl(name, 4, &info, &size, NULL, 0) != 0) return COHORT__UNKNOWN;
+    if (size == 0) return COHORT__GONE;
+    *birth = (uint64_t)info.kp_proc.p_starttime.tv_sec * 1000000u +
+             (uint64_t)info.kp_proc.p_starttime.tv_usec + 2;
+    return info.kp_proc.p_stat == SZOMB ? COHORT__ENDED : COHORT__RUNS;
+}
+
+int cohort__life_open(int64_t pid, uint64_t *birth) {
+    (void)pid, (void)birth;
+    return -1;
+}
+
+int cohort__wait_exact(int fd, siginfo_t *info, int options) {
+    (void)fd, (void)info, (void)options;
+    errno = EINVAL;
+    return -1;
+}
+
+int cohort__signal_exact(cohort_os_id_t process, int signal) {
+    (void)process, (void)signal;
+    errno = ENOSYS;
+    return -1;
+}
+
+int cohort__signal_group(int fd, cohort_os_id_t leader, int signal) {
+    (void)fd, (void)leader, (void)signal;
+    errno = ENOSYS;
+    return -1;
+}

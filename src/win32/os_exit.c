@@ -1,0 +1,24 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* The end of this process. */
+#include "os_win32.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ExitProcess() runs the ends of libraries while other threads hang where they were, their locks
+ * held; this does not. */
+_Noreturn void cohort_os_exit(int code, bool flush) {
+    if (flush) {
+        fflush(stdout);
+        fflush(stderr);
+    }
+    TerminateProcess(GetCurrentProcess(), (UINT)code);
+    for (;;) Sleep(INFINITE);
+}
+
+apr_status_t cohort_os_exit_own(void (*run)(void)) {
+    (void)run;
+    return APR_ENOTIMPL; /* nothing is forked */
+}
+
+_Noreturn void cohort_os_leave(int code) { exit(code); }
