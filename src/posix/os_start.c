@@ -390,6 +390,7 @@ static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
     status = pid < 0 ? cohort__fail(error, "making a child") : launched(plan, pid, id);
     if (plan->shared) atomic_store(&vfork_shares, true);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    plan->before = NULL;
     cohort_os_close(plan->report[0]);
     return status;
 }

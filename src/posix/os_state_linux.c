@@ -367,7 +367,7 @@ static bool is_absent(apr_status_t status) {
 }
 
 apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also) {
-    char buffer[TEXT_MAX], *text;
+    char buffer[TEXT_MAX], *text = buffer;
     memset(state->rest, 0, sizeof state->rest);
     memset(state->wishes, 0, sizeof state->wishes);
     apr_status_t status = read_file(OWN, "status", LAST_OF_STATUS, buffer, &text);

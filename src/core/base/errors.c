@@ -10,6 +10,7 @@
  * told what went wrong. (Small, because a library that is loaded at run time gets its thread-local
  * memory from a reserve of about 1.5 KB, which all such libraries share.)
  */
+#define COHORT__ERRORS
 #include "core/base/fail.h"
 
 #include <apr_strings.h>

@@ -25,6 +25,21 @@
 
 #define COHORT__REASON_MAX 320 /* bytes of a sentence, with its zero */
 
+#if defined __clang_analyzer__ && !defined COHORT__ERRORS
+/* The analyzer of another file cannot see that these return the status. */
+static inline apr_status_t cohort__fail(apr_status_t status, const char *format, ...) {
+    (void)format;
+    return status;
+}
+static inline apr_status_t cohort__explain(apr_status_t status, const char *format, ...) {
+    (void)format;
+    return status;
+}
+static inline apr_status_t cohort__null(const char *name) {
+    (void)name;
+    return APR_EINVAL;
+}
+#else
 /* Say what failed; returns the status. Replaces what was said before, which may be among the
  * arguments. */
 COHORT__APART apr_status_t cohort__fail(apr_status_t status, const char *format, ...)
@@ -34,6 +49,7 @@ COHORT__APART apr_status_t cohort__explain(apr_status_t status, const char *form
     COHORT__PRINTF(2, 3);
 /* APR_EINVAL: an argument of this name is NULL. */
 COHORT__APART apr_status_t cohort__null(const char *name);
+#endif
 /* What was said of this status; "" when nothing was. Valid until this thread fails again. */
 const char *cohort__reason(apr_status_t status);
 /* The message of the status, behind what was said of it: "chdir /no/such: No such file or

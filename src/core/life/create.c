@@ -151,7 +151,8 @@ apr_status_t cohort__slot_new(cohort_process_t **made) {
     if (cohort__enter(&me)) me = NULL; /* the root has no record yet */
     cohort_process_t *slot = take_old(me, false);
     if (!slot) status = take_new(me, &slot);
-    if (status && !(slot = take_old(me, true))) return status;
+    if (!slot) slot = take_old(me, true);
+    if (!slot) return status;
     fresh(slot);
     cohort__slot_step(slot, COHORT__SLOT_MAKING, COHORT__SLOT_NEW);
     if (me) cohort__op_end(me);

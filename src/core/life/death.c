@@ -171,21 +171,19 @@ static uint32_t repair_as_far_as_may_be(cohort_process_t *slot, cohort__thread_t
     return COHORT__REPAIRED_ALL;
 }
 
+static bool is_repaired(cohort_process_t *slot) {
+    return atomic_load(&slot->repaired) == COHORT__REPAIRED_ALL;
+}
+
 /* True when this call has brought it further. */
 static bool repair(cohort_process_t *slot) {
     cohort__thread_t *me;
+    if (is_repaired(slot) || cohort__enter(&me) || !repair_begin(slot, me)) return false;
     uint32_t before = atomic_load(&slot->repaired), after = before;
-    if (before == COHORT__REPAIRED_ALL || cohort__enter(&me) || !repair_begin(slot, me))
-        return false;
-    before = after = atomic_load(&slot->repaired);
     if (before != COHORT__REPAIRED_ALL && is_over(slot)) after = repair_as_far_as_may_be(slot, me);
     if (after != before) atomic_store(&slot->repaired, after);
     atomic_store(&slot->repairer, 0);
     return after != before;
-}
-
-static bool is_repaired(cohort_process_t *slot) {
-    return atomic_load(&slot->repaired) == COHORT__REPAIRED_ALL;
 }
 
 /* The last thing before the end: what depends on a process of this role is told (a worker's pool,

@@ -81,7 +81,7 @@ bool cohort__alloc_setup(bool fresh) {
         cohort__here.classes[class].inverse = (((uint64_t)1 << 32) + size - 1) / size;
     }
     for (unsigned i = 0; i <= COHORT__TINY / 16; i++)
-        cohort__here.class_of_16[i] = (uint8_t)cohort__class_for(i * 16);
+        cohort__here.class_of_16[i] = (uint8_t)cohort__class_for((size_t)i * 16);
     return true;
 }
 

@@ -345,7 +345,7 @@ static apr_status_t set_action(cohort_barrier_t *b, const cohort_barrier_options
  * are of one before the last, in which nobody was. */
 static apr_status_t set_up_barrier(cohort_barrier_t *b, cohort__thread_t *me) {
     apr_status_t status = cohort__block_new(
-        me, COHORT__KIND_BYTES, 2 * b->parties * sizeof(entry_t), &b->object.parts[PART_ENTRIES]);
+        me, COHORT__KIND_BYTES, 2 * (size_t)b->parties * sizeof(entry_t), &b->object.parts[PART_ENTRIES]);
     if (status) return status;
     uint64_t word = next_phase(load_word(b), false), arrival = (uint64_t)(phase_of(word) - 2) << 32;
     for (uint32_t i = 0; i < b->parties * 2; i++) {

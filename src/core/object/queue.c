@@ -218,7 +218,7 @@ static apr_status_t queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *s
                               apr_interval_time_t timeout) {
     cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
     apr_status_t status = queue_get_message(queue, size ? &message : NULL, timeout);
-    if (!status || status == COHORT_ETOOSMALL) *size = message.size;
+    if (size && (!status || status == COHORT_ETOOSMALL)) *size = message.size;
     return status;
 }
 

