@@ -110,7 +110,7 @@ static apr_status_t introduce(server_t *server) {
     return back.handles[0] == COHORT_OS_NONE
                ? APR_SUCCESS
                : cohort_os_channel_post(server->channel.handle,
-                                                cohort__server_control(COHORT__TELL_MAKER), &back);
+                                        cohort__server_control(COHORT__TELL_MAKER), &back);
 }
 
 void cohort__server_introduce(void) {
