@@ -39,12 +39,10 @@ static int turn_shared(const work_t *w, int n) {
 static int turn_malloc(const work_t *w, int n) {
     for (int i = 0; i < n; i++) {
         char *block = held[i % HELD];
-        if (block && *block != (char)(i % HELD))
-            return 0;
+        if (block && *block != (char)(i % HELD)) return 0;
         free(block);
         block = malloc(w->size);
-        if (!block)
-            return 0;
+        if (!block) return 0;
         *block = (char)(i % HELD);
         held[i % HELD] = block;
     }
@@ -57,17 +55,14 @@ static int turn(const work_t *w, int n) {
 
 static void free_all(const work_t *w) {
     for (int i = 0; i < HELD; i++) {
-        if (w->with_malloc)
-            free(held[i]);
-        else
-            MUST(cohort_free(held[i]));
+        if (w->with_malloc) free(held[i]);
+        else MUST(cohort_free(held[i]));
         held[i] = NULL;
     }
 }
 
 static int timed_turn(const work_t *w, double *took) {
-    if (cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER))
-        return 0;
+    if (cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER)) return 0;
     double begin = bench_now();
     int done = turn(w, TURNS);
     *took += bench_now() - begin;
@@ -84,8 +79,7 @@ static int take_part(void *args) {
             if (who == PROCESSES || who == part->number)
                 done = timed_turn(w, who == PROCESSES ? &w->together[part->number]
                                                       : &w->alone[part->number]);
-            else
-                done = cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) == APR_SUCCESS;
+            else done = cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) == APR_SUCCESS;
         }
     }
     free_all(w);
@@ -102,8 +96,7 @@ static void run(apr_size_t size, int with_malloc, double *one, double *two) {
     MUST(cohort_barrier_create(&w->barrier, PROCESSES, NULL, NULL));
     for (int i = 0; i < PROCESSES; i++)
         p[i] = bench_start_child(take_part, &(part_t){w, i}, sizeof(part_t));
-    for (int i = 0; i < PROCESSES; i++)
-        bench_finish_child(p[i]);
+    for (int i = 0; i < PROCESSES; i++) bench_finish_child(p[i]);
     for (int i = 0; i < PROCESSES; i++) {
         alone += 1 / w->alone[i] / PROCESSES;
         together += 1 / w->together[i];
@@ -124,10 +117,8 @@ static void contest(apr_size_t size, const char *one, const char *two) {
             run(size, peer, &alone[peer][r], &together[peer][r]);
         }
     }
-    for (int i = 0; i < 2; i++)
-        bench_print(one, peers[i], "ns", alone[i], repeats);
-    for (int i = 0; i < 2; i++)
-        bench_print(two, peers[i], "ns", together[i], repeats);
+    for (int i = 0; i < 2; i++) bench_print(one, peers[i], "ns", alone[i], repeats);
+    for (int i = 0; i < 2; i++) bench_print(two, peers[i], "ns", together[i], repeats);
 }
 
 void bench_section_alloc(void) {

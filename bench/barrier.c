@@ -30,8 +30,7 @@ typedef struct {
 static apr_status_t cross(const share_t *s, int crossing) {
     atomic_store_explicit(&s->places[s->who].crossing, crossing, memory_order_release);
     apr_status_t status = cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER);
-    if (status)
-        return status;
+    if (status) return status;
     int other =
         atomic_load_explicit(&s->places[(s->who + 1) % s->parties].crossing, memory_order_acquire);
     return other == crossing || other == crossing + 1 ? APR_SUCCESS : APR_EGENERAL;
@@ -41,8 +40,7 @@ static apr_status_t cross(const share_t *s, int crossing) {
 static apr_status_t begin_together(const share_t *s) {
     apr_status_t status = APR_SUCCESS;
     bench_check(bench_pin(0), "pin");
-    for (int i = 0; status == APR_SUCCESS && i < TOGETHER; i++)
-        status = cross(s, i);
+    for (int i = 0; status == APR_SUCCESS && i < TOGETHER; i++) status = cross(s, i);
     bench_check(bench_pin(-1), "unpin");
     return status;
 }
@@ -51,8 +49,7 @@ static apr_status_t begin_together(const share_t *s) {
 static int party(void *args) {
     const share_t *s = args;
     apr_status_t status = s->together ? begin_together(s) : APR_SUCCESS;
-    for (int i = s->together ? TOGETHER : 0; status == APR_SUCCESS; i++)
-        status = cross(s, i);
+    for (int i = s->together ? TOGETHER : 0; status == APR_SUCCESS; i++) status = cross(s, i);
     return status != COHORT_EBROKEN;
 }
 
@@ -63,8 +60,7 @@ typedef struct {
 
 static void cross_block(void *arg, int first, int n) {
     const holder_t *h = arg;
-    for (int i = first; i < first + n; i++)
-        MUST(cross(h->share, h->crossed + i));
+    for (int i = first; i < first + n; i++) MUST(cross(h->share, h->crossed + i));
 }
 
 static int settle(const share_t *s) {
@@ -74,8 +70,7 @@ static int settle(const share_t *s) {
     }
     int crossed = TOGETHER;
     MUST(begin_together(s));
-    for (double end = bench_now() + AFTER; bench_now() < end; crossed++)
-        MUST(cross(s, crossed));
+    for (double end = bench_now() + AFTER; bench_now() < end; crossed++) MUST(cross(s, crossed));
     return crossed;
 }
 
@@ -85,16 +80,13 @@ static double run(void *arg, int count) {
     share_t s = {.parties = way->parties, .together = way->together};
     MUST(cohort_barrier_create(&s.barrier, (unsigned)s.parties, NULL, NULL));
     MUST(cohort_alloc((void **)&s.places, PARTIES * sizeof *s.places));
-    for (int i = 0; i < PARTIES; i++)
-        atomic_init(&s.places[i].crossing, -1);
-    for (s.who = 1; s.who < s.parties; s.who++)
-        p[s.who] = bench_start_child(party, &s, sizeof s);
+    for (int i = 0; i < PARTIES; i++) atomic_init(&s.places[i].crossing, -1);
+    for (s.who = 1; s.who < s.parties; s.who++) p[s.who] = bench_start_child(party, &s, sizeof s);
     s.who = 0;
     holder_t holder = {&s, settle(&s)};
     double took = bench_blocks(cross_block, &holder, count);
     MUST(cohort_barrier_abort(s.barrier));
-    for (int i = 1; i < s.parties; i++)
-        bench_finish_child(p[i]);
+    for (int i = 1; i < s.parties; i++) bench_finish_child(p[i]);
     MUST(cohort_barrier_destroy(s.barrier));
     MUST(cohort_free(s.places));
     return took;
@@ -106,8 +98,7 @@ static void two(void) {
                                    {"cohort", run, &together, "barrier.2.parted"}};
     int can_pin = bench_pin(0);
     bench_check(bench_pin(-1), "unpin");
-    if (!can_pin)
-        bench_comment("left out: barrier.2.parted (cannot be arranged here)");
+    if (!can_pin) bench_comment("left out: barrier.2.parted (cannot be arranged here)");
     bench_contest(&(bench_contest_t){"barrier.2", "us", BENCH_US, 20, 1000000}, cohort,
                   can_pin ? 2 : 1, "raw:spin raw:pthread raw:futex mpi:barrier python:Barrier");
 }

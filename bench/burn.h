@@ -12,8 +12,7 @@ enum { BURN_WORKERS = 2 };
 
 static inline uint64_t burn(uint64_t turns) {
     uint64_t x = turns;
-    for (uint64_t i = 0; i < turns; i++)
-        x = x * 0xd1342543de82ef95u + 0x9e3779b97f4a7c15u + i;
+    for (uint64_t i = 0; i < turns; i++) x = x * 0xd1342543de82ef95u + 0x9e3779b97f4a7c15u + i;
     return x;
 }
 
@@ -26,8 +25,7 @@ static inline double burn_alone(double (*now)(void), uint64_t turns) {
     double best = 1e9;
     for (int i = 0; i < 5; i++) {
         double begin = now();
-        for (uint64_t k = 0; k < tasks; k++)
-            sum += burn(turns);
+        for (uint64_t k = 0; k < tasks; k++) sum += burn(turns);
         double took = (now() - begin) / (double)tasks;
         best = took < best ? took : best;
     }
@@ -51,10 +49,8 @@ static inline double burn_microseconds(const char *metric) {
                  {"pool.eff.10ms", 1e4}};
     for (int i = 0; i < 5; i++) {
         const char *a = tasks[i].name, *b = metric;
-        while (*a && *a == *b)
-            a++, b++;
-        if (*a == *b)
-            return tasks[i].us;
+        while (*a && *a == *b) a++, b++;
+        if (*a == *b) return tasks[i].us;
     }
     return 0;
 }

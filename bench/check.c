@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum { COUNT = 2000, WARM = 3000, KEY = 160, BATCH = 50, DEAR = 10, STARTS = WARM / DEAR };
-static const double MORE = 1.05; /* what a count may grow to */
+static const double MORE = 1.05;         /* what a count may grow to */
 static const double MORE_OF_DEAR = 1.15; /* the same, where the texts count that the system gives */
 
 #if defined(__clang__)
@@ -29,12 +29,8 @@ static const double MORE_OF_DEAR = 1.15; /* the same, where the texts count that
 void count_begin(void);
 void count_end(void);
 static volatile int marks;
-APART void count_begin(void) {
-    marks++;
-}
-APART void count_end(void) {
-    marks--;
-}
+APART void count_begin(void) { marks++; }
+APART void count_end(void) { marks--; }
 
 /* ---- the operations ------------------------------------------------------------------------- */
 
@@ -86,13 +82,11 @@ static void locks_only(int n) {
 }
 
 static void allocs_only(int n) {
-    for (int i = 0; i < n; i++)
-        MUST(cohort_alloc(&blocks[i], 64));
+    for (int i = 0; i < n; i++) MUST(cohort_alloc(&blocks[i], 64));
 }
 
 static void frees_only(int n) {
-    for (int i = 0; i < n; i++)
-        MUST(cohort_free(blocks[i]));
+    for (int i = 0; i < n; i++) MUST(cohort_free(blocks[i]));
 }
 
 static cohort_process_t *processes[STARTS];
@@ -109,8 +103,7 @@ static void creates_only(int n) {
 
 /* What the caller does; while it waits for the child nothing is counted (see count()). */
 static void starts_only(int n) {
-    for (int i = 0; i < n / DEAR; i++)
-        MUST(cohort_process_start(processes[i]));
+    for (int i = 0; i < n / DEAR; i++) MUST(cohort_process_start(processes[i]));
 }
 
 static void ends_only(int n) {
@@ -120,13 +113,10 @@ static void ends_only(int n) {
 }
 
 static void lives_only(int n) {
-    for (int i = 0; i < n / DEAR; i++)
-        creates_only(DEAR), starts_only(DEAR), ends_only(DEAR);
+    for (int i = 0; i < n / DEAR; i++) creates_only(DEAR), starts_only(DEAR), ends_only(DEAR);
 }
 
-static void nothing(int n) {
-    (void)n;
-}
+static void nothing(int n) { (void)n; }
 
 /* Warm up with both halves of a pair, then count one: `before` and `after` keep the pair in
  * balance. */
@@ -149,10 +139,8 @@ enum { PAIRS = sizeof pairs / sizeof *pairs };
 static apr_status_t task(const void *input, void *output) {
     int i = *(const int *)input;
     *(int *)output = i;
-    if (i == WARM)
-        count_begin();
-    if (i == WARM + COUNT)
-        count_end();
+    if (i == WARM) count_begin();
+    if (i == WARM + COUNT) count_end();
     return APR_SUCCESS;
 }
 
@@ -162,8 +150,7 @@ static void count_steps(void) {
     static int in[WARM + COUNT + 10], out[WARM + COUNT + 10];
     int n = WARM + COUNT + 10;
     cohort_pool_t *pool;
-    for (int i = 0; i < n; i++)
-        in[i] = i;
+    for (int i = 0; i < n; i++) in[i] = i;
     MUST(cohort_pool_create(&pool,
                             &(cohort_pool_options_t){.workers = 1,
                                                      .method = cohort_start_method() == COHORT_SPAWN
@@ -184,8 +171,7 @@ int bench_counts_one(const char *operation) {
         return 0;
     }
     for (int i = 0; i < PAIRS; i++) {
-        if (strcmp(pairs[i].name, operation))
-            continue;
+        if (strcmp(pairs[i].name, operation)) continue;
         pairs[i].warm[0](WARM);
         pairs[i].warm[1](WARM);
         pairs[i].before(COUNT);
@@ -209,15 +195,13 @@ static double read_total(const char *path) {
         if (!strncmp(line, "totals:", 7) || !strncmp(line, "summary:", 8))
             total = strtod(strchr(line, ':') + 1, NULL);
     }
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     return total;
 }
 
 static int dear(const char *operation) {
     for (int i = 0; i < PAIRS; i++) {
-        if (!strcmp(pairs[i].name, operation))
-            return pairs[i].dear;
+        if (!strcmp(pairs[i].name, operation)) return pairs[i].dear;
     }
     return 1;
 }
@@ -230,11 +214,9 @@ static double find_total(const char *prefix, apr_pool_t *pool) {
     double total = -1;
     MUST(apr_dir_open(&directory, ".", pool));
     while (apr_dir_read(&info, APR_FINFO_NAME, directory) == APR_SUCCESS) {
-        if (strncmp(info.name, prefix, strlen(prefix)))
-            continue;
+        if (strncmp(info.name, prefix, strlen(prefix))) continue;
         const char *part = strchr(info.name + strlen(prefix) + 1, '.');
-        if (part && !strncmp(part, ".1-", 3))
-            total = read_total(info.name);
+        if (part && !strncmp(part, ".1-", 3)) total = read_total(info.name);
         (void)apr_file_remove(info.name, pool);
     }
     (void)apr_dir_close(directory);
@@ -293,8 +275,7 @@ static double recorded(const char *of_key, const char *operation) {
             !strcmp(b, operation))
             found = value;
     }
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     return found;
 }
 
@@ -308,8 +289,7 @@ static void write_record(const char *of_key, const char *lines, apr_pool_t *pool
         if (strncmp(line, of_key, n) || line[n] != ' ')
             others = apr_pstrcat(pool, others, line, NULL);
     }
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     f = fopen(BENCH_COUNTS, "w");
     bench_check(f != NULL && fputs(others, f) >= 0 && fputs(lines, f) >= 0 && fclose(f) == 0,
                 BENCH_COUNTS);
@@ -347,11 +327,9 @@ int bench_counts_check(const char *program, int record) {
             return 1;
         }
         lines = apr_psprintf(pool, "%s%s %s %.1f\n", lines, of_key, operations[i], value);
-        if (!record)
-            worse += judge(of_key, operations[i], value, &missing);
+        if (!record) worse += judge(of_key, operations[i], value, &missing);
     }
-    if (record)
-        write_record(of_key, lines, pool);
+    if (record) write_record(of_key, lines, pool);
     if (missing)
         printf(
             "There is no record for this compiler and C library; these lines in %s make one (--record writes "

@@ -24,8 +24,7 @@ static cohort_process_t *start_true(void) {
 static int finish_any(cohort_waitable_t *running, int n) {
     MUST(cohort_wait(running, (apr_size_t)n, COHORT_WAIT_ANY, COHORT_FOREVER));
     for (int i = 0; i < n; i++) {
-        if (!running[i].ready)
-            continue;
+        if (!running[i].ready) continue;
         bench_finish_child(running[i].process);
         running[i] = running[n - 1];
         return n - 1;
@@ -39,12 +38,10 @@ static double run_true(void *arg, int count) {
     (void)arg;
     double begin = bench_now();
     for (int i = 0; i < count; i++) {
-        if (n == JOBS)
-            n = finish_any(running, n);
+        if (n == JOBS) n = finish_any(running, n);
         running[n++] = (cohort_waitable_t){.process = start_true()};
     }
-    while (n > 0)
-        n = finish_any(running, n);
+    while (n > 0) n = finish_any(running, n);
     return bench_now() - begin;
 }
 
@@ -124,8 +121,7 @@ static void gzip(void) {
         apr_pool_destroy(pool);
         return;
     }
-    if (!file)
-        write_text(file = own, pool);
+    if (!file) write_text(file = own, pool);
     snprintf(gz, sizeof gz, "%s.gz", file);
     const char *ours[] = {program, file, "2", NULL},
                *pigz[] = {"pigz", "-kf6", "-b", "512", "-p", "2", file, NULL};
@@ -144,8 +140,7 @@ static void gzip(void) {
         bench_print("commands.gzip.ratio", all[i].peer, "x", &ratio, 1);
     }
     (void)apr_file_remove(gz, pool);
-    if (file == own)
-        (void)apr_file_remove(own, pool);
+    if (file == own) (void)apr_file_remove(own, pool);
     apr_pool_destroy(pool);
 }
 

@@ -25,8 +25,7 @@ const char *bench_beside(const char *name) {
     static char path[1024], directory[900]; /* the first call gives the path of this program */
     if (directory[0] == 0) {
         const char *slash = strrchr(name, '/'), *back = strrchr(name, '\\');
-        if (back && (!slash || back > slash))
-            slash = back;
+        if (back && (!slash || back > slash)) slash = back;
         snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - name) : 1,
                  slash ? name : ".");
     }
@@ -79,16 +78,14 @@ static int run_program(const entry_t *e, const char *metric, double *took) {
 
 static double run(const bench_contest_t *contest, entry_t *e) {
     double took = 0;
-    if (e->who.run)
-        return e->who.run(e->who.arg, e->count);
+    if (e->who.run) return e->who.run(e->who.arg, e->count);
     int code = run_program(e, contest->metric, &took);
     e->out = code != 0;
     if (code == NO_SUCH_PROGRAM)
         bench_comment("left out: %s %s (not built here)", contest->metric, e->label);
     else if (code == CANNOT)
         bench_comment("left out: %s %s (not on this system)", contest->metric, e->label);
-    else if (code != 0)
-        bench_fail("%s %s ended with %d", contest->metric, e->label, code);
+    else if (code != 0) bench_fail("%s %s ended with %d", contest->metric, e->label, code);
     return took;
 }
 
@@ -104,8 +101,7 @@ static void calibrate(const bench_contest_t *contest, entry_t *e) {
     }
     for (;;) {
         double took = run(contest, e);
-        if (e->out)
-            return;
+        if (e->out) return;
         double enough = took < 1 ? 1000.0 * e->count : e->count * ROUND / took;
         if (took >= ROUND / 4 || e->count >= contest->most || enough < 2.0 * e->count) {
             e->count = clamp(enough, contest->least, contest->most);
@@ -118,8 +114,7 @@ static void calibrate(const bench_contest_t *contest, entry_t *e) {
 }
 
 static double figure(const bench_contest_t *contest, double took, int count) {
-    if (contest->scale == 0)
-        return took;
+    if (contest->scale == 0) return took;
     double each = (took > 0 ? took : 0.5) / count;
     return contest->scale < 0 ? -contest->scale / each : each * contest->scale;
 }
@@ -127,22 +122,19 @@ static double figure(const bench_contest_t *contest, double took, int count) {
 static void label(entry_t *e) {
     snprintf(e->label, sizeof e->label, "%s", e->who.peer);
     char *colon = strchr(e->label, ':');
-    if (colon)
-        *colon = '-';
+    if (colon) *colon = '-';
 }
 
 static int enter(entry_t *entries, const bench_contestant_t *here, int n, const char *programs) {
     static char names[BENCH_CONTESTANTS_MAX][LABEL];
-    for (int i = 0; i < n; i++)
-        entries[i] = (entry_t){.who = here[i]};
+    for (int i = 0; i < n; i++) entries[i] = (entry_t){.who = here[i]};
     for (int used;
          programs && n < BENCH_CONTESTANTS_MAX && sscanf(programs, "%63s%n", names[n], &used) == 1;
          n++) {
         entries[n] = (entry_t){.who.peer = names[n]};
         programs += used;
     }
-    for (int i = 0; i < n; i++)
-        label(&entries[i]);
+    for (int i = 0; i < n; i++) label(&entries[i]);
     return n;
 }
 
@@ -151,14 +143,12 @@ void bench_contest(const bench_contest_t *contest, const bench_contestant_t *her
     static entry_t entries[BENCH_CONTESTANTS_MAX];
     int repeats = bench_repeats();
     n = enter(entries, here, n, programs);
-    for (int i = 0; i < n; i++)
-        calibrate(contest, &entries[i]);
+    for (int i = 0; i < n; i++) calibrate(contest, &entries[i]);
     for (int r = 0; r < repeats; r++) {
         for (int i = 0; i < n; i++) {
             /* there and back: nobody always follows the same one */
             entry_t *e = &entries[r % 2 ? n - 1 - i : i];
-            if (!e->out)
-                e->values[r] = figure(contest, run(contest, e), e->count);
+            if (!e->out) e->values[r] = figure(contest, run(contest, e), e->count);
         }
     }
     for (int i = 0; i < n; i++) {

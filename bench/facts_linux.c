@@ -23,13 +23,10 @@ int bench_pin(int cpu) {
     static cpu_set_t allowed; /* of the process as it was started */
     static int known;
     cpu_set_t set;
-    if (!known)
-        known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
-    if (cpu < 0)
-        return known && sched_setaffinity(0, sizeof allowed, &allowed) == 0;
+    if (!known) known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
+    if (cpu < 0) return known && sched_setaffinity(0, sizeof allowed, &allowed) == 0;
     for (int i = 0; i < CPU_SETSIZE; i++) {
-        if (!CPU_ISSET(i, &allowed) || cpu-- > 0)
-            continue;
+        if (!CPU_ISSET(i, &allowed) || cpu-- > 0) continue;
         CPU_ZERO(&set);
         CPU_SET(i, &set);
         return sched_setaffinity(0, sizeof set, &set) == 0;
@@ -44,16 +41,13 @@ double bench_cpu_seconds(apr_int64_t pid) {
     double all = 0;
     snprintf(path, sizeof path, "/proc/%ld/task", (long)pid);
     DIR *tasks = opendir(path);
-    if (!tasks)
-        return -1;
+    if (!tasks) return -1;
     for (struct dirent *task; (task = readdir(tasks));) {
         unsigned long long ns = 0;
         snprintf(path, sizeof path, "/proc/%ld/task/%s/schedstat", (long)pid, task->d_name);
         FILE *f = task->d_name[0] == '.' ? NULL : fopen(path, "r");
-        if (f && fscanf(f, "%llu", &ns) == 1)
-            all += (double)ns / 1e9;
-        if (f)
-            fclose(f);
+        if (f && fscanf(f, "%llu", &ns) == 1) all += (double)ns / 1e9;
+        if (f) fclose(f);
     }
     closedir(tasks);
     return all;
@@ -65,11 +59,9 @@ double bench_private_dirty_kib(apr_int64_t pid) {
     snprintf(path, sizeof path, "/proc/%ld/smaps_rollup", (long)pid);
     FILE *f = fopen(path, "r");
     while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "Private_Dirty: %ld kB", &kib) == 1)
-            all = kib;
+        if (sscanf(line, "Private_Dirty: %ld kB", &kib) == 1) all = kib;
     }
-    if (f)
-        fclose(f);
+    if (f) fclose(f);
     return (double)all;
 }
 

@@ -16,9 +16,7 @@ static void turns_alone(void *arg, int first, int n) {
     }
 }
 
-static double run_alone(void *arg, int count) {
-    return bench_blocks(turns_alone, arg, count);
-}
+static double run_alone(void *arg, int count) { return bench_blocks(turns_alone, arg, count); }
 
 static void turns_apr(void *arg, int first, int n) {
     for (int i = first; i < first + n; i++) {
@@ -27,9 +25,7 @@ static void turns_apr(void *arg, int first, int n) {
     }
 }
 
-static double run_apr(void *arg, int count) {
-    return bench_blocks(turns_apr, arg, count);
-}
+static double run_apr(void *arg, int count) { return bench_blocks(turns_apr, arg, count); }
 
 typedef struct {
     cohort_lock_t *lock;
@@ -40,14 +36,11 @@ typedef struct {
 
 static int fighter(void *args) {
     const share_t *s = args;
-    if (cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER))
-        return 1;
+    if (cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER)) return 1;
     for (int i = 0; i < s->turns; i++) {
-        if (cohort_lock_acquire(s->lock, COHORT_FOREVER))
-            return 1;
+        if (cohort_lock_acquire(s->lock, COHORT_FOREVER)) return 1;
         ++*s->counter;
-        if (cohort_lock_release(s->lock))
-            return 1;
+        if (cohort_lock_release(s->lock)) return 1;
     }
     return cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER) != APR_SUCCESS;
 }
@@ -60,14 +53,12 @@ static double run_fight(void *arg, int count) {
     MUST(cohort_barrier_create(&s.barrier, (unsigned)processes + 1, NULL, NULL));
     MUST(cohort_alloc((void **)&s.counter, sizeof *s.counter));
     *s.counter = 0;
-    for (int i = 0; i < processes; i++)
-        p[i] = bench_start_child(fighter, &s, sizeof s);
+    for (int i = 0; i < processes; i++) p[i] = bench_start_child(fighter, &s, sizeof s);
     MUST(cohort_barrier_wait(s.barrier, NULL, COHORT_FOREVER));
     double begin = bench_now();
     MUST(cohort_barrier_wait(s.barrier, NULL, COHORT_FOREVER));
     double took = bench_now() - begin;
-    for (int i = 0; i < processes; i++)
-        bench_finish_child(p[i]);
+    for (int i = 0; i < processes; i++) bench_finish_child(p[i]);
     double turns = (double)s.turns * processes;
     bench_check(*s.counter == (apr_uint64_t)turns, "count under the lock");
     MUST(cohort_barrier_destroy(s.barrier));

@@ -39,8 +39,7 @@ int bench_repeats(void) {
 }
 
 void bench_check(int ok, const char *what) {
-    if (ok)
-        return;
+    if (ok) return;
     fprintf(stderr, "cohort-bench: wrong: %s\n", what);
     exit(1);
 }
@@ -99,14 +98,12 @@ double bench_blocks(bench_block_t block, void *arg, int count) {
 static void print_rounds(const char *metric, const char *peer, const double *values, int n) {
     FILE *to = json ? stderr : stdout;
     fprintf(to, "# rounds: %s %s", metric, peer);
-    for (int i = 0; i < n; i++)
-        fprintf(to, " %.6g", values[i]);
+    for (int i = 0; i < n; i++) fprintf(to, " %.6g", values[i]);
     fputc('\n', to);
 }
 
 void bench_print(const char *metric, const char *peer, const char *unit, double *values, int n) {
-    if (rounds)
-        print_rounds(metric, peer, values, n);
+    if (rounds) print_rounds(metric, peer, values, n);
     double median = bench_median(values, n);
     if (json)
         printf(
@@ -121,16 +118,14 @@ void bench_print(const char *metric, const char *peer, const char *unit, double 
 
 static int section(const char *name) {
     for (int i = 0; i < SECTIONS; i++) {
-        if (!strcmp(sections[i].name, name))
-            return i;
+        if (!strcmp(sections[i].name, name)) return i;
     }
     return -1;
 }
 
 static void run_sections(unsigned wanted) {
     for (int i = 0; i < SECTIONS; i++) {
-        if (wanted != 0 && !(wanted >> i & 1))
-            continue;
+        if (wanted != 0 && !(wanted >> i & 1)) continue;
         double begin = bench_now();
         sections[i].run();
         bench_comment("%s: %.0f s", sections[i].name, (bench_now() - begin) / 1e6);
@@ -145,18 +140,13 @@ int main(int argc, char **argv) {
     MUST(cohort_initialize(&argc, &argv, &options));
     (void)bench_beside(argv[0]);
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--json"))
-            json = 1;
-        else if (!strcmp(argv[i], "--rounds"))
-            rounds = 1;
+        if (!strcmp(argv[i], "--json")) json = 1;
+        else if (!strcmp(argv[i], "--rounds")) rounds = 1;
         else if (!strcmp(argv[i], "--check") || !strcmp(argv[i], "--record"))
             return bench_counts_check(argv[0], argv[i][2] == 'r');
-        else if (!strcmp(argv[i], "--count") && i + 1 < argc)
-            return bench_counts_one(argv[i + 1]);
-        else if (section(argv[i]) >= 0)
-            wanted |= 1u << section(argv[i]);
-        else
-            return usage();
+        else if (!strcmp(argv[i], "--count") && i + 1 < argc) return bench_counts_one(argv[i + 1]);
+        else if (section(argv[i]) >= 0) wanted |= 1u << section(argv[i]);
+        else return usage();
     }
     run_sections(wanted);
     return failed;

@@ -24,17 +24,14 @@ typedef struct {
 static int echo(void *args) {
     echo_t *e = args;
     char *buffer = malloc(e->size);
-    if (!buffer || !bench_pin(e->cpu))
-        return 1;
+    if (!buffer || !bench_pin(e->cpu)) return 1;
     for (;;) {
         apr_size_t size = e->size;
         apr_status_t status = cohort_connection_recv(e->end, buffer, &size, COHORT_FOREVER);
-        if (status)
-            return status != APR_EOF;
+        if (status) return status != APR_EOF;
         buffer[0]++;
         buffer[size - 1] ^= 1;
-        if (cohort_connection_send(e->end, buffer, size, COHORT_FOREVER))
-            return 1;
+        if (cohort_connection_send(e->end, buffer, size, COHORT_FOREVER)) return 1;
     }
 }
 
@@ -118,8 +115,7 @@ static int sink_round(cohort_connection_t *end, char *buffer, apr_status_t *stat
     for (int i = 0;; i++) {
         apr_size_t size = MEGABYTE;
         *status = cohort_connection_recv(end, buffer, &size, COHORT_FOREVER);
-        if (*status || size == 0)
-            break;
+        if (*status || size == 0) break;
         good &= size == MEGABYTE && !memcmp(buffer, &i, sizeof i) &&
                 !memcmp(buffer + size - sizeof i, &i, sizeof i);
     }
@@ -132,14 +128,11 @@ static int sink_blocks_round(cohort_connection_t *end, apr_status_t *status) {
         apr_size_t size;
         char *block;
         *status = cohort_connection_recv_block(end, (void **)&block, &size, COHORT_FOREVER);
-        if (*status)
-            return 0;
+        if (*status) return 0;
         good &= size == 0 ||
                 (!memcmp(block, &i, sizeof i) && !memcmp(block + size - sizeof i, &i, sizeof i));
-        if (cohort_free(block))
-            return 0;
-        if (size == 0)
-            return cohort_connection_send(end, &good, 1, COHORT_FOREVER) == APR_SUCCESS;
+        if (cohort_free(block)) return 0;
+        if (size == 0) return cohort_connection_send(end, &good, 1, COHORT_FOREVER) == APR_SUCCESS;
     }
 }
 
@@ -198,8 +191,7 @@ enum { COLD = 256 * MEGABYTE, BATCH = 16, BATCHES = 5 };
  * memset() goes past them.) */
 static void read_all(const volatile char *cold) {
     unsigned sum = 0;
-    for (apr_size_t i = 0; i < COLD; i += 64)
-        sum += (unsigned)cold[i];
+    for (apr_size_t i = 0; i < COLD; i += 64) sum += (unsigned)cold[i];
     bench_check(sum == COLD / 64, "memory");
 }
 
@@ -225,8 +217,7 @@ static double run_receive(void *arg, int count) {
             bench_check(size == p->size, "size");
         }
         took[i] = bench_now() - begin;
-        for (int k = 0; k < BATCH; k++)
-            MUST(cohort_free(blocks[k]));
+        for (int k = 0; k < BATCH; k++) MUST(cohort_free(blocks[k]));
     }
     free(cold);
     MUST(cohort_connection_close(here));
@@ -272,8 +263,7 @@ static void without_a_copy(void) {
     BENCH_CONTEST((&(bench_contest_t){receive[0], "ns", BENCH_NS, BATCH * BATCHES, 0}), receivers,
                   NULL);
     BENCH_CONTEST((&(bench_contest_t){handover[0], "ns", BENCH_NS, 100, 10000000}), givers, NULL);
-    for (int i = 0; i < 3; i++)
-        free(args[i].buffer);
+    for (int i = 0; i < 3; i++) free(args[i].buffer);
 }
 
 void bench_section_pipe(void) {

@@ -29,16 +29,14 @@ static double map_once(map_t *a, int count) {
     MUST(cohort_pool_map(a->pool, square, a->in, sizeof *a->in, (apr_size_t)count, a->out,
                          sizeof *a->out, &(cohort_map_options_t){.chunk = a->chunk}));
     double took = bench_now() - begin;
-    for (int i = 0; i < count; i++)
-        bench_check(a->out[i] == (apr_int64_t)i * i, "square");
+    for (int i = 0; i < count; i++) bench_check(a->out[i] == (apr_int64_t)i * i, "square");
     return took;
 }
 
 /* One takes no longer than a switch between processes now and then. */
 static double run_map(void *arg, int count) {
     double took[MAPS];
-    for (int i = 0; i < MAPS; i++)
-        took[i] = map_once(arg, count);
+    for (int i = 0; i < MAPS; i++) took[i] = map_once(arg, count);
     return bench_median(took, MAPS);
 }
 
@@ -51,9 +49,7 @@ static void apply(void *arg, int first, int n) {
     }
 }
 
-static double run_apply(void *arg, int count) {
-    return bench_blocks(apply, arg, count);
-}
+static double run_apply(void *arg, int count) { return bench_blocks(apply, arg, count); }
 
 /* The pool has had time to fall asleep before each; the clock does not run meanwhile. */
 static double run_apply_idle(void *arg, int count) {
@@ -105,8 +101,7 @@ static double run_array(void *arg, int count) {
     MUST(cohort_pool_map(a->map->pool, ignore, a->elements, a->size, (apr_size_t)count, a->map->out,
                          sizeof *a->map->out, &(cohort_map_options_t){.chunk = 1}));
     double took = bench_now() - begin;
-    for (int i = 0; i < count; i++)
-        bench_check(a->map->out[i] == 1, "element");
+    for (int i = 0; i < count; i++) bench_check(a->map->out[i] == 1, "element");
     return took;
 }
 
@@ -125,8 +120,7 @@ static void arrays(map_t *map) {
         cohort[i] = (bench_contestant_t){"cohort", run_array, &array[i], sizes[i].metric};
     }
     BENCH_CONTEST((&(bench_contest_t){sizes[0].metric, "ns", BENCH_NS, ELEMENTS, 0}), cohort, NULL);
-    for (int i = 0; i < 3; i++)
-        MUST(cohort_free(array[i].elements));
+    for (int i = 0; i < 3; i++) MUST(cohort_free(array[i].elements));
 }
 
 /* ---- efficiency ----------------------------------------------------------------------------- */
@@ -156,8 +150,7 @@ static double run_work(void *arg, int count) {
     MUST(cohort_pool_map(w->map->pool, burn_task, in, sizeof *in, (apr_size_t)count, w->map->out,
                          sizeof *w->map->out, &(cohort_map_options_t){.chunk = w->map->chunk}));
     double took = bench_now() - begin, after = burn_alone(bench_now, turns);
-    for (int i = 0; i < count; i++)
-        bench_check((apr_uint64_t)w->map->out[i] == right, "work");
+    for (int i = 0; i < count; i++) bench_check((apr_uint64_t)w->map->out[i] == right, "work");
     return (after < before ? after : before) * count / BURN_WORKERS / took;
 }
 
@@ -181,8 +174,7 @@ static double cpu_of(cohort_process_t **workers, int n) {
     double all = bench_cpu_seconds(cohort_process_pid(cohort_process_current()));
     for (int i = 0; i < n; i++) {
         double one = bench_cpu_seconds(cohort_process_pid(workers[i]));
-        if (one < 0)
-            return -1;
+        if (one < 0) return -1;
         all += one;
     }
     return all;
@@ -206,10 +198,8 @@ static void idle_pool(void) {
     double used = (cpu_of(workers, n) - before) * 1e3;
     for (int i = 0; i < n; i++)
         dirty += bench_private_dirty_kib(cohort_process_pid(workers[i])) / n;
-    if (before >= 0)
-        bench_print("pool.idle64.cpu", "cohort", "ms", &used, 1);
-    if (dirty > 0)
-        bench_print("pool.idle64.private", "cohort", "KiB", &dirty, 1);
+    if (before >= 0) bench_print("pool.idle64.cpu", "cohort", "ms", &used, 1);
+    if (dirty > 0) bench_print("pool.idle64.private", "cohort", "KiB", &dirty, 1);
     MUST(cohort_pool_destroy(pool));
     apr_pool_destroy(memory);
 }
@@ -219,8 +209,7 @@ void bench_section_pool(void) {
     MUST(cohort_pool_create(&a.pool, &(cohort_pool_options_t){.workers = BURN_WORKERS}, NULL));
     MUST(cohort_alloc((void **)&a.in, TASKS * sizeof *a.in));
     MUST(cohort_alloc((void **)&a.out, TASKS * sizeof *a.out));
-    for (int i = 0; i < TASKS; i++)
-        a.in[i] = i;
+    for (int i = 0; i < TASKS; i++) a.in[i] = i;
     maps(&a);
     arrays(&a);
     efficiency(&a);

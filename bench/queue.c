@@ -45,8 +45,7 @@ static int produce(share_t *s) {
     apr_uint64_t message[WORDS] = {0};
     for (apr_uint64_t i = 0; i < s->messages; i++) {
         write_message(message, s->size, s->first + i);
-        if (cohort_queue_put(s->queue, message, s->size, COHORT_FOREVER))
-            return 1;
+        if (cohort_queue_put(s->queue, message, s->size, COHORT_FOREVER)) return 1;
     }
     return 0;
 }
@@ -55,12 +54,9 @@ static int consume(share_t *s, score_t *score) {
     apr_uint64_t message[WORDS];
     for (;;) {
         apr_size_t size = sizeof message;
-        if (cohort_queue_get(s->queue, message, &size, COHORT_FOREVER) || size != s->size)
-            return 1;
-        if (message[0] == END)
-            return 0;
-        if (!read_message(message, size, score))
-            return 1;
+        if (cohort_queue_get(s->queue, message, &size, COHORT_FOREVER) || size != s->size) return 1;
+        if (message[0] == END) return 0;
+        if (!read_message(message, size, score)) return 1;
     }
 }
 
@@ -73,8 +69,7 @@ static int produce_batches(share_t *s) {
     for (int k = 0; k < BATCH; k++)
         messages[k] = (cohort_message_t){.data = text[k], .size = s->size};
     for (apr_uint64_t i = 0; i < s->messages; i += BATCH) {
-        for (apr_uint64_t k = 0; k < BATCH; k++)
-            write_message(text[k], s->size, s->first + i + k);
+        for (apr_uint64_t k = 0; k < BATCH; k++) write_message(text[k], s->size, s->first + i + k);
         if (cohort_queue_put_many(s->queue, messages, BATCH, &done, COHORT_FOREVER) ||
             done != BATCH)
             return 1;
@@ -86,12 +81,9 @@ static int produce_batches(share_t *s) {
 static int read_batch(share_t *s, apr_uint64_t (*text)[8], const cohort_message_t *messages, int n,
                       score_t *score) {
     for (int k = 0; k < n; k++) {
-        if (messages[k].size != s->size)
-            return -1;
-        if (text[k][0] == END)
-            return k;
-        if (!read_message(text[k], s->size, score))
-            return -1;
+        if (messages[k].size != s->size) return -1;
+        if (text[k][0] == END) return k;
+        if (!read_message(text[k], s->size, score)) return -1;
     }
     return n;
 }
@@ -103,13 +95,10 @@ static int consume_batches(share_t *s, score_t *score) {
         apr_size_t done;
         for (int k = 0; k < BATCH; k++)
             messages[k] = (cohort_message_t){.data = text[k], .size = sizeof text[k]};
-        if (cohort_queue_get_many(s->queue, messages, BATCH, &done, COHORT_FOREVER))
-            return 1;
+        if (cohort_queue_get_many(s->queue, messages, BATCH, &done, COHORT_FOREVER)) return 1;
         int read = read_batch(s, text, messages, (int)done, score);
-        if (read < 0)
-            return 1;
-        if (read == (int)done)
-            continue;
+        if (read < 0) return 1;
+        if (read == (int)done) continue;
         for (int k = read + 1; k < (int)done; k++) { /* the ends of the others */
             if (text[k][0] != END || cohort_queue_put(s->queue, text[k], s->size, COHORT_FOREVER))
                 return 1;
@@ -122,8 +111,7 @@ static int consume_batches(share_t *s, score_t *score) {
 
 static int producer(void *args) {
     share_t *s = args;
-    if (cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER))
-        return 1;
+    if (cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER)) return 1;
     s->scores[s->who].time = bench_now();
     return s->batch ? produce_batches(s) : produce(s);
 }
@@ -131,8 +119,7 @@ static int producer(void *args) {
 static int consumer(void *args) {
     share_t *s = args;
     score_t score = {0};
-    if (cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER))
-        return 1;
+    if (cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER)) return 1;
     int result = s->batch ? consume_batches(s, &score) : consume(s, &score);
     score.time = bench_now();
     s->scores[s->who] = score;
@@ -156,10 +143,8 @@ static double add_up(const crowd_t *crowd, const share_t *s, apr_uint64_t all) {
     double begin = s->scores[0].time, end = 0;
     for (int i = 0; i < crowd->producers + crowd->consumers; i++) {
         const score_t *score = &s->scores[i];
-        if (i < crowd->producers && score->time < begin)
-            begin = score->time;
-        if (i >= crowd->producers && score->time > end)
-            end = score->time;
+        if (i < crowd->producers && score->time < begin) begin = score->time;
+        if (i >= crowd->producers && score->time > end) end = score->time;
         number += score->number;
         sum += score->sum;
     }
@@ -187,11 +172,9 @@ static double run_crowd(void *arg, int count) {
         p[s.who] = bench_start_child(s.who < crowd->producers ? producer : consumer, &s, sizeof s);
         s.first += s.messages;
     }
-    for (int i = 0; i < crowd->producers; i++)
-        bench_finish_child(p[i]);
+    for (int i = 0; i < crowd->producers; i++) bench_finish_child(p[i]);
     end_consumers(&s, crowd->consumers);
-    for (int i = crowd->producers; i < parties; i++)
-        bench_finish_child(p[i]);
+    for (int i = crowd->producers; i < parties; i++) bench_finish_child(p[i]);
     double took = add_up(crowd, &s, all);
     MUST(cohort_queue_destroy(s.queue));
     MUST(cohort_barrier_destroy(s.barrier));
@@ -219,8 +202,7 @@ void bench_section_queue(void) {
         contest(
             "queue", 1024, crowds[i][0], crowds[i][1],
             "raw:mpmc-spin raw:pipe raw:mutex+cond boost:message_queue zmq:push-pull python:Queue");
-    for (int i = 0; i < 4; i++)
-        contest("batch", 64, crowds[i][0], crowds[i][1], "raw:mpmc-spin");
+    for (int i = 0; i < 4; i++) contest("batch", 64, crowds[i][0], crowds[i][1], "raw:mpmc-spin");
 }
 
 double bench_queue_run(int producers, int count) {

@@ -12,10 +12,8 @@
  * around. */
 static int live(void *args) {
     cohort_event_t *over = *(cohort_event_t **)args;
-    if (over)
-        return cohort_event_wait(over, COHORT_FOREVER) != APR_SUCCESS;
-    for (;;)
-        apr_sleep(60000000);
+    if (over) return cohort_event_wait(over, COHORT_FOREVER) != APR_SUCCESS;
+    for (;;) apr_sleep(60000000);
 }
 
 static int nothing(void *args) {
@@ -26,8 +24,7 @@ static int nothing(void *args) {
 static double run_start(void *arg, int count) {
     (void)arg;
     double begin = bench_now();
-    for (int i = 0; i < count; i++)
-        bench_finish_child(bench_start_child(nothing, NULL, 0));
+    for (int i = 0; i < count; i++) bench_finish_child(bench_start_child(nothing, NULL, 0));
     return bench_now() - begin;
 }
 
@@ -37,13 +34,11 @@ static void starts(const char *kind, cohort_event_t *over, const int *numbers, i
     for (int i = 0; i < sizes; i++) {
         char metric[40];
         bench_contestant_t cohort[] = {{"cohort", run_start, NULL, NULL}};
-        while (n < numbers[i])
-            children[n++] = bench_start_child(live, &over, sizeof over);
+        while (n < numbers[i]) children[n++] = bench_start_child(live, &over, sizeof over);
         snprintf(metric, sizeof metric, "scale.%s.%d", kind, numbers[i]);
         BENCH_CONTEST((&(bench_contest_t){metric, "us", BENCH_US, 10, 2000}), cohort, NULL);
     }
-    for (int i = 0; i < n; i++)
-        MUST(cohort_process_kill(children[i]));
+    for (int i = 0; i < n; i++) MUST(cohort_process_kill(children[i]));
     for (int i = 0; i < n; i++) {
         MUST(cohort_process_join(children[i], COHORT_FOREVER));
         MUST(cohort_process_close(children[i]));
@@ -61,9 +56,7 @@ static void all_starts(void) {
 
 /* ---- a message of many producers ------------------------------------------------------------ */
 
-static double run_messages(void *arg, int count) {
-    return bench_queue_run(*(int *)arg, count);
-}
+static double run_messages(void *arg, int count) { return bench_queue_run(*(int *)arg, count); }
 
 static void messages(void) {
     static int producers[] = {1, 2, 4, 8, 16, 32, 64};
@@ -99,8 +92,7 @@ static double run_tasks(void *arg, int count) {
     MUST(cohort_pool_map(m->pool, square, m->in, sizeof *m->in, (apr_size_t)count, m->out,
                          sizeof *m->out, &(cohort_map_options_t){.chunk = 1}));
     double took = bench_now() - begin;
-    for (int i = 0; i < count; i++)
-        bench_check(m->out[i] == (apr_int64_t)i * i, "square");
+    for (int i = 0; i < count; i++) bench_check(m->out[i] == (apr_int64_t)i * i, "square");
     return took;
 }
 
@@ -149,8 +141,7 @@ static void blocks(void) {
         char metric[40];
         bench_contestant_t cohort[] = {{"cohort", run_blocks, NULL, NULL}};
         double begin = bench_now(), first = n;
-        while (n < held[i])
-            MUST(cohort_alloc(&all[n++], BLOCK));
+        while (n < held[i]) MUST(cohort_alloc(&all[n++], BLOCK));
         double each = (bench_now() - begin) / (n - first) * 1e3;
         MUST(cohort_arena_usage(&usage));
         double bytes = (double)(usage.committed - empty.committed) / n;
@@ -162,8 +153,7 @@ static void blocks(void) {
         snprintf(metric, sizeof metric, "scale.block.%d", held[i]);
         BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 1000, 10000000}), cohort, NULL);
     }
-    while (n > 0)
-        MUST(cohort_free(all[--n]));
+    while (n > 0) MUST(cohort_free(all[--n]));
     free(all);
 }
 

@@ -34,9 +34,7 @@ static void start_functions(void *arg, int first, int n) {
     }
 }
 
-static double run_method(void *arg, int count) {
-    return bench_blocks(start_functions, arg, count);
-}
+static double run_method(void *arg, int count) { return bench_blocks(start_functions, arg, count); }
 
 static void start_programs(void *arg, int first, int n) {
     const char *argv[] = {arg, NULL};
@@ -48,9 +46,7 @@ static void start_programs(void *arg, int first, int n) {
     }
 }
 
-static double run_program(void *arg, int count) {
-    return bench_blocks(start_programs, arg, count);
-}
+static double run_program(void *arg, int count) { return bench_blocks(start_programs, arg, count); }
 
 static void start_apr_programs(void *arg, int first, int n) {
     const char *argv[] = {arg, NULL};
@@ -89,8 +85,7 @@ static void *APR_THREAD_FUNC idle(apr_thread_t *thread, void *arg) {
     crowd_t *crowd = arg;
     (void)thread;
     (void)apr_thread_mutex_lock(crowd->mutex);
-    while (!crowd->done)
-        (void)apr_thread_cond_wait(crowd->over, crowd->mutex);
+    while (!crowd->done) (void)apr_thread_cond_wait(crowd->over, crowd->mutex);
     (void)apr_thread_mutex_unlock(crowd->mutex);
     return NULL;
 }
@@ -109,16 +104,14 @@ static void end_threads(crowd_t *crowd) {
     crowd->done = 1;
     MUST(apr_thread_cond_broadcast(crowd->over));
     MUST(apr_thread_mutex_unlock(crowd->mutex));
-    for (int i = 0; i < THREADS; i++)
-        MUST(apr_thread_join(&status, crowd->threads[i]));
+    for (int i = 0; i < THREADS; i++) MUST(apr_thread_join(&status, crowd->threads[i]));
     apr_pool_destroy(crowd->pool);
 }
 
 static char *touch(size_t size) {
     char *memory = malloc(size);
     bench_check(memory != NULL, "memory");
-    for (size_t i = 0; i < size; i += 4096)
-        ((volatile char *)memory)[i] = 1;
+    for (size_t i = 0; i < size; i += 4096) ((volatile char *)memory)[i] = 1;
     return memory;
 }
 
@@ -140,8 +133,7 @@ static int be_small(void *args) {
         MUST(cohort_connection_recv(end, &count, &size, COHORT_FOREVER));
         double took = count ? run_method(&method, count) : 0;
         MUST(cohort_connection_send(end, &took, sizeof took, COHORT_FOREVER));
-        if (count == 0)
-            break;
+        if (count == 0) break;
     }
     free(memory);
     return 0;
@@ -175,9 +167,7 @@ static void end_small(small_t *small) {
 
 static cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN};
 
-static int methods_here(void) {
-    return cohort_start_method() == COHORT_SPAWN ? 1 : 3;
-}
+static int methods_here(void) { return cohort_start_method() == COHORT_SPAWN ? 1 : 3; }
 
 static void small_parent(void) {
     bench_contestant_t starts[] = {{"cohort", run_method, &methods[0], NULL},

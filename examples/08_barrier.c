@@ -15,9 +15,7 @@ typedef struct {
     apr_interval_time_t work;
 } party_t;
 
-static void take_time(void *meeting) {
-    *(apr_time_t *)meeting = apr_time_now();
-}
+static void take_time(void *meeting) { *(apr_time_t *)meeting = apr_time_now(); }
 
 static int attend(void *args) {
     party_t *party = args;

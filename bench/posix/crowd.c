@@ -28,9 +28,7 @@ static struct {
     uint64_t messages; /* of each producer */
 } crowd;
 
-static void meet(void) {
-    (void)pthread_barrier_wait(&crowd.board->barrier);
-}
+static void meet(void) { (void)pthread_barrier_wait(&crowd.board->barrier); }
 
 static int all_received(void) {
     uint64_t all = 0;
@@ -55,8 +53,7 @@ static void produce(void *arg) {
         write_message(message, first + i);
         crowd.queue->put(message, crowd.size);
     }
-    if (crowd.queue->counted)
-        meet(); /* what is closed early may be lost */
+    if (crowd.queue->counted) meet(); /* what is closed early may be lost */
     crowd.queue->close();
 }
 
@@ -69,13 +66,11 @@ static void consume(void *arg) {
     meet();
     for (;;) {
         if (!crowd.queue->get(message, crowd.size, &mine.time)) {
-            if (all_received())
-                break;
+            if (all_received()) break;
             continue;
         }
         PEER_MUST(message[crowd.size / 8 - 1] == ~message[0]);
-        if (message[0] == ~(uint64_t)0)
-            break;
+        if (message[0] == ~(uint64_t)0) break;
         mine.sum += message[0];
         mine.number++;
         __atomic_store_n(&score->so_far, mine.number, __ATOMIC_RELAXED);
@@ -83,8 +78,7 @@ static void consume(void *arg) {
     score->time = crowd.queue->counted ? mine.time : peer_now();
     score->sum = mine.sum;
     score->number = mine.number;
-    if (crowd.queue->counted)
-        meet();
+    if (crowd.queue->counted) meet();
     crowd.queue->close();
 }
 
@@ -93,8 +87,7 @@ static void end_consumers(void) {
     memset(message, 0, sizeof message);
     write_message(message, ~(uint64_t)0);
     crowd.queue->open_producer(-1, crowd.consumers);
-    for (int i = 0; i < crowd.consumers; i++)
-        crowd.queue->put(message, crowd.size);
+    for (int i = 0; i < crowd.consumers; i++) crowd.queue->put(message, crowd.size);
     crowd.queue->close();
 }
 
@@ -132,18 +125,13 @@ double peer_crowd(const peer_queue_t *queue, const char *metric, long count) {
     crowd.board = peer_shared(sizeof *crowd.board);
     init_barrier();
     queue->create(crowd.size, crowd.producers, crowd.consumers);
-    for (int i = 0; i < PARTIES; i++)
-        who[i] = i;
+    for (int i = 0; i < PARTIES; i++) who[i] = i;
     for (int i = 0; i < crowd.consumers; i++)
         pids[crowd.producers + i] = peer_fork(consume, &who[i]);
-    for (int i = 0; i < crowd.producers; i++)
-        pids[i] = peer_fork(produce, &who[i]);
-    for (int i = 0; i < crowd.producers; i++)
-        peer_join(pids[i]);
-    if (!queue->counted)
-        end_consumers();
-    for (int i = 0; i < crowd.consumers; i++)
-        peer_join(pids[crowd.producers + i]);
+    for (int i = 0; i < crowd.producers; i++) pids[i] = peer_fork(produce, &who[i]);
+    for (int i = 0; i < crowd.producers; i++) peer_join(pids[i]);
+    if (!queue->counted) end_consumers();
+    for (int i = 0; i < crowd.consumers; i++) peer_join(pids[crowd.producers + i]);
     queue->destroy();
     return add_up() * (double)count / ((double)crowd.messages * crowd.producers);
 }

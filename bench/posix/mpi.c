@@ -58,8 +58,7 @@ static double pingpong(const char *metric, long count) {
         send_mark(OVER);
         return took;
     }
-    for (int mark; (mark = receive_mark()) != OVER;)
-        send_mark((mark + 1) % 256);
+    for (int mark; (mark = receive_mark()) != OVER;) send_mark((mark + 1) % 256);
     return 0;
 }
 
@@ -67,13 +66,10 @@ static double one_way(const char *metric, long count) {
     open_pair(metric);
     double begin = peer_now();
     for (long i = 0; i < count; i++) {
-        if (rank == 0)
-            send_mark((int)(i % 256));
-        else
-            PEER_MUST(receive_mark() == i % 256);
+        if (rank == 0) send_mark((int)(i % 256));
+        else PEER_MUST(receive_mark() == i % 256);
     }
-    if (rank == 1)
-        send_mark(OVER);
+    if (rank == 1) send_mark(OVER);
     PEER_MUST(rank == 1 || receive_mark() == OVER);
     return peer_now() - begin;
 }
@@ -108,8 +104,7 @@ static double barrier(const char *metric, long count) {
         *places[ranks] = *places[0] + 1;
         crossings(NULL, *places[ranks], 1);
     }
-    for (long i = -1; rank > 0 && (i < 0 || i <= *places[ranks]); i++)
-        crossings(NULL, i, 1);
+    for (long i = -1; rank > 0 && (i < 0 || i <= *places[ranks]); i++) crossings(NULL, i, 1);
     MPI_Win_free(&window);
     return took;
 }
@@ -127,8 +122,7 @@ static int start_ranks(char **argv) {
     FILE *output = popen(command, "r");
     PEER_MUST(output != NULL);
     int words = fscanf(output, "%15s%31s", begun, figure), status = pclose(output);
-    if (words == 2 && status == 0)
-        puts(figure);
+    if (words == 2 && status == 0) puts(figure);
     return words < 1 ? CANNOT : WEXITSTATUS(status);
 }
 
@@ -138,11 +132,9 @@ int main(int argc, char **argv) {
                                         {"barrier", "barrier", barrier},
                                         {0}};
     int n;
-    if (argc != 4)
-        return 2;
+    if (argc != 4) return 2;
     ranks = strncmp(argv[2], "barrier.", 8) ? 2 : atoi(argv[2] + 8);
-    if (!getenv("COHORT_PEER_RANK"))
-        return start_ranks(argv);
+    if (!getenv("COHORT_PEER_RANK")) return start_ranks(argv);
     MPI_Init(NULL, NULL);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &n);

@@ -12,15 +12,13 @@ static uint64_t *results;
 static void squares_dynamic(long count) {
     uint64_t *out = results;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(BURN_WORKERS)
-    for (long i = 0; i < count; i++)
-        out[i] = (uint64_t)i * (uint64_t)i;
+    for (long i = 0; i < count; i++) out[i] = (uint64_t)i * (uint64_t)i;
 }
 
 static void squares_static(long count) {
     uint64_t *out = results;
 #pragma omp parallel for schedule(static) num_threads(BURN_WORKERS)
-    for (long i = 0; i < count; i++)
-        out[i] = (uint64_t)i * (uint64_t)i;
+    for (long i = 0; i < count; i++) out[i] = (uint64_t)i * (uint64_t)i;
 }
 
 static double run_map(long count, void (*squares)(long)) {
@@ -30,8 +28,7 @@ static double run_map(long count, void (*squares)(long)) {
     double begin = peer_now();
     squares(count);
     double took = peer_now() - begin;
-    for (long i = 0; i < count; i++)
-        PEER_MUST(results[i] == (uint64_t)i * (uint64_t)i);
+    for (long i = 0; i < count; i++) PEER_MUST(results[i] == (uint64_t)i * (uint64_t)i);
     return took;
 }
 
@@ -48,8 +45,7 @@ static double run_static(const char *metric, long count) {
 static void burn_all(long count, uint64_t turns) {
     uint64_t *out = results;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(BURN_WORKERS)
-    for (long i = 0; i < count; i++)
-        out[i] = burn(turns);
+    for (long i = 0; i < count; i++) out[i] = burn(turns);
 }
 
 static double run_work(const char *metric, long count) {
@@ -60,8 +56,7 @@ static double run_work(const char *metric, long count) {
     double begin = peer_now();
     burn_all(count, turns);
     double took = peer_now() - begin, after = burn_alone(peer_now, turns);
-    for (long i = 0; i < count; i++)
-        PEER_MUST(results[i] == right);
+    for (long i = 0; i < count; i++) PEER_MUST(results[i] == right);
     return (after < before ? after : before) * (double)count / BURN_WORKERS / took;
 }
 
@@ -70,8 +65,7 @@ static void regions(void *arg, long first, long n) {
     (void)arg;
     for (long i = first; i < first + n; i++) {
 #pragma omp parallel for schedule(static) num_threads(BURN_WORKERS)
-        for (int k = 0; k < BURN_WORKERS; k++)
-            there[k] = (uint64_t)i * (uint64_t)i;
+        for (int k = 0; k < BURN_WORKERS; k++) there[k] = (uint64_t)i * (uint64_t)i;
         PEER_MUST(there[BURN_WORKERS - 1] == (uint64_t)i * (uint64_t)i);
     }
 }

@@ -15,8 +15,7 @@
 enum { CANNOT = 77, LIMIT = 120 };
 
 int peer_main(int argc, char **argv, const peer_work_t *table) {
-    if (argc != 4)
-        return 2;
+    if (argc != 4) return 2;
     for (; table->peer; table++) {
         if (strcmp(table->peer, argv[1]) || strncmp(table->metric, argv[2], strlen(table->metric)))
             continue;
@@ -34,8 +33,7 @@ double peer_now(void) {
 }
 
 void peer_check(int ok, const char *what) {
-    if (ok)
-        return;
+    if (ok) return;
     fprintf(stderr, "a peer failed: %s\n", what);
     _exit(1);
 }
@@ -77,8 +75,7 @@ void *peer_shared(size_t size) {
 int peer_fork(void (*work)(void *), void *arg) {
     pid_t pid = fork();
     PEER_MUST(pid >= 0);
-    if (pid > 0)
-        return pid;
+    if (pid > 0) return pid;
     alarm(LIMIT);
     work(arg);
     _exit(0);
@@ -99,12 +96,10 @@ void peer_pin(const char *metric, int side) {
     const char *where = strrchr(metric, '.') + 1;
     cpu_set_t all, one;
     int want = strcmp(where, "split") ? 0 : side;
-    if (strcmp(where, "split") && strcmp(where, "same"))
-        return;
+    if (strcmp(where, "split") && strcmp(where, "same")) return;
     PEER_MUST(sched_getaffinity(0, sizeof all, &all) == 0);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &all) || want-- > 0)
-            continue;
+        if (!CPU_ISSET(cpu, &all) || want-- > 0) continue;
         CPU_ZERO(&one);
         CPU_SET(cpu, &one);
         PEER_MUST(sched_setaffinity(0, sizeof one, &one) == 0);
@@ -112,14 +107,11 @@ void peer_pin(const char *metric, int side) {
     }
 }
 #else
-void peer_pin(const char *metric, int side) {
-    (void)metric, (void)side;
-}
+void peer_pin(const char *metric, int side) { (void)metric, (void)side; }
 #endif
 
 static void *idle(void *arg) {
-    for (;;)
-        pause();
+    for (;;) pause();
     return arg;
 }
 
@@ -129,10 +121,8 @@ void peer_be_large(const char *metric) {
     volatile char *memory = malloc(size);
     pthread_t thread;
     PEER_MUST(memory != NULL);
-    for (size_t i = 0; i < size; i += 4096)
-        memory[i] = 1;
-    for (int i = 0; large && i < 50; i++)
-        PEER_MUST(pthread_create(&thread, NULL, idle, NULL) == 0);
+    for (size_t i = 0; i < size; i += 4096) memory[i] = 1;
+    for (int i = 0; large && i < 50; i++) PEER_MUST(pthread_create(&thread, NULL, idle, NULL) == 0);
 }
 
 size_t peer_size(const char *metric) {
@@ -142,8 +132,7 @@ size_t peer_size(const char *metric) {
     } sizes[] = {
         {".1MiB", 1 << 20}, {".64KiB", 1 << 16}, {".1KiB", 1 << 10}, {".64B", 64}, {".1B", 1}};
     for (int i = 0; i < 5; i++) {
-        if (strstr(metric, sizes[i].name))
-            return sizes[i].size;
+        if (strstr(metric, sizes[i].name)) return sizes[i].size;
     }
     peer_check(0, metric);
     return 0;

@@ -35,6 +35,4 @@ static const peer_work_t table[] = {
     {NULL, NULL, NULL},
 };
 
-int main(int argc, char **argv) {
-    return peer_main(argc, argv, table);
-}
+int main(int argc, char **argv) { return peer_main(argc, argv, table); }

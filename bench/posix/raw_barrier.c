@@ -27,8 +27,7 @@ static void cross_pthread(void) {
 
 /* The last one there begins the next meeting. */
 static int last(uint32_t meeting) {
-    if (atomic_fetch_add(&board->arrived, 1) + 1 < (uint32_t)parties)
-        return 0;
+    if (atomic_fetch_add(&board->arrived, 1) + 1 < (uint32_t)parties) return 0;
     atomic_store_explicit(&board->arrived, 0, memory_order_relaxed);
     atomic_store(&board->meeting, meeting + 1);
     return 1;
@@ -36,10 +35,8 @@ static int last(uint32_t meeting) {
 
 static void cross_spin(void) {
     uint32_t meeting = atomic_load(&board->meeting);
-    if (last(meeting))
-        return;
-    while (atomic_load_explicit(&board->meeting, memory_order_acquire) == meeting)
-        relax();
+    if (last(meeting)) return;
+    while (atomic_load_explicit(&board->meeting, memory_order_acquire) == meeting) relax();
 }
 
 static void cross(long crossing) {
@@ -52,14 +49,12 @@ static void cross(long crossing) {
 
 static void party(void *arg) {
     who_am_i = *(int *)arg;
-    for (long i = 0;; i++)
-        cross(i);
+    for (long i = 0;; i++) cross(i);
 }
 
 static void cross_block(void *arg, long first, long n) {
     (void)arg;
-    for (long i = first; i < first + n; i++)
-        cross(i + 1);
+    for (long i = first; i < first + n; i++) cross(i + 1);
 }
 
 static double run(void (*how)(void), const char *metric, long count) {
@@ -72,14 +67,11 @@ static double run(void (*how)(void), const char *metric, long count) {
     pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
     PEER_MUST(parties <= PARTIES &&
               pthread_barrier_init(&board->pthread, &shared, (unsigned)parties) == 0);
-    for (int i = 0; i < PARTIES; i++)
-        board->places[i].crossing = -1;
-    for (int i = 1; i < parties; i++)
-        pids[i] = peer_fork(party, &i);
+    for (int i = 0; i < PARTIES; i++) board->places[i].crossing = -1;
+    for (int i = 1; i < parties; i++) pids[i] = peer_fork(party, &i);
     cross(0);
     double took = peer_blocks(cross_block, NULL, count);
-    for (int i = 1; i < parties; i++)
-        peer_kill(pids[i]);
+    for (int i = 1; i < parties; i++) peer_kill(pids[i]);
     return took;
 }
 
@@ -87,9 +79,7 @@ double raw_barrier_pthread(const char *metric, long count) {
     return run(cross_pthread, metric, count);
 }
 
-double raw_barrier_spin(const char *metric, long count) {
-    return run(cross_spin, metric, count);
-}
+double raw_barrier_spin(const char *metric, long count) { return run(cross_spin, metric, count); }
 
 #ifdef RAW_FUTEX
 static void cross_futex(void) {
@@ -98,11 +88,8 @@ static void cross_futex(void) {
         raw_wake(&board->meeting, INT_MAX);
         return;
     }
-    while (atomic_load(&board->meeting) == meeting)
-        raw_sleep(&board->meeting, meeting);
+    while (atomic_load(&board->meeting) == meeting) raw_sleep(&board->meeting, meeting);
 }
 
-double raw_barrier_futex(const char *metric, long count) {
-    return run(cross_futex, metric, count);
-}
+double raw_barrier_futex(const char *metric, long count) { return run(cross_futex, metric, count); }
 #endif

@@ -44,14 +44,12 @@ static double fight(int processes, long count) {
     pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     PEER_MUST(pthread_barrier_init(&shared->barrier, &attributes, (unsigned)processes + 1) == 0);
     shared->turns = count / processes + 1;
-    for (int i = 0; i < processes; i++)
-        pids[i] = peer_fork(fighter, NULL);
+    for (int i = 0; i < processes; i++) pids[i] = peer_fork(fighter, NULL);
     (void)pthread_barrier_wait(&shared->barrier);
     double begin = peer_now();
     (void)pthread_barrier_wait(&shared->barrier);
     double took = peer_now() - begin;
-    for (int i = 0; i < processes; i++)
-        peer_join(pids[i]);
+    for (int i = 0; i < processes; i++) peer_join(pids[i]);
     PEER_MUST(shared->counter == (uint64_t)shared->turns * (uint64_t)processes);
     return took * (double)count / (double)shared->counter;
 }
@@ -62,21 +60,15 @@ static double run(const char *metric, long count, int robust) {
     int processes = contended ? atoi(contended + strlen("contended.")) : 1;
     shared = peer_shared(sizeof *shared);
     pthread_mutexattr_init(&attributes);
-    if (robust)
-        pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    if (robust) pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
     /* Also when nobody else is there: glibc leaves out the atomic step of a private mutex in a
      * program of one thread. */
     pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     PEER_MUST(pthread_mutex_init(&shared->mutex, &attributes) == 0);
-    if (contended)
-        return fight(processes, count);
+    if (contended) return fight(processes, count);
     return peer_blocks(turns_alone, NULL, count);
 }
 
-double raw_lock_mutex(const char *metric, long count) {
-    return run(metric, count, 0);
-}
+double raw_lock_mutex(const char *metric, long count) { return run(metric, count, 0); }
 
-double raw_lock_robust(const char *metric, long count) {
-    return run(metric, count, 1);
-}
+double raw_lock_robust(const char *metric, long count) { return run(metric, count, 1); }

@@ -42,8 +42,7 @@ static void open_sockets(size_t size) {
     int ends[2];
     (void)size;
     PEER_MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-    for (int side = 0; side < 2; side++)
-        in[side] = out[side] = ends[side];
+    for (int side = 0; side < 2; side++) in[side] = out[side] = ends[side];
 }
 
 static void send_bytes(int side, const void *data, size_t size) {
@@ -68,14 +67,12 @@ static void receive_bytes(int side, void *data, size_t size) {
 
 static void open_rings(size_t size) {
     slot = (size + 127) / 128 * 128;
-    for (int side = 0; side < 2; side++)
-        rings[side] = peer_shared(sizeof(ring_t) + SLOTS * slot);
+    for (int side = 0; side < 2; side++) rings[side] = peer_shared(sizeof(ring_t) + SLOTS * slot);
 }
 
 static void spin_until_not(word_t *word, word_t *sleeps, uint32_t value) {
     (void)sleeps;
-    while (atomic_load_explicit(word, memory_order_acquire) == value)
-        relax();
+    while (atomic_load_explicit(word, memory_order_acquire) == value) relax();
 }
 
 static void spin_signal(word_t *word, word_t *sleeps, uint32_t value) {
@@ -115,16 +112,14 @@ static void spin_receive(int side, void *data, size_t size) {
 static void futex_until_not(word_t *word, word_t *sleeps, uint32_t value) {
     while (atomic_load(word) == value) {
         atomic_store(sleeps, 1);
-        if (atomic_load(word) == value)
-            raw_sleep(word, value);
+        if (atomic_load(word) == value) raw_sleep(word, value);
         atomic_store(sleeps, 0);
     }
 }
 
 static void futex_signal(word_t *word, word_t *sleeps, uint32_t value) {
     atomic_store(word, value);
-    if (atomic_load(sleeps))
-        raw_wake(word, 1);
+    if (atomic_load(sleeps)) raw_wake(word, 1);
 }
 
 static void futex_send(int side, const void *data, size_t size) {
@@ -168,8 +163,7 @@ static void round_trip(const work_t *w, long i) {
 }
 
 static void round_trips(void *arg, long first, long n) {
-    for (long i = first; i < first + n; i++)
-        round_trip(arg, i);
+    for (long i = first; i < first + n; i++) round_trip(arg, i);
 }
 
 static double pingpong(const channel_t *channel, const char *metric, long count) {
@@ -222,21 +216,15 @@ double raw_pingpong_spin(const char *metric, long count) {
     return pingpong(&spinning, metric, count);
 }
 
-double raw_pingpong_pipe(const char *metric, long count) {
-    return pingpong(&pipes, metric, count);
-}
+double raw_pingpong_pipe(const char *metric, long count) { return pingpong(&pipes, metric, count); }
 
 double raw_pingpong_socketpair(const char *metric, long count) {
     return pingpong(&sockets, metric, count);
 }
 
-double raw_oneway_spin(const char *metric, long count) {
-    return oneway(&spinning, metric, count);
-}
+double raw_oneway_spin(const char *metric, long count) { return oneway(&spinning, metric, count); }
 
-double raw_oneway_pipe(const char *metric, long count) {
-    return oneway(&pipes, metric, count);
-}
+double raw_oneway_pipe(const char *metric, long count) { return oneway(&pipes, metric, count); }
 
 double raw_oneway_socketpair(const char *metric, long count) {
     return oneway(&sockets, metric, count);

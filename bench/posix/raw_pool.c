@@ -26,17 +26,14 @@ static void take_tasks(void) {
     for (;;) {
         uint64_t i = atomic_fetch_add_explicit(&job->next, chunk, memory_order_relaxed);
         uint64_t end = i + chunk < count ? i + chunk : count;
-        if (i >= count)
-            return;
-        for (; i < end; i++)
-            results[i] = turns ? burn(turns) : i * i;
+        if (i >= count) return;
+        for (; i < end; i++) results[i] = turns ? burn(turns) : i * i;
     }
 }
 
 static void mapper(void *arg) {
     (void)arg;
-    while (atomic_load_explicit(&job->posted, memory_order_acquire) == 0)
-        relax();
+    while (atomic_load_explicit(&job->posted, memory_order_acquire) == 0) relax();
     take_tasks();
     atomic_fetch_add(&job->done, 1);
 }
@@ -49,20 +46,17 @@ static double map(long count, uint64_t chunk, uint64_t turns) {
     job->count = (uint64_t)count;
     job->chunk = chunk;
     job->turns = turns;
-    for (int i = 0; i < WORKERS; i++)
-        pids[i] = peer_fork(mapper, NULL);
+    for (int i = 0; i < WORKERS; i++) pids[i] = peer_fork(mapper, NULL);
     usleep(10000);
     double begin = peer_now();
     atomic_store(&job->posted, 1);
-    for (int i = 0; i < WORKERS; i++)
-        peer_join(pids[i]);
+    for (int i = 0; i < WORKERS; i++) peer_join(pids[i]);
     return peer_now() - begin;
 }
 
 double raw_map(const char *metric, long count) {
     double took = map(count, strstr(metric, "chunk1") ? 1 : (uint64_t)count / (4 * WORKERS), 0);
-    for (long i = 0; i < count; i++)
-        PEER_MUST(job->results[i] == (uint64_t)i * (uint64_t)i);
+    for (long i = 0; i < count; i++) PEER_MUST(job->results[i] == (uint64_t)i * (uint64_t)i);
     return took;
 }
 
@@ -70,8 +64,7 @@ double raw_work(const char *metric, long count) {
     uint64_t turns = burn_turns(peer_now, burn_microseconds(metric)), right = burn(turns);
     double before = burn_alone(peer_now, turns);
     double took = map(count, 1, turns), after = burn_alone(peer_now, turns);
-    for (long i = 0; i < count; i++)
-        PEER_MUST(job->results[i] == right);
+    for (long i = 0; i < count; i++) PEER_MUST(job->results[i] == right);
     return (after < before ? after : before) * (double)count / WORKERS / took;
 }
 
@@ -84,8 +77,7 @@ static int wakes;
 static void signal_word(word_t *word) {
     atomic_fetch_add(word, 1);
 #ifdef RAW_FUTEX
-    if (wakes)
-        raw_wake(word, 1);
+    if (wakes) raw_wake(word, 1);
 #endif
 }
 
@@ -138,8 +130,7 @@ static double apply(const char *metric, long count) {
 }
 
 static void spin_while(word_t *word, uint32_t value) {
-    while (atomic_load_explicit(word, memory_order_acquire) == value)
-        relax();
+    while (atomic_load_explicit(word, memory_order_acquire) == value) relax();
 }
 
 double raw_apply_spin(const char *metric, long count) {
@@ -149,8 +140,7 @@ double raw_apply_spin(const char *metric, long count) {
 
 #ifdef RAW_FUTEX
 static void sleep_while(word_t *word, uint32_t value) {
-    while (atomic_load(word) == value)
-        raw_sleep(word, value);
+    while (atomic_load(word) == value) raw_sleep(word, value);
 }
 
 double raw_apply_futex(const char *metric, long count) {

@@ -11,13 +11,9 @@ enum { CAPACITY = 1024 };
 
 static size_t slot;
 
-static void no_producer(int who, int consumers) {
-    (void)who, (void)consumers;
-}
+static void no_producer(int who, int consumers) { (void)who, (void)consumers; }
 
-static void no_consumer(int who) {
-    (void)who;
-}
+static void no_consumer(int who) { (void)who; }
 
 static void nothing(void) {}
 
@@ -69,8 +65,7 @@ static void locked_create(size_t size, int producers, int consumers) {
 
 static void locked_put(const void *message, size_t size) {
     PEER_MUST(pthread_mutex_lock(&locked->mutex) == 0);
-    while (locked->used == CAPACITY)
-        (void)pthread_cond_wait(&locked->not_full, &locked->mutex);
+    while (locked->used == CAPACITY) (void)pthread_cond_wait(&locked->not_full, &locked->mutex);
     memcpy(locked->data + (locked->first + locked->used++) % CAPACITY * slot, message, size);
     (void)pthread_mutex_unlock(&locked->mutex);
     (void)pthread_cond_signal(&locked->not_empty);
@@ -79,8 +74,7 @@ static void locked_put(const void *message, size_t size) {
 static int locked_get(void *message, size_t size, double *since) {
     (void)since;
     PEER_MUST(pthread_mutex_lock(&locked->mutex) == 0);
-    while (locked->used == 0)
-        (void)pthread_cond_wait(&locked->not_empty, &locked->mutex);
+    while (locked->used == 0) (void)pthread_cond_wait(&locked->not_empty, &locked->mutex);
     memcpy(message, locked->data + locked->first % CAPACITY * slot, size);
     locked->first++;
     locked->used--;
@@ -107,8 +101,7 @@ static void mpmc_create(size_t size, int producers, int consumers) {
     (void)producers, (void)consumers;
     slot = (sizeof(uint64_t) + size + 63) / 64 * 64;
     mpmc = peer_shared(sizeof *mpmc + CAPACITY * slot);
-    for (uint64_t i = 0; i < CAPACITY; i++)
-        *sequence(i) = i;
+    for (uint64_t i = 0; i < CAPACITY; i++) *sequence(i) = i;
 }
 
 /* Takes the next position whose slot has reached its turn. */

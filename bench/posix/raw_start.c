@@ -15,8 +15,7 @@ static pid_t (*start)(void);
 
 static void start_and_join(void *arg, long first, long n) {
     (void)arg, (void)first;
-    for (; n > 0; n--)
-        peer_join(start());
+    for (; n > 0; n--) peer_join(start());
 }
 
 static double repeat(const char *metric, long count, pid_t (*how)(void)) {
@@ -27,15 +26,13 @@ static double repeat(const char *metric, long count, pid_t (*how)(void)) {
 
 static pid_t by_fork(void) {
     pid_t pid = fork();
-    if (pid == 0)
-        _exit(0);
+    if (pid == 0) _exit(0);
     return pid;
 }
 
 static pid_t by_vfork(void) {
     pid_t pid = vfork();
-    if (pid == 0)
-        _exit(0);
+    if (pid == 0) _exit(0);
     return pid;
 }
 
@@ -64,13 +61,9 @@ static pid_t by_fork_exec(void) {
     return pid;
 }
 
-double raw_fork(const char *metric, long count) {
-    return repeat(metric, count, by_fork);
-}
+double raw_fork(const char *metric, long count) { return repeat(metric, count, by_fork); }
 
-double raw_vfork(const char *metric, long count) {
-    return repeat(metric, count, by_vfork);
-}
+double raw_vfork(const char *metric, long count) { return repeat(metric, count, by_vfork); }
 
 double raw_posix_spawn(const char *metric, long count) {
     return repeat(metric, count, by_posix_spawn);
@@ -80,9 +73,7 @@ double raw_vfork_exec(const char *metric, long count) {
     return repeat(metric, count, by_vfork_exec);
 }
 
-double raw_fork_exec(const char *metric, long count) {
-    return repeat(metric, count, by_fork_exec);
-}
+double raw_fork_exec(const char *metric, long count) { return repeat(metric, count, by_fork_exec); }
 
 /* Two at a time, whichever ends first. */
 double raw_commands(const char *metric, long count) {
@@ -90,10 +81,8 @@ double raw_commands(const char *metric, long count) {
     (void)metric;
     double begin = peer_now();
     for (long i = 0; i < count + 2; i++) {
-        if (i >= 2)
-            PEER_MUST(wait(&status) > 0 && status == 0);
-        if (i < count)
-            (void)by_posix_spawn();
+        if (i >= 2) PEER_MUST(wait(&status) > 0 && status == 0);
+        if (i < count) (void)by_posix_spawn();
     }
     return peer_now() - begin;
 }

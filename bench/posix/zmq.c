@@ -25,17 +25,13 @@ static void make_directory(void) {
 
 static void open_socket(int type, int who, int binds) {
     char address[100];
-    if (!context)
-        context = zmq_ctx_new();
-    if (!at)
-        at = zmq_socket(context, type);
+    if (!context) context = zmq_ctx_new();
+    if (!at) at = zmq_socket(context, type);
     snprintf(address, sizeof address, "ipc://%s/%d", directory, who);
     PEER_MUST(at && (binds ? zmq_bind(at, address) : zmq_connect(at, address)) == 0);
 }
 
-static void close_socket(void) {
-    PEER_MUST(zmq_close(at) == 0 && zmq_ctx_term(context) == 0);
-}
+static void close_socket(void) { PEER_MUST(zmq_close(at) == 0 && zmq_ctx_term(context) == 0); }
 
 static void destroy(void) {
     char path[100];
@@ -55,8 +51,7 @@ static void create(size_t size, int producers, int consumers) {
 
 static void open_producer(int who, int consumers) {
     (void)who;
-    for (int i = 0; i < consumers; i++)
-        open_socket(ZMQ_PUSH, i, 0);
+    for (int i = 0; i < consumers; i++) open_socket(ZMQ_PUSH, i, 0);
     usleep(50000); /* all connections stand */
 }
 

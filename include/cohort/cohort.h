@@ -22,8 +22,8 @@
  * all of them. They trust each other: each can write the whole arena.
  *
  * Thread safety: cohort_initialize() and cohort_finalize() are for one thread of the process, while
- * no other one uses Cohort; what holds for cohort_set_start() is said there. The other functions of
- * this header may be called by any thread at any time. None may be called from a signal handler.
+ * no other one uses Cohort. The other functions of this header may be called by any thread at any
+ * time. None may be called from a signal handler.
  */
 #ifndef COHORT_H
 #define COHORT_H
@@ -132,10 +132,8 @@ COHORT_API const char *cohort_version(void);
  *  - APR_ENOMEM: no room for a copy of the path
  *  - COHORT_ENOTINIT: cohort_initialize() has not been called
  *
- * With any other status than APR_SUCCESS nothing has changed.
- *
- * Thread safety: no other thread of this process may start a process, or call this or
- * cohort_start_method(), meanwhile.
+ * With any other status than APR_SUCCESS nothing has changed. Each path that is not the one before
+ * takes memory that stays, since another thread may be starting a process from the former one.
  */
 COHORT_API apr_status_t cohort_set_start(cohort_start_method_t method, const char *executable);
 

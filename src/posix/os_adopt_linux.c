@@ -34,7 +34,7 @@ static struct {
     char oom[16];
     unsigned char cpus[1024];
     size_t cpu_bytes;
-} *own;
+} * own;
 
 static void look_at_schedule(uint64_t tid, schedule_t *schedule) {
     memset(schedule, 0, sizeof *schedule);

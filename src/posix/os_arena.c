@@ -102,10 +102,10 @@ static apr_status_t map_somewhere(cohort_os_arena_t *arena, uint64_t size, int f
 /* By different names; some systems write all that is mapped. */
 #if defined(MADV_DONTDUMP)
 #define LEAVE_OUT MADV_DONTDUMP
-#define TAKE_IN MADV_DODUMP
+#define TAKE_IN   MADV_DODUMP
 #elif defined(MADV_NOCORE)
 #define LEAVE_OUT MADV_NOCORE
-#define TAKE_IN MADV_CORE
+#define TAKE_IN   MADV_CORE
 #endif
 
 static void keep_out_of_dumps(const cohort_os_arena_t *arena) {

@@ -30,9 +30,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BOOT_NAME "COHORT_BOOT"
+#define BOOT_NAME   "COHORT_BOOT"
 #define BUILD_BYTES 20
-#define PID_DIGITS 20
+#define PID_DIGITS  20
 
 typedef struct {
     cohort_os_boot_t boot;

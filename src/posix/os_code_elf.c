@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 typedef struct {
-    const char *path;     /* wanted, or NULL: the module that holds `address` */
+    const char *path; /* wanted, or NULL: the module that holds `address` */
     uintptr_t address;
-    int index;            /* modules seen so far; the first is the executable */
+    int index; /* modules seen so far; the first is the executable */
     bool found;
     uintptr_t base;
     char name[512];

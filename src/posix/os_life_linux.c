@@ -32,8 +32,8 @@
 #define SYS_pidfd_send_signal 424
 #endif
 #define PIDFS_MAGIC_NUMBER 0x50494446
-#define BY_DESCRIPTOR 3 /* P_PIDFD */
-#define TO_GROUP 4u     /* PIDFD_SIGNAL_PROCESS_GROUP */
+#define BY_DESCRIPTOR      3  /* P_PIDFD */
+#define TO_GROUP           4u /* PIDFD_SIGNAL_PROCESS_GROUP */
 
 /* 1; 0 when there is nothing to read, -1 when it is not understood. */
 static int read_stat(int64_t pid, char *state, long *threads, unsigned long long *started) {

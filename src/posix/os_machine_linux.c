@@ -64,7 +64,8 @@ static int quota_v2(const char *directory) {
     double quota, period;
     snprintf(path, sizeof path, "%s/cpu.max", directory);
     /* "max" is no number */
-    if (cohort__read_text(path, text, sizeof text) <= 0 || sscanf(text, "%lf %lf", &quota, &period) != 2)
+    if (cohort__read_text(path, text, sizeof text) <= 0 ||
+        sscanf(text, "%lf %lf", &quota, &period) != 2)
         return 0;
     return rounded_up(quota, period);
 }

@@ -9,11 +9,11 @@
 #include <dlfcn.h>
 #include <limits.h>
 
-#define OSYNC_SHARED 1u
-#define OSYNC_CLOCK_MACH_ABSOLUTE 32u
+#define OSYNC_SHARED               1u
+#define OSYNC_CLOCK_MACH_ABSOLUTE  32u
 #define UL_COMPARE_AND_WAIT_SHARED 3u
-#define ULF_WAKE_ALL 0x100u
-#define ULF_NO_ERRNO 0x01000000u
+#define ULF_WAKE_ALL               0x100u
+#define ULF_NO_ERRNO               0x01000000u
 
 typedef int (*osync_wait_t)(void *word, uint64_t value, size_t size, uint32_t flags);
 typedef int (*osync_wait_for_t)(void *word, uint64_t value, size_t size, uint32_t flags,

@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define PAUSE_FIRST INT64_C(20000) /* nanoseconds */
-#define PAUSE_LAST INT64_C(8000000)
+#define PAUSE_LAST  INT64_C(8000000)
 
 apr_status_t cohort_os_park_setup(void *region, bool fresh) {
     (void)region, (void)fresh;
@@ -45,6 +45,4 @@ int cohort_os_wake(_Atomic uint32_t *word, int count) {
     return 0;
 }
 
-void cohort_os_park_forget(cohort_os_id_t dead) {
-    (void)dead;
-}
+void cohort_os_park_forget(cohort_os_id_t dead) { (void)dead; }

@@ -19,9 +19,9 @@
 /* The birth of a child that was gone before it could be looked at: equal to nobody's. */
 #define COHORT__BIRTH_GONE ((uint64_t)1)
 
-#define COHORT__RETRY(result, call)               \
-    do {                                          \
-        (result) = (call);                        \
+#define COHORT__RETRY(result, call) \
+    do {                            \
+        (result) = (call);          \
     } while ((result) == -1 && errno == EINTR)
 
 /* os_bytes.c: move a descriptor above the standard three and make it close on exec; -1 with errno,
@@ -107,8 +107,8 @@ static inline void cohort__die(void) { kill(cohort__leads_group() ? 0 : getpid()
 typedef struct {
     /* signals: by this process, by this thread; signal 1 is the lowest bit */
     uint64_t ignored, blocked;
-    uint32_t mode;             /* umask */
-    uint32_t interrupts_off;   /* SIGINT is ignored by this library, not by the host */
+    uint32_t mode;           /* umask */
+    uint32_t interrupts_off; /* SIGINT is ignored by this library, not by the host */
 } cohort__status_t;
 
 /* os_signals.c. In the child of a vfork, before exec, with all signals blocked: `tidy`: none has a
@@ -135,7 +135,7 @@ enum {
     COHORT__WISH_PID,
     COHORT__WISH_TID, /* where each thread has its own */
     COHORT__WISH_PROCESS_GROUP,
-    COHORT__WISH_NICE, /* where all threads have the same */
+    COHORT__WISH_NICE,   /* where all threads have the same */
     COHORT__WISH_LIMITS, /* a soft and a hard one for each, by the system's number */
     COHORT__WISH_LIMITS_MAX = 16
 };
@@ -199,7 +199,7 @@ bool cohort__parent_user(int witness, int64_t parent, uid_t *user);
 /* os_program_*.c */
 /* A path that execs this program again, even when its file was replaced. */
 apr_status_t cohort__own_executable(char *path, size_t size);
-char ***cohort__environment(void); /* the address of environ */
+char ***cohort__environment(void);  /* the address of environ */
 bool cohort__fork_is_default(void); /* the fact */
 
 /* os_machine_*.c: what differs from system to system and is no mechanism. */

@@ -22,10 +22,10 @@
 #define NSIG 65
 #endif
 
-#define BIT(number) ((uint64_t)1 << ((number) - 1))
-#define ALL (~(uint64_t)0)
+#define BIT(number) ((uint64_t)1 << ((number)-1))
+#define ALL         (~(uint64_t)0)
 
-static bool interrupts_off;                /* by this library, not by the host */
+static bool interrupts_off; /* by this library, not by the host */
 /* what the requester has is known, and not yet taken over */
 static bool told;
 static uint64_t told_ignored, told_blocked;

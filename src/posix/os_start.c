@@ -53,18 +53,18 @@ typedef struct {
     const cohort_os_start_t *start;
     const char *const *argv;
     const char *const *environment;
-    const char **env;      /* the same when it had to be made, else NULL */
-    char **candidates;     /* paths to try, NULL-terminated */
+    const char **env;            /* the same when it had to be made, else NULL */
+    char **candidates;           /* paths to try, NULL-terminated */
     char boot[COHORT__BOOT_MAX]; /* "COHORT_BOOT=..." */
-    char *boot_pid;        /* where in it the child writes its pid */
+    char *boot_pid;              /* where in it the child writes its pid */
     /* a socket pair, by which the child knows its parent: its end, the parent's; NONE */
     cohort_os_handle_t witness[2];
     char title[TITLE_ROOM + 1];
     const char *self_argv[3];
-    int report[2];         /* how the outcome comes back when memory is not shared; -1 = it is */
+    int report[2];          /* how the outcome comes back when memory is not shared; -1 = it is */
     const sigset_t *before; /* what the starter has blocked */
-    int gate[2];           /* the child waits there until we know it; -1 = it does not */
-    volatile int shared;   /* the child runs in our memory */
+    int gate[2];            /* the child waits there until we know it; -1 = it does not */
+    volatile int shared;    /* the child runs in our memory */
     volatile outcome_t outcome;
 } plan_t;
 

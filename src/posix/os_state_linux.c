@@ -41,14 +41,25 @@
 #endif
 
 enum { USERS, SAVED_USER, BITS, ROOT, ROOT_MOUNT }; /* quick */
-enum { /* rest */
-    GROUPS, SAVED_GROUP, MORE_GROUPS, INHERITABLE, PERMITTED, EFFECTIVE, BOUNDING, AMBIENT,
-    SANDBOX, SANDBOXED_THREAD, SESSION, SOURCE, NAMESPACES /* six of them */
+enum {                                              /* rest */
+       GROUPS,
+       SAVED_GROUP,
+       MORE_GROUPS,
+       INHERITABLE,
+       PERMITTED,
+       EFFECTIVE,
+       BOUNDING,
+       AMBIENT,
+       SANDBOX,
+       SANDBOXED_THREAD,
+       SESSION,
+       SOURCE,
+       NAMESPACES /* six of them */
 };
 enum { FROM_CALLS = 1, FROM_PROC };
 
-#define OWN "/proc/thread-self"
-#define TEXT_MAX 4096
+#define OWN        "/proc/thread-self"
+#define TEXT_MAX   4096
 #define TEXT_LIMIT (1u << 20) /* 65,536 groups fit */
 
 static uint64_t pair(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
@@ -433,7 +444,6 @@ apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
 /* A container's filter, for one, is there from the beginning. */
 void cohort__state_begin(void) {
     cohort_os_state_t state;
-    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0 || look_at_own(&state) != APR_SUCCESS)
-        return;
+    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0 || look_at_own(&state) != APR_SUCCESS) return;
     atomic_store(&first_filters, state.rest[SANDBOX] >> 16);
 }

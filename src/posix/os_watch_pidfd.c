@@ -38,8 +38,8 @@
 #endif
 
 #define ASK_EVERY_NS ((int64_t)10000000)
-#define LONGEST_NS ((int64_t)1000000000)
-#define REAPING_MS 100
+#define LONGEST_NS   ((int64_t)1000000000)
+#define REAPING_MS   100
 
 typedef struct entry_t {
     struct entry_t *next, **link; /* link: NULL while it is on no list */
@@ -55,11 +55,11 @@ _Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits
 struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
-    int asked; /* entries without a descriptor */
+    int asked;         /* entries without a descriptor */
     unsigned lendings; /* so far */
     int epoll, nudge, channel;
     cohort_os_known_t known; /* the channel */
-    bool alone; /* no code here closes descriptors that are not its own */
+    bool alone;              /* no code here closes descriptors that are not its own */
 };
 
 /* A process has one watch as a rule. It is no block of the heap: then a forked copy that lets go of
@@ -86,7 +86,7 @@ struct exit_info {
     int32_t exit_code;
 };
 #define GET_EXIT_INFO _IOWR(0xFF, 11, struct exit_info)
-#define WITH_EXIT ((uint64_t)1 << 3)
+#define WITH_EXIT     ((uint64_t)1 << 3)
 
 static int add(cohort_os_watch_t *watch, int fd, void *what) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
@@ -126,7 +126,9 @@ static void release(int fd) {
 
 /* Descriptors one after the other, as those of children that were started one after the other
  * are. */
-typedef struct { int low, high; } run_t;
+typedef struct {
+    int low, high;
+} run_t;
 
 static void release_run(run_t run) {
     if (run.high < 0 || (run.high > run.low && syscall(SYS_close_range, run.low, run.high, 0) == 0))
@@ -220,7 +222,7 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
     bool there = enter_set(watch, entry);
     link_entry(watch, entry);
     if (there && entry->pidfd < 0) nudge(watch); /* else the waiter finds out within a second */
-    cohort_os_mutex_unlock(&watch->mutex); /* from here on the entry may be gone */
+    cohort_os_mutex_unlock(&watch->mutex);       /* from here on the entry may be gone */
     return APR_SUCCESS;
 }
 

@@ -18,8 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LEAST_MS 1
-#define MOST_MS 25
+#define LEAST_MS   1
+#define MOST_MS    25
 #define LONGEST_MS 1000 /* without a look whether the descriptors are there still */
 #ifdef MSG_NOSIGNAL
 #define AT_ONCE (MSG_DONTWAIT | MSG_NOSIGNAL)

@@ -29,8 +29,8 @@
 #define ENTRIES 16384u
 
 typedef struct {
-    uint64_t cohort[2];     /* names of events begin with this */
-    _Atomic uint32_t used;  /* entries that were ever owned */
+    uint64_t cohort[2];    /* names of events begin with this */
+    _Atomic uint32_t used; /* entries that were ever owned */
     uint32_t reserved[11];
     _Atomic uint64_t word[ENTRIES];  /* address slept on, or 0 */
     _Atomic uint64_t owner[ENTRIES]; /* key of the process, or 0 */

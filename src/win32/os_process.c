@@ -39,13 +39,13 @@ static const struct {
     {0xC0000091, -8},
     {0xC0000092, -8},
     {0xC0000093, -8},
-    {0xC0000094, -8},  /* integer division by zero */
-    {0xC0000095, -8},  /* integer overflow */
+    {0xC0000094, -8},               /* integer division by zero */
+    {0xC0000095, -8},               /* integer overflow */
     {0xC0000374, -COHORT__SIGABRT}, /* heap corruption */
     {0xC0000409, -COHORT__SIGABRT}, /* stack buffer overrun, fail fast */
     {0xC0000420, -COHORT__SIGABRT}, /* assertion */
     {0xC0000025, -COHORT__SIGABRT}, /* exception that cannot be continued */
-    {0xC000013A, -2},  /* Ctrl-C: SIGINT */
+    {0xC000013A, -2},               /* Ctrl-C: SIGINT */
     {0xC0000135, 127}, /* a DLL is missing: as a shell reports a program that cannot run */
     {0xC0000139, 127}, /* a DLL lacks an entry point */
     {0xC0000142, 127}, /* a DLL could not be initialised */

@@ -16,8 +16,8 @@
 
 #include <windows.h>
 
-#define COHORT__OWN_SIGNALS 2 /* terminate, interrupt */
-#define COHORT__EVENT_NAME 96 /* characters of a name of ours, the end included */
+#define COHORT__OWN_SIGNALS 2  /* terminate, interrupt */
+#define COHORT__EVENT_NAME  96 /* characters of a name of ours, the end included */
 
 /* The numbers that exit codes report on every system, whether or not <signal.h> has them here (its
  * SIGABRT is 22). */

@@ -5,7 +5,7 @@
 #define COHORT_TESTS_DUMP_MARKS_H
 
 #define DUMP_BLOCK ((unsigned)8 << 20)
-#define DUMP_MARK 256
+#define DUMP_MARK  256
 
 static inline void dump_mark_write(unsigned char *at, unsigned number) {
     unsigned value = 2463534242u + number;

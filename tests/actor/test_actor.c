@@ -26,21 +26,17 @@
 static char *utf8(const wchar_t *wide) {
     int size = wide ? WideCharToMultiByte(CP_UTF8, 0, wide, -1, NULL, 0, NULL, NULL) : 0;
     char *text = size ? malloc((size_t)size) : NULL;
-    if (text)
-        WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, size, NULL, NULL);
+    if (text) WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, size, NULL, NULL);
     return text;
 }
 
 static void begin(int *argc, char ***argv) {
     wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), argc);
     char **list = calloc((size_t)*argc + 1, sizeof *list);
-    if (!wide || !list)
-        exit(120);
-    for (int i = 0; i < *argc; i++)
-        list[i] = utf8(wide[i]);
+    if (!wide || !list) exit(120);
+    for (int i = 0; i < *argc; i++) list[i] = utf8(wide[i]);
     *argv = list;
-    for (int fd = 0; fd < 3; fd++)
-        _setmode(fd, _O_BINARY);
+    for (int fd = 0; fd < 3; fd++) _setmode(fd, _O_BINARY);
     SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
 }
 
@@ -49,18 +45,13 @@ static char *variable(const char *name) {
     return MultiByteToWideChar(CP_UTF8, 0, name, -1, wide, 64) ? utf8(_wgetenv(wide)) : NULL;
 }
 
-static char *directory(void) {
-    return utf8(_wgetcwd(NULL, 0));
-}
+static char *directory(void) { return utf8(_wgetcwd(NULL, 0)); }
 
 static void close_all(void) {
-    for (int fd = 0; fd < 3; fd++)
-        _close(fd);
+    for (int fd = 0; fd < 3; fd++) _close(fd);
 }
 
-static void wait_for_death(void) {
-    Sleep(INFINITE);
-}
+static void wait_for_death(void) { Sleep(INFINITE); }
 
 static void crash(void) {
     volatile int *volatile nowhere = (volatile int *)16;
@@ -69,13 +60,9 @@ static void crash(void) {
 #else
 #include <unistd.h>
 
-static void begin(int *argc, char ***argv) {
-    (void)argc, (void)argv;
-}
+static void begin(int *argc, char ***argv) { (void)argc, (void)argv; }
 
-static char *variable(const char *name) {
-    return getenv(name);
-}
+static char *variable(const char *name) { return getenv(name); }
 
 static char *directory(void) {
     static char text[4096];
@@ -83,13 +70,11 @@ static char *directory(void) {
 }
 
 static void close_all(void) {
-    for (int fd = 0; fd < 1024; fd++)
-        close(fd);
+    for (int fd = 0; fd < 1024; fd++) close(fd);
 }
 
 static void wait_for_death(void) {
-    for (;;)
-        pause();
+    for (;;) pause();
 }
 
 /* A sanitizer would take the fault for itself. */
@@ -100,8 +85,7 @@ static void crash(void) {
 #endif
 
 static void copy(void) {
-    for (int c; (c = getchar()) != EOF;)
-        putchar(c);
+    for (int c; (c = getchar()) != EOF;) putchar(c);
 }
 
 static int has_line(void) {
@@ -110,42 +94,29 @@ static int has_line(void) {
 }
 
 static void write_rest(char **argv) {
-    for (; *argv; argv++)
-        printf("<%s>", *argv);
+    for (; *argv; argv++) printf("<%s>", *argv);
 }
 
 int main(int argc, char **argv) {
     begin(&argc, &argv);
     for (char **at = argv + 1; *at; at++) {
         const char *what = *at, *text = at[1] ? at[1] : "";
-        if (!strcmp(what, "say"))
-            printf("%s\n", text), at++;
-        else if (!strcmp(what, "cry"))
-            fprintf(stderr, "%s\n", text), at++;
+        if (!strcmp(what, "say")) printf("%s\n", text), at++;
+        else if (!strcmp(what, "cry")) fprintf(stderr, "%s\n", text), at++;
         else if (!strcmp(what, "variable"))
             printf("%s\n", variable(text) ? variable(text) : "(none)"), at++;
-        else if (!strcmp(what, "cwd"))
-            printf("%s\n", directory());
-        else if (!strcmp(what, "cat"))
-            copy();
+        else if (!strcmp(what, "cwd")) printf("%s\n", directory());
+        else if (!strcmp(what, "cat")) copy();
         else if (!strcmp(what, "line")) {
-            if (!has_line())
-                return 1;
+            if (!has_line()) return 1;
         } else if (!strcmp(what, "no-line")) {
-            if (has_line())
-                return 1;
-        } else if (!strcmp(what, "wait"))
-            wait_for_death();
-        else if (!strcmp(what, "close"))
-            close_all();
-        else if (!strcmp(what, "exit"))
-            return atoi(text);
-        else if (!strcmp(what, "crash"))
-            crash();
-        else if (!strcmp(what, "arguments"))
-            return write_rest(at + 1), 0;
-        else
-            return 121;
+            if (has_line()) return 1;
+        } else if (!strcmp(what, "wait")) wait_for_death();
+        else if (!strcmp(what, "close")) close_all();
+        else if (!strcmp(what, "exit")) return atoi(text);
+        else if (!strcmp(what, "crash")) crash();
+        else if (!strcmp(what, "arguments")) return write_rest(at + 1), 0;
+        else return 121;
     }
     return 0;
 }

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define PARTIES_MAX 64
-#define A_WHILE 50000 /* microseconds, where time has to run out */
+#define A_WHILE     50000 /* microseconds, where time has to run out */
 
 /* A daemon, so that a failed case does not wait for it. */
 static inline cohort_process_t *party_start(cohort_target_t target, const void *args,
@@ -65,9 +65,7 @@ static inline cohort_arena_usage_t arena_usage(void) {
 }
 
 /* Blocks of the arena in use: to see that nothing is left. */
-static inline apr_uint64_t blocks_in_use(void) {
-    return arena_usage().blocks;
-}
+static inline apr_uint64_t blocks_in_use(void) { return arena_usage().blocks; }
 
 static inline void check_name(const char *expected, cohort_process_t *process) {
     char name[64];
@@ -114,6 +112,6 @@ static inline void party_thread_finish(apr_thread_t *thread) {
 }
 
 /* Microseconds that a call took at least are measured with APR's clock: leave it some tolerance. */
-#define AT_LEAST(microseconds, begin) CHECK(apr_time_now() - (begin) >= (microseconds) - 5000)
+#define AT_LEAST(microseconds, begin) CHECK(apr_time_now() - (begin) >= (microseconds)-5000)
 
 #endif

@@ -71,9 +71,7 @@ static int expect_destroyed(void *data) {
 
 /* ---- meetings ------------------------------------------------------------------------------- */
 
-static void count_action(void *arg) {
-    atomic_fetch_add((_Atomic int *)arg, 1);
-}
+static void count_action(void *arg) { atomic_fetch_add((_Atomic int *)arg, 1); }
 
 /* Nobody goes on before all are there; the action has been run exactly once per round by then; each
  * has an index of its own. */
@@ -116,17 +114,11 @@ static void processes_meet(int parties, int rounds, apr_interval_time_t timeout)
     check_all_met(&args);
 }
 
-static void two_meet(void) {
-    processes_meet(2, ROUNDS_MAX, COHORT_FOREVER);
-}
+static void two_meet(void) { processes_meet(2, ROUNDS_MAX, COHORT_FOREVER); }
 
-static void five_meet(void) {
-    processes_meet(5, 100, COHORT_FOREVER);
-}
+static void five_meet(void) { processes_meet(5, 100, COHORT_FOREVER); }
 
-static void sixteen_meet(void) {
-    processes_meet(16, 30, apr_time_from_sec(100));
-}
+static void sixteen_meet(void) { processes_meet(16, 30, apr_time_from_sec(100)); }
 
 static void threads_meet(int parties, int rounds) {
     apr_thread_t *threads[PARTIES_MAX];
@@ -137,13 +129,9 @@ static void threads_meet(int parties, int rounds) {
     check_all_met(&args);
 }
 
-static void four_threads_meet(void) {
-    threads_meet(4, ROUNDS_MAX);
-}
+static void four_threads_meet(void) { threads_meet(4, ROUNDS_MAX); }
 
-static void sixty_four_threads_meet(void) {
-    threads_meet(64, 20);
-}
+static void sixty_four_threads_meet(void) { threads_meet(64, 20); }
 
 static void alone(void) {
     unsigned index = 4711;

@@ -151,9 +151,7 @@ static void condition_is_fair(void) {
     }
 }
 
-static int number_is_seven(void *arg) {
-    return *(int *)arg == 7;
-}
+static int number_is_seven(void *arg) { return *(int *)arg == 7; }
 
 static int wait_for_seven(void *data) {
     args_t *a = data;

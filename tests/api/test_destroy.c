@@ -31,7 +31,7 @@ typedef struct {
 } kind_t;
 
 #define PUBLISH(slot, made) atomic_store(&(slot)->object, made)
-#define TAKE(slot) atomic_load(&(slot)->object)
+#define TAKE(slot)          atomic_load(&(slot)->object)
 
 /* ---- queues and pipes ----------------------------------------------------------------------- */
 

@@ -463,7 +463,9 @@ static void do_end(scene_t *s, apr_status_t (*end)(things_t *t)) {
     CHECK_STATUS(APR_SUCCESS, end(&s->cell->things));
 }
 
-#define EACH_ROW(i, member) for (int i = 0; i < (int)ROWS; i++) if (rows[i].member != NOT_POSSIBLE)
+#define EACH_ROW(i, member)             \
+    for (int i = 0; i < (int)ROWS; i++) \
+        if (rows[i].member != NOT_POSSIBLE)
 
 static void destroyed_before(void) {
     EACH_ROW(i, before) {

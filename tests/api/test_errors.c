@@ -6,9 +6,7 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
-static bool said(const char *part) {
-    return strstr(cohort_last_error(), part) != NULL;
-}
+static bool said(const char *part) { return strstr(cohort_last_error(), part) != NULL; }
 
 /* The last error names the call and says this. */
 static void check_said(const char *call, const char *part) {

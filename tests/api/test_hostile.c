@@ -241,8 +241,10 @@ typedef struct {
     bool ends; /* takes NULL, and what is destroyed already */
 } call_t;
 
-#define USES(kind, name) {#name, kind, name, false}
-#define ENDS(kind, name) {#name, kind, name, true}
+#define USES(kind, name) \
+    { #name, kind, name, false }
+#define ENDS(kind, name) \
+    { #name, kind, name, true }
 static const call_t calls[] = {
     USES(QUEUE, queue_put),
     USES(QUEUE, queue_get),

@@ -31,9 +31,7 @@ static board_t *new_board(void) {
     return board;
 }
 
-static board_t *board_of(void *args) {
-    return *(board_t **)args;
-}
+static board_t *board_of(void *args) { return *(board_t **)args; }
 
 static cohort_process_t *start_as(cohort_lifetime_t lifetime, cohort_target_t target,
                                   board_t *board) {
@@ -48,15 +46,13 @@ static cohort_process_t *start_as(cohort_lifetime_t lifetime, cohort_target_t ta
 /* The watchdog sees to it that this ends. */
 static void await_gone(apr_int64_t pid) {
     CHECK(pid > 0);
-    while (system_runs(pid))
-        apr_sleep(1000);
+    while (system_runs(pid)) apr_sleep(1000);
 }
 
 /* Write a number on the board; the one that makes it `n` says that all are there. */
 static void write_down(board_t *board, apr_int64_t number, int n) {
     atomic_store(&board->pids[atomic_fetch_add(&board->count, 1)], number);
-    if (atomic_fetch_add(&board->written, 1) + 1 == n)
-        set_event(board->ready);
+    if (atomic_fetch_add(&board->written, 1) + 1 == n) set_event(board->ready);
 }
 
 static void sign_in(board_t *board, int n) {
@@ -82,12 +78,10 @@ static void check_chain_dies(cohort_lifetime_t lifetime, apr_status_t (*how)(coh
     board->lifetime = lifetime;
     cohort_process_t *top = start_as(COHORT_FOREGROUND, descend, board);
     await_event(board->ready);
-    for (int i = 0; i < board->depth; i++)
-        CHECK(system_runs(board->pids[i]));
+    for (int i = 0; i < board->depth; i++) CHECK(system_runs(board->pids[i]));
     CHECK_STATUS(APR_SUCCESS, how(top));
     party_end(top, code);
-    for (int i = 0; i < board->depth; i++)
-        await_gone(board->pids[i]);
+    for (int i = 0; i < board->depth; i++) await_gone(board->pids[i]);
 }
 
 static void daemons_die_with_a_killed_parent(void) {
@@ -176,11 +170,9 @@ static int daemon_with_programs(void *args) {
     sign_in(board, 3);
     for (int i = 0; i < 2; i++)
         write_down(board, start_by_apr((const char *const[]){TEST_ACTOR, "wait", NULL}), 3);
-    if (board->depth == WAITS)
-        party_wait_for_death();
+    if (board->depth == WAITS) party_wait_for_death();
     await_event(board->go);
-    if (board->depth == RETURNS)
-        return 4;
+    if (board->depth == RETURNS) return 4;
     if (board->depth == CRASHES)
         CHECK_STATUS(APR_SUCCESS, cohort_process_kill(cohort_process_current()));
     _Exit(5);
@@ -193,8 +185,7 @@ static board_t *new_tree(int way) {
 }
 
 static void check_tree_gone(board_t *board) {
-    for (int i = 0; i < 3; i++)
-        await_gone(board->pids[i]);
+    for (int i = 0; i < 3; i++) await_gone(board->pids[i]);
 }
 
 /* In its own group also where the tests have a terminal. */
@@ -211,11 +202,9 @@ static void check_daemon_takes_its_tree(int way, apr_interval_time_t grace, int 
     board_t *board = new_tree(way);
     cohort_process_t *daemon = start_with_programs(board);
     await_event(board->ready);
-    for (int i = 0; i < 3; i++)
-        CHECK(system_runs(board->pids[i]));
+    for (int i = 0; i < 3; i++) CHECK(system_runs(board->pids[i]));
     set_event(board->go);
-    if (way == WAITS)
-        CHECK_STATUS(APR_SUCCESS, cohort_process_stop(daemon, grace));
+    if (way == WAITS) CHECK_STATUS(APR_SUCCESS, cohort_process_stop(daemon, grace));
     party_end(daemon, code);
     check_tree_gone(board);
 }
@@ -246,21 +235,15 @@ static void check_parent_takes_all(bool kill) {
     board_t *board = new_tree(WAITS);
     cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_tree, board);
     await_event(board->ready);
-    if (kill)
-        party_kill(parent);
-    else
-        set_event(board->go);
+    if (kill) party_kill(parent);
+    else set_event(board->go);
     party_end(parent, kill ? -9 : 0);
     check_tree_gone(board);
 }
 
-static void a_tree_ends_with_a_killed_parent(void) {
-    check_parent_takes_all(true);
-}
+static void a_tree_ends_with_a_killed_parent(void) { check_parent_takes_all(true); }
 
-static void a_tree_ends_with_a_parent_that_returns(void) {
-    check_parent_takes_all(false);
-}
+static void a_tree_ends_with_a_parent_that_returns(void) { check_parent_takes_all(false); }
 
 /* A pool's workers are daemons. */
 static apr_status_t start_in_a_task(const void *input, void *output) {
@@ -281,8 +264,7 @@ static void check_worker_takes_its_tree(int way, apr_status_t status) {
     await_event(board->ready);
     set_event(board->go);
     CHECK_STATUS(status, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
-    if (way == CRASHES)
-        check_tree_gone(board);
+    if (way == CRASHES) check_tree_gone(board);
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     check_tree_gone(board);
@@ -304,8 +286,7 @@ static int wait_and_count(void *args) {
 }
 
 static int start_foreground_and_return(void *args) {
-    for (int i = 0; i < 3; i++)
-        (void)start_as(COHORT_FOREGROUND, wait_and_count, board_of(args));
+    for (int i = 0; i < 3; i++) (void)start_as(COHORT_FOREGROUND, wait_and_count, board_of(args));
     return 0;
 }
 
@@ -457,10 +438,8 @@ static int tell_handles_and_wait(void *args) {
 /* Not even when its parent has many children already does a child begin with more than the first
  * one. */
 static void children_inherit_nothing(void) {
-    if (!strcmp(test_method(), "fork"))
-        SKIP("a fork copies the parent's descriptors");
-    if (system_handles() < 0)
-        SKIP("the system does not tell descriptors");
+    if (!strcmp(test_method(), "fork")) SKIP("a fork copies the parent's descriptors");
+    if (system_handles() < 0) SKIP("the system does not tell descriptors");
     board_t *board = new_board();
     cohort_process_t *list[12];
     for (int i = 0; i < 12; i++) {
@@ -476,8 +455,7 @@ static void children_inherit_nothing(void) {
 static void start_many(int n) {
     for (int i = 0; i < n; i++) {
         cohort_process_t *process = start_as(COHORT_DAEMON, seven, NULL);
-        if (i % 2)
-            CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
+        if (i % 2) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
         CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
     }
@@ -486,13 +464,11 @@ static void start_many(int n) {
 /* Each start that left something would show; a few the system may keep for later. The thread that
  * waited may go on before the watcher has put all away. */
 static void handles_do_not_accumulate(void) {
-    if (system_handles() < 0)
-        SKIP("the system does not tell descriptors");
+    if (system_handles() < 0) SKIP("the system does not tell descriptors");
     start_many(10);
     int before = system_handles();
     start_many(40);
-    while (system_handles() >= before + 20)
-        apr_sleep(1000);
+    while (system_handles() >= before + 20) apr_sleep(1000);
 }
 
 /* ---- two copies of the library -------------------------------------------------------------- */

@@ -15,18 +15,11 @@ typedef struct {
 
 static void die(death_t death) {
     switch (death) {
-    case BY_KILL:
-        (void)cohort_process_kill(cohort_process_current());
-        party_wait_for_death();
-    case BY_EXIT:
-        exit(3);
-    case BY_COHORT_EXIT:
-        cohort_exit(4);
-        break;
-    case BY_ABORT:
-        abort();
-    default:
-        break;
+    case BY_KILL: (void)cohort_process_kill(cohort_process_current()); party_wait_for_death();
+    case BY_EXIT: exit(3);
+    case BY_COHORT_EXIT: cohort_exit(4); break;
+    case BY_ABORT: abort();
+    default: break;
     }
 }
 
@@ -79,18 +72,10 @@ static void one_death(death_t death, int code) {
     finish_pool(pool);
 }
 
-static void death_by_kill(void) {
-    one_death(BY_KILL, -9);
-}
-static void death_by_exit(void) {
-    one_death(BY_EXIT, 3);
-}
-static void death_by_cohort_exit(void) {
-    one_death(BY_COHORT_EXIT, 4);
-}
-static void death_by_abort(void) {
-    one_death(BY_ABORT, -6);
-}
+static void death_by_kill(void) { one_death(BY_KILL, -9); }
+static void death_by_exit(void) { one_death(BY_EXIT, 3); }
+static void death_by_cohort_exit(void) { one_death(BY_COHORT_EXIT, 4); }
+static void death_by_abort(void) { one_death(BY_ABORT, -6); }
 
 static void every_task_dies(void) {
     cohort_pool_t *pool = new_pool(3);
@@ -265,12 +250,8 @@ static void storm(apr_size_t chunk) {
     free(out);
 }
 
-static void storm_chunk_1(void) {
-    storm(1);
-}
-static void storm_default_chunk(void) {
-    storm(0);
-}
+static void storm_chunk_1(void) { storm(1); }
+static void storm_default_chunk(void) { storm(0); }
 
 /* Thousands of small jobs while workers are killed: each ends, well or charged. */
 static void storm_apply(void) {
@@ -280,10 +261,8 @@ static void storm_apply(void) {
     for (int i = 0; i < N || atomic_load(&killer.kills) < 20; i++) {
         int x = i % 1000, y = -1;
         apr_status_t status = cohort_pool_apply(killer.pool, square, &x, sizeof x, &y, sizeof y);
-        if (status)
-            CHECK_STATUS(COHORT_EWORKERDIED, status);
-        else
-            CHECK_INT(x * x, y);
+        if (status) CHECK_STATUS(COHORT_EWORKERDIED, status);
+        else CHECK_INT(x * x, y);
     }
     atomic_store(&killer.stop, 1);
     party_thread_finish(thread);

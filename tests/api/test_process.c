@@ -238,21 +238,13 @@ static void check_stop(stop_t stop, int code) {
 
 /* A: what Python makes an exception of (exit code 1) is the signal's default in C; so this is
  * PROC-10 too. */
-static void PROC_09_interrupt(void) {
-    check_stop(cohort_process_interrupt, -2);
-}
+static void PROC_09_interrupt(void) { check_stop(cohort_process_interrupt, -2); }
 
-static void PROC_10_interrupt_no_handler(void) {
-    check_stop(cohort_process_interrupt, -2);
-}
+static void PROC_10_interrupt_no_handler(void) { check_stop(cohort_process_interrupt, -2); }
 
-static void PROC_11_terminate(void) {
-    check_stop(cohort_process_terminate, -15);
-}
+static void PROC_11_terminate(void) { check_stop(cohort_process_terminate, -15); }
 
-static void PROC_12_kill(void) {
-    check_stop(cohort_process_kill, -9);
-}
+static void PROC_12_kill(void) { check_stop(cohort_process_kill, -9); }
 
 static apr_status_t stop_at_once(cohort_process_t *process) {
     return cohort_process_stop(process, 0);
@@ -272,9 +264,7 @@ static void stop_says_how(void) {
     CHECK_STATUS(COHORT_ENOWAIT, cohort_process_stop(cohort_process_current(), 0));
 }
 
-static void PROC_13_cpu_count(void) {
-    CHECK(cohort_cpu_count() >= 1);
-}
+static void PROC_13_cpu_count(void) { CHECK(cohort_cpu_count() >= 1); }
 
 static void PROC_14_active_children(void) {
     args_t a = {.go = new_event()};

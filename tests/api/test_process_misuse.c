@@ -144,9 +144,7 @@ static int children_are_members(void *data) {
     return 11;
 }
 
-static void finalize_in_a_child(void) {
-    party_end(party_start(children_are_members, NULL, 0), 11);
-}
+static void finalize_in_a_child(void) { party_end(party_start(children_are_members, NULL, 0), 11); }
 
 const test_case_t process_misuse_cases[] = {
     {"Process", "nulls_are_refused", nulls_are_refused},

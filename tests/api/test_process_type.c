@@ -52,13 +52,9 @@ typedef struct {
     int step, how;
 } hooked_t;
 
-static void hooked_note(hooked_t *h, int what) {
-    h->steps[h->step++] = what;
-}
+static void hooked_note(hooked_t *h, int what) { h->steps[h->step++] = what; }
 
-static void hooked_start(cohort_process_base_t *self) {
-    hooked_note((hooked_t *)self, 1);
-}
+static void hooked_start(cohort_process_base_t *self) { hooked_note((hooked_t *)self, 1); }
 
 static int hooked_run(cohort_process_base_t *self) {
     hooked_note((hooked_t *)self, 2);
@@ -115,13 +111,9 @@ static int exit_cohort(void *args) {
     return 99;
 }
 
-static int exit_c(void *args) {
-    exit(*(int *)args);
-}
+static int exit_c(void *args) { exit(*(int *)args); }
 
-static int exit_hard(void *args) {
-    _Exit(*(int *)args);
-}
+static int exit_hard(void *args) { _Exit(*(int *)args); }
 
 static int abort_itself(void *args) {
     (void)args;
@@ -140,9 +132,7 @@ static void SUB_03_exit(void) {
     }
 }
 
-static void abort_is_seen(void) {
-    party_end(party_start(abort_itself, NULL, 0), -6);
-}
+static void abort_is_seen(void) { party_end(party_start(abort_itself, NULL, 0), -6); }
 
 const test_case_t process_type_cases[] = {
     {"Process", "SUB_01_subclassing", SUB_01_subclassing},

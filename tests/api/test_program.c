@@ -40,8 +40,7 @@ static void directory_is_changed(void) {
     CHECK_STATUS(APR_SUCCESS, apr_dir_make(directory, APR_OS_DEFAULT, test_pool()));
     const char *said = output_of(ACT("cwd"), NULL, directory), *name = strrchr(said, '/');
     apr_status_t removed = apr_dir_remove(directory, test_pool());
-    if (!name)
-        name = strrchr(said, '\\');
+    if (!name) name = strrchr(said, '\\');
     CHECK(name != NULL);
     CHECK_STR(apr_pstrcat(test_pool(), called, "\n", NULL), name + 1);
     CHECK_STATUS(APR_SUCCESS, removed);
@@ -138,9 +137,7 @@ static int run_inheriting(void *data) {
 /* Whatever the test's own output is, a program that is given no other writes there; here it is only
  * seen to end well.
  */
-static void children_run_programs(void) {
-    party_finish(party_start(run_inheriting, NULL, 0));
-}
+static void children_run_programs(void) { party_finish(party_start(run_inheriting, NULL, 0)); }
 
 static void exit_codes(void) {
     static const struct {
@@ -198,10 +195,8 @@ static void failed_starts_leave_nothing(void) {
                                 .streams = {PIPE, PIPE, NO_STREAM}};
     (void)start_fails(&program);
     int before = system_handles();
-    if (before < 0)
-        SKIP("the system does not tell descriptors");
-    for (int i = 0; i < 40; i++)
-        (void)start_fails(&program);
+    if (before < 0) SKIP("the system does not tell descriptors");
+    for (int i = 0; i < 40; i++) (void)start_fails(&program);
     CHECK(system_handles() - before < 20); /* some systems keep a few for later */
 }
 

@@ -95,9 +95,7 @@ static void many_senders_and_receivers_bounded(void) {
     crowd(64);
 }
 
-static void many_senders_and_receivers_unbounded(void) {
-    crowd(0);
-}
+static void many_senders_and_receivers_unbounded(void) { crowd(0); }
 
 static void *APR_THREAD_FUNC thread_receives(apr_thread_t *thread, void *data) {
     (void)thread;
@@ -162,9 +160,7 @@ static void receivers_die(void) {
     killing_receivers(16);
 }
 
-static void receivers_die_unbounded(void) {
-    killing_receivers(0);
-}
+static void receivers_die_unbounded(void) { killing_receivers(0); }
 
 /* What a dead sender had put, and at most the one that it could not write down any more,
  * arrives. */
@@ -201,9 +197,7 @@ static void senders_die(void) {
     killing_senders(16);
 }
 
-static void senders_die_unbounded(void) {
-    killing_senders(0);
-}
+static void senders_die_unbounded(void) { killing_senders(0); }
 
 /* A process that is killed in the middle of traffic leaves no block behind. */
 static void deaths_leave_no_memory(void) {

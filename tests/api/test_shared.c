@@ -291,9 +291,7 @@ static int with_a_small_arena(void *data) {
     return 0;
 }
 
-static void a_small_arena_runs_out(void) {
-    party_finish(party_start(with_a_small_arena, NULL, 0));
-}
+static void a_small_arena_runs_out(void) { party_finish(party_start(with_a_small_arena, NULL, 0)); }
 
 const test_case_t shared_cases[] = {
     {"Shared", "blocks_of_all_sizes", blocks_of_all_sizes},

@@ -31,9 +31,7 @@ static cohort_process_t *visitor(doors_t *doors, int number) {
     return party_start(wait_at_door, &v, sizeof v);
 }
 
-static void open_door(doors_t *doors, int number) {
-    atomic_store(&doors->open[number], 1);
-}
+static void open_door(doors_t *doors, int number) { atomic_store(&doors->open[number], 1); }
 
 static void any_process(void) {
     doors_t *doors = party_memory(sizeof *doors);

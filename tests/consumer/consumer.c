@@ -3,9 +3,7 @@
 #include <cohort/cohort.h>
 #include <stdio.h>
 
-static int answer(void *args) {
-    return *(int *)args;
-}
+static int answer(void *args) { return *(int *)args; }
 
 static apr_status_t ask(int number, int *code) {
     cohort_process_t *process;

@@ -263,9 +263,7 @@ static void kill_players(cohort_target_t first, cohort_target_t second, int roun
     check_sound();
 }
 
-static void deaths_lose_nothing(void) {
-    kill_players(play, play, 25);
-}
+static void deaths_lose_nothing(void) { kill_players(play, play, 25); }
 
 static void players_finish_too(void) {
     player_t p = {.steps = 4000};

@@ -11,9 +11,7 @@ typedef struct {
     int changes, end;
 } table_t;
 
-static table_t *new_table(void) {
-    return party_memory(sizeof(table_t));
-}
+static table_t *new_table(void) { return party_memory(sizeof(table_t)); }
 
 static void states_of_a_lock(void) {
     table_t *t = new_table();

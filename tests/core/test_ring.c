@@ -9,7 +9,7 @@
 #include "core/object/ring_slots.h"
 #include "core/object/roster.h"
 
-#define TAG COHORT__TAG('T', 'E', 'S', 'T')
+#define TAG   COHORT__TAG('T', 'E', 'S', 'T')
 #define LARGE 5000 /* bytes of a message out of line */
 
 typedef struct {
@@ -187,9 +187,7 @@ static int die_in_put(void *data) {
     wait_to_be_killed(a);
 }
 
-static apr_status_t wait_in_get(void *arg) {
-    wait_to_be_killed(arg);
-}
+static apr_status_t wait_in_get(void *arg) { wait_to_be_killed(arg); }
 
 /* A get up to its commit, or with the block already out of the slot. */
 static int die_in_get(void *data) {
@@ -559,9 +557,8 @@ typedef struct {
 static int die_in_add(void *data) {
     listing_t *l = data;
     cohort__guard_enter(&l->listed->guard, enter());
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort__roster_add(&l->listed->roster, &l->listed->guard, enter(), 999, 999,
-                                    NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort__roster_add(&l->listed->roster, &l->listed->guard, enter(),
+                                                 999, 999, NULL));
     atomic_store(l->ready, 1);
     party_wait_for_death();
 }

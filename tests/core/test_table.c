@@ -15,9 +15,7 @@ typedef struct {
     int step;
 } notes_t;
 
-static notes_t *new_notes(void) {
-    return party_memory(sizeof(notes_t));
-}
+static notes_t *new_notes(void) { return party_memory(sizeof(notes_t)); }
 
 static cohort_process_t *make(cohort_target_t target) {
     cohort_process_t *process = NULL;
@@ -223,8 +221,7 @@ static int start_and_leave_behind(void *data) {
     notes_t *n = *(notes_t **)data;
     cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND, .method = COHORT_SPAWN};
     cohort_process_t *process = NULL;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_process_create(&process, stay, NULL, 0, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, stay, NULL, 0, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     n->slot = process;
     n->id = cohort__process_id(process);

@@ -16,14 +16,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define POINTS 40         /* per scenario, by default */
-#define POINTS_MIN 12
-#define STEPS_DEAR 20000  /* instructions of one that is tried at so few points only: */
+#define POINTS      40 /* per scenario, by default */
+#define POINTS_MIN  12
+#define STEPS_DEAR  20000 /* instructions of one that is tried at so few points only: */
 #define POINTS_DEAR 4
-#define STEPS_CHEAP 1500  /* instructions of an operation that gets so many points by default */
+#define STEPS_CHEAP 1500 /* instructions of an operation that gets so many points by default */
 /* and of one that may be killed after each of them, not only where others can notice */
 #define STEPS_ALL 2000
-#define REPAIRS 6         /* deaths whose repair is measured, and one */
+#define REPAIRS   6       /* deaths whose repair is measured, and one */
 #define STEPS_MAX 4000000 /* an operation of more instructions than that is hanging */
 
 /* What the tracer and a stepped process share; in the arena. The scenario is code and data of this
@@ -107,9 +107,7 @@ static stepped_t begin_victim(const step_scenario_t *scenario, void *state) {
     return s;
 }
 
-static bool is_done(const stepped_t *s) {
-    return s->traced.ended || atomic_load(&s->place->done);
-}
+static bool is_done(const stepped_t *s) { return s->traced.ended || atomic_load(&s->place->done); }
 
 static void advance(stepped_t *s, death_t death) {
     for (long n = 0; !is_done(s); trace_move(&s->traced)) {
@@ -294,9 +292,7 @@ static bool by_points(length_t length) {
     return length.steps > STEPS_ALL && length.points < length.steps;
 }
 
-static long places(length_t length) {
-    return by_points(length) ? length.points : length.steps;
-}
+static long places(length_t length) { return by_points(length) ? length.points : length.steps; }
 
 /* How much there is to repair depends on where the victim died; the longest of a few. */
 static length_t measure_repairs(const char *name, const step_scenario_t *scenario,

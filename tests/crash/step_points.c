@@ -33,8 +33,8 @@ step_next_t step_next(pid_t pid) {
 #define CODE_MAX 15 /* bytes of an instruction */
 /* more than an operand is long, and more than the errors in its address: the length of the
  * instruction, a factor of 64 in one byte */
-#define NEAR 16384
-#define NOWHERE 0
+#define NEAR     16384
+#define NOWHERE  0
 
 typedef struct {
     struct user_regs_struct regs;
@@ -62,8 +62,7 @@ static const char *const one_byte[16] = {
     /* test xchg mov lea, nop, movs stos, mov */
     "cc?c..SSSS..S..S", "..........?.....", "..??DD....DD....", "................",
     /* shifts ret mov, x87, loop call jmp, */
-    "SS..??SS....????", "SSSS???.SSSSSSSS", "....????..?.????", "?????.tt......ii"
-};
+    "SS..??SS....????", "SSSS???.SSSSSSSS", "....????..?.????", "?????.tt......ii"};
 static const char *const two_byte[16] = {
     /* hints, movups, movaps, rdtsc */
     "SS..??.?..???.??", ".S.S...S........", "????????.S.S....", "....????????????",
@@ -72,8 +71,7 @@ static const char *const two_byte[16] = {
     /* jcc, setcc, bts shrd, cmpxchg btr */
     "................", "SSSSSSSSSSSSSSSS", "....SS??..?BSSS.", "SS.B.....?bB....",
     /* xadd movnti cmpxchg16b, movq, movntq */
-    "SS.S...S........", "......S.........", ".......S........", ".......D.......?"
-};
+    "SS.S...S........", "......S.........", ".......S........", ".......D.......?"};
 
 static bool fetch(pid_t pid, instruction_t *i) {
     if (ptrace(PTRACE_GETREGS, pid, NULL, &i->regs) != 0) return false;
@@ -89,19 +87,18 @@ static bool fetch(pid_t pid, instruction_t *i) {
 static void read_prefixes(instruction_t *i) {
     for (; i->at < CODE_MAX; i->at++) {
         switch (i->bytes[i->at]) {
-        case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x66: case 0x67: case 0xf0:
-            break;
-        case 0x64:
-            i->segment = i->regs.fs_base;
-            break;
-        case 0x65:
-            i->segment = i->regs.gs_base;
-            break;
-        case 0xf2: case 0xf3:
-            i->repeats = true;
-            break;
-        default:
-            return;
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e:
+        case 0x66:
+        case 0x67:
+        case 0xf0: break;
+        case 0x64: i->segment = i->regs.fs_base; break;
+        case 0x65: i->segment = i->regs.gs_base; break;
+        case 0xf2:
+        case 0xf3: i->repeats = true; break;
+        default: return;
         }
     }
 }
@@ -119,15 +116,14 @@ static void read_opcode(instruction_t *i) {
     read_prefixes(i);
     if ((i->bytes[i->at] & 0xf0) == 0x40) i->rex = i->bytes[i->at++] & 7;
     switch (i->bytes[i->at]) {
-    case 0xc4: case 0xc5: case 0x62:
-        read_vector_prefix(i);
-        break;
+    case 0xc4:
+    case 0xc5:
+    case 0x62: read_vector_prefix(i); break;
     case 0x0f:
         i->map = i->bytes[++i->at] == 0x38 ? 2 : i->bytes[i->at] == 0x3a ? 3 : 1;
         i->at += i->map > 1;
         break;
-    default:
-        break;
+    default: break;
     }
     i->opcode = i->bytes[i->at++];
 }
@@ -179,24 +175,15 @@ static char kind(const instruction_t *i) {
 static bool may_store(const instruction_t *i) {
     int extension = i->bytes[i->at] >> 3 & 7;
     switch (kind(i)) {
-    case '.':
-        return false;
-    case 'S':
-        return in_arena(operand(i));
-    case 'c':
-        return extension != 7 && in_arena(operand(i));
-    case 't':
-        return (extension == 2 || extension == 3) && in_arena(operand(i));
-    case 'i':
-        return extension <= 1 && in_arena(operand(i));
-    case 'b':
-        return extension != 4 && in_arena(operand(i));
-    case 'D':
-        return in_arena(i->regs.rdi) || in_arena(i->regs.rdi + i->segment);
-    case 'B':
-        return operand(i) != NOWHERE;
-    default:
-        return true;
+    case '.': return false;
+    case 'S': return in_arena(operand(i));
+    case 'c': return extension != 7 && in_arena(operand(i));
+    case 't': return (extension == 2 || extension == 3) && in_arena(operand(i));
+    case 'i': return extension <= 1 && in_arena(operand(i));
+    case 'b': return extension != 4 && in_arena(operand(i));
+    case 'D': return in_arena(i->regs.rdi) || in_arena(i->regs.rdi + i->segment);
+    case 'B': return operand(i) != NOWHERE;
+    default: return true;
     }
 }
 

@@ -10,7 +10,7 @@
 #include <cohort/cohort.h>
 
 #define MESSAGE 4000 /* bytes: makes segments of a few slots */
-#define MANY 40      /* messages: more than three segments */
+#define MANY    40   /* messages: more than three segments */
 
 typedef struct {
     cohort_queue_t *queue;
@@ -18,9 +18,7 @@ typedef struct {
     int in, out; /* numbers of the next message to put, and to get */
 } state_t;
 
-static state_t *new_state(void) {
-    return step_new(sizeof(state_t));
-}
+static state_t *new_state(void) { return step_new(sizeof(state_t)); }
 
 static apr_status_t put(state_t *s, int number) {
     return cohort_queue_put(s->queue, &number, sizeof number, 0);
@@ -189,9 +187,7 @@ static void *with_segments(void) {
     return s;
 }
 
-static void destroy(void *state) {
-    (void)cohort_queue_destroy(((state_t *)state)->queue);
-}
+static void destroy(void *state) { (void)cohort_queue_destroy(((state_t *)state)->queue); }
 
 /* It is there as a whole, or gone; discard() sees that nothing of it is left. */
 static void check_destroyed(void *state, bool finished) {

@@ -33,17 +33,13 @@ typedef struct {
     cohort_result_t *done, *pending;
     cohort_process_t *child, *users[USERS];
     cohort__home_t home;
-    _Atomic int waiting;               /* users that have begun */
+    _Atomic int waiting;              /* users that have begun */
     _Atomic apr_status_t ends[USERS]; /* how their waits ended */
 } state_t;
 
-static state_t *new_state(void) {
-    return step_new(sizeof(state_t));
-}
+static state_t *new_state(void) { return step_new(sizeof(state_t)); }
 
-static void *nothing(void) {
-    return new_state();
-}
+static void *nothing(void) { return new_state(); }
 
 /* Destroyed or not: what a survivor has a handle of it may destroy. A pipe is no such object. */
 static void discard(void *state) {
@@ -61,9 +57,7 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-static void check_nothing(void *state, bool finished) {
-    (void)state, (void)finished;
-}
+static void check_nothing(void *state, bool finished) { (void)state, (void)finished; }
 
 /* ---- pipes ---------------------------------------------------------------------------------- */
 
@@ -74,9 +68,7 @@ static void make_pipe(state_t *s, apr_pool_t *pool) {
     (void)cohort_connection_send(s->second, large, sizeof large, 0);
 }
 
-static void own_pipe(void *state) {
-    make_pipe(state, NULL);
-}
+static void own_pipe(void *state) { make_pipe(state, NULL); }
 
 static void close_both(void *state) {
     state_t *s = state;
@@ -129,9 +121,7 @@ static void give_and_close(void *state) {
 
 static apr_pool_t *objects; /* of the victim */
 
-static void warm_objects(void) {
-    (void)apr_pool_create(&objects, NULL);
-}
+static void warm_objects(void) { (void)apr_pool_create(&objects, NULL); }
 
 static void destroy_objects(void *state) {
     (void)state;

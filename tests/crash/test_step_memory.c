@@ -7,16 +7,16 @@
 
 #include <cohort/cohort.h>
 
-#define KEPT 8
+#define KEPT   8
 #define JOINED 3 /* free rows side by side */
-#define HELD 9  /* blocks of `wide`, two to a slab: more slabs than a thread keeps */
-#define HOMES 12
+#define HELD   9 /* blocks of `wide`, two to a slab: more slabs than a thread keeps */
+#define HOMES  12
 
 typedef struct {
     size_t size;
-    void *kept[KEPT];        /* the survivor's, and one of them for the victim to free */
+    void *kept[KEPT];         /* the survivor's, and one of them for the victim to free */
     _Atomic(void *) received; /* by the victim */
-    _Atomic uint64_t a, b;   /* always equal for the guard's owner */
+    _Atomic uint64_t a, b;    /* always equal for the guard's owner */
     cohort__guard_t guard;
     cohort__home_t homes[HOMES]; /* of the victim's blocks */
 } state_t;
@@ -31,18 +31,10 @@ static state_t *new_state(size_t size) {
     return s;
 }
 
-static void *small(void) {
-    return new_state(100);
-}
-static void *medium(void) {
-    return new_state(5000);
-}
-static void *wide(void) {
-    return new_state(30000);
-}
-static void *large(void) {
-    return new_state(200000);
-}
+static void *small(void) { return new_state(100); }
+static void *medium(void) { return new_state(5000); }
+static void *wide(void) { return new_state(30000); }
+static void *large(void) { return new_state(200000); }
 
 static void check_kept(state_t *s, int from) {
     for (int i = from; i < KEPT; i++) {
@@ -75,9 +67,7 @@ static void check_make(void *state, bool finished) {
     cohort__block_free(me, &s->received);
 }
 
-static void release(void *state) {
-    (void)cohort_free(((state_t *)state)->kept[0]);
-}
+static void release(void *state) { (void)cohort_free(((state_t *)state)->kept[0]); }
 
 static void check_release(void *state, bool finished) {
     state_t *s = state;

@@ -159,7 +159,9 @@ static void store_rarely(state_t *s) {
         : "memory", "cc");
     /* below what the compiler may use */
     __asm__ volatile("leaq -128(%%rsp), %%rsp\n\tpushq %1\n\tpopq 40(%0)\n\tleaq 128(%%rsp), %%rsp"
-                     : : "r"(to), "r"(value) : "memory");
+                     :
+                     : "r"(to), "r"(value)
+                     : "memory");
     __asm__ volatile(
         "movq %1, %%xmm0\n\tmovups %%xmm0, 128(%0)\n\tmovq %%xmm0, 150(%0)\n\tmovhps %%xmm0, 160(%0)\n\tmovntdq %%xmm0, 176(%0)\n\t"
         "movdqu %%xmm0, 200(%0)\n\tmovss %%xmm0, 220(%0)\n\t"
@@ -175,9 +177,7 @@ static void store_rarely(state_t *s) {
         : "rax", "rdx", "memory", "cc");
 }
 #else
-static void store_rarely(state_t *s) {
-    (void)s;
-}
+static void store_rarely(state_t *s) { (void)s; }
 #endif
 
 static void call(state_t *s) {

@@ -17,7 +17,7 @@
 typedef struct {
     cohort_pool_t *pool;
     cohort_result_t *job;
-    cohort_result_t *before; /* that one, done and kept */
+    cohort_result_t *before;      /* that one, done and kept */
     cohort_start_method_t method; /* of a process that the victim starts */
     step_place_t place;
     _Atomic int armed; /* the first item is to be stopped in */
@@ -29,9 +29,7 @@ typedef struct {
     int item;
 } item_t;
 
-static state_t *new_state(void) {
-    return step_new(sizeof(state_t));
-}
+static state_t *new_state(void) { return step_new(sizeof(state_t)); }
 
 static void discard(void *state) {
     state_t *s = state;
@@ -145,9 +143,7 @@ static void check_two_jobs(void *state, bool finished) {
 
 /* ---- a submitter, a maker ------------------------------------------------------------------- */
 
-static void *a_pool(void) {
-    return with_pool();
-}
+static void *a_pool(void) { return with_pool(); }
 
 static void submit(void *state) {
     int in = 41, out = 0;
@@ -159,9 +155,7 @@ static void check_pool(void *state, bool finished) {
     check_pool_works(state);
 }
 
-static void *nothing(void) {
-    return new_state();
-}
+static void *nothing(void) { return new_state(); }
 
 static void make_pool(void *state) {
     cohort_pool_t *pool;
@@ -196,9 +190,7 @@ static void *a_busy_pool(void) {
     return s;
 }
 
-static void terminate_pool(void *state) {
-    (void)cohort_pool_terminate(((state_t *)state)->pool);
-}
+static void terminate_pool(void *state) { (void)cohort_pool_terminate(((state_t *)state)->pool); }
 
 /* It has ended, or goes on as if nothing had been; the job is over either way. */
 static void check_ended_or_not(void *state, bool finished) {
@@ -214,9 +206,7 @@ static void check_ended_or_not(void *state, bool finished) {
 
 /* ---- processes ------------------------------------------------------------------------------ */
 
-static int be_a_child(void *code) {
-    return *(int *)code;
-}
+static int be_a_child(void *code) { return *(int *)code; }
 
 static state_t *with_method(cohort_start_method_t method) {
     state_t *s = new_state();
@@ -224,15 +214,9 @@ static state_t *with_method(cohort_start_method_t method) {
     return s;
 }
 
-static void *by_fork(void) {
-    return with_method(COHORT_FORK);
-}
-static void *by_spawn(void) {
-    return with_method(COHORT_SPAWN);
-}
-static void *by_server(void) {
-    return with_method(COHORT_FORKSERVER);
-}
+static void *by_fork(void) { return with_method(COHORT_FORK); }
+static void *by_spawn(void) { return with_method(COHORT_SPAWN); }
+static void *by_server(void) { return with_method(COHORT_FORKSERVER); }
 
 static void start_and_join(void *state) {
     int code = 7;

@@ -20,9 +20,7 @@ typedef struct {
     char buffer[SIZE_MAX_TESTED];
 } state_t;
 
-static void fill(state_t *s, unsigned number) {
-    memset(s->buffer, (int)number, s->size);
-}
+static void fill(state_t *s, unsigned number) { memset(s->buffer, (int)number, s->size); }
 
 static apr_status_t put(state_t *s, unsigned number) {
     fill(s, number);
@@ -60,33 +58,15 @@ static void *queue_of(size_t size, unsigned before, unsigned capacity) {
     return s;
 }
 
-static void *empty_small(void) {
-    return queue_of(60, 0, 4);
-}
-static void *some_small(void) {
-    return queue_of(60, 2, 4);
-}
-static void *almost_full_small(void) {
-    return queue_of(60, 3, 4);
-}
-static void *full_small(void) {
-    return queue_of(60, 4, 4);
-}
-static void *single_slot(void) {
-    return queue_of(60, 1, 1);
-}
-static void *some_medium(void) {
-    return queue_of(3000, 2, 4);
-}
-static void *some_large(void) {
-    return queue_of(SIZE_MAX_TESTED, 2, 4);
-}
-static void *full_large(void) {
-    return queue_of(3000, 4, 4);
-}
-static void *unbounded(void) {
-    return queue_of(60, 2, 0);
-}
+static void *empty_small(void) { return queue_of(60, 0, 4); }
+static void *some_small(void) { return queue_of(60, 2, 4); }
+static void *almost_full_small(void) { return queue_of(60, 3, 4); }
+static void *full_small(void) { return queue_of(60, 4, 4); }
+static void *single_slot(void) { return queue_of(60, 1, 1); }
+static void *some_medium(void) { return queue_of(3000, 2, 4); }
+static void *some_large(void) { return queue_of(SIZE_MAX_TESTED, 2, 4); }
+static void *full_large(void) { return queue_of(3000, 4, 4); }
+static void *unbounded(void) { return queue_of(60, 2, 0); }
 
 static void *pipe_of(size_t size, unsigned before) {
     state_t *s = new_state(size, before);
@@ -95,15 +75,9 @@ static void *pipe_of(size_t size, unsigned before) {
     for (unsigned i = 1; i <= before; i++) CHECK_STATUS(APR_SUCCESS, put(s, i));
     return s;
 }
-static void *pipe_small(void) {
-    return pipe_of(60, 2);
-}
-static void *pipe_empty(void) {
-    return pipe_of(60, 0);
-}
-static void *pipe_large(void) {
-    return pipe_of(SIZE_MAX_TESTED, 2);
-}
+static void *pipe_small(void) { return pipe_of(60, 2); }
+static void *pipe_empty(void) { return pipe_of(60, 0); }
+static void *pipe_large(void) { return pipe_of(SIZE_MAX_TESTED, 2); }
 
 static void warm_put(void *state) {
     state_t *s = state;

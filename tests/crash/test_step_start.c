@@ -30,8 +30,8 @@ typedef enum { A_CHILD, A_WORKER, A_SERVER, A_KEEPER } victim_t;
 typedef struct {
     cohort_start_method_t method;
     victim_t victim;
-    cohort_process_t *starter;   /* which starts the victim */
-    cohort_process_t *ward;      /* what a keeper is to hold */
+    cohort_process_t *starter; /* which starts the victim */
+    cohort_process_t *ward;    /* what a keeper is to hold */
     step_place_t place;
     /* the victim's parent to be: the starter, or its fork server */
     _Atomic int64_t forker;
@@ -115,9 +115,7 @@ static cohort_process_t *a_child_by(state_t *s, cohort_start_method_t method) {
     return child;
 }
 
-static cohort_process_t *a_child(state_t *s) {
-    return a_child_by(s, s->method);
-}
+static cohort_process_t *a_child(state_t *s) { return a_child_by(s, s->method); }
 
 static void run_to_its_end(cohort_process_t *child) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
@@ -265,31 +263,15 @@ static void *prepare(cohort_start_method_t method, victim_t victim) {
     return s;
 }
 
-static void *child_by_fork(void) {
-    return prepare(COHORT_FORK, A_CHILD);
-}
-static void *child_by_server(void) {
-    return prepare(COHORT_FORKSERVER, A_CHILD);
-}
-static void *child_by_spawn(void) {
-    return prepare(COHORT_SPAWN, A_CHILD);
-}
-static void *worker_by_fork(void) {
-    return prepare(COHORT_FORK, A_WORKER);
-}
-static void *worker_by_server(void) {
-    return prepare(COHORT_FORKSERVER, A_WORKER);
-}
-static void *worker_by_spawn(void) {
-    return prepare(COHORT_SPAWN, A_WORKER);
-}
-static void *new_server(void) {
-    return prepare(COHORT_FORKSERVER, A_SERVER);
-}
+static void *child_by_fork(void) { return prepare(COHORT_FORK, A_CHILD); }
+static void *child_by_server(void) { return prepare(COHORT_FORKSERVER, A_CHILD); }
+static void *child_by_spawn(void) { return prepare(COHORT_SPAWN, A_CHILD); }
+static void *worker_by_fork(void) { return prepare(COHORT_FORK, A_WORKER); }
+static void *worker_by_server(void) { return prepare(COHORT_FORKSERVER, A_WORKER); }
+static void *worker_by_spawn(void) { return prepare(COHORT_SPAWN, A_WORKER); }
+static void *new_server(void) { return prepare(COHORT_FORKSERVER, A_SERVER); }
 
-static void *new_keeper(void) {
-    return prepare(COHORT_FORK, A_KEEPER);
-}
+static void *new_keeper(void) { return prepare(COHORT_FORK, A_KEEPER); }
 
 static pid_t the_forker(void *state, step_place_t **place) {
     state_t *s = state;
@@ -329,9 +311,10 @@ CASE(worker_of_spawn, worker_by_spawn)
 CASE(fork_server, new_server)
 CASE(keeper, new_keeper)
 
-#define ENTRY(function) {"StepStart", #function, function}
+#define ENTRY(function) \
+    { "StepStart", #function, function }
 const test_case_t step_start_cases[] = {
-    ENTRY(child_of_fork),    ENTRY(child_of_server), ENTRY(child_of_spawn), ENTRY(worker_of_fork),
-    ENTRY(worker_of_server), ENTRY(worker_of_spawn), ENTRY(fork_server),    ENTRY(keeper),
-    {0},
+    ENTRY(child_of_fork),  ENTRY(child_of_server),  ENTRY(child_of_spawn),
+    ENTRY(worker_of_fork), ENTRY(worker_of_server), ENTRY(worker_of_spawn),
+    ENTRY(fork_server),    ENTRY(keeper),           {0},
 };

@@ -70,13 +70,9 @@ static void *a_lock(void) {
     return s;
 }
 
-static void lock_acquire(void *state) {
-    (void)cohort_lock_acquire(((state_t *)state)->lock, 0);
-}
+static void lock_acquire(void *state) { (void)cohort_lock_acquire(((state_t *)state)->lock, 0); }
 
-static void lock_release(void *state) {
-    (void)cohort_lock_release(((state_t *)state)->lock);
-}
+static void lock_release(void *state) { (void)cohort_lock_release(((state_t *)state)->lock); }
 
 static void check_lock_works(state_t *s) {
     CHECK_STATUS(APR_SUCCESS, cohort_lock_release(s->lock));
@@ -238,9 +234,7 @@ static void *a_held_lock(void) {
     return s;
 }
 
-static void lock_in_vain(void *state) {
-    (void)cohort_lock_acquire(((state_t *)state)->lock, 1);
-}
+static void lock_in_vain(void *state) { (void)cohort_lock_acquire(((state_t *)state)->lock, 1); }
 
 static void check_held(void *state, bool finished) {
     state_t *s = state;
@@ -265,9 +259,7 @@ static void *an_awaited_event(void) {
     return s;
 }
 
-static void event_set(void *state) {
-    (void)cohort_event_set(((state_t *)state)->event);
-}
+static void event_set(void *state) { (void)cohort_event_set(((state_t *)state)->event); }
 
 static void check_event(void *state, bool finished) {
     state_t *s = state;
@@ -347,9 +339,7 @@ static void check_waited(void *state, bool finished) {
 
 /* ---- Barrier -------------------------------------------------------------------------------- */
 
-static void count_action(void *arg) {
-    atomic_fetch_add((_Atomic int *)arg, 1);
-}
+static void count_action(void *arg) { atomic_fetch_add((_Atomic int *)arg, 1); }
 
 static void *APR_THREAD_FUNC meet(apr_thread_t *thread, void *state) {
     state_t *s = state;

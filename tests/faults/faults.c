@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define VARIABLE "COHORT_TEST_FAULT"
-#define STORM 2 /* interruptions of each call */
+#define STORM    2 /* interruptions of each call */
 
 static _Thread_local bool armed;
 static bool children_armed;
@@ -132,14 +132,14 @@ static pid_t copied(pid_t pid) {
         return failure;                                           \
     }
 
-#define WRAP_SLOW(result, call, parameters, arguments, error)    \
-    result __real_##call parameters;                             \
-    result __wrap_##call parameters;                             \
-    result __wrap_##call parameters {                            \
-        if (interrupted(#call)) return -1;                       \
+#define WRAP_SLOW(result, call, parameters, arguments, error)            \
+    result __real_##call parameters;                                     \
+    result __wrap_##call parameters;                                     \
+    result __wrap_##call parameters {                                    \
+        if (interrupted(#call)) return -1;                               \
         if ((error) == 0 || !now(#call)) return __real_##call arguments; \
-        errno = (error);                                         \
-        return -1;                                               \
+        errno = (error);                                                 \
+        return -1;                                                       \
     }
 
 #define WRAP_TRANSFER(call, parameters, arguments, writes, error) \

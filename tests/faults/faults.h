@@ -16,8 +16,8 @@ typedef enum {
     /* every call that a signal can interrupt is interrupted twice before it is made; n is not
      * used */
     FAULT_STORM,
-    FAULT_SHORT,  /* the n-th transfer that may end early moves one byte */
-    FAULT_DRIP    /* and so do all of them; n is not used */
+    FAULT_SHORT, /* the n-th transfer that may end early moves one byte */
+    FAULT_DRIP   /* and so do all of them; n is not used */
 } fault_kind_t;
 
 /* In the calling thread, from now on. */

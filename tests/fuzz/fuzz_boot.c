@@ -26,8 +26,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SIZE ((uint64_t)64 << 20)
-#define SLOT ((cohort__pid_t)1 << 16 | 1) /* of the first generation, in the second place */
+#define SIZE    ((uint64_t)64 << 20)
+#define SLOT    ((cohort__pid_t)1 << 16 | 1) /* of the first generation, in the second place */
 #define CHANGES 64
 
 static cohort_os_arena_t arena; /* not mapped but while an input is tried */

@@ -41,8 +41,7 @@ enum {
 
 static void require(int condition, const char *format, ...) {
     va_list args;
-    if (condition)
-        return;
+    if (condition) return;
     va_start(args, format);
     fputs("kill_load: ", stderr);
     vfprintf(stderr, format, args);
@@ -72,8 +71,7 @@ static cohort_process_t *start(const char *group, int number, cohort_target_t ta
     must(cohort_process_create(&process, target, args, size, &options, NULL),
          "cohort_process_create");
     apr_status_t status = COHORT_ESTART; /* killed before it began: then it may be tried again */
-    while (status == COHORT_ESTART)
-        status = cohort_process_start(process);
+    while (status == COHORT_ESTART) status = cohort_process_start(process);
     must(status, "cohort_process_start");
     return process;
 }
@@ -90,8 +88,7 @@ static void hit(cohort_process_t *process) {
 /* ---- pool ----------------------------------------------------------------------------------- */
 
 static uint32_t scrambled(uint32_t x) {
-    for (int i = 0; i < 30000; i++)
-        x = x * 1664525 + 1013904223;
+    for (int i = 0; i < 30000; i++) x = x * 1664525 + 1013904223;
     return x;
 }
 
@@ -113,8 +110,7 @@ typedef struct {
 static void pool_begin(pool_side_t *side) {
     cohort_pool_options_t options = {.workers = WORKERS, .name = "pool", .attempts = 100};
     apr_status_t status = COHORT_ESTART; /* a worker killed before it began, again */
-    while (status == COHORT_ESTART)
-        status = cohort_pool_create(&side->pool, &options, NULL);
+    while (status == COHORT_ESTART) status = cohort_pool_create(&side->pool, &options, NULL);
     must(status, "cohort_pool_create");
 }
 
@@ -125,23 +121,19 @@ static void pool_look(pool_side_t *side, int kill, apr_pool_t *memory) {
     int n;
     must(cohort_pool_workers(side->pool, &workers, &n, memory), "cohort_pool_workers");
     require(n <= WORKERS, "%d workers", n);
-    for (int i = 0; i < n; i++)
-        pids[i] = cohort_process_pid(workers[i]);
+    for (int i = 0; i < n; i++) pids[i] = cohort_process_pid(workers[i]);
     for (int i = 0; i < WORKERS; i++) {
         bool gone = side->pids[i] != 0;
-        for (int j = 0; j < WORKERS; j++)
-            gone = gone && pids[j] != side->pids[i];
+        for (int j = 0; j < WORKERS; j++) gone = gone && pids[j] != side->pids[i];
         side->deaths += gone;
     }
     memcpy(side->pids, pids, sizeof pids);
-    if (kill && n)
-        hit(workers[side->maps % n]);
+    if (kill && n) hit(workers[side->maps % n]);
 }
 
 static void pool_map(pool_side_t *side, int kill, apr_pool_t *memory) {
     cohort_result_t *result;
-    for (uint32_t i = 0; i < ITEMS; i++)
-        side->in[i] = (uint32_t)side->maps * ITEMS + i;
+    for (uint32_t i = 0; i < ITEMS; i++) side->in[i] = (uint32_t)side->maps * ITEMS + i;
     must(cohort_pool_map_async(&result, side->pool, scramble, side->in, sizeof *side->in, ITEMS,
                                side->out, sizeof *side->out, NULL, NULL),
          "map");
@@ -183,8 +175,7 @@ typedef struct {
 static uint32_t fill(message_t *m, uint32_t lane, uint32_t number) {
     *m = (message_t){
         .lane = lane, .number = number, .size = (lane * 7919 + number * 104729) % MESSAGE_MAX};
-    for (uint32_t i = 0; i < m->size; i++)
-        m->bytes[i] = (unsigned char)(lane + number * 31 + i);
+    for (uint32_t i = 0; i < m->size; i++) m->bytes[i] = (unsigned char)(lane + number * 31 + i);
     return (uint32_t)offsetof(message_t, bytes) + m->size;
 }
 
@@ -210,8 +201,7 @@ static void check_message(queue_board_t *board, const message_t *m, apr_size_t s
     if (!lane || m->number >= LANE_LENGTH || size != fill(&expected, m->lane, m->number) ||
         memcmp(m, &expected, size))
         atomic_store(&board->torn, 1);
-    else if (atomic_exchange(&lane->got[m->number], 1))
-        atomic_store(&board->twice, 1);
+    else if (atomic_exchange(&lane->got[m->number], 1)) atomic_store(&board->twice, 1);
 }
 
 static int get_messages(void *args) {
@@ -222,8 +212,7 @@ static int get_messages(void *args) {
         message_t m;
         apr_size_t size = sizeof m;
         status = cohort_queue_get(board->queue, &m, &size, COHORT_FOREVER);
-        if (status != APR_SUCCESS)
-            break;
+        if (status != APR_SUCCESS) break;
         check_message(board, &m, size);
     }
     require(status == APR_EOF || status == COHORT_ECLOSED, "get: %d", (int)status);
@@ -249,8 +238,7 @@ static void queue_begin(queue_side_t *side) {
     must(cohort_queue_create(&side->board->queue,
                              &(cohort_queue_options_t){.capacity = 64, .message_size = 512}, NULL),
          "cohort_queue_create");
-    for (int i = 0; i < PUTTERS + GETTERS; i++)
-        queue_start(side, i);
+    for (int i = 0; i < PUTTERS + GETTERS; i++) queue_start(side, i);
 }
 
 /* A process that has ended was killed, or has filled its lane and said so. */
@@ -263,16 +251,14 @@ static void queue_end(queue_side_t *side, int i) {
 
 static void queue_replace(queue_side_t *side, int from) {
     for (int i = from; i < PUTTERS + GETTERS; i++) {
-        if (cohort_process_is_alive(side->members[i]))
-            continue;
+        if (cohort_process_is_alive(side->members[i])) continue;
         queue_end(side, i);
         queue_start(side, i);
     }
 }
 
 static void queue_look(queue_side_t *side, int kill) {
-    if (kill)
-        hit(side->members[side->rounds++ % (PUTTERS + GETTERS)]);
+    if (kill) hit(side->members[side->rounds++ % (PUTTERS + GETTERS)]);
     queue_replace(side, 0);
     require(!atomic_load(&side->board->torn), "a message is torn");
     require(!atomic_load(&side->board->twice), "a message was received twice");
@@ -288,8 +274,7 @@ static void queue_drain(queue_side_t *side) {
             putting = putting || cohort_process_is_alive(side->members[i]);
         queue_replace(side, PUTTERS);
         apr_sleep(1000);
-        if (!putting)
-            must(cohort_queue_empty(side->board->queue, &empty), "cohort_queue_empty");
+        if (!putting) must(cohort_queue_empty(side->board->queue, &empty), "cohort_queue_empty");
     }
 }
 
@@ -298,11 +283,9 @@ static int queue_check(queue_side_t *side) {
     int missing = 0, received = 0;
     atomic_store(&board->stop, 1);
     queue_drain(side);
-    for (int i = 0; i < PUTTERS; i++)
-        queue_end(side, i);
+    for (int i = 0; i < PUTTERS; i++) queue_end(side, i);
     must(cohort_queue_close(board->queue), "cohort_queue_close");
-    for (int i = PUTTERS; i < PUTTERS + GETTERS; i++)
-        queue_end(side, i);
+    for (int i = PUTTERS; i < PUTTERS + GETTERS; i++) queue_end(side, i);
     for (uint32_t l = 0; l < atomic_load(&board->lane_count); l++) {
         lane_t *lane = atomic_load(&board->lanes[l]);
         uint32_t put = lane ? atomic_load(&lane->put) : 0;
@@ -330,8 +313,7 @@ static int meet(void *args) {
     apr_status_t status;
     unsigned index;
     while ((status = cohort_barrier_wait(board->barrier, &index, COHORT_FOREVER)) == APR_SUCCESS) {
-        if (index == 0)
-            atomic_fetch_add(&board->meetings, 1);
+        if (index == 0) atomic_fetch_add(&board->meetings, 1);
     }
     require(status == COHORT_EBROKEN, "wait: %d", (int)status);
     atomic_fetch_add(&board->told, 1);
@@ -345,8 +327,7 @@ typedef struct {
 } barrier_side_t;
 
 static void barrier_begin(barrier_side_t *side) {
-    if (!side->board)
-        side->board = shared(sizeof *side->board);
+    if (!side->board) side->board = shared(sizeof *side->board);
     must(cohort_barrier_create(&side->board->barrier, PARTIES, NULL, NULL),
          "cohort_barrier_create");
     atomic_store(&side->board->told, 0);
@@ -355,20 +336,16 @@ static void barrier_begin(barrier_side_t *side) {
 }
 
 static void barrier_end(barrier_side_t *side) {
-    for (int i = 0; i < PARTIES; i++)
-        finish(side->parties[i]);
+    for (int i = 0; i < PARTIES; i++) finish(side->parties[i]);
     side->deaths += PARTIES - atomic_load(&side->board->told);
     must(cohort_barrier_destroy(side->board->barrier), "cohort_barrier_destroy");
 }
 
 static void barrier_look(barrier_side_t *side, int kill) {
     bool all = true;
-    if (kill)
-        hit(side->parties[side->rounds++ % PARTIES]);
-    for (int i = 0; i < PARTIES; i++)
-        all = all && cohort_process_is_alive(side->parties[i]);
-    if (all)
-        return;
+    if (kill) hit(side->parties[side->rounds++ % PARTIES]);
+    for (int i = 0; i < PARTIES; i++) all = all && cohort_process_is_alive(side->parties[i]);
+    if (all) return;
     barrier_end(side);
     barrier_begin(side);
 }
@@ -401,8 +378,7 @@ static void check_left(const left_t *before) {
 
 static bool enough(const char *file, int wanted, apr_pool_t *memory) {
     apr_finfo_t info;
-    if (!wanted)
-        return apr_stat(&info, file, APR_FINFO_TYPE, memory) == APR_SUCCESS;
+    if (!wanted) return apr_stat(&info, file, APR_FINFO_TYPE, memory) == APR_SUCCESS;
     return pool_side.deaths >= wanted && queue_side.deaths >= wanted &&
            barrier_side.deaths >= wanted;
 }

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #define MIB ((uint64_t)1 << 20)
-#define FORK {.how = COHORT_OS_FORK}
+#define FORK \
+    { .how = COHORT_OS_FORK }
 
 enum { TITLE = SEAM_SYSTEM_ROLES, DESCRIPTORS, MASK, ARM_AND_CLOSE_ALL, SESSION };
 

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_SIZE ((uint64_t)64 << 20)
+#define ARENA_SIZE  ((uint64_t)64 << 20)
 #define MILLISECOND ((int64_t)1000000)
-#define SECOND (1000 * MILLISECOND)
+#define SECOND      (1000 * MILLISECOND)
 
 /* What lies at the beginning of the arena in these tests. */
 typedef struct {
@@ -57,10 +57,14 @@ static void setup(void) {
 }
 
 cohort_os_start_t seam_reexec(cohort_os_boot_t *boot, uint32_t role, uint64_t argument) {
-    *boot = (cohort_os_boot_t){.version = COHORT_OS_BOOT_VERSION, .role = role, .slot = argument,
-                               .base = (uint64_t)(uintptr_t)arena.base, .size = arena.size,
+    *boot = (cohort_os_boot_t){.version = COHORT_OS_BOOT_VERSION,
+                               .role = role,
+                               .slot = argument,
+                               .base = (uint64_t)(uintptr_t)arena.base,
+                               .size = arena.size,
                                .arena = arena.base ? arena.handle : COHORT_OS_NONE,
-                               .lifeline = COHORT_OS_NONE, .channel = COHORT_OS_NONE};
+                               .lifeline = COHORT_OS_NONE,
+                               .channel = COHORT_OS_NONE};
     return (cohort_os_start_t){.how = COHORT_OS_REEXEC,
                                .boot = boot,
                                .name = "seam-test",
@@ -165,7 +169,10 @@ static int run_role(const cohort_os_boot_t *boot) {
         hang();
         return 0;
     case HOLD_LIFELINE: hold_lifeline(); return 0;
-    case PARK_FOR_EVER: change(&shared->other, 1); sleep_until(&shared->word, 12345); return 0;
+    case PARK_FOR_EVER:
+        change(&shared->other, 1);
+        sleep_until(&shared->word, 12345);
+        return 0;
     default: return seam_system_role(boot, &arena);
     }
 }

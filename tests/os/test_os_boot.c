@@ -23,13 +23,13 @@ const test_case_t os_boot_cases[] = {{0}};
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SIZE ((uint64_t)64 << 20)
-#define NOBODY 65534
+#define SIZE    ((uint64_t)64 << 20)
+#define NOBODY  65534
 #define NOT_ONE "not one"
 #define DAMAGED "damaged"
-#define PARENT "parent"
-#define ARENA "arena"
-#define KIND "kind"
+#define PARENT  "parent"
+#define ARENA   "arena"
+#define KIND    "kind"
 #define PROGRAM "another program"
 
 enum {

@@ -15,7 +15,7 @@ typedef struct {
     cohort_event_t *ready, *go;
     what_t what;
     cohort_lifetime_t lifetime;
-    int alone;   /* the daemon starts nothing */
+    int alone; /* the daemon starts nothing */
     /* the daemon's own child, and one that has lost its parent */
     _Atomic apr_int64_t daemon, child, orphan;
 } board_t;
@@ -29,9 +29,7 @@ static inline board_t *new_board(what_t what) {
     return board;
 }
 
-static inline board_t *board_of(void *args) {
-    return *(board_t **)args;
-}
+static inline board_t *board_of(void *args) { return *(board_t **)args; }
 
 static inline void free_board(board_t *board) {
     CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(board->ready));
@@ -88,10 +86,10 @@ static inline void leave_terminal(void) {
     close(fd);
 }
 
-#define RUN(name)                     \
-    static void run_##name(void) {    \
-        leave_terminal();             \
-        name();                       \
+#define RUN(name)                  \
+    static void run_##name(void) { \
+        leave_terminal();          \
+        name();                    \
     }
 #define ENTRY(name) {"Contain", #name, run_##name},
 

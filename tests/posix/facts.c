@@ -3,20 +3,15 @@
 
 #include "system.h"
 
-bool system_runs(int64_t pid) {
-    return process_runs(pid);
-}
+bool system_runs(int64_t pid) { return process_runs(pid); }
 
-int system_handles(void) {
-    return count_descriptors(getpid());
-}
+int system_handles(void) { return count_descriptors(getpid()); }
 
 static bool read_about(int64_t pid, const char *what, char *text, size_t size) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, what);
     FILE *file = fopen(path, "r");
-    if (!file)
-        return false;
+    if (!file) return false;
     size_t got = fread(text, 1, size - 1, file);
     fclose(file);
     text[got] = 0;
@@ -24,8 +19,7 @@ static bool read_about(int64_t pid, const char *what, char *text, size_t size) {
 }
 
 bool system_name(int64_t pid, char *name, size_t size) {
-    if (!read_about(pid, "comm", name, size))
-        return false;
+    if (!read_about(pid, "comm", name, size)) return false;
     name[strcspn(name, "\n")] = 0;
     return true;
 }

@@ -28,7 +28,7 @@
 #endif
 
 #define OTHER_ID 12345 /* a user and group that nobody has */
-#define NAME "COHORT_TEST_PROPERTY"
+#define NAME     "COHORT_TEST_PROPERTY"
 
 static const char *done(int result) { return result == 0 ? NULL : strerror(errno); }
 

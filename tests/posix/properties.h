@@ -10,8 +10,8 @@
 
 typedef struct {
     const char *name;
-    const char *(*change)(void);              /* NULL, or why it cannot be done here */
-    void (*look)(char *text, size_t size);    /* what this process has */
+    const char *(*change)(void);           /* NULL, or why it cannot be done here */
+    void (*look)(char *text, size_t size); /* what this process has */
 } property_t;
 
 /* NULL: there is none of that name. */

@@ -22,7 +22,7 @@ enum {
     MORE_CALLS = 6,  /* looks at what this thread is, and whether the channel is the library's */
     LEAST_CALLS = 8, /* else it has waited before it was through */
     CALLS_MAX = 100,
-    MARK = -4242     /* what the traced process closes before and after the counted start */
+    MARK = -4242 /* what the traced process closes before and after the counted start */
 };
 
 typedef struct {

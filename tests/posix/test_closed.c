@@ -174,9 +174,7 @@ static int close_and_start_child(void *args) {
     return 0;
 }
 
-static void in_a_child(void) {
-    party_finish(party_start(close_and_start_child, NULL, 0));
-}
+static void in_a_child(void) { party_finish(party_start(close_and_start_child, NULL, 0)); }
 
 /* What root may do, unless it is confined: open the files behind its own memory. */
 static bool can_open_mappings(void) {

@@ -251,9 +251,7 @@ static void a_program_with_its_tree_ends_with_its_parent(void) {
     check_program(DIES);
 }
 
-static void its_tree_ends_with_a_program(void) {
-    check_program(WAITS);
-}
+static void its_tree_ends_with_a_program(void) { check_program(WAITS); }
 
 /* What a daemon starts to join is no group of its own, and ends with the daemon's. */
 static int start_foreground(void *args) {

@@ -175,9 +175,7 @@ static void maybe_copy(cohort_process_base_t *self, int where) {
     if (s->where == where) (void)in_copy(s->board);
 }
 
-static void on_start(cohort_process_base_t *self) {
-    maybe_copy(self, 0);
-}
+static void on_start(cohort_process_base_t *self) { maybe_copy(self, 0); }
 
 static int run(cohort_process_base_t *self) {
     atomic_fetch_add(&board->later, 1);
@@ -391,8 +389,7 @@ static void a_copy_may_begin_anew(void) {
         board_t *b = new_board(bare, 0);
         CHECK(apr_pool_create(&pool, NULL) == APR_SUCCESS);
         CHECK_STATUS(APR_SUCCESS, cohort_event_create(&event, pool));
-        CHECK_STATUS(APR_SUCCESS,
-                     cohort_process_create(&child, stay, NULL, 0, &daemon, pool));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, stay, NULL, 0, &daemon, pool));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
         if (in_copy(b)) _exit(be_root(&options, pool));
         CHECK_INT(0, b->code);

@@ -75,21 +75,13 @@ static void check_refused(const char *text) {
     check_lines(text, "not initialised\n", 0, 0);
 }
 
-static void initialised_before(void) {
-    check_works(run_detached("initialised first"));
-}
+static void initialised_before(void) { check_works(run_detached("initialised first")); }
 
-static void finalized_between(void) {
-    check_works(run_detached("finalized"));
-}
+static void finalized_between(void) { check_works(run_detached("finalized")); }
 
-static void daemon_before(void) {
-    check_refused(run_detached("daemon first"));
-}
+static void daemon_before(void) { check_refused(run_detached("daemon first")); }
 
-static void fork_before(void) {
-    check_refused(run_detached("fork first"));
-}
+static void fork_before(void) { check_refused(run_detached("fork first")); }
 
 const test_case_t detached_cases[] = {{"Detached", "initialised_before", initialised_before},
                                       {"Detached", "finalized_between", finalized_between},

@@ -98,10 +98,9 @@ static void arena_is_left_out(void) { check("COHORT_DUMP=0", "", false); }
 static void variable_takes_it_in(void) { check("COHORT_DUMP=1", "", true); }
 static void option_takes_it_in(void) { check("UNRELATED=1", "option", true); }
 
-const test_case_t dump_cases[] = {
-    {"Dump", "arena_is_left_out", arena_is_left_out},
-    {"Dump", "variable_takes_it_in", variable_takes_it_in},
-    {"Dump", "option_takes_it_in", option_takes_it_in},
-    {0}};
+const test_case_t dump_cases[] = {{"Dump", "arena_is_left_out", arena_is_left_out},
+                                  {"Dump", "variable_takes_it_in", variable_takes_it_in},
+                                  {"Dump", "option_takes_it_in", option_takes_it_in},
+                                  {0}};
 
 #endif

@@ -16,7 +16,7 @@
 /* The columns of the table. */
 enum { BY_FORK, BY_SPAWN, BY_SERVER, BY_EXEC, COLUMNS };
 
-#define SAME NULL           /* what the parent has now */
+#define SAME     NULL       /* what the parent has now */
 #define NO_START "no start" /* nothing can be started any more, and start says so */
 
 typedef struct {
@@ -115,10 +115,10 @@ static void check_row(const row_t *row) {
     X(descriptors, SAME, "", "", "")                                       \
     X(locale, SAME, "C", "C", "C")
 
-#define CASE(name, by_fork, by_spawn, by_server, by_exec) \
-    static void name##_row(void) { \
+#define CASE(name, by_fork, by_spawn, by_server, by_exec)                          \
+    static void name##_row(void) {                                                 \
         static const row_t row = {#name, {by_fork, by_spawn, by_server, by_exec}}; \
-        check_row(&row); \
+        check_row(&row);                                                           \
     }
 ROWS(CASE)
 

@@ -31,9 +31,7 @@ static void sign_in(board_t *board, int n) {
     if (atomic_fetch_add(&board->written, 1) + 1 == n) set_event(board->ready);
 }
 
-static board_t *board_of(void *args) {
-    return *(board_t **)args;
-}
+static board_t *board_of(void *args) { return *(board_t **)args; }
 
 /* ---- daemons -------------------------------------------------------------------------------- */
 

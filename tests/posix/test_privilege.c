@@ -27,8 +27,8 @@ const test_case_t privilege_cases[] = {{0}};
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define NOBODY 65534
-#define CHECKED TEST_PRIVILEGE
+#define NOBODY    65534
+#define CHECKED   TEST_PRIVILEGE
 #define UNCHECKED TEST_PRIVILEGE "_unchecked"
 
 /* ---- a directory with copies of the program ------------------------------------------------- */
@@ -146,7 +146,7 @@ static void check_lure(const char *program, const gift_t *gift, const char *expe
 }
 
 /* The attacker's main, the victim's main, and what came of it. */
-#define KEPT_OUT "main\nmain\nlured: COHORT_EPRIVILEGED\n"
+#define KEPT_OUT  "main\nmain\nlured: COHORT_EPRIVILEGED\n"
 
 static void once(void) {
     if (strcmp(test_method(), "spawn")) SKIP("there is no boot block in this method, or the same");

@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SHELL(script) (const char *const[]){"/bin/sh", "-c", script, NULL}
+#define SHELL(script) \
+    (const char *const[]) { "/bin/sh", "-c", script, NULL }
 
 static void check_output(const char *expected, const char *const *argv, const char *const *env,
                          const char *cwd) {

@@ -14,10 +14,10 @@
 #include <sys/syscall.h>
 #endif
 
-#define STATES 12
+#define STATES      12
 #define SERVERS_MAX 8
 #define FIRST_GROUP 23450 /* groups that nobody is in */
-#define NOBODY 12345
+#define NOBODY      12345
 
 static void need_root(void) {
     if (geteuid() != 0) SKIP("only root can become somebody else");
@@ -51,9 +51,7 @@ static int count_servers(void) {
     return n;
 }
 
-static void be_in_group(gid_t group) {
-    CHECK_INT(0, setgroups(1, &group));
-}
+static void be_in_group(gid_t group) { CHECK_INT(0, setgroups(1, &group)); }
 
 typedef struct {
     _Atomic int ready, go;

@@ -20,7 +20,7 @@ typedef struct {
     cohort_barrier_t *barrier;
     cohort_pool_t *pool;
     _Atomic int end, inside, most, put, got, tokens, steps;
-    unsigned plain;                /* what a lock protects */
+    unsigned plain; /* what a lock protects */
     _Atomic unsigned char seen[NUMBERS];
 } stage_t;
 

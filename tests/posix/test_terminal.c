@@ -177,9 +177,7 @@ static cohort_process_t *start_leader(board_t *b, int *master) {
     return leader;
 }
 
-static void type(int master, char key) {
-    CHECK_INT(1, write(master, &key, 1));
-}
+static void type(int master, char key) { CHECK_INT(1, write(master, &key, 1)); }
 
 static const bool in_the_group[KINDS] = {[FOREGROUND] = true,
                                          [DAEMON] = true,

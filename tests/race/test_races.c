@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 #define PARTIES 4
-#define MOST 16
+#define MOST    16
 
 /* ---- threads that are processes ------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@ typedef struct {
     uint64_t blocks[COHORT__KINDS]; /* in use, of each kind */
     /* slots of the table in use, but those of this process and its fork server */
     uint64_t processes;
-    uint64_t records;               /* of threads of processes that are not alive */
+    uint64_t records; /* of threads of processes that are not alive */
 } left_t;
 
 left_t left_now(void);

@@ -10,9 +10,7 @@
 
 static cohort_process_t *root;
 
-bool test_in_child(void) {
-    return cohort_process_current() != root;
-}
+bool test_in_child(void) { return cohort_process_current() != root; }
 
 static bool method_find(const char *name, cohort_start_method_t *method) {
     static const struct {

@@ -12,9 +12,7 @@
 
 static int64_t root;
 
-bool test_in_child(void) {
-    return cohort_os_self().pid != root;
-}
+bool test_in_child(void) { return cohort_os_self().pid != root; }
 
 /* A process that was re-executed does not come back from cohort_initialize(). */
 static bool pass_children(int *argc, char ***argv) {

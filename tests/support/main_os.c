@@ -16,9 +16,7 @@ void test_reexec(const cohort_os_boot_t *boot);
 
 static int64_t root;
 
-bool test_in_child(void) {
-    return cohort_os_self().pid != root;
-}
+bool test_in_child(void) { return cohort_os_self().pid != root; }
 
 int main(int argc, char **argv) {
     cohort_os_boot_t boot;

@@ -8,8 +8,7 @@
 bool system_runs(int64_t pid) {
     HANDLE process = OpenProcess(SYNCHRONIZE, FALSE, (DWORD)pid);
     bool runs = process && WaitForSingleObject(process, 0) == WAIT_TIMEOUT;
-    if (process)
-        CloseHandle(process);
+    if (process) CloseHandle(process);
     return runs;
 }
 
@@ -26,8 +25,7 @@ static void describe(described_t described, DWORD id, char *name, size_t size) {
     if (thread && SUCCEEDED(described(thread, &wide)))
         WideCharToMultiByte(CP_UTF8, 0, wide, -1, name, (int)size, NULL, NULL);
     LocalFree(wide);
-    if (thread)
-        CloseHandle(thread);
+    if (thread) CloseHandle(thread);
 }
 
 /* The first of its threads that has a description. */
@@ -36,8 +34,7 @@ bool system_name(int64_t pid, char *name, size_t size) {
     described_t described =
         (described_t)(void (*)(void))GetProcAddress(kernel, "GetThreadDescription");
     THREADENTRY32 entry = {.dwSize = sizeof entry};
-    if (!described)
-        return false;
+    if (!described) return false;
     HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
     name[0] = 0;
     for (BOOL more = Thread32First(all, &entry); more && !name[0];

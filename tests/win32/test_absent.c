@@ -7,10 +7,8 @@
 #define NO_SERVER "there is no fork server"
 #define NO_SUCH   "there is no such property"
 
-#define ABSENT(suite, name, reason)   \
-    static void absent_##name(void) { \
-        SKIP(reason);                 \
-    }
+#define ABSENT(suite, name, reason) \
+    static void absent_##name(void) { SKIP(reason); }
 #define LIST(X)                                                                                \
     X(Lifetime, daemons_end_with_a_parent_that_becomes_another_program,                        \
       "there is no exec() that keeps the process")                                             \

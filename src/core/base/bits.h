@@ -24,26 +24,16 @@ static inline int cohort__lowest_bit(uint64_t word) {
     _BitScanForward64(&index, word);
     return (int)index;
 }
-static inline int cohort__count_bits(uint64_t word) {
-    return (int)__popcnt64(word);
-}
-static inline void cohort__prefetch(const void *address) {
-    _m_prefetchw((void *)address);
-}
-static inline void cohort__relax(void) {
-    _mm_pause();
-}
+static inline int cohort__count_bits(uint64_t word) { return (int)__popcnt64(word); }
+static inline void cohort__prefetch(const void *address) { _m_prefetchw((void *)address); }
+static inline void cohort__relax(void) { _mm_pause(); }
 #else
-#define COHORT__APART __attribute__((noinline, cold))
-#define COHORT__UNROLL _Pragma("GCC unroll 4")
+#define COHORT__APART                    __attribute__((noinline, cold))
+#define COHORT__UNROLL                   _Pragma("GCC unroll 4")
 #define COHORT__PRINTF(format_at, first) __attribute__((format(printf, format_at, first)))
 /* Index of the lowest set bit of a word that is not 0. */
-static inline int cohort__lowest_bit(uint64_t word) {
-    return __builtin_ctzll(word);
-}
-static inline int cohort__count_bits(uint64_t word) {
-    return __builtin_popcountll(word);
-}
+static inline int cohort__lowest_bit(uint64_t word) { return __builtin_ctzll(word); }
+static inline int cohort__count_bits(uint64_t word) { return __builtin_popcountll(word); }
 /* The line at this address will be written soon. A hint: any address will do. The built-in function
  * alone would not do: without -mprfchw it asks for a line to be read, and a function that does
  * nothing else is taken for one without effect. */

@@ -67,9 +67,7 @@ static _Thread_local struct {
     bool whole;         /* its sentence has been put together */
 } thread;
 
-static words_t *under_way(void) {
-    return &thread.words[!thread.last];
-}
+static words_t *under_way(void) { return &thread.words[!thread.last]; }
 
 static void say(apr_status_t status, const char *format, va_list args) {
     char text[COHORT__REASON_MAX];
@@ -95,9 +93,7 @@ apr_status_t cohort__explain(apr_status_t status, const char *format, ...) {
     return status;
 }
 
-apr_status_t cohort__null(const char *name) {
-    return cohort__fail(APR_EINVAL, "%s is NULL", name);
-}
+apr_status_t cohort__null(const char *name) { return cohort__fail(APR_EINVAL, "%s is NULL", name); }
 
 const char *cohort__reason(apr_status_t status) {
     const words_t *words = under_way();
@@ -112,9 +108,7 @@ char *cohort__describe(apr_status_t status, char *text, size_t size) {
     return text;
 }
 
-void cohort__forget(void) {
-    under_way()->status = APR_SUCCESS;
-}
+void cohort__forget(void) { under_way()->status = APR_SUCCESS; }
 
 apr_status_t cohort__call_failed(const char *call, apr_status_t status) {
     words_t *words = under_way();

@@ -32,7 +32,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define COHORT_OS_NEVER INT64_MAX
+#define COHORT_OS_NEVER    INT64_MAX
 #define COHORT_OS_PATH_MAX 4096
 
 /* A file descriptor or a HANDLE. */
@@ -40,7 +40,9 @@ typedef intptr_t cohort_os_handle_t;
 #define COHORT_OS_NONE ((cohort_os_handle_t)-1)
 
 /* Standard input, output and error of a process; NONE for one that it has closed. */
-typedef struct { cohort_os_handle_t handles[3]; } cohort_os_streams_t;
+typedef struct {
+    cohort_os_handle_t handles[3];
+} cohort_os_streams_t;
 
 /* A process of the system, as told apart from a later one with the same pid. Lies in the arena. */
 typedef struct {
@@ -110,7 +112,7 @@ typedef struct {
     uint64_t slot;    /* the core's own: which process this is */
     /* the pid of the process that started this one, by the system's own word; set by boot_take */
     int64_t parent;
-    uint64_t base;    /* the arena */
+    uint64_t base; /* the arena */
     uint64_t size;
     cohort_os_handle_t arena;
     cohort_os_handle_t lifeline; /* reader to die with, or NONE */
@@ -121,8 +123,8 @@ typedef struct {
 typedef enum {
     /* a copy of the caller, its calling thread alone; APR_ENOTIMPL where there is none */
     COHORT_OS_FORK,
-    COHORT_OS_REEXEC,  /* the own executable again, with `boot` */
-    COHORT_OS_PROGRAM  /* another program */
+    COHORT_OS_REEXEC, /* the own executable again, with `boot` */
+    COHORT_OS_PROGRAM /* another program */
 } cohort_os_how_t;
 
 /* What the new process does about signals. Nothing has a handler in it and nothing is blocked,
@@ -140,32 +142,32 @@ typedef enum {
 
 /* The process group that a new process belongs to (POSIX). */
 typedef enum {
-    COHORT_OS_GROUP_JOIN,  /* its starter's */
+    COHORT_OS_GROUP_JOIN, /* its starter's */
     /* its own, unless it has a terminal, from which another group could not read: then its
      * starter's */
     COHORT_OS_GROUP_QUIET,
-    COHORT_OS_GROUP_OWN    /* its own */
+    COHORT_OS_GROUP_OWN /* its own */
 } cohort_os_group_t;
 
 typedef struct {
     cohort_os_how_t how;
     cohort_os_signals_t signals;
-    const cohort_os_boot_t *boot;  /* REEXEC: handles in it are given to the child */
+    const cohort_os_boot_t *boot; /* REEXEC: handles in it are given to the child */
     /* PROGRAM: searched on PATH when it has no separator; REEXEC: NULL = own executable */
     const char *path;
-    const char *const *argv;       /* PROGRAM: NULL-terminated; REEXEC: NULL */
+    const char *const *argv; /* PROGRAM: NULL-terminated; REEXEC: NULL */
     /* NULL = the caller's; "NAME=value", NULL-terminated, any order */
     const char *const *env;
-    const char *cwd;               /* NULL = the caller's */
-    const char *name;              /* REEXEC: shown in process lists from the start */
-    cohort_os_handle_t stdio[3];   /* NONE = inherit */
-    cohort_os_handle_t lifeline;   /* PROGRAM: reader to die with, or NONE */
+    const char *cwd;             /* NULL = the caller's */
+    const char *name;            /* REEXEC: shown in process lists from the start */
+    cohort_os_handle_t stdio[3]; /* NONE = inherit */
+    cohort_os_handle_t lifeline; /* PROGRAM: reader to die with, or NONE */
     /* numbers of handles that the child shall have under the same numbers, beside the streams;
      * APR_ENOTIMPL where handles have none that could be kept. A FORK has them all */
     const int32_t *files;
     uint32_t n_files;
     cohort_os_group_t group;
-    bool contained;                /* cohort_os_group_end() will end what it leaves behind */
+    bool contained; /* cohort_os_group_end() will end what it leaves behind */
     /* own session, no terminal, survives the caller (background); the null device where stdio
      * says NONE */
     bool detach;
@@ -306,9 +308,9 @@ typedef enum {
 } cohort_os_event_kind_t;
 typedef struct {
     cohort_os_event_kind_t kind;
-    uint64_t cookie; /* ENDED */
-    uint64_t value;  /* MESSAGE */
-    bool with_streams;             /* MESSAGE: streams came with it, and are the caller's now */
+    uint64_t cookie;   /* ENDED */
+    uint64_t value;    /* MESSAGE */
+    bool with_streams; /* MESSAGE: streams came with it, and are the caller's now */
     cohort_os_streams_t streams;
     /* why they could not be received, if they could not; none is left over then */
     apr_status_t streams_status;
@@ -318,7 +320,9 @@ apr_status_t cohort_os_watch_create(cohort_os_watch_t **watch);
 void cohort_os_watch_destroy(cohort_os_watch_t *watch);
 /* What watching one process needs of memory, so that it is there before the process is: any process
  * that was started can be watched. */
-typedef struct { _Alignas(16) unsigned char opaque[128]; } cohort_os_watch_room_t;
+typedef struct {
+    _Alignas(16) unsigned char opaque[128];
+} cohort_os_watch_room_t;
 /* Report the end of this process once, by ENDED with the cookie. `child`: it is a child of the
  * calling process. Others may be watched too (the system may need to poll them). `room` is the
  * watch's until then, or until the watch is destroyed. Fails only where the system itself may
@@ -418,7 +422,7 @@ typedef struct {
     size_t park_region; /* bytes of the arena, zeroed, that the back end wants for parking */
     /* the standard streams of a process, open or closed; NONE where no process could post them */
     cohort_os_streams_t streams;
-    bool can_fork; /* COHORT_OS_FORK works */
+    bool can_fork;        /* COHORT_OS_FORK works */
     bool fork_is_default; /* forks of one thread are sound, so a fork server starts best */
     /* This program has, or had, rights that need not be those of the process that started it:
      * set-user-id or set-group-id, capabilities of its file, a token that differs from its
@@ -428,7 +432,7 @@ typedef struct {
     bool privileged;
     bool can_reexec; /* COHORT_OS_REEXEC works: executed again, this program takes its boot block */
     bool can_keep_files; /* handles have numbers that a child can keep: `files` of a start */
-    bool needs_keeper; /* contained processes outlive their parent, unless another holds them */
+    bool needs_keeper;   /* contained processes outlive their parent, unless another holds them */
 } cohort_os_facts_t;
 const cohort_os_facts_t *cohort_os_facts(void);
 
@@ -489,7 +493,9 @@ apr_status_t cohort_os_clear_in_copies(void *pages, size_t size);
 
 /* A mutex for threads of this process alone, usable when zero; `reset` makes it free in a forked
  * copy. A thread that another one cancels ends only when it holds none. */
-typedef struct { _Alignas(8) unsigned char opaque[64]; } cohort_os_mutex_t;
+typedef struct {
+    _Alignas(8) unsigned char opaque[64];
+} cohort_os_mutex_t;
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_reset(cohort_os_mutex_t *mutex);

@@ -12,9 +12,7 @@
 
 #define VERSION "0.1.0"
 
-const char *cohort_version(void) {
-    return VERSION;
-}
+const char *cohort_version(void) { return VERSION; }
 
 static bool hooked;
 

@@ -8,7 +8,7 @@
 
 #include <cohort/errors.h>
 
-#define MAGIC 0x636f686f72743031u /* "cohort01" */
+#define MAGIC    0x636f686f72743031u  /* "cohort01" */
 #define SIZE_MIN ((uint64_t)64 << 20) /* the tables alone need some address space */
 
 static uint64_t place(uint64_t *at, uint64_t size) {

@@ -15,13 +15,9 @@
 
 /* ---- kinds of objects ----------------------------------------------------------------------- */
 
-static void *queue_ring(void *object, int i) {
-    return cohort__queue_ring(object, i);
-}
+static void *queue_ring(void *object, int i) { return cohort__queue_ring(object, i); }
 
-static void *pipe_ring(void *object, int i) {
-    return cohort__pipe_ring(object, i);
-}
+static void *pipe_ring(void *object, int i) { return cohort__pipe_ring(object, i); }
 
 static const cohort__kind_ops_t kinds[COHORT__KINDS] = {
     [COHORT__KIND_BYTES] = {.name = "bytes"},
@@ -168,6 +164,4 @@ static const cohort__upward_t upward = {
     .parts = parts,
 };
 
-void cohort__registry_hand_down(void) {
-    cohort__upward = &upward;
-}
+void cohort__registry_hand_down(void) { cohort__upward = &upward; }

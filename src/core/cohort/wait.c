@@ -63,10 +63,8 @@ static bool has_ended(cohort__pid_t id, bool thorough) {
     switch (cohort__process_state(process)) {
     case COHORT__SLOT_STARTING:
     case COHORT__SLOT_RUNNING:
-    case COHORT__SLOT_DEAD:
-        return cohort__process_find(id) != process;
-    default:
-        return true;
+    case COHORT__SLOT_DEAD: return cohort__process_find(id) != process;
+    default: return true;
     }
 }
 

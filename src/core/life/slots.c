@@ -56,9 +56,7 @@ apr_status_t cohort__slot_refusal(const cohort_process_t *slot) {
 
 /* A hint, which a death may make wrong: then the table grows sooner, or is searched in vain
  * once. */
-void cohort__slot_freed(void) {
-    atomic_fetch_add(&cohort__arena->free_slots, 1);
-}
+void cohort__slot_freed(void) { atomic_fetch_add(&cohort__arena->free_slots, 1); }
 
 static bool is_held(cohort_process_t *slot) {
     cohort__pid_t creator = atomic_load(&slot->creator);
@@ -99,11 +97,8 @@ void cohort__slot_release(cohort_process_t *slot) {
         drop_what_it_holds(id);
         slot_free(slot, COHORT__SLOT_NEW);
         break;
-    case COHORT__SLOT_ENDED:
-        slot_free(slot, COHORT__SLOT_ENDED);
-        break;
-    default:
-        break;
+    case COHORT__SLOT_ENDED: slot_free(slot, COHORT__SLOT_ENDED); break;
+    default: break;
     }
 }
 

@@ -46,9 +46,7 @@ void cohort__watched_free(cohort__watched_t *w) {
     else free(w);
 }
 
-static cohort__watched_t **list_of(cohort__pid_t id) {
-    return &all[id % LISTS];
-}
+static cohort__watched_t **list_of(cohort__pid_t id) { return &all[id % LISTS]; }
 
 void cohort__watched_remember(cohort__watched_t *w) {
     cohort__watched_t **list = list_of(w->id);

@@ -231,12 +231,11 @@ void cohort__watcher_await_begun(void) {
     while (atomic_load(&running) && !atomic_load(&begun)) cohort_os_yield();
 }
 
-void cohort__watcher_unreserve(cohort__watched_t *watched) {
-    cohort__watched_free(watched);
-}
+void cohort__watcher_unreserve(cohort__watched_t *watched) { cohort__watched_free(watched); }
 
 apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, uint32_t attempt,
                                  cohort_os_id_t os, bool child) {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it has been reserved */
     w->id = cohort__process_id(slot);
     w->os = os;
     w->attempt = attempt;
@@ -251,7 +250,7 @@ apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, u
 
 void cohort__watcher_adopt(cohort_process_t *slot) {
     cohort__pid_t me = cohort__self_id();
-    cohort__watched_t *w;
+    cohort__watched_t *w = NULL;
     apr_status_t status = cohort__watcher_reserve(&w);
     if (!status)
         status = cohort__watcher_add(w, slot, cohort__process_attempt(slot),

@@ -100,14 +100,8 @@ apr_status_t cohort__arena_handle(cohort_os_handle_t *handle) {
     return status;
 }
 
-void cohort__arena_handle_lock(void) {
-    cohort_os_mutex_lock(&handle_mutex);
-}
+void cohort__arena_handle_lock(void) { cohort_os_mutex_lock(&handle_mutex); }
 
-void cohort__arena_handle_unlock(void) {
-    cohort_os_mutex_unlock(&handle_mutex);
-}
+void cohort__arena_handle_unlock(void) { cohort_os_mutex_unlock(&handle_mutex); }
 
-void cohort__arena_handle_reset(void) {
-    cohort_os_mutex_reset(&handle_mutex);
-}
+void cohort__arena_handle_reset(void) { cohort_os_mutex_reset(&handle_mutex); }

@@ -17,16 +17,16 @@ typedef struct cohort__arena_t {
     uint32_t dump; /* what is used of the arena is in its processes' core dumps */
     uint64_t size;
     _Atomic cohort__pid_t root;
-    _Atomic uint32_t processes; /* slots ever used */
-    _Atomic uint32_t next_slot; /* where the search for a free one goes on */
+    _Atomic uint32_t processes;  /* slots ever used */
+    _Atomic uint32_t next_slot;  /* where the search for a free one goes on */
     _Atomic uint32_t free_slots; /* about how many there are */
-    _Atomic uint32_t threads;   /* records ever used */
-    _Atomic uint32_t modules;   /* ever seen */
+    _Atomic uint32_t threads;    /* records ever used */
+    _Atomic uint32_t modules;    /* ever seen */
     /* counts deaths, and what came of each: it changes when there is something to look at */
     _Atomic uint32_t death;
     /* any process ended, any result became ready: what wait-any sleeps on */
     cohort__ec_t completed;
-    cohort__guard_t tables;     /* new processes, threads, modules; growing */
+    cohort__guard_t tables; /* new processes, threads, modules; growing */
     uint64_t process_offset, thread_offset, module_offset, park_offset, heap_offset;
 } cohort__arena_t;
 

@@ -21,31 +21,25 @@ typedef enum {
     COHORT__HEAP_TAIL   /* a later chunk of a large block or of a free row */
 } cohort__chunk_kind_t;
 
-static inline unsigned cohort__chunk_kind(uint64_t word) {
-    return word & 0xff;
-}
-static inline unsigned cohort__chunk_class(uint64_t word) {
-    return word >> 8 & 0xff;
-}
+static inline unsigned cohort__chunk_kind(uint64_t word) { return word & 0xff; }
+static inline unsigned cohort__chunk_class(uint64_t word) { return word >> 8 & 0xff; }
 /* Of a slab: the thread that takes blocks from it. Of a large block: the one that makes or frees
  * it. 0 = none. */
 static inline uint32_t cohort__chunk_owner(uint64_t word) {
     return (uint32_t)(word >> 16 & 0xffff);
 }
 /* Chunks that the word tells of. That of a chunk never used, or of a slab, has no count. */
-static inline uint64_t cohort__chunk_count(uint64_t word) {
-    return word >> 32 ? word >> 32 : 1;
-}
+static inline uint64_t cohort__chunk_count(uint64_t word) { return word >> 32 ? word >> 32 : 1; }
 static inline bool cohort__chunk_is_free(uint64_t word) {
     return cohort__chunk_kind(word) <= COHORT__HEAP_READY;
 }
 /* A slab of blocks of this class, of any owner. */
 static inline bool cohort__chunk_is_slab_of(uint64_t word, unsigned class) {
-    return (word & 0xffff) == (COHORT__HEAP_SLAB | (uint64_t)class << 8);
+    return (word & 0xffff) == (COHORT__HEAP_SLAB | (uint64_t) class << 8);
 }
 
 static inline uint64_t cohort__slab_word(unsigned class, uint32_t owner) {
-    return COHORT__HEAP_SLAB | (uint64_t)class << 8 | (uint64_t)owner << 16;
+    return COHORT__HEAP_SLAB | (uint64_t) class << 8 | (uint64_t)owner << 16;
 }
 static inline uint64_t cohort__large_word(uint64_t count, uint32_t mover) {
     return COHORT__HEAP_LARGE | (uint64_t)mover << 16 | count << 32;

@@ -98,6 +98,4 @@ void cohort__code_foresee(const cohort__code_t *code) {
     (void)cohort__code_at(code, &function);
 }
 
-void cohort__code_forget(void) {
-    atomic_store(&own_number, 0);
-}
+void cohort__code_forget(void) { atomic_store(&own_number, 0); }

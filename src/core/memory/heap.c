@@ -73,7 +73,7 @@ bool cohort__alloc_setup(bool fresh) {
     cohort__here.slabs = (cohort__slab_t *)(base + h->meta_at);
     cohort__chunks.data = base + h->data_at;
     cohort__chunks.top = &h->top;
-    for (unsigned class = 0; class < COHORT__CLASSES_MAX; class++) {
+    for (unsigned class = 0; class < COHORT__CLASSES_MAX; class ++) {
         uint32_t size = size_of_class(class);
         if (!size) continue;
         cohort__here.classes[class].size = size;

@@ -45,11 +45,11 @@ typedef struct {
 
 typedef struct {
     cohort__guard_t guard;
-    _Atomic uint64_t top;    /* chunks ever used */
-    _Atomic uint64_t cursor; /* where the next search begins */
-    _Atomic uint64_t ready;  /* about how many free chunks keep their memory */
+    _Atomic uint64_t top;                 /* chunks ever used */
+    _Atomic uint64_t cursor;              /* where the next search begins */
+    _Atomic uint64_t ready;               /* about how many free chunks keep their memory */
     _Atomic uint64_t busy_at, busy_count; /* free chunks, of which some are being taken */
-    _Atomic uint64_t ready_top; /* tables are committed for so many chunks */
+    _Atomic uint64_t ready_top;           /* tables are committed for so many chunks */
     uint64_t chunks, heads_at, partial_at, meta_at, data_at;
     uint64_t group; /* two to the power of this chunks are one */
     /* a bit for each group: slabs of objects, which stay for ever, may be in it */
@@ -72,9 +72,7 @@ typedef struct {
 } cohort__heap_here_t;
 extern cohort__heap_here_t cohort__here;
 
-static inline cohort__heap_t *cohort__heap(void) {
-    return cohort__here.heap;
-}
+static inline cohort__heap_t *cohort__heap(void) { return cohort__here.heap; }
 static inline uint64_t cohort__load(_Atomic uint64_t *word) {
     return atomic_load_explicit(word, memory_order_acquire);
 }
@@ -112,9 +110,7 @@ static inline bool cohort__chunk_at(const void *block, uint64_t *chunk) {
 
 /* ---- slabs ---------------------------------------------------------------------------------- */
 
-static inline cohort__slab_t *cohort__slab_at(uint64_t chunk) {
-    return cohort__here.slabs + chunk;
-}
+static inline cohort__slab_t *cohort__slab_at(uint64_t chunk) { return cohort__here.slabs + chunk; }
 /* One bit per chunk and class, 64 chunks' words of all classes side by side: "unowned, and may have
  * room". */
 static inline _Atomic uint64_t *cohort__slab_partial(uint64_t chunk, unsigned class) {

@@ -64,8 +64,7 @@ void cohort__alloc_repair(cohort__thread_t *dead) {
         cohort__home_put(to, block);
         cohort__home_put(from, NULL);
         break;
-    default:
-        return;
+    default: return;
     }
     cohort__intent_done(dead);
 }

@@ -34,9 +34,7 @@ void cohort__heap_enter(cohort__thread_t *me) {
     if (count) settle(cohort__load(&h->busy_at), count);
 }
 
-void cohort__heap_leave(void) {
-    cohort__guard_leave(&cohort__heap()->guard);
-}
+void cohort__heap_leave(void) { cohort__guard_leave(&cohort__heap()->guard); }
 
 static apr_status_t commit_tables(uint64_t chunks) {
     cohort__heap_t *h = cohort__heap();

@@ -24,9 +24,7 @@ void cohort__identity_clear(void) {
     cohort__identity.original = 0;
 }
 
-void cohort__threads_reset(void) {
-    atomic_store(&cohort__identity.epoch, ++last_epoch);
-}
+void cohort__threads_reset(void) { atomic_store(&cohort__identity.epoch, ++last_epoch); }
 
 void cohort__end_copied_task(apr_status_t status) {
     cohort__end_copy(status && !(status & 0xff) ? 255 : status);

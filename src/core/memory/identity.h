@@ -30,13 +30,9 @@ typedef uint64_t cohort__pid_t;
 static inline cohort__pid_t cohort__pid(uint64_t generation, uint32_t slot) {
     return generation << 16 | slot;
 }
-static inline uint64_t cohort__pid_generation(cohort__pid_t id) {
-    return id >> 16;
-}
+static inline uint64_t cohort__pid_generation(cohort__pid_t id) { return id >> 16; }
 /* The place in the table of the slot that the process has, or had. */
-static inline uint32_t cohort__pid_slot(cohort__pid_t id) {
-    return (uint32_t)(id & 0xffff);
-}
+static inline uint32_t cohort__pid_slot(cohort__pid_t id) { return (uint32_t)(id & 0xffff); }
 
 typedef union {
     struct {
@@ -66,12 +62,8 @@ void cohort__identity_clear(void);
 void cohort__threads_reset(void);
 
 /* This process. NULL before cohort_initialize() and in raw copies. */
-static inline cohort_process_t *cohort__self(void) {
-    return cohort__identity.self;
-}
-static inline cohort__pid_t cohort__self_id(void) {
-    return cohort__identity.id;
-}
+static inline cohort_process_t *cohort__self(void) { return cohort__identity.self; }
+static inline cohort__pid_t cohort__self_id(void) { return cohort__identity.id; }
 /* A number that changes with each such reset: of what a thread has learnt of the cohort, nothing is
  * true any more. */
 static inline uint32_t cohort__membership(void) {
@@ -81,9 +73,7 @@ static inline uint32_t cohort__membership(void) {
 /* After each call of a function of the user's (a task, a target, a hook, a callback, an action): is
  * this still the process that called it, and not a copy that the function has made and that came
  * back too? A copy must do nothing in the name of the original. */
-static inline bool cohort__is_copy(void) {
-    return cohort__identity.original != COHORT__ORIGINAL;
-}
+static inline bool cohort__is_copy(void) { return cohort__identity.original != COHORT__ORIGINAL; }
 /* A copy that came back ends here, with this exit code, without any handler and without writing
  * what the original has buffered. */
 static inline void cohort__end_copy(int code) {

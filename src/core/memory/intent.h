@@ -34,12 +34,8 @@ static inline void cohort__intent_done(cohort__thread_t *me) {
 }
 
 /* How a note names a large block. Blocks begin at even addresses. */
-static inline void *cohort__intent_large(void *block) {
-    return (char *)block + 1;
-}
-static inline bool cohort__intent_is_large(const void *intended) {
-    return (uintptr_t)intended & 1;
-}
+static inline void *cohort__intent_large(void *block) { return (char *)block + 1; }
+static inline bool cohort__intent_is_large(const void *intended) { return (uintptr_t)intended & 1; }
 /* The block that a note names. */
 static inline void *cohort__intent_block(void *intended) {
     return (char *)intended - cohort__intent_is_large(intended);

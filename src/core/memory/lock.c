@@ -91,9 +91,7 @@ static void enter(cohort__guard_t *guard, cohort__thread_t *me, bool settled) {
     held++;
 }
 
-void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me) {
-    enter(guard, me, true);
-}
+void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me) { enter(guard, me, true); }
 
 void cohort__guard_enter_unsettled(cohort__guard_t *guard, cohort__thread_t *me) {
     enter(guard, me, false);

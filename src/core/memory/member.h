@@ -14,8 +14,8 @@
 #include <cohort/types.h>
 
 #define COHORT__PROCESSES_MAX 16384u
-#define COHORT__NAME_MAX 64
-#define COHORT__FILES_MAX 253u /* what one message of a socket can carry, on every system */
+#define COHORT__NAME_MAX      64
+#define COHORT__FILES_MAX     253u /* what one message of a socket can carry, on every system */
 
 typedef enum {
     COHORT__SLOT_FREE,
@@ -25,7 +25,7 @@ typedef enum {
     /* the start failed; start_status says why, and its starter makes it NEW again */
     COHORT__SLOT_FAILED,
     COHORT__SLOT_RUNNING,
-    COHORT__SLOT_DEAD,     /* ended; what it was doing is being repaired */
+    COHORT__SLOT_DEAD, /* ended; what it was doing is being repaired */
     /* ended and repaired; exit code final: the one moment at which a process has ended for all
      * callers */
     COHORT__SLOT_ENDED
@@ -45,40 +45,40 @@ struct cohort_process_t {
     _Alignas(64) _Atomic uint64_t life; /* starts << 48 | generation << 8 | state; see below */
     _Atomic int32_t exit_code;          /* COHORT_EXIT_NONE until known */
     _Atomic int32_t start_status;
-    cohort_os_id_t os;                  /* written before RUNNING */
-    _Atomic int64_t arena;              /* its handle of the arena, likewise */
-    cohort__ec_t changed;               /* any step of the life, and a stored exit code */
+    cohort_os_id_t os;     /* written before RUNNING */
+    _Atomic int64_t arena; /* its handle of the arena, likewise */
+    cohort__ec_t changed;  /* any step of the life, and a stored exit code */
     _Atomic cohort__pid_t parent;
-    _Atomic cohort__pid_t creator;      /* holds the handle; 0 = closed */
-    _Atomic cohort__pid_t reaper;       /* the process with the watcher that will see it end */
+    _Atomic cohort__pid_t creator; /* holds the handle; 0 = closed */
+    _Atomic cohort__pid_t reaper;  /* the process with the watcher that will see it end */
     /* of the child that is starting: attempt << 32 | pid, 0 = not there yet; see below */
     _Atomic uint64_t claim;
-    _Atomic uint32_t children;          /* for default names */
-    _Atomic uint32_t role;              /* others read it while the slot changes hands */
+    _Atomic uint32_t children; /* for default names */
+    _Atomic uint32_t role;     /* others read it while the slot changes hands */
     uint32_t lifetime;
     /* hangs on its parent's lifeline: a daemon, and all that one starts to be joined */
     uint32_t bound;
     uint32_t method;
-    uint32_t signals;                   /* cohort_os_signals_t */
-    uint32_t group;                     /* cohort_os_group_t */
+    uint32_t signals; /* cohort_os_signals_t */
+    uint32_t group;   /* cohort_os_group_t */
     /* it came to its end by itself: it returned or called exit(), on which no system's exit code
      * can be relied */
     _Atomic uint32_t left;
-    _Atomic(cohort_pool_t *) pool;      /* a worker's */
-    _Atomic uint32_t worker;            /* and its number there */
-    cohort__guard_t guard;              /* the name; reaping against signalling */
-    _Atomic uint64_t repairer;          /* tid of the repairer, 0 = none */
-    _Atomic uint32_t repaired;          /* how far, see below */
-    _Atomic uint32_t reported;          /* exit_code is final */
-    _Atomic int64_t died;               /* when it was found dead */
-    _Atomic uint32_t watches;           /* it has started others, and its watcher sees their ends */
+    _Atomic(cohort_pool_t *) pool; /* a worker's */
+    _Atomic uint32_t worker;       /* and its number there */
+    cohort__guard_t guard;         /* the name; reaping against signalling */
+    _Atomic uint64_t repairer;     /* tid of the repairer, 0 = none */
+    _Atomic uint32_t repaired;     /* how far, see below */
+    _Atomic uint32_t reported;     /* exit_code is final */
+    _Atomic int64_t died;          /* when it was found dead */
+    _Atomic uint32_t watches;      /* it has started others, and its watcher sees their ends */
     /* its starter waits for it to take off, and takes a failure back to NEW */
     _Atomic uint32_t awaited;
-    _Atomic uint32_t renamed;           /* name[renamed % 2] is valid */
+    _Atomic uint32_t renamed; /* name[renamed % 2] is valid */
     char name[2][COHORT__NAME_MAX];
-    char identity[COHORT__NAME_MAX];    /* "1", "1:2": what default names are made of */
+    char identity[COHORT__NAME_MAX]; /* "1", "1:2": what default names are made of */
     cohort__code_t run, on_start, on_exit;
-    uint32_t subclass;                  /* args are an instance of a class */
+    uint32_t subclass; /* args are an instance of a class */
     uint64_t args_size, context_size;
     uint32_t n_files;
     cohort__home_t args, context, files; /* files: int32_t */
@@ -88,12 +88,12 @@ struct cohort_process_t {
     uint32_t replaces;
     /* what it shall be that no context tells; of a server: what its maker was */
     cohort_os_state_t state;
-    _Atomic uint32_t unfit;             /* the child found that its server cannot make it so */
+    _Atomic uint32_t unfit; /* the child found that its server cannot make it so */
     /* whether `context` is what it shall be, for a child that a server forks meanwhile */
     _Atomic uint32_t context_state;
-    _Atomic cohort__pid_t requester;    /* the process that writes it */
-    void *program, *program_pool;       /* the creator's own pointers */
-    char reason[COHORT__REASON_MAX];    /* of start_status, in words; "": nothing was said */
+    _Atomic cohort__pid_t requester; /* the process that writes it */
+    void *program, *program_pool;    /* the creator's own pointers */
+    char reason[COHORT__REASON_MAX]; /* of start_status, in words; "": nothing was said */
 };
 
 /* What of the dead process is repaired. Only a thread that is busy stops at the first step, and
@@ -103,7 +103,7 @@ enum {
     /* what its threads were doing, but for objects that they were destroying; nobody has to wait
      * for more */
     COHORT__REPAIRED_THREADS,
-    COHORT__REPAIRED_ALL      /* and what only it would have destroyed, or let go of, is */
+    COHORT__REPAIRED_ALL /* and what only it would have destroyed, or let go of, is */
 };
 
 enum {
@@ -143,21 +143,13 @@ static inline uint64_t cohort__process_life(const cohort_process_t *slot) {
  * has claimed it. Attempts are never numbered twice in a slot, whichever process has it, so a child
  * that comes too late does not claim another's start.
  */
-static inline uint32_t cohort__claim_attempt(uint64_t claim) {
-    return (uint32_t)(claim >> 32);
-}
+static inline uint32_t cohort__claim_attempt(uint64_t claim) { return (uint32_t)(claim >> 32); }
 /* 0: no child has claimed the attempt yet. */
-static inline int64_t cohort__claim_pid(uint64_t claim) {
-    return (int64_t)(claim & 0xffffffff);
-}
+static inline int64_t cohort__claim_pid(uint64_t claim) { return (int64_t)(claim & 0xffffffff); }
 /* The attempt, claimed by no child. */
-static inline uint64_t cohort__claim_open(uint32_t attempt) {
-    return (uint64_t)attempt << 32;
-}
+static inline uint64_t cohort__claim_open(uint32_t attempt) { return (uint64_t)attempt << 32; }
 /* An open attempt, claimed by this child. */
-static inline uint64_t cohort__claim_by(uint64_t open, int64_t pid) {
-    return open | (uint64_t)pid;
-}
+static inline uint64_t cohort__claim_by(uint64_t open, int64_t pid) { return open | (uint64_t)pid; }
 /* The next attempt, open. Its number has 24 bits, which is what a boot block has room for. */
 static inline uint64_t cohort__claim_next(uint64_t claim) {
     return cohort__claim_open((cohort__claim_attempt(claim) + 1) & 0xffffff);

@@ -12,20 +12,20 @@
 #include "core/base/bits.h"
 #include "core/memory/arena.h"
 
-#define SPINS_MOST 128      /* pauses before the CPU is given up, a few microseconds */
+#define SPINS_MOST  128 /* pauses before the CPU is given up, a few microseconds */
 #define SPINS_LEAST 16
-#define EAGER 32            /* of these, with a look after each; then after every fourth */
+#define EAGER       32 /* of these, with a look after each; then after every fourth */
 /* a thread that waits for what one holds at a time looks less often: each look costs the holder a
  * cache miss */
-#define HEIR 32
-#define YIELDS_MOST 64      /* before going to sleep */
-#define YIELDS_LEAST 2
-#define WORTH 100000        /* nanoseconds: about what going to sleep and being woken costs twice */
-#define ENOUGH 1000000      /* nanoseconds after which it is no use to give up the CPU once more */
-#define PATIENCE_MOST 50000 /* nanoseconds: what going to sleep and being woken costs */
+#define HEIR           32
+#define YIELDS_MOST    64 /* before going to sleep */
+#define YIELDS_LEAST   2
+#define WORTH          100000 /* nanoseconds: about what going to sleep and being woken costs twice */
+#define ENOUGH         1000000 /* nanoseconds after which it is no use to give up the CPU once more */
+#define PATIENCE_MOST  50000   /* nanoseconds: what going to sleep and being woken costs */
 #define PATIENCE_LEAST 4000
-#define DOUBTS 16
-#define MILLISECOND INT64_C(1000000)
+#define DOUBTS         16
+#define MILLISECOND    INT64_C(1000000)
 /* a sleeper that looks again after less than that does not look after deaths that nobody has told
  * of */
 #define BRIEF (100 * MILLISECOND)
@@ -33,12 +33,12 @@
 #define UNREST 40 /* looks */
 
 /* waits, one after the other, that were over when the CPU had been given up */
-#define ROW 64
-#define STAND (12 * MILLISECOND)     /* that the CPU is kept then, once */
-#define STANDS 4                     /* in a row */
-#define APART (MILLISECOND / 4)      /* a partner that comes sooner has another CPU */
+#define ROW         64
+#define STAND       (12 * MILLISECOND) /* that the CPU is kept then, once */
+#define STANDS      4                  /* in a row */
+#define APART       (MILLISECOND / 4)  /* a partner that comes sooner has another CPU */
 #define PAUSE_LEAST (2 * MILLISECOND)
-#define PAUSE_MOST (1000 * MILLISECOND)
+#define PAUSE_MOST  (1000 * MILLISECOND)
 
 const cohort__pace_t cohort__pace_steady = {250 * MILLISECOND, 1000 * MILLISECOND, NULL};
 const cohort__pace_t cohort__pace_idle = {250 * MILLISECOND, 4000 * MILLISECOND, NULL};
@@ -134,9 +134,7 @@ static apr_status_t part(cohort__try_t try, void *arg, int64_t begin, int64_t de
     return status;
 }
 
-static void lose_patience(void) {
-    patience -= patience / 4;
-}
+static void lose_patience(void) { patience -= patience / 4; }
 
 static void learn(int64_t waited) {
     if (waited >= WORTH) {

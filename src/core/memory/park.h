@@ -72,9 +72,7 @@ static inline void cohort__notify_heir(cohort__ec_t *ec) {
 }
 apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
                                 bool *slept);
-static inline void cohort__heir_came(cohort__ec_t *ec) {
-    atomic_fetch_or(&ec->word, 1);
-}
+static inline void cohort__heir_came(cohort__ec_t *ec) { atomic_fetch_or(&ec->word, 1); }
 
 /* Wake every sleeper of the cohort, so that each looks for itself: after a death. */
 void cohort__notify_everybody(void);

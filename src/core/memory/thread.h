@@ -12,20 +12,16 @@
 
 #define COHORT__THREADS_MAX 16384u
 #define COHORT__CLASSES_MAX 48
-#define COHORT__SLABS 4 /* of one class, that a thread keeps */
+#define COHORT__SLABS       4 /* of one class, that a thread keeps */
 
 /* A thread of the cohort: generation << 16 | record index + 1; 0 is nobody. Never reused. */
 typedef uint64_t cohort__tid_t;
 static inline cohort__tid_t cohort__tid(uint32_t generation, uint32_t index) {
     return (uint64_t)generation << 16 | (index + 1);
 }
-static inline uint32_t cohort__tid_generation(cohort__tid_t id) {
-    return (uint32_t)(id >> 16);
-}
+static inline uint32_t cohort__tid_generation(cohort__tid_t id) { return (uint32_t)(id >> 16); }
 /* The record's index + 1; 0 is nobody's. */
-static inline uint32_t cohort__tid_number(cohort__tid_t id) {
-    return (uint32_t)(id & 0xffff);
-}
+static inline uint32_t cohort__tid_number(cohort__tid_t id) { return (uint32_t)(id & 0xffff); }
 
 /* What a thread is doing to a shared structure; its repair is a step in cohort/registry.c. */
 typedef enum {
@@ -38,7 +34,7 @@ typedef enum {
     COHORT__OP_DESTROY,
     /* object = a process' slot in the making, position = the word of its life */
     COHORT__OP_SLOT,
-    COHORT__OP_END       /* object = one to be freed by this thread if its tag names it */
+    COHORT__OP_END /* object = one to be freed by this thread if its tag names it */
 } cohort__op_kind_t;
 
 /* What a thread is doing to a block of memory; see intent.h. */
@@ -65,7 +61,7 @@ typedef struct cohort__thread_t {
     _Alignas(64) _Atomic cohort__pid_t owner; /* the process, 0 = record is free */
     _Atomic uint32_t generation;
     _Atomic uint32_t index;
-    _Atomic(cohort__ec_t *) parked;           /* sleeps, or is about to, on this */
+    _Atomic(cohort__ec_t *) parked; /* sleeps, or is about to, on this */
     /* what the thread sleeps on while it waits for a condition */
     cohort__ec_t notified;
     /* how often one of its entries in a condition was marked */
@@ -78,11 +74,11 @@ typedef struct cohort__thread_t {
     _Atomic uint64_t op_position;
     /* the block on the move */
     _Alignas(64) _Atomic uint32_t intent;
-    _Atomic(void *) intent_block;             /* its address, + 1 when it is a large one */
+    _Atomic(void *) intent_block; /* its address, + 1 when it is a large one */
     _Atomic(cohort__home_t *) intent_from;
     _Atomic(cohort__home_t *) intent_to;
-    cohort__home_t stage[COHORT__STAGES];     /* by cohort__stage_t */
-    cohort__tid_t id;                         /* its own note of cohort__thread_id() */
+    cohort__home_t stage[COHORT__STAGES]; /* by cohort__stage_t */
+    cohort__tid_t id;                     /* its own note of cohort__thread_id() */
     /* the allocator's chunks of each size class, + 1; 0 = none */
     _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS];
     /* in which of those places the one is that blocks are taken from; its own note */

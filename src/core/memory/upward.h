@@ -54,10 +54,10 @@ typedef struct {
     const char *name;
     /* before a fork, in the table's order: nothing changes until it is over */
     void (*fork_begin)(void);
-    void (*fork_end)(void);   /* after it, in the parent, in the reverse order */
+    void (*fork_end)(void); /* after it, in the parent, in the reverse order */
     /* in a copy of the process: what belongs to the original is let go of */
     void (*forked)(void);
-    void (*ending)(void);     /* this process ends, and its children do next */
+    void (*ending)(void); /* this process ends, and its children do next */
 } cohort__part_t;
 
 /* What the watcher of a process has done by others. */
@@ -72,7 +72,7 @@ typedef struct {
     void (*contained_ended)(cohort__pid_t id);
     /* this process has ended, which watched others: watch those */
     void (*adopt)(cohort__pid_t dead);
-    void (*exit)(int code);                    /* end this process in order; does not return */
+    void (*exit)(int code); /* end this process in order; does not return */
 } cohort__watch_ops_t;
 
 typedef struct {

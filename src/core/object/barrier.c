@@ -37,9 +37,9 @@
 #include <cohort/barrier.h>
 
 #define TAG_BARRIER COHORT__TAG('B', 'A', 'R', 'R')
-#define HISTORY 6u
-#define SINCE_MAX 0xffffffu
-#define LOOK_AGAIN 500000000 /* nanoseconds */
+#define HISTORY     6u
+#define SINCE_MAX   0xffffffu
+#define LOOK_AGAIN  500000000 /* nanoseconds */
 
 /* ACTION: all are there, and the last is running the action */
 typedef enum { OPEN, ACTION, BROKEN } state_t;
@@ -58,8 +58,8 @@ struct cohort_barrier_t {
     cohort__code_t action;
     void *action_arg;
     apr_interval_time_t timeout;
-    _Alignas(64) _Atomic uint64_t deaths;  /* the count of deaths up to which nobody was missing */
-    _Atomic int64_t looked;                /* when the system was asked last */
+    _Alignas(64) _Atomic uint64_t deaths; /* the count of deaths up to which nobody was missing */
+    _Atomic int64_t looked;               /* when the system was asked last */
     /* from here on nothing is cleared for the next barrier */
     _Alignas(64) _Atomic uint64_t word;
     cohort__ec_t changed;
@@ -86,19 +86,13 @@ static uint64_t load_word(cohort_barrier_t *b) {
     return atomic_load_explicit(&b->word, memory_order_acquire);
 }
 
-static uint32_t phase_of(uint64_t word) {
-    return (uint32_t)(word >> 32);
-}
+static uint32_t phase_of(uint64_t word) { return (uint32_t)(word >> 32); }
 
-static state_t state_of(uint64_t word) {
-    return (state_t)(word & 3);
-}
+static state_t state_of(uint64_t word) { return (state_t)(word & 3); }
 
 /* The phases since the last reset, that one included; stays at its maximum, which counts as for
  * ever. */
-static uint32_t since_of(uint64_t word) {
-    return (uint32_t)word >> 8;
-}
+static uint32_t since_of(uint64_t word) { return (uint32_t)word >> 8; }
 
 static bool released(uint64_t word, uint32_t ago) {
     if (ago <= HISTORY) return word >> (1 + ago) & 1;
@@ -332,9 +326,7 @@ apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index,
 
 /* ---- the rest ------------------------------------------------------------------------------- */
 
-static apr_status_t destroy_barrier(void *object) {
-    return cohort_barrier_destroy(object);
-}
+static apr_status_t destroy_barrier(void *object) { return cohort_barrier_destroy(object); }
 
 static apr_status_t set_action(cohort_barrier_t *b, const cohort_barrier_options_t *options) {
     b->action_arg = options->action_arg;
@@ -344,8 +336,9 @@ static apr_status_t set_action(cohort_barrier_t *b, const cohort_barrier_options
 /* The phases go on from those of the barrier that was here before, as if after a reset. The entries
  * are of one before the last, in which nobody was. */
 static apr_status_t set_up_barrier(cohort_barrier_t *b, cohort__thread_t *me) {
-    apr_status_t status = cohort__block_new(
-        me, COHORT__KIND_BYTES, 2 * (size_t)b->parties * sizeof(entry_t), &b->object.parts[PART_ENTRIES]);
+    apr_status_t status =
+        cohort__block_new(me, COHORT__KIND_BYTES, 2 * (size_t)b->parties * sizeof(entry_t),
+                          &b->object.parts[PART_ENTRIES]);
     if (status) return status;
     uint64_t word = next_phase(load_word(b), false), arrival = (uint64_t)(phase_of(word) - 2) << 32;
     for (uint32_t i = 0; i < b->parties * 2; i++) {

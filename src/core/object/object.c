@@ -64,9 +64,7 @@ bool cohort__object_end(void *object, uint32_t tag) {
     return cohort__tag_type(full) == tag && atomic_compare_exchange_strong(&o->tag, &full, 0);
 }
 
-static uint64_t claimed_by(cohort__thread_t *thread) {
-    return cohort__thread_number(thread);
-}
+static uint64_t claimed_by(cohort__thread_t *thread) { return cohort__thread_number(thread); }
 
 bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag) {
     cohort__object_t *o = object;

@@ -46,12 +46,8 @@ typedef struct cohort__object_t {
 static inline uint64_t cohort__tag_word(uint32_t type, uint32_t generation) {
     return (uint64_t)type << 32 | generation;
 }
-static inline uint32_t cohort__tag_type(uint64_t word) {
-    return (uint32_t)(word >> 32);
-}
-static inline uint32_t cohort__tag_generation(uint64_t word) {
-    return (uint32_t)word;
-}
+static inline uint32_t cohort__tag_type(uint64_t word) { return (uint32_t)(word >> 32); }
+static inline uint32_t cohort__tag_generation(uint64_t word) { return (uint32_t)word; }
 
 /* Make an object block of `size` bytes (all zero but for its header) that only the thread's stage
  * for objects owns until cohort__object_publish() makes it alive. If the maker dies before that,
@@ -111,9 +107,7 @@ static inline bool cohort__call_look(const cohort__call_t *call) {
     cohort__op_end(call->me);
     return false;
 }
-static inline void cohort__call_look_end(const cohort__call_t *call) {
-    cohort__op_end(call->me);
-}
+static inline void cohort__call_look_end(const cohort__call_t *call) { cohort__op_end(call->me); }
 
 /* End its life: true for exactly one caller, which then calls cohort__object_free(); that frees the
  * parts too. */

@@ -9,20 +9,16 @@
 #include "core/object/pipe_ends.h"
 
 #define DEFAULT_MESSAGES 64
-#define DEFAULT_BYTES ((apr_size_t)1 << 20)
-#define INLINE 232 /* makes slots of 256 bytes */
+#define DEFAULT_BYTES    ((apr_size_t)1 << 20)
+#define INLINE           232 /* makes slots of 256 bytes */
 
 cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i) {
     return i < 2 ? &((cohort__pipe_t *)owner)->rings[i] : NULL;
 }
 
-static bool can_receive(const cohort__end_t *use) {
-    return !use->pipe->one_way || use->end == 0;
-}
+static bool can_receive(const cohort__end_t *use) { return !use->pipe->one_way || use->end == 0; }
 
-static bool can_send(const cohort__end_t *use) {
-    return !use->pipe->one_way || use->end == 1;
-}
+static bool can_send(const cohort__end_t *use) { return !use->pipe->one_way || use->end == 1; }
 
 /* ---- making --------------------------------------------------------------------------------- */
 

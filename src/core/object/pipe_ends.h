@@ -36,9 +36,9 @@ _Static_assert(offsetof(cohort__pipe_t, ends) == 64, "the ends lie where cohort_
 
 /* What the roster has of a process: the ends that it holds, and those that it closed. Ends that are
  * closed for good have the bits of those that are held. */
-#define COHORT__HOLDS(end) ((uint64_t)1 << (end))
+#define COHORT__HOLDS(end)   ((uint64_t)1 << (end))
 #define COHORT__GAVE_UP(end) ((uint64_t)4 << (end))
-#define COHORT__BOTH_ENDS 3u
+#define COHORT__BOTH_ENDS    3u
 
 /* A call on an end. */
 typedef struct {

@@ -9,9 +9,7 @@ cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i) {
     return i == 0 ? &((cohort_queue_t *)owner)->ring : NULL;
 }
 
-static apr_status_t destroy(void *queue) {
-    return cohort_queue_destroy(queue);
-}
+static apr_status_t destroy(void *queue) { return cohort_queue_destroy(queue); }
 
 static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options,
                                  apr_pool_t *pool) {

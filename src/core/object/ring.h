@@ -48,7 +48,7 @@ typedef struct {
     uint64_t inline_size;
     /* there may be taken slots between head and tail, so counting means looking */
     _Atomic uint32_t irregular;
-    cohort__ec_t items, space;         /* something was published / taken, or the ring closed */
+    cohort__ec_t items, space; /* something was published / taken, or the ring closed */
 } cohort__ring_t;
 
 /* The words that an object which has rings begins with. */
@@ -103,11 +103,11 @@ typedef enum {
 
 typedef struct {
     cohort__receive_how_t how;
-    void *data;        /* INTO: the caller's; COPY, BLOCK: what was made */
-    size_t capacity;   /* INTO */
-    apr_pool_t *pool;  /* COPY */
-    size_t size;       /* of the message, also when the buffer is too small */
-    bool returned;     /* it has been with a reader that died */
+    void *data;       /* INTO: the caller's; COPY, BLOCK: what was made */
+    size_t capacity;  /* INTO */
+    apr_pool_t *pool; /* COPY */
+    size_t size;      /* of the message, also when the buffer is too small */
+    bool returned;    /* it has been with a reader that died */
     /* Called when a message is there, before it is claimed, so that it is never out of all
      * accounts; anything but APR_SUCCESS leaves it. May be NULL. */
     apr_status_t (*expect)(void *arg);

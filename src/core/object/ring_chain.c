@@ -12,9 +12,9 @@
 
 #include <cohort/errors.h>
 
-#define SEGMENT_BLOCK ((uint64_t)32768)
+#define SEGMENT_BLOCK     ((uint64_t)32768)
 #define SEGMENT_SLOTS_MIN ((uint64_t)8)
-#define SLOTS_MAX ((uint64_t)1 << 40)
+#define SLOTS_MAX         ((uint64_t)1 << 40)
 
 /* ---- reaching ------------------------------------------------------------------------------- */
 
@@ -78,9 +78,7 @@ bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring, cohort
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-static uint64_t align_up(uint64_t value, uint64_t unit) {
-    return (value + unit - 1) / unit * unit;
-}
+static uint64_t align_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 static void segment_init(cohort__segment_t *s, cohort__ring_t *ring, uint64_t slots,
                          uint64_t number, uint64_t first) {
@@ -93,15 +91,15 @@ static void segment_init(cohort__segment_t *s, cohort__ring_t *ring, uint64_t sl
     s->number = number;
     s->laps = ring->capacity != 0;
     atomic_store(&s->next, NULL);
-    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): a segment has slots */
-    for (uint64_t i = 0, p = first % s->limit; i < slots; i++, p = cohort__step(s, p, 1)) {
+    uint64_t begin = first % s->limit; /* NOLINT(clang-analyzer-core.DivideZero): it has slots */
+    for (uint64_t i = 0, p = begin; i < slots; i++, p = cohort__step(s, p, 1)) {
         cohort__slot_t *slot = cohort__slot_at(s, p);
         atomic_store_explicit(&slot->block, NULL, memory_order_relaxed);
         atomic_store_explicit(&slot->size, 0, memory_order_relaxed);
         atomic_store_explicit(&slot->word, cohort__word(p, 0, COHORT__FREE), memory_order_relaxed);
     }
-    atomic_store_explicit(&s->head, first % s->limit, memory_order_relaxed);
-    atomic_store_explicit(&s->tail, first % s->limit, memory_order_release);
+    atomic_store_explicit(&s->head, begin, memory_order_relaxed);
+    atomic_store_explicit(&s->tail, begin, memory_order_release);
 }
 
 static uint64_t slots_of_link(uint64_t stride) {

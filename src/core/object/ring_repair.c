@@ -183,10 +183,8 @@ bool cohort__ring_repair(cohort__thread_t *dead) {
         if (!cohort__is_segment(object)) break;
         undo_get(me, dead, object, position);
         break;
-    case COHORT__OP_DESTROY:
-        return finish_destroy(me, dead, object);
-    default:
-        break;
+    case COHORT__OP_DESTROY: return finish_destroy(me, dead, object);
+    default: break;
     }
     return true;
 }

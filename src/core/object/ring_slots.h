@@ -9,7 +9,7 @@
 /* Positions are numbers below the segment's limit, the largest multiple of its slots that fits in
  * the bits; they wrap there. */
 #define COHORT__POSITION_BITS 45
-#define COHORT__POSITIONS ((uint64_t)1 << COHORT__POSITION_BITS)
+#define COHORT__POSITIONS     ((uint64_t)1 << COHORT__POSITION_BITS)
 
 typedef enum { COHORT__FREE, COHORT__WRITING, COHORT__FULL, COHORT__READING } cohort__slot_step_t;
 
@@ -22,8 +22,8 @@ enum {
 
 /* slot->size: also says where the bytes are, and whether they came back from a dead reader. */
 #define COHORT__OUT_OF_LINE ((uint64_t)1 << 63)
-#define COHORT__RETURNED ((uint64_t)1 << 62)
-#define COHORT__SIZE_MAX (COHORT__RETURNED - 1)
+#define COHORT__RETURNED    ((uint64_t)1 << 62)
+#define COHORT__SIZE_MAX    (COHORT__RETURNED - 1)
 
 typedef struct {
     _Atomic uint64_t word; /* position | owner's record index | step */
@@ -48,12 +48,8 @@ struct cohort__segment_t {
 static inline uint64_t cohort__word(uint64_t position, uint32_t owner, cohort__slot_step_t step) {
     return position << 19 | (uint64_t)owner << 3 | (uint64_t)step;
 }
-static inline uint64_t cohort__word_position(uint64_t word) {
-    return word >> 19;
-}
-static inline uint32_t cohort__word_owner(uint64_t word) {
-    return (uint32_t)(word >> 3 & 0xffff);
-}
+static inline uint64_t cohort__word_position(uint64_t word) { return word >> 19; }
+static inline uint32_t cohort__word_owner(uint64_t word) { return (uint32_t)(word >> 3 & 0xffff); }
 static inline cohort__slot_step_t cohort__word_step(uint64_t word) {
     return (cohort__slot_step_t)(word & 7);
 }

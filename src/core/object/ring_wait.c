@@ -7,7 +7,7 @@
 
 /* Nanoseconds. */
 #define LINGER_LEAST 1000
-#define LINGER_MOST 16000
+#define LINGER_MOST  16000
 
 bool cohort__ring_clear_way(uint64_t word) {
     cohort__slot_step_t step = cohort__word_step(word);

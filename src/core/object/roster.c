@@ -116,8 +116,7 @@ apr_status_t cohort__roster_add(cohort__roster_t *roster, cohort__guard_t *guard
     }
     cohort__guard_set(guard, &e->value, value);
     cohort__guard_set(guard, &e->id, id);
-    if (entry != NULL)
-        *entry = e;
+    if (entry != NULL) *entry = e;
     return APR_SUCCESS;
 }
 

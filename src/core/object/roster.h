@@ -17,7 +17,7 @@
 #include "core/object/object.h"
 
 #define COHORT__ROSTER_INLINE 6
-#define COHORT__ROSTER_HOMES 2 /* parts of the object */
+#define COHORT__ROSTER_HOMES  2 /* parts of the object */
 
 typedef struct {
     _Atomic uint64_t id; /* a cohort__pid_t (or any number but 0); 0 = entry not in use */

@@ -21,9 +21,7 @@ static apr_status_t release_block(void *block) {
     return cohort__block_release(me, block);
 }
 
-apr_status_t cohort_free(void *block) {
-    return COHORT__CALL(release_block(block));
-}
+apr_status_t cohort_free(void *block) { return COHORT__CALL(release_block(block)); }
 
 static apr_status_t usage_of_arena(cohort_arena_usage_t *usage) {
     cohort__usage_t now;

@@ -14,12 +14,12 @@
  * word means two things. */
 typedef struct {
     cohort__object_t object;
-    cohort__lock_t lock;    /* lock, rlock, condition */
-    cohort__ec_t changed;   /* semaphore, event */
+    cohort__lock_t lock;  /* lock, rlock, condition */
+    cohort__ec_t changed; /* semaphore, event */
     /* rlock; cleared for each object, as the lock's owner is, and what lies behind this struct */
     _Atomic uint32_t depth;
-    _Atomic uint64_t word;  /* event */
-    cohort__guard_t guard;  /* semaphore, condition */
+    _Atomic uint64_t word; /* event */
+    cohort__guard_t guard; /* semaphore, condition */
 } cohort__sync_t;
 
 /* Make a synchroniser of `size` bytes, as cohort__object_new(). */

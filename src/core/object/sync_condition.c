@@ -21,8 +21,8 @@
 #include <cohort/sync.h>
 
 #define TAG_CONDITION COHORT__TAG('C', 'O', 'N', 'D')
-#define FIRST 16u
-#define SEGMENTS 3
+#define FIRST         16u
+#define SEGMENTS      3
 static const uint32_t segment_size[SEGMENTS] = {64, 1024, COHORT__THREADS_MAX};
 
 typedef struct {
@@ -35,8 +35,8 @@ struct cohort_condition_t {
     cohort__object_t *lock_object; /* where the lock lies: the caller's, or this object itself */
     uint64_t lock_life;            /* 0: this object's */
     cohort__lock_t *lock;
-    _Atomic uint64_t segments;  /* usable */
-    _Atomic uint64_t next;      /* place in the order */
+    _Atomic uint64_t segments; /* usable */
+    _Atomic uint64_t next;     /* place in the order */
     entry_t first[FIRST];
 };
 
@@ -222,9 +222,7 @@ static void wake_marked(const wakes_t *wakes) {
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static apr_status_t destroy_condition(void *object) {
-    return cohort_condition_destroy(object);
-}
+static apr_status_t destroy_condition(void *object) { return cohort_condition_destroy(object); }
 
 static void set_lock(cohort_condition_t *c, cohort_lock_t *lock, uint64_t life) {
     c->lock_object = lock ? &lock->sync.object : &c->sync.object;

@@ -10,7 +10,7 @@
 #include <cohort/sync.h>
 
 #define TAG_EVENT COHORT__TAG('E', 'V', 'N', 'T')
-#define IS_SET ((uint64_t)1)
+#define IS_SET    ((uint64_t)1)
 
 struct cohort_event_t {
     cohort__sync_t sync;
@@ -22,9 +22,7 @@ typedef struct {
     uint64_t seen;
 } wait_t;
 
-static apr_status_t destroy_event(void *object) {
-    return cohort_event_destroy(object);
-}
+static apr_status_t destroy_event(void *object) { return cohort_event_destroy(object); }
 
 static apr_status_t event_create(cohort_event_t **event, apr_pool_t *pool) {
     cohort__thread_t *me = NULL;
@@ -57,9 +55,7 @@ static apr_status_t event_set(cohort_event_t *event) {
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_event_set(cohort_event_t *event) {
-    return COHORT__CALL(event_set(event));
-}
+apr_status_t cohort_event_set(cohort_event_t *event) { return COHORT__CALL(event_set(event)); }
 
 static apr_status_t event_clear(cohort_event_t *event) {
     cohort__call_t call;
@@ -72,9 +68,7 @@ static apr_status_t event_clear(cohort_event_t *event) {
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_event_clear(cohort_event_t *event) {
-    return COHORT__CALL(event_clear(event));
-}
+apr_status_t cohort_event_clear(cohort_event_t *event) { return COHORT__CALL(event_clear(event)); }
 
 static apr_status_t try_event(void *arg, bool thorough) {
     wait_t *w = arg;

@@ -98,9 +98,7 @@ apr_status_t cohort__hold_owner(cohort__lock_t *lock, cohort_process_t **owner) 
 
 /* ---- Lock ----------------------------------------------------------------------------------- */
 
-static apr_status_t destroy_lock(void *object) {
-    return cohort_lock_destroy(object);
-}
+static apr_status_t destroy_lock(void *object) { return cohort_lock_destroy(object); }
 
 static apr_status_t lock_create(cohort_lock_t **lock, apr_pool_t *pool) {
     cohort__thread_t *me = NULL;
@@ -141,9 +139,7 @@ static apr_status_t lock_release(cohort_lock_t *lock) {
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_lock_release(cohort_lock_t *lock) {
-    return COHORT__CALL(lock_release(lock));
-}
+apr_status_t cohort_lock_release(cohort_lock_t *lock) { return COHORT__CALL(lock_release(lock)); }
 
 static apr_status_t lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
     cohort__call_t call;
@@ -173,9 +169,7 @@ apr_status_t cohort_lock_destroy(cohort_lock_t *lock) {
 
 /* ---- RLock ---------------------------------------------------------------------------------- */
 
-static apr_status_t destroy_rlock(void *object) {
-    return cohort_rlock_destroy(object);
-}
+static apr_status_t destroy_rlock(void *object) { return cohort_rlock_destroy(object); }
 
 static apr_status_t rlock_create(cohort_rlock_t **lock, apr_pool_t *pool) {
     cohort__thread_t *me = NULL;

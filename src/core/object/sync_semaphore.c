@@ -33,9 +33,7 @@ typedef struct {
     cohort__pid_t process;
 } wait_t;
 
-static apr_status_t destroy_semaphore(void *object) {
-    return cohort_semaphore_destroy(object);
-}
+static apr_status_t destroy_semaphore(void *object) { return cohort_semaphore_destroy(object); }
 
 static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned value,
                                      const cohort_semaphore_options_t *options, apr_pool_t *pool) {

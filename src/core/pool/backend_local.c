@@ -10,13 +10,9 @@
 
 /* ---- collecting ----------------------------------------------------------------------------- */
 
-static bool local_is_over(const cohort_result_t *job) {
-    return cohort__job_is_over(job);
-}
+static bool local_is_over(const cohort_result_t *job) { return cohort__job_is_over(job); }
 
-static cohort__ec_t *local_event(cohort_result_t *job) {
-    return &job->changed;
-}
+static cohort__ec_t *local_event(cohort_result_t *job) { return &job->changed; }
 
 static bool local_is_short_of_workers(const cohort_result_t *job) {
     const cohort_pool_t *pool = atomic_load(&job->pool);

@@ -18,18 +18,10 @@ static inline uint64_t cohort__word(unsigned state, uint64_t attempt, uint64_t w
                                     uint64_t start) {
     return (uint64_t)state << 61 | (attempt & 0x1fff) << 48 | worker << 32 | start;
 }
-static inline unsigned cohort__word_state(uint64_t word) {
-    return (unsigned)(word >> 61);
-}
-static inline uint64_t cohort__word_attempt(uint64_t word) {
-    return word >> 48 & 0x1fff;
-}
-static inline uint64_t cohort__word_worker(uint64_t word) {
-    return word >> 32 & 0xffff;
-}
-static inline uint64_t cohort__word_start(uint64_t word) {
-    return word & 0xffffffff;
-}
+static inline unsigned cohort__word_state(uint64_t word) { return (unsigned)(word >> 61); }
+static inline uint64_t cohort__word_attempt(uint64_t word) { return word >> 48 & 0x1fff; }
+static inline uint64_t cohort__word_worker(uint64_t word) { return word >> 32 & 0xffff; }
+static inline uint64_t cohort__word_start(uint64_t word) { return word & 0xffffffff; }
 
 /* ---- jobs: pool_job.c ----------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GRACE INT64_C(1000000000)    /* from terminate to kill, nanoseconds */
+#define GRACE INT64_C(1000000000) /* from terminate to kill, nanoseconds */
 
 _Static_assert(sizeof(cohort_pool_t) <= COHORT__OBJECT_SIZE_MAX, "a pool fits its block");
 _Static_assert(sizeof(cohort_result_t) <= COHORT__OBJECT_SIZE_MAX, "a result fits its block");
@@ -91,9 +91,7 @@ static void fill_pool(cohort_pool_t *pool, const plan_t *plan) {
 
 static apr_status_t pool_destroy(cohort_pool_t *pool);
 
-static apr_status_t destroy_pool(void *object) {
-    return pool_destroy(object);
-}
+static apr_status_t destroy_pool(void *object) { return pool_destroy(object); }
 
 /* A watcher that has just seen the end of a pool at the same place must not take it for this one:
  * it would start the same workers. */
@@ -127,10 +125,8 @@ static apr_status_t pool_create(cohort_pool_t **pool, const cohort_pool_options_
     cohort__object_publish(me, made, COHORT__POOL_TAG, parent, destroy_pool);
     status = cohort__setting_make(made, cohort__pool_tag(made));
     if (!status) status = start_workers(made, me);
-    if (status)
-        (void)pool_destroy(made);
-    else
-        *pool = made;
+    if (status) (void)pool_destroy(made);
+    else *pool = made;
     return status;
 }
 
@@ -164,9 +160,7 @@ static apr_status_t pool_close(cohort_pool_t *pool) {
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_pool_close(cohort_pool_t *pool) {
-    return COHORT__CALL_ANEW(pool_close(pool));
-}
+apr_status_t cohort_pool_close(cohort_pool_t *pool) { return COHORT__CALL_ANEW(pool_close(pool)); }
 
 /* The status of the first that could not be reached though it runs: this process may not signal
  * it any more. */

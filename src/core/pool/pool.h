@@ -49,12 +49,12 @@
 #define COHORT__POOL_TAG COHORT__TAG('P', 'O', 'O', 'L')
 /* destroyed; freed with its last job */
 #define COHORT__POOL_TAG_RETIRED COHORT__TAG('R', 'T', 'R', 'D')
-#define COHORT__RESULT_TAG COHORT__TAG('R', 'S', 'L', 'T')
+#define COHORT__RESULT_TAG       COHORT__TAG('R', 'S', 'L', 'T')
 
-#define COHORT__WORKERS_MAX 8192
+#define COHORT__WORKERS_MAX   8192
 #define COHORT__POOL_NAME_MAX 51 /* with its zero; "-8192" still fits a process' name */
-#define COHORT__ITEMS_MAX UINT64_C(4294967294)
-#define COHORT__INLINE 384 /* bytes of inputs and outputs that lie in the job itself */
+#define COHORT__ITEMS_MAX     UINT64_C(4294967294)
+#define COHORT__INLINE        384 /* bytes of inputs and outputs that lie in the job itself */
 
 /* A home with a word that the guard's journal can change. */
 typedef union {
@@ -77,8 +77,8 @@ typedef enum {
 typedef enum {
     COHORT__WORKER_STARTING,
     COHORT__WORKER_INITIALISING,
-    COHORT__WORKER_FAILED,       /* its initializer has, and it has said so */
-    COHORT__WORKER_READY         /* set under the guard: before it, the worker touches no job */
+    COHORT__WORKER_FAILED, /* its initializer has, and it has said so */
+    COHORT__WORKER_READY   /* set under the guard: before it, the worker touches no job */
 } cohort__phase_t;
 
 /* A worker's record. The first half is the worker's own. */
@@ -100,13 +100,13 @@ struct cohort_pool_t {
      * failed */
     cohort__object_t object;
     _Alignas(64) _Atomic uint64_t state;
-    _Atomic uint64_t staffed;  /* its maker has started the workers; replacing them may begin */
+    _Atomic uint64_t staffed; /* its maker has started the workers; replacing them may begin */
     /* jobs with chunks that nobody has begun, or over; idle workers look here all the time, so
      * nothing else is here that is written often */
     cohort__link_t ready;
     _Alignas(64) cohort__pid_t owner;
     uint32_t workers, attempts;
-    uint32_t hands; /* workers that can run at the same time */
+    uint32_t hands;   /* workers that can run at the same time */
     uint32_t backend; /* cohort__backend_number_t, see backend.h */
     cohort_start_method_t method;
     cohort_signals_t signals;
@@ -160,8 +160,8 @@ struct cohort_result_t {
     cohort__pid_t submitter;
     /* blocking calls: the thread that will destroy it; its death destroys it too */
     cohort__tid_t keeper;
-    uint32_t by_chunk;    /* failures are kept by chunk, not by worker */
-    _Atomic uint32_t callbacks; /* there is one to be called */
+    uint32_t by_chunk;                    /* failures are kept by chunk, not by worker */
+    _Atomic uint32_t callbacks;           /* there is one to be called */
     _Alignas(64) _Atomic uint64_t cursor; /* this line is the workers' */
     _Atomic uint64_t scanned;             /* that many first chunks are done */
     _Atomic uint64_t word;                /* of a job with one chunk */
@@ -173,10 +173,10 @@ struct cohort_result_t {
     /* 0: not done; else kind << 32 | status; waiting threads look here all the time, and little
      * else is written here */
     _Alignas(64) _Atomic uint64_t state;
-    _Atomic uint64_t first_failed;       /* (index + 1) << 32 | status; 0 = none */
-    _Atomic uint64_t round;              /* changes when chunks are free again; guard */
-    _Atomic uint64_t doomed;             /* to be freed by the last thread that leaves; guard */
-    _Atomic uint32_t called;             /* the callback has returned */
+    _Atomic uint64_t first_failed; /* (index + 1) << 32 | status; 0 = none */
+    _Atomic uint64_t round;        /* changes when chunks are free again; guard */
+    _Atomic uint64_t doomed;       /* to be freed by the last thread that leaves; guard */
+    _Atomic uint32_t called;       /* the callback has returned */
     /* threads other than workers may look at it, announced in their records; see pool_result.c */
     _Atomic uint32_t looked;
     cohort__ec_t changed; /* from here on nothing is cleared: somebody may come late to notify it */
@@ -187,10 +187,7 @@ struct cohort_result_t {
 /* ---- words of jobs and workers -------------------------------------------------------------- */
 
 /* The state of a job: 0, or how it has ended and its status. */
-typedef enum {
-    COHORT__JOB_DONE = 1,
-    COHORT__JOB_ABANDONED
-} cohort__job_end_t;
+typedef enum { COHORT__JOB_DONE = 1, COHORT__JOB_ABANDONED } cohort__job_end_t;
 
 static inline uint64_t cohort__job_state(cohort__job_end_t end, apr_status_t status) {
     return (uint64_t)end << 32 | (uint32_t)status;
@@ -209,23 +206,15 @@ static inline bool cohort__job_is_over(const cohort_result_t *job) {
 static inline uint64_t cohort__first_failed(uint64_t index, apr_status_t status) {
     return (index + 1) << 32 | (uint32_t)status;
 }
-static inline uint64_t cohort__first_failed_index(uint64_t first) {
-    return (first >> 32) - 1;
-}
+static inline uint64_t cohort__first_failed_index(uint64_t first) { return (first >> 32) - 1; }
 static inline apr_status_t cohort__first_failed_status(uint64_t first) {
     return (apr_status_t)(uint32_t)first;
 }
 
 /* The progress of a worker: its item, and whether that runs. */
-static inline uint64_t cohort__progress(uint64_t item, bool runs) {
-    return item << 1 | runs;
-}
-static inline uint64_t cohort__progress_item(uint64_t progress) {
-    return progress >> 1;
-}
-static inline bool cohort__progress_runs(uint64_t progress) {
-    return progress & 1;
-}
+static inline uint64_t cohort__progress(uint64_t item, bool runs) { return item << 1 | runs; }
+static inline uint64_t cohort__progress_item(uint64_t progress) { return progress >> 1; }
+static inline bool cohort__progress_runs(uint64_t progress) { return progress & 1; }
 
 /* ---- pool_core.c ---------------------------------------------------------------------------- */
 
@@ -388,7 +377,7 @@ typedef struct {
     const char *worker;
     uint64_t attempt;
     apr_status_t lost; /* why there is no task */
-    uint64_t visit; /* counts the jobs that this worker has come to */
+    uint64_t visit;    /* counts the jobs that this worker has come to */
 } cohort__running_t;
 extern COHORT__PER_PROCESS cohort__running_t cohort__running;
 /* In a worker: what is to be said of the failure that has just been met with this status: the

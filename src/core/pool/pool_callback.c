@@ -27,9 +27,7 @@ static bool running;
 static uint32_t owner;
 static _Thread_local bool inside;
 
-bool cohort__in_callback(void) {
-    return inside;
-}
+bool cohort__in_callback(void) { return inside; }
 
 /* A copy of another process has neither its thread nor its callbacks; the copied mutex may be
  * locked. */
@@ -172,10 +170,8 @@ apr_status_t cohort__callback_make(cohort__callback_t **callback,
     made->on_error = options->on_error;
     made->arg = options->callback_arg;
     apr_status_t status = reserve();
-    if (status)
-        free(made);
-    else
-        *callback = made;
+    if (status) free(made);
+    else *callback = made;
     return status;
 }
 

@@ -7,9 +7,7 @@
 
 /* ---- submitting ----------------------------------------------------------------------------- */
 
-static bool is_product(uint64_t a, uint64_t b) {
-    return a == 0 || b <= (UINT64_MAX >> 1) / a;
-}
+static bool is_product(uint64_t a, uint64_t b) { return a == 0 || b <= (UINT64_MAX >> 1) / a; }
 
 static apr_status_t order_check(const cohort__order_t *order) {
     if (!order->task) return cohort__null("task");
@@ -135,9 +133,7 @@ static apr_status_t refusal(cohort_pool_t *pool) {
     return state == COHORT__POOL_OPEN ? APR_SUCCESS : COHORT_ENOTRUNNING;
 }
 
-static apr_status_t destroy_result(void *object) {
-    return cohort_result_destroy(object);
-}
+static apr_status_t destroy_result(void *object) { return cohort_result_destroy(object); }
 
 /* Owned by the stage, then by transit, then by the list; alive at the end. In between the next
  * owner of the guard, or a sweep, frees it. */
@@ -152,10 +148,8 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
         cohort__link_put(&pool->guard, &pool->all, &job->all, false);
         cohort__guard_set(&pool->guard, &pool->transit.word, 0);
         cohort__guard_commit(&pool->guard);
-        if (job->chunks)
-            cohort__link_put(&pool->guard, &pool->ready, &job->ready, false);
-        else
-            cohort__job_finish(job, COHORT__JOB_DONE, APR_SUCCESS);
+        if (job->chunks) cohort__link_put(&pool->guard, &pool->ready, &job->ready, false);
+        else cohort__job_finish(job, COHORT__JOB_DONE, APR_SUCCESS);
         cohort__guard_commit(&pool->guard);
         cohort__object_publish(me, job, COHORT__RESULT_TAG, parent, destroy_result);
     }

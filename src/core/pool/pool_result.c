@@ -12,9 +12,7 @@ apr_status_t cohort__result_use(cohort__call_t *use, cohort_result_t *result) {
     return cohort__call_begin(use, result, COHORT__KIND_RESULT, COHORT__RESULT_TAG);
 }
 
-static cohort_result_t *job_of(const cohort__call_t *use) {
-    return (cohort_result_t *)use->object;
-}
+static cohort_result_t *job_of(const cohort__call_t *use) { return (cohort_result_t *)use->object; }
 
 /* Between these two the job is not freed, nor its pool, in which it is listed. A thread that
  * destroys the job meanwhile leaves it to the last one that ends its look, or to the sweep after
@@ -77,9 +75,7 @@ apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough) {
     return peek(use, true);
 }
 
-static apr_status_t try_wait(void *arg, bool thorough) {
-    return cohort__result_try(arg, thorough);
-}
+static apr_status_t try_wait(void *arg, bool thorough) { return cohort__result_try(arg, thorough); }
 
 static bool is_short_of_workers(void *arg) {
     const cohort_result_t *job = job_of(arg);

@@ -19,8 +19,8 @@
 
 #define MILLISECOND INT64_C(1000000)
 #define PAUSE_LEAST (10 * MILLISECOND)
-#define PAUSE_MOST (1000 * MILLISECOND)
-#define HOPE (2000 * MILLISECOND) /* how long work waits for a worker when starts fail */
+#define PAUSE_MOST  (1000 * MILLISECOND)
+#define HOPE        (2000 * MILLISECOND) /* how long work waits for a worker when starts fail */
 
 /* From 10 ms after the first failure, doubled with each that follows, to a second. */
 static int64_t pause_after(uint64_t failures) {

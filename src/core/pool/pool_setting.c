@@ -110,13 +110,9 @@ void cohort__setting_release(cohort__setting_t *setting) {
     cohort_os_mutex_unlock(&settings_mutex);
 }
 
-void cohort__settings_lock(void) {
-    cohort_os_mutex_lock(&settings_mutex);
-}
+void cohort__settings_lock(void) { cohort_os_mutex_lock(&settings_mutex); }
 
-void cohort__settings_unlock(void) {
-    cohort_os_mutex_unlock(&settings_mutex);
-}
+void cohort__settings_unlock(void) { cohort_os_mutex_unlock(&settings_mutex); }
 
 /* The descriptors only: to free the memory would copy the pages where it lies. */
 void cohort__settings_reset(void) {

@@ -181,8 +181,8 @@ void cohort__pool_worker_died(cohort_process_t *slot) {
     cohort__thread_t *me;
     if (!tag || code == COHORT_EXIT_NONE || cohort__enter(&me)) return;
     if (cohort__pool_enter_live(pool, me, tag)) return;
-    bool there = number < pool->workers &&
-                 atomic_load(&cohort__pool_worker(pool, number)->process) == id;
+    bool there =
+        number < pool->workers && atomic_load(&cohort__pool_worker(pool, number)->process) == id;
     if (there) mourn(pool, me, number, id, code);
     cohort__pool_leave(pool);
     if (!there) return;

@@ -30,10 +30,8 @@ static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool,
     apr_status_t status = check_pool(pool, &me);
     if (!status) status = cohort__callback_make(&callback, order->options);
     if (!status) status = cohort__backend_of(pool)->submit(result, pool, me, order, parent);
-    if (status)
-        cohort__callback_drop(callback);
-    else if (callback)
-        cohort__callback_add(callback, *result);
+    if (status) cohort__callback_drop(callback);
+    else if (callback) cohort__callback_add(callback, *result);
     return status;
 }
 

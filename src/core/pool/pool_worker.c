@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MAX 64      /* chunks taken from the cursor at once: eight cache lines of words */
+#define BATCH_MAX    64   /* chunks taken from the cursor at once: eight cache lines of words */
 #define SETTLE_EVERY 1024 /* chunks of a job: a worker that crosses a multiple looks what is done */
 
 typedef struct {
@@ -20,8 +20,8 @@ typedef struct {
     /* the job at hand */
     cohort_result_t *job;
     cohort_task_t task;
-    uint64_t round; /* of the job, when this visit began */
-    bool passing;   /* over all words, once: the cursor is at the end */
+    uint64_t round;      /* of the job, when this visit began */
+    bool passing;        /* over all words, once: the cursor is at the end */
     cohort__code_t code; /* of the task that was looked up last */
 } worker_t;
 
@@ -116,9 +116,7 @@ static inline bool claim(const range_t *r, uint64_t c, uint64_t *word) {
         &r->words[c], word, cohort__word(COHORT__CHUNK_RUNNING, attempt, r->number, start));
 }
 
-static uint64_t underway(uint64_t item) {
-    return cohort__progress(item, true);
-}
+static uint64_t underway(uint64_t item) { return cohort__progress(item, true); }
 
 /* Stands in for a task that is not there. */
 static apr_status_t lost(const void *input, void *output) {

@@ -189,9 +189,7 @@ apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t 
     return COHORT__CALL_ANEW(process_stop(process, grace));
 }
 
-cohort_process_t *cohort_process_current(void) {
-    return cohort__self();
-}
+cohort_process_t *cohort_process_current(void) { return cohort__self(); }
 
 cohort_process_t *cohort_process_parent(void) {
     cohort_process_t *self = cohort__self();
@@ -225,6 +223,4 @@ apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count
     return COHORT__CALL_ANEW(process_active_children(list, count, pool));
 }
 
-int cohort_cpu_count(void) {
-    return cohort_os_cpu_count();
-}
+int cohort_cpu_count(void) { return cohort_os_cpu_count(); }

@@ -59,7 +59,7 @@ static apr_status_t resolve(cohort_process_t *slot, cohort__function_t *run, voi
     if (status) return status;
     instance = args;
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): an instance is its arguments */
-    instance->run = (int (*)(cohort_process_base_t *))*run;
+    instance->run = (int (*)(cohort_process_base_t *)) * run;
     instance->on_start = (void (*)(cohort_process_base_t *))on_start;
     instance->on_exit = (void (*)(cohort_process_base_t *, int))on_exit;
     return APR_SUCCESS;
@@ -209,12 +209,12 @@ static cohort__pid_t child_at(uint32_t i, uint32_t lifetime) {
     return wanted && cohort__process_id(slot) == id ? id : 0;
 }
 
-#define EACH_CHILD(id, lifetime)                                                                   \
-    for (uint32_t i_ = 0, n_ = cohort__process_count(); i_ < n_; i_++)                             \
+#define EACH_CHILD(id, lifetime)                                       \
+    for (uint32_t i_ = 0, n_ = cohort__process_count(); i_ < n_; i_++) \
         for (cohort__pid_t id = child_at(i_, (lifetime)); id; id = 0)
 
 #define DAEMON_GRACE 500000 /* microseconds */
-#define LOOSE_TIME 2000000
+#define LOOSE_TIME   2000000
 
 static bool join_foreground(void) {
     bool any = false;

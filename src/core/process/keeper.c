@@ -24,7 +24,7 @@
 #include <stdlib.h>
 
 /* the process has ended: what is left of its group is to end, too */
-#define ENDED ((uint64_t)1 << 63)
+#define ENDED  ((uint64_t)1 << 63)
 #define RETIRE ((uint64_t)1 << 62) /* another keeper has taken over: go, and kill nobody */
 
 /* ---- the side of the process that has a keeper ---------------------------------------------- */
@@ -39,7 +39,7 @@ static struct {
 } keeper;
 
 /* nanoseconds from the start of one that ends by itself to that of the next one */
-#define RENEWAL 1000000000
+#define RENEWAL    1000000000
 #define CLOSE_TIME 2000000 /* microseconds that it gets to go by itself */
 
 static void forget(void) {
@@ -164,13 +164,9 @@ void cohort__keeper_close(void) {
     if (status) (void)cohort__process_signal(id, COHORT_OS_KILL);
 }
 
-void cohort__keeper_lock(void) {
-    cohort_os_mutex_lock(&keeper.mutex);
-}
+void cohort__keeper_lock(void) { cohort_os_mutex_lock(&keeper.mutex); }
 
-void cohort__keeper_unlock(void) {
-    cohort_os_mutex_unlock(&keeper.mutex);
-}
+void cohort__keeper_unlock(void) { cohort_os_mutex_unlock(&keeper.mutex); }
 
 void cohort__keeper_reset(void) {
     cohort_os_mutex_reset(&keeper.mutex);

@@ -43,13 +43,9 @@ void cohort__lifeline_close(void) {
     cohort_os_close_known(&lifeline_reader);
 }
 
-void cohort__lifeline_lock(void) {
-    cohort_os_mutex_lock(&lifeline_mutex);
-}
+void cohort__lifeline_lock(void) { cohort_os_mutex_lock(&lifeline_mutex); }
 
-void cohort__lifeline_unlock(void) {
-    cohort_os_mutex_unlock(&lifeline_mutex);
-}
+void cohort__lifeline_unlock(void) { cohort_os_mutex_unlock(&lifeline_mutex); }
 
 /* The reader stays open: this may be a child that is about to arm it. */
 void cohort__lifeline_reset(void) {

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static cohort_start_method_t default_start; /* DEFAULT: the system's */
-static char *executable;                    /* what spawn re-executes; NULL: the own executable */
+static _Atomic int default_start; /* a cohort_start_method_t; DEFAULT: the system's */
+/* What spawn re-executes; NULL: the own executable. One that another replaces is kept, since another
+ * thread may be starting a process from it. */
+static _Atomic(char *) executable;
 
 apr_status_t cohort__reexec_check(void) {
     if (cohort_os_facts()->can_reexec) return APR_SUCCESS;
@@ -18,9 +20,7 @@ apr_status_t cohort__reexec_check(void) {
         "a child that runs the program anew would be privileged itself, and so take nothing from its environment; use the method fork");
 }
 
-const char *cohort__executable(void) {
-    return executable;
-}
+const char *cohort__executable(void) { return atomic_load(&executable); }
 
 /* Where a re-executed child would not believe its boot block, fork is all there is. */
 static cohort_start_method_t default_method(void) {
@@ -29,7 +29,7 @@ static cohort_start_method_t default_method(void) {
 }
 
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method) {
-    if (wanted == COHORT_START_DEFAULT) wanted = default_start;
+    if (wanted == COHORT_START_DEFAULT) wanted = (cohort_start_method_t)atomic_load(&default_start);
     if (wanted == COHORT_START_DEFAULT) wanted = default_method();
     if (wanted < COHORT_FORK || wanted > COHORT_FORKSERVER)
         return cohort__fail(APR_EINVAL, "method is %d", (int)wanted);
@@ -41,15 +41,14 @@ apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_m
 }
 
 apr_status_t cohort__start_by(cohort_start_method_t method, const char *path) {
-    cohort_start_method_t resolved;
+    cohort_start_method_t resolved = method;
     apr_status_t status = method ? cohort__method_resolve(method, &resolved) : APR_SUCCESS;
     if (status) return status;
-    char *copy = path ? strdup(path) : NULL;
-    if (path && !copy) return cohort__fail(APR_ENOMEM, "noting the executable");
-    if (path) {
-        free(executable);
-        executable = copy;
-    }
-    if (method) default_start = resolved;
+    const char *before = cohort__executable();
+    bool changes = path && (!before || strcmp(path, before) != 0);
+    char *copy = changes ? strdup(path) : NULL;
+    if (changes && !copy) return cohort__fail(APR_ENOMEM, "noting the executable");
+    if (changes) atomic_store(&executable, copy);
+    if (method) atomic_store(&default_start, (int)resolved);
     return APR_SUCCESS;
 }

@@ -251,12 +251,13 @@ static apr_status_t process_create_program(cohort_process_t **process, cohort_pr
                                            const cohort_process_options_t *options,
                                            apr_pool_t *pool) {
     const cohort_process_options_t *o = options ? options : &no_options;
-    cohort_process_t *slot;
+    cohort_process_t *slot = NULL;
     apr_status_t status = check_program(process, program, pool);
     if (status) return status;
     const char *name = o->name ? o->name : apr_filepath_name_get(program->argv[0]);
     status = cohort__process_make(&slot, COHORT__ROLE_PROGRAM, name, o->lifetime, COHORT_SPAWN);
     if (status) return status;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it has been made */
     slot->program = program;
     slot->program_pool = pool;
     return made(slot, o, pool, process);

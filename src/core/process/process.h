@@ -108,9 +108,7 @@ _Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, coho
 static inline uint32_t cohort__boot_tag(uint32_t role, uint32_t attempt) {
     return role | attempt << 8;
 }
-static inline uint32_t cohort__boot_role(const cohort_os_boot_t *boot) {
-    return boot->role & 0xff;
-}
+static inline uint32_t cohort__boot_role(const cohort_os_boot_t *boot) { return boot->role & 0xff; }
 static inline uint32_t cohort__boot_attempt(const cohort_os_boot_t *boot) {
     return boot->role >> 8;
 }

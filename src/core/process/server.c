@@ -37,9 +37,7 @@ static cohort_os_handle_t maker = COHORT_OS_NONE; /* its watcher's channel */
 static cohort_os_state_t made_for;
 static bool retired, told_to_end;
 
-bool cohort__is_server(void) {
-    return me_slot != NULL;
-}
+bool cohort__is_server(void) { return me_slot != NULL; }
 
 static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt) {
     cohort_os_handle_t lifeline = daemons_lifeline;
@@ -129,18 +127,13 @@ static int children(bool all, bool kill) {
 static void listen_to(const cohort_os_event_t *event) {
     cohort_os_streams_t streams = event->streams;
     switch (cohort__server_told(event->value)) {
-    case COHORT__TELL_RETIRE:
-        retired = true;
-        break;
-    case COHORT__TELL_END:
-        told_to_end = true;
-        break;
+    case COHORT__TELL_RETIRE: retired = true; break;
+    case COHORT__TELL_END: told_to_end = true; break;
     case COHORT__TELL_MAKER:
         cohort_os_close(maker);
         maker = cohort_os_streams_keep(&streams) ? COHORT_OS_NONE : streams.handles[0];
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -192,9 +185,7 @@ static _Noreturn void wind_up(void) {
 }
 
 /* Called by the watcher: a worker of a pool has ended, which only the pool's maker can replace. */
-void cohort__server_tell(void) {
-    (void)cohort_os_channel_post(maker, COHORT__WATCHER_TEND, NULL);
-}
+void cohort__server_tell(void) { (void)cohort_os_channel_post(maker, COHORT__WATCHER_TEND, NULL); }
 
 void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     if (!cohort__attempt_claim(slot, cohort__boot_attempt(boot))) cohort_os_exit(255, false);

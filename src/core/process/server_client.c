@@ -19,8 +19,8 @@
 #include <string.h>
 
 #define SERVERS_MAX 8
-#define ATTEMPTS 5
-#define CLOSE_TIME 2000000 /* microseconds that servers get to go by themselves */
+#define ATTEMPTS    5
+#define CLOSE_TIME  2000000 /* microseconds that servers get to go by themselves */
 
 typedef struct {
     cohort_process_t *slot; /* NULL: none */
@@ -36,17 +36,17 @@ typedef struct {
 
 static cohort_os_mutex_t mutex;
 static server_t *servers; /* SERVERS_MAX of them, once one is wanted */
-static bool is_subtle; /* the quick part of a state has been seen not to be enough */
+static bool is_subtle;    /* the quick part of a state has been seen not to be enough */
 
 /* Which process is to be started in which state. */
 typedef struct {
     cohort_process_t *slot;
     cohort_os_state_t state;
-    bool whole;    /* the whole state is known, not only its quick part */
-    bool another;  /* it is that of another thread: the caller itself can make no server for it */
+    bool whole;   /* the whole state is known, not only its quick part */
+    bool another; /* it is that of another thread: the caller itself can make no server for it */
     server_t *server;
-    bool fresh;    /* which was made for this */
-    bool retried;  /* a child has stepped back */
+    bool fresh;   /* which was made for this */
+    bool retried; /* a child has stepped back */
 } request_t;
 
 static void forget(server_t *server) {
@@ -58,9 +58,7 @@ static void forget(server_t *server) {
     free(context);
 }
 
-static int places(void) {
-    return servers ? SERVERS_MAX : 0;
-}
+static int places(void) { return servers ? SERVERS_MAX : 0; }
 
 static void forget_all(void) {
     for (int i = 0; i < places(); i++) forget(&servers[i]);
@@ -227,8 +225,8 @@ static apr_status_t post(request_t *request, const cohort_os_streams_t *streams)
     atomic_store(&slot->unfit, 0);
     atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
     server->retired = false;
-    apr_status_t status =
-        cohort_os_channel_post(server->channel.handle, cohort__server_request(attempt, id), streams);
+    apr_status_t status = cohort_os_channel_post(server->channel.handle,
+                                                 cohort__server_request(attempt, id), streams);
     if (!status) tell_context(request, id, attempt);
     if (!status || status == APR_ENOMEM) return status;
     forget(server);
@@ -374,9 +372,7 @@ apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full) {
                : status;
 }
 
-void cohort__server_lost(cohort_process_t *lost) {
-    cohort__slot_let_go(cohort__process_id(lost));
-}
+void cohort__server_lost(cohort_process_t *lost) { cohort__slot_let_go(cohort__process_id(lost)); }
 
 /* All are told before the first is waited for. One that cannot be killed, since this process has
  * given up the right to do that, goes by itself or is left. */
@@ -398,13 +394,9 @@ void cohort__server_close(void) {
     }
 }
 
-void cohort__server_lock(void) {
-    cohort_os_mutex_lock(&mutex);
-}
+void cohort__server_lock(void) { cohort_os_mutex_lock(&mutex); }
 
-void cohort__server_unlock(void) {
-    cohort_os_mutex_unlock(&mutex);
-}
+void cohort__server_unlock(void) { cohort_os_mutex_unlock(&mutex); }
 
 void cohort__server_reset(void) {
     cohort_os_mutex_reset(&mutex);

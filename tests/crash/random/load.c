@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LARGE 70000
+#define LARGE     70000
 #define STOP_LOOK 50000 /* microseconds: no wait is longer, so that all see the end */
 
 typedef struct {
@@ -30,9 +30,7 @@ uint64_t roll(dice_t *dice) {
     return x ^ x >> 31;
 }
 
-uint64_t roll_below(dice_t *dice, uint64_t limit) {
-    return roll(dice) % limit;
-}
+uint64_t roll_below(dice_t *dice, uint64_t limit) { return roll(dice) % limit; }
 
 void violation(board_t *board, const char *format, ...) {
     char text[400];
@@ -392,9 +390,7 @@ static void allocate(actor_t *me) {
 
 /* ---- processes ------------------------------------------------------------------------------ */
 
-static int be_quick(void *code) {
-    return *(int *)code;
-}
+static int be_quick(void *code) { return *(int *)code; }
 
 _Noreturn static int be_slow(void *unused) {
     (void)unused;

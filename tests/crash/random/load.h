@@ -16,14 +16,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LANES 4         /* a small queue, an unbounded one, a joinable one, a pipe */
-#define PIPE_LANE 3
+#define LANES         4 /* a small queue, an unbounded one, a joinable one, a pipe */
+#define PIPE_LANE     3
 #define JOINABLE_LANE 2
-#define PER_LANE 1500   /* messages of one producer */
-#define PARTIES 3
-#define PERMITS 2
-#define LEDGER 12       /* blocks that an allocator keeps */
-#define PLACES 20
+#define PER_LANE      1500 /* messages of one producer */
+#define PARTIES       3
+#define PERMITS       2
+#define LEDGER        12 /* blocks that an allocator keeps */
+#define PLACES        20
 
 /* A producer's own account. It outlives the producer, and messages point at it. */
 typedef struct account_t {

@@ -114,9 +114,9 @@ static void print_thread(cohort__thread_t *t, uint32_t index) {
     fprintf(
         stderr,
         "  thread %u of process %u: op %u on %p at %llu, intent %u on %p from %p to %p, sleeps on %p (%x)\n",
-        index, cohort__pid_slot(t->owner), t->op, t->op_object,
-        (unsigned long long)t->op_position, t->intent, t->intent_block, (void *)t->intent_from,
-        (void *)t->intent_to, (void *)t->parked, t->parked ? t->parked->word : 0);
+        index, cohort__pid_slot(t->owner), t->op, t->op_object, (unsigned long long)t->op_position,
+        t->intent, t->intent_block, (void *)t->intent_from, (void *)t->intent_to, (void *)t->parked,
+        t->parked ? t->parked->word : 0);
 }
 
 static void print_all(void) {
@@ -240,9 +240,7 @@ static void mend_barrier(void) {
     atomic_fetch_add(&board->barrier_round, 1);
 }
 
-static void count_meeting(void *arg) {
-    atomic_fetch_add(&((board_t *)arg)->meetings, 1);
-}
+static void count_meeting(void *arg) { atomic_fetch_add(&((board_t *)arg)->meetings, 1); }
 
 /* ---- killing -------------------------------------------------------------------------------- */
 
