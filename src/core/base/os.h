@@ -17,8 +17,7 @@
  * - deadlines are absolute nanoseconds of cohort_os_now(), COHORT_OS_NEVER means no deadline;
  * - interrupted system calls never show (no EINTR);
  * - no child inherits a handle, whichever code it belongs to, unless it is a standard stream or the
- *   function that starts it was given that handle;
- * - nothing here knows a queue, a lock, a pool: those live in src/core, once.
+ *   function that starts it was given that handle.
  */
 #ifndef COHORT_CORE_OS_H
 #define COHORT_CORE_OS_H
@@ -43,7 +42,6 @@ typedef intptr_t cohort_os_handle_t;
 typedef struct {
     cohort_os_handle_t handles[3];
 } cohort_os_streams_t;
-
 /* A process of the system, as told apart from a later one with the same pid. Lies in the arena. */
 typedef struct {
     int64_t pid;
@@ -57,7 +55,6 @@ typedef struct {
     uint64_t size;
     cohort_os_handle_t handle; /* what a child needs to map the same memory */
 } cohort_os_arena_t;
-
 /* Make shared memory of `size` bytes (a multiple of 1 MiB) and map it at the first base of this
  * system's list that is free. Address space only: no page may be touched before
  * cohort_os_arena_commit(). Nothing with a name stays behind, ever. COHORT_EADDRESS: no base was
@@ -126,7 +123,6 @@ typedef enum {
     COHORT_OS_REEXEC, /* the own executable again, with `boot` */
     COHORT_OS_PROGRAM /* another program */
 } cohort_os_how_t;
-
 /* What the new process does about signals. Nothing has a handler in it and nothing is blocked,
  * except in a FORK, which is a copy. What the starter ignores is ignored there too, but for an
  * interrupt that only the library made it ignore (cohort_os_signals_begin()). */
@@ -139,7 +135,6 @@ typedef enum {
     /* everything does what is the default, nothing is blocked, in a FORK too */
     COHORT_OS_SIGNALS_RESET
 } cohort_os_signals_t;
-
 /* The process group that a new process belongs to (POSIX). */
 typedef enum {
     COHORT_OS_GROUP_JOIN, /* its starter's */
@@ -409,10 +404,8 @@ static inline void cohort_os_close_known(cohort_os_known_t *known) {
     known->handle = COHORT_OS_NONE;
 }
 static inline void cohort_os_streams_close(cohort_os_streams_t *streams) {
-    for (int i = 0; i < 3; i++) {
-        cohort_os_close(streams->handles[i]);
-        streams->handles[i] = COHORT_OS_NONE;
-    }
+    for (int i = 0; i < 3; i++) cohort_os_close(streams->handles[i]);
+    *streams = (cohort_os_streams_t){{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
 }
 
 /* ---- facts ---------------------------------------------------------------------------------- */
