@@ -4,6 +4,7 @@
 #include "../api/parties.h"
 
 #include "core/memory/arena.h"
+#include "core/memory/upward.h"
 #include "core/process/process.h"
 
 #include <stdlib.h>
@@ -114,6 +115,34 @@ static void makers_may_die_at_any_step(void) {
     CHECK_INT(before.blocks, after.blocks);
 }
 
+static cohort_process_t *next_in_slot(const cohort_process_t *slot) {
+    for (;;) {
+        cohort_process_t *process = make(nothing);
+        if (process == slot) return process;
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    }
+}
+
+/* The watcher tells the end of a process when the slot is another process' already, whose handle
+ * stays held. */
+static void a_late_end_is_not_the_next_process(void) {
+    static const cohort__role_t roles[] = {COHORT__ROLE_KEEPER, COHORT__ROLE_SERVER};
+    for (int i = 0; i < 2; i++) {
+        cohort_process_t *process = make(nothing);
+        cohort__pid_t id = cohort__process_id(process);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        process = next_in_slot(process);
+        process->role = roles[i];
+        cohort__role_ops(process)->ended(id, NULL);
+        cohort__slot_let_go(id);
+        process->role = COHORT__ROLE_CHILD;
+        CHECK_INT((long long)cohort__self_id(), (long long)atomic_load(&process->creator));
+        CHECK_INT(COHORT__SLOT_NEW, cohort__process_state(process));
+        cohort__slot_let_go(cohort__process_id(process));
+        CHECK_INT(COHORT__SLOT_FREE, cohort__process_state(process));
+    }
+}
+
 /* As the thread's record and the slot look when a process dies before its new slot has a
  * creator. */
 static int die_while_making(void *data) {
@@ -183,11 +212,27 @@ static void a_late_report_is_of_its_own_life(void) {
     CHECK(cohort__slot_step(process, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
     cohort__process_died(earlier, -9);
     CHECK_INT(COHORT__SLOT_RUNNING, cohort__process_state(process));
-    CHECK_INT(COHORT_EXIT_NONE, atomic_load(&process->exit_code));
+    CHECK_INT(COHORT_EXIT_NONE, cohort__exit_code(process));
     cohort__process_died(cohort__process_id(process), -9);
     CHECK_INT(COHORT__SLOT_ENDED, cohort__process_state(process));
-    CHECK_INT(-9, atomic_load(&process->exit_code));
+    CHECK_INT(-9, cohort__exit_code(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+}
+
+/* A word of an outcome tells starts and lives apart, whatever the code. */
+static void outcomes_are_of_one_start(void) {
+    static const int codes[] = {0, 255, -9, COHORT_EXIT_NONE, COHORT_EXIT_UNKNOWN};
+    uint64_t life = cohort__life_word(7, COHORT__SLOT_RUNNING), again = cohort__life_started(life),
+             next = cohort__life_word(8, COHORT__SLOT_RUNNING);
+    for (int i = 0; i < 5; i++) {
+        for (int final = 0; final < 2; final++) {
+            uint64_t word = cohort__outcome(life, final, codes[i]);
+            CHECK_INT(codes[i], cohort__outcome_code(word));
+            CHECK_INT(final, cohort__outcome_is_final(word));
+            CHECK(word != cohort__outcome(again, final, codes[i]));
+            CHECK(word != cohort__outcome(next, final, codes[i]));
+        }
+    }
 }
 
 #define SLOTS_TRIED 100000
@@ -306,9 +351,11 @@ const test_case_t table_cases[] = {
     {"CoreTable", "stale_ids_name_nobody", stale_ids_name_nobody},
     {"CoreTable", "ten_thousand_slots", ten_thousand_slots},
     {"CoreTable", "lives_leave_nothing", lives_leave_nothing},
+    {"CoreTable", "a_late_end_is_not_the_next_process", a_late_end_is_not_the_next_process},
     {"CoreTable", "makers_may_die_at_any_step", makers_may_die_at_any_step},
     {"CoreTable", "a_slot_in_the_making_is_found", a_slot_in_the_making_is_found},
     {"CoreTable", "a_slot_in_the_making_by_two_is_left", a_slot_in_the_making_by_two_is_left},
+    {"CoreTable", "outcomes_are_of_one_start", outcomes_are_of_one_start},
     {"CoreTable", "a_late_report_is_of_its_own_life", a_late_report_is_of_its_own_life},
     {"CoreTable", "a_late_signal_is_of_its_own_life", a_late_signal_is_of_its_own_life},
     {"CoreTable", "orphans_are_found_dead", orphans_are_found_dead},

@@ -98,20 +98,20 @@ static const cohort__death_step_t death_steps[] = {
 /* ---- roles ---------------------------------------------------------------------------------- */
 
 /* A worker is replaced by the process that made its pool; a fork server tells that one. */
-static void worker_ended(cohort_process_t *slot, cohort_pool_t *pool) {
-    (void)slot;
+static void worker_ended(cohort__pid_t id, cohort_pool_t *pool) {
+    (void)id;
     if (pool && cohort__is_server()) cohort__server_tell();
     else if (pool) cohort__pool_tend(pool);
 }
 
-static void server_ended(cohort_process_t *slot, cohort_pool_t *pool) {
+static void server_ended(cohort__pid_t id, cohort_pool_t *pool) {
     (void)pool;
-    cohort__server_lost(slot);
+    cohort__slot_let_go(id);
 }
 
-static void keeper_ended(cohort_process_t *slot, cohort_pool_t *pool) {
+static void keeper_ended(cohort__pid_t id, cohort_pool_t *pool) {
     (void)pool;
-    cohort__keeper_lost(slot);
+    cohort__keeper_lost(id);
 }
 
 static const cohort__role_ops_t roles[COHORT__ROLES] = {

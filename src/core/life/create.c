@@ -62,14 +62,14 @@ static void fresh(cohort_process_t *slot) {
     cohort__pid_t parent = cohort__self() ? cohort__acting_id() : 0;
     atomic_store(&slot->creator, parent);
     atomic_store(&slot->parent, parent);
-    atomic_store(&slot->exit_code, COHORT_EXIT_NONE);
+    atomic_store(&slot->outcome,
+                 cohort__outcome(cohort__process_life(slot), false, COHORT_EXIT_NONE));
     atomic_store(&slot->start_status, APR_SUCCESS);
     atomic_store(&slot->reaper, 0);
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     atomic_store(&slot->children, 0);
     atomic_store(&slot->left, 0);
     atomic_store(&slot->repaired, COHORT__REPAIRED_NOTHING);
-    atomic_store(&slot->reported, 0);
     atomic_store(&slot->watches, 0);
     atomic_store(&slot->pool, NULL);
     atomic_store(&slot->worker, 0);

@@ -120,10 +120,12 @@ void cohort__slot_settle(cohort_process_t *slot) {
         cohort_os_yield();
 }
 
-/* A caller that came here because it had died may have been late: the process may have been started
- * again. */
-static bool is_over(cohort_process_t *slot) {
-    cohort__slot_state_t state = cohort__process_state(slot);
+/* The repairer may have come late: the process may have been started again, or the slot be another
+ * one's. From here on neither happens before the repair is over. */
+static bool is_over(cohort_process_t *slot, uint64_t life) {
+    uint64_t now = cohort__process_life(slot);
+    cohort__slot_state_t state = cohort__life_state(now);
+    if (!cohort__is_same_start(now, life)) return false;
     int64_t pid = cohort__claim_pid(atomic_load(&slot->claim));
     if (state == COHORT__SLOT_STARTING)
         return pid == 0 || !cohort_os_alive((cohort_os_id_t){pid, 0});
@@ -176,11 +178,12 @@ static bool is_repaired(cohort_process_t *slot) {
 }
 
 /* True when this call has brought it further. */
-static bool repair(cohort_process_t *slot) {
+static bool repair(cohort_process_t *slot, uint64_t life) {
     cohort__thread_t *me;
     if (is_repaired(slot) || cohort__enter(&me) || !repair_begin(slot, me)) return false;
     uint32_t before = atomic_load(&slot->repaired), after = before;
-    if (before != COHORT__REPAIRED_ALL && is_over(slot)) after = repair_as_far_as_may_be(slot, me);
+    if (before != COHORT__REPAIRED_ALL && is_over(slot, life))
+        after = repair_as_far_as_may_be(slot, me);
     if (after != before) atomic_store(&slot->repaired, after);
     atomic_store(&slot->repairer, 0);
     return after != before;
@@ -189,12 +192,12 @@ static bool repair(cohort_process_t *slot) {
 /* The last thing before the end: what depends on a process of this role is told (a worker's pool,
  * which needs the final code and frees itself with its last worker when its maker is dead). False:
  * not by a thread that is busy. */
-static bool tell_role(cohort_process_t *slot) {
+static bool tell_role(cohort_process_t *slot, cohort__pid_t id) {
     cohort__thread_t *me;
     const cohort__role_ops_t *role = cohort__role_ops(slot);
     if (!role->died) return true;
     if (cohort__enter(&me) || cohort__thread_is_busy(me)) return false;
-    role->died(slot);
+    role->died(id);
     return true;
 }
 
@@ -213,19 +216,28 @@ static void tell(void) {
  * the process told its code itself. */
 static bool is_final(cohort_process_t *slot) {
     if (!cohort__process_alive(atomic_load(&slot->reaper), true)) return true;
-    return atomic_load(&slot->left) && atomic_load(&slot->exit_code) != COHORT_EXIT_NONE &&
+    return atomic_load(&slot->left) && cohort__exit_code(slot) != COHORT_EXIT_NONE &&
            cohort_os_now() - atomic_load(&slot->died) > REPORT_TIME;
 }
 
 /* A code of its own that the process stored counts only if it also got to the end: a signal may
- * have come in between. So the reaper tells what it saw. */
-static void settle_code(cohort_process_t *slot, int code) {
-    int32_t none = COHORT_EXIT_NONE;
-    if (atomic_load(&slot->reported) || (code == COHORT_EXIT_NONE && !is_final(slot))) return;
-    if (code == COHORT_EXIT_NONE) code = COHORT_EXIT_UNKNOWN;
-    if (code < 0 && code != COHORT_EXIT_UNKNOWN) atomic_store(&slot->exit_code, code);
-    else atomic_compare_exchange_strong(&slot->exit_code, &none, code);
-    atomic_store(&slot->reported, 1);
+ * have come in between. So the reaper tells what it saw. The life is looked at after the word: a word
+ * that is exchanged is of this start, or of the one before in a slot whose starter has died since.
+ * True: the code is final. */
+static bool settle_code(cohort_process_t *slot, uint64_t life, int code) {
+    uint64_t before = atomic_load(&slot->outcome), after;
+    do {
+        bool own = before >> 33 == cohort__outcome(life, false, 0) >> 33;
+        int told = own ? cohort__outcome_code(before) : COHORT_EXIT_NONE;
+        if (!cohort__is_same_start(cohort__process_life(slot), life)) return false;
+        if (own && cohort__outcome_is_final(before)) return true;
+        if (code == COHORT_EXIT_NONE && !is_final(slot)) return false;
+        bool by_signal = code < 0 && code != COHORT_EXIT_NONE && code != COHORT_EXIT_UNKNOWN;
+        int final = by_signal || told == COHORT_EXIT_NONE ? code : told;
+        if (final == COHORT_EXIT_NONE) final = COHORT_EXIT_UNKNOWN;
+        after = cohort__outcome(life, true, final);
+    } while (!atomic_compare_exchange_weak(&slot->outcome, &before, after));
+    return true;
 }
 
 /* Why a child did not take off that could not even leave the reason in its slot. */
@@ -256,7 +268,7 @@ static bool start_failed(cohort_process_t *slot, uint64_t life, int code) {
     /* the child has stepped back, and the start goes on without it */
     if (atomic_load(&slot->unfit)) return true;
     cohort__slot_refuse(slot, guess(slot, code));
-    bool news = repair(slot);
+    bool news = repair(slot, now);
     if (!is_repaired(slot)) return true;
     if (atomic_compare_exchange_strong(&slot->life, &now,
                                        cohort__life_with(now, COHORT__SLOT_FAILED)))
@@ -302,9 +314,9 @@ void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return;
     bool news = set_dead(slot, life);
     if (cohort__process_life(slot) != cohort__life_with(life, COHORT__SLOT_DEAD)) return;
-    settle_code(slot, code);
-    news = repair(slot) || news;
-    if (!is_repaired(slot) || !atomic_load(&slot->reported) || !tell_role(slot)) {
+    bool final = settle_code(slot, life, code);
+    news = repair(slot, life) || news;
+    if (!is_repaired(slot) || !final || !tell_role(slot, id)) {
         if (news) tell();
         return;
     }

@@ -93,7 +93,7 @@ void cohort__end_of(cohort__watched_t *w) {
         cohort_pool_t *pool = atomic_load(&slot->pool);
         const cohort__role_ops_t *role = cohort__role_ops(slot);
         record(slot, w->id, life, code);
-        if (role->ended) role->ended(slot, pool);
+        if (role->ended) role->ended(w->id, pool); /* the slot may be another process' by now */
     }
     if (watched) cohort__upward->watch->adopt(w->id);
     if (was_server) cohort__watcher_alarm(cohort_os_now()); /* it may have had something to tell */

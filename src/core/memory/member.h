@@ -43,7 +43,7 @@ typedef enum {
 
 struct cohort_process_t {
     _Alignas(64) _Atomic uint64_t life; /* starts << 48 | generation << 8 | state; see below */
-    _Atomic int32_t exit_code;          /* COHORT_EXIT_NONE until known */
+    _Atomic uint64_t outcome;           /* how it ended, and whether that is final; see below */
     _Atomic int32_t start_status;
     cohort_os_id_t os;     /* written before RUNNING */
     _Atomic int64_t arena; /* its handle of the arena, likewise */
@@ -69,7 +69,6 @@ struct cohort_process_t {
     cohort__guard_t guard;         /* the name; reaping against signalling */
     _Atomic uint64_t repairer;     /* tid of the repairer, 0 = none */
     _Atomic uint32_t repaired;     /* how far, see below */
-    _Atomic uint32_t reported;     /* exit_code is final */
     _Atomic int64_t died;          /* when it was found dead */
     _Atomic uint32_t watches;      /* it has started others, and its watcher sees their ends */
     /* its starter waits for it to take off, and takes a failure back to NEW */
@@ -136,6 +135,21 @@ static inline bool cohort__is_same_start(uint64_t one, uint64_t other) {
 }
 static inline uint64_t cohort__process_life(const cohort_process_t *slot) {
     return atomic_load_explicit(&((cohort_process_t *)slot)->life, memory_order_acquire);
+}
+
+/*
+ * An outcome's word: which start of which life it is of, whether it is final, and the exit code,
+ * COHORT_EXIT_NONE until one is known. Who tells an end may be late, and the slot another process' by
+ * then: with an exchange of the word of that very start nothing of the next one is changed.
+ */
+static inline uint64_t cohort__outcome(uint64_t life, bool final, int code) {
+    uint64_t start = life >> COHORT__LIFE_START << 15 | (cohort__life_generation(life) & 0x7fff);
+    return start << 33 | (uint64_t) final << 32 | (uint32_t)code;
+}
+static inline bool cohort__outcome_is_final(uint64_t outcome) { return (outcome >> 32 & 1) != 0; }
+static inline int cohort__outcome_code(uint64_t outcome) { return (int)(int32_t)(uint32_t)outcome; }
+static inline int cohort__exit_code(const cohort_process_t *slot) {
+    return cohort__outcome_code(atomic_load(&((cohort_process_t *)slot)->outcome));
 }
 
 /*

@@ -42,10 +42,10 @@ typedef struct {
     /* the body of a child, instead of the user's function; its exit code */
     int (*run)(cohort_process_t *self);
     /* repaired, and the exit code final; any number of times */
-    void (*died)(cohort_process_t *slot);
+    void (*died)(cohort__pid_t id);
     /* Its watcher has recorded its end. `pool` is what the slot named before that, since it may be
      * another's by now. */
-    void (*ended)(cohort_process_t *slot, cohort_pool_t *pool);
+    void (*ended)(cohort__pid_t id, cohort_pool_t *pool);
 } cohort__role_ops_t;
 
 /* A part of the library that keeps something of each process, and what it does at some moments;

@@ -282,7 +282,7 @@ void cohort__staff_release(cohort_pool_t *pool);
 /* Called when a dead worker is repaired and its exit code final, any number of times, and not by a
  * thread that is busy: charge its item, make the rest free again, wake the waiting threads; and
  * free the pool if its maker is dead and this was the last worker. */
-void cohort__pool_worker_died(cohort_process_t *slot);
+void cohort__pool_worker_died(cohort__pid_t id);
 /* Called after a worker's end by a watcher (of a server or of the process that made the pool), and
  * when a pause after a failed start is over: replace what is missing. */
 void cohort__pool_tend(cohort_pool_t *pool);

@@ -172,13 +172,14 @@ static void tell_of_death(cohort_pool_t *pool) {
  * the slot, so no other worker is looked at; and any process may be the repairer, while only the
  * pool's maker starts workers. That one looks at them all, once, when its watcher sees this end
  * (cohort__pool_tend()). */
-void cohort__pool_worker_died(cohort_process_t *slot) {
-    cohort_pool_t *pool = atomic_load(&slot->pool);
+void cohort__pool_worker_died(cohort__pid_t id) {
+    cohort_process_t *slot = cohort__process_find(id);
+    cohort_pool_t *pool = slot ? atomic_load(&slot->pool) : NULL;
     uint64_t tag = pool ? cohort__pool_tag(pool) : 0;
-    int code = atomic_load(&slot->exit_code);
-    cohort__pid_t id = cohort__process_id(slot);
-    uint32_t number = atomic_load(&slot->worker);
+    int code = slot ? cohort__exit_code(slot) : COHORT_EXIT_NONE;
+    uint32_t number = slot ? atomic_load(&slot->worker) : 0;
     cohort__thread_t *me;
+    if (cohort__process_find(id) != slot) return; /* another process' by now */
     if (!tag || code == COHORT_EXIT_NONE || cohort__enter(&me)) return;
     if (cohort__pool_enter_live(pool, me, tag)) return;
     bool there =
@@ -206,7 +207,7 @@ static bool is_over(cohort__pid_t id, int *code) {
     cohort_process_t *slot = cohort__process_find(id);
     *code = COHORT_EXIT_UNKNOWN;
     if (!slot) return true;
-    *code = atomic_load(&slot->exit_code);
+    *code = cohort__exit_code(slot);
     return cohort__process_state(slot) == COHORT__SLOT_ENDED;
 }
 

@@ -89,11 +89,10 @@ int cohort_process_is_alive(const cohort_process_t *process) {
 }
 
 int cohort_process_exit_code(const cohort_process_t *process) {
-    cohort_process_t *slot = (cohort_process_t *)process;
     if (is_gone_parent(process)) return COHORT_EXIT_UNKNOWN;
     if (cohort__process_check(process)) return COHORT_EXIT_NONE;
     if (cohort__process_state(process) != COHORT__SLOT_ENDED) return COHORT_EXIT_NONE;
-    return atomic_load(&slot->exit_code);
+    return cohort__exit_code(process);
 }
 
 apr_int64_t cohort_process_pid(const cohort_process_t *process) {

@@ -17,9 +17,9 @@ static void prepare(cohort_process_t *slot, bool awaited) {
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     slot->reason[0] = 0;
     atomic_store(&slot->start_status, APR_SUCCESS);
-    atomic_store(&slot->exit_code, COHORT_EXIT_NONE);
+    atomic_store(&slot->outcome,
+                 cohort__outcome(cohort__process_life(slot), false, COHORT_EXIT_NONE));
     atomic_store(&slot->repaired, COHORT__REPAIRED_NOTHING);
-    atomic_store(&slot->reported, 0);
     atomic_store(&slot->awaited, awaited);
     atomic_store(&slot->unfit, 0); /* not before the claim is another's */
 }

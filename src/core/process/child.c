@@ -143,13 +143,14 @@ static int run_body(cohort_process_t *slot, cohort__function_t run, void *args) 
 
 static _Noreturn void finish(int code) {
     cohort_process_t *self = cohort__self();
-    int32_t none = COHORT_EXIT_NONE;
     code &= 0xff;
     if (instance && instance->on_exit) instance->on_exit(instance, code);
     cohort__end_copy(code);
     cohort__children_end();
     if (self) {
-        atomic_compare_exchange_strong(&self->exit_code, &none, code);
+        uint64_t life = cohort__process_life(self),
+                 none = cohort__outcome(life, false, COHORT_EXIT_NONE);
+        atomic_compare_exchange_strong(&self->outcome, &none, cohort__outcome(life, false, code));
         atomic_store(&self->left, 1);
     }
     cohort_os_leave(code);

@@ -140,14 +140,14 @@ void cohort__keeper_ended(cohort__pid_t id) {
 }
 
 /* One that never ran, or ends again and again, is replaced when the next process is to be held. */
-void cohort__keeper_lost(cohort_process_t *lost) {
-    bool ran = cohort__claim_pid(atomic_load(&lost->claim)) != 0;
+void cohort__keeper_lost(cohort__pid_t id) {
     cohort_os_mutex_lock(&keeper.mutex);
-    bool current = keeper.slot == lost && keeper.id == cohort__process_id(lost);
+    bool current = keeper.slot && keeper.id == id;
+    bool ran = current && cohort__claim_pid(atomic_load(&keeper.slot->claim)) != 0;
     if (current) forget();
-    if (current && ran && cohort_os_now() - keeper.begun > RENEWAL) renew();
+    if (ran && cohort_os_now() - keeper.begun > RENEWAL) renew();
     cohort_os_mutex_unlock(&keeper.mutex);
-    cohort__slot_let_go(cohort__process_id(lost));
+    cohort__slot_let_go(id);
 }
 
 void cohort__keeper_close(void) {

@@ -135,8 +135,6 @@ void cohort__server_introduce(void);
 /* A server of this process lives that nothing can be told any more, since this program has
  * closed the channel; it can tell nothing either. */
 bool cohort__server_is_cut_off(void);
-/* A server of this process has ended, and its children are adopted. */
-void cohort__server_lost(cohort_process_t *server);
 /* All of them. */
 void cohort__server_close(void);
 /* In a copy of the process: the servers are the original's. */
@@ -174,8 +172,8 @@ void cohort__keeper_hold(cohort_process_t *slot);
 /* What it holds has ended. */
 void cohort__keeper_ended(cohort__pid_t id);
 _Noreturn void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
-/* The keeper of this process has ended: a new one takes its place. */
-void cohort__keeper_lost(cohort_process_t *keeper);
+/* A keeper has ended: if it was this process', a new one takes its place. */
+void cohort__keeper_lost(cohort__pid_t id);
 /* Nobody is left to be held. */
 void cohort__keeper_close(void);
 /* In a copy of the process: the keeper is the original's. */

@@ -372,8 +372,6 @@ apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full) {
                : status;
 }
 
-void cohort__server_lost(cohort_process_t *lost) { cohort__slot_let_go(cohort__process_id(lost)); }
-
 /* All are told before the first is waited for. One that cannot be killed, since this process has
  * given up the right to do that, goes by itself or is left. */
 void cohort__server_close(void) {

@@ -105,7 +105,7 @@ static void print_process(cohort_process_t *p, uint32_t index) {
         stderr,
         "  process %u: state %d role %u pid %lld reaper %llx repairer %llx repaired %u exit %d %s\n",
         index, (int)cohort__process_state(p), p->role, (long long)p->os.pid,
-        (unsigned long long)p->reaper, (unsigned long long)p->repairer, p->repaired, p->exit_code,
+        (unsigned long long)p->reaper, (unsigned long long)p->repairer, p->repaired, cohort__exit_code(p),
         p->name[p->renamed % 2]);
 }
 
