@@ -73,7 +73,7 @@ static void unlink_entry(entry_t *entry) {
     if (entry->next) entry->next->link = entry->link;
 }
 
-static void ask_for(cohort_os_watch_t *watch, entry_t *entry) {
+static void prefetch(cohort_os_watch_t *watch, entry_t *entry) {
     uintptr_t pid = (uintptr_t)entry->process.pid;
     bool added = change(watch, pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, entry) == 0;
     if (added && cohort_os_alive(entry->process)) return;
@@ -88,7 +88,7 @@ apr_status_t cohort_os_watch_process(cohort_os_watch_t *watch, cohort_os_watch_r
     *entry = (entry_t){.process = process, .cookie = cookie, .child = child};
     cohort_os_mutex_lock(&watch->mutex);
     link_entry(watch, entry);
-    ask_for(watch, entry);
+    prefetch(watch, entry);
     cohort_os_mutex_unlock(&watch->mutex);
     return APR_SUCCESS;
 }
@@ -100,7 +100,7 @@ static bool make_again(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     cohort_os_mutex_lock(&watch->mutex);
     watch->queue = cohort__fd_safe(kqueue());
     for (entry_t *entry = watch->queue >= 0 ? watch->entries : NULL; entry; entry = entry->next)
-        ask_for(watch, entry);
+        prefetch(watch, entry);
     cohort_os_mutex_unlock(&watch->mutex);
     if (watch->queue < 0) nanosleep(&pause, NULL);
     if (watch->queue < 0 || watch->channel < 0) return false;

@@ -232,7 +232,7 @@ static void condition_notification_of_dead_goes_on(void) {
     cohort_process_t *victim = party_start(wait_once, &args, sizeof args);
     acquire_when_waiting(&args, 1);
     give_back(&args);
-    cohort_process_t *heir = party_start(wait_once, &args, sizeof args);
+    cohort_process_t *next = party_start(wait_once, &args, sizeof args);
     acquire_when_waiting(&args, 2);
     give_back(&args);
     cohort_process_t *last = party_start(wait_once, &args, sizeof args);
@@ -240,7 +240,7 @@ static void condition_notification_of_dead_goes_on(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(args.condition, 1));
     party_kill(victim);
     give_back(&args);
-    party_finish(heir);
+    party_finish(next);
     CHECK_INT(1, atomic_load(args.done));
     acquire(&args);
     CHECK_STATUS(APR_SUCCESS, cohort_condition_notify_all(args.condition));

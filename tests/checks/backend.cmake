@@ -3,7 +3,7 @@
 # the files of the local back end include its header, and name fields of a job that are its alone.
 cmake_minimum_required(VERSION 3.21)
 set(local backend_local.c pool_job.c pool_worker.c)
-string(CONCAT fields "words?|chunks?|cursor|scanned|visits|by_chunk|first_failed|doomed|round|"
+string(CONCAT fields "words?|chunks?|cursor|scanned|visits|by_chunk|first_failed|unwanted|round|"
        "ready|all|inputs|outputs|progress")
 set(of_jobs "state|failures|reason|n|task")
 set(end "($|[^A-Za-z0-9_(])")
@@ -11,7 +11,7 @@ string(CONCAT pattern "(->|\\.)(${fields})${end}|(job|result)->(${of_jobs})${end
        "backend_local\\.h|cohort__(word|job)_")
 # Not jobs: what is found of one, what a thread of a worker says of its item, and what every pool
 # has.
-set(others "(found|result_find\\([^;]*\\)|running)\\.(outputs|progress)|transit\\.word")
+set(others "(found|result_find\\([^;]*\\)|running)\\.(outputs|progress)|in_flight\\.word")
 
 # What of the local back end `text`, a file, names.
 function(find_names text names)

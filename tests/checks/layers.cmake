@@ -88,10 +88,10 @@ if(OBJECTS)
     endif()
   endforeach()
   # A call that goes up without including anything.
-  file(WRITE ${WORK}/planted.c "_Bool cohort__process_bury(unsigned long long id);\n"
-       "_Bool planted(void);\n_Bool planted(void) { return cohort__process_bury(0); }\n")
+  file(WRITE ${WORK}/planted.c "_Bool cohort__process_check_dead(unsigned long long id);\n"
+       "_Bool planted(void);\n_Bool planted(void) { return cohort__process_check_dead(0); }\n")
   link_up_to(memory ${WORK}/planted.c trouble)
-  if(NOT trouble MATCHES "cohort__process_bury")
+  if(NOT trouble MATCHES "cohort__process_check_dead")
     message(FATAL_ERROR "A planted call from memory to life is not found: ${trouble}")
   endif()
   link_up_to(life ${WORK}/planted.c trouble)

@@ -115,29 +115,29 @@ static void large_blocks_are_reused(void) {
  * memory beside others that do not. */
 static void free_rows_are_joined_and_cut(void) {
     enum { N = 30 };
-    const size_t chunk = (size_t)COHORT__CHUNK;
+    const size_t span = (size_t)COHORT__SPAN;
     cohort__thread_t *me = enter();
     cohort__home_t *homes = new_homes(N + 1);
     uint64_t committed = usage().committed;
     for (int i = 0; i < N; i++)
         CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES,
-                                                    (size_t)(1 + i % 4) * 10 * chunk, &homes[i]));
+                                                    (size_t)(1 + i % 4) * 10 * span, &homes[i]));
     char *first = homes[0], *end = (char *)homes[N - 1] + cohort__block_size(homes[N - 1]);
-    if ((size_t)(end - first) != (size_t)(N / 4 * 10 + 3) * 10 * chunk)
+    if ((size_t)(end - first) != (size_t)(N / 4 * 10 + 3) * 10 * span)
         SKIP("the blocks do not lie side by side");
     uint64_t before = usage().blocks;
     for (int i = 0; i < N; i++) cohort__block_free(me, &homes[i * 7 % N]);
     check_sound();
     /* nor is any of it a block */
-    CHECK_STATUS(COHORT_EFREE, cohort__block_release(me, first + chunk));
-    for (size_t size = (size_t)(end - first); size >= chunk; size = size * 2 / 3 - 1) {
+    CHECK_STATUS(COHORT_EFREE, cohort__block_release(me, first + span));
+    for (size_t size = (size_t)(end - first); size >= span; size = size * 2 / 3 - 1) {
         CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, size, &homes[N]));
         check_sound();
         CHECK(homes[N] == first || size < (size_t)(end - first));
-        CHECK_INT((size + chunk - 1) / chunk * chunk, cohort__block_size(homes[N]));
+        CHECK_INT((size + span - 1) / span * span, cohort__block_size(homes[N]));
         cohort__block_free(me, &homes[N]);
         check_sound();
-        CHECK(usage().committed <= committed + 520 * chunk);
+        CHECK(usage().committed <= committed + 520 * span);
     }
     CHECK_INT(before - N, usage().blocks);
 }
@@ -313,7 +313,7 @@ static int die_over_a_row(void *data) {
     party_wait_for_death();
 }
 
-/* Its chunks may be somebody's slab by the time of the repair. */
+/* Its spans may be somebody's slab by the time of the repair. */
 static void late_repairs_leave_others_alone(void) {
     static const uint32_t kinds[] = {COHORT__INTENT_NEW, COHORT__INTENT_FREE};
     for (int i = 0; i < 2; i++) {

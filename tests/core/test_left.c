@@ -57,7 +57,7 @@ static void bury_busily(cohort__pid_t dead) {
     cohort_queue_t *other;
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&other, NULL, NULL));
     cohort__op_look(enter(), other);
-    CHECK(cohort__process_bury(dead));
+    CHECK(cohort__process_check_dead(dead));
     CHECK(cohort__process_is_gone(dead));
     CHECK(cohort__process_find(dead));
     CHECK_INT(COHORT__SLOT_DEAD, cohort__process_state(cohort__process_find(dead)));
@@ -77,7 +77,7 @@ static void a_busy_repairer_leaves_destruction_to_others(void) {
     atomic_store(&((cohort__ring_owner_t *)queue)->destroyer, cohort__thread_id(record));
     bury_busily(dead);
     CHECK(cohort__block_is(queue, COHORT__KIND_QUEUE));
-    CHECK(cohort__process_bury(dead));
+    CHECK(cohort__process_check_dead(dead));
     CHECK(!cohort__process_find(dead));
     check_as_before(&before);
 }
@@ -93,7 +93,7 @@ static void a_busy_repairer_leaves_pipes_to_others(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(first));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(second));
     bury_busily(dead);
-    CHECK(cohort__process_bury(dead));
+    CHECK(cohort__process_check_dead(dead));
     CHECK(!cohort__process_find(dead));
     check_as_before(&before);
 }

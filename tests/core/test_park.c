@@ -3,7 +3,7 @@
 #include "threads.h"
 
 typedef struct {
-    cohort__ec_t changed[2];
+    cohort__eventcount_t changed[2];
     _Atomic uint64_t turn;
     _Atomic int ready, woken, tries, thorough;
     uint64_t end;

@@ -6,7 +6,7 @@
  */
 #include "threads.h"
 
-#include "core/object/ring_slots.h"
+#include "core/object/ring_cells.h"
 #include "core/object/roster.h"
 
 #define TAG   COHORT__TAG('T', 'E', 'S', 'T')
@@ -103,17 +103,17 @@ static uint64_t blocks(void) {
 /* ---- positions ------------------------------------------------------------------------------ */
 
 static void positions_are_ahead_or_behind(void) {
-    for (uint64_t slots = 1; slots < 70; slots++) {
-        cohort__segment_t s = {.slots = slots,
-                               .limit = COHORT__POSITIONS - COHORT__POSITIONS % slots};
+    for (uint64_t cells = 1; cells < 70; cells++) {
+        cohort__segment_t s = {.cells = cells,
+                               .limit = COHORT__POSITIONS - COHORT__POSITIONS % cells};
         uint64_t last = s.limit - 1;
-        CHECK_INT(0, s.limit % slots);
+        CHECK_INT(0, s.limit % cells);
         CHECK_INT(0, cohort__step(&s, last, 1));
-        CHECK_INT(slots - 1, cohort__step(&s, last, slots));
+        CHECK_INT(cells - 1, cohort__step(&s, last, cells));
         CHECK(cohort__is_ahead(&s, last, 0));
         CHECK(!cohort__is_ahead(&s, 0, last));
         CHECK(!cohort__is_ahead(&s, last, last));
-        CHECK_INT(slots + 1, cohort__ahead(&s, last, slots));
+        CHECK_INT(cells + 1, cohort__ahead(&s, last, cells));
     }
 }
 
@@ -176,20 +176,20 @@ static int die_in_put(void *data) {
     CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &a->box->ring, &send));
     uint64_t p = atomic_load(&segment->tail);
     uint64_t word = cohort__word(p, 0, COHORT__FREE);
-    cohort__slot_t *slot = cohort__slot_at(segment, p);
+    cohort__cell_t *cell = cohort__cell_at(segment, p);
     cohort__op_begin(me, COHORT__OP_RING_PUT, segment, p);
-    CHECK(atomic_compare_exchange_strong(&slot->word, &word,
+    CHECK(atomic_compare_exchange_strong(&cell->word, &word,
                                          cohort__word(p, cohort__record(me), COHORT__WRITING)));
     if (a->step == FILLED && send.staged) {
-        cohort__block_move(me, &me->stage[COHORT__STAGE_MESSAGE], &slot->block);
-        atomic_store(&slot->size, (uint64_t)a->size | COHORT__OUT_OF_LINE);
+        cohort__block_move(me, &me->stage[COHORT__STAGE_MESSAGE], &cell->block);
+        atomic_store(&cell->size, (uint64_t)a->size | COHORT__OUT_OF_LINE);
     }
     wait_to_be_killed(a);
 }
 
 static apr_status_t wait_in_get(void *arg) { wait_to_be_killed(arg); }
 
-/* A get up to its commit, or with the block already out of the slot. */
+/* A get up to its commit, or with the block already out of the cell. */
 static int die_in_get(void *data) {
     args_t *a = data;
     cohort__call_t call = call_on(a->box);
@@ -203,12 +203,12 @@ static int die_in_get(void *data) {
     cohort__segment_t *segment = cohort__segment_hold(&call, &a->box->ring.head);
     uint64_t p = cohort__head_position(atomic_load(&segment->head)),
              word = cohort__word(p, 0, COHORT__FULL);
-    cohort__slot_t *slot = cohort__slot_at(segment, p);
+    cohort__cell_t *cell = cohort__cell_at(segment, p);
     cohort__op_begin(call.me, COHORT__OP_RING_GET, segment, p);
     CHECK(atomic_compare_exchange_strong(
-        &slot->word, &word, cohort__word(p, cohort__record(call.me), COHORT__READING)));
+        &cell->word, &word, cohort__word(p, cohort__record(call.me), COHORT__READING)));
     if (a->step == MOVED_OUT)
-        cohort__block_move(call.me, &slot->block, &call.me->stage[COHORT__STAGE_MESSAGE]);
+        cohort__block_move(call.me, &cell->block, &call.me->stage[COHORT__STAGE_MESSAGE]);
     wait_to_be_killed(a);
 }
 
@@ -297,7 +297,7 @@ static void a_reader_dies(uint64_t capacity, int step, int size) {
     CHECK_INT(size > 40 ? before - 1 : before, blocks());
     check_empty(a.box);
     CHECK_STATUS(APR_SUCCESS, put(a.box, 3));
-    check_get(3, false, a.box); /* the mark does not stay with the slot */
+    check_get(3, false, a.box); /* the mark does not stay with the cell */
     check_empty(a.box);
     destroy(a.box);
 }
@@ -318,7 +318,7 @@ static void a_message_comes_back_late(void) {
     CHECK_STATUS(APR_SUCCESS, put(a.box, 1));
     cohort_process_t *child = start(&a, die_in_get);
     for (int i = 2; i < 5; i++) CHECK_STATUS(APR_SUCCESS, put(a.box, i));
-    CHECK_STATUS(APR_EAGAIN, put(a.box, 5)); /* its slot is still being read */
+    CHECK_STATUS(APR_EAGAIN, put(a.box, 5)); /* its cell is still being read */
     check_get(2, false, a.box);
     bury(child);
     CHECK_INT(3, count(a.box));
@@ -336,12 +336,12 @@ static void a_put_is_undone_once(void) {
     box_t *box = new_box(3, 0);
     cohort__thread_t *me = enter();
     cohort__segment_t *segment = atomic_load(&box->ring.tail);
-    cohort__slot_t *slot = cohort__slot_at(segment, 0);
+    cohort__cell_t *cell = cohort__cell_at(segment, 0);
     cohort__op_begin(me, COHORT__OP_RING_PUT, segment, 0);
-    atomic_store(&slot->word, cohort__word(0, cohort__record(me), COHORT__WRITING));
+    atomic_store(&cell->word, cohort__word(0, cohort__record(me), COHORT__WRITING));
     cohort__ring_repair(me);
     cohort__ring_repair(me);
-    CHECK_INT(cohort__free_again(segment, 0), atomic_load(&slot->word));
+    CHECK_INT(cohort__free_again(segment, 0), atomic_load(&cell->word));
     cohort__op_end(me);
     for (int i = 0; i < 3; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
     for (int i = 0; i < 3; i++) check_get(i, false, box);
@@ -453,13 +453,13 @@ static void a_half_done_unlinking_is_finished(void) {
     cohort__thread_t *me = enter();
     uint64_t before = blocks();
     cohort__segment_t *first = atomic_load(&box->ring.head);
-    int slots = (int)first->slots;
-    for (int i = 0; i <= slots; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
-    for (int i = 0; i < slots; i++) check_get(i, false, box);
+    int cells = (int)first->cells;
+    for (int i = 0; i <= cells; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
+    for (int i = 0; i < cells; i++) check_get(i, false, box);
     atomic_store(&box->ring.head, atomic_load(&first->next));
     cohort__block_move(me, &box->ring.homes[0], &box->ring.homes[1]);
-    for (int i = slots + 1; i < 5 * slots; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
-    for (int i = slots; i < 5 * slots; i++) check_get(i, false, box);
+    for (int i = cells + 1; i < 5 * cells; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
+    for (int i = cells; i < 5 * cells; i++) check_get(i, false, box);
     check_empty(box);
     CHECK(blocks() <= before + 2);
     destroy(box);

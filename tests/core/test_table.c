@@ -33,10 +33,10 @@ static void stale_ids_name_nobody(void) {
     party_end(process, 0);
     CHECK(cohort__process_find(id) == process);
     CHECK(!cohort__process_alive(id, true));
-    CHECK(cohort__process_bury(id));
+    CHECK(cohort__process_check_dead(id));
     CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
     CHECK(cohort__process_find(id) == NULL);
-    CHECK(cohort__process_bury(id));
+    CHECK(cohort__process_check_dead(id));
     cohort__pid_t ids[] = {0, id + (1 << 16), id + 9999, UINT64_MAX, 0xffff};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         CHECK(cohort__process_find(ids[i]) == NULL);
@@ -286,7 +286,7 @@ static void orphans_are_found_dead(void) {
         cohort_os_id_t os = n->slot->os;
         CHECK_STATUS(APR_SUCCESS, cohort_os_signal(os, COHORT_OS_KILL));
         while (cohort_os_alive(os)) cohort_os_yield();
-        if (asked) CHECK(cohort__process_bury(n->id));
+        if (asked) CHECK(cohort__process_check_dead(n->id));
         for (int i = 0; i < 40 && !asked; i++) (void)make(nothing); /* until the table is full */
         while (cohort__process_find(n->id)) apr_sleep(500);
     }
@@ -322,11 +322,11 @@ static void a_death_is_told_when_something_is_new(void) {
     CHECK(cohort__slot_step(process, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
     CHECK(cohort__slot_step(process, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
     uint32_t deaths = atomic_load(&cohort__arena->death);
-    CHECK(cohort__process_bury(cohort__process_id(process)));
+    CHECK(cohort__process_check_dead(cohort__process_id(process)));
     CHECK_INT(COHORT__SLOT_DEAD, cohort__process_state(process));
     CHECK(atomic_load(&cohort__arena->death) != deaths);
     deaths = atomic_load(&cohort__arena->death);
-    for (int i = 0; i < 10; i++) CHECK(cohort__process_bury(cohort__process_id(process)));
+    for (int i = 0; i < 10; i++) CHECK(cohort__process_check_dead(cohort__process_id(process)));
     CHECK_INT(deaths, atomic_load(&cohort__arena->death));
     cohort__process_ended(process, 3);
     CHECK(atomic_load(&cohort__arena->death) != deaths);

@@ -200,7 +200,7 @@ void step_bury_orphans(void) {
         for (uint32_t i = 0; i < cohort__process_count(); i++) {
             cohort_process_t *slot = cohort__process_at(i);
             if (!is_orphan(slot)) continue;
-            (void)cohort__process_bury(cohort__process_id(slot));
+            (void)cohort__process_check_dead(cohort__process_id(slot));
             any = any || is_orphan(slot);
         }
         if (any) apr_sleep(500);

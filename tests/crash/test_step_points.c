@@ -70,13 +70,13 @@ static void watch_region(const void *from, size_t size) {
 
 /* All that is used of the arena: its head, the tables, and the heap. */
 static void watch_arena(void) {
-    size_t chunks = (size_t)atomic_load(cohort__chunks.top);
+    size_t spans = (size_t)atomic_load(cohort__spans.top);
     memset(&seen, 0, sizeof seen);
     watch_region(cohort__arena, sizeof *cohort__arena);
     watch_region(cohort__process_at(0), cohort__process_count() * sizeof(cohort_process_t));
     watch_region(cohort__thread_at(0), cohort__thread_count() * sizeof(cohort__thread_t));
-    watch_region(cohort__chunks.heads, chunks * sizeof *cohort__chunks.heads);
-    watch_region(cohort__chunks.data, chunks * COHORT__CHUNK);
+    watch_region(cohort__spans.heads, spans * sizeof *cohort__spans.heads);
+    watch_region(cohort__spans.data, spans * COHORT__SPAN);
 }
 
 static void unwatch_arena(void) {

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A queue in whose words anything may stand: those of its slots, its hints, and the record of a
+ * A queue in whose words anything may stand: those of its cells, its hints, and the record of a
  * dead thread that a survivor repairs. The input is a list of operations, among them writing a
  * word. Whatever it is, each call comes back with a status, nothing outside of what belongs to the
  * queue is read or written, and the queue can be destroyed. What nobody can defend against is not
@@ -9,7 +9,7 @@
 #include "fuzz.h"
 
 #include "core/memory/arena.h"
-#include "core/object/ring_slots.h"
+#include "core/object/ring_cells.h"
 
 #include <apr_general.h>
 #include <apr_thread_proc.h>
@@ -144,7 +144,7 @@ static void look(input_t *in) {
 
 static cohort__ring_t *ring(void) { return cohort__queue_ring((cohort__ring_owner_t *)queue, 0); }
 static cohort__segment_t *segment(void) { return atomic_load(&ring()->tail); }
-static cohort__slot_t *slot(input_t *in) { return cohort__slot_at(segment(), byte(in)); }
+static cohort__cell_t *cell(input_t *in) { return cohort__cell_at(segment(), byte(in)); }
 
 /* Mostly something that could be true: a position near by, a record that exists, a step that there
  * is. */
@@ -153,16 +153,16 @@ static uint64_t some_word(input_t *in) {
     if (how % 4 == 0) return word(in);
     uint64_t near = atomic_load(&segment()->tail) + byte(in) - 16;
     uint32_t owner = how % 4 == 1 ? cohort__record(dead) : byte(in);
-    return cohort__word(near & (COHORT__POSITIONS - 1), owner, (cohort__slot_step_t)(how >> 2 & 7));
+    return cohort__word(near & (COHORT__POSITIONS - 1), owner, (cohort__cell_step_t)(how >> 2 & 7));
 }
 
-static void write_slot(input_t *in) {
-    cohort__slot_t *s = slot(in);
+static void write_cell(input_t *in) {
+    cohort__cell_t *s = cell(in);
     atomic_store(&s->word, some_word(in));
 }
 
 static void write_size(input_t *in) {
-    cohort__slot_t *s = slot(in);
+    cohort__cell_t *s = cell(in);
     unsigned how = byte(in);
     uint64_t size = how & 1 ? word(in) : byte(in) * 64u;
     atomic_store(&s->size,
@@ -174,7 +174,7 @@ static void *some_pointer(input_t *in) {
     case 0: return NULL;
     case 1: return queue;
     case 2: return segment();
-    case 3: return atomic_load(&slot(in)->block);
+    case 3: return atomic_load(&cell(in)->block);
     case 4: return (char *)cohort__arena + word(in) % cohort__arena->size;
     case 5: return (void *)(uintptr_t)word(in);
     default: return (char *)segment() + byte(in);
@@ -184,7 +184,7 @@ static void *some_pointer(input_t *in) {
 /* A block has one home, so not the segment itself, which has one. */
 static void write_block(input_t *in) {
     void *block = some_pointer(in);
-    cohort__slot_t *s = slot(in);
+    cohort__cell_t *s = cell(in);
     if (block != segment() &&
         !(cohort__block_is(block, COHORT__KIND_BYTES) && block != atomic_load(&s->block)))
         atomic_store(&s->block, block);
@@ -215,7 +215,7 @@ static void repair(input_t *in) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static void (*const operations[])(input_t * in) = {
         put,        put_large,  put_many,   get,         get_copy,   get_block, get_many, look,
-        write_slot, write_slot, write_size, write_block, write_hint, repair,    repair};
+        write_cell, write_cell, write_size, write_block, write_hint, repair,    repair};
     input_t in = {data, data + size};
     if (!pool) begin();
     begin_anew_if_full();

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * src/core/memory/park.c: event counts, by cohort__notify() (how heirs of a lock are woken is heir.pml). SLEEPERS wait for NEEDS tokens each, in cohort__await(); WAKERS make one each and notify one sleeper. Each may be killed
+ * src/core/memory/park.c: event counts, by cohort__notify() (how the hand-off waiter of a lock is woken is handoff.pml). SLEEPERS wait for NEEDS tokens each, in cohort__await(); WAKERS make one each and notify one sleeper. Each may be killed
  * before any of its steps, KILLS of them; then somebody notices the death and calls cohort__notify_everybody(). A sleep here has no end of its own: what the
  * library's second is for (somebody stopped, or a death that nobody notices) must not be needed.
  *

@@ -269,11 +269,11 @@ static void killed_sleepers_harm_nobody(void) {
     setup();
     for (uint32_t i = 1; i <= 10; ++i) {
         atomic_store(&shared->other, 0);
-        cohort_os_id_t doomed = seam_start(PARK_FOR_EVER, 0), other = seam_start(SLEEP, i);
+        cohort_os_id_t unwanted = seam_start(PARK_FOR_EVER, 0), other = seam_start(SLEEP, i);
         sleep_until(&shared->other, 1);
-        CHECK_STATUS(APR_SUCCESS, cohort_os_signal(doomed, COHORT_OS_KILL));
-        CHECK(seam_end_code(doomed) < 0);
-        cohort_os_park_forget(doomed);
+        CHECK_STATUS(APR_SUCCESS, cohort_os_signal(unwanted, COHORT_OS_KILL));
+        CHECK(seam_end_code(unwanted) < 0);
+        cohort_os_park_forget(unwanted);
         change(&shared->word, i);
         CHECK_INT(0, seam_end_code(other));
     }

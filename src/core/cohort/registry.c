@@ -69,7 +69,7 @@ static bool slabs(cohort__thread_t *me, cohort__thread_t *dead) {
  *  - object: it may put an object that the dead thread had claimed into the first stage, and frees
  *    the parts of what is there.
  *  - stages: now no step asks for them any more, and what they own is garbage.
- *  - slabs: from here on other threads take blocks from the chunks that were the dead thread's
+ *  - slabs: from here on other threads take blocks from the spans that were the dead thread's
  *    alone.
  */
 static const cohort__thread_step_t thread_steps[] = {
@@ -156,7 +156,7 @@ static const cohort__part_t parts[] = {
 
 static const cohort__upward_t upward = {
     .kinds = kinds,
-    .bury = cohort__process_bury,
+    .bury = cohort__process_check_dead,
     .thread_steps = thread_steps,
     .death_steps = death_steps,
     .roles = roles,

@@ -57,7 +57,7 @@ static apr_status_t check(const wait_t *wait) {
 /* A slot that holds another process by now, or one that was not started, held one that has
  * ended. */
 static bool has_ended(cohort__pid_t id, bool thorough) {
-    if (thorough) (void)cohort__process_bury(id);
+    if (thorough) (void)cohort__process_check_dead(id);
     cohort_process_t *process = cohort__process_find(id);
     if (!process) return true;
     switch (cohort__process_state(process)) {
@@ -92,7 +92,7 @@ static void assist(const wait_t *wait, int64_t deadline) {
     for (apr_size_t i = 0; i < wait->n; i++) {
         if (!(children[i] = wait->items[i].process)) return;
     }
-    cohort__watcher_assist(children, (int)wait->n, deadline);
+    cohort__watcher_borrow(children, (int)wait->n, deadline);
 }
 
 static cohort__pace_t pace(const wait_t *wait) {

@@ -103,7 +103,7 @@ static cohort_process_t *take_free(cohort__thread_t *me) {
 
 /* Processes that outlive the watcher of their end (background ones, orphans) are looked after when
  * the table has doubled or is full. */
-static void bury_unwatched(void) {
+static void check_unwatched(void) {
     uint32_t count = cohort__process_count(), free_slots = 0;
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
@@ -115,7 +115,7 @@ static void bury_unwatched(void) {
         if (slot == cohort__self() || state < COHORT__SLOT_STARTING || state == COHORT__SLOT_ENDED)
             continue;
         if (!cohort__process_alive(atomic_load(&slot->reaper), false))
-            (void)cohort__process_bury(cohort__process_id(slot));
+            (void)cohort__process_check_dead(cohort__process_id(slot));
     }
     atomic_store(&cohort__arena->free_slots, free_slots);
 }
@@ -131,7 +131,7 @@ static cohort_process_t *take_old(cohort__thread_t *me, bool full) {
     uint32_t count = cohort__process_count();
     bool doubled = (count & (count - 1)) == 0;
     if (count < SLOTS_MIN) return NULL;
-    if (me && (full || (doubled && !has_many_free(count)))) bury_unwatched();
+    if (me && (full || (doubled && !has_many_free(count)))) check_unwatched();
     return full || has_many_free(count) ? take_free(me) : NULL;
 }
 

@@ -79,7 +79,7 @@ bool cohort__threads_repair(cohort__pid_t dead) {
 
 /* ---- deaths --------------------------------------------------------------------------------- */
 
-bool cohort__process_bury(cohort__pid_t id) {
+bool cohort__process_check_dead(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     uint64_t life = slot ? cohort__process_life(slot) : 0;
     if (cohort__process_alive(id, true)) return false;
@@ -88,7 +88,7 @@ bool cohort__process_bury(cohort__pid_t id) {
 }
 
 bool cohort__process_is_gone(cohort__pid_t id) {
-    if (!cohort__process_bury(id)) return false;
+    if (!cohort__process_check_dead(id)) return false;
     cohort_process_t *slot = cohort__process_find(id);
     return !slot || atomic_load(&slot->repaired) != COHORT__REPAIRED_NOTHING;
 }
@@ -97,7 +97,7 @@ bool cohort__process_lives_on(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot || cohort__process_state(slot) < COHORT__SLOT_RUNNING) return false;
     if (cohort__process_state(slot) == COHORT__SLOT_ENDED) return false;
-    (void)cohort__process_bury(id);
+    (void)cohort__process_check_dead(id);
     return cohort__process_find(id) == slot && cohort__process_state(slot) != COHORT__SLOT_ENDED;
 }
 
@@ -109,7 +109,7 @@ static bool repair_begin(cohort_process_t *slot, cohort__thread_t *me) {
     if (atomic_compare_exchange_strong(&slot->repairer, &owner, mine)) return true;
     if (cohort__thread_alive(owner, true)) return false;
     cohort__pid_t process = cohort__thread_process(owner);
-    if (process) (void)cohort__process_bury(process);
+    if (process) (void)cohort__process_check_dead(process);
     return !cohort__thread_find(owner) &&
            atomic_compare_exchange_strong(&slot->repairer, &owner, mine);
 }
@@ -139,7 +139,7 @@ static void drop_start(cohort_process_t *slot) {
         atomic_store(&slot->awaited, 0);
         if (cohort__claim_withdraw(slot))
             cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
-        else (void)cohort__process_bury(cohort__process_id(slot));
+        else (void)cohort__process_check_dead(cohort__process_id(slot));
     }
     cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
 }

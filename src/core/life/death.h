@@ -7,7 +7,7 @@
 
 /* cohort__process_alive(), thoroughly, the other way round; and if it has died unseen, record and
  * repair the death. Not with a guard held. */
-bool cohort__process_bury(cohort__pid_t id);
+bool cohort__process_check_dead(cohort__pid_t id);
 /* And what its threads were doing is repaired. */
 bool cohort__process_is_gone(cohort__pid_t id);
 /* It has been started and its end has not come: its exit code is not recorded, or what it was doing

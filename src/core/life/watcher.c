@@ -187,7 +187,7 @@ static apr_status_t try_tell(void *arg, bool thorough) {
 
 /* The watching thread does its last work as the caller, so that it reaps what it has heard of. */
 static bool stop_thread(void) {
-    cohort__ec_t nobody_notifies = {0};
+    cohort__eventcount_t nobody_notifies = {0};
     if (!cohort__watching.watch) return true;
     if (cohort__await(&nobody_notifies, try_tell, NULL, cohort__deadline(RENEWAL_TIME)))
         return false;

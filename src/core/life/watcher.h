@@ -25,7 +25,7 @@ void cohort__watcher_adopt(cohort_process_t *slot);
  * lets it sleep on that, and the watcher sleeps on: that spares two wake-ups. Returns when one of
  * them has ended, when that takes long, and at once when one is not of this kind; nothing is sure
  * then. */
-void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline);
+void cohort__watcher_borrow(cohort_process_t *const *slots, int count, int64_t deadline);
 /* Have this process' watcher, if it has one, look after the pools at this time, or earlier. */
 void cohort__watcher_alarm(int64_t when);
 /* The calling thread ends; should it be the first of the process, the watcher sees to it that

@@ -75,7 +75,7 @@ static void assist(cohort_process_t *const *slots, int count, int64_t until) {
     if (told >= 0) (void)cohort__end_reap(slots[told], a.os.children[told]);
 }
 
-void cohort__watcher_assist(cohort_process_t *const *slots, int count, int64_t deadline) {
+void cohort__watcher_borrow(cohort_process_t *const *slots, int count, int64_t deadline) {
     int64_t until = cohort__deadline(ASSIST_TIME);
     if (count > COHORT_OS_AWAIT_MAX || deadline == 0) return;
     bool before = cohort_os_allow_cancel(false);

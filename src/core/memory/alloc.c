@@ -10,7 +10,7 @@
 
 /* Not static, so that the back end can have them lie apart from what copies write to. */
 cohort__heap_here_t cohort__here;
-cohort__chunks_t cohort__chunks;
+cohort__spans_t cohort__spans;
 
 /* ---- small blocks --------------------------------------------------------------------------- */
 
@@ -28,7 +28,7 @@ static inline void *small_take(cohort__thread_t *me, unsigned class, cohort__hom
     if (!~used) return NULL;
     unsigned bit = (unsigned)cohort__lowest_bit(~used), index = word * 64 + bit;
     if (index >= cohort__class_blocks(class)) return NULL;
-    void *block = cohort__chunk_data(slab - 1) + (uint64_t)index * cohort__class_size(class);
+    void *block = cohort__span_data(slab - 1) + (uint64_t)index * cohort__class_size(class);
     cohort__intend_new(me, block, home);
     cohort__store(&meta->used[word], used | (uint64_t)1 << bit);
     cohort__home_put(home, block);
@@ -59,19 +59,19 @@ static _Atomic uint32_t *vacant_place(cohort__thread_t *me, unsigned class) {
 
 /* Of another's slab, or nobody's. */
 static COHORT__APART void free_elsewhere(cohort__thread_t *me, cohort__place_t p) {
-    cohort__slab_t *meta = cohort__slab_at(p.chunk);
+    cohort__slab_t *meta = cohort__slab_at(p.span);
     uint64_t before = atomic_fetch_or(&meta->freed[p.word], p.bit);
     cohort__intent_done(me);
-    if (cohort__chunk_owner(cohort__chunk_word(p.chunk))) return;
+    if (cohort__span_owner(cohort__span_word(p.span))) return;
     bool all =
         ((before | p.bit) & cohort__load(&meta->used[p.word])) == cohort__load(&meta->used[p.word]);
     _Atomic uint32_t *vacant =
         all && p.class < COHORT__OBJECT_CLASS ? vacant_place(me, p.class) : NULL;
-    if (vacant && cohort__slab_claim(me, vacant, p.chunk, p.class)) {
-        cohort__slab_release(me, vacant, p.class, cohort__slab_collect(p.chunk, p.class));
+    if (vacant && cohort__slab_claim(me, vacant, p.span, p.class)) {
+        cohort__slab_release(me, vacant, p.class, cohort__slab_collect(p.span, p.class));
         return;
     }
-    cohort__slab_mark_partial(p.chunk, p.class);
+    cohort__slab_mark_partial(p.span, p.class);
 }
 
 /* Of one's own slab. `used`: what the word of its bitmap says. */
@@ -86,7 +86,7 @@ static inline void small_put(cohort__slab_t *meta, const cohort__place_t *p, uin
 
 static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size, cohort__home_t *home,
                                             void **block) {
-    if (size > cohort__heap()->chunks * COHORT__CHUNK) return cohort__heap_is_full(size);
+    if (size > cohort__heap()->spans * COHORT__SPAN) return cohort__heap_is_full(size);
     if (size <= cohort__class_size(COHORT__BYTE_CLASSES - 1))
         return small_new(me, cohort__class_for(size), home, block);
     return cohort__large_new(me, size, home, block);
@@ -113,17 +113,17 @@ apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **bloc
 /* Free a block that `from` (or the user) owns. A user's in a slab of one's own is freed by one
  * store, of which nothing can be left to be done. */
 static inline apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t *from) {
-    uint64_t chunk;
+    uint64_t span;
     cohort__place_t p;
-    if (!cohort__chunk_at(block, &chunk)) return COHORT_EFREE;
-    uint64_t head = cohort__chunk_word(chunk);
-    if (!cohort__place(block, head, chunk, &p))
-        return cohort__large_drop(me, block, from, chunk, head);
-    cohort__slab_t *meta = cohort__slab_at(chunk);
+    if (!cohort__span_at(block, &span)) return COHORT_EFREE;
+    uint64_t head = cohort__span_word(span);
+    if (!cohort__place(block, head, span, &p))
+        return cohort__large_drop(me, block, from, span, head);
+    cohort__slab_t *meta = cohort__slab_at(span);
     if (!from && p.class >= COHORT__OBJECT_CLASS) return COHORT_EFREE; /* never a user's */
     uint64_t used = cohort__load(&meta->used[p.word]);
     if (!(used & ~cohort__load(&meta->freed[p.word]) & p.bit)) return COHORT_EFREE;
-    bool own = cohort__chunk_owner(head) == cohort__thread_number(me);
+    bool own = cohort__span_owner(head) == cohort__thread_number(me);
     if (!own || from) cohort__intend_free(me, block, from);
     cohort__home_put(from, NULL);
     if (!own) {
@@ -152,11 +152,11 @@ void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home
     cohort__intent_done(me);
 }
 
-void cohort__block_ask_for(const cohort__home_t *home) {
-    uint64_t chunk;
+void cohort__block_prefetch(const cohort__home_t *home) {
+    uint64_t span;
     const void *block = atomic_load_explicit(home, memory_order_relaxed);
-    if (cohort__chunk_at(block, &chunk) && block == cohort__chunk_data(chunk))
-        cohort__prefetch(cohort__chunk_place(chunk));
+    if (cohort__span_at(block, &span) && block == cohort__span_data(span))
+        cohort__prefetch(cohort__span_place(span));
 }
 
 void *cohort__block_give(cohort__home_t *home) {
@@ -166,13 +166,13 @@ void *cohort__block_give(cohort__home_t *home) {
 }
 
 static bool in_use(const void *block, uint64_t *head) {
-    uint64_t chunk;
+    uint64_t span;
     cohort__place_t p;
-    if (!cohort__chunk_at(block, &chunk)) return false;
-    *head = cohort__chunk_word(chunk);
-    if (cohort__chunk_kind(*head) == COHORT__HEAP_LARGE) return block == cohort__chunk_data(chunk);
-    if (!cohort__place(block, *head, chunk, &p)) return false;
-    cohort__slab_t *meta = cohort__slab_at(chunk);
+    if (!cohort__span_at(block, &span)) return false;
+    *head = cohort__span_word(span);
+    if (cohort__span_kind(*head) == COHORT__HEAP_LARGE) return block == cohort__span_data(span);
+    if (!cohort__place(block, *head, span, &p)) return false;
+    cohort__slab_t *meta = cohort__slab_at(span);
     return cohort__load(&meta->used[p.word]) & p.bit &&
            !(cohort__load(&meta->freed[p.word]) & p.bit);
 }
@@ -188,9 +188,9 @@ apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_
 size_t cohort__block_size(const void *block) {
     uint64_t head;
     if (!in_use(block, &head)) return 0;
-    return cohort__chunk_kind(head) == COHORT__HEAP_LARGE
-               ? (size_t)(cohort__chunk_count(head) * COHORT__CHUNK)
-               : cohort__class_size(cohort__chunk_class(head));
+    return cohort__span_kind(head) == COHORT__HEAP_LARGE
+               ? (size_t)(cohort__span_count(head) * COHORT__SPAN)
+               : cohort__class_size(cohort__span_class(head));
 }
 
 bool cohort__in_arena(const void *address, size_t size) {
@@ -202,9 +202,9 @@ bool cohort__in_arena(const void *address, size_t size) {
 bool cohort__block_is(const void *address, cohort__kind_t kind) {
     uint64_t head;
     if (!cohort__arena || !in_use(address, &head)) return false;
-    bool object = cohort__chunk_kind(head) == COHORT__HEAP_SLAB &&
-                  cohort__chunk_class(head) >= COHORT__OBJECT_CLASS;
+    bool object = cohort__span_kind(head) == COHORT__HEAP_SLAB &&
+                  cohort__span_class(head) >= COHORT__OBJECT_CLASS;
     return kind == COHORT__KIND_BYTES
                ? !object
-               : object && cohort__chunk_class(head) == COHORT__OBJECT_CLASS + (unsigned)kind;
+               : object && cohort__span_class(head) == COHORT__OBJECT_CLASS + (unsigned)kind;
 }

@@ -8,7 +8,7 @@
 #ifndef COHORT_CORE_ALLOC_H
 #define COHORT_CORE_ALLOC_H
 
-#include "core/memory/chunk.h"
+#include "core/memory/span.h"
 #include "core/memory/thread.h"
 
 /* Object kinds have blocks of their own, which are never reused for anything else: a stale pointer
@@ -38,7 +38,7 @@ void cohort__block_free(cohort__thread_t *me, cohort__home_t *home);
 /* Move a block from one home to another (which is NULL). */
 void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home_t *to);
 /* A hint: the block here, if there is one, will soon be moved. */
-void cohort__block_ask_for(const cohort__home_t *home);
+void cohort__block_prefetch(const cohort__home_t *home);
 /* Hand *home's block to the user: *home becomes NULL. */
 void *cohort__block_give(cohort__home_t *home);
 /* Take a user's block back into a home. COHORT_EFREE when it is no block in use. */
@@ -54,23 +54,23 @@ bool cohort__block_is(const void *address, cohort__kind_t kind);
 
 #define COHORT__OBJECT_CLASS 32 /* + kind: the size class of objects; up to COHORT__CLASSES_MAX */
 
-/* Where this process sees the chunks: their words, how many there are, and the first. */
+/* Where this process sees the spans: their words, how many there are, and the first. */
 typedef struct {
     _Atomic uint64_t *heads, *top;
     char *data;
-} cohort__chunks_t;
-extern cohort__chunks_t cohort__chunks;
+} cohort__spans_t;
+extern cohort__spans_t cohort__spans;
 
 /* Does the address lie where objects of this kind do? Quicker than block_is, and enough beside the
  * object's own tag. */
 static inline bool cohort__object_place(const void *address, cohort__kind_t kind) {
-    uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)cohort__chunks.data);
+    uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)cohort__spans.data);
     if (offset % 16 ||
-        offset >= atomic_load_explicit(cohort__chunks.top, memory_order_acquire) * COHORT__CHUNK)
+        offset >= atomic_load_explicit(cohort__spans.top, memory_order_acquire) * COHORT__SPAN)
         return false;
     uint64_t head =
-        atomic_load_explicit(&cohort__chunks.heads[offset / COHORT__CHUNK], memory_order_acquire);
-    return cohort__chunk_is_slab_of(head, COHORT__OBJECT_CLASS + (unsigned)kind);
+        atomic_load_explicit(&cohort__spans.heads[offset / COHORT__SPAN], memory_order_acquire);
+    return cohort__span_is_slab_of(head, COHORT__OBJECT_CLASS + (unsigned)kind);
 }
 /* All blocks of objects of this kind that are in use, published or not (the object's own tag says):
  * the first after `after` (NULL: the very first), NULL after the last. One that is made or freed
@@ -83,7 +83,7 @@ bool cohort__alloc_extent(unsigned i, uint64_t *offset, uint64_t *size);
 /* false: what is there has not been laid out by this library */
 bool cohort__alloc_setup(bool fresh);
 void cohort__alloc_repair(cohort__thread_t *dead);
-/* A thread ends: its chunks may be used by others. */
+/* A thread ends: its spans may be used by others. */
 void cohort__alloc_retire(cohort__thread_t *thread);
 
 typedef struct {

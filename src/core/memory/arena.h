@@ -25,7 +25,7 @@ typedef struct cohort__arena_t {
     /* counts deaths, and what came of each: it changes when there is something to look at */
     _Atomic uint32_t death;
     /* any process ended, any result became ready: what wait-any sleeps on */
-    cohort__ec_t completed;
+    cohort__eventcount_t completed;
     cohort__guard_t tables; /* new processes, threads, modules; growing */
     uint64_t process_offset, thread_offset, module_offset, park_offset, heap_offset;
 } cohort__arena_t;

@@ -90,7 +90,7 @@ apr_status_t cohort__code_at(const cohort__code_t *code, cohort__function_t *fun
 }
 
 /* Only of the executable: to load a library is the child's own business. */
-void cohort__code_foresee(const cohort__code_t *code) {
+void cohort__code_warm(const cohort__code_t *code) {
     cohort__function_t function;
     if (code->module == 0 || code->module > atomic_load(&cohort__arena->modules) ||
         module_at(code->module)->path[0])

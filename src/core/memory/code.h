@@ -19,7 +19,7 @@ apr_status_t cohort__code_find(cohort__function_t function, cohort__code_t *code
 /* COHORT_ETARGET, COHORT_EBINARY. The empty code gives NULL. */
 apr_status_t cohort__code_at(const cohort__code_t *code, cohort__function_t *function);
 /* In a process that is about to fork another one which will ask for this: know already. */
-void cohort__code_foresee(const cohort__code_t *code);
+void cohort__code_warm(const cohort__code_t *code);
 /* This process has left its cohort: the numbers mean nothing any more. */
 void cohort__code_forget(void);
 

@@ -22,27 +22,27 @@ static const uint32_t sizes[COHORT__BYTE_CLASSES] = {
 };
 
 static void lay_out(cohort__heap_t *h) {
-    uint64_t at = cohort__heap_round(cohort__arena->heap_offset + sizeof *h, COHORT__CHUNK);
-    uint64_t each = 8 + sizeof(cohort__slab_t) + COHORT__CHUNK + 8 * COHORT__CLASSES_MAX / 64;
-    uint64_t chunks = (cohort__arena->size - at - 4 * COHORT__CHUNK) / each;
-    h->chunks = chunks;
+    uint64_t at = cohort__heap_round(cohort__arena->heap_offset + sizeof *h, COHORT__SPAN);
+    uint64_t each = 8 + sizeof(cohort__slab_t) + COHORT__SPAN + 8 * COHORT__CLASSES_MAX / 64;
+    uint64_t spans = (cohort__arena->size - at - 4 * COHORT__SPAN) / each;
+    h->spans = spans;
     h->heads_at = at;
-    h->partial_at = cohort__heap_round(h->heads_at + chunks * 8, COHORT__CHUNK);
-    h->meta_at = cohort__heap_round(h->partial_at + (chunks / 64 + 1) * COHORT__CLASSES_MAX * 8,
-                                    COHORT__CHUNK);
-    h->data_at = cohort__heap_round(h->meta_at + chunks * sizeof(cohort__slab_t), COHORT__CHUNK);
-    while (h->data_at + h->chunks * COHORT__CHUNK > cohort__arena->size) h->chunks--;
-    while (h->chunks >> h->group >= COHORT__HEAP_GROUPS) h->group++;
+    h->partial_at = cohort__heap_round(h->heads_at + spans * 8, COHORT__SPAN);
+    h->meta_at = cohort__heap_round(h->partial_at + (spans / 64 + 1) * COHORT__CLASSES_MAX * 8,
+                                    COHORT__SPAN);
+    h->data_at = cohort__heap_round(h->meta_at + spans * sizeof(cohort__slab_t), COHORT__SPAN);
+    while (h->data_at + h->spans * COHORT__SPAN > cohort__arena->size) h->spans--;
+    while (h->spans >> h->group >= COHORT__HEAP_GROUPS) h->group++;
 }
 
 /* What another process has laid out, as this one would have, and what of it is in use. */
 static bool is_laid_out(cohort__heap_t *h) {
     cohort__heap_t ours = {0};
     lay_out(&ours);
-    return h->chunks == ours.chunks && h->heads_at == ours.heads_at &&
+    return h->spans == ours.spans && h->heads_at == ours.heads_at &&
            h->partial_at == ours.partial_at && h->meta_at == ours.meta_at &&
            h->data_at == ours.data_at && h->group == ours.group &&
-           cohort__load(&h->top) <= h->chunks;
+           cohort__load(&h->top) <= h->spans;
 }
 
 /* 0: there is no such class. */
@@ -68,16 +68,16 @@ bool cohort__alloc_setup(bool fresh) {
     cohort__heap_t *h = cohort__here.heap = (cohort__heap_t *)(base + cohort__arena->heap_offset);
     if (fresh) lay_out(h);
     else if (!is_laid_out(h)) return false;
-    cohort__chunks.heads = (_Atomic uint64_t *)(base + h->heads_at);
+    cohort__spans.heads = (_Atomic uint64_t *)(base + h->heads_at);
     cohort__here.partial = (_Atomic uint64_t *)(base + h->partial_at);
     cohort__here.slabs = (cohort__slab_t *)(base + h->meta_at);
-    cohort__chunks.data = base + h->data_at;
-    cohort__chunks.top = &h->top;
+    cohort__spans.data = base + h->data_at;
+    cohort__spans.top = &h->top;
     for (unsigned class = 0; class < COHORT__CLASSES_MAX; class ++) {
         uint32_t size = size_of_class(class);
         if (!size) continue;
         cohort__here.classes[class].size = size;
-        cohort__here.classes[class].blocks = (uint32_t)(COHORT__CHUNK / size);
+        cohort__here.classes[class].blocks = (uint32_t)(COHORT__SPAN / size);
         cohort__here.classes[class].inverse = (((uint64_t)1 << 32) + size - 1) / size;
     }
     for (unsigned i = 0; i <= COHORT__TINY / 16; i++)
@@ -92,7 +92,7 @@ bool cohort__alloc_extent(unsigned i, uint64_t *offset, uint64_t *size) {
                                  {h->heads_at, ready * 8},
                                  {h->partial_at, (ready + 63) / 64 * COHORT__CLASSES_MAX * 8},
                                  {h->meta_at, ready * sizeof(cohort__slab_t)},
-                                 {h->data_at, cohort__load(&h->top) * COHORT__CHUNK}};
+                                 {h->data_at, cohort__load(&h->top) * COHORT__SPAN}};
     if (i >= sizeof parts / sizeof *parts) return false;
     *offset = parts[i][0];
     *size = parts[i][1];

@@ -4,8 +4,8 @@
  * instruction, every block is either owned by its one home (or the user) or free, and free blocks
  * are found again.
  *
- * The heap is a row of 64 KiB chunks, each described by one word (chunk.h): a slab of equal blocks,
- * or the first or a later chunk of a large block or of a free row. Small blocks: each thread owns a
+ * The heap is a row of 64 KiB spans, each described by one word (span.h): a slab of equal blocks,
+ * or the first or a later span of a large block or of a free row. Small blocks: each thread owns a
  * few slabs per size class and takes blocks from one of them; `used` bits are written by the owner
  * alone, with plain stores, so the fast path has no atomic read-modify-write, and two processes do
  * not meet in it. All other threads free by setting a bit in `freed`, which the owner collects when
@@ -16,9 +16,9 @@
  * before it does. A repairer finishes or undoes it. That is unambiguous because the block cannot
  * change hands meanwhile: slabs of a dead thread are let go only after its repair, a collector
  * leaves alone what another thread intends to free, and the word of a large block names the thread
- * that is making or freeing it. The chunks of a large block that was not made yet, or is freed
+ * that is making or freeing it. The spans of a large block that was not made yet, or is freed
  * already, may serve others before the repair, as a slab even; so the intent says that it is about
- * a large block, and the word must agree. Chunks are taken and freed under a guard. Free ones lie
+ * a large block, and the word must agree. Spans are taken and freed under a guard. Free ones lie
  * in rows, described by the word of the first as a large block is, so neither takes longer the
  * larger the block. What is being taken is noted in the heap.
  */
@@ -28,7 +28,7 @@
 #include "core/base/bits.h"
 #include "core/memory/alloc.h"
 #include "core/memory/arena.h"
-#include "core/memory/chunk.h"
+#include "core/memory/span.h"
 #include "core/memory/intent.h"
 
 #define COHORT__SLAB_WORDS   32u /* of a bitmap: 2048 blocks of 32 bytes */
@@ -45,13 +45,13 @@ typedef struct {
 
 typedef struct {
     cohort__guard_t guard;
-    _Atomic uint64_t top;                 /* chunks ever used */
+    _Atomic uint64_t top;                 /* spans ever used */
     _Atomic uint64_t cursor;              /* where the next search begins */
-    _Atomic uint64_t ready;               /* about how many free chunks keep their memory */
-    _Atomic uint64_t busy_at, busy_count; /* free chunks, of which some are being taken */
-    _Atomic uint64_t ready_top;           /* tables are committed for so many chunks */
-    uint64_t chunks, heads_at, partial_at, meta_at, data_at;
-    uint64_t group; /* two to the power of this chunks are one */
+    _Atomic uint64_t ready;               /* about how many free spans keep their memory */
+    _Atomic uint64_t busy_at, busy_count; /* free spans, of which some are being taken */
+    _Atomic uint64_t ready_top;           /* tables are committed for so many spans */
+    uint64_t spans, heads_at, partial_at, meta_at, data_at;
+    uint64_t group; /* two to the power of this spans are one */
     /* a bit for each group: slabs of objects, which stay for ever, may be in it */
     _Atomic uint64_t objects[COHORT__HEAP_GROUPS / 64];
 } cohort__heap_t;
@@ -65,7 +65,7 @@ typedef struct {
     struct {
         uint32_t size, blocks;
         /* the multiplier that stands for a division by the size, exact for what fits into a
-         * chunk */
+         * span */
         uint64_t inverse;
     } classes[COHORT__CLASSES_MAX];
     uint8_t class_of_16[COHORT__TINY / 16 + 1];
@@ -83,38 +83,38 @@ static inline uint64_t cohort__heap_round(uint64_t value, uint64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
 
-/* ---- chunks --------------------------------------------------------------------------------- */
+/* ---- spans --------------------------------------------------------------------------------- */
 
-static inline _Atomic uint64_t *cohort__chunk_place(uint64_t chunk) {
-    return cohort__chunks.heads + chunk;
+static inline _Atomic uint64_t *cohort__span_place(uint64_t span) {
+    return cohort__spans.heads + span;
 }
-static inline uint64_t cohort__chunk_word(uint64_t chunk) {
-    return cohort__load(cohort__chunk_place(chunk));
+static inline uint64_t cohort__span_word(uint64_t span) {
+    return cohort__load(cohort__span_place(span));
 }
-static inline void cohort__chunk_become(uint64_t chunk, uint64_t word) {
-    cohort__store(cohort__chunk_place(chunk), word);
+static inline void cohort__span_become(uint64_t span, uint64_t word) {
+    cohort__store(cohort__span_place(span), word);
 }
-static inline char *cohort__chunk_data(uint64_t chunk) {
-    return cohort__chunks.data + chunk * COHORT__CHUNK;
+static inline char *cohort__span_data(uint64_t span) {
+    return cohort__spans.data + span * COHORT__SPAN;
 }
-/* The chunk in which the block lies; false: in none. */
-static inline bool cohort__chunk_at(const void *block, uint64_t *chunk) {
+/* The span in which the block lies; false: in none. */
+static inline bool cohort__span_at(const void *block, uint64_t *span) {
     cohort__heap_t *h = cohort__heap();
-    const char *data = cohort__chunk_data(0);
+    const char *data = cohort__span_data(0);
     if ((const char *)block < data ||
-        (const char *)block >= data + cohort__load(&h->top) * COHORT__CHUNK)
+        (const char *)block >= data + cohort__load(&h->top) * COHORT__SPAN)
         return false;
-    *chunk = (uint64_t)((const char *)block - data) / COHORT__CHUNK;
+    *span = (uint64_t)((const char *)block - data) / COHORT__SPAN;
     return true;
 }
 
 /* ---- slabs ---------------------------------------------------------------------------------- */
 
-static inline cohort__slab_t *cohort__slab_at(uint64_t chunk) { return cohort__here.slabs + chunk; }
-/* One bit per chunk and class, 64 chunks' words of all classes side by side: "unowned, and may have
+static inline cohort__slab_t *cohort__slab_at(uint64_t span) { return cohort__here.slabs + span; }
+/* One bit per span and class, 64 spans' words of all classes side by side: "unowned, and may have
  * room". */
-static inline _Atomic uint64_t *cohort__slab_partial(uint64_t chunk, unsigned class) {
-    return cohort__here.partial + chunk / 64 * COHORT__CLASSES_MAX + class;
+static inline _Atomic uint64_t *cohort__slab_partial(uint64_t span, unsigned class) {
+    return cohort__here.partial + span / 64 * COHORT__CLASSES_MAX + class;
 }
 static inline uint32_t cohort__class_size(unsigned class) {
     return cohort__here.classes[class].size;
@@ -136,21 +136,21 @@ static inline uint64_t cohort__class_bits(unsigned class, unsigned word) {
 
 /* Where a small block lies, and which bit of which word of the bitmaps stands for it. */
 typedef struct {
-    uint64_t chunk;
+    uint64_t span;
     unsigned class, word;
     uint64_t bit;
 } cohort__place_t;
 
-/* False when it is no start of a small block. `head`: the chunk's word. */
-static inline bool cohort__place(const void *block, uint64_t head, uint64_t chunk,
+/* False when it is no start of a small block. `head`: the span's word. */
+static inline bool cohort__place(const void *block, uint64_t head, uint64_t span,
                                  cohort__place_t *p) {
-    if (cohort__chunk_kind(head) != COHORT__HEAP_SLAB) return false;
-    unsigned class = cohort__chunk_class(head);
-    uint32_t offset = (uint32_t)((const char *)block - cohort__chunk_data(chunk)),
+    if (cohort__span_kind(head) != COHORT__HEAP_SLAB) return false;
+    unsigned class = cohort__span_class(head);
+    uint32_t offset = (uint32_t)((const char *)block - cohort__span_data(span)),
              index = cohort__class_index(class, offset);
     if (index * cohort__class_size(class) != offset || index >= cohort__class_blocks(class))
         return false;
-    *p = (cohort__place_t){chunk, class, index / 64, (uint64_t)1 << index % 64};
+    *p = (cohort__place_t){span, class, index / 64, (uint64_t)1 << index % 64};
     return true;
 }
 
@@ -162,35 +162,35 @@ static inline _Atomic uint32_t *cohort__slab_current(cohort__thread_t *me, unsig
 COHORT__APART apr_status_t cohort__slab_refill(cohort__thread_t *me, unsigned class);
 /* The owner takes back what others freed. Also finishes what a dead owner left half collected. True
  * when there is room. */
-bool cohort__slab_collect(uint64_t chunk, unsigned class);
+bool cohort__slab_collect(uint64_t span, unsigned class);
 /* Into a vacant place of the record, which names it before it is owned. False: another thread's. */
-bool cohort__slab_claim(cohort__thread_t *me, _Atomic uint32_t *vacant, uint64_t chunk,
+bool cohort__slab_claim(cohort__thread_t *me, _Atomic uint32_t *vacant, uint64_t span,
                         unsigned class);
 /* The owner lets go of the slab in `*mine`; `room`: others should find it. */
 void cohort__slab_release(cohort__thread_t *me, _Atomic uint32_t *mine, unsigned class, bool room);
 /* The slab has no owner, and may have room. */
-void cohort__slab_mark_partial(uint64_t chunk, unsigned class);
+void cohort__slab_mark_partial(uint64_t span, unsigned class);
 /* No block of it is in use. */
-bool cohort__slab_is_empty(uint64_t chunk);
+bool cohort__slab_is_empty(uint64_t span);
 
-/* Slabs of objects: this chunk is one. */
-void cohort__objects_note(uint64_t chunk);
-/* The chunk, or a later one, before which there is none with objects. */
-uint64_t cohort__objects_skip(uint64_t chunk);
+/* Slabs of objects: this span is one. */
+void cohort__objects_note(uint64_t span);
+/* The span, or a later one, before which there is none with objects. */
+uint64_t cohort__objects_skip(uint64_t span);
 
-/* ---- large blocks and rows of free chunks --------------------------------------------------- */
+/* ---- large blocks and rows of free spans --------------------------------------------------- */
 
-/* Free chunks side by side: one row or some. */
+/* Free spans side by side: one row or some. */
 typedef struct {
     uint64_t at, count;
 } cohort__run_t;
 
-/* The heap's guard, under which chunks are taken and freed. */
+/* The heap's guard, under which spans are taken and freed. */
 void cohort__heap_enter(cohort__thread_t *me);
 void cohort__heap_leave(void);
-/* Find `count` free chunks side by side and make their memory usable. With the guard held. */
+/* Find `count` free spans side by side and make their memory usable. With the guard held. */
 apr_status_t cohort__run_find(uint64_t count, cohort__run_t *run);
-/* The first chunks of a run become what `word` says, the others stay free: for a repairer all at
+/* The first spans of a run become what `word` says, the others stay free: for a repairer all at
  * once, with the word of the first. With the guard held. */
 void cohort__run_take(const cohort__run_t *run, uint64_t count, uint64_t word);
 /* A slab or a large block becomes a free row, by one store. With the guard held. */
@@ -203,9 +203,9 @@ unsigned cohort__class_for(size_t size);
 
 apr_status_t cohort__large_new(cohort__thread_t *me, size_t size, cohort__home_t *home,
                                void **block);
-/* Free a large block that `from` (or the user) owns; `head`: its chunk's word. */
+/* Free a large block that `from` (or the user) owns; `head`: its span's word. */
 COHORT__APART apr_status_t cohort__large_drop(cohort__thread_t *me, void *block,
-                                              cohort__home_t *from, uint64_t chunk, uint64_t head);
+                                              cohort__home_t *from, uint64_t span, uint64_t head);
 /* Its word names its mover. The caller, the mover or a repairer, may die anywhere in here. */
 void cohort__large_free(cohort__thread_t *me, uint64_t at);
 

@@ -6,37 +6,37 @@
 #include "core/memory/heap.h"
 
 static void repair_small(cohort__thread_t *dead, const cohort__place_t *p) {
-    cohort__slab_t *meta = cohort__slab_at(p->chunk);
+    cohort__slab_t *meta = cohort__slab_at(p->span);
     if (!(cohort__load(&meta->used[p->word]) & p->bit)) return;
-    if (cohort__chunk_owner(cohort__chunk_word(p->chunk)) == cohort__thread_number(dead)) {
+    if (cohort__span_owner(cohort__span_word(p->span)) == cohort__thread_number(dead)) {
         cohort__store(&meta->used[p->word], cohort__load(&meta->used[p->word]) & ~p->bit);
     } else {
         atomic_fetch_or(&meta->freed[p->word], p->bit);
-        if (!cohort__chunk_owner(cohort__chunk_word(p->chunk)))
-            cohort__slab_mark_partial(p->chunk, p->class);
+        if (!cohort__span_owner(cohort__span_word(p->span)))
+            cohort__slab_mark_partial(p->span, p->class);
     }
 }
 
 /* The block of the intent belongs to nobody: free it if that is not done yet. */
 static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *block, bool large) {
-    uint64_t chunk;
+    uint64_t span;
     cohort__place_t p;
-    if (!cohort__chunk_at(block, &chunk)) return;
-    uint64_t head = cohort__chunk_word(chunk);
-    if (!large && cohort__place(block, head, chunk, &p)) repair_small(dead, &p);
-    if (large && cohort__chunk_kind(head) == COHORT__HEAP_LARGE &&
-        cohort__chunk_owner(head) == cohort__thread_number(dead))
-        cohort__large_free(me, chunk);
+    if (!cohort__span_at(block, &span)) return;
+    uint64_t head = cohort__span_word(span);
+    if (!large && cohort__place(block, head, span, &p)) repair_small(dead, &p);
+    if (large && cohort__span_kind(head) == COHORT__HEAP_LARGE &&
+        cohort__span_owner(head) == cohort__thread_number(dead))
+        cohort__large_free(me, span);
 }
 
 /* The block of the intent belongs to its home: take the dead one's mark off. */
 static void repair_keep(cohort__thread_t *dead, void *block) {
-    uint64_t chunk;
-    if (!cohort__chunk_at(block, &chunk)) return;
-    uint64_t head = cohort__chunk_word(chunk);
-    if (cohort__chunk_kind(head) == COHORT__HEAP_LARGE &&
-        cohort__chunk_owner(head) == cohort__thread_number(dead))
-        cohort__chunk_become(chunk, cohort__large_word(cohort__chunk_count(head), 0));
+    uint64_t span;
+    if (!cohort__span_at(block, &span)) return;
+    uint64_t head = cohort__span_word(span);
+    if (cohort__span_kind(head) == COHORT__HEAP_LARGE &&
+        cohort__span_owner(head) == cohort__thread_number(dead))
+        cohort__span_become(span, cohort__large_word(cohort__span_count(head), 0));
 }
 
 static bool lives_at(cohort__home_t *home, void *block) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Bits of this word that a thread is in the middle of freeing. */
-static uint64_t being_freed(uint64_t chunk, unsigned class, unsigned word) {
+static uint64_t being_freed(uint64_t span, unsigned class, unsigned word) {
     uint64_t bits = 0;
     uint32_t count = cohort__thread_count();
     for (uint32_t i = 0; i < count; i++) {
@@ -17,21 +17,21 @@ static uint64_t being_freed(uint64_t chunk, unsigned class, unsigned word) {
         if (atomic_load_explicit(&other->intent, memory_order_acquire) != COHORT__INTENT_FREE)
             continue;
         char *block = atomic_load_explicit(&other->intent_block, memory_order_relaxed);
-        if (cohort__intent_is_large(block) || block < cohort__chunk_data(chunk) ||
-            block >= cohort__chunk_data(chunk + 1))
+        if (cohort__intent_is_large(block) || block < cohort__span_data(span) ||
+            block >= cohort__span_data(span + 1))
             continue;
-        uint32_t index = cohort__class_index(class, (uint32_t)(block - cohort__chunk_data(chunk)));
+        uint32_t index = cohort__class_index(class, (uint32_t)(block - cohort__span_data(span)));
         if (index / 64 == word) bits |= (uint64_t)1 << (index % 64);
     }
     return bits;
 }
 
-bool cohort__slab_collect(uint64_t chunk, unsigned class) {
-    cohort__slab_t *meta = cohort__slab_at(chunk);
+bool cohort__slab_collect(uint64_t span, unsigned class) {
+    cohort__slab_t *meta = cohort__slab_at(span);
     bool room = false;
     for (unsigned w = 0; w < COHORT__SLAB_WORDS && cohort__class_bits(class, w); w++) {
         uint64_t freed = cohort__load(&meta->freed[w]);
-        if (freed) freed &= ~being_freed(chunk, class, w);
+        if (freed) freed &= ~being_freed(span, class, w);
         if (freed) {
             cohort__store(&meta->used[w], cohort__load(&meta->used[w]) & ~freed);
             atomic_fetch_and_explicit(&meta->freed[w], ~freed, memory_order_acq_rel);
@@ -45,48 +45,48 @@ bool cohort__slab_collect(uint64_t chunk, unsigned class) {
     return room;
 }
 
-bool cohort__slab_is_empty(uint64_t chunk) {
-    cohort__slab_t *meta = cohort__slab_at(chunk);
+bool cohort__slab_is_empty(uint64_t span) {
+    cohort__slab_t *meta = cohort__slab_at(span);
     uint64_t any = 0;
     for (unsigned w = 0; w < COHORT__SLAB_WORDS; w++)
         any |= cohort__load(&meta->used[w]) | cohort__load(&meta->freed[w]);
     return any == 0;
 }
 
-void cohort__slab_mark_partial(uint64_t chunk, unsigned class) {
-    _Atomic uint64_t *word = cohort__slab_partial(chunk, class);
-    uint64_t bit = (uint64_t)1 << (chunk % 64);
+void cohort__slab_mark_partial(uint64_t span, unsigned class) {
+    _Atomic uint64_t *word = cohort__slab_partial(span, class);
+    uint64_t bit = (uint64_t)1 << (span % 64);
     if (!(cohort__load(word) & bit)) atomic_fetch_or_explicit(word, bit, memory_order_acq_rel);
 }
 
-/* The caller owns the slab and it is empty: make the chunk free. */
-static void slab_dissolve(cohort__thread_t *me, uint64_t chunk) {
+/* The caller owns the slab and it is empty: make the span free. */
+static void slab_dissolve(cohort__thread_t *me, uint64_t span) {
     cohort__heap_enter(me);
-    cohort__run_free(chunk, 1);
+    cohort__run_free(span, 1);
     cohort__heap_leave();
 }
 
 void cohort__slab_release(cohort__thread_t *me, _Atomic uint32_t *mine, unsigned class, bool room) {
-    uint64_t chunk = atomic_load_explicit(mine, memory_order_relaxed) - 1;
-    if (class < COHORT__OBJECT_CLASS && room && cohort__slab_is_empty(chunk)) {
-        slab_dissolve(me, chunk);
+    uint64_t span = atomic_load_explicit(mine, memory_order_relaxed) - 1;
+    if (class < COHORT__OBJECT_CLASS && room && cohort__slab_is_empty(span)) {
+        slab_dissolve(me, span);
         atomic_store_explicit(mine, 0, memory_order_release);
         return;
     }
-    cohort__chunk_become(chunk, cohort__slab_word(class, 0));
+    cohort__span_become(span, cohort__slab_word(class, 0));
     atomic_store_explicit(mine, 0, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
     /* Something may have been freed while no thread would have been told. */
     for (unsigned w = 0; !room && w < COHORT__SLAB_WORDS; w++)
-        room = cohort__load(&cohort__slab_at(chunk)->freed[w]) != 0;
-    if (room) cohort__slab_mark_partial(chunk, class);
+        room = cohort__load(&cohort__slab_at(span)->freed[w]) != 0;
+    if (room) cohort__slab_mark_partial(span, class);
 }
 
-bool cohort__slab_claim(cohort__thread_t *me, _Atomic uint32_t *vacant, uint64_t chunk,
+bool cohort__slab_claim(cohort__thread_t *me, _Atomic uint32_t *vacant, uint64_t span,
                         unsigned class) {
     uint64_t unowned = cohort__slab_word(class, 0);
-    atomic_store_explicit(vacant, (uint32_t)chunk + 1, memory_order_release);
-    if (atomic_compare_exchange_strong(cohort__chunk_place(chunk), &unowned,
+    atomic_store_explicit(vacant, (uint32_t)span + 1, memory_order_release);
+    if (atomic_compare_exchange_strong(cohort__span_place(span), &unowned,
                                        cohort__slab_word(class, cohort__thread_number(me))))
         return true;
     atomic_store_explicit(vacant, 0, memory_order_release);
@@ -99,17 +99,17 @@ static bool slab_reuse(cohort__thread_t *me, unsigned class) {
         _Atomic uint64_t *word = cohort__slab_partial(w * 64, class);
         uint64_t bits;
         while ((bits = cohort__load(word)) != 0) {
-            uint64_t chunk = w * 64 + (uint64_t)cohort__lowest_bit(bits);
+            uint64_t span = w * 64 + (uint64_t)cohort__lowest_bit(bits);
             /* It is in the record before the bit goes, so that a death in between loses neither;
              * the bit of one that is not to be had goes first. */
-            bool claimed = cohort__slab_claim(me, cohort__slab_current(me, class), chunk, class);
-            atomic_fetch_and_explicit(word, ~((uint64_t)1 << (chunk % 64)), memory_order_acq_rel);
-            if (!claimed && !cohort__slab_claim(me, cohort__slab_current(me, class), chunk, class))
+            bool claimed = cohort__slab_claim(me, cohort__slab_current(me, class), span, class);
+            atomic_fetch_and_explicit(word, ~((uint64_t)1 << (span % 64)), memory_order_acq_rel);
+            if (!claimed && !cohort__slab_claim(me, cohort__slab_current(me, class), span, class))
                 continue;
-            if (cohort__slab_collect(chunk, class)) return true;
+            if (cohort__slab_collect(span, class)) return true;
             cohort__slab_release(me, cohort__slab_current(me, class), class, false);
             /* a thread is freeing in it right now */
-            if (cohort__load(word) & ((uint64_t)1 << (chunk % 64))) break;
+            if (cohort__load(word) & ((uint64_t)1 << (span % 64))) break;
         }
     }
     return false;
@@ -119,11 +119,11 @@ static bool slab_reuse(cohort__thread_t *me, unsigned class) {
  * the hints say. */
 static bool slab_sweep(cohort__thread_t *me, unsigned class) {
     uint64_t top = cohort__load(&cohort__heap()->top);
-    for (uint64_t chunk = 0; chunk < top; chunk++) {
-        if (cohort__chunk_word(chunk) != cohort__slab_word(class, 0) ||
-            !cohort__slab_claim(me, cohort__slab_current(me, class), chunk, class))
+    for (uint64_t span = 0; span < top; span++) {
+        if (cohort__span_word(span) != cohort__slab_word(class, 0) ||
+            !cohort__slab_claim(me, cohort__slab_current(me, class), span, class))
             continue;
-        if (cohort__slab_collect(chunk, class)) return true;
+        if (cohort__slab_collect(span, class)) return true;
         cohort__slab_release(me, cohort__slab_current(me, class), class, false);
     }
     return false;
@@ -136,13 +136,13 @@ static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
     cohort__heap_enter(me);
     apr_status_t status = cohort__run_find(1, &run);
     if (!status) {
-        uint64_t chunk = run.at;
+        uint64_t span = run.at;
         if (class >= COHORT__OBJECT_CLASS) {
-            memset(cohort__chunk_data(chunk), 0, COHORT__CHUNK);
-            cohort__objects_note(chunk);
+            memset(cohort__span_data(span), 0, COHORT__SPAN);
+            cohort__objects_note(span);
         }
-        atomic_store_explicit(&cohort__slab_at(chunk)->first, 0, memory_order_relaxed);
-        atomic_store_explicit(cohort__slab_current(me, class), (uint32_t)chunk + 1,
+        atomic_store_explicit(&cohort__slab_at(span)->first, 0, memory_order_relaxed);
+        atomic_store_explicit(cohort__slab_current(me, class), (uint32_t)span + 1,
                               memory_order_release);
         cohort__run_take(&run, 1, cohort__slab_word(class, cohort__thread_number(me)));
     }
@@ -152,8 +152,8 @@ static apr_status_t slab_new(cohort__thread_t *me, unsigned class) {
 }
 
 /* Let `first` name a word with room. */
-static bool seek(uint64_t chunk, unsigned class) {
-    cohort__slab_t *meta = cohort__slab_at(chunk);
+static bool seek(uint64_t span, unsigned class) {
+    cohort__slab_t *meta = cohort__slab_at(span);
     for (unsigned w = atomic_load_explicit(&meta->first, memory_order_relaxed);
          w < COHORT__SLAB_WORDS; w++) {
         if (!(~atomic_load_explicit(&meta->used[w], memory_order_relaxed) &
@@ -195,13 +195,13 @@ void cohort__alloc_retire(cohort__thread_t *thread) {
         _Atomic uint32_t *place = &thread->slabs[class][i % COHORT__SLABS];
         uint32_t slab = atomic_load_explicit(place, memory_order_acquire);
         if (!slab) continue;
-        if (cohort__chunk_word(slab - 1) ==
+        if (cohort__span_word(slab - 1) ==
             cohort__slab_word(class, cohort__thread_number(thread))) {
             (void)cohort__slab_collect(slab - 1, class);
-            cohort__chunk_become(slab - 1, cohort__slab_word(class, 0));
+            cohort__span_become(slab - 1, cohort__slab_word(class, 0));
         }
         /* it may have died before it did */
-        if (cohort__chunk_word(slab - 1) == cohort__slab_word(class, 0))
+        if (cohort__span_word(slab - 1) == cohort__slab_word(class, 0))
             cohort__slab_mark_partial(slab - 1, class);
         atomic_store_explicit(place, 0, memory_order_release);
     }

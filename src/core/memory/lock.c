@@ -46,10 +46,10 @@ static apr_status_t try_acquire(void *arg, bool thorough) {
 /* A thread that was woken and gives up, since another was faster, passes the inheritance on. */
 static apr_status_t await(acquisition_t *a, int64_t deadline) {
     bool slept;
-    apr_status_t status = cohort__await_heir(&a->lock->freed, try_acquire, a, deadline, &slept);
-    if (slept) cohort__heir_came(&a->lock->freed);
+    apr_status_t status = cohort__await_handoff(&a->lock->freed, try_acquire, a, deadline, &slept);
+    if (slept) cohort__handoff_came(&a->lock->freed);
     if (slept && status == APR_TIMEUP && atomic_load(&a->lock->owner) == 0)
-        cohort__notify_heir(&a->lock->freed);
+        cohort__notify_handoff(&a->lock->freed);
     return status;
 }
 
@@ -63,7 +63,7 @@ apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, in
 
 void cohort__lock_release(cohort__lock_t *lock) {
     atomic_exchange(&lock->owner, 0);
-    cohort__notify_heir(&lock->freed);
+    cohort__notify_handoff(&lock->freed);
 }
 
 /* Undo from the last change to the first; the count goes down only after the word is back, so a

@@ -15,7 +15,7 @@
 
 typedef struct {
     _Atomic cohort__tid_t owner;
-    cohort__ec_t freed;
+    cohort__eventcount_t freed;
 } cohort__lock_t;
 
 /* The whole of an acquisition when nobody holds the lock: one compare-and-swap. */

@@ -45,9 +45,9 @@ struct cohort_process_t {
     _Alignas(64) _Atomic uint64_t life; /* starts << 48 | generation << 8 | state; see below */
     _Atomic uint64_t outcome;           /* how it ended, and whether that is final; see below */
     _Atomic int32_t start_status;
-    cohort_os_id_t os;     /* written before RUNNING */
-    _Atomic int64_t arena; /* its handle of the arena, likewise */
-    cohort__ec_t changed;  /* any step of the life, and a stored exit code */
+    cohort_os_id_t os;            /* written before RUNNING */
+    _Atomic int64_t arena;        /* its handle of the arena, likewise */
+    cohort__eventcount_t changed; /* any step of the life, and a stored exit code */
     _Atomic cohort__pid_t parent;
     _Atomic cohort__pid_t creator; /* holds the handle; 0 = closed */
     _Atomic cohort__pid_t reaper;  /* the process with the watcher that will see it end */

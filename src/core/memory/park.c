@@ -17,7 +17,7 @@
 #define EAGER       32 /* of these, with a look after each; then after every fourth */
 /* a thread that waits for what one holds at a time looks less often: each look costs the holder a
  * cache miss */
-#define HEIR           32
+#define HANDOFF_LOOKS  32
 #define YIELDS_MOST    64 /* before going to sleep */
 #define YIELDS_LEAST   2
 #define WORTH          100000 /* nanoseconds: about what going to sleep and being woken costs twice */
@@ -76,11 +76,12 @@ static unsigned adapt(unsigned budget, bool rewarded, unsigned least, unsigned m
     return budget / 2 > least ? budget / 2 : least;
 }
 
-static apr_status_t spin(cohort__try_t try, void *arg, bool heir) {
-    apr_status_t status = heir ? APR_EAGAIN : try(arg, false);
+static apr_status_t spin(cohort__try_t try, void *arg, bool handoff) {
+    apr_status_t status = handoff ? APR_EAGAIN : try(arg, false);
     for (unsigned i = 0; status == APR_EAGAIN && i < spins; i++) {
         cohort__relax();
-        if (heir ? i % HEIR == HEIR - 1 : i < EAGER || i % 4 == 3) status = try(arg, false);
+        if (handoff ? i % HANDOFF_LOOKS == HANDOFF_LOOKS - 1 : i < EAGER || i % 4 == 3)
+            status = try(arg, false);
     }
     spins = adapt(spins, status != APR_EAGAIN, SPINS_LEAST, SPINS_MOST);
     return status;
@@ -159,11 +160,11 @@ typedef struct {
 /* Between prepare and the park the thread's record says where it sleeps, so that a death can wake
  * it. The try function may itself have slept, on something else: a death that was told meanwhile is
  * seen by the count. */
-static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t until,
-                               sleeper_t *s) {
+static apr_status_t sleep_once(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
+                               int64_t until, sleeper_t *s) {
     cohort__thread_t *me = s->me;
     uint32_t seen = atomic_fetch_or(&ec->word, 1) | 1;
-    cohort__ec_t *outer = me ? atomic_exchange(&me->parked, ec) : NULL;
+    cohort__eventcount_t *outer = me ? atomic_exchange(&me->parked, ec) : NULL;
     uint32_t deaths = me ? atomic_load(&cohort__arena->death) : 0;
     apr_status_t status = try(arg, !s->brief || deaths != s->deaths);
     s->deaths = deaths;
@@ -176,7 +177,7 @@ static apr_status_t sleep_once(cohort__ec_t *ec, cohort__try_t try, void *arg, i
     return status;
 }
 
-static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
+static apr_status_t await(cohort__eventcount_t *ec, cohort__try_t try, void *arg, int64_t deadline,
                           cohort__pace_t pace, bool *slept) {
     if (deadline == 0) return try(arg, true);
     sleeper_t sleeper = {0};
@@ -217,22 +218,23 @@ static apr_status_t await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_
     }
 }
 
-apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline) {
+apr_status_t cohort__await(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
+                           int64_t deadline) {
     return await(ec, try, arg, deadline, cohort__pace_steady, NULL);
 }
 
-apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
-                                 cohort__pace_t pace) {
+apr_status_t cohort__await_paced(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
+                                 int64_t deadline, cohort__pace_t pace) {
     return await(ec, try, arg, deadline, pace, NULL);
 }
 
-apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
-                                bool *slept) {
+apr_status_t cohort__await_handoff(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
+                                   int64_t deadline, bool *slept) {
     *slept = false;
     return await(ec, try, arg, deadline, cohort__pace_steady, slept);
 }
 
-void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count) {
+void cohort__notify_sleepers(cohort__eventcount_t *ec, uint32_t seen, int count) {
     while (seen & 1) {
         uint32_t next = count == COHORT__ALL ? seen + 1 : seen + 2;
         if (!atomic_compare_exchange_weak(&ec->word, &seen, next)) continue;
@@ -243,7 +245,7 @@ void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count) {
     }
 }
 
-void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen) {
+void cohort__wake_handoff(cohort__eventcount_t *ec, uint32_t seen) {
     while (seen & 1) {
         if (!atomic_compare_exchange_weak(&ec->word, &seen, seen + 1)) continue;
         (void)cohort_os_wake(&ec->word, 1);
@@ -251,15 +253,15 @@ void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen) {
     }
 }
 
-/* Where the bit says that nobody sleeps, an heir may have died before it set it again. A thread
+/* Where the bit says that nobody sleeps, a hand-off waiter may have died before it set it again. A thread
  * that is about to sleep there sees another word than it has read. Once for each word, however many
  * sleep on it; of many words the table forgets some, which are told again. */
 void cohort__notify_everybody(void) {
-    const cohort__ec_t *told[64] = {NULL};
+    const cohort__eventcount_t *told[64] = {NULL};
     uint32_t count = cohort__thread_count();
     for (uint32_t i = 0; i < count; i++) {
-        cohort__ec_t *ec = atomic_load(&cohort__thread_at(i)->parked);
-        const cohort__ec_t **place = &told[(uintptr_t)ec / 64 % 64];
+        cohort__eventcount_t *ec = atomic_load(&cohort__thread_at(i)->parked);
+        const cohort__eventcount_t **place = &told[(uintptr_t)ec / 64 % 64];
         if (!ec || *place == ec) continue;
         *place = ec;
         uint32_t seen = atomic_load(&ec->word);

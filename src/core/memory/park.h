@@ -19,7 +19,7 @@
 
 typedef struct {
     _Atomic uint32_t word;
-} cohort__ec_t;
+} cohort__eventcount_t;
 
 /* Returns APR_EAGAIN when it must be called again after something happened, else the result of the
  * wait. `thorough`: about to sleep for long, so check for deaths too; false: be quick. */
@@ -31,7 +31,8 @@ int64_t cohort__deadline(apr_interval_time_t timeout);
 /* Call `try` until it returns something else than APR_EAGAIN: spin a little, then sleep on `ec`.
  * deadline 0: APR_EAGAIN after one thorough try; a deadline that passed: APR_TIMEUP. Needs no
  * registration as a member of the cohort. */
-apr_status_t cohort__await(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline);
+apr_status_t cohort__await(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
+                           int64_t deadline);
 
 /* How often a sleeper looks around by itself: first after so many nanoseconds, then each time after
  * twice as many, up to the last; but for a number of looks as often as at first, as long as
@@ -49,30 +50,30 @@ extern const cohort__pace_t cohort__pace_idle;
  * over; but the system does not look each time, so the waiting thread goes to sleep again and again
  * at first. */
 extern const cohort__pace_t cohort__pace_brisk;
-apr_status_t cohort__await_paced(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
-                                 cohort__pace_t pace);
+apr_status_t cohort__await_paced(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
+                                 int64_t deadline, cohort__pace_t pace);
 
-void cohort__notify_sleepers(cohort__ec_t *ec, uint32_t seen, int count);
+void cohort__notify_sleepers(cohort__eventcount_t *ec, uint32_t seen, int count);
 
 /* After a change that others may wait for, made by a sequentially consistent read-modify-write (or
  * followed by a fence): wake up to `count`. Costs one load when nobody sleeps. */
-static inline void cohort__notify(cohort__ec_t *ec, int count) {
+static inline void cohort__notify(cohort__eventcount_t *ec, int count) {
     uint32_t seen = atomic_load(&ec->word);
     if (seen & 1) cohort__notify_sleepers(ec, seen, count);
 }
 #define COHORT__ALL INT32_MAX
 
 /* For what only one at a time can have: wake one, and nobody else until that one gives it back. So
- * a thread that slept (*slept) sets the bit again when it is done waiting: cohort__heir_came().
+ * a thread that slept (*slept) sets the bit again when it is done waiting: cohort__handoff_came().
  * Should it die before, everybody is woken. */
-void cohort__wake_heir(cohort__ec_t *ec, uint32_t seen);
-static inline void cohort__notify_heir(cohort__ec_t *ec) {
+void cohort__wake_handoff(cohort__eventcount_t *ec, uint32_t seen);
+static inline void cohort__notify_handoff(cohort__eventcount_t *ec) {
     uint32_t seen = atomic_load(&ec->word);
-    if (seen & 1) cohort__wake_heir(ec, seen);
+    if (seen & 1) cohort__wake_handoff(ec, seen);
 }
-apr_status_t cohort__await_heir(cohort__ec_t *ec, cohort__try_t try, void *arg, int64_t deadline,
-                                bool *slept);
-static inline void cohort__heir_came(cohort__ec_t *ec) { atomic_fetch_or(&ec->word, 1); }
+apr_status_t cohort__await_handoff(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
+                                   int64_t deadline, bool *slept);
+static inline void cohort__handoff_came(cohort__eventcount_t *ec) { atomic_fetch_or(&ec->word, 1); }
 
 /* Wake every sleeper of the cohort, so that each looks for itself: after a death. */
 void cohort__notify_everybody(void);

@@ -61,13 +61,13 @@ typedef struct cohort__thread_t {
     _Alignas(64) _Atomic cohort__pid_t owner; /* the process, 0 = record is free */
     _Atomic uint32_t generation;
     _Atomic uint32_t index;
-    _Atomic(cohort__ec_t *) parked; /* sleeps, or is about to, on this */
+    _Atomic(cohort__eventcount_t *) parked; /* sleeps, or is about to, on this */
     /* what the thread sleeps on while it waits for a condition */
-    cohort__ec_t notified;
+    cohort__eventcount_t notified;
     /* how often one of its entries in a condition was marked */
     _Atomic uint32_t notifications;
     /* what the last call on a ring would have waited for; its own note */
-    const cohort__ec_t *waited;
+    const cohort__eventcount_t *waited;
     /* the operation under way */
     _Atomic uint32_t op;
     _Atomic(void *) op_object;

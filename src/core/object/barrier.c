@@ -62,7 +62,7 @@ struct cohort_barrier_t {
     _Atomic int64_t looked;               /* when the system was asked last */
     /* from here on nothing is cleared for the next barrier */
     _Alignas(64) _Atomic uint64_t word;
-    cohort__ec_t changed;
+    cohort__eventcount_t changed;
     _Alignas(64) _Atomic uint64_t arrived; /* phase << 32 | count */
 };
 
@@ -204,7 +204,7 @@ static void look_for_missing(const cohort__call_t *call, cohort_barrier_t *b) {
     bool missing = party_missing(b, phase, ask);
     cohort__pid_t killed = !missing && released(word, 1) ? last_party_killed(b, phase - 1, ask) : 0;
     cohort__call_look_end(call);
-    if (killed) (void)cohort__process_bury(killed);
+    if (killed) (void)cohort__process_check_dead(killed);
     if (missing || killed) break_phase(b, phase);
     else if (phase_of(load_word(b)) == phase)
         atomic_store_explicit(&b->deaths, deaths, memory_order_release);

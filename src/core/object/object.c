@@ -94,7 +94,7 @@ typedef struct {
 static apr_status_t try_unwatched(void *arg, bool thorough) {
     leaving_t *l = arg;
     cohort__thread_t *other = cohort__thread_at_object(l->me, l->object);
-    if (other && thorough) (void)cohort__process_bury(atomic_load(&other->owner));
+    if (other && thorough) (void)cohort__process_check_dead(atomic_load(&other->owner));
     return cohort__thread_at_object(l->me, l->object) ? APR_EAGAIN : APR_SUCCESS;
 }
 

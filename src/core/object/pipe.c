@@ -10,7 +10,7 @@
 
 #define DEFAULT_MESSAGES 64
 #define DEFAULT_BYTES    ((apr_size_t)1 << 20)
-#define INLINE           232 /* makes slots of 256 bytes */
+#define INLINE           232 /* makes cells of 256 bytes */
 
 cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i) {
     return i < 2 ? &((cohort__pipe_t *)owner)->rings[i] : NULL;

@@ -23,7 +23,7 @@ struct cohort_queue_t {
     cohort__guard_t guard; /* the ring's chain, and what follows */
     cohort__roster_t outstanding;
     _Atomic uint64_t credit;
-    cohort__ec_t done; /* nothing is unfinished */
+    cohort__eventcount_t done; /* nothing is unfinished */
 };
 _Static_assert(sizeof(cohort_queue_t) <= COHORT__OBJECT_SIZE_MAX, "a queue fits its block");
 

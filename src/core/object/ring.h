@@ -8,27 +8,27 @@
  * dies before its store has taken nothing. Nobody waits for a dead one longer than it takes to
  * notice the death.
  *
- * Algorithm: each slot's word says position | owner | state, and claiming it is a compare-and-swap
+ * Algorithm: each cell's word says position | owner | state, and claiming it is a compare-and-swap
  * of that, and the step after a claim one store:
  *
  *     FREE(p) -> WRITING(p, me) -> FULL(p) -> READING(p, me) -> FREE(p + n)
  *
  * head and tail are hints, raised after the step and by any thread that sees that they lag. A
- * thread announces the position in its record before it claims the slot, so that the repair of its
+ * thread announces the position in its record before it claims the cell, so that the repair of its
  * process finds it: WRITING(dead) becomes FREE(p + n), as if written and taken; READING(dead)
  * becomes FULL again and the head hint goes back to it. head carries an epoch, which changes when
  * it goes back, so that a raise that was under way fails. Both repairs may be done in part, again,
- * or by two. Only the system says which process is dead, so the owner of a slot ends its step by a
+ * or by two. Only the system says which process is dead, so the owner of a cell ends its step by a
  * plain store.
  *
- * A bounded ring is one segment of exactly `capacity` slots, used lap after lap. An unbounded one
+ * A bounded ring is one segment of exactly `capacity` cells, used lap after lap. An unbounded one
  * is a chain of segments, each used for one lap: the chain belongs to one part of the object, and
  * another keeps one spare. Growing and retiring happen under the guard. Before a segment is touched
  * it is announced in the thread's record and looked up again, and a segment is freed only when no
  * record announces it.
  *
- * Messages larger than the slots' inline size are blocks of the arena: filled before a slot is
- * claimed, moved into the slot while WRITING, moved out while READING, and freed after.
+ * Messages larger than the cells' inline size are blocks of the arena: filled before a cell is
+ * claimed, moved into the cell while WRITING, moved out while READING, and freed after.
  */
 #ifndef COHORT_CORE_RING_H
 #define COHORT_CORE_RING_H
@@ -46,9 +46,9 @@ typedef struct {
     cohort__guard_t *guard;            /* the object's */
     uint64_t capacity;                 /* 0 = unbounded */
     uint64_t inline_size;
-    /* there may be taken slots between head and tail, so counting means looking */
+    /* there may be taken cells between head and tail, so counting means looking */
     _Atomic uint32_t irregular;
-    cohort__ec_t items, space; /* something was published / taken, or the ring closed */
+    cohort__eventcount_t items, space; /* something was published / taken, or the ring closed */
 } cohort__ring_t;
 
 /* The words that an object which has rings begins with. */
@@ -143,8 +143,8 @@ bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool
 
 /* cohort__await() for a call on a ring; without a look at the clock when there is nothing to wait
  * for. */
-apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__ec_t *ec, cohort__try_t try,
-                                void *arg, apr_interval_time_t timeout);
+apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__eventcount_t *ec,
+                                cohort__try_t try, void *arg, apr_interval_time_t timeout);
 
 /* Wake all waiting threads, to see that something is different. */
 void cohort__ring_stir(cohort__ring_t *ring);

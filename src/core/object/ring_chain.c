@@ -7,13 +7,13 @@
  * the spare's home and its next to the oldest's; the thread that finds the oldest's home empty does
  * the second. What is in the spare's home with no next is the spare.
  */
-#include "core/object/ring_slots.h"
+#include "core/object/ring_cells.h"
 #include "core/object/roster.h"
 
 #include <cohort/errors.h>
 
 #define SEGMENT_BLOCK     ((uint64_t)32768)
-#define SEGMENT_SLOTS_MIN ((uint64_t)8)
+#define SEGMENT_CELLS_MIN ((uint64_t)8)
 #define SLOTS_MAX         ((uint64_t)1 << 40)
 
 /* ---- reaching ------------------------------------------------------------------------------- */
@@ -80,52 +80,52 @@ bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring, cohort
 
 static uint64_t align_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
-static void segment_init(cohort__segment_t *s, cohort__ring_t *ring, uint64_t slots,
+static void segment_init(cohort__segment_t *s, cohort__ring_t *ring, uint64_t cells,
                          uint64_t number, uint64_t first) {
     s->ring = ring;
-    s->slots = slots;
+    s->cells = cells;
     s->inline_size = ring->inline_size;
-    s->stride = align_up(sizeof(cohort__slot_t) + ring->inline_size, 64);
-    s->limit = COHORT__POSITIONS - COHORT__POSITIONS % slots;
-    s->mask = slots & (slots - 1) ? UINT64_MAX : slots - 1;
+    s->stride = align_up(sizeof(cohort__cell_t) + ring->inline_size, 64);
+    s->limit = COHORT__POSITIONS - COHORT__POSITIONS % cells;
+    s->mask = cells & (cells - 1) ? UINT64_MAX : cells - 1;
     s->number = number;
     s->laps = ring->capacity != 0;
     atomic_store(&s->next, NULL);
-    uint64_t begin = first % s->limit; /* NOLINT(clang-analyzer-core.DivideZero): it has slots */
-    for (uint64_t i = 0, p = begin; i < slots; i++, p = cohort__step(s, p, 1)) {
-        cohort__slot_t *slot = cohort__slot_at(s, p);
-        atomic_store_explicit(&slot->block, NULL, memory_order_relaxed);
-        atomic_store_explicit(&slot->size, 0, memory_order_relaxed);
-        atomic_store_explicit(&slot->word, cohort__word(p, 0, COHORT__FREE), memory_order_relaxed);
+    uint64_t begin = first % s->limit; /* NOLINT(clang-analyzer-core.DivideZero): it has cells */
+    for (uint64_t i = 0, p = begin; i < cells; i++, p = cohort__step(s, p, 1)) {
+        cohort__cell_t *cell = cohort__cell_at(s, p);
+        atomic_store_explicit(&cell->block, NULL, memory_order_relaxed);
+        atomic_store_explicit(&cell->size, 0, memory_order_relaxed);
+        atomic_store_explicit(&cell->word, cohort__word(p, 0, COHORT__FREE), memory_order_relaxed);
     }
     atomic_store_explicit(&s->head, begin, memory_order_relaxed);
     atomic_store_explicit(&s->tail, begin, memory_order_release);
 }
 
-static uint64_t slots_of_link(uint64_t stride) {
-    uint64_t slots = (SEGMENT_BLOCK - sizeof(cohort__segment_t)) / stride;
-    return slots > SEGMENT_SLOTS_MIN ? slots : SEGMENT_SLOTS_MIN;
+static uint64_t cells_of_link(uint64_t stride) {
+    uint64_t cells = (SEGMENT_BLOCK - sizeof(cohort__segment_t)) / stride;
+    return cells > SEGMENT_CELLS_MIN ? cells : SEGMENT_CELLS_MIN;
 }
 
 apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard,
                                 cohort__home_t *homes, uint64_t capacity, uint64_t inline_size,
                                 uint64_t first) {
     if (inline_size > COHORT__RING_INLINE_MAX) inline_size = COHORT__RING_INLINE_MAX;
-    uint64_t stride = align_up(sizeof(cohort__slot_t) + inline_size, 64);
-    uint64_t slots = capacity ? capacity : slots_of_link(stride);
-    if (slots > SLOTS_MAX)
+    uint64_t stride = align_up(sizeof(cohort__cell_t) + inline_size, 64);
+    uint64_t cells = capacity ? capacity : cells_of_link(stride);
+    if (cells > SLOTS_MAX)
         return cohort__fail(APR_ENOMEM, "a capacity of more than %lu messages",
                             (unsigned long)SLOTS_MAX);
     ring->homes = homes;
     ring->guard = guard;
     ring->capacity = capacity;
-    ring->inline_size = stride - sizeof(cohort__slot_t);
+    ring->inline_size = stride - sizeof(cohort__cell_t);
     apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES,
-                                            (size_t)(sizeof(cohort__segment_t) + slots * stride),
+                                            (size_t)(sizeof(cohort__segment_t) + cells * stride),
                                             &homes[COHORT__RING_OLDEST]);
     if (status) return status;
     cohort__segment_t *segment = atomic_load(&homes[COHORT__RING_OLDEST]);
-    segment_init(segment, ring, slots, 0, first);
+    segment_init(segment, ring, cells, 0, first);
     atomic_store(&ring->head, segment);
     atomic_store(&ring->tail, segment);
     return APR_SUCCESS;
@@ -172,10 +172,10 @@ static apr_status_t append_segment(const cohort__call_t *call, cohort__ring_t *r
             from = &me->stage[COHORT__STAGE_LINK];
             apr_status_t status = cohort__block_new(
                 me, COHORT__KIND_BYTES,
-                (size_t)(sizeof(cohort__segment_t) + last->slots * last->stride), from);
+                (size_t)(sizeof(cohort__segment_t) + last->cells * last->stride), from);
             if (status) return status;
         }
-        segment_init(atomic_load(from), ring, last->slots, last->number + 1, 0);
+        segment_init(atomic_load(from), ring, last->cells, last->number + 1, 0);
         cohort__block_move(me, from, &last->next);
     }
     atomic_store(&ring->tail, atomic_load(&last->next));
@@ -186,16 +186,16 @@ apr_status_t cohort__chain_grow(const cohort__call_t *call, cohort__ring_t *ring
     apr_status_t status = APR_SUCCESS;
     if (!chain_enter(call, ring)) return COHORT_EHANDLE;
     cohort__segment_t *last = atomic_load(&ring->tail);
-    if (last && atomic_load(&last->tail) >= last->slots) status = append_segment(call, ring, last);
+    if (last && atomic_load(&last->tail) >= last->cells) status = append_segment(call, ring, last);
     chain_leave(call, ring);
     return status;
 }
 
 bool cohort__segment_is_taken(cohort__segment_t *segment) {
-    for (uint64_t i = 0; i < segment->slots; i++) {
+    for (uint64_t i = 0; i < segment->cells; i++) {
         uint64_t word =
-            atomic_load_explicit(&cohort__slot_at(segment, i)->word, memory_order_acquire);
-        if (cohort__word_position(word) < segment->slots) return false;
+            atomic_load_explicit(&cohort__cell_at(segment, i)->word, memory_order_acquire);
+        if (cohort__word_position(word) < segment->cells) return false;
     }
     return true;
 }

@@ -1,55 +1,55 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Between ring_*.c: the steps that a put, a get and a run of either are made of, in their order:
- * claim a slot, commit it by one store, raise the hint. The algorithm is told in ring.h. */
+ * claim a cell, commit it by one store, raise the hint. The algorithm is told in ring.h. */
 #ifndef COHORT_CORE_RING_CLAIM_H
 #define COHORT_CORE_RING_CLAIM_H
 
 #include "core/base/bits.h"
-#include "core/object/ring_slots.h"
+#include "core/object/ring_cells.h"
 
-/* So many slots ahead the lines are asked for: sooner they would still be in use, later is too
+/* So many cells ahead the lines are asked for: sooner they would still be in use, later is too
  * late. */
 #define COHORT__AHEAD 3
 
-/* Take the slot at a position, from FREE for a put, from FULL for a get, after the thread has
+/* Take the cell at a position, from FREE for a put, from FULL for a get, after the thread has
  * announced that it will. `record` is the thread's index, which a run reads once. False: another
  * thread was faster. */
-static inline bool cohort__slot_claim(cohort__thread_t *me, uint32_t record, cohort__slot_t *slot,
-                                      uint64_t position, cohort__slot_step_t from) {
+static inline bool cohort__cell_claim(cohort__thread_t *me, uint32_t record, cohort__cell_t *cell,
+                                      uint64_t position, cohort__cell_step_t from) {
     bool put = from == COHORT__FREE;
     uint64_t word = cohort__word(position, 0, from);
     atomic_store_explicit(&me->op_position, position, memory_order_relaxed);
     atomic_store_explicit(&me->op, put ? COHORT__OP_RING_PUT : COHORT__OP_RING_GET,
                           memory_order_release);
     return atomic_compare_exchange_strong(
-        &slot->word, &word,
+        &cell->word, &word,
         cohort__word(position, record, put ? COHORT__WRITING : COHORT__READING));
 }
 
 /* The commit of a put, one store: from here on the message is in the ring. Raising the tail after
  * it, or after several, is the barrier that the wake-up needs. */
-static inline void cohort__slot_publish(cohort__slot_t *slot, uint64_t position) {
-    atomic_store_explicit(&slot->word, cohort__word(position, 0, COHORT__FULL),
+static inline void cohort__cell_publish(cohort__cell_t *cell, uint64_t position) {
+    atomic_store_explicit(&cell->word, cohort__word(position, 0, COHORT__FULL),
                           memory_order_release);
 }
 
 /* The commit of a get, one store: from here on the message is the reader's. The head is raised
  * after it in the same way. */
-static inline void cohort__slot_vacate(const cohort__segment_t *segment, cohort__slot_t *slot,
+static inline void cohort__cell_vacate(const cohort__segment_t *segment, cohort__cell_t *cell,
                                        uint64_t position) {
-    atomic_store_explicit(&slot->word, cohort__free_again(segment, position), memory_order_release);
+    atomic_store_explicit(&cell->word, cohort__free_again(segment, position), memory_order_release);
 }
 
-/* A slot that comes soon: its lines are still with the thread that used it in the lap before, and
+/* A cell that comes soon: its lines are still with the thread that used it in the lap before, and
  * are here when they are needed. */
-static inline void cohort__slot_prefetch(cohort__segment_t *segment, uint64_t position) {
-    const char *slot = (const char *)cohort__slot_at(segment, position + COHORT__AHEAD);
-    cohort__prefetch(slot);
-    cohort__prefetch(slot + 64);
+static inline void cohort__cell_prefetch(cohort__segment_t *segment, uint64_t position) {
+    const char *cell = (const char *)cohort__cell_at(segment, position + COHORT__AHEAD);
+    cohort__prefetch(cell);
+    cohort__prefetch(cell + 64);
 }
 
 static inline bool cohort__is_within(const cohort__segment_t *segment, uint64_t position) {
-    return segment->laps || position < segment->slots;
+    return segment->laps || position < segment->cells;
 }
 
 #endif

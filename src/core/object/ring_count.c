@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What is in a ring: counted by its hints while they tell, by a look at each slot where they do
+/* What is in a ring: counted by its hints while they tell, by a look at each cell where they do
  * not. */
-#include "core/object/ring_slots.h"
+#include "core/object/ring_cells.h"
 
 typedef struct {
     uint64_t messages, bytes;
@@ -9,16 +9,16 @@ typedef struct {
 
 static sum_t look_over(cohort__segment_t *segment, uint64_t from, uint64_t to) {
     sum_t sum = {0, 0};
-    uint64_t left = segment->slots;
+    uint64_t left = segment->cells;
     for (uint64_t p = from; left-- > 0 && cohort__is_ahead(segment, p, to);
          p = cohort__step(segment, p, 1)) {
-        cohort__slot_t *slot = cohort__slot_at(segment, p);
-        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
-        cohort__slot_step_t step = cohort__word_step(word);
+        cohort__cell_t *cell = cohort__cell_at(segment, p);
+        uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
+        cohort__cell_step_t step = cohort__word_step(word);
         if (cohort__word_position(word) != p || (step != COHORT__FULL && step != COHORT__READING))
             continue;
         sum.messages++;
-        sum.bytes += atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__SIZE_MAX;
+        sum.bytes += atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__SIZE_MAX;
     }
     return sum;
 }
@@ -28,7 +28,7 @@ static sum_t sum_of(cohort__segment_t *segment, bool look) {
              head = cohort__head_position(atomic_load(&segment->head));
     if (look) return look_over(segment, head, tail);
     uint64_t ahead = cohort__is_ahead(segment, head, tail) ? cohort__ahead(segment, head, tail) : 0;
-    return (sum_t){ahead < segment->slots ? ahead : segment->slots, 0};
+    return (sum_t){ahead < segment->cells ? ahead : segment->cells, 0};
 }
 
 /* Segments between the first untouched one and the last are full, so there is no need to visit
@@ -43,7 +43,7 @@ static sum_t sum_of_chain(cohort__ring_t *ring, bool look) {
         if (s == last) break;
         if (!look && atomic_load(&s->head) == 0) {
             sum.messages +=
-                (last->number - s->number - 1) * s->slots + sum_of(last, false).messages;
+                (last->number - s->number - 1) * s->cells + sum_of(last, false).messages;
             break;
         }
         s = atomic_load(&s->next);
@@ -84,8 +84,8 @@ bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool
     uint64_t busy = 0;
     if (!cohort__call_look(call)) return true;
     cohort__segment_t *s = atomic_load(&ring->head);
-    for (uint64_t i = 0; s && i < s->slots && cohort__word_step(busy) == COHORT__FREE; i++)
-        busy = atomic_load(&cohort__slot_at(s, i)->word);
+    for (uint64_t i = 0; s && i < s->cells && cohort__word_step(busy) == COHORT__FREE; i++)
+        busy = atomic_load(&cohort__cell_at(s, i)->word);
     cohort__call_look_end(call);
     if (thorough) (void)cohort__ring_clear_way(busy);
     return cohort__word_step(busy) == COHORT__FREE;

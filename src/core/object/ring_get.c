@@ -6,13 +6,13 @@
 #include <cohort/errors.h>
 #include <string.h>
 
-static const void *bytes_of(cohort__slot_t *slot) {
-    bool out = atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__OUT_OF_LINE;
-    return out ? atomic_load_explicit(&slot->block, memory_order_relaxed) : slot->bytes;
+static const void *bytes_of(cohort__cell_t *cell) {
+    bool out = atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__OUT_OF_LINE;
+    return out ? atomic_load_explicit(&cell->block, memory_order_relaxed) : cell->bytes;
 }
 
-static bool is_out_of_line(cohort__slot_t *slot) {
-    return atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__OUT_OF_LINE;
+static bool is_out_of_line(cohort__cell_t *cell) {
+    return atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__OUT_OF_LINE;
 }
 
 /* Bring the bytes to where the caller wants them; the message is still in the ring. */
@@ -21,10 +21,10 @@ static COHORT__APART apr_status_t too_small(const cohort__receive_t *r) {
                         (unsigned long)r->size, (unsigned long)r->capacity);
 }
 
-static apr_status_t copy_out(cohort__thread_t *me, cohort__slot_t *slot, cohort__receive_t *r) {
+static apr_status_t copy_out(cohort__thread_t *me, cohort__cell_t *cell, cohort__receive_t *r) {
     void *to = r->data;
     if (r->how == COHORT__RECEIVE_BLOCK) {
-        if (is_out_of_line(slot)) return APR_SUCCESS;
+        if (is_out_of_line(cell)) return APR_SUCCESS;
         apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, r->size ? r->size : 1,
                                                 &me->stage[COHORT__STAGE_MESSAGE]);
         if (status) return status;
@@ -34,7 +34,7 @@ static apr_status_t copy_out(cohort__thread_t *me, cohort__slot_t *slot, cohort_
         if (!to) return cohort__fail(APR_ENOMEM, "copying the message to the pool");
         ((char *)to)[r->size] = 0;
     }
-    if (r->size) memcpy(to, bytes_of(slot), r->size);
+    if (r->size) memcpy(to, bytes_of(cell), r->size);
     return APR_SUCCESS;
 }
 
@@ -46,7 +46,7 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
                       const cohort__receive_t *r) {
     uint64_t mine = cohort__word(position, cohort__record(me), COHORT__READING);
     cohort__block_free(me, &me->stage[COHORT__STAGE_MESSAGE]);
-    if (atomic_compare_exchange_strong(&cohort__slot_at(segment, position)->word, &mine,
+    if (atomic_compare_exchange_strong(&cohort__cell_at(segment, position)->word, &mine,
                                        cohort__word(position, 0, COHORT__FULL)))
         cohort__ring_rewind(segment, position);
     not_taken(r);
@@ -55,29 +55,29 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
     cohort__notify(&ring->items, 1);
 }
 
-/* A large message's block leaves the slot before the commit, and the repair of a death in between
+/* A large message's block leaves the cell before the commit, and the repair of a death in between
  * brings it back from the stage. */
 static void commit_get(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
                        uint64_t position, const uint64_t *head, cohort__receive_t *r) {
-    cohort__slot_t *slot = cohort__slot_at(segment, position);
+    cohort__cell_t *cell = cohort__cell_at(segment, position);
     cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
     uint64_t next = cohort__step(segment, position, 1);
-    bool out = is_out_of_line(slot);
-    if (out) cohort__block_move(call->me, &slot->block, stage);
-    cohort__slot_vacate(segment, slot, position);
+    bool out = is_out_of_line(cell);
+    if (out) cohort__block_move(call->me, &cell->block, stage);
+    cohort__cell_vacate(segment, cell, position);
     if (head) cohort__head_raise(segment, *head, next);
     else atomic_thread_fence(memory_order_seq_cst);
-    cohort__slot_prefetch(segment, next);
-    if (out) cohort__block_ask_for(&cohort__slot_at(segment, next)->block);
+    cohort__cell_prefetch(segment, next);
+    if (out) cohort__block_prefetch(&cohort__cell_at(segment, next)->block);
     cohort__op_end(call->me);
     cohort__notify(&ring->space, 1);
     if (r->how == COHORT__RECEIVE_BLOCK) r->data = cohort__block_give(stage);
     else if (out) cohort__block_free(call->me, stage);
 }
 
-/* Of a message that does not lie in its slot: is there such a block? */
-static bool is_sound(cohort__slot_t *slot, uint64_t size) {
-    void *block = atomic_load_explicit(&slot->block, memory_order_acquire);
+/* Of a message that does not lie in its cell: is there such a block? */
+static bool is_sound(cohort__cell_t *cell, uint64_t size) {
+    void *block = atomic_load_explicit(&cell->block, memory_order_acquire);
     return size & COHORT__OUT_OF_LINE && cohort__block_is(block, COHORT__KIND_BYTES) &&
            (size & COHORT__SIZE_MAX) <= cohort__block_size(block);
 }
@@ -87,12 +87,12 @@ static bool is_sound(cohort__slot_t *slot, uint64_t size) {
 static apr_status_t drop_damaged(const cohort__call_t *call, cohort__ring_t *ring,
                                  cohort__segment_t *segment, uint64_t position,
                                  const uint64_t *head) {
-    cohort__slot_t *slot = cohort__slot_at(segment, position);
-    if (!cohort__slot_claim(call->me, cohort__record(call->me), slot, position, COHORT__FULL))
+    cohort__cell_t *cell = cohort__cell_at(segment, position);
+    if (!cohort__cell_claim(call->me, cohort__record(call->me), cell, position, COHORT__FULL))
         return COHORT__RING_LOST;
     cohort__receive_t nothing = {.how = COHORT__RECEIVE_INTO};
-    atomic_store(&slot->block, NULL);
-    atomic_store(&slot->size, 0);
+    atomic_store(&cell->block, NULL);
+    atomic_store(&cell->size, 0);
     if (!head) atomic_store(&ring->irregular, 1);
     commit_get(call, ring, segment, position, head, &nothing);
     return COHORT_EDAMAGED;
@@ -104,12 +104,12 @@ static apr_status_t take_at(const cohort__call_t *call, cohort__ring_t *ring,
                             cohort__segment_t *segment, uint64_t position, const uint64_t *head,
                             cohort__receive_t *r) {
     cohort__thread_t *me = call->me;
-    cohort__slot_t *slot = cohort__slot_at(segment, position);
+    cohort__cell_t *cell = cohort__cell_at(segment, position);
     uint64_t full = cohort__word(position, 0, COHORT__FULL);
-    uint64_t said = atomic_load_explicit(&slot->size, memory_order_acquire) & ~COHORT__RETURNED;
-    bool sound = said <= segment->inline_size || is_sound(slot, said);
+    uint64_t said = atomic_load_explicit(&cell->size, memory_order_acquire) & ~COHORT__RETURNED;
+    bool sound = said <= segment->inline_size || is_sound(cell, said);
     r->size = (size_t)(said & COHORT__SIZE_MAX);
-    if (atomic_load_explicit(&slot->word, memory_order_acquire) != full) return COHORT__RING_LOST;
+    if (atomic_load_explicit(&cell->word, memory_order_acquire) != full) return COHORT__RING_LOST;
     if (!sound) return drop_damaged(call, ring, segment, position, head);
     if (r->how == COHORT__RECEIVE_PEEK) return APR_SUCCESS;
     if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return too_small(r);
@@ -117,12 +117,12 @@ static apr_status_t take_at(const cohort__call_t *call, cohort__ring_t *ring,
     apr_status_t status = r->expect ? r->expect(r->arg) : APR_SUCCESS;
     if (status) return status;
     if (!head) atomic_store(&ring->irregular, 1);
-    if (!cohort__slot_claim(me, cohort__record(me), slot, position, COHORT__FULL)) {
+    if (!cohort__cell_claim(me, cohort__record(me), cell, position, COHORT__FULL)) {
         not_taken(r);
         return COHORT__RING_LOST;
     }
-    r->returned = atomic_load_explicit(&slot->size, memory_order_relaxed) & COHORT__RETURNED;
-    status = copy_out(me, slot, r);
+    r->returned = atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__RETURNED;
+    status = copy_out(me, cell, r);
     if (!status && r->claimed) status = r->claimed(r->arg);
     if (status) give_back(me, segment, position, r);
     else commit_get(call, ring, segment, position, head, r);
@@ -134,7 +134,7 @@ static apr_status_t take_at(const cohort__call_t *call, cohort__ring_t *ring,
 static apr_status_t get_behind(const cohort__call_t *call, cohort__ring_t *ring,
                                cohort__segment_t *segment, uint64_t first, cohort__receive_t *r) {
     uint64_t tail = atomic_load_explicit(&segment->tail, memory_order_acquire);
-    uint64_t left = segment->slots;
+    uint64_t left = segment->cells;
     for (uint64_t p = cohort__step(segment, first, 1);
          left-- > 0 && cohort__is_ahead(segment, p, tail); p = cohort__step(segment, p, 1)) {
         apr_status_t status = take_at(call, ring, segment, p, NULL, r);
@@ -149,11 +149,11 @@ static apr_status_t get_in(const cohort__call_t *call, cohort__ring_t *ring,
     for (;;) {
         uint64_t head = atomic_load_explicit(&segment->head, memory_order_acquire),
                  position = cohort__head_position(head);
-        if (!segment->laps && position >= segment->slots) return COHORT__RING_PASSED;
+        if (!segment->laps && position >= segment->cells) return COHORT__RING_PASSED;
         uint64_t word =
-            atomic_load_explicit(&cohort__slot_at(segment, position)->word, memory_order_acquire);
+            atomic_load_explicit(&cohort__cell_at(segment, position)->word, memory_order_acquire);
         uint64_t there = cohort__word_position(word);
-        cohort__slot_step_t step = cohort__word_step(word);
+        cohort__cell_step_t step = cohort__word_step(word);
         if (there == position && step == COHORT__FULL) {
             if (cohort__word_owner(word)) return COHORT_EDAMAGED;
             apr_status_t status = take_at(call, ring, segment, position, &head, r);
@@ -176,7 +176,7 @@ static apr_status_t get_in(const cohort__call_t *call, cohort__ring_t *ring,
 
 static bool is_all_claimed(cohort__segment_t *segment) {
     return !segment->laps &&
-           atomic_load_explicit(&segment->tail, memory_order_acquire) >= segment->slots;
+           atomic_load_explicit(&segment->tail, memory_order_acquire) >= segment->cells;
 }
 
 /* One walk along the segments, from the first that is not done with; LOST: it must begin again.
@@ -222,10 +222,10 @@ apr_status_t cohort__ring_get(const cohort__call_t *call, cohort__ring_t *ring,
     }
 }
 
-static bool fits_message(const cohort__segment_t *segment, cohort__slot_t *slot,
+static bool fits_message(const cohort__segment_t *segment, cohort__cell_t *cell,
                          const cohort_message_t *message) {
-    uint64_t size = atomic_load_explicit(&slot->size, memory_order_relaxed);
-    size &= ~COHORT__RETURNED; /* more than a slot has: out of line, or damaged */
+    uint64_t size = atomic_load_explicit(&cell->size, memory_order_relaxed);
+    size &= ~COHORT__RETURNED; /* more than a cell has: out of line, or damaged */
     return size <= segment->inline_size && size <= message->size &&
            (message->data || !message->size);
 }
@@ -240,23 +240,23 @@ size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
     uint32_t record = cohort__record(call->me);
     size_t done = 0;
     while (done < count && cohort__is_within(segment, position)) {
-        cohort__slot_t *slot = cohort__slot_at(segment, position);
-        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        cohort__cell_t *cell = cohort__cell_at(segment, position);
+        uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
         if (word == cohort__word(position, 0, COHORT__FULL)) {
-            if (!fits_message(segment, slot, &messages[done])) break;
-            if (!cohort__slot_claim(call->me, record, slot, position, COHORT__FULL)) continue;
-            uint64_t said = atomic_load_explicit(&slot->size, memory_order_relaxed);
+            if (!fits_message(segment, cell, &messages[done])) break;
+            if (!cohort__cell_claim(call->me, record, cell, position, COHORT__FULL)) continue;
+            uint64_t said = atomic_load_explicit(&cell->size, memory_order_relaxed);
             cohort_message_t *message = &messages[done++];
             message->size = (apr_size_t)(said & COHORT__SIZE_MAX);
             message->returned = (said & COHORT__RETURNED) != 0;
-            if (message->size) memcpy(message->data, slot->bytes, message->size);
-            cohort__slot_vacate(segment, slot, position);
+            if (message->size) memcpy(message->data, cell->bytes, message->size);
+            cohort__cell_vacate(segment, cell, position);
         } else if (!cohort__is_taken(segment, word, position) ||
                    cohort__is_absurd(segment, word, position)) {
             break;
         }
         position = cohort__step(segment, position, 1);
-        cohort__slot_prefetch(segment, position);
+        cohort__cell_prefetch(segment, position);
     }
     if (position != cohort__head_position(head)) cohort__head_raise(segment, head, position);
     cohort__op_end(call->me);

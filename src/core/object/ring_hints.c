@@ -27,7 +27,7 @@ void cohort__ring_catch_up(cohort__segment_t *segment) {
     for (;;) {
         uint64_t tail = atomic_load(&segment->tail);
         uint64_t word = cohort__is_within(segment, tail)
-                            ? atomic_load(&cohort__slot_at(segment, tail)->word)
+                            ? atomic_load(&cohort__cell_at(segment, tail)->word)
                             : cohort__word(tail, 0, COHORT__FREE);
         if (!cohort__is_put(segment, word, tail)) break;
         if (cohort__is_absurd(segment, word, tail) && atomic_load(&segment->tail) == tail) break;
@@ -36,7 +36,7 @@ void cohort__ring_catch_up(cohort__segment_t *segment) {
     for (;;) {
         uint64_t head = atomic_load(&segment->head), position = cohort__head_position(head);
         uint64_t word = cohort__is_within(segment, position)
-                            ? atomic_load(&cohort__slot_at(segment, position)->word)
+                            ? atomic_load(&cohort__cell_at(segment, position)->word)
                             : cohort__word(position, 0, COHORT__FREE);
         if (!cohort__is_taken(segment, word, position)) break;
         if (cohort__is_absurd(segment, word, position) && atomic_load(&segment->head) == head)
@@ -46,7 +46,7 @@ void cohort__ring_catch_up(cohort__segment_t *segment) {
 }
 
 /* A new epoch in any case: somebody may be about to bump the head past this position, since the
- * slot was READING. */
+ * cell was READING. */
 void cohort__ring_rewind(cohort__segment_t *segment, uint64_t position) {
     uint64_t head = atomic_load_explicit(&segment->head, memory_order_acquire), back;
     atomic_store(&segment->ring->irregular, 1);

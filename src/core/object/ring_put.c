@@ -10,11 +10,11 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
                                uint64_t *in_the_way) {
     for (;;) {
         uint64_t tail = atomic_load_explicit(&segment->tail, memory_order_acquire);
-        if (!segment->laps && tail >= segment->slots) return COHORT__RING_PASSED;
-        cohort__slot_t *slot = cohort__slot_at(segment, tail);
-        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        if (!segment->laps && tail >= segment->cells) return COHORT__RING_PASSED;
+        cohort__cell_t *cell = cohort__cell_at(segment, tail);
+        uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
         if (word == cohort__word(tail, 0, COHORT__FREE)) {
-            if (!cohort__slot_claim(me, cohort__record(me), slot, tail, COHORT__FREE)) continue;
+            if (!cohort__cell_claim(me, cohort__record(me), cell, tail, COHORT__FREE)) continue;
             *position = tail;
             return APR_SUCCESS;
         }
@@ -29,27 +29,27 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
     }
 }
 
-static inline void fill_small(cohort__slot_t *slot, const void *data, size_t size) {
-    if (size) memcpy(slot->bytes, data, size);
-    atomic_store_explicit(&slot->size, size, memory_order_relaxed);
+static inline void fill_small(cohort__cell_t *cell, const void *data, size_t size) {
+    if (size) memcpy(cell->bytes, data, size);
+    atomic_store_explicit(&cell->size, size, memory_order_relaxed);
 }
 
-static void fill_slot(const cohort__call_t *call, const cohort__send_t *send,
-                      cohort__slot_t *slot) {
+static void fill_cell(const cohort__call_t *call, const cohort__send_t *send,
+                      cohort__cell_t *cell) {
     if (!send->staged) {
-        fill_small(slot, send->data, send->size);
+        fill_small(cell, send->data, send->size);
         return;
     }
-    cohort__block_move(call->me, &call->me->stage[COHORT__STAGE_MESSAGE], &slot->block);
-    atomic_store_explicit(&slot->size, send->size | COHORT__OUT_OF_LINE, memory_order_relaxed);
+    cohort__block_move(call->me, &call->me->stage[COHORT__STAGE_MESSAGE], &cell->block);
+    atomic_store_explicit(&cell->size, send->size | COHORT__OUT_OF_LINE, memory_order_relaxed);
 }
 
 static void commit_put(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
-                       cohort__slot_t *slot, uint64_t position) {
+                       cohort__cell_t *cell, uint64_t position) {
     uint64_t next = cohort__step(segment, position, 1);
-    cohort__slot_publish(slot, position);
+    cohort__cell_publish(cell, position);
     cohort__tail_raise(segment, position, next);
-    cohort__slot_prefetch(segment, next);
+    cohort__cell_prefetch(segment, next);
     cohort__op_end(call->me);
     cohort__notify(&ring->items, 1);
 }
@@ -62,9 +62,9 @@ apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
         if (!segment) return COHORT_EHANDLE;
         apr_status_t status = claim_free(call->me, segment, &position, &in_the_way);
         if (!status) {
-            cohort__slot_t *slot = cohort__slot_at(segment, position);
-            fill_slot(call, send, slot);
-            commit_put(call, ring, segment, slot, position);
+            cohort__cell_t *cell = cohort__cell_at(segment, position);
+            fill_cell(call, send, cell);
+            commit_put(call, ring, segment, cell, position);
             return APR_SUCCESS;
         }
         cohort__op_end(call->me);
@@ -81,7 +81,7 @@ apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
 }
 
 /* Each message is its own commit; the tail and the sleepers hear of all of them at the end. The
- * walk along the slots is a second one beside claim_free(): it keeps its place from one message to
+ * walk along the cells is a second one beside claim_free(): it keeps its place from one message to
  * the next, and leaves to the other whatever else there is to see to. A queue tries it first for
  * single messages too: a put takes 252 instructions by it and 314 by cohort__ring_put(), as
  * cohort-bench --check counts them. */
@@ -94,20 +94,20 @@ size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
     size_t done = 0;
     while (done < count && messages[done].size <= segment->inline_size &&
            cohort__is_within(segment, position)) {
-        cohort__slot_t *slot = cohort__slot_at(segment, position);
-        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        cohort__cell_t *cell = cohort__cell_at(segment, position);
+        uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
         if (word == cohort__word(position, 0, COHORT__FREE)) {
             if (!messages[done].data && messages[done].size) break;
-            if (!cohort__slot_claim(call->me, record, slot, position, COHORT__FREE)) continue;
-            fill_small(slot, messages[done].data, messages[done].size);
-            cohort__slot_publish(slot, position);
+            if (!cohort__cell_claim(call->me, record, cell, position, COHORT__FREE)) continue;
+            fill_small(cell, messages[done].data, messages[done].size);
+            cohort__cell_publish(cell, position);
             done++;
         } else if (!cohort__is_put(segment, word, position) ||
                    cohort__is_absurd(segment, word, position)) {
             break;
         }
         position = cohort__step(segment, position, 1);
-        cohort__slot_prefetch(segment, position);
+        cohort__cell_prefetch(segment, position);
     }
     if (position != first) cohort__tail_raise(segment, first, position);
     cohort__op_end(call->me);

@@ -8,7 +8,7 @@
  * repair.
  */
 #include "core/memory/upward.h"
-#include "core/object/ring_slots.h"
+#include "core/object/ring_cells.h"
 
 #include <cohort/errors.h>
 
@@ -18,22 +18,22 @@ bool cohort__is_segment(const void *address) {
     const cohort__segment_t *s = address;
     if (!cohort__block_is(address, COHORT__KIND_BYTES) || cohort__block_size(address) < sizeof *s)
         return false;
-    if (!s->slots || s->stride < sizeof(cohort__slot_t) ||
-        s->limit != COHORT__POSITIONS - COHORT__POSITIONS % s->slots)
+    if (!s->cells || s->stride < sizeof(cohort__cell_t) ||
+        s->limit != COHORT__POSITIONS - COHORT__POSITIONS % s->cells)
         return false;
-    return s->slots <= (cohort__block_size(address) - sizeof *s) / s->stride &&
+    return s->cells <= (cohort__block_size(address) - sizeof *s) / s->stride &&
            cohort__in_arena(s->ring, sizeof *s->ring);
 }
 
-/* Never published: the slot is as if it had been written and taken. */
+/* Never published: the cell is as if it had been written and taken. */
 static void undo_put(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment,
                      uint64_t position) {
-    cohort__slot_t *slot = cohort__slot_at(segment, position);
+    cohort__cell_t *cell = cohort__cell_at(segment, position);
     uint64_t writing = cohort__word(position, cohort__record(dead), COHORT__WRITING);
-    if (atomic_load(&slot->word) == writing) {
+    if (atomic_load(&cell->word) == writing) {
         atomic_store(&segment->ring->irregular, 1);
-        cohort__block_free(me, &slot->block);
-        atomic_compare_exchange_strong(&slot->word, &writing,
+        cohort__block_free(me, &cell->block);
+        atomic_compare_exchange_strong(&cell->word, &writing,
                                        cohort__free_again(segment, position));
     }
     cohort__ring_catch_up(segment);
@@ -42,20 +42,20 @@ static void undo_put(cohort__thread_t *me, cohort__thread_t *dead, cohort__segme
 
 static void undo_get(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment,
                      uint64_t position) {
-    cohort__slot_t *slot = cohort__slot_at(segment, position);
+    cohort__cell_t *cell = cohort__cell_at(segment, position);
     uint64_t reading = cohort__word(position, cohort__record(dead), COHORT__READING),
              full = cohort__word(position, 0, COHORT__FULL);
-    if (atomic_load(&slot->word) == reading) {
-        uint64_t size = atomic_load(&slot->size);
+    if (atomic_load(&cell->word) == reading) {
+        uint64_t size = atomic_load(&cell->size);
         cohort__home_t *stage = &dead->stage[COHORT__STAGE_MESSAGE];
-        if (size & COHORT__OUT_OF_LINE && !atomic_load(&slot->block) && atomic_load(stage))
-            cohort__block_move(me, stage, &slot->block);
-        atomic_store(&slot->size, size | COHORT__RETURNED);
+        if (size & COHORT__OUT_OF_LINE && !atomic_load(&cell->block) && atomic_load(stage))
+            cohort__block_move(me, stage, &cell->block);
+        atomic_store(&cell->size, size | COHORT__RETURNED);
         atomic_store(&segment->ring->irregular, 1);
-        atomic_compare_exchange_strong(&slot->word, &reading, full);
+        atomic_compare_exchange_strong(&cell->word, &reading, full);
     }
     /* An earlier repairer may have died right here. */
-    if (atomic_load(&slot->word) == full) cohort__ring_rewind(segment, position);
+    if (atomic_load(&cell->word) == full) cohort__ring_rewind(segment, position);
     cohort__ring_catch_up(segment);
     cohort__ring_stir(segment->ring);
 }
@@ -87,7 +87,7 @@ static apr_status_t try_left_alone(void *arg, bool thorough) {
             atomic_load(&other->op_object) != l->object)
             continue;
         if (settle_sibling(l, other)) continue;
-        if (thorough) (void)cohort__process_bury(atomic_load(&other->owner));
+        if (thorough) (void)cohort__process_check_dead(atomic_load(&other->owner));
         if (atomic_load(&other->op) != COHORT__OP_NONE &&
             atomic_load(&other->op_object) == l->object)
             return APR_EAGAIN;
@@ -103,8 +103,8 @@ static void wait_left_alone(cohort__thread_t *me, cohort__thread_t *dead, const 
 }
 
 static void free_messages(cohort__thread_t *me, cohort__segment_t *segment) {
-    for (uint64_t i = 0; i < segment->slots; i++)
-        cohort__block_free(me, &cohort__slot_at(segment, i)->block);
+    for (uint64_t i = 0; i < segment->cells; i++)
+        cohort__block_free(me, &cohort__cell_at(segment, i)->block);
 }
 
 static void ring_end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_t *ring) {

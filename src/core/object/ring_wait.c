@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Waiting for a ring: lingering before the sleep, the repair of a dead thread in the way, and
  * waking the threads that wait. */
-#include "core/object/ring_slots.h"
+#include "core/object/ring_cells.h"
 
 #include "core/base/bits.h"
 
@@ -10,13 +10,13 @@
 #define LINGER_MOST  16000
 
 bool cohort__ring_clear_way(uint64_t word) {
-    cohort__slot_step_t step = cohort__word_step(word);
+    cohort__cell_step_t step = cohort__word_step(word);
     if ((step != COHORT__WRITING && step != COHORT__READING) ||
         cohort__word_owner(word) >= cohort__thread_count())
         return false;
     cohort__pid_t owner = atomic_load_explicit(&cohort__thread_at(cohort__word_owner(word))->owner,
                                                memory_order_acquire);
-    return owner == 0 || cohort__process_bury(owner);
+    return owner == 0 || cohort__process_check_dead(owner);
 }
 
 void cohort__ring_stir(cohort__ring_t *ring) {
@@ -43,8 +43,8 @@ static apr_status_t linger(cohort__try_t try, void *arg, int64_t deadline) {
     return status;
 }
 
-apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__ec_t *ec, cohort__try_t try,
-                                void *arg, apr_interval_time_t timeout) {
+apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__eventcount_t *ec,
+                                cohort__try_t try, void *arg, apr_interval_time_t timeout) {
     apr_status_t status = try(arg, false);
     if (status == APR_EAGAIN) {
         int64_t deadline = cohort__deadline(timeout);

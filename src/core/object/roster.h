@@ -56,7 +56,7 @@ cohort__roster_entry_t *cohort__roster_next(cohort__roster_t *roster,
 
 /* By the owner of a guard under which alone blocks are put into or taken out of these homes: the
  * process of a dead owner, if its repair will still touch one of them, else 0. Until it is repaired
- * (cohort__process_bury(), with no guard held), leave them alone. */
+ * (cohort__process_check_dead(), with no guard held), leave them alone. */
 cohort__pid_t cohort__homes_unsettled(const cohort__thread_t *me, const cohort__home_t *homes,
                                       int count);
 

@@ -14,8 +14,8 @@
  * word means two things. */
 typedef struct {
     cohort__object_t object;
-    cohort__lock_t lock;  /* lock, rlock, condition */
-    cohort__ec_t changed; /* semaphore, event */
+    cohort__lock_t lock;          /* lock, rlock, condition */
+    cohort__eventcount_t changed; /* semaphore, event */
     /* rlock; cleared for each object, as the lock's owner is, and what lies behind this struct */
     _Atomic uint32_t depth;
     _Atomic uint64_t word; /* event */

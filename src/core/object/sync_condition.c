@@ -195,14 +195,14 @@ static unsigned count_waiting(cohort_condition_t *c) {
     return count;
 }
 
-/* The heir is marked and the entry of the dead removed in one step. */
+/* The next waiter is marked and the entry of the dead removed in one step. */
 static void pass_on(cohort_condition_t *c, entry_t *dead, wakes_t *wakes) {
     uint64_t place = place_of(dead);
-    entry_t *heir = find_oldest(c, place);
+    entry_t *next = find_oldest(c, place);
     cohort__guard_set(&c->sync.guard, &dead->who, 0);
-    if (heir) cohort__guard_set(&c->sync.guard, &heir->place, place * 2 | 1);
+    if (next) cohort__guard_set(&c->sync.guard, &next->place, place * 2 | 1);
     cohort__guard_commit(&c->sync.guard);
-    if (heir) note_mark(heir, wakes);
+    if (next) note_mark(next, wakes);
 }
 
 static void pass_on_lost(cohort_condition_t *c, wakes_t *wakes) {

@@ -61,7 +61,8 @@ bool cohort__sync_end(cohort__call_t *call, void *object, cohort__kind_t kind, u
 /* The lock's object is gone, and may be another lock by now, which somebody else holds. */
 static apr_status_t too_late(const cohort__call_t *call, cohort__lock_t *lock) {
     cohort__tid_t mine = cohort__thread_id(call->me);
-    if (atomic_compare_exchange_strong(&lock->owner, &mine, 0)) cohort__notify_heir(&lock->freed);
+    if (atomic_compare_exchange_strong(&lock->owner, &mine, 0))
+        cohort__notify_handoff(&lock->freed);
     return COHORT_EHANDLE;
 }
 
@@ -79,7 +80,7 @@ apr_status_t cohort__hold_release(const cohort__call_t *call, cohort__lock_t *lo
         if (cohort__call_over(call)) return COHORT_EHANDLE;
         if (!owner) return COHORT_EOVERRELEASE;
     } while (!atomic_compare_exchange_weak(&lock->owner, &owner, 0));
-    cohort__notify_heir(&lock->freed);
+    cohort__notify_handoff(&lock->freed);
     return APR_SUCCESS;
 }
 
@@ -135,7 +136,7 @@ static apr_status_t lock_release(cohort_lock_t *lock) {
     cohort__tid_t mine = call.me->id; /* what this thread holds is the lock that is meant */
     if (!atomic_compare_exchange_strong(&lock->sync.lock.owner, &mine, 0))
         return cohort__hold_release(&call, &lock->sync.lock);
-    cohort__notify_heir(&lock->sync.lock.freed);
+    cohort__notify_handoff(&lock->sync.lock.freed);
     return APR_SUCCESS;
 }
 

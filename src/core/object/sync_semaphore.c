@@ -117,7 +117,8 @@ static apr_status_t try_semaphore(void *arg, bool thorough) {
                 (!is_signal(s) || cohort__guard_is_changing(&s->sync.guard));
     if (value_of(s) == 0 && !look) return APR_EAGAIN;
     apr_status_t status = take_permit(w, look, &unsettled);
-    return unsettled && cohort__process_bury(unsettled) ? take_permit(w, look, &unsettled) : status;
+    return unsettled && cohort__process_check_dead(unsettled) ? take_permit(w, look, &unsettled)
+                                                              : status;
 }
 
 static apr_status_t semaphore_acquire(cohort_semaphore_t *semaphore, apr_interval_time_t timeout) {

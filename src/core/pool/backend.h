@@ -31,7 +31,7 @@ typedef struct {
     uint64_t input_size, output_size, n;
     const cohort_map_options_t *options; /* may be NULL */
     bool blocking;
-} cohort__order_t;
+} cohort__spec_t;
 
 /* What a thread that looks at a job finds there. */
 typedef struct {
@@ -57,7 +57,7 @@ typedef struct {
     /* Make a job of the pool that `order` tells, and have it begun. The caller has neither checked
      * the order, nor whether the pool takes work. */
     apr_status_t (*submit)(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me,
-                           const cohort__order_t *order, apr_pool_t *parent);
+                           const cohort__spec_t *order, apr_pool_t *parent);
 
     /* ---- collect: without a guard */
 
@@ -65,7 +65,7 @@ typedef struct {
      * no meaning, and the caller knows that from the job's life. */
     bool (*is_over)(const cohort_result_t *job);
     /* What is notified when it is over. It outlives the job. */
-    cohort__ec_t *(*event)(cohort_result_t *job);
+    cohort__eventcount_t *(*event)(cohort_result_t *job);
     /* Not all the workers that could be at it have come, so a waiting thread should make room. */
     bool (*is_short_of_workers)(const cohort_result_t *job);
     /* The caller looks at the job. */
@@ -83,7 +83,7 @@ typedef struct {
                         cohort__pid_t dead, int code);
     /* Drop the jobs of threads and processes that died before they could. */
     void (*lost_makers)(cohort_pool_t *pool, cohort__thread_t *me);
-    /* An owner of the guard died while a block was in pool->transit: free that. */
+    /* An owner of the guard died while a block was in pool->in_flight: free that. */
     void (*recover)(cohort_pool_t *pool, cohort__thread_t *me);
     /* With no worker there: is something to be done for which workers should be started? */
     bool (*has_work)(cohort_pool_t *pool);
@@ -124,7 +124,7 @@ static inline bool cohort__result_is_over(const cohort_result_t *job) {
     if (cohort__result_is_local(job)) return cohort__job_is_over(job);
     return cohort__backend_of_job(job)->is_over(job);
 }
-static inline cohort__ec_t *cohort__result_event(cohort_result_t *job) {
+static inline cohort__eventcount_t *cohort__result_event(cohort_result_t *job) {
     if (cohort__result_is_local(job)) return &job->changed;
     return cohort__backend_of_job(job)->event(job);
 }

@@ -12,7 +12,7 @@
 
 static bool local_is_over(const cohort_result_t *job) { return cohort__job_is_over(job); }
 
-static cohort__ec_t *local_event(cohort_result_t *job) { return &job->changed; }
+static cohort__eventcount_t *local_event(cohort_result_t *job) { return &job->changed; }
 
 static bool local_is_short_of_workers(const cohort_result_t *job) {
     const cohort_pool_t *pool = atomic_load(&job->pool);
@@ -93,7 +93,7 @@ static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_resul
 /* It may have taken a batch from the cursor that nobody else will look at, so the job is looked
  * through again in any case. */
 static void put_back(cohort_pool_t *pool, cohort_result_t *job) {
-    if (atomic_load(&job->state) || atomic_load(&job->doomed) ||
+    if (atomic_load(&job->state) || atomic_load(&job->unwanted) ||
         atomic_load(&pool->state) == COHORT__POOL_ENDED)
         return;
     cohort__guard_set(&pool->guard, &job->round, atomic_load(&job->round) + 1);
@@ -115,12 +115,12 @@ static void local_lost_worker(cohort_pool_t *pool, cohort__thread_t *me, uint32_
         cohort__job_settle(job);
         put_back(pool, job);
         atomic_store(&worker->job, NULL);
-        if (atomic_load(&job->doomed)) cohort__job_doom(pool, me, job);
+        if (atomic_load(&job->unwanted)) cohort__job_release_when_unused(pool, me, job);
     }
     atomic_store(&worker->job, NULL);
 }
 
-/* With no worker there, what is not over is on the list: the thread that mourns a worker has
+/* With no worker there, what is not over is on the list: the thread that settles a worker has
  * put it back. */
 static bool local_has_work(cohort_pool_t *pool) {
     uint64_t end = (uint64_t)(uintptr_t)&pool->ready;
@@ -164,7 +164,7 @@ static bool local_drop(cohort_pool_t *pool, const cohort__call_t *use) {
     if (!cohort__job_is_of(job, pool) || cohort__call_over(use) ||
         !cohort__object_end(job, COHORT__RESULT_TAG))
         return false;
-    cohort__job_doom(pool, use->me, job);
+    cohort__job_release_when_unused(pool, use->me, job);
     return true;
 }
 

@@ -26,7 +26,7 @@ static inline uint64_t cohort__word_start(uint64_t word) { return word & 0xfffff
 /* ---- jobs: pool_job.c ----------------------------------------------------------------------- */
 
 apr_status_t cohort__job_submit(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me,
-                                const cohort__order_t *order, apr_pool_t *parent);
+                                const cohort__spec_t *order, apr_pool_t *parent);
 /* End the job unless it has ended: all items were run, or it is abandoned with this status. */
 void cohort__job_finish(cohort_result_t *job, cohort__job_end_t end, apr_status_t status);
 /* Complete it if all chunks are done; after the caller's last store to a word. */
@@ -52,13 +52,14 @@ static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
     return cohort__job_is_over(job) && atomic_load(&pool->ready.prev) == first ? NULL : job;
 }
 /* Guard: nobody wants the job any more. */
-void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
+void cohort__job_release_when_unused(cohort_pool_t *pool, cohort__thread_t *me,
+                                     cohort_result_t *job);
 /* Guard: the caller is not at the job any more, which may be another by now. Doom it again if that
  * had to wait for the caller. */
 void cohort__job_left(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
-/* Guard: free what pool->transit owns. */
+/* Guard: free what pool->in_flight owns. */
 void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me);
-/* Guard: doom the jobs of owners that died before they could. */
+/* Guard: mark as unwanted the jobs of owners that died before they could. */
 void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me);
 /* Item `index` has failed; the lowest one decides the job's status. */
 void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status);

@@ -26,11 +26,11 @@
  * A job on the ready list is found by reading the list's head without a lock. A worker that wants
  * it writes the job into its record and looks at the head again: then the thread that frees the job
  * sees the record (a hazard pointer). Jobs are type-stable, so looking at a stale one harms nobody.
- * A job that is destroyed while workers are at it is marked doomed, and freed by the last thread
+ * A job that is destroyed while workers are at it is marked unwanted, and freed by the last thread
  * that leaves it.
  *
  * Everything else (lists, workers, states of the pool) is changed under the pool's guard, with its
- * journal. The block that is being added to or taken from the pool is owned by pool->transit
+ * journal. The block that is being added to or taken from the pool is owned by pool->in_flight
  * meanwhile: the next owner of the guard frees what a dead one left there.
  *
  * That is the local back end, by which the workers are processes of this cohort. The API reaches
@@ -60,7 +60,7 @@
 typedef union {
     _Atomic uint64_t word;
     cohort__home_t home;
-} cohort__transit_t;
+} cohort__in_flight_t;
 
 /* A doubly linked ring, changed through the guard only; next is 0 outside of any list. */
 typedef struct {
@@ -126,11 +126,11 @@ struct cohort_pool_t {
     _Atomic uint64_t why;      /* status of the last one */
     /* From here on nothing is ever cleared: it is in order when a pool is freed, and a thread that
      * comes too late for that pool still uses it. */
-    _Alignas(64) cohort__ec_t work; /* what idle workers sleep on */
-    cohort__ec_t changed;           /* workers came and went, callbacks returned */
+    _Alignas(64) cohort__eventcount_t work; /* what idle workers sleep on */
+    cohort__eventcount_t changed;           /* workers came and went, callbacks returned */
     cohort__guard_t guard;
     _Atomic cohort__tid_t holder; /* of the guard */
-    cohort__transit_t transit;
+    cohort__in_flight_t in_flight;
 };
 
 /* What became of a failed item: a chain per chunk or worker, each with one writer at a time. */
@@ -175,11 +175,12 @@ struct cohort_result_t {
     _Alignas(64) _Atomic uint64_t state;
     _Atomic uint64_t first_failed; /* (index + 1) << 32 | status; 0 = none */
     _Atomic uint64_t round;        /* changes when chunks are free again; guard */
-    _Atomic uint64_t doomed;       /* to be freed by the last thread that leaves; guard */
+    _Atomic uint64_t unwanted;     /* to be freed by the last thread that leaves; guard */
     _Atomic uint32_t called;       /* the callback has returned */
     /* threads other than workers may look at it, announced in their records; see pool_result.c */
     _Atomic uint32_t looked;
-    cohort__ec_t changed; /* from here on nothing is cleared: somebody may come late to notify it */
+    cohort__eventcount_t
+        changed; /* from here on nothing is cleared: somebody may come late to notify it */
     _Atomic uint32_t backend; /* its pool's */
     _Alignas(64) char data[COHORT__INLINE];
 };
@@ -219,7 +220,7 @@ static inline bool cohort__progress_runs(uint64_t progress) { return progress & 
 /* ---- pool_core.c ---------------------------------------------------------------------------- */
 
 /*
- * The guard, and what a dead owner left in transit. With it neither bury nor anything that waits
+ * The guard, and what a dead owner left in in_flight. With it neither bury nor anything that waits
  * for another process. A caller that has a job of the pool, or is its worker, may just enter: the
  * pool is there. Everybody else has no more than a handle, perhaps of a pool that was destroyed or
  * is another by now, and may look at the workers only after it has entered with the tag that it

@@ -14,7 +14,7 @@ static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
     if (!holder || !cohort__thread_find(holder)) return true;
     cohort__guard_leave(&pool->guard);
     process = cohort__thread_process(holder);
-    if (process) (void)cohort__process_bury(process);
+    if (process) (void)cohort__process_check_dead(process);
     cohort_os_yield();
     return false;
 }
@@ -23,7 +23,7 @@ void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me) {
     do cohort__guard_enter(&pool->guard, me);
     while (!holder_is_settled(pool, atomic_load_explicit(&pool->holder, memory_order_relaxed)));
     atomic_store_explicit(&pool->holder, cohort__thread_id(me), memory_order_relaxed);
-    if (atomic_load_explicit(&pool->transit.word, memory_order_relaxed))
+    if (atomic_load_explicit(&pool->in_flight.word, memory_order_relaxed))
         cohort__backend_of(pool)->recover(pool, me);
 }
 

@@ -9,7 +9,7 @@
 
 static bool is_product(uint64_t a, uint64_t b) { return a == 0 || b <= (UINT64_MAX >> 1) / a; }
 
-static apr_status_t order_check(const cohort__order_t *order) {
+static apr_status_t order_check(const cohort__spec_t *order) {
     if (!order->task) return cohort__null("task");
     if (order->input_size && order->n && !order->inputs) return cohort__null("the input");
     if (order->n > COHORT__ITEMS_MAX)
@@ -54,7 +54,7 @@ static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned pa
 }
 
 static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job,
-                                 const cohort__order_t *order, uint64_t *used) {
+                                 const cohort__spec_t *order, uint64_t *used) {
     uint64_t size = order->n * order->input_size;
     char *at;
     job->input_size = order->input_size;
@@ -69,7 +69,7 @@ static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job,
 }
 
 static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job,
-                                  const cohort__order_t *order, uint64_t *used) {
+                                  const cohort__spec_t *order, uint64_t *used) {
     uint64_t size = order->n * order->output_size;
     job->output_size = order->output_size;
     if (!size) return APR_SUCCESS;
@@ -99,7 +99,7 @@ static apr_status_t place_words(cohort__thread_t *me, cohort_result_t *job, uint
     return APR_SUCCESS;
 }
 
-static void cut(cohort_result_t *job, const cohort__order_t *order, uint32_t workers) {
+static void cut(cohort_result_t *job, const cohort__spec_t *order, uint32_t workers) {
     uint64_t chunk = order->options ? order->options->chunk : 0;
     if (!chunk) chunk = order->n / (4 * (uint64_t)workers);
     if (!chunk) chunk = 1;
@@ -110,7 +110,7 @@ static void cut(cohort_result_t *job, const cohort__order_t *order, uint32_t wor
 }
 
 static apr_status_t fill_job(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool,
-                             const cohort__order_t *order) {
+                             const cohort__spec_t *order) {
     uint64_t used = 0;
     uint32_t workers = pool->workers;
     if (!workers) return COHORT_EHANDLE;
@@ -135,7 +135,7 @@ static apr_status_t refusal(cohort_pool_t *pool) {
 
 static apr_status_t destroy_result(void *object) { return cohort_result_destroy(object); }
 
-/* Owned by the stage, then by transit, then by the list; alive at the end. In between the next
+/* Owned by the stage, then by in_flight, then by the list; alive at the end. In between the next
  * owner of the guard, or a sweep, frees it. */
 static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag,
                            cohort_result_t *job, apr_pool_t *parent) {
@@ -144,9 +144,9 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
     status = refusal(pool);
     if (!status) {
         atomic_store(&job->pool, pool);
-        cohort__block_move(me, &me->stage[COHORT__STAGE_OBJECT], &pool->transit.home);
+        cohort__block_move(me, &me->stage[COHORT__STAGE_OBJECT], &pool->in_flight.home);
         cohort__link_put(&pool->guard, &pool->all, &job->all, false);
-        cohort__guard_set(&pool->guard, &pool->transit.word, 0);
+        cohort__guard_set(&pool->guard, &pool->in_flight.word, 0);
         cohort__guard_commit(&pool->guard);
         if (job->chunks) cohort__link_put(&pool->guard, &pool->ready, &job->ready, false);
         else cohort__job_finish(job, COHORT__JOB_DONE, APR_SUCCESS);
@@ -158,7 +158,7 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
 }
 
 apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, cohort__thread_t *me,
-                                const cohort__order_t *order, apr_pool_t *parent) {
+                                const cohort__spec_t *order, apr_pool_t *parent) {
     cohort_result_t *job;
     uint64_t tag = cohort__pool_tag(pool);
     apr_status_t status = order_check(order);
@@ -243,11 +243,11 @@ static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_resu
 }
 
 void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me) {
-    cohort_result_t *job = atomic_load(&pool->transit.home);
+    cohort_result_t *job = atomic_load(&pool->in_flight.home);
     free_failures(me, pool, job);
     if (atomic_load(&job->reason)) cohort__block_free(me, &job->reason);
     for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &job->object.parts[i]);
-    cohort__block_free(me, &pool->transit.home);
+    cohort__block_free(me, &pool->in_flight.home);
 }
 
 static bool is_wanted(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
@@ -257,21 +257,23 @@ static bool is_wanted(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t
     return atomic_load(&job->looked) && cohort__thread_at_object(me, job);
 }
 
-void cohort__job_doom(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
+void cohort__job_release_when_unused(cohort_pool_t *pool, cohort__thread_t *me,
+                                     cohort_result_t *job) {
     cohort__guard_commit(&pool->guard);
-    cohort__guard_set(&pool->guard, &job->doomed, 1);
+    cohort__guard_set(&pool->guard, &job->unwanted, 1);
     if (cohort__linked(&job->ready)) cohort__link_take(&pool->guard, &job->ready);
     cohort__guard_commit(&pool->guard);
     atomic_thread_fence(memory_order_seq_cst);
     if (is_wanted(pool, me, job)) return;
     cohort__link_take(&pool->guard, &job->all);
-    cohort__guard_set(&pool->guard, &pool->transit.word, (uint64_t)(uintptr_t)job);
+    cohort__guard_set(&pool->guard, &pool->in_flight.word, (uint64_t)(uintptr_t)job);
     cohort__guard_commit(&pool->guard);
     cohort__job_free(pool, me);
 }
 
 void cohort__job_left(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
-    if (cohort__job_is_of(job, pool) && atomic_load(&job->doomed)) cohort__job_doom(pool, me, job);
+    if (cohort__job_is_of(job, pool) && atomic_load(&job->unwanted))
+        cohort__job_release_when_unused(pool, me, job);
 }
 
 static bool is_orphan(cohort_result_t *job) {
@@ -286,6 +288,6 @@ void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me) {
         next = atomic_load(&job->all.next);
         if (!is_orphan(job)) continue;
         (void)cohort__object_end(job, COHORT__RESULT_TAG);
-        cohort__job_doom(pool, me, job);
+        cohort__job_release_when_unused(pool, me, job);
     }
 }

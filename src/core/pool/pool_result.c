@@ -281,7 +281,7 @@ apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t *
 
 /* Lines that the back end wrote to, and that will be written here: to take it off the lists, and to
  * make another in its place. */
-static void ask_for_result(const cohort_result_t *job) {
+static void prefetch_result(const cohort_result_t *job) {
     for (size_t at = offsetof(cohort_result_t, pool); at < offsetof(cohort_result_t, data) + 64;
          at += 64) {
         cohort__prefetch((const char *)job + at);
@@ -304,7 +304,7 @@ apr_status_t cohort__result_destroy(cohort_result_t *result) {
                    : status;
     cohort_pool_t *pool = atomic_load(&result->pool);
     if (!pool) return APR_SUCCESS; /* another call has destroyed it, and it is being made anew */
-    ask_for_result(result);
+    prefetch_result(result);
     cohort__pool_enter(pool, use.me);
     bool ended = cohort__backend_of(pool)->drop(pool, &use);
     cohort__pool_leave_last(pool, use.me);

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pool's workers: started, mourned, replaced. A place is taken and vacated under the guard, and a
+ * A pool's workers: started, settled, replaced. A place is taken and vacated under the guard, and a
  * replacement gets it only when the process before it is dealt with, so a worker's number is enough
  * to say which process owns a chunk. Everything here may be done by any process, and repeated when
  * the one that did it died; and the pool may be destroyed meanwhile by another, so each step asks
@@ -156,8 +156,8 @@ static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, c
 
 /* Guard. It is committed with each worker, as if the guard were left: a thread that dies over the
  * next one has done this one for good, and the place of the next one names the dead still. */
-static void mourn(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead,
-                  int code) {
+static void settle_worker(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
+                          cohort__pid_t dead, int code) {
     cohort__backend_of(pool)->lost_worker(pool, me, number, dead, code);
     vacate(pool, me, number, dead, code);
     cohort__guard_commit(&pool->guard);
@@ -184,7 +184,7 @@ void cohort__pool_worker_died(cohort__pid_t id) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
     bool there =
         number < pool->workers && atomic_load(&cohort__pool_worker(pool, number)->process) == id;
-    if (there) mourn(pool, me, number, id, code);
+    if (there) settle_worker(pool, me, number, id, code);
     cohort__pool_leave(pool);
     if (!there) return;
     tell_of_death(pool);
@@ -251,31 +251,31 @@ static uint32_t copy_places(cohort_pool_t *pool, cohort__thread_t *me, uint64_t 
 }
 
 /* What nobody has seen end yet. That waits for other processes, so not with the guard. */
-static void bury_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+static void check_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     occupant_t places[PLACES_AT_ONCE];
     uint32_t number = 0, count;
     while ((count = copy_places(pool, me, tag, &number, places)) != 0) {
         for (uint32_t i = 0; i < count; i++) {
             const occupant_t *place = &places[i];
-            (void)cohort__process_bury(place->process);
+            (void)cohort__process_check_dead(place->process);
             check_launch(pool, me, tag, place->number, place->process, place->launcher);
         }
     }
 }
 
-/* Guard. What one pass over the workers finds; those that have ended and are not mourned, as their
- * repairer may have died in between, or was busy, are mourned on the way. One that is mourned has
+/* Guard. What one pass over the workers finds; those that have ended and are not settled, as their
+ * repairer may have died in between, or was busy, are settled on the way. One that is settled has
  * ended only when its slot says so. A closed pool without workers is done only if its work is; a
  * worker that died last may have left some. */
-static cohort__staff_t take_stock(cohort_pool_t *pool, cohort__thread_t *me, bool *mourned) {
+static cohort__staff_t take_stock(cohort_pool_t *pool, cohort__thread_t *me, bool *settled) {
     uint32_t vacant = 0, ending = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
         cohort__worker_t *worker = cohort__pool_worker(pool, i);
         cohort__pid_t id = atomic_load(&worker->process);
         int code;
         if (id && is_over(id, &code)) {
-            mourn(pool, me, i, id, code);
-            *mourned = true;
+            settle_worker(pool, me, i, id, code);
+            *settled = true;
         }
         cohort_process_t *before = cohort__process_find(atomic_load(&worker->previous));
         vacant += !atomic_load(&worker->process);
@@ -288,16 +288,16 @@ static cohort__staff_t take_stock(cohort_pool_t *pool, cohort__thread_t *me, boo
     return has_work ? COHORT__STAFF_VACANT : COHORT__STAFF_NONE;
 }
 
-/* One guard entry is enough for all workers: each is mourned by steps that a next owner of the
+/* One guard entry is enough for all workers: each is settled by steps that a next owner of the
  * guard undoes or finds done, whatever was done to others under the same entry. */
 cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
                                     bool thorough) {
-    bool mourned = false;
-    if (thorough) bury_staff(pool, me, tag);
+    bool settled = false;
+    if (thorough) check_staff(pool, me, tag);
     if (cohort__pool_enter_live(pool, me, tag)) return COHORT__STAFF_GONE;
-    cohort__staff_t staff = take_stock(pool, me, &mourned);
+    cohort__staff_t staff = take_stock(pool, me, &settled);
     cohort__pool_leave(pool);
-    if (mourned) tell_of_death(pool);
+    if (settled) tell_of_death(pool);
     return staff;
 }
 
@@ -329,7 +329,7 @@ static void fill_places(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag)
 
 /* The maker's part of a death: one pass over the workers, under one guard entry, and what a start
  * costs for each place that is vacant. Should this process die over it, the pool ends with it, and
- * nothing that was done here is needed by the process that ends the pool: the pass mourns what the
+ * nothing that was done here is needed by the process that ends the pool: the pass settles what the
  * place still names, by the same steps. */
 void cohort__pool_tend(cohort_pool_t *pool) {
     cohort__thread_t *me;

@@ -31,16 +31,16 @@ typedef struct {
 #define AHEAD_MAX 512
 _Static_assert(BATCH_MAX * sizeof(uint64_t) <= AHEAD_MAX, "all words of a batch are asked for");
 
-static void ask_for(const void *data, uint64_t size) {
+static void prefetch(const void *data, uint64_t size) {
     for (uint64_t at = 0; at < size && at < AHEAD_MAX; at += 64)
         cohort__prefetch((const char *)data + at);
 }
 
 /* Lines that are written come while the first chunk is at work, and not each when its turn is. */
-static void ask_for_range(const cohort_result_t *job, uint64_t from, uint64_t to) {
+static void prefetch_range(const cohort_result_t *job, uint64_t from, uint64_t to) {
     uint64_t size = job->chunk * job->output_size;
-    ask_for(&job->words[from], (to - from) * sizeof *job->words);
-    if (job->outputs) ask_for(job->outputs + from * size, (to - from) * size);
+    prefetch(&job->words[from], (to - from) * sizeof *job->words);
+    if (job->outputs) prefetch(job->outputs + from * size, (to - from) * size);
 }
 
 /* From the cursor: big batches at first, single chunks towards the end. False: it is there. */
@@ -53,7 +53,7 @@ static bool take_batch(const worker_t *w, uint64_t *from, uint64_t *to) {
     if (at >= job->chunks) return false;
     *from = at;
     *to = job->chunks - at > count ? at + count : job->chunks;
-    ask_for_range(job, *from, *to);
+    prefetch_range(job, *from, *to);
     return true;
 }
 
@@ -74,7 +74,7 @@ static bool next_range(worker_t *w, uint64_t *from, uint64_t *to) {
 /* What a range needs, in variables of its own: for all that the compiler knows a task might change
  * everything else. */
 typedef struct {
-    const _Atomic uint64_t *state, *doomed; /* of the pool; of the job */
+    const _Atomic uint64_t *state, *unwanted; /* of the pool; of the job */
     _Atomic uint64_t *words, *progress, *at;
     cohort_task_t task;
     uint64_t chunk, n, number;
@@ -84,7 +84,7 @@ typedef struct {
 static range_t range_of(const worker_t *w) {
     cohort_result_t *job = w->job;
     return (range_t){.state = &w->pool->state,
-                     .doomed = &job->doomed,
+                     .unwanted = &job->unwanted,
                      .words = job->words,
                      .progress = &w->record->progress,
                      .at = &w->record->chunk,
@@ -167,7 +167,8 @@ static inline bool run_chunk(worker_t *w, const range_t *r, uint64_t c, uint64_t
 static bool run_range(worker_t *w, uint64_t from, uint64_t to) {
     const range_t r = range_of(w);
     uint64_t word;
-    for (uint64_t c = from; c < to && !atomic_load_explicit(r.doomed, memory_order_relaxed); c++) {
+    for (uint64_t c = from; c < to && !atomic_load_explicit(r.unwanted, memory_order_relaxed);
+         c++) {
         if (claim(&r, c, &word) && !run_chunk(w, &r, c, word)) return false;
     }
     return true;
@@ -226,7 +227,7 @@ static void leave(worker_t *w) {
     w->job = NULL;
     cohort__running.job = NULL;
     atomic_store(&w->record->job, NULL);
-    if (!atomic_load(&job->doomed)) return;
+    if (!atomic_load(&job->unwanted)) return;
     cohort__pool_enter(w->pool, w->me);
     cohort__job_left(w->pool, w->me, job);
     cohort__pool_leave(w->pool);
@@ -239,7 +240,8 @@ static bool work(worker_t *w) {
     bool goes_on = true;
     begin(w);
     while (goes_on && !cohort__job_is_over(job) &&
-           !atomic_load_explicit(&job->doomed, memory_order_relaxed) && next_range(w, &from, &to)) {
+           !atomic_load_explicit(&job->unwanted, memory_order_relaxed) &&
+           next_range(w, &from, &to)) {
         goes_on = run_range(w, from, to);
         if (goes_on && is_time_to_settle(job, from, to)) cohort__job_settle(w->job);
     }

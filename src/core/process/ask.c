@@ -27,7 +27,7 @@ static apr_status_t try_join(void *arg, bool thorough) {
     join_t *j = arg;
     cohort_process_t *slot = cohort__process_find(j->id);
     if (!slot || cohort__process_state(slot) == COHORT__SLOT_ENDED) return APR_SUCCESS;
-    if (thorough) cohort__process_bury(j->id);
+    if (thorough) cohort__process_check_dead(j->id);
     slot = cohort__process_find(j->id);
     return !slot || cohort__process_state(slot) == COHORT__SLOT_ENDED ? APR_SUCCESS : APR_EAGAIN;
 }
@@ -59,7 +59,7 @@ apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout)
     join_t j = {slot, id};
     if (!is_started(slot)) return not_started(id);
     int64_t deadline = cohort__deadline(timeout);
-    cohort__watcher_assist(&slot, 1, deadline);
+    cohort__watcher_borrow(&slot, 1, deadline);
     return cohort__await(&slot->changed, try_join, &j, deadline);
 }
 

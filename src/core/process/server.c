@@ -56,7 +56,7 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     if (status) return status;
     start.signals = COHORT_OS_SIGNALS_INHERIT; /* until the child knows more */
     start.n_files = 0;                         /* a server has none of the starter's */
-    cohort__code_foresee(&slot->run);
+    cohort__code_warm(&slot->run);
     status = cohort_os_start(&start, &child, &in_child);
     if (!status && !in_child) {
         cohort_os_streams_drop();
@@ -172,10 +172,10 @@ static void fail_starts(void) {
 static _Noreturn void wind_up(void) {
     cohort__pid_t parent = atomic_load(&me_slot->parent);
     cohort_process_t *slot = cohort__process_find(parent);
-    bool ended = cohort__process_bury(parent);
+    bool ended = cohort__process_check_dead(parent);
     if (slot && !ended) cohort__watcher_adopt(slot);
     for (;;) {
-        ended = ended || told_to_end || cohort__process_bury(parent);
+        ended = ended || told_to_end || cohort__process_check_dead(parent);
         if (ended) fail_starts();
         /* Others may record the end of a child too, so not every end is an event here. */
         if (children(!ended, ended) == 0) break;

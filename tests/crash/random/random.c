@@ -105,8 +105,8 @@ static void print_process(cohort_process_t *p, uint32_t index) {
         stderr,
         "  process %u: state %d role %u pid %lld reaper %llx repairer %llx repaired %u exit %d %s\n",
         index, (int)cohort__process_state(p), p->role, (long long)p->os.pid,
-        (unsigned long long)p->reaper, (unsigned long long)p->repairer, p->repaired, cohort__exit_code(p),
-        p->name[p->renamed % 2]);
+        (unsigned long long)p->reaper, (unsigned long long)p->repairer, p->repaired,
+        cohort__exit_code(p), p->name[p->renamed % 2]);
 }
 
 static void print_thread(cohort__thread_t *t, uint32_t index) {
@@ -556,7 +556,7 @@ static void bury_all(void) {
     for (uint32_t i = 0; i < cohort__process_count(); i++) {
         cohort_process_t *slot = cohort__process_at(i);
         if (cohort__process_state(slot) != COHORT__SLOT_FREE && !is_roots(slot))
-            (void)cohort__process_bury(cohort__process_id(slot));
+            (void)cohort__process_check_dead(cohort__process_id(slot));
     }
 }
 

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the threads that wait for a lock are woken: src/core/memory/park.c's cohort__await_heir(),
- * cohort__notify_heir(), cohort__heir_came(), cohort__notify_everybody(), and their use by
+ * How the threads that wait for a lock are woken: src/core/memory/park.c's cohort__await_handoff(),
+ * cohort__notify_handoff(), cohort__handoff_came(), cohort__notify_everybody(), and their use by
  * src/core/memory/lock.c. CONTENDERS want the lock once each, and MORE of them (whichever they are)
  * once again. Each may be killed before any of its steps, KILLS of them: asleep, woken and on its
  * way, holding the lock, letting go of it. A step is one access to shared memory. What the dead one
@@ -171,7 +171,7 @@ late:
 #endif
     STEP(if :: owner != NOBODY -> goto done :: else fi);
 
-notify: /* cohort__notify_heir(), whose compare-and-swap is made until it succeeds or the bit is clear */
+notify: /* cohort__notify_handoff(), whose compare-and-swap is made until it succeeds or the bit is clear */
     STEP(if :: word & 1 -> word = word + 1 :: else -> goto done fi);
     STEP(wake_one());
 

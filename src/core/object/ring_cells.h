@@ -1,17 +1,17 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Between ring_*.c: what a segment looks like, and arithmetic on positions. The algorithm is told
  * in ring.h. */
-#ifndef COHORT_CORE_RING_SLOTS_H
-#define COHORT_CORE_RING_SLOTS_H
+#ifndef COHORT_CORE_RING_CELLS_H
+#define COHORT_CORE_RING_CELLS_H
 
 #include "core/object/ring.h"
 
-/* Positions are numbers below the segment's limit, the largest multiple of its slots that fits in
+/* Positions are numbers below the segment's limit, the largest multiple of its cells that fits in
  * the bits; they wrap there. */
 #define COHORT__POSITION_BITS 45
 #define COHORT__POSITIONS     ((uint64_t)1 << COHORT__POSITION_BITS)
 
-typedef enum { COHORT__FREE, COHORT__WRITING, COHORT__FULL, COHORT__READING } cohort__slot_step_t;
+typedef enum { COHORT__FREE, COHORT__WRITING, COHORT__FULL, COHORT__READING } cohort__cell_step_t;
 
 /* What a step of a put or get says besides the statuses. Private: a caller of the ring never gets
  * one, and being negative they are no status of any system. */
@@ -20,7 +20,7 @@ enum {
     COHORT__RING_PASSED = -2, /* all of this segment is spoken for: go on to the next */
 };
 
-/* slot->size: also says where the bytes are, and whether they came back from a dead reader. */
+/* cell->size: also says where the bytes are, and whether they came back from a dead reader. */
 #define COHORT__OUT_OF_LINE ((uint64_t)1 << 63)
 #define COHORT__RETURNED    ((uint64_t)1 << 62)
 #define COHORT__SIZE_MAX    (COHORT__RETURNED - 1)
@@ -30,13 +30,13 @@ typedef struct {
     _Atomic uint64_t size;
     cohort__home_t block;
     unsigned char bytes[];
-} cohort__slot_t;
+} cohort__cell_t;
 
 struct cohort__segment_t {
     cohort__ring_t *ring;
-    uint64_t slots, stride, inline_size;
+    uint64_t cells, stride, inline_size;
     uint64_t limit;
-    uint64_t mask;   /* slots - 1, or all ones when that is no power of two */
+    uint64_t mask;   /* cells - 1, or all ones when that is no power of two */
     uint64_t number; /* in the chain */
     bool laps;       /* of a bounded ring */
     cohort__home_t next;
@@ -45,13 +45,13 @@ struct cohort__segment_t {
     _Alignas(64) unsigned char memory[];
 };
 
-static inline uint64_t cohort__word(uint64_t position, uint32_t owner, cohort__slot_step_t step) {
+static inline uint64_t cohort__word(uint64_t position, uint32_t owner, cohort__cell_step_t step) {
     return position << 19 | (uint64_t)owner << 3 | (uint64_t)step;
 }
 static inline uint64_t cohort__word_position(uint64_t word) { return word >> 19; }
 static inline uint32_t cohort__word_owner(uint64_t word) { return (uint32_t)(word >> 3 & 0xffff); }
-static inline cohort__slot_step_t cohort__word_step(uint64_t word) {
-    return (cohort__slot_step_t)(word & 7);
+static inline cohort__cell_step_t cohort__word_step(uint64_t word) {
+    return (cohort__cell_step_t)(word & 7);
 }
 static inline uint64_t cohort__head_position(uint64_t head) {
     return head & (COHORT__POSITIONS - 1);
@@ -60,10 +60,10 @@ static inline uint64_t cohort__head_with(uint64_t epoch_of, uint64_t position) {
     return (epoch_of & ~(COHORT__POSITIONS - 1)) | position;
 }
 
-static inline cohort__slot_t *cohort__slot_at(cohort__segment_t *segment, uint64_t position) {
+static inline cohort__cell_t *cohort__cell_at(cohort__segment_t *segment, uint64_t position) {
     uint64_t index =
-        segment->mask != UINT64_MAX ? position & segment->mask : position % segment->slots;
-    return (cohort__slot_t *)(segment->memory + index * segment->stride);
+        segment->mask != UINT64_MAX ? position & segment->mask : position % segment->cells;
+    return (cohort__cell_t *)(segment->memory + index * segment->stride);
 }
 static inline uint64_t cohort__step(const cohort__segment_t *segment, uint64_t position,
                                     uint64_t by) {
@@ -78,7 +78,7 @@ static inline bool cohort__is_ahead(const cohort__segment_t *segment, uint64_t f
     uint64_t ahead = cohort__ahead(segment, from, to);
     return ahead != 0 && ahead < segment->limit / 2;
 }
-/* By its slot's word: has this position been claimed for putting, or given up? And for taking? */
+/* By its cell's word: has this position been claimed for putting, or given up? And for taking? */
 static inline bool cohort__is_put(const cohort__segment_t *segment, uint64_t word,
                                   uint64_t position) {
     uint64_t there = cohort__word_position(word);
@@ -94,11 +94,11 @@ static inline bool cohort__is_taken(const cohort__segment_t *segment, uint64_t w
 /* No ring gets there: what is at a position that a hint says now is at most a lap ahead of it. */
 static inline bool cohort__is_absurd(const cohort__segment_t *segment, uint64_t word,
                                      uint64_t position) {
-    return cohort__ahead(segment, position, cohort__word_position(word)) > segment->slots &&
+    return cohort__ahead(segment, position, cohort__word_position(word)) > segment->cells &&
            cohort__is_ahead(segment, position, cohort__word_position(word));
 }
 static inline uint64_t cohort__free_again(const cohort__segment_t *segment, uint64_t position) {
-    return cohort__word(cohort__step(segment, position, segment->slots), 0, COHORT__FREE);
+    return cohort__word(cohort__step(segment, position, segment->cells), 0, COHORT__FREE);
 }
 static inline uint32_t cohort__record(const cohort__thread_t *thread) {
     return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed);
