@@ -102,9 +102,9 @@ void cohort__slot_release(cohort_process_t *slot) {
     }
 }
 
-/* Two may be about to let go of one process, the thread that closes the handle and the repairer of a
- * dead one, and the slot be another process' when the second comes to it. While the guard is held no
- * slot is freed, so the id is looked at and the holder given up in one. */
+/* Two may be about to let go of one process, the thread that closes the handle and the repairer of
+ * a dead one, and the slot be another process' when the second comes to it. While the guard is held
+ * no slot is freed, so the id is looked at and the holder given up in one. */
 void cohort__slot_let_go(cohort__pid_t id) {
     cohort__thread_t *me;
     cohort_process_t *slot = cohort__process_find(id);

@@ -139,8 +139,9 @@ static inline uint64_t cohort__process_life(const cohort_process_t *slot) {
 
 /*
  * An outcome's word: which start of which life it is of, whether it is final, and the exit code,
- * COHORT_EXIT_NONE until one is known. Who tells an end may be late, and the slot another process' by
- * then: with an exchange of the word of that very start nothing of the next one is changed.
+ * COHORT_EXIT_NONE until one is known. The teller of an end may be late, and the slot another
+ * process' by then: with an exchange of the word of that very start nothing of the next one is
+ * changed.
  */
 static inline uint64_t cohort__outcome(uint64_t life, bool final, int code) {
     uint64_t start = life >> COHORT__LIFE_START << 15 | (cohort__life_generation(life) & 0x7fff);

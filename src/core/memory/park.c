@@ -20,8 +20,8 @@
 #define HANDOFF_LOOKS  32
 #define YIELDS_MOST    64 /* before going to sleep */
 #define YIELDS_LEAST   2
-#define WORTH          100000 /* nanoseconds: about what going to sleep and being woken costs twice */
-#define ENOUGH         1000000 /* nanoseconds after which it is no use to give up the CPU once more */
+#define WORTH          100000  /* nanoseconds: about twice what a sleep and its wake-up cost */
+#define ENOUGH         1000000 /* nanoseconds after which giving up the CPU is no use */
 #define PATIENCE_MOST  50000   /* nanoseconds: what going to sleep and being woken costs */
 #define PATIENCE_LEAST 4000
 #define DOUBTS         16
@@ -253,9 +253,9 @@ void cohort__wake_handoff(cohort__eventcount_t *ec, uint32_t seen) {
     }
 }
 
-/* Where the bit says that nobody sleeps, a hand-off waiter may have died before it set it again. A thread
- * that is about to sleep there sees another word than it has read. Once for each word, however many
- * sleep on it; of many words the table forgets some, which are told again. */
+/* Where the bit says that nobody sleeps, a hand-off waiter may have died before it set it again. A
+ * thread that is about to sleep there sees another word than it has read. Once for each word,
+ * however many sleep on it; of many words the table forgets some, which are told again. */
 void cohort__notify_everybody(void) {
     const cohort__eventcount_t *told[64] = {NULL};
     uint32_t count = cohort__thread_count();

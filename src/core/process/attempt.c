@@ -1,10 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * An attempt at a start, for whichever kind of process: it is begun, claimed by the child, given up,
- * made again, and its starter waits until the child has taken off. Each attempt has a number of its
- * own in the slot's claim, so that a child that comes too late finds the claim closed. The starter
- * may be killed between any two stores: until a child has claimed the slot no process acts in its
- * name, and the repair of the starter takes the start back.
+ * An attempt at a start, for whichever kind of process: it is begun, claimed by the child, given
+ * up, made again, and its starter waits until the child has taken off. Each attempt has a number of
+ * its own in the slot's claim, so that a child that comes too late finds the claim closed. The
+ * starter may be killed between any two stores: until a child has claimed the slot no process acts
+ * in its name, and the repair of the starter takes the start back.
  */
 #include "core/process/process.h"
 

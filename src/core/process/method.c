@@ -9,8 +9,8 @@
 #include <string.h>
 
 static _Atomic int default_start; /* a cohort_start_method_t; DEFAULT: the system's */
-/* What spawn re-executes; NULL: the own executable. One that another replaces is kept, since another
- * thread may be starting a process from it. */
+/* What spawn re-executes; NULL: the own executable. One that another replaces is kept, since
+ * another thread may be starting a process from it. */
 static _Atomic(char *) executable;
 
 apr_status_t cohort__reexec_check(void) {
