@@ -132,8 +132,8 @@ COHORT_API const char *cohort_version(void);
  *  - APR_ENOMEM: no room for a copy of the path
  *  - COHORT_ENOTINIT: cohort_initialize() has not been called
  *
- * With any other status than APR_SUCCESS nothing has changed. Each path that is not the one before
- * takes memory that stays, since another thread may be starting a process from the former one.
+ * With any other status than APR_SUCCESS nothing has changed. The memory of each path stays, since
+ * another thread may be starting a process from it.
  */
 COHORT_API apr_status_t cohort_set_start(cohort_start_method_t method, const char *executable);
 
