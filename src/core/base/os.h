@@ -115,7 +115,7 @@ typedef struct {
     cohort_os_handle_t lifeline; /* reader to die with, or NONE */
     cohort_os_handle_t channel;  /* reader of requests, or NONE */
 } cohort_os_boot_t;
-#define COHORT_OS_BOOT_VERSION 3u
+#define COHORT_OS_BOOT_VERSION 4u
 
 typedef enum {
     /* a copy of the caller, its calling thread alone; APR_ENOTIMPL where there is none */

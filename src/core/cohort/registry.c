@@ -156,7 +156,7 @@ static const cohort__part_t parts[] = {
 
 static const cohort__upward_t upward = {
     .kinds = kinds,
-    .bury = cohort__process_check_dead,
+    .check_dead = cohort__process_check_dead,
     .thread_steps = thread_steps,
     .death_steps = death_steps,
     .roles = roles,

@@ -28,7 +28,7 @@ static bool is_settled(cohort__tid_t dead) {
         atomic_load_explicit(&thread->intent, memory_order_acquire) == COHORT__INTENT_NONE)
         return true;
     cohort__pid_t process = cohort__thread_process(dead);
-    if (process && held == 0) (void)cohort__upward->bury(process);
+    if (process && held == 0) (void)cohort__upward->check_dead(process);
     return false;
 }
 
@@ -43,7 +43,7 @@ static apr_status_t try_acquire(void *arg, bool thorough) {
                                                                           : APR_EAGAIN;
 }
 
-/* A thread that was woken and gives up, since another was faster, passes the inheritance on. */
+/* A thread that was woken and gives up, since another was faster, passes the hand-off on. */
 static apr_status_t await(acquisition_t *a, int64_t deadline) {
     bool slept;
     apr_status_t status = cohort__await_handoff(&a->lock->freed, try_acquire, a, deadline, &slept);

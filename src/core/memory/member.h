@@ -66,11 +66,11 @@ struct cohort_process_t {
     _Atomic uint32_t left;
     _Atomic(cohort_pool_t *) pool; /* a worker's */
     _Atomic uint32_t worker;       /* and its number there */
-    cohort__guard_t guard;         /* the name; reaping against signalling */
-    _Atomic uint64_t repairer;     /* tid of the repairer, 0 = none */
-    _Atomic uint32_t repaired;     /* how far, see below */
-    _Atomic int64_t died;          /* when it was found dead */
-    _Atomic uint32_t watches;      /* it has started others, and its watcher sees their ends */
+    cohort__guard_t guard;     /* the name, freeing and letting go; reaping against signalling */
+    _Atomic uint64_t repairer; /* tid of the repairer, 0 = none */
+    _Atomic uint32_t repaired; /* how far, see below */
+    _Atomic int64_t died;      /* when it was found dead */
+    _Atomic uint32_t watches;  /* it has started others, and its watcher sees their ends */
     /* its starter waits for it to take off, and takes a failure back to NEW */
     _Atomic uint32_t awaited;
     _Atomic uint32_t renamed; /* name[renamed % 2] is valid */

@@ -79,7 +79,7 @@ typedef struct cohort__thread_t {
     _Atomic(cohort__home_t *) intent_to;
     cohort__home_t stage[COHORT__STAGES]; /* by cohort__stage_t */
     cohort__tid_t id;                     /* its own note of cohort__thread_id() */
-    /* the allocator's chunks of each size class, + 1; 0 = none */
+    /* the slabs of each size class that it owns: the span's number + 1; 0 = none */
     _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS];
     /* in which of those places the one is that blocks are taken from; its own note */
     uint8_t slab[COHORT__CLASSES_MAX];

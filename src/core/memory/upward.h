@@ -78,7 +78,7 @@ typedef struct {
 typedef struct {
     const cohort__kind_ops_t *kinds; /* by cohort__kind_t */
     /* If this process has died, have that recorded and repaired. */
-    bool (*bury)(cohort__pid_t process);
+    bool (*check_dead)(cohort__pid_t process);
     const cohort__thread_step_t *thread_steps; /* the last one has no name */
     const cohort__death_step_t *death_steps;   /* the last one has no name */
     const cohort__role_ops_t *roles;           /* by cohort__role_t */

@@ -19,21 +19,21 @@ static uint64_t outstanding(cohort_queue_t *q) {
 }
 
 /* What a dead process was getting is back in the ring only after its repair: returns one that has
- * to be buried first, or 0. */
+ * to be repaired first, or 0. */
 static cohort__pid_t drop_dead(cohort_queue_t *q) {
-    cohort__pid_t unburied = 0;
+    cohort__pid_t unrepaired = 0;
     for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
         cohort__pid_t process = atomic_load(&e->id);
         cohort_process_t *slot = cohort__process_find(process);
         if (cohort__process_alive(process, true)) continue;
         if (slot && atomic_load(&slot->repaired) == COHORT__REPAIRED_NOTHING) {
-            unburied = process;
+            unrepaired = process;
         } else {
             cohort__roster_remove(&q->guard, e);
             cohort__guard_commit(&q->guard);
         }
     }
-    return unburied;
+    return unrepaired;
 }
 
 /* Credit beyond what there is was for messages that a dead process had. */
@@ -133,11 +133,11 @@ static apr_status_t try_join(void *arg, bool thorough) {
     cohort_queue_t *queue = cohort__queue_of(call);
     for (;;) {
         if (!account_open(call)) return COHORT_EHANDLE;
-        cohort__pid_t unburied = thorough ? drop_dead(queue) : 0;
+        cohort__pid_t unrepaired = thorough ? drop_dead(queue) : 0;
         uint64_t left = unfinished(queue);
         account_close(call);
         if (!left) return APR_SUCCESS;
-        if (!unburied || !cohort__process_is_gone(unburied)) return APR_EAGAIN;
+        if (!unrepaired || !cohort__process_is_gone(unrepaired)) return APR_EAGAIN;
     }
 }
 

@@ -14,7 +14,7 @@
 
 #define SEGMENT_BLOCK     ((uint64_t)32768)
 #define SEGMENT_CELLS_MIN ((uint64_t)8)
-#define SLOTS_MAX         ((uint64_t)1 << 40)
+#define CELLS_MAX         ((uint64_t)1 << 40)
 
 /* ---- reaching ------------------------------------------------------------------------------- */
 
@@ -50,7 +50,7 @@ typedef struct {
  * destroyed. */
 static apr_status_t try_settled(void *arg, bool thorough) {
     settling_t *s = arg;
-    if (cohort__call_over(s->call)) return COHORT_EHANDLE;
+    if (atomic_load(&s->call->object->tag) != s->call->life) return COHORT_EHANDLE;
     return thorough && cohort__process_is_gone(s->process) ? APR_SUCCESS : APR_EAGAIN;
 }
 
@@ -113,9 +113,9 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
     if (inline_size > COHORT__RING_INLINE_MAX) inline_size = COHORT__RING_INLINE_MAX;
     uint64_t stride = align_up(sizeof(cohort__cell_t) + inline_size, 64);
     uint64_t cells = capacity ? capacity : cells_of_link(stride);
-    if (cells > SLOTS_MAX)
+    if (cells > CELLS_MAX)
         return cohort__fail(APR_ENOMEM, "a capacity of more than %lu messages",
-                            (unsigned long)SLOTS_MAX);
+                            (unsigned long)CELLS_MAX);
     ring->homes = homes;
     ring->guard = guard;
     ring->capacity = capacity;

@@ -11,9 +11,8 @@
  * late. */
 #define COHORT__AHEAD 3
 
-/* Take the cell at a position, from FREE for a put, from FULL for a get, after the thread has
- * announced that it will. `record` is the thread's index, which a run reads once. False: another
- * thread was faster. */
+/* Announce the taking of the cell at a position, then take it: from FREE for a put, from FULL for a
+ * get. `record` is the thread's index, which a run reads once. False: another thread was faster. */
 static inline bool cohort__cell_claim(cohort__thread_t *me, uint32_t record, cohort__cell_t *cell,
                                       uint64_t position, cohort__cell_step_t from) {
     bool put = from == COHORT__FREE;

@@ -15,12 +15,12 @@ static bool is_out_of_line(cohort__cell_t *cell) {
     return atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__OUT_OF_LINE;
 }
 
-/* Bring the bytes to where the caller wants them; the message is still in the ring. */
 static COHORT__APART apr_status_t too_small(const cohort__receive_t *r) {
     return cohort__fail(COHORT_ETOOSMALL, "the message has %lu bytes, the buffer %lu",
                         (unsigned long)r->size, (unsigned long)r->capacity);
 }
 
+/* Bring the bytes to where the caller wants them; the message is still in the ring. */
 static apr_status_t copy_out(cohort__thread_t *me, cohort__cell_t *cell, cohort__receive_t *r) {
     void *to = r->data;
     if (r->how == COHORT__RECEIVE_BLOCK) {

@@ -46,7 +46,9 @@ typedef struct {
 } cohort__found_t;
 
 /* "Guard": called with the guard of the pool, which is held throughout. A process can be killed
- * inside each of these functions: another one, or the next owner of the guard, calls them again. */
+ * inside each of these functions. Another one calls lost_*, recover and abandon_all again; what a
+ * killed submitter leaves goes with its stage or by recover; what a killed caller of drop or left
+ * leaves, by the look for makers that are lost. */
 typedef struct {
     const char *name;
 
@@ -108,11 +110,15 @@ typedef struct {
 
 extern const cohort__backend_t cohort__backends[COHORT__BACKENDS];
 
+/* A number that another process has written over is not believed. */
+static inline const cohort__backend_t *cohort__backend_at(uint32_t number) {
+    return &cohort__backends[number < COHORT__BACKENDS ? number : COHORT__BACKEND_LOCAL];
+}
 static inline const cohort__backend_t *cohort__backend_of(const cohort_pool_t *pool) {
-    return &cohort__backends[pool->backend];
+    return cohort__backend_at(pool->backend);
 }
 static inline const cohort__backend_t *cohort__backend_of_job(const cohort_result_t *job) {
-    return &cohort__backends[atomic_load_explicit(&job->backend, memory_order_relaxed)];
+    return cohort__backend_at(atomic_load_explicit(&job->backend, memory_order_relaxed));
 }
 
 /* What each waiting thread asks, most of it again and again, the local back end answers in line.

@@ -54,8 +54,8 @@ static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
 /* Guard: nobody wants the job any more. */
 void cohort__job_release_when_unused(cohort_pool_t *pool, cohort__thread_t *me,
                                      cohort_result_t *job);
-/* Guard: the caller is not at the job any more, which may be another by now. Doom it again if that
- * had to wait for the caller. */
+/* Guard: the caller is not at the job any more, which may be another by now. Free it now if
+ * that had to wait for the caller. */
 void cohort__job_left(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
 /* Guard: free what pool->in_flight owns. */
 void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me);

@@ -170,7 +170,7 @@ struct cohort_result_t {
     /* why it was ended before it was done, when more is to be said than the status; written
      * before the state */
     cohort__home_t reason;
-    /* 0: not done; else kind << 32 | status; waiting threads look here all the time, and little
+    /* 0: not done; else end << 32 | status; waiting threads look here all the time, and little
      * else is written here */
     _Alignas(64) _Atomic uint64_t state;
     _Atomic uint64_t first_failed; /* (index + 1) << 32 | status; 0 = none */
@@ -220,7 +220,7 @@ static inline bool cohort__progress_runs(uint64_t progress) { return progress & 
 /* ---- pool_core.c ---------------------------------------------------------------------------- */
 
 /*
- * The guard, and what a dead owner left in in_flight. With it neither bury nor anything that waits
+ * The guard, and what a dead owner left in in_flight. With it neither check_dead nor anything that waits
  * for another process. A caller that has a job of the pool, or is its worker, may just enter: the
  * pool is there. Everybody else has no more than a handle, perhaps of a pool that was destroyed or
  * is another by now, and may look at the workers only after it has entered with the tag that it
@@ -271,7 +271,7 @@ typedef enum {
     COHORT__STAFF_VACANT, /* some have */
     COHORT__STAFF_COMPLETE
 } cohort__staff_t;
-/* Mourn workers that have ended; thorough: also those that nobody has seen end. */
+/* Settle workers that have ended; thorough: also those that nobody has seen end. */
 cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
                                     bool thorough);
 /* The running process at a place, 0 = none, or no such pool. */
