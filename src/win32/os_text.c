@@ -232,7 +232,7 @@ apr_status_t cohort__last_error(void) {
     case ERROR_NO_SYSTEM_RESOURCES:
     case ERROR_COMMITMENT_LIMIT: return APR_ENOMEM;
     case 0: return APR_EGENERAL;
-    default: return APR_FROM_OS_ERROR(error);
+    default: return APR_FROM_OS_ERROR((apr_status_t)error);
     }
 }
 
