@@ -105,8 +105,10 @@ static void worker_ended(cohort__pid_t id, cohort_pool_t *pool) {
 }
 
 static void server_ended(cohort__pid_t id, cohort_pool_t *pool) {
+    cohort_process_t *slot = cohort__process_find(id);
     (void)pool;
-    cohort__slot_let_go(id);
+    /* a start that failed is its starter's to give up */
+    if (slot && cohort__process_state(slot) >= COHORT__SLOT_RUNNING) cohort__slot_let_go(id);
 }
 
 static void keeper_ended(cohort__pid_t id, cohort_pool_t *pool) {

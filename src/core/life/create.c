@@ -140,8 +140,9 @@ static apr_status_t take_new(cohort__thread_t *me, cohort_process_t **taken) {
     for (;;) {
         apr_status_t status = grow(&slot);
         if (status) return status;
+        if (!claim(slot, me)) continue;
         *taken = slot;
-        if (claim(slot, me)) return APR_SUCCESS;
+        return APR_SUCCESS;
     }
 }
 

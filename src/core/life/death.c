@@ -134,24 +134,33 @@ static bool is_over(cohort_process_t *slot, uint64_t life) {
 
 /* The creator died over the start. What no child has claimed none will claim from here on; what one
  * has claimed is a process like any other. */
-static void drop_start(cohort_process_t *slot) {
-    if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
-        atomic_store(&slot->awaited, 0);
-        if (cohort__claim_withdraw(slot))
-            cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
-        else (void)cohort__process_check_dead(cohort__process_id(slot));
+static void drop_start(cohort_process_t *slot, cohort__pid_t dead, cohort__thread_t *me) {
+    cohort__pid_t id = cohort__process_id(slot);
+    bool claimed = false;
+    cohort__guard_enter(&slot->guard, me); /* no slot is freed meanwhile, for the next process */
+    if (atomic_load(&slot->creator) == dead && cohort__process_find(id) == slot) {
+        if (cohort__process_state(slot) == COHORT__SLOT_STARTING) {
+            atomic_store(&slot->awaited, 0);
+            if (cohort__claim_withdraw(slot))
+                cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_NEW);
+            else claimed = true;
+        }
+        cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
     }
-    cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
+    cohort__guard_leave(&slot->guard);
+    if (claimed) (void)cohort__process_check_dead(id);
 }
 
 /* What the dead process had made and nobody holds any more; what it had started goes on, its
  * handles are dropped. The process that was to let go of a slot that nobody holds may be the dead
  * one too, so all are looked at. */
 void cohort__handles_drop(cohort__pid_t dead) {
+    cohort__thread_t *me;
     uint32_t count = cohort__process_count();
+    if (cohort__enter(&me)) return;
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        if (atomic_load(&slot->creator) == dead) drop_start(slot);
+        if (atomic_load(&slot->creator) == dead) drop_start(slot, dead, me);
         cohort__slot_release(slot);
     }
 }
@@ -277,21 +286,13 @@ static bool start_failed(cohort_process_t *slot, uint64_t life, int code) {
     return true;
 }
 
-/* A step of this very start: the reporter of an end may be late, and the slot another's by now, or
- * started again. */
-static bool life_step(cohort_process_t *slot, uint64_t life, cohort__slot_state_t from,
-                      cohort__slot_state_t to) {
-    uint64_t before = cohort__life_with(life, from);
-    return atomic_compare_exchange_strong(&slot->life, &before, cohort__life_with(life, to));
-}
-
 /* True for the caller that is the first to say so. What is seen in the slot alone is looked at
  * after the count has changed. */
 static bool set_dead(cohort_process_t *slot, uint64_t life) {
     if (!cohort__may_act(cohort__life_state(life))) return false;
     atomic_store(&slot->died, cohort_os_now());
-    if (!life_step(slot, life, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) &&
-        !life_step(slot, life, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD))
+    if (!cohort__slot_step_of(slot, life, COHORT__SLOT_STARTING, COHORT__SLOT_DEAD) &&
+        !cohort__slot_step_of(slot, life, COHORT__SLOT_RUNNING, COHORT__SLOT_DEAD))
         return false;
     atomic_fetch_add(&cohort__arena->death, 1);
     return true;
@@ -316,11 +317,12 @@ void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     if (cohort__process_life(slot) != cohort__life_with(life, COHORT__SLOT_DEAD)) return;
     bool final = settle_code(slot, life, code);
     news = repair(slot, life) || news;
+    final = final || settle_code(slot, life, code); /* the reaper may have told it meanwhile */
     if (!is_repaired(slot) || !final || !tell_role(slot, id)) {
         if (news) tell();
         return;
     }
-    if (!life_step(slot, life, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
+    if (!cohort__slot_step_of(slot, life, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
     cohort__notify(&slot->changed, COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
     tell();

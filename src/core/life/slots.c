@@ -19,6 +19,12 @@ bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort
            atomic_compare_exchange_strong(&slot->life, &life, next);
 }
 
+bool cohort__slot_step_of(cohort_process_t *slot, uint64_t life, cohort__slot_state_t from,
+                          cohort__slot_state_t to) {
+    uint64_t before = cohort__life_with(life, from);
+    return atomic_compare_exchange_strong(&slot->life, &before, cohort__life_with(life, to));
+}
+
 void cohort__slot_restart(cohort_process_t *slot) {
     uint64_t life = cohort__process_life(slot), next;
     do {
@@ -103,14 +109,15 @@ void cohort__slot_release(cohort_process_t *slot) {
 }
 
 /* Two may be about to let go of one process, the thread that closes the handle and the repairer of
- * a dead one, and the slot be another process' when the second comes to it. While the guard is held
- * no slot is freed, so the id is looked at and the holder given up in one. */
+ * a dead one, and the slot be free or another process' when the second comes to it. While the guard
+ * is held a slot that is not free stays that process', so the id is looked at and the holder given
+ * up in one. */
 void cohort__slot_let_go(cohort__pid_t id) {
     cohort__thread_t *me;
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot || cohort__enter(&me)) return;
     cohort__guard_enter(&slot->guard, me);
-    if (cohort__process_id(slot) == id) atomic_store(&slot->creator, 0);
+    if (cohort__process_find(id) == slot) atomic_store(&slot->creator, 0);
     cohort__guard_leave(&slot->guard);
     cohort__slot_release(slot);
 }

@@ -19,6 +19,10 @@ void cohort__slot_refuse(cohort_process_t *slot, apr_status_t status);
 /* That status; the calling thread has said the same of it then. */
 apr_status_t cohort__slot_refusal(const cohort_process_t *slot);
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to);
+/* The same of this very start: the caller may be late, and the slot another's by now, or started
+ * again. */
+bool cohort__slot_step_of(cohort_process_t *slot, uint64_t life, cohort__slot_state_t from,
+                          cohort__slot_state_t to);
 /* By its starter: STARTING once more, another start of the same life. */
 void cohort__slot_restart(cohort_process_t *slot);
 /* No child will claim the attempt under way; false: one has. */

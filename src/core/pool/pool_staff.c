@@ -207,8 +207,11 @@ static bool is_over(cohort__pid_t id, int *code) {
     cohort_process_t *slot = cohort__process_find(id);
     *code = COHORT_EXIT_UNKNOWN;
     if (!slot) return true;
-    *code = cohort__exit_code(slot);
-    return cohort__process_state(slot) == COHORT__SLOT_ENDED;
+    int found = cohort__exit_code(slot);
+    bool over = cohort__process_state(slot) == COHORT__SLOT_ENDED;
+    if (cohort__process_find(id) != slot) return true;
+    *code = found;
+    return over;
 }
 
 /* The thread that was to start this worker is dead: the worker will not start any more. A child
@@ -216,14 +219,18 @@ static bool is_over(cohort__pid_t id, int *code) {
 static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
                          cohort__pid_t id, cohort__tid_t launcher) {
     cohort_process_t *slot = cohort__process_find(id);
-    if (!slot || cohort__process_state(slot) > COHORT__SLOT_FAILED) return;
+    if (!slot) return;
+    uint64_t life = cohort__process_life(slot), open = atomic_load(&slot->claim);
+    if (cohort__life_state(life) > COHORT__SLOT_FAILED) return;
     if (!launcher || cohort__thread_alive(launcher, true) || cohort__process_find(id) != slot)
         return;
-    if (cohort__process_state(slot) == COHORT__SLOT_STARTING && cohort__claim_withdraw(slot)) {
-        cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
-    }
-    cohort__slot_step(slot, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
-    if (cohort__process_state(slot) == COHORT__SLOT_NEW)
+    /* each step is one of this very start: another repairer may be faster, and the slot another
+     * process' */
+    if (cohort__life_state(life) == COHORT__SLOT_STARTING && !cohort__claim_pid(open) &&
+        atomic_compare_exchange_strong(&slot->claim, &open, cohort__claim_next(open)))
+        cohort__start_died(id, life, COHORT_EXIT_UNKNOWN);
+    cohort__slot_step_of(slot, life, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
+    if (cohort__process_life(slot) == cohort__life_with(life, COHORT__SLOT_NEW))
         start_failed(pool, me, tag, number, id, COHORT_ESTART);
 }
 

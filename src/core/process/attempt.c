@@ -44,6 +44,8 @@ bool cohort__attempt_claim(cohort_process_t *slot, uint32_t attempt) {
 void cohort__attempt_again(cohort_process_t *slot) {
     /* the server that it was asked of does not wait for it any more */
     atomic_store(&slot->reaper, 0);
+    /* nor is the new start taken for the one whose child is gone */
+    atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     cohort__slot_restart(slot);
     prepare(slot, true);
 }
@@ -92,20 +94,27 @@ static apr_status_t try_takeoff(void *arg, bool thorough) {
 apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child) {
     takeoff_t t = {slot, child, 0};
     apr_status_t status = cohort__await(&slot->changed, try_takeoff, &t, COHORT_OS_NEVER);
-    bool failed = !status && cohort__process_state(slot) == COHORT__SLOT_FAILED;
+    cohort__slot_state_t state = cohort__process_state(slot);
+    bool failed = !status && state == COHORT__SLOT_FAILED;
+    if (!status && state == COHORT__SLOT_NEW) return COHORT_ESTART; /* withdrawn by a repairer */
     if (failed) status = cohort__slot_refusal(slot);
     /* which may be any, what cohort__await() goes on at too */
     return failed && !status ? COHORT_ESTART : status;
 }
 
+/* Nobody would see its end. */
+void cohort__attempt_end_child(cohort_os_id_t child) {
+    int code;
+    (void)cohort_os_signal(child, COHORT_OS_KILL);
+    while (APR_STATUS_IS_EAGAIN(cohort_os_reap(child, &code))) cohort_os_yield();
+}
+
 apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
                                    cohort__watched_t *watched) {
-    int code;
     apr_status_t status =
         cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
     if (!status) return cohort__await_takeoff(slot, &child);
-    (void)cohort_os_signal(child, COHORT_OS_KILL);
-    while (APR_STATUS_IS_EAGAIN(cohort_os_reap(child, &code))) cohort_os_yield();
+    cohort__attempt_end_child(child);
     cohort__slot_step(slot, COHORT__SLOT_RUNNING, COHORT__SLOT_STARTING);
     cohort__process_ended(slot, COHORT_EXIT_NONE);
     return status;

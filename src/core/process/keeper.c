@@ -54,7 +54,11 @@ static apr_status_t exec_keeper(cohort_process_t *slot, cohort_os_handle_t reade
     cohort_os_id_t child;
     apr_status_t status = cohort__reexec(slot, &boot, NULL, &child, &watched);
     if (status) return status;
-    return cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
+    status = cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
+    if (!status) return APR_SUCCESS;
+    cohort__attempt_end_child(child);
+    cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
+    return status;
 }
 
 /* Nobody waits until it runs: the channel keeps what it is told. */
@@ -64,6 +68,7 @@ static apr_status_t start_keeper(void) {
     apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_KEEPER, "cohort-keeper",
                                                COHORT_DAEMON, COHORT_SPAWN);
     if (status) return status;
+    cohort__pid_t id = cohort__process_id(slot);
     status = cohort_os_channel_create(&reader, &writer);
     if (status) goto no_channel;
     (void)cohort__attempt_begin(slot, false);
@@ -71,7 +76,7 @@ static apr_status_t start_keeper(void) {
     status = exec_keeper(slot, reader);
     cohort_os_close(reader);
     if (status) goto no_keeper;
-    keeper.id = cohort__process_id(slot);
+    keeper.id = id;
     keeper.channel = cohort_os_know(writer);
     keeper.users = cohort_os_users();
     keeper.slot = slot;
@@ -81,7 +86,7 @@ no_keeper:
     cohort_os_close(writer);
     status = cohort__attempt_failed(slot, status);
 no_channel:
-    cohort__slot_let_go(cohort__process_id(slot));
+    cohort__slot_let_go(id);
     return status;
 }
 

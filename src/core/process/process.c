@@ -277,8 +277,10 @@ static apr_status_t process_close(cohort_process_t *process) {
     if (status)
         return status == COHORT_EHANDLE && cohort__in_arena(process, sizeof *process) ? APR_SUCCESS
                                                                                       : status;
+    cohort__thread_t *me;
     cohort__pid_t id = cohort__process_id(process);
     status = cohort__creator_check(process);
+    if (!status) status = cohort__enter(&me);
     if (status) return status;
     cohort__slot_state_t state = cohort__process_state(process);
     if (state != COHORT__SLOT_NEW && state != COHORT__SLOT_ENDED) return COHORT_ERUNNING;

@@ -52,6 +52,8 @@ apr_status_t cohort__process_launch(cohort_process_t *slot);
  * waits until the child has taken off, and a failure is its own to tell. False: it is not NEW. */
 bool cohort__attempt_begin(cohort_process_t *slot, bool awaited);
 /* The start failed: NEW again. */
+/* Kill and reap a child that cannot be watched. */
+void cohort__attempt_end_child(cohort_os_id_t child);
 apr_status_t cohort__attempt_failed(cohort_process_t *slot, apr_status_t status);
 /* In the child, first of all: the slot is this process'. False: the attempt is over, and this
  * process too late. */

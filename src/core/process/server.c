@@ -61,6 +61,7 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     if (!status && !in_child) {
         cohort_os_streams_drop();
         status = cohort__watcher_add(watched, slot, attempt, child, true);
+        if (status) cohort__attempt_end_child(child);
         if (arms) cohort_os_lifeline_prepare(daemons_lifeline); /* for the next one */
         return status;
     }

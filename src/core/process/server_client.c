@@ -150,9 +150,9 @@ static apr_status_t start_server(server_t *server, cohort_os_state_t *state) {
         status = cohort__process_make(&made.slot, COHORT__ROLE_SERVER, "cohort-server",
                                       COHORT_DAEMON, COHORT_SPAWN);
     if (status) goto no_slot;
+    made.id = cohort__process_id(made.slot); /* at once, while it is held */
     status = start_process(made.slot, &writer, &made.state);
     if (status) goto no_server;
-    made.id = cohort__process_id(made.slot);
     made.channel = cohort_os_know(writer);
     *server = made;
     is_subtle |= made.state.subtle;
@@ -163,7 +163,7 @@ static apr_status_t start_server(server_t *server, cohort_os_state_t *state) {
 
 no_server:
     status = cohort__explain(status, "start a fork server for what this thread is now");
-    cohort__slot_let_go(cohort__process_id(made.slot));
+    cohort__slot_let_go(made.id);
 no_slot:
     free(made.context);
     return status;
