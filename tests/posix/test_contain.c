@@ -324,13 +324,29 @@ static void a_killed_keeper_is_replaced(void) {
     free_board(board);
 }
 
+static bool is_a(int fd, mode_t kind) {
+    struct stat facts;
+    return fstat(fd, &facts) == 0 && (facts.st_mode & S_IFMT) == kind;
+}
+
+/* All but the lifeline, a pipe: a system may hold the daemon's end of it for a moment after the
+ * daemon has called exec, and ends the daemon if its parent closes the pipe meanwhile. Where the
+ * keeper's channel is a pipe, too, all. */
+static void close_channel(void) {
+    bool sockets = false;
+    for (int fd = 3; fd < 1024; fd++) sockets |= is_a(fd, S_IFSOCK);
+    for (int fd = 3; fd < 1024; fd++) {
+        if (!sockets || !is_a(fd, S_IFIFO)) close(fd);
+    }
+}
+
 /* That the parent has closed its descriptors is not its end. */
 static int start_and_close_all(void *args) {
     board_t *board = board_of(args);
     (void)start_as(COHORT_DAEMON, be_daemon, args, sizeof board);
     await_daemon(board);
     (void)await_child_named(getpid(), "cohort-keeper", 0);
-    close_all();
+    close_channel();
     set_event(board->go);
     party_wait_for_death();
 }
