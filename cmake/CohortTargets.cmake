@@ -43,7 +43,8 @@ function(cohort_library target kind)
   if(NOT MSVC) # two thread-local words are looked up at every call
     target_compile_options(${target} PRIVATE
       -ftls-model=initial-exec
-      $<$<C_COMPILER_ID:GNU>:-Wshadow$<SEMICOLON>-Wundef$<SEMICOLON>-Wmissing-prototypes$<SEMICOLON>-Wconversion>)
+      $<$<C_COMPILER_ID:GNU>:-Wshadow$<SEMICOLON>-Wundef>
+      $<$<C_COMPILER_ID:GNU>:-Wmissing-prototypes$<SEMICOLON>-Wconversion>)
   endif()
   target_compile_definitions(${target} PRIVATE COHORT_VERSION="${PROJECT_VERSION}" ${COHORT_OS_DEFINITIONS})
   if(kind STREQUAL "STATIC")

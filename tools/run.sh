@@ -7,13 +7,14 @@
 ## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
 ## tools/run.sh crash [--seconds N]         prove what holds when processes die: at chosen instructions, at random for N seconds (60), after 10,000 deaths; in 15 minutes
 ## tools/run.sh macos                       compile and link all for macOS, both architectures; ends with 77 when the compiler cannot be had
-## tools/run.sh lint                        formatting, scripts, documentation and static analysis, with warnings as errors
+## tools/run.sh lint                        formatting, scripts, Doxygen, static analysis
 ## tools/run.sh bench [--best] [--docs] [SECTION...]  measure Cohort beside its peers and print one table (of the best rounds, where the
 ##                                          machine is disturbed); --docs: and put it into docs/performance.md
 ## tools/run.sh help                        this text
 #
 # What a command needs and does not find (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib,
-# ps, valgrind, Spin …) is installed through the system's package manager, and nothing else is. A subcommand is a function
+# ps, valgrind, Spin …) is installed through the system's package manager, and nothing else is. A
+# subcommand is a function
 # run_NAME below and a line "## ..." above.
 set -euo pipefail
 

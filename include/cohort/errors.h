@@ -17,42 +17,45 @@
 extern "C" {
 #endif
 
+/* clang-format off */
 /** The one list: code, offset, message. Offsets are fixed for ever; new codes go to the end. */
-#define COHORT_ERROR_LIST(X)                                                                                                             \
-    X(COHORT_ENOTINIT, 0, "cohort_initialize() has not been called in this process")                                                     \
-    X(COHORT_ENOTMEMBER, 1, "this process is a raw fork() copy and not a member of the cohort")                                          \
-    X(COHORT_EVERSION, 2, "the two sides use different versions of Cohort")                                                              \
-    X(COHORT_ETWICE, 3,                                                                                                                  \
-      "this copy of Cohort, or another one, is already initialised in this process")                                                     \
-    X(COHORT_EADDRESS, 4, "the shared arena could not be mapped at its address")                                                         \
-    X(COHORT_EBINARY, 5, "the child runs another build of the target's module")                                                          \
-    X(COHORT_ETARGET, 6, "the target function could not be found in the child")                                                          \
-    X(COHORT_ESTART, 7, "the child ended before it had started")                                                                         \
-    X(COHORT_ENOTSTARTED, 8, "the process has not been started")                                                                         \
-    X(COHORT_ESTARTED, 9, "the process has already been started")                                                                        \
-    X(COHORT_ERUNNING, 10, "the process is still running")                                                                               \
-    X(COHORT_ECLOSED, 11, "the object is closed")                                                                                        \
-    X(COHORT_EHANDLE, 12, "not a live object of this type (destroyed, or never one)")                                                    \
-    X(COHORT_ETOOSMALL, 13, "the buffer is too small for the message, which was kept")                                                   \
-    X(COHORT_EDIRECTION, 14, "this end of the pipe cannot do that")                                                                      \
-    X(COHORT_EOWNERDEAD, 15,                                                                                                             \
-      "the last owner died holding the lock, which is now yours; check the data")                                                        \
-    X(COHORT_ENOTOWNER, 16, "not held, or not owned, by the caller")                                                                     \
-    X(COHORT_EOVERRELEASE, 17, "released more often than acquired")                                                                      \
-    X(COHORT_EBROKEN, 18, "the barrier is broken")                                                                                       \
-    X(COHORT_EDEADLOCK, 19, "the caller already holds this lock")                                                                        \
-    X(COHORT_EWORKERDIED, 20, "the worker process died while it ran the task")                                                           \
-    X(COHORT_ENOTRUNNING, 21, "the pool is closed or terminated")                                                                        \
-    X(COHORT_ETERMINATED, 22, "the pool was terminated before the task was done")                                                        \
-    X(COHORT_ELIMIT, 23, "a fixed limit of the cohort is reached")                                                                       \
-    X(COHORT_EFREE, 24, "not a block that cohort_alloc() returned, or freed already")                                                    \
-    X(COHORT_ENOWAIT, 25, "a process cannot wait for itself")                                                                            \
-    X(COHORT_EINITFAILED, 26, "the pool's initializer failed in a worker")                                                               \
-    X(COHORT_EDAMAGED, 27,                                                                                                               \
-      "a process of the cohort has written over what is not its own in the shared memory")                                               \
-    X(COHORT_EPRIVILEGED, 28,                                                                                                            \
-      "a program with rights that its caller may not have (set-user-id, set-group-id, file capabilities) starts processes by fork only") \
+#define COHORT_ERROR_LIST(X) \
+    X(COHORT_ENOTINIT, 0, "cohort_initialize() has not been called in this process") \
+    X(COHORT_ENOTMEMBER, 1, "this process is a raw fork() copy and not a member of the cohort") \
+    X(COHORT_EVERSION, 2, "the two sides use different versions of Cohort") \
+    X(COHORT_ETWICE, 3, \
+      "this copy of Cohort, or another one, is already initialised in this process") \
+    X(COHORT_EADDRESS, 4, "the shared arena could not be mapped at its address") \
+    X(COHORT_EBINARY, 5, "the child runs another build of the target's module") \
+    X(COHORT_ETARGET, 6, "the target function could not be found in the child") \
+    X(COHORT_ESTART, 7, "the child ended before it had started") \
+    X(COHORT_ENOTSTARTED, 8, "the process has not been started") \
+    X(COHORT_ESTARTED, 9, "the process has already been started") \
+    X(COHORT_ERUNNING, 10, "the process is still running") \
+    X(COHORT_ECLOSED, 11, "the object is closed") \
+    X(COHORT_EHANDLE, 12, "not a live object of this type (destroyed, or never one)") \
+    X(COHORT_ETOOSMALL, 13, "the buffer is too small for the message, which was kept") \
+    X(COHORT_EDIRECTION, 14, "this end of the pipe cannot do that") \
+    X(COHORT_EOWNERDEAD, 15, \
+      "the last owner died holding the lock, which is now yours; check the data") \
+    X(COHORT_ENOTOWNER, 16, "not held, or not owned, by the caller") \
+    X(COHORT_EOVERRELEASE, 17, "released more often than acquired") \
+    X(COHORT_EBROKEN, 18, "the barrier is broken") \
+    X(COHORT_EDEADLOCK, 19, "the caller already holds this lock") \
+    X(COHORT_EWORKERDIED, 20, "the worker process died while it ran the task") \
+    X(COHORT_ENOTRUNNING, 21, "the pool is closed or terminated") \
+    X(COHORT_ETERMINATED, 22, "the pool was terminated before the task was done") \
+    X(COHORT_ELIMIT, 23, "a fixed limit of the cohort is reached") \
+    X(COHORT_EFREE, 24, "not a block that cohort_alloc() returned, or freed already") \
+    X(COHORT_ENOWAIT, 25, "a process cannot wait for itself") \
+    X(COHORT_EINITFAILED, 26, "the pool's initializer failed in a worker") \
+    X(COHORT_EDAMAGED, 27, \
+      "a process of the cohort has written over what is not its own in the shared memory") \
+    X(COHORT_EPRIVILEGED, 28, \
+      "a program with rights that its caller may not have (set-user-id, set-group-id, file " \
+      "capabilities) starts processes by fork only") \
     X(COHORT_EUNTRUSTED, 29, "COHORT_BOOT in the environment is not for this process")
+/* clang-format on */
 
 /** Cohort's own statuses: the codes of COHORT_ERROR_LIST, each with its message. */
 enum {

@@ -41,7 +41,7 @@ typedef struct {
     uint8_t build[BUILD_BYTES];
 } block_t;
 
-/* ---- as whom a process re-executes ----------------------------------------------------------- */
+/* ---- the user of a re-executed process ------------------------------------------------------ */
 
 /* To the system, a program that is executed with an effective user or group which is not the real
  * one has gained rights. This one has not, but may have lost some: so those that the process acts

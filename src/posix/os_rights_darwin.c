@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Users and rights on macOS: whether executing this program gave it rights, as whom its parent
- * runs, and how the child of a vfork becomes another user. */
+/* Users and rights on macOS: whether executing this program gave it rights, as which user its
+ * parent runs, and how the child of a vfork becomes another user. */
 #include "os_posix.h"
 
 #include <sys/sysctl.h>

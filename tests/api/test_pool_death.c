@@ -354,7 +354,7 @@ static void maker_dies(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
 }
 
-/* An initializer whose worker is killed once is run again in the next. */
+/* An initializer is run again in the next worker when its worker is killed once. */
 static apr_status_t deadly_initializer(void *args) {
     if (atomic_fetch_add(*(_Atomic int **)args, 1) == 0) die(BY_KILL);
     return APR_SUCCESS;

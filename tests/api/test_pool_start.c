@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Pools: how their workers begin, with an initializer or not at all: a pool whose workers cannot be
- * started ends, and says why. */
+/* Pools: how their workers begin, with an initializer or not at all: a pool with workers that
+ * cannot be started ends, and says why. */
 #include "pools.h"
 
 #include <stdlib.h>

@@ -123,8 +123,8 @@ static cohort_process_t *next_in_slot(const cohort_process_t *slot) {
     }
 }
 
-/* The watcher tells the end of a process when the slot is another process' already, whose handle
- * stays held. */
+/* The watcher tells the end of a process when the slot is another process' already. That
+ * one's handle stays held. */
 static void a_late_end_is_not_the_next_process(void) {
     static const cohort__role_t roles[] = {COHORT__ROLE_KEEPER, COHORT__ROLE_SERVER};
     for (int i = 0; i < 2; i++) {

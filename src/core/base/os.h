@@ -210,7 +210,7 @@ _Noreturn void cohort_os_leave(int code);
 typedef struct {
     uint64_t quick[5], rest[18], wishes[36];
     bool unseen; /* something of the rest could not be looked at: it is the same as no other's */
-    bool subtle; /* threads of this process may differ whose quick part is the same (sandboxes) */
+    bool subtle; /* threads may differ with the same quick part (sandboxes) */
 } cohort_os_state_t;
 /* The quick part of the calling thread. */
 void cohort_os_state_quick(cohort_os_state_t *state);

@@ -231,7 +231,7 @@ static bool is_final(cohort_process_t *slot) {
 
 /* A code of its own that the process stored counts only if it also got to the end: a signal may
  * have come in between. So the reaper tells what it saw. The life is looked at after the word: a
- * word that is exchanged is of this start, or of the one before in a slot whose starter has died
+ * word that is exchanged is of this start, or of the one before, in a slot that lost its starter
  * since. True: the code is final. */
 static bool settle_code(cohort_process_t *slot, uint64_t life, int code) {
     uint64_t before = atomic_load(&slot->outcome), after;

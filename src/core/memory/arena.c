@@ -88,7 +88,8 @@ static apr_status_t reopen(void) {
     }
     return cohort__fail(
         APR_FROM_OS_ERROR(EBADF),
-        "this program has closed descriptor %d, the shared memory's; only the start method fork does without",
+        "this program has closed descriptor %d, the shared memory's; only the start method fork "
+        "does without",
         (int)lost);
 }
 

@@ -88,10 +88,10 @@ static apr_status_t make_ready(const cohort__run_t *run, uint64_t count) {
 }
 
 apr_status_t cohort__heap_is_full(uint64_t size) {
-    return cohort__fail(
-        APR_ENOMEM,
-        "no room for %lu KiB in the arena of %lu MiB (arena_size in the options of cohort_initialize())",
-        (unsigned long)(size >> 10), (unsigned long)(cohort__map.size >> 20));
+    return cohort__fail(APR_ENOMEM,
+                        "no room for %lu KiB in the arena of %lu MiB (arena_size in the options of "
+                        "cohort_initialize())",
+                        (unsigned long)(size >> 10), (unsigned long)(cohort__map.size >> 20));
 }
 
 apr_status_t cohort__run_find(uint64_t count, cohort__run_t *run) {

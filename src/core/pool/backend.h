@@ -4,8 +4,8 @@
  * three groups: work is submitted, what has become of it is collected, and what was lost with a
  * dead process is dealt with; and how jobs end otherwise.
  *
- * A result is common to all back ends: the object that a user holds, its pool, its callback, whose
- * it is. Chunks, lists and which worker has what belong to the back end. So pool_result.c,
+ * A result is common to all back ends: the object that a user holds, its pool, its callback, its
+ * owner. Chunks, lists and which worker has what belong to the back end. So pool_result.c,
  * pool_submit.c, pool_callback.c and the files of the staff name no field of them, and include
  * this header alone (the test check.backend).
  *

@@ -222,8 +222,8 @@ static inline bool cohort__progress_runs(uint64_t progress) { return progress & 
 /*
  * The guard, and what a dead owner left in in_flight. With it neither check_dead nor anything that
  * waits for another process. A caller that has a job of the pool, or is its worker, may just enter:
- * the pool is there. Everybody else has no more than a handle, perhaps of a pool that was destroyed or
- * is another by now, and may look at the workers only after it has entered with the tag that it
+ * the pool is there. Everybody else has no more than a handle, perhaps of a pool that was destroyed
+ * or is another by now, and may look at the workers only after it has entered with the tag that it
  * knows: COHORT_EHANDLE, and not entered, when that pool is gone. (Blocks of pools stay blocks of
  * pools, so trying is safe.)
  */

@@ -44,7 +44,7 @@ bool cohort__attempt_claim(cohort_process_t *slot, uint32_t attempt) {
 void cohort__attempt_again(cohort_process_t *slot) {
     /* the server that it was asked of does not wait for it any more */
     atomic_store(&slot->reaper, 0);
-    /* nor is the new start taken for the one whose child is gone */
+    /* nor is the new start taken for the one that has lost its child */
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     cohort__slot_restart(slot);
     prepare(slot, true);

@@ -24,7 +24,8 @@ apr_status_t cohort__reexec_check(void) {
     if (cohort_os_facts()->can_reexec) return APR_SUCCESS;
     return cohort__fail(
         COHORT_EPRIVILEGED,
-        "a child that runs the program anew would be privileged itself, and so take nothing from its environment; use the method fork");
+        "a child that runs the program anew would be privileged itself, and so take nothing "
+        "from its environment; use the method fork");
 }
 
 const char *cohort__executable(void) {

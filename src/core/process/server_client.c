@@ -273,7 +273,8 @@ static apr_status_t serve_request(request_t *request, const cohort_os_streams_t 
     if (request->fresh && request->another) {
         return cohort__fail(
             COHORT_ESTART,
-            "the first thread of this process is not what the thread is that replaces workers, and no fork server of its own lives");
+            "the first thread of this process is not what the thread is that replaces workers, "
+            "and no fork server of its own lives");
     }
     if (request->fresh && !place) {
         *full = true;
