@@ -32,11 +32,13 @@ formatted() {
 scripts() { { git ls-files '*.sh'; echo .ci/run; } | xargs shellcheck -x -S warning; }
 
 # A file that the build compiles; the others are another system's, or another variant.
-compiled() { sed -n "s|^ *\"file\": \"$root/\(src/.*\.c\)\",*$|\1|p" "$build/compile_commands.json" | sort -u; }
+compiled() {
+    sed -n "s|^ *\"file\": \"$root/\(src/.*\.c\)\",*$|\1|p" "$build/compile_commands.json" | sort -u
+}
 
 tidy() {
     local log=$build/clang-tidy.log
-    [ -n "$(compiled)" ] || { echo "no compiled sources in $build/compile_commands.json"; return 1; }
+    [ -n "$(compiled)" ] || { echo "$build/compile_commands.json names no source"; return 1; }
     compiled | xargs -P "$(nproc)" -n 4 clang-tidy -p "$build" --quiet >"$log" 2>/dev/null && return
     grep -E ': (warning|error):' "$log" | sort -u | head -n 40
     return 1

@@ -93,8 +93,8 @@ static apr_status_t by_name(char *path, size_t size) {
     if (!name || name[0] != '/' || strlen(name) >= size || access(name, X_OK) != 0) {
         return cohort__fail(
             error,
-            "reading %s, so that this program can be executed again; mount /proc, or name the program "
-            "with cohort_set_start()",
+            "reading %s, so that this program can be executed again; mount /proc, or name the "
+            "program with cohort_set_start()",
             own_link());
     }
     strcpy(path, name);
