@@ -109,7 +109,7 @@ static void starts_only(int n) {
 static void ends_only(int n) {
     for (int i = 0; i < n / DEAR; i++)
         MUST(cohort_process_join(processes[i], COHORT_FOREVER)),
-            MUST(cohort_process_close(processes[i]));
+            MUST(cohort_process_destroy(processes[i]));
 }
 
 static void lives_only(int n) {
@@ -151,12 +151,13 @@ static void count_steps(void) {
     int n = WARM + COUNT + 10;
     cohort_pool_t *pool;
     for (int i = 0; i < n; i++) in[i] = i;
-    MUST(cohort_pool_create(&pool,
-                            &(cohort_pool_options_t){.workers = 1,
-                                                     .method = cohort_start_method() == COHORT_SPAWN
-                                                                   ? COHORT_SPAWN
-                                                                   : COHORT_FORK},
-                            NULL));
+    MUST(cohort_pool_create(
+        &pool,
+        &(cohort_pool_options_t){.workers = 1,
+                                 .method = cohort_start_method() == COHORT_START_SPAWN
+                                               ? COHORT_START_SPAWN
+                                               : COHORT_START_FORK},
+        NULL));
     MUST(cohort_pool_map(pool, task, in, sizeof *in, (apr_size_t)n, out, sizeof *out,
                          &(cohort_map_options_t){.chunk = 1}));
     bench_check(out[n - 1] == n - 1, "map");

@@ -37,7 +37,7 @@ int bench_program(const char *const *argv, char *output, apr_size_t size) {
     apr_pool_t *pool;
     cohort_process_t *p;
     cohort_program_t program = {.argv = argv, .streams[1].kind = COHORT_STREAM_PIPE};
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     apr_size_t length = 0;
     int code = NO_SUCH_PROGRAM;
     char rest[256];
@@ -164,7 +164,8 @@ void bench_contest(const bench_contest_t *contest, const bench_contestant_t *her
 cohort_process_t *bench_start_child(cohort_target_t target, const void *args, apr_size_t size) {
     cohort_process_t *p;
     MUST(cohort_process_create(&p, target, args, size,
-                               &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
+                               &(cohort_process_options_t){.lifetime = COHORT_LIFETIME_DAEMON},
+                               NULL));
     MUST(cohort_process_start(p));
     return p;
 }
@@ -172,5 +173,5 @@ cohort_process_t *bench_start_child(cohort_target_t target, const void *args, ap
 void bench_finish_child(cohort_process_t *child) {
     MUST(cohort_process_join(child, COHORT_FOREVER));
     bench_check(cohort_process_exit_code(child) == 0, "a child failed");
-    MUST(cohort_process_close(child));
+    MUST(cohort_process_destroy(child));
 }

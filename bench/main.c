@@ -137,7 +137,7 @@ int main(int argc, char **argv) {
     cohort_options_t options = {0};
     if (argc > 1 && !strcmp(argv[1], "--count"))
         options.arena_size = (apr_uint64_t)256 << 20; /* valgrind makes all of it real */
-    MUST(cohort_initialize(&argc, &argv, &options));
+    MUST(cohort_initialize(&options));
     (void)bench_beside(argv[0]);
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--json")) json = 1;

@@ -78,7 +78,7 @@ static void ping(const char *size_name, apr_size_t size, const char *where, cons
     MUST(cohort_pipe_create(&here, &there, NULL, NULL));
     echo_t e = {there, size, pinned ? split : -1};
     cohort_process_options_t options = {
-        .lifetime = COHORT_DAEMON, .connections = &there, .n_connections = 1};
+        .lifetime = COHORT_LIFETIME_DAEMON, .connections = &there, .n_connections = 1};
     cohort_process_t *p;
     MUST(cohort_process_create(&p, echo, &e, sizeof e, &options, NULL));
     MUST(cohort_process_start(p));
@@ -159,7 +159,7 @@ static cohort_process_t *start_sink(cohort_target_t target, ping_t *arg) {
     MUST(cohort_pipe_create(&arg->end, &there, &(cohort_pipe_options_t){.bytes = 4 * MEGABYTE},
                             NULL));
     cohort_process_options_t options = {
-        .lifetime = COHORT_DAEMON, .connections = &there, .n_connections = 1};
+        .lifetime = COHORT_LIFETIME_DAEMON, .connections = &there, .n_connections = 1};
     MUST(cohort_process_create(&p, target, &there, sizeof there, &options, NULL));
     MUST(cohort_process_start(p));
     MUST(cohort_connection_close(there));

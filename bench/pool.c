@@ -185,7 +185,7 @@ static void idle_pool(void) {
     cohort_pool_t *pool;
     cohort_process_t **workers;
     apr_pool_t *memory;
-    int n;
+    apr_size_t n;
     double dirty = 0;
     MUST(apr_pool_create(&memory, NULL));
     MUST(cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = IDLE_WORKERS}, NULL));
@@ -196,7 +196,7 @@ static void idle_pool(void) {
     double before = cpu_of(workers, n);
     apr_sleep(10000000);
     double used = (cpu_of(workers, n) - before) * 1e3;
-    for (int i = 0; i < n; i++)
+    for (apr_size_t i = 0; i < n; i++)
         dirty += bench_private_dirty_kib(cohort_process_pid(workers[i])) / n;
     if (before >= 0) bench_print("pool.idle64.cpu", "cohort", "ms", &used, 1);
     if (dirty > 0) bench_print("pool.idle64.private", "cohort", "KiB", &dirty, 1);

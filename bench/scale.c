@@ -41,7 +41,7 @@ static void starts(const char *kind, cohort_event_t *over, const int *numbers, i
     for (int i = 0; i < n; i++) MUST(cohort_process_kill(children[i]));
     for (int i = 0; i < n; i++) {
         MUST(cohort_process_join(children[i], COHORT_FOREVER));
-        MUST(cohort_process_close(children[i]));
+        MUST(cohort_process_destroy(children[i]));
     }
 }
 

@@ -22,7 +22,7 @@ static void start_and_join(cohort_process_t *p) {
     MUST(cohort_process_start(p));
     MUST(cohort_process_join(p, COHORT_FOREVER));
     bench_check(cohort_process_exit_code(p) == 0, "exit code");
-    MUST(cohort_process_close(p));
+    MUST(cohort_process_destroy(p));
 }
 
 static void start_functions(void *arg, int first, int n) {
@@ -165,9 +165,10 @@ static void end_small(small_t *small) {
 
 /* ---- the contests --------------------------------------------------------------------------- */
 
-static cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN};
+static cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_START_FORK,
+                                          COHORT_START_SPAWN};
 
-static int methods_here(void) { return cohort_start_method() == COHORT_SPAWN ? 1 : 3; }
+static int methods_here(void) { return cohort_start_method() == COHORT_START_SPAWN ? 1 : 3; }
 
 static void small_parent(void) {
     bench_contestant_t starts[] = {{"cohort", run_method, &methods[0], NULL},

@@ -12,10 +12,10 @@ static int work(void *args) {
     return 0;
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     cohort_process_t *processes[5];
     /* always first: in a child it does not return */
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
 
     for (int i = 0; i < 5; i++) {
         check(cohort_process_create(&processes[i], work, &i, sizeof i, NULL, NULL), "create");
@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 5; i++) {
         check(cohort_process_join(processes[i], COHORT_FOREVER), "join");
         printf("joined process %d, exit code %d\n", i, cohort_process_exit_code(processes[i]));
-        check(cohort_process_close(processes[i]), "close");
+        check(cohort_process_destroy(processes[i]), "close");
     }
     return 0;
 }

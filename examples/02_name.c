@@ -17,10 +17,10 @@ static int work(void *args) {
     return 0;
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     cohort_process_options_t options = {.name = "work process"};
     cohort_process_t *named, *unnamed;
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
 
     check(cohort_process_create(&named, work, NULL, 0, &options, NULL), "create");
     check(cohort_process_create(&unnamed, work, NULL, 0, NULL, NULL), "create");

@@ -27,11 +27,11 @@ static int count_slowly(void *args) {
     return 0;
 }
 
-int main(int argc, char **argv) {
-    cohort_process_options_t options = {.name = "daemon", .lifetime = COHORT_DAEMON};
+int main(void) {
+    cohort_process_options_t options = {.name = "daemon", .lifetime = COHORT_LIFETIME_DAEMON};
     cohort_process_t *foreground, *daemon;
     cohort_event_t *counting;
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
 
     /* A pointer to any object of Cohort means the same in every process. */
     check(cohort_event_create(&counting, NULL), "event");

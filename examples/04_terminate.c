@@ -23,9 +23,9 @@ static void show(const char *when, cohort_process_t *process) {
     }
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     cohort_process_t *process;
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
 
     check(cohort_process_create(&process, sleep_for_an_hour, NULL, 0, NULL, NULL), "create");
     show("before", process);

@@ -29,9 +29,9 @@ static int worker_run(cohort_process_base_t *self) {
 static const worker_t worker_type = {
     .base = {.size = sizeof(worker_t), .run = worker_run, .on_start = worker_begin}};
 
-int main(int argc, char **argv) {
+int main(void) {
     cohort_process_t *processes[3];
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
 
     for (int i = 0; i < 3; i++) {
         worker_t worker = worker_type;

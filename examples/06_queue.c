@@ -41,11 +41,11 @@ static int consume_and_tell(void *args) {
     return 0; /* the queue was closed */
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     cohort_queue_options_t bounded = {.capacity = 3}, joinable = {.joinable = 1};
     cohort_queue_t *items, *jobs;
     cohort_process_t *processes[3];
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
     check(cohort_queue_create(&items, &bounded, NULL), "queue");
     check(cohort_queue_create(&jobs, &joinable, NULL), "queue");
     check(cohort_process_create(&processes[0], produce, &items, sizeof items, NULL, NULL),

@@ -41,14 +41,14 @@ static void start(cohort_target_t target, ends_t ends) {
         check(cohort_connection_close(list[i]), "close");
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     /* the first end receives, the second one sends */
     cohort_pipe_options_t one_way = {.one_way = 1};
     cohort_connection_t *numbers_in, *numbers_out, *squares_in, *squares_out;
     int square;
     apr_size_t size = sizeof square;
     apr_status_t status;
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
     check(cohort_pipe_create(&numbers_in, &numbers_out, &one_way, NULL), "pipe");
     check(cohort_pipe_create(&squares_in, &squares_out, &one_way, NULL), "pipe");
     start(send_numbers, (ends_t){.out = numbers_out});

@@ -28,12 +28,12 @@ static int attend(void *args) {
     return 0;
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     static const char *const names[4] = {"met-1", "met-2", "alone-1", "alone-2"};
     cohort_process_t *processes[4];
     cohort_barrier_t *barrier;
     apr_time_t *times;
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
     check(cohort_alloc((void **)&times, 5 * sizeof *times), "alloc");
     cohort_barrier_options_t with_action = {.action = take_time, .action_arg = &times[4]};
     check(cohort_barrier_create(&barrier, 2, &with_action, NULL), "barrier");

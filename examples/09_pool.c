@@ -21,13 +21,13 @@ static void show(const char *how, const int *squares) {
            sum);
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     cohort_pool_t *workers;
     cohort_result_t *results[100], *all;
     cohort_task_error_t error;
     int numbers[100], by_map[100], by_apply[100], by_apply_async[100], by_map_async[100];
     for (int i = 0; i < 100; i++) numbers[i] = i;
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    check(cohort_initialize(NULL), "cohort_initialize");
     check(cohort_pool_create(&workers, &(cohort_pool_options_t){.workers = 4}, NULL), "pool");
 
     check(cohort_pool_map(workers, square, numbers, sizeof(int), 100, by_map, sizeof(int), NULL),

@@ -90,8 +90,8 @@ int main(int argc, char **argv) {
     cohort_pool_options_t options = {.name = "gzip", .attempts = ATTEMPTS};
     apr_pool_t *pool;
     job_t job = {0};
-    check(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
-    options.workers = argc > 2 ? (int)apr_atoi64(argv[2]) : cohort_cpu_count();
+    check(cohort_initialize(NULL), "cohort_initialize");
+    options.workers = argc > 2 ? (apr_size_t)apr_atoi64(argv[2]) : cohort_cpu_count();
     if (argc < 2 || options.workers < 1) check(APR_EINVAL, "usage: parallel_gzip FILE [WORKERS]");
     check(apr_pool_create(&pool, NULL), "pool");
     const char *name = apr_pstrcat(pool, argv[1], ".gz", NULL);
@@ -115,6 +115,6 @@ int main(int argc, char **argv) {
     check(apr_file_rename(part, name, pool), name);
     double seconds = (double)(apr_time_now() - start) / 1e6;
     printf("%.0f -> %.0f bytes, ratio %.2f, %.2f s, %d workers\n", job.bytes_in, job.bytes_out,
-           job.bytes_in / job.bytes_out, seconds, options.workers);
+           job.bytes_in / job.bytes_out, seconds, (int)options.workers);
     return cohort_pool_destroy(job.workers);
 }

@@ -64,7 +64,7 @@ typedef struct cohort_barrier_options_t {
  *  - COHORT_ELIMIT: the cohort uses functions of too many modules
  *  - the common statuses of barrier.h
  */
-COHORT_API apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties,
+COHORT_API apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, apr_size_t parties,
                                               const cohort_barrier_options_t *options,
                                               apr_pool_t *pool);
 
@@ -92,7 +92,7 @@ COHORT_API apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsign
  *    barrier is broken
  *  - the common statuses of barrier.h
  */
-COHORT_API apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index,
+COHORT_API apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, apr_size_t *index,
                                             apr_interval_time_t timeout);
 
 /**
@@ -116,28 +116,25 @@ COHORT_API apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier);
  * How many parties it takes.
  *
  * @param barrier the barrier
- * @param parties receives their number
- * @return APR_SUCCESS, or one of the common statuses of barrier.h
+ * @return their number; 0 for what is no live barrier
  */
-COHORT_API apr_status_t cohort_barrier_parties(cohort_barrier_t *barrier, unsigned *parties);
+COHORT_API apr_size_t cohort_barrier_parties(const cohort_barrier_t *barrier);
 
 /**
  * How many parties are waiting now.
  *
  * @param barrier the barrier
- * @param waiting receives their number; 0 when the barrier is broken
- * @return APR_SUCCESS, or one of the common statuses of barrier.h
+ * @return their number; 0 when the barrier is broken, and for what is no live barrier
  */
-COHORT_API apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting);
+COHORT_API apr_size_t cohort_barrier_waiting(const cohort_barrier_t *barrier);
 
 /**
  * Is it broken?
  *
  * @param barrier the barrier
- * @param broken  receives 1 or 0
- * @return APR_SUCCESS, or one of the common statuses of barrier.h
+ * @return 1 or 0; 1 also for what is no live barrier
  */
-COHORT_API apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken);
+COHORT_API int cohort_barrier_is_broken(const cohort_barrier_t *barrier);
 
 /**
  * Destroy a barrier. Parties that wait get COHORT_EHANDLE.

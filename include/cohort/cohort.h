@@ -9,7 +9,7 @@
  * }
  * int main(int argc, char **argv) {
  *     cohort_process_t *process;
- *     cohort_initialize(&argc, &argv, NULL);            // first thing in main
+ *     cohort_initialize(NULL);            // first thing in main
  *     if (cohort_process_create(&process, greet, "world", 6, NULL, NULL)) return 1;
  *     if (cohort_process_start(process)) return 1;
  *     cohort_process_join(process, COHORT_FOREVER);
@@ -72,8 +72,6 @@ typedef struct {
  * It initialises APR. At exit() the root joins its foreground children, ends its daemons and leaves
  * nothing behind; so does cohort_finalize().
  *
- * @param argc    main's; may be NULL. Not changed.
- * @param argv    main's; may be NULL. Not changed.
  * @param options NULL for the defaults
  * @return
  *  - APR_SUCCESS: this process is the root of a cohort
@@ -89,7 +87,7 @@ typedef struct {
  *
  * Thread safety: call it once, while the process has a single thread.
  */
-COHORT_API apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *options);
+COHORT_API apr_status_t cohort_initialize(const cohort_options_t *options);
 
 /**
  * End the cohort's work in this process now instead of at exit(): foreground children are joined,
@@ -135,12 +133,13 @@ COHORT_API const char *cohort_version(void);
  * With any other status than APR_SUCCESS nothing has changed. The memory of each path stays, since
  * another thread may be starting a process from it.
  */
-COHORT_API apr_status_t cohort_set_start(cohort_start_method_t method, const char *executable);
+COHORT_API apr_status_t cohort_set_start_method(cohort_start_method_t method,
+                                                const char *executable);
 
 /**
  * The default start method of this process' children.
  *
- * @return what cohort_initialize() or cohort_set_start() was told, else the system's default; never
+ * @return what cohort_initialize() or cohort_set_start_method() was told, else the system's default; never
  *         COHORT_START_DEFAULT
  */
 COHORT_API cohort_start_method_t cohort_start_method(void);

@@ -193,7 +193,7 @@ COHORT_API apr_status_t cohort_connection_close(cohort_connection_t *connection)
  * @param connection the end; NULL is fine
  * @return 1 or 0; 0 also for what is no end of a pipe, and when this process has closed it
  */
-COHORT_API int cohort_connection_readable(const cohort_connection_t *connection);
+COHORT_API int cohort_connection_is_readable(const cohort_connection_t *connection);
 
 /**
  * Can this end send?
@@ -201,7 +201,7 @@ COHORT_API int cohort_connection_readable(const cohort_connection_t *connection)
  * @param connection the end; NULL is fine
  * @return 1 or 0; 0 also for what is no end of a pipe, and when this process has closed it
  */
-COHORT_API int cohort_connection_writable(const cohort_connection_t *connection);
+COHORT_API int cohort_connection_is_writable(const cohort_connection_t *connection);
 
 #ifdef __cplusplus
 }

@@ -78,7 +78,7 @@ typedef apr_status_t (*cohort_initializer_t)(void *args);
 /** How to make a pool. Zero means the default everywhere. */
 typedef struct {
     /** Number of workers; 0: one for each CPU that this process may use (cohort_cpu_count()). */
-    int workers;
+    apr_size_t workers;
     /** The workers are named `"<name>-1"`, `"<name>-2"`, ... The default is `"Pool-<n>"`, counted
      * in the process that makes it. Copied; at most 50 bytes. */
     const char *name;
@@ -92,7 +92,7 @@ typedef struct {
     cohort_start_method_t method;
     /** How often a task is run in all when its worker dies under it: 0 and 1 mean once, and more
      * than 8000 mean 8000 times. A task that returns an error is not run again. */
-    int attempts;
+    apr_size_t attempts;
     /** What signals do in the workers; default: as in any process, and SIGINT is ignored. */
     cohort_signals_t signals;
     /** The process group of each worker. */
@@ -137,7 +137,7 @@ typedef struct {
     const char *worker;      /**< The name of the worker that ran it. */
     apr_int64_t pid;         /**< And its process id; 0 when it is not known. */
     int exit_code;           /**< COHORT_EXIT_NONE unless the worker died: then how it ended. */
-    unsigned attempt;        /**< 1 when the first attempt failed it. */
+    apr_size_t attempt;      /**< 1 when the first attempt failed it. */
 } cohort_task_error_t;
 
 /**
@@ -166,8 +166,7 @@ typedef struct {
  *                lives until cohort_pool_destroy()
  * @return
  *  - APR_SUCCESS
- *  - APR_EINVAL: a negative number of workers or attempts, a name that is empty or longer than 50
- *    bytes, no `init_args` with a size, unknown enumerators
+ *  - APR_EINVAL: a name that is empty or longer than 50 bytes, no `init_args` with a size, unknown enumerators
  *  - COHORT_ELIMIT: more than 8192 workers, or functions of too many modules in the cohort
  *  - COHORT_ETARGET: the initializer is in no module
  *  - APR_ENOMEM: the arena, or the memory of this process, is full
@@ -319,21 +318,18 @@ COHORT_API apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval
  * Is it done? Never blocks.
  *
  * @param result the result
- * @return 0 or 1; 1 also for what is no live result
+ * @return 1 or 0; 1 also for what is no live result
  */
-COHORT_API int cohort_result_ready(cohort_result_t *result);
+COHORT_API int cohort_result_is_ready(const cohort_result_t *result);
 
 /**
- * Did every task succeed?
+ * Is it done, and did every task succeed?
  *
- * @param result     the result
- * @param successful receives 1 or 0
- * @return
- *  - APR_SUCCESS: it is done, and `*successful` says how
- *  - APR_EAGAIN: not ready (Python raises ValueError)
- *  - the common statuses of pool.h
+ * @param result the result
+ * @return 1 or 0; 0 also while it is not done (Python raises ValueError), and for what is no live
+ *         result
  */
-COHORT_API apr_status_t cohort_result_successful(cohort_result_t *result, int *successful);
+COHORT_API int cohort_result_is_successful(const cohort_result_t *result);
 
 /**
  * Wait, and copy the outputs. May be called again.
@@ -360,12 +356,11 @@ COHORT_API apr_status_t cohort_result_get(cohort_result_t *result, void *outputs
 /**
  * The outputs where they are, without a copy. Complete when the result is ready.
  *
- * @param result  the result
- * @param outputs receives their address in the arena, valid in every process until the result is
- *                destroyed; NULL when the output size is 0
- * @return APR_SUCCESS, ready or not, or one of the common statuses of pool.h
+ * @param result the result
+ * @return their address in the arena, valid in every process until the result is destroyed; NULL
+ *         when the output size is 0, and for what is no live result
  */
-COHORT_API apr_status_t cohort_result_outputs(cohort_result_t *result, void **outputs);
+COHORT_API void *cohort_result_outputs(const cohort_result_t *result);
 
 /**
  * The failed task with the lowest index.
@@ -422,7 +417,7 @@ COHORT_API apr_status_t cohort_result_destroy(cohort_result_t *result);
  * @return APR_SUCCESS, or one of the common statuses of pool.h
  */
 COHORT_API apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers,
-                                            int *n, apr_pool_t *parent);
+                                            apr_size_t *n, apr_pool_t *parent);
 
 /**
  * No more work is taken (COHORT_ENOTRUNNING); what was submitted is done, then the workers end.

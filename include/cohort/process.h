@@ -10,7 +10,7 @@
  * recorded and all that its death left half done is repaired. Until then cohort_process_is_alive()
  * is 1, cohort_process_exit_code() COHORT_EXIT_NONE, a join that does not wait APR_EAGAIN,
  * cohort_wait() does not find it ready, cohort_process_active_children() lists it and
- * cohort_process_close() is COHORT_ERUNNING, although the system may know of its death already. All
+ * cohort_process_destroy() is COHORT_ERUNNING, although the system may know of its death already. All
  * of these but exit_code and close notice the death themselves and repair what is to be repaired,
  * so a loop that asks one of them sees the end. The exit code is told by the process that started
  * it (or its fork server); where that one is dead, it is the code that the process told itself, or
@@ -42,11 +42,11 @@ extern "C" {
 typedef enum {
     COHORT_START_DEFAULT = 0, /**< what cohort_initialize() was told, else the system's default */
     /** a copy of the calling thread and all memory (POSIX; APR_ENOTIMPL elsewhere) */
-    COHORT_FORK,
+    COHORT_START_FORK,
     /** a fresh process: the executable again; the default where there is no forkserver */
-    COHORT_SPAWN,
+    COHORT_START_SPAWN,
     /** a fresh process, forked from a small server (POSIX; the default on Linux) */
-    COHORT_FORKSERVER
+    COHORT_START_FORKSERVER
 } cohort_start_method_t;
 
 /** What happens to a process when its parent ends. */
@@ -54,15 +54,15 @@ typedef enum {
     /** daemon if the creator is one, else foreground (Python: the flag is inherited) */
     COHORT_LIFETIME_DEFAULT = 0,
     /** the parent joins it when it exits normally (Python's non-daemon) */
-    COHORT_FOREGROUND,
+    COHORT_LIFETIME_FOREGROUND,
     /** ends with its parent, however that ends. What it has started by whatever means ends with
      * it, but for background processes: on Windows all of it (a job), on POSIX what has stayed
      * in its process group (see cohort_group_t). */
-    COHORT_DAEMON,
+    COHORT_LIFETIME_DAEMON,
     /** own session, no terminal, survives its parent, and has none of its streams: standard
      * input, output and error are the null device, except for those streams of a program that
      * are given (cohort_program_t) */
-    COHORT_BACKGROUND
+    COHORT_LIFETIME_BACKGROUND
 } cohort_lifetime_t;
 
 /**
@@ -84,7 +84,7 @@ typedef enum {
 
 /**
  * What signals do in a new process, whatever its start method, and in a program. No child has a
- * handler of its parent's and none begins with a signal blocked, but under COHORT_FORK, where both
+ * handler of its parent's and none begins with a signal blocked, but under COHORT_START_FORK, where both
  * are copied; what the parent ignores when it starts the child stays ignored, as exec() has it. On
  * Windows, where there is no more to hand on, this is about Ctrl-C alone. docs/processes.md has the
  * whole table.
@@ -102,7 +102,7 @@ typedef enum {
     /** as fork() and exec() have it: what the parent ignores, and what the starting thread has
      * blocked, SIGTERM and SIGCHLD included */
     COHORT_SIGNALS_INHERIT,
-    /** all signals do what is their default and none is blocked, under COHORT_FORK too */
+    /** all signals do what is their default and none is blocked, under COHORT_START_FORK too */
     COHORT_SIGNALS_RESET
 } cohort_signals_t;
 
@@ -128,7 +128,7 @@ typedef struct {
     cohort_signals_t signals; /**< what signals do in it */
     /** descriptors of the caller, from 3 on, that the child has under the same numbers, whether
      * they close on exec or not; read when the process is made, and open when it is started. Of
-     * all others it has none, but under COHORT_FORK, where all are copied. Not on Windows
+     * all others it has none, but under COHORT_START_FORK, where all are copied. Not on Windows
      * (APR_ENOTIMPL). What a program gets as its standard streams is in cohort_program_t. */
     const int *files;
     apr_size_t n_files;   /**< at most 253 */
@@ -188,7 +188,7 @@ typedef struct {
  * @param args_size bytes
  * @param options   NULL for the defaults
  * @param pool      the process is closed with it, unless it still runs then (it goes on, and its
- *                  record goes away at its end); NULL: it lives until cohort_process_close()
+ *                  record goes away at its end); NULL: it lives until cohort_process_destroy()
  * @return
  *  - APR_SUCCESS
  *  - APR_EINVAL: no target, args NULL with a size, unknown enumerators, files that cannot be meant
@@ -388,17 +388,17 @@ COHORT_API apr_status_t cohort_process_interrupt(cohort_process_t *process);
 COHORT_API apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t grace);
 
 /**
- * Give up the handle: from here on every use of it is COHORT_EHANDLE. Only by the process that made
- * it.
+ * Destroy the record of a process: from here on every use of the handle, by any process, is
+ * COHORT_EHANDLE. Only by the process that made it (Python's Process.close()).
  *
- * @param process one that has ended or was never started; NULL and a closed one are fine
+ * @param process one that has ended or was never started; NULL and a destroyed one are fine
  * @return
  *  - APR_SUCCESS
  *  - COHORT_ERUNNING: it runs (Python: ValueError)
  *  - COHORT_ENOTOWNER: made by another process
  *  - the common statuses of process.h
  */
-COHORT_API apr_status_t cohort_process_close(cohort_process_t *process);
+COHORT_API apr_status_t cohort_process_destroy(cohort_process_t *process);
 
 /**
  * The calling process.
@@ -424,7 +424,7 @@ COHORT_API cohort_process_t *cohort_process_parent(void);
  * @param pool  not NULL
  * @return APR_SUCCESS, COHORT_ENOTINIT, COHORT_ENOTMEMBER, or APR_EINVAL (a parameter is NULL)
  */
-COHORT_API apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count,
+COHORT_API apr_status_t cohort_process_active_children(cohort_process_t ***list, apr_size_t *count,
                                                        apr_pool_t *pool);
 
 /**
@@ -440,7 +440,7 @@ COHORT_API void cohort_exit(int code);
  *
  * @return at least 1
  */
-COHORT_API int cohort_cpu_count(void);
+COHORT_API apr_size_t cohort_cpu_count(void);
 
 #ifdef __cplusplus
 }

@@ -191,31 +191,33 @@ COHORT_API apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_mess
  * How many messages are in the queue; exact while nobody puts or gets (Python's qsize).
  *
  * @param queue the queue
- * @param size  receives their number
- * @return
- *  - APR_SUCCESS
- *  - COHORT_ECLOSED: the queue is closed
- *  - the common statuses of queue.h
+ * @return their number; 0 when the queue is closed, and for what is no live queue
  */
-COHORT_API apr_status_t cohort_queue_size(cohort_queue_t *queue, apr_size_t *size);
+COHORT_API apr_size_t cohort_queue_size(const cohort_queue_t *queue);
 
 /**
  * Is nothing in it?
  *
  * @param queue the queue
- * @param empty receives 1 or 0
- * @return as cohort_queue_size()
+ * @return 1 or 0; 1 also when the queue is closed, and for what is no live queue
  */
-COHORT_API apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty);
+COHORT_API int cohort_queue_is_empty(const cohort_queue_t *queue);
 
 /**
  * Is a bounded queue full? Others never are.
  *
  * @param queue the queue
- * @param full  receives 1 or 0
- * @return as cohort_queue_size()
+ * @return 1 or 0; 0 also for what is no live queue
  */
-COHORT_API apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full);
+COHORT_API int cohort_queue_is_full(const cohort_queue_t *queue);
+
+/**
+ * Has it been closed?
+ *
+ * @param queue the queue
+ * @return 1 or 0; 1 also for what is no live queue
+ */
+COHORT_API int cohort_queue_is_closed(const cohort_queue_t *queue);
 
 /**
  * Close the queue for everybody: a call that waits in put or get returns COHORT_ECLOSED, and every

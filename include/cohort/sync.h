@@ -90,16 +90,13 @@ COHORT_API apr_status_t cohort_lock_release(cohort_lock_t *lock);
  * Which process holds the lock, for messages ("held by Process-3", see cohort_process_name()). The
  * answer may be old when it arrives.
  *
- * @param lock  the lock
- * @param owner receives the process, or NULL when the lock is free. The process is not held for the
- *              caller: its handle is good for as long as its creator keeps it.
- * @return
- *  - APR_SUCCESS
- *  - COHORT_EOWNERDEAD, with NULL in `*owner`: held by a process that is dead, until the next
- *    acquire
- *  - the common statuses of sync.h
+ * @param lock the lock
+ * @return the process, which is not held for the caller: its handle is good for as long as its
+ *         creator keeps it. NULL when the lock is free, when it is held by a process that is dead,
+ *         until the next acquire (COHORT_EOWNERDEAD is in cohort_last_error() then), and for what is
+ *         no live lock.
  */
-COHORT_API apr_status_t cohort_lock_owner(cohort_lock_t *lock, cohort_process_t **owner);
+COHORT_API cohort_process_t *cohort_lock_owner(const cohort_lock_t *lock);
 
 /**
  * Destroy a lock, held or not. Threads that wait for it get COHORT_EHANDLE.
@@ -142,13 +139,12 @@ COHORT_API apr_status_t cohort_rlock_acquire(cohort_rlock_t *lock, apr_interval_
 COHORT_API apr_status_t cohort_rlock_release(cohort_rlock_t *lock);
 
 /**
- * Which process holds the lock. As cohort_lock_owner().
+ * Which process holds the lock.
  *
- * @param lock  the lock
- * @param owner receives the process, or NULL when the lock is free
+ * @param lock the lock
  * @return as cohort_lock_owner()
  */
-COHORT_API apr_status_t cohort_rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner);
+COHORT_API cohort_process_t *cohort_rlock_owner(const cohort_rlock_t *lock);
 
 /**
  * Destroy a recursive lock, held or not. Threads that wait for it get COHORT_EHANDLE.
@@ -159,6 +155,9 @@ COHORT_API apr_status_t cohort_rlock_owner(cohort_rlock_t *lock, cohort_process_
 COHORT_API apr_status_t cohort_rlock_destroy(cohort_rlock_t *lock);
 
 /* ---- Semaphore and BoundedSemaphore --------------------------------------------------------- */
+
+/** The most permits that a semaphore can have. */
+#define COHORT_SEMAPHORE_VALUE_MAX 4294967295u
 
 /** How a semaphore is; zero and NULL mean the default. */
 typedef struct cohort_semaphore_options_t {
@@ -183,10 +182,11 @@ typedef struct cohort_semaphore_options_t {
  * @param pool      lives as long as the semaphore, or NULL
  * @return
  *  - APR_SUCCESS
+ *  - APR_EINVAL: `value` is more than COHORT_SEMAPHORE_VALUE_MAX
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of sync.h
  */
-COHORT_API apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, unsigned value,
+COHORT_API apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, apr_size_t value,
                                                 const cohort_semaphore_options_t *options,
                                                 apr_pool_t *pool);
 
@@ -214,19 +214,18 @@ COHORT_API apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore,
  *  - APR_SUCCESS
  *  - APR_EINVAL: `n` is 0
  *  - COHORT_EOVERRELEASE: it is bounded and there would be more permits than at first, or more than
- *    an unsigned int can count; nothing was changed
+ *    COHORT_SEMAPHORE_VALUE_MAX; nothing was changed
  *  - the common statuses of sync.h
  */
-COHORT_API apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, unsigned n);
+COHORT_API apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, apr_size_t n);
 
 /**
  * How many permits are free now.
  *
  * @param semaphore the semaphore
- * @param value     receives their number
- * @return APR_SUCCESS, or one of the common statuses of sync.h
+ * @return their number; 0 for what is no live semaphore
  */
-COHORT_API apr_status_t cohort_semaphore_value(cohort_semaphore_t *semaphore, unsigned *value);
+COHORT_API apr_size_t cohort_semaphore_value(const cohort_semaphore_t *semaphore);
 
 /**
  * Destroy a semaphore. Threads that wait for it get COHORT_EHANDLE.
@@ -332,7 +331,7 @@ COHORT_API apr_status_t cohort_condition_wait_for(cohort_condition_t *condition,
  *  - COHORT_ENOTOWNER: the calling thread does not hold the lock
  *  - the common statuses of sync.h, COHORT_EHANDLE also of the lock
  */
-COHORT_API apr_status_t cohort_condition_notify(cohort_condition_t *condition, unsigned n);
+COHORT_API apr_status_t cohort_condition_notify(cohort_condition_t *condition, apr_size_t n);
 
 /**
  * Wake all threads that wait now.
@@ -398,11 +397,10 @@ COHORT_API apr_status_t cohort_event_wait(cohort_event_t *event, apr_interval_ti
 /**
  * Is it set?
  *
- * @param event  the event
- * @param is_set receives 1 or 0
- * @return APR_SUCCESS, or one of the common statuses of sync.h
+ * @param event the event
+ * @return 1 or 0; 0 also for what is no live event
  */
-COHORT_API apr_status_t cohort_event_is_set(cohort_event_t *event, int *is_set);
+COHORT_API int cohort_event_is_set(const cohort_event_t *event);
 
 /**
  * Destroy an event. Threads that wait for it get COHORT_EHANDLE.

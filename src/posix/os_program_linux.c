@@ -80,9 +80,9 @@ static apr_status_t behind_loader(char *path, size_t size) {
         return APR_SUCCESS;
     }
     if (file_at(image.address, path, size) && access(path, X_OK) == 0) return APR_SUCCESS;
-    return cohort__fail(ENOENT,
-                        "finding the program that %s has loaded; name it with cohort_set_start()",
-                        image.loader);
+    return cohort__fail(
+        ENOENT, "finding the program that %s has loaded; name it with cohort_set_start_method()",
+        image.loader);
 }
 
 /* Without /proc: by what the kernel has been given to execute, when that does not depend on where
@@ -94,7 +94,7 @@ static apr_status_t by_name(char *path, size_t size) {
         return cohort__fail(
             error,
             "reading %s, so that this program can be executed again; mount /proc, or name the "
-            "program with cohort_set_start()",
+            "program with cohort_set_start_method()",
             own_link());
     }
     strcpy(path, name);

@@ -43,10 +43,10 @@ static void start_one(void) {
 
 static void begin(void) {
     const char *method = getenv("DETACHED_METHOD");
-    cohort_options_t options = {.method = !strcmp(method, "fork")    ? COHORT_FORK
-                                          : !strcmp(method, "spawn") ? COHORT_SPAWN
-                                                                     : COHORT_FORKSERVER};
-    if (cohort_initialize(NULL, NULL, &options)) tell("not initialised\n");
+    cohort_options_t options = {.method = !strcmp(method, "fork")    ? COHORT_START_FORK
+                                          : !strcmp(method, "spawn") ? COHORT_START_SPAWN
+                                                                     : COHORT_START_FORKSERVER};
+    if (cohort_initialize(&options)) tell("not initialised\n");
 }
 
 /* As daemon() does. */

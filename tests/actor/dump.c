@@ -34,10 +34,10 @@ int main(int argc, char **argv) {
     events_t events;
     cohort_process_t *process;
     cohort_options_t options = {.dump = argc > 2 && !strcmp(argv[2], "option")};
-    if (cohort_initialize(&argc, &argv, &options) || argc < 3) return 3;
-    cohort_start_method_t method = !strcmp(argv[1], "fork")    ? COHORT_FORK
-                                   : !strcmp(argv[1], "spawn") ? COHORT_SPAWN
-                                                               : COHORT_FORKSERVER;
+    if (cohort_initialize(&options) || argc < 3) return 3;
+    cohort_start_method_t method = !strcmp(argv[1], "fork")    ? COHORT_START_FORK
+                                   : !strcmp(argv[1], "spawn") ? COHORT_START_SPAWN
+                                                               : COHORT_START_FORKSERVER;
     if (cohort_event_create(&events.begin, NULL) || cohort_event_create(&events.never, NULL) ||
         !make_block(1))
         return 4;

@@ -51,7 +51,7 @@ static int intruder(void *args) {
 
 static int lure(const char *path) {
     cohort_process_t *process;
-    apr_status_t status = cohort_set_start(COHORT_SPAWN, path);
+    apr_status_t status = cohort_set_start_method(COHORT_START_SPAWN, path);
     if (!status) status = cohort_process_create(&process, intruder, NULL, 0, NULL, NULL);
     if (!status) status = cohort_process_start(process);
     say("lured: %s\n", name_of(status));
@@ -102,9 +102,9 @@ static void start_pool(cohort_start_method_t method) {
 }
 
 static cohort_start_method_t method_of(const char *name) {
-    if (!strcmp(name, "fork")) return COHORT_FORK;
-    if (!strcmp(name, "spawn")) return COHORT_SPAWN;
-    return strcmp(name, "forkserver") ? COHORT_START_DEFAULT : COHORT_FORKSERVER;
+    if (!strcmp(name, "fork")) return COHORT_START_FORK;
+    if (!strcmp(name, "spawn")) return COHORT_START_SPAWN;
+    return strcmp(name, "forkserver") ? COHORT_START_DEFAULT : COHORT_START_FORKSERVER;
 }
 
 /* By a name that is found on PATH. */
@@ -118,7 +118,7 @@ static void start_program(void) {
 }
 
 static int start(cohort_start_method_t method) {
-    say("method: %s\n", name_of(cohort_set_start(method, NULL)));
+    say("method: %s\n", name_of(cohort_set_start_method(method, NULL)));
     start_process(method);
     start_pool(method);
     start_program();
@@ -127,7 +127,7 @@ static int start(cohort_start_method_t method) {
 
 int main(int argc, char **argv) {
     say("main\n");
-    apr_status_t status = cohort_initialize(&argc, &argv, NULL);
+    apr_status_t status = cohort_initialize(NULL);
     if (status) say("initialize: %s\n", name_of(status));
     if (status || argc != 3) return 3;
     if (!strcmp(argv[1], "lure")) return lure(argv[2]);

@@ -87,7 +87,7 @@ int main(int argc, char **argv) {
         perror("surroundings");
         return 3;
     }
-    if (cohort_initialize(&argc, &argv, &options)) return told("initialize");
+    if (cohort_initialize(&options)) return told("initialize");
     if (cohort_process_create(&process, filter ? waits : seven, NULL, 0, NULL, NULL))
         return told("create");
     if (cohort_process_start(process)) return told("start");

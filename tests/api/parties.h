@@ -17,7 +17,7 @@
 /* A daemon, so that a failed case does not wait for it. */
 static inline cohort_process_t *party_start(cohort_target_t target, const void *args,
                                             apr_size_t size) {
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, target, args, size, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -32,7 +32,7 @@ static inline void party_end(cohort_process_t *process, int code) {
 /* It went through its checks and ended by itself. */
 static inline void party_finish(cohort_process_t *process) {
     party_end(process, 0);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
 }
 
 /* Dead, and known to be. Its handle stays open. */

@@ -31,7 +31,7 @@ static inline args_t new_args(int one_way) {
 static inline cohort_process_t *start_with(cohort_connection_t *end, cohort_target_t target,
                                            args_t *a) {
     cohort_process_options_t options = {
-        .lifetime = COHORT_DAEMON, .connections = &end, .n_connections = 1};
+        .lifetime = COHORT_LIFETIME_DAEMON, .connections = &end, .n_connections = 1};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_process_create(&process, target, a, sizeof *a, &options, NULL));

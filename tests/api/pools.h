@@ -21,7 +21,7 @@ static inline void finish_pool(cohort_pool_t *pool) {
 
 static inline int count_workers(cohort_pool_t *pool) {
     cohort_process_t **workers;
-    int n;
+    apr_size_t n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
     return n;
 }
@@ -67,9 +67,9 @@ static inline gate_t *new_gate(void) { return party_memory(sizeof(gate_t)); }
 
 static inline void kill_worker(cohort_pool_t *pool) {
     cohort_process_t **workers;
-    int n;
+    apr_size_t n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
-    for (int i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(workers[i]));
+    for (apr_size_t i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(workers[i]));
 }
 
 static inline apr_status_t odd_fails(const void *input, void *output) {

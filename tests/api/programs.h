@@ -34,7 +34,7 @@ static inline apr_status_t start_fails(cohort_program_t *program) {
     CHECK_STATUS(COHORT_ENOTSTARTED, cohort_process_join(process, 0));
     /* it may be tried again, with the same outcome */
     CHECK_STATUS(status, cohort_process_start(process));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     return status;
 }
 

@@ -30,20 +30,19 @@ static args_t new_args(int parties, int rounds, void (*action)(void *)) {
 
 static void check_waiting(unsigned expected, cohort_barrier_t *barrier) {
     unsigned waiting = 4711;
-    CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(barrier, &waiting));
+    waiting = cohort_barrier_waiting(barrier);
     CHECK_INT(expected, waiting);
 }
 
 static void check_broken(int expected, cohort_barrier_t *barrier) {
     int broken = 4711;
-    CHECK_STATUS(APR_SUCCESS, cohort_barrier_broken(barrier, &broken));
+    broken = cohort_barrier_is_broken(barrier);
     CHECK_INT(expected, broken);
 }
 
 static void await_waiting(cohort_barrier_t *barrier, unsigned n) {
     unsigned waiting = 0;
-    for (; waiting < n; apr_sleep(500))
-        CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(barrier, &waiting));
+    for (; waiting < n; apr_sleep(500)) waiting = cohort_barrier_waiting(barrier);
 }
 
 static apr_status_t meet(cohort_barrier_t *barrier) {
@@ -78,7 +77,7 @@ static void count_action(void *arg) { atomic_fetch_add((_Atomic int *)arg, 1); }
 static int meet_often(void *data) {
     args_t *a = data;
     for (int round = 0; round < a->rounds; round++) {
-        unsigned index = 4711;
+        apr_size_t index = 4711;
         atomic_fetch_add(&a->arrived[round], 1);
         CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(a->barrier, &index, a->timeout));
         CHECK_INT(a->parties, atomic_load(&a->arrived[round]));
@@ -134,7 +133,7 @@ static void four_threads_meet(void) { threads_meet(4, ROUNDS_MAX); }
 static void sixty_four_threads_meet(void) { threads_meet(64, 20); }
 
 static void alone(void) {
-    unsigned index = 4711;
+    apr_size_t index = 4711;
     args_t args = new_args(1, 1, count_action);
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(args.barrier, &index, COHORT_FOREVER));
     CHECK_INT(0, index);
@@ -310,12 +309,9 @@ static void arguments(void) {
     CHECK_STATUS(APR_EINVAL, cohort_barrier_create(&barrier, 2, &negative, NULL));
     CHECK_STATUS(APR_SUCCESS,
                  cohort_barrier_create(&barrier, COHORT_BARRIER_PARTIES_MAX, NULL, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_barrier_parties(barrier, &parties));
+    parties = cohort_barrier_parties(barrier);
     CHECK_INT(COHORT_BARRIER_PARTIES_MAX, parties);
     CHECK_STATUS(APR_TIMEUP, cohort_barrier_wait(barrier, NULL, 1000));
-    CHECK_STATUS(APR_EINVAL, cohort_barrier_parties(barrier, NULL));
-    CHECK_STATUS(APR_EINVAL, cohort_barrier_waiting(barrier, NULL));
-    CHECK_STATUS(APR_EINVAL, cohort_barrier_broken(barrier, NULL));
     CHECK_STATUS(COHORT_EHANDLE, cohort_lock_acquire((cohort_lock_t *)barrier, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(barrier));
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(barrier));
@@ -494,7 +490,7 @@ static void killed_at_any_moment(void) {
             CHECK_STATUS(APR_SUCCESS, cohort_process_join(children[i], COHORT_FOREVER));
             int code = cohort_process_exit_code(children[i]);
             CHECK_INT(i == round % 4 ? -9 : 0, code);
-            CHECK_STATUS(APR_SUCCESS, cohort_process_close(children[i]));
+            CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(children[i]));
         }
         check_broken(1, args.barrier);
         CHECK_STATUS(APR_SUCCESS, cohort_barrier_destroy(args.barrier));

@@ -338,7 +338,7 @@ static void condition_killed_over_and_over(void) {
         for (int i = 0; i < 4; i++) {
             party_await(args.ready, atomic_load(args.ready) + 20 + round);
             party_kill(children[i]);
-            CHECK_STATUS(APR_SUCCESS, cohort_process_close(children[i]));
+            CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(children[i]));
         }
     }
     check_held(cohort_condition_acquire(args.condition, COHORT_FOREVER));

@@ -23,7 +23,7 @@ static cohort_process_t *start(int way) {
     if (way != RUNS_PROGRAM) return party_start(end_somehow, &way, sizeof way);
     static const char *argv[] = {TEST_ACTOR, "exit", "5", NULL};
     cohort_program_t program = {.argv = argv};
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     cohort_process_t *process;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -54,18 +54,18 @@ static bool by_wait(cohort_process_t *p) {
 
 static bool by_list(cohort_process_t *p) {
     cohort_process_t **list;
-    int count;
+    apr_size_t count;
     bool listed = false;
     apr_pool_t *pool;
     CHECK_STATUS(APR_SUCCESS, apr_pool_create(&pool, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_active_children(&list, &count, pool));
-    for (int i = 0; i < count; i++) listed = listed || list[i] == p;
+    for (apr_size_t i = 0; i < count; i++) listed = listed || list[i] == p;
     apr_pool_destroy(pool);
     return !listed;
 }
 
 static bool by_close(cohort_process_t *p) {
-    apr_status_t status = cohort_process_close(p);
+    apr_status_t status = cohort_process_destroy(p);
     CHECK(status == APR_SUCCESS || status == COHORT_ERUNNING);
     return status == APR_SUCCESS;
 }
@@ -111,7 +111,7 @@ static void for_the_parent(void) {
         cohort_process_t *p = start(i % WAYS);
         ask_until_ended(p, i / WAYS, OF_PARENT);
         check_code(p, i % WAYS);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
     }
 }
 
@@ -150,7 +150,7 @@ static void for_several_at_once(void) {
         ask_until_ended(p, i / WAYS, OF_PARENT);
         check_code(p, i % WAYS);
         party_await(&s->done, 2 * (i + 1));
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
     }
     parties_finish(others, 2);
 }
@@ -166,7 +166,7 @@ static void before_and_after(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(p, COHORT_FOREVER));
     CHECK_INT(0, cohort_process_is_alive(p));
     CHECK_INT(0, cohort_process_exit_code(p));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
     CHECK_INT(0, cohort_process_is_alive(p));
 }
 

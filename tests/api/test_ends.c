@@ -453,7 +453,7 @@ static void finish(scene_t *s, const char *how, int expected) {
     atomic_store(&s->cell->things.go, 1);
     atomic_store(&s->cell->others.go, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->maker, COHORT_FOREVER));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->maker));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(s->maker));
     (void)cohort_queue_destroy(s->cell->things.queue);
     (void)cohort_pool_destroy(s->cell->things.pool);
 }

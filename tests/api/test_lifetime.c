@@ -67,7 +67,7 @@ static int descend(void *args) {
     int level = atomic_load(&board->count);
     sign_in(board, board->depth);
     if (level + 1 < board->depth)
-        (void)start_as(level == 0 ? COHORT_DAEMON : board->lifetime, descend, board);
+        (void)start_as(level == 0 ? COHORT_LIFETIME_DAEMON : board->lifetime, descend, board);
     party_wait_for_death();
 }
 
@@ -76,7 +76,7 @@ static void check_chain_dies(cohort_lifetime_t lifetime, apr_status_t (*how)(coh
     board_t *board = new_board();
     board->depth = 4;
     board->lifetime = lifetime;
-    cohort_process_t *top = start_as(COHORT_FOREGROUND, descend, board);
+    cohort_process_t *top = start_as(COHORT_LIFETIME_FOREGROUND, descend, board);
     await_event(board->ready);
     for (int i = 0; i < board->depth; i++) CHECK(system_runs(board->pids[i]));
     CHECK_STATUS(APR_SUCCESS, how(top));
@@ -85,7 +85,7 @@ static void check_chain_dies(cohort_lifetime_t lifetime, apr_status_t (*how)(coh
 }
 
 static void daemons_die_with_a_killed_parent(void) {
-    check_chain_dies(COHORT_DAEMON, cohort_process_kill, -9);
+    check_chain_dies(COHORT_LIFETIME_DAEMON, cohort_process_kill, -9);
 }
 
 static void daemons_die_with_a_terminated_parent(void) {
@@ -93,7 +93,7 @@ static void daemons_die_with_a_terminated_parent(void) {
 }
 
 static void what_daemons_join_dies_with_them(void) {
-    check_chain_dies(COHORT_FOREGROUND, cohort_process_kill, -9);
+    check_chain_dies(COHORT_LIFETIME_FOREGROUND, cohort_process_kill, -9);
 }
 
 static int be_daemon(void *args) {
@@ -103,7 +103,7 @@ static int be_daemon(void *args) {
 }
 
 static int start_daemon_and_return(void *args) {
-    (void)start_as(COHORT_DAEMON, be_daemon, board_of(args));
+    (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, board_of(args));
     sign_in(board_of(args), 2);
     await_event(board_of(args)->ready);
     return 0;
@@ -111,7 +111,7 @@ static int start_daemon_and_return(void *args) {
 
 static void check_daemon_ends(cohort_target_t target, int code) {
     board_t *board = new_board();
-    party_end(start_as(COHORT_FOREGROUND, target, board), code);
+    party_end(start_as(COHORT_LIFETIME_FOREGROUND, target, board), code);
     await_gone(board->pids[0]);
     await_gone(board->pids[1]);
 }
@@ -131,7 +131,7 @@ static void daemons_end_with_a_parent_that_vanishes(void) {
 
 static int start_daemon_program(void *args) {
     board_t *board = board_of(args);
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, "cat", NULL},
                                 .streams = {{.kind = COHORT_STREAM_PIPE}}};
     cohort_process_t *process = NULL;
@@ -144,7 +144,7 @@ static int start_daemon_program(void *args) {
 
 static void programs_may_be_daemons(void) {
     board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_daemon_program, board);
+    cohort_process_t *parent = start_as(COHORT_LIFETIME_FOREGROUND, start_daemon_program, board);
     await_event(board->ready);
     CHECK(system_runs(board->pids[0]));
     party_kill(parent);
@@ -190,7 +190,8 @@ static void check_tree_gone(board_t *board) {
 
 /* In its own group also where the tests have a terminal. */
 static cohort_process_t *start_with_programs(board_t *board) {
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .group = COHORT_GROUP_OWN};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .group = COHORT_GROUP_OWN};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, daemon_with_programs, &board,
                                                     sizeof board, &options, NULL));
@@ -233,7 +234,7 @@ static int start_tree(void *args) {
 
 static void check_parent_takes_all(bool kill) {
     board_t *board = new_tree(WAITS);
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_tree, board);
+    cohort_process_t *parent = start_as(COHORT_LIFETIME_FOREGROUND, start_tree, board);
     await_event(board->ready);
     if (kill) party_kill(parent);
     else set_event(board->go);
@@ -286,13 +287,15 @@ static int wait_and_count(void *args) {
 }
 
 static int start_foreground_and_return(void *args) {
-    for (int i = 0; i < 3; i++) (void)start_as(COHORT_FOREGROUND, wait_and_count, board_of(args));
+    for (int i = 0; i < 3; i++)
+        (void)start_as(COHORT_LIFETIME_FOREGROUND, wait_and_count, board_of(args));
     return 0;
 }
 
 static void foreground_is_joined_at_the_end(void) {
     board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_foreground_and_return, board);
+    cohort_process_t *parent =
+        start_as(COHORT_LIFETIME_FOREGROUND, start_foreground_and_return, board);
     await_event(board->ready);
     CHECK_STATUS(APR_TIMEUP, cohort_process_join(parent, 50000));
     CHECK_INT(0, board->count);
@@ -309,7 +312,7 @@ static int finalize_and_return(void *args) {
 
 static void finalize_joins_too(void) {
     board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, finalize_and_return, board);
+    cohort_process_t *parent = start_as(COHORT_LIFETIME_FOREGROUND, finalize_and_return, board);
     await_event(board->ready);
     set_event(board->go);
     party_end(parent, 3);
@@ -326,7 +329,7 @@ static int be_in_background(void *args) {
 }
 
 static int start_background(void *args) {
-    (void)start_as(COHORT_BACKGROUND, be_in_background, board_of(args));
+    (void)start_as(COHORT_LIFETIME_BACKGROUND, be_in_background, board_of(args));
     sign_in(board_of(args), 2);
     return 0;
 }
@@ -345,7 +348,8 @@ static void check_background_goes_on(board_t *board) {
 
 static void background_survives(void) {
     board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_background_and_wait, board);
+    cohort_process_t *parent =
+        start_as(COHORT_LIFETIME_FOREGROUND, start_background_and_wait, board);
     await_event(board->ready);
     party_kill(parent);
     check_background_goes_on(board);
@@ -353,20 +357,21 @@ static void background_survives(void) {
 
 static void background_is_not_joined(void) {
     board_t *board = new_board();
-    party_finish(start_as(COHORT_FOREGROUND, start_background, board));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, start_background, board));
     await_event(board->ready);
     check_background_goes_on(board);
 }
 
 static int start_daemon_with_background(void *args) {
-    (void)start_as(COHORT_DAEMON, start_background_and_wait, board_of(args));
+    (void)start_as(COHORT_LIFETIME_DAEMON, start_background_and_wait, board_of(args));
     party_wait_for_death();
 }
 
 /* Even from within a daemon, which dies with its parent. */
 static void background_survives_a_daemon(void) {
     board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_daemon_with_background, board);
+    cohort_process_t *parent =
+        start_as(COHORT_LIFETIME_FOREGROUND, start_daemon_with_background, board);
     await_event(board->ready);
     party_kill(parent);
     check_background_goes_on(board);
@@ -391,19 +396,19 @@ static int tell_context(void *args) {
 
 static int change_context(void *args) {
     board_t *board = board_of(args);
-    party_finish(start_as(COHORT_FOREGROUND, tell_context, board));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, tell_context, board));
     CHECK_INT(0, board->depth);
     CHECK_STR(working_directory(), board->directory);
     CHECK_STATUS(APR_SUCCESS, apr_filepath_set("/", test_pool()));
     CHECK_STATUS(APR_SUCCESS, apr_env_set("COHORT_TEST_CONTEXT", "yes", test_pool()));
-    party_finish(start_as(COHORT_FOREGROUND, tell_context, board));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, tell_context, board));
     CHECK_INT(1, board->depth);
     CHECK_STR(working_directory(), board->directory);
     return 0;
 }
 
 static void children_take_over_directory_and_environment(void) {
-    party_finish(start_as(COHORT_FOREGROUND, change_context, new_board()));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, change_context, new_board()));
 }
 
 static int run_itself(void *args) {
@@ -423,7 +428,7 @@ static int run_itself(void *args) {
 
 /* A child that runs the same executable by itself starts an ordinary program. */
 static void children_may_run_themselves(void) {
-    party_finish(start_as(COHORT_FOREGROUND, run_itself, new_board()));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, run_itself, new_board()));
 }
 
 /* ---- what starts leave ---------------------------------------------------------------------- */
@@ -443,7 +448,7 @@ static void children_inherit_nothing(void) {
     board_t *board = new_board();
     cohort_process_t *list[12];
     for (int i = 0; i < 12; i++) {
-        list[i] = start_as(COHORT_DAEMON, tell_handles_and_wait, board);
+        list[i] = start_as(COHORT_LIFETIME_DAEMON, tell_handles_and_wait, board);
         await_event(board->ready);
         CHECK_STATUS(APR_SUCCESS, cohort_event_clear(board->ready));
     }
@@ -454,10 +459,10 @@ static void children_inherit_nothing(void) {
 
 static void start_many(int n) {
     for (int i = 0; i < n; i++) {
-        cohort_process_t *process = start_as(COHORT_DAEMON, seven, NULL);
+        cohort_process_t *process = start_as(COHORT_LIFETIME_DAEMON, seven, NULL);
         if (i % 2) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
 }
 
@@ -476,7 +481,7 @@ static void handles_do_not_accumulate(void) {
 static void a_second_copy_is_refused(void) {
     apr_dso_handle_t *second;
     apr_dso_handle_sym_t symbol = NULL;
-    apr_status_t (*initialize)(int *, char ***, const cohort_options_t *);
+    apr_status_t (*initialize)(const cohort_options_t *);
     const char *copy = apr_pstrcat(test_pool(), working_directory(), "/second_copy-", test_method(),
                                    ".module", NULL);
     CHECK_STATUS(APR_SUCCESS,
@@ -485,12 +490,12 @@ static void a_second_copy_is_refused(void) {
     apr_status_t found = apr_dso_sym(&symbol, second, "cohort_initialize");
     memcpy(&initialize, &symbol, sizeof initialize);
     apr_status_t status =
-        found || initialize == cohort_initialize ? APR_EGENERAL : initialize(NULL, NULL, NULL);
+        found || initialize == cohort_initialize ? APR_EGENERAL : initialize(NULL);
     CHECK_STATUS(APR_SUCCESS, apr_dso_unload(second));
     CHECK_STATUS(APR_SUCCESS, apr_file_remove(copy, test_pool()));
     CHECK_STATUS(APR_SUCCESS, found);
     CHECK_STATUS(COHORT_ETWICE, status);
-    party_end(start_as(COHORT_FOREGROUND, seven, NULL), 7);
+    party_end(start_as(COHORT_LIFETIME_FOREGROUND, seven, NULL), 7);
 }
 
 const test_case_t lifetime_cases[] = {

@@ -18,7 +18,7 @@ static args_t new_args(void) {
 }
 
 static cohort_process_t *make_named(cohort_target_t target, const char *name, const args_t *a) {
-    cohort_process_options_t options = {.name = name, .lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.name = name, .lifetime = COHORT_LIFETIME_DAEMON};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_process_create(&process, target, a, a ? sizeof *a : 0, &options, NULL));
@@ -95,7 +95,7 @@ static void renamed_at_any_time(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(a.go));
     party_end(process, 0);
     check_name("by itself", process);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
 }
 
 static int rename_others(void *data) {

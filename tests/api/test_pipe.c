@@ -62,8 +62,8 @@ static void echo_large(cohort_connection_t *end) {
 static void CON_01_connection(void) {
     args_t a = new_args(0);
     cohort_process_t *child = start_with(a.far, echo, &a);
-    CHECK_INT(1, cohort_connection_readable(a.end));
-    CHECK_INT(1, cohort_connection_writable(a.end));
+    CHECK_INT(1, cohort_connection_is_readable(a.end));
+    CHECK_INT(1, cohort_connection_is_writable(a.end));
     send_text(a.end, "");
     check_text("", a.end);
     echo_into_a_buffer(a.end);
@@ -102,10 +102,10 @@ static void CON_01_eof_after_close(void) {
 static void CON_02_one_way(void) {
     cohort_connection_t *reader, *writer;
     new_pipe(&reader, &writer, 1);
-    CHECK_INT(1, cohort_connection_readable(reader));
-    CHECK_INT(0, cohort_connection_writable(reader));
-    CHECK_INT(0, cohort_connection_readable(writer));
-    CHECK_INT(1, cohort_connection_writable(writer));
+    CHECK_INT(1, cohort_connection_is_readable(reader));
+    CHECK_INT(0, cohort_connection_is_writable(reader));
+    CHECK_INT(0, cohort_connection_is_readable(writer));
+    CHECK_INT(1, cohort_connection_is_writable(writer));
     send_text(writer, "one way");
     check_text("one way", reader);
     CHECK_STATUS(COHORT_EDIRECTION, cohort_connection_send(reader, "x", 1, FOREVER));
@@ -147,8 +147,8 @@ static void CON_08_close(void) {
     CHECK_STATUS(COHORT_ECLOSED, cohort_connection_send(a.end, "x", 1, FOREVER));
     CHECK_STATUS(COHORT_ECLOSED, cohort_connection_recv(a.end, buffer, &size, FOREVER));
     CHECK_STATUS(COHORT_ECLOSED, cohort_connection_poll(a.end, FOREVER));
-    CHECK_INT(0, cohort_connection_readable(a.end));
-    CHECK_INT(0, cohort_connection_writable(a.end));
+    CHECK_INT(0, cohort_connection_is_readable(a.end));
+    CHECK_INT(0, cohort_connection_is_writable(a.end));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far)); /* that frees the pipe */
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_send(a.end, "x", 1, FOREVER));
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_recv(a.far, buffer, &size, FOREVER));
@@ -297,8 +297,8 @@ static void bad_arguments(void) {
         CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll((void *)((char *)data + i), 0));
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll((void *)((char *)a.end + 1), 0));
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll((void *)((char *)a.end + 64), 0));
-    CHECK_INT(0, cohort_connection_readable(NULL));
-    CHECK_INT(0, cohort_connection_writable((cohort_connection_t *)(void *)here));
+    CHECK_INT(0, cohort_connection_is_readable(NULL));
+    CHECK_INT(0, cohort_connection_is_writable((cohort_connection_t *)(void *)here));
 }
 
 static void memory_comes_back(void) {

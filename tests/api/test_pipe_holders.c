@@ -125,7 +125,7 @@ static void a_process_that_is_not_started_holds_its_ends(void) {
                  cohort_process_create(&process, send_hello, &a, sizeof a, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
     CHECK_STATUS(APR_EAGAIN, receive_any(a.end, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     CHECK_STATUS(APR_EOF, receive_any(a.end, 0));
 }
 
@@ -272,7 +272,7 @@ static void what_the_dead_held_is_freed(void) {
         party_await(a.ready, 2);
         party_finish(one);
         party_kill(other);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(other));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(other));
         CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll(a.end, 0));
         CHECK_STATUS(APR_SUCCESS, cohort_free((void *)a.ready));
         if (round == 0) blocks = blocks_in_use();

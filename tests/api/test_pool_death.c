@@ -164,7 +164,7 @@ static void kill_from_outside(void) {
     gate_t *gate = new_gate();
     cohort_result_t *result;
     cohort_task_error_t error;
-    int n;
+    apr_size_t n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
                                                       NULL, 0, NULL, test_pool()));
     party_await(&gate->begun, 1);
@@ -191,7 +191,7 @@ static void *APR_THREAD_FUNC kill_workers(apr_thread_t *thread, void *arg) {
     for (int round = 0; !atomic_load(&killer->stop); round++) {
         cohort_process_t **workers;
         apr_pool_t *pool;
-        int n;
+        apr_size_t n;
         CHECK_STATUS(APR_SUCCESS, apr_pool_create(&pool, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(killer->pool, &workers, &n, pool));
         if (n > 1) {
@@ -272,7 +272,7 @@ static void storm_apply(void) {
 
 static void deaths_leak_nothing(void) {
     cohort_process_t **children;
-    int n;
+    apr_size_t n;
     storm_apply();
     every_task_dies();
     apr_uint64_t before = blocks_in_use();
@@ -300,7 +300,7 @@ static void submitter_dies(void) {
         cohort_process_t *child = party_start(submit_for_ever, &args, sizeof args);
         apr_sleep(i * 500);
         party_kill(child);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(child));
     }
     check_works(args.pool);
     finish_pool(args.pool);
@@ -337,7 +337,7 @@ static int own_a_pool(void *args) {
 static void maker_dies(void) {
     shared_t *shared = party_memory(sizeof *shared);
     cohort_process_t *maker = party_start(own_a_pool, &shared, sizeof shared), **workers;
-    int n;
+    apr_size_t n;
     party_await(&shared->ready, 1);
     party_await(&shared->gate.begun, 1);
     CHECK_STATUS(APR_SUCCESS,

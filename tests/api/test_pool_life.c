@@ -16,7 +16,7 @@ static void make_pool(void) {
     cohort_pool_t *pool = NULL;
     cohort_process_t **workers;
     char name[64], expected[64];
-    int n;
+    apr_size_t n;
     CHECK_STATUS(APR_EINVAL, cohort_pool_create(&pool, &negative, NULL));
     CHECK_STATUS(COHORT_ELIMIT, cohort_pool_create(&pool, &absurd, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_pool_create(&pool, &unnamed, NULL));

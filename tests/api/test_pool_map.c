@@ -128,9 +128,9 @@ static void empty(void) {
                  cohort_pool_map(pool, square, NULL, sizeof x, 0, NULL, sizeof x, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, &x, sizeof x, 0, &x,
                                                     sizeof x, &by1, test_pool()));
-    CHECK_INT(1, cohort_result_ready(result));
+    CHECK_INT(1, cohort_result_is_ready(result));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_result_successful(result, &ok));
+    ok = cohort_result_is_successful(result);
     CHECK_INT(1, ok);
     CHECK_STATUS(APR_SUCCESS, cohort_result_get(result, NULL, 0, 0));
     finish_pool(pool);

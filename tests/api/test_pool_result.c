@@ -16,13 +16,13 @@ static void map_async(void) {
     memset(in, 0xff, sizeof in); /* they were copied */
     CHECK_STATUS(APR_SUCCESS, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_squares(out, 100);
-    CHECK_INT(1, cohort_result_ready(result));
-    CHECK_STATUS(APR_SUCCESS, cohort_result_successful(result, &ok));
+    CHECK_INT(1, cohort_result_is_ready(result));
+    ok = cohort_result_is_successful(result);
     CHECK_INT(1, ok);
     CHECK_STATUS(COHORT_ETOOSMALL, cohort_result_get(result, again, sizeof again - 1, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_result_get(result, again, sizeof again, 0));
     check_squares(again, 100);
-    CHECK_STATUS(APR_SUCCESS, cohort_result_outputs(result, &kept));
+    kept = cohort_result_outputs(result);
     CHECK(cohort_is_shared(kept, sizeof out));
     check_squares(kept, 100);
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
@@ -36,11 +36,10 @@ static void apply_async(void) {
     cohort_pool_t *pool = new_pool(2);
     gate_t *gate = new_gate();
     cohort_result_t *result;
-    int ok;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
                                                       NULL, 0, NULL, test_pool()));
-    CHECK_INT(0, cohort_result_ready(result));
-    CHECK_STATUS(APR_EAGAIN, cohort_result_successful(result, &ok));
+    CHECK_INT(0, cohort_result_is_ready(result));
+    CHECK_INT(0, cohort_result_is_successful(result));
     CHECK_STATUS(APR_EAGAIN, cohort_result_get(result, NULL, 0, 0));
     CHECK_STATUS(APR_EAGAIN, cohort_result_wait(result, -1));
     atomic_store(&gate->open, 1);
@@ -151,7 +150,7 @@ static void errors(void) {
                                                     out, sizeof *out, &options, test_pool()));
     CHECK_STATUS(APR_ENOTIMPL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     for (int i = 0; i < 20; i++) CHECK_INT(i, out[i]);
-    CHECK_STATUS(APR_SUCCESS, cohort_result_successful(result, &ok));
+    ok = cohort_result_is_successful(result);
     CHECK_INT(0, ok);
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
     CHECK_STATUS(APR_ENOTIMPL, error.status);
@@ -234,7 +233,8 @@ static apr_status_t always_fails(const void *input, void *output) {
 static void failing_keeps_workers(void) {
     cohort_pool_t *pool = new_pool(2);
     cohort_process_t **before, **after;
-    int n = 0, m = 0;
+    apr_size_t m = 0;
+    apr_size_t n = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &before, &n, test_pool()));
     for (int i = 0; i < 20; i++)
         CHECK_STATUS(APR_ENOTIMPL, cohort_pool_apply(pool, always_fails, NULL, 0, NULL, 0));

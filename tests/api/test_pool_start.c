@@ -144,8 +144,8 @@ static void one_worker_will_do(void) {
                                                       sizeof f->gate, NULL, 0, NULL, NULL));
     cohort_result_t *waiting = submit_squares(pool, 20);
     party_await(&f->runs, 3 + 9);
-    CHECK_INT(0, cohort_result_ready(held));
-    CHECK_INT(0, cohort_result_ready(waiting));
+    CHECK_INT(0, cohort_result_is_ready(held));
+    CHECK_INT(0, cohort_result_is_ready(waiting));
     atomic_store(&f->gate->open, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_result_get(held, NULL, 0, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_result_get(waiting, out, sizeof out, COHORT_FOREVER));
@@ -186,13 +186,14 @@ static void constructor_fails(void) {
     cohort_process_t **fill_up = malloc(LIMIT * sizeof *fill_up), **children;
     cohort_pool_options_t options = {.workers = 5};
     cohort_pool_t *pool = NULL;
-    int n = 0, running = -1;
+    int n = 0;
+    apr_size_t running = -1;
     party_finish(party_start(nothing, NULL, 0)); /* whatever serves starts is there */
     while (n < LIMIT &&
            cohort_process_create(&fill_up[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS)
         n++;
     CHECK(n > 3);
-    for (int i = 0; i < 3; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(fill_up[--n]));
+    for (int i = 0; i < 3; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(fill_up[--n]));
     CHECK_STATUS(COHORT_ELIMIT, cohort_pool_create(&pool, &options, test_pool()));
     CHECK(pool == NULL);
     CHECK_STATUS(APR_SUCCESS, cohort_process_active_children(&children, &running, test_pool()));
@@ -205,7 +206,7 @@ static void constructor_fails(void) {
     CHECK_STATUS(APR_SUCCESS, status);
     check_works(pool);
     finish_pool(pool);
-    while (n > 0) CHECK_STATUS(APR_SUCCESS, cohort_process_close(fill_up[--n]));
+    while (n > 0) CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(fill_up[--n]));
     free(fill_up);
 }
 
@@ -224,7 +225,7 @@ static void replacement_fails(void) {
     kill_worker(pool);
     check_ended(submit_squares(pool, 10), COHORT_ELIMIT, "could not be started");
     check_ended(submit_squares(pool, 1), COHORT_ELIMIT, "could not be started");
-    while (n > 0) CHECK_STATUS(APR_SUCCESS, cohort_process_close(fill_up[--n]));
+    while (n > 0) CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(fill_up[--n]));
     free(fill_up);
     check_works(pool);
     finish_pool(pool);

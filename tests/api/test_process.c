@@ -7,9 +7,9 @@
 
 static bool is_active(cohort_process_t *process) {
     cohort_process_t **list = NULL;
-    int count = 0;
+    apr_size_t count = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_process_active_children(&list, &count, test_pool()));
-    for (int i = 0; i < count; i++) {
+    for (apr_size_t i = 0; i < count; i++) {
         if (list[i] == process) return true;
     }
     return false;
@@ -30,15 +30,16 @@ static void PROC_01_current(void) {
 
 static void PROC_02_set_executable(void) {
     /* leaves everything as it is */
-    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_START_DEFAULT, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start_method(COHORT_START_DEFAULT, NULL));
     party_finish(party_start(nothing, NULL, 0));
-    CHECK_STATUS(APR_EINVAL, cohort_set_start((cohort_start_method_t)77, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_set_start_method((cohort_start_method_t)77, NULL));
     if (strcmp(test_method(), "spawn") != 0) return;
-    CHECK_STATUS(APR_SUCCESS, cohort_set_start(COHORT_SPAWN, "there is no such program"));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_set_start_method(COHORT_START_SPAWN, "there is no such program"));
     cohort_process_t *process = make(nothing, NULL, 0, NULL);
     CHECK(APR_STATUS_IS_ENOENT(cohort_process_start(process)));
     CHECK_INT(COHORT_EXIT_NONE, cohort_process_exit_code(process));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
 }
 
 typedef struct {
@@ -88,8 +89,8 @@ static void PROC_03_args_argument(void) {
 
 static int make_and_tell_daemon(void *data) {
     int flags = 0;
-    cohort_process_options_t foreground = {.lifetime = COHORT_FOREGROUND},
-                             daemon = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t foreground = {.lifetime = COHORT_LIFETIME_FOREGROUND},
+                             daemon = {.lifetime = COHORT_LIFETIME_DAEMON};
     (void)data;
     flags |= cohort_process_is_daemon(make(nothing, NULL, 0, NULL));
     flags |= cohort_process_is_daemon(make(nothing, NULL, 0, &foreground)) << 1;
@@ -99,7 +100,7 @@ static int make_and_tell_daemon(void *data) {
 
 static void PROC_04_daemon_argument(void) {
     CHECK_INT(4, make_and_tell_daemon(NULL));
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     for (int daemon = 0; daemon < 2; daemon++) {
         cohort_process_t *process = make(make_and_tell_daemon, NULL, 0, daemon ? &options : NULL);
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -185,18 +186,18 @@ static void PROC_07_life_cycle(void) {
     CHECK_INT(cohort_process_pid(p), *a.pid);
     CHECK(*a.pid != cohort_process_pid(cohort_process_current()));
     CHECK_STATUS(COHORT_ESTARTED, cohort_process_start(p));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
 }
 
 static int own_the_lock(void *data) {
     args_t *a = data;
     cohort_process_t *owner = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_lock_owner(a->lock, &owner));
+    owner = cohort_lock_owner(a->lock);
     CHECK(owner == a->parent);
     CHECK_STATUS(APR_EAGAIN, cohort_lock_acquire(a->lock, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(a->there));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(a->lock, COHORT_FOREVER));
-    CHECK_STATUS(APR_SUCCESS, cohort_lock_owner(a->lock, &owner));
+    owner = cohort_lock_owner(a->lock);
     CHECK(owner == cohort_process_current());
     return cohort_lock_release(a->lock) != APR_SUCCESS;
 }
@@ -233,7 +234,7 @@ static void check_stop(stop_t stop, int code) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(p, 0));
     CHECK_STATUS(APR_SUCCESS, stop(p));
     CHECK_INT(code, cohort_process_exit_code(p));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
 }
 
 /* A: what Python makes an exception of (exit code 1) is the signal's default in C; so this is
@@ -269,7 +270,7 @@ static void PROC_13_cpu_count(void) { CHECK(cohort_cpu_count() >= 1); }
 static void PROC_14_active_children(void) {
     args_t a = {.go = new_event()};
     cohort_process_t **list = NULL;
-    int count = -1;
+    apr_size_t count = -1;
     CHECK_STATUS(APR_SUCCESS, cohort_process_active_children(&list, &count, test_pool()));
     CHECK_INT(0, count);
     cohort_process_t *p = make(wait_for_go, &a, sizeof a, NULL);
@@ -328,19 +329,19 @@ static void PROC_17_close(void) {
     args_t a = {.go = new_event()};
     cohort_process_t *p = make(wait_for_go, &a, sizeof a, NULL);
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(p));
-    CHECK_STATUS(COHORT_ERUNNING, cohort_process_close(p));
+    CHECK_STATUS(COHORT_ERUNNING, cohort_process_destroy(p));
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(a.go));
     party_end(p, 0);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
     CHECK_INT(0, cohort_process_is_alive(p));
     CHECK_STATUS(COHORT_EHANDLE, cohort_process_join(p, 0));
     CHECK_STATUS(COHORT_EHANDLE, cohort_process_terminate(p));
     CHECK_STATUS(COHORT_EHANDLE, cohort_process_start(p));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(NULL));
     p = make(nothing, NULL, 0, NULL); /* never started */
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
 }
 
 static void PROC_18_many_processes(void) {

@@ -23,13 +23,13 @@ static void anybody_may_join(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(a.go));
     parties_finish(joiners, 6);
     party_end(a.other, 5);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(a.other));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(a.other));
 }
 
 static int kill_other(void *data) {
     args_t *a = data;
     CHECK_STATUS(COHORT_ESTARTED, cohort_process_start(a->other));
-    CHECK_STATUS(COHORT_ENOTOWNER, cohort_process_close(a->other));
+    CHECK_STATUS(COHORT_ENOTOWNER, cohort_process_destroy(a->other));
     party_kill(a->other);
     return 0;
 }
@@ -85,7 +85,8 @@ static void trees_grow_at_once(void) {
 }
 
 static void every_method_on_demand(void) {
-    static const cohort_start_method_t methods[] = {COHORT_FORK, COHORT_SPAWN, COHORT_FORKSERVER};
+    static const cohort_start_method_t methods[] = {COHORT_START_FORK, COHORT_START_SPAWN,
+                                                    COHORT_START_FORKSERVER};
     int five = 5;
     for (int i = 0; i < 3; i++) {
         cohort_process_options_t options = {.method = methods[i]};

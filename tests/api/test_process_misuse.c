@@ -12,7 +12,7 @@ static int run_nothing(cohort_process_base_t *self) {
 static void nulls_are_refused(void) {
     cohort_process_t *p = NULL;
     cohort_process_t **list = NULL;
-    int count;
+    apr_size_t count;
     char name[8];
     CHECK_STATUS(APR_EINVAL, cohort_process_create(NULL, nothing, NULL, 0, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, NULL, NULL, 0, NULL, NULL));
@@ -105,7 +105,7 @@ static void two_thousand_objects(void) {
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(list[i]));
         party_end(list[i], 5);
     }
-    for (int i = 0; i < N; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(list[i]));
+    for (int i = 0; i < N; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(list[i]));
     CHECK_INT(before, arena_usage().blocks);
     free(list);
 }
@@ -126,13 +126,13 @@ static void pool_closes_the_handle(void) {
 }
 
 static void twice_is_refused(void) {
-    CHECK_STATUS(COHORT_ETWICE, cohort_initialize(NULL, NULL, NULL));
+    CHECK_STATUS(COHORT_ETWICE, cohort_initialize(NULL));
     party_finish(party_start(nothing, NULL, 0));
 }
 
 static int children_are_members(void *data) {
     (void)data;
-    CHECK_STATUS(COHORT_ETWICE, cohort_initialize(NULL, NULL, NULL));
+    CHECK_STATUS(COHORT_ETWICE, cohort_initialize(NULL));
     cohort_finalize();
     cohort_finalize();
     CHECK(cohort_process_current() == NULL);

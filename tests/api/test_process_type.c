@@ -36,7 +36,7 @@ static void SUB_01_subclassing(void) {
     upper_caser_t u = {.base = {.size = sizeof u, .run = upper_caser_run}};
     CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&u.parent_end, &u.child_end, NULL, test_pool()));
     cohort_process_options_t options = {
-        .lifetime = COHORT_DAEMON, .connections = &u.child_end, .n_connections = 1};
+        .lifetime = COHORT_LIFETIME_DAEMON, .connections = &u.child_end, .n_connections = 1};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_object(&process, &u.base, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));

@@ -43,14 +43,15 @@ static void destroy_wakes_the_blocked(void) {
 static void use_after_destroy(void) {
     for (int joinable = 0; joinable < 2; joinable++) {
         cohort_queue_t *queue = new_queue(joinable ? 3 : 0, joinable);
-        apr_size_t size = 0;
         int value = 0;
         CHECK_STATUS(APR_SUCCESS, put_int(queue, 1, 0));
         CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(queue));
         CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(queue));
         CHECK_STATUS(COHORT_EHANDLE, put_int(queue, 1, 0));
         CHECK_STATUS(COHORT_EHANDLE, get_int(queue, &value, COHORT_FOREVER));
-        CHECK_STATUS(COHORT_EHANDLE, cohort_queue_size(queue, &size));
+        CHECK_INT(0, cohort_queue_size(queue));
+        CHECK_INT(1, cohort_queue_is_empty(queue));
+        CHECK_INT(1, cohort_queue_is_closed(queue));
         CHECK_STATUS(COHORT_EHANDLE, cohort_queue_close(queue));
         CHECK_STATUS(COHORT_EHANDLE, cohort_queue_task_done(queue));
         CHECK_STATUS(COHORT_EHANDLE, cohort_queue_join(queue, 0));

@@ -216,7 +216,7 @@ static void users_may_die(void) {
         party_await(h.ready, 3);
         for (int i = 0; i < 3; i++) {
             party_kill(processes[i]);
-            CHECK_STATUS(APR_SUCCESS, cohort_process_close(processes[i]));
+            CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(processes[i]));
         }
         CHECK(arena_usage().blocks <= before + 3 * 65);
     }
@@ -280,8 +280,8 @@ static int with_a_small_arena(void *data) {
     cohort_options_t options = {.arena_size = (apr_uint64_t)64 << 20},
                      too_small = {.arena_size = 1 << 20};
     cohort_finalize();
-    CHECK_STATUS(APR_EINVAL, cohort_initialize(NULL, NULL, &too_small));
-    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL, NULL, &options));
+    CHECK_STATUS(APR_EINVAL, cohort_initialize(&too_small));
+    CHECK_STATUS(APR_SUCCESS, cohort_initialize(&options));
     CHECK(arena_usage().limit <= options.arena_size);
     CHECK_INT(0, run_out(data));
     apr_uint64_t before = arena_usage().blocks;

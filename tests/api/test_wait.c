@@ -48,7 +48,7 @@ static void any_process(void) {
     for (int i = 0; i < 4; i++) {
         CHECK_INT(1, items[i].ready);
         party_end(items[i].process, i);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(items[i].process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(items[i].process));
     }
 }
 
@@ -110,7 +110,7 @@ static void ended_results(void) {
     cohort_process_t **workers;
     cohort_waitable_t items[2] = {{0}};
     visitor_t v = {doors, 0};
-    int n;
+    apr_size_t n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
     for (int i = 0; i < 2; i++) {
         CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&items[i].result, pool, task_at_door, &v,
@@ -221,7 +221,7 @@ static void threads_wait_for_the_same_children(void) {
             CHECK_STATUS(APR_SUCCESS, cohort_process_kill(crowds[0].children[i]));
         for (int t = 0; t < THREADS; t++) party_thread_finish(threads[t]);
         for (int i = 0; i < CROWD; i++)
-            CHECK_STATUS(APR_SUCCESS, cohort_process_close(crowds[0].children[i]));
+            CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(crowds[0].children[i]));
     }
 }
 
@@ -246,7 +246,7 @@ static void bad_arguments(void) {
     CHECK_STATUS(APR_SUCCESS,
                  cohort_process_create(&fresh.process, unreached, NULL, 0, NULL, NULL));
     CHECK_STATUS(COHORT_ENOTSTARTED, cohort_wait(&fresh, 1, COHORT_WAIT_ANY, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(fresh.process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(fresh.process));
     CHECK_STATUS(COHORT_EHANDLE, cohort_wait(&fresh, 1, COHORT_WAIT_ANY, 0));
 }
 

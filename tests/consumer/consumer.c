@@ -17,14 +17,14 @@ static apr_status_t ask(int number, int *code) {
         status = cohort_process_join(process, COHORT_FOREVER);
     }
     *code = cohort_process_exit_code(process);
-    cohort_process_close(process);
+    cohort_process_destroy(process);
     return status;
 }
 
 int main(int argc, char **argv) {
     char text[200];
     int code = 0;
-    apr_status_t status = cohort_initialize(&argc, &argv, NULL);
+    apr_status_t status = cohort_initialize(NULL);
     if (status == APR_SUCCESS) {
         status = ask(42, &code);
     }

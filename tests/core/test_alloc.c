@@ -252,7 +252,7 @@ static void kill_players(cohort_target_t first, cohort_target_t second, int roun
         for (int i = 0; i < 4; i++) {
             wait_for_steps(p.yards[first == play ? i : 0], (int)(next_random(&state) % 500));
             party_kill(players[i]);
-            CHECK_STATUS(APR_SUCCESS, cohort_process_close(players[i]));
+            CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(players[i]));
         }
         check_owned(p.yards, 4, before);
     }

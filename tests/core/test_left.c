@@ -110,7 +110,7 @@ static void what_a_child_was_given_goes_with_its_handle(void) {
         CHECK_STATUS(APR_SUCCESS, cohort_process_create(&child, nothing, NULL, 0, &options, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(ends[0]));
         if (i == 0) CHECK_STATUS(APR_SUCCESS, cohort_connection_close(ends[1]));
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(child));
         if (i == 0) continue;
         /* nobody else ever had the other end */
         CHECK_STATUS(APR_EOF, cohort_connection_poll(ends[1], 0));
@@ -131,7 +131,7 @@ static int wait_for_go(void *args) {
 static int start_another(void *args) {
     notes_t *n = *(notes_t **)args;
     cohort_process_t *child;
-    cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_BACKGROUND};
     CHECK_STATUS(APR_SUCCESS,
                  cohort_process_create(&child, wait_for_go, &n, sizeof n, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
@@ -146,7 +146,7 @@ static void the_ends_of_orphans_are_seen(void) {
     cohort_process_t *parent = party_start(start_another, &n, sizeof n);
     party_await(&n->ready, 1);
     party_kill(parent);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(parent));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(parent));
     atomic_store(&n->go, 1);
     check_as_before(&before);
     CHECK_STATUS(APR_SUCCESS, cohort_free(n));
@@ -177,7 +177,7 @@ static void the_pool_of_a_killed_daemon_goes(void) {
     cohort_process_t *daemon = party_start(have_a_pool, &n, sizeof n);
     party_await(&n->ready, 3);
     party_kill(daemon);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(daemon));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(daemon));
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(n->result)); /* that is a block of the user's */
     check_as_before(&before);
     CHECK_STATUS(APR_SUCCESS, cohort_free(n));

@@ -226,7 +226,7 @@ static cohort_process_t *start(args_t *a, cohort_target_t target) {
 
 static void bury(cohort_process_t *child) {
     party_kill(child);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(child));
 }
 
 static void a_writer_dies(uint64_t capacity, int step, int size) {

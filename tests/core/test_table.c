@@ -34,7 +34,7 @@ static void stale_ids_name_nobody(void) {
     CHECK(cohort__process_find(id) == process);
     CHECK(!cohort__process_alive(id, true));
     CHECK(cohort__process_check_dead(id));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     CHECK(cohort__process_find(id) == NULL);
     CHECK(cohort__process_check_dead(id));
     cohort__pid_t ids[] = {0, id + (1 << 16), id + 9999, UINT64_MAX, 0xffff};
@@ -46,14 +46,14 @@ static void stale_ids_name_nobody(void) {
 
 static void ten_thousand_slots(void) {
     cohort__usage_t before, after;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(make(nothing)));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(make(nothing)));
     cohort__alloc_usage(&before);
     cohort__pid_t last = 0;
     for (int i = 0; i < 10000; i++) {
         cohort_process_t *process = make(nothing);
         CHECK(cohort__process_id(process) != last);
         last = cohort__process_id(process);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
     cohort__alloc_usage(&after);
     CHECK(cohort__process_count() <= 40);
@@ -71,7 +71,7 @@ static void lives_leave_nothing(void) {
         cohort_process_t *process = party_start(i % 2 ? stay : nothing, "args", 5);
         if (i % 2) party_kill(process);
         else party_end(process, 0);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
     cohort__alloc_usage(&after);
     CHECK(cohort__process_count() <= 40);
@@ -109,7 +109,7 @@ static void makers_may_die_at_any_step(void) {
         party_kill(maker);
         await_slot(n, COHORT__SLOT_FREE);
         CHECK(cohort__process_find(n->id) == NULL);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(maker));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(maker));
     }
     cohort__alloc_usage(&after);
     CHECK_INT(before.blocks, after.blocks);
@@ -119,7 +119,7 @@ static cohort_process_t *next_in_slot(const cohort_process_t *slot) {
     for (;;) {
         cohort_process_t *process = make(nothing);
         if (process == slot) return process;
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
 }
 
@@ -130,7 +130,7 @@ static void a_late_end_is_not_the_next_process(void) {
     for (int i = 0; i < 2; i++) {
         cohort_process_t *process = make(nothing);
         cohort__pid_t id = cohort__process_id(process);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
         process = next_in_slot(process);
         process->role = roles[i];
         cohort__role_ops(process)->ended(id, NULL);
@@ -151,7 +151,7 @@ static int die_while_making(void *data) {
     CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
     cohort_process_t *process = make(nothing);
     uint64_t generation = cohort__pid_generation(cohort__process_id(process));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     uint64_t life = cohort__life_word(generation + 1, COHORT__SLOT_MAKING);
     if (n->step) cohort__op_begin(me, COHORT__OP_SLOT, process, life);
     atomic_store(&process->life, life);
@@ -182,7 +182,7 @@ static bool is_found(const cohort_process_t *slot) {
         n++;
     }
     CHECK(n > 1000);
-    while (n > 0) CHECK_STATUS(APR_SUCCESS, cohort_process_close(all[--n]));
+    while (n > 0) CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(all[--n]));
     free(all);
     return found;
 }
@@ -216,7 +216,7 @@ static void a_late_report_is_of_its_own_life(void) {
     cohort__process_died(cohort__process_id(process), -9);
     CHECK_INT(COHORT__SLOT_ENDED, cohort__process_state(process));
     CHECK_INT(-9, cohort__exit_code(process));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
 }
 
 /* A word of an outcome tells starts and lives apart, whatever the code. */
@@ -242,7 +242,7 @@ static cohort_process_t *make_in(cohort_process_t *slot) {
     for (int i = 0; i < SLOTS_TRIED; i++) {
         cohort_process_t *process = make(stay);
         if (process == slot) return process;
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
     test_fail(__FILE__, __LINE__, "a slot is not used again");
 }
@@ -259,12 +259,13 @@ static void a_late_signal_is_of_its_own_life(void) {
     CHECK_STATUS(APR_TIMEUP, cohort__process_join(cohort__process_id(second), 100000));
     CHECK(cohort_process_is_alive(second));
     party_kill(second);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(second));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(second));
 }
 
 static int start_and_leave_behind(void *data) {
     notes_t *n = *(notes_t **)data;
-    cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND, .method = COHORT_SPAWN};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_BACKGROUND,
+                                        .method = COHORT_START_SPAWN};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, stay, NULL, 0, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
@@ -331,8 +332,8 @@ static void a_death_is_told_when_something_is_new(void) {
     cohort__process_ended(process, 3);
     CHECK(atomic_load(&cohort__arena->death) != deaths);
     party_end(process, 3);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(before));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(before));
 }
 
 static void a_failed_start_is_a_death_too(void) {
@@ -344,7 +345,7 @@ static void a_failed_start_is_a_death_too(void) {
     CHECK_INT(COHORT__SLOT_FAILED, cohort__process_state(process));
     CHECK(atomic_load(&cohort__arena->death) != deaths);
     CHECK(cohort__slot_step(process, COHORT__SLOT_FAILED, COHORT__SLOT_NEW));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
 }
 
 const test_case_t table_cases[] = {

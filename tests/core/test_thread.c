@@ -88,7 +88,7 @@ static void records_of_the_dead_are_repaired(void) {
         party_kill(process);
         CHECK(!cohort__thread_alive(n->ids[0], false));
         CHECK(cohort__thread_find(n->ids[0]) == NULL);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
     cohort__alloc_usage(&after);
     CHECK_INT(before.blocks, after.blocks);

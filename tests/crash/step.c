@@ -76,11 +76,11 @@ static void start_stepped(stepped_t *s, const step_scenario_t *scenario, void *s
     s->step = block;
     *s->step = (step_t){.scenario = scenario, .state = state, .dead = dead};
     s->place = &s->step->place;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_process_create(
-                     &s->process, run_stepped, &s->step, sizeof s->step,
-                     &(cohort_process_options_t){.lifetime = COHORT_DAEMON, .method = COHORT_FORK},
-                     NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(
+                                  &s->process, run_stepped, &s->step, sizeof s->step,
+                                  &(cohort_process_options_t){.lifetime = COHORT_LIFETIME_DAEMON,
+                                                              .method = COHORT_START_FORK},
+                                  NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->process));
 }
 
@@ -168,7 +168,7 @@ static void end(stepped_t *s) {
     int code = cohort_process_exit_code(s->process);
     /* it may be past recall, and not ended */
     CHECK(code == STEP_EXIT_CODE || (code == -SIGKILL && !s->traced.ended));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(s->process));
     CHECK_STATUS(APR_SUCCESS, cohort_free(s->step));
 }
 

@@ -114,7 +114,7 @@ static void give_and_close(void *state) {
     cohort_process_options_t options = {.connections = ends, .n_connections = 2};
     if (cohort_process_create(&child, be_nothing, NULL, 0, &options, NULL)) return;
     close_both(s);
-    (void)cohort_process_close(child);
+    (void)cohort_process_destroy(child);
 }
 
 /* ---- an APR pool with objects --------------------------------------------------------------- */
@@ -171,8 +171,8 @@ static void submit(state_t *s, apr_pool_t *pool) {
                                   NULL, pool);
 }
 
-static const cohort_pool_options_t one_worker = {.workers = 1, .method = COHORT_FORK};
-static const cohort_pool_options_t two_workers = {.workers = 2, .method = COHORT_FORK};
+static const cohort_pool_options_t one_worker = {.workers = 1, .method = COHORT_START_FORK};
+static const cohort_pool_options_t two_workers = {.workers = 2, .method = COHORT_START_FORK};
 
 static void *a_pool(void) {
     state_t *s = new_state();
@@ -203,7 +203,8 @@ _Noreturn static int be_a_child(void *unused) {
     for (;;) pause();
 }
 
-static const cohort_process_options_t a_daemon = {.lifetime = COHORT_DAEMON, .method = COHORT_FORK};
+static const cohort_process_options_t a_daemon = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                                  .method = COHORT_START_FORK};
 
 static void with_processes(void *state) {
     cohort_process_t *made, *ended;
@@ -271,7 +272,7 @@ static void end_users(state_t *s) {
         if (!s->users[i]) continue;
         CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->users[i], COHORT_FOREVER));
         CHECK_INT(0, cohort_process_exit_code(s->users[i]));
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->users[i]));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(s->users[i]));
     }
 }
 
@@ -297,8 +298,7 @@ static void close_queues(void *state) {
 
 static void check_closed(void *state, bool finished) {
     state_t *s = state;
-    apr_size_t size;
-    if (finished) CHECK_STATUS(COHORT_ECLOSED, cohort_queue_size(s->other, &size));
+    if (finished) CHECK(cohort_queue_is_closed(s->other));
     close_queues(s);
     end_users(s);
     CHECK_STATUS(COHORT_ECLOSED, atomic_load(&s->ends[0]));
@@ -313,8 +313,9 @@ static void destroy_queues(void *state) {
 
 static void check_destroyed(void *state, bool finished) {
     state_t *s = state;
-    apr_size_t size;
-    if (finished) CHECK_STATUS(COHORT_EHANDLE, cohort_queue_size(s->other, &size));
+    int value;
+    apr_size_t size = sizeof value;
+    if (finished) CHECK_STATUS(COHORT_EHANDLE, cohort_queue_get(s->other, &value, &size, 0));
     destroy_queues(s);
     end_users(s);
     CHECK_STATUS(COHORT_EHANDLE, atomic_load(&s->ends[0]));
@@ -349,7 +350,7 @@ static void end_child(void *state) {
     state_t *s = state;
     (void)cohort_process_kill(s->child);
     (void)cohort_process_join(s->child, COHORT_FOREVER);
-    (void)cohort_process_close(s->child);
+    (void)cohort_process_destroy(s->child);
 }
 
 /* The child is the survivor's, and its handle. */
@@ -361,7 +362,7 @@ static void check_child(void *state, bool finished) {
     CHECK_INT(-SIGKILL, cohort_process_exit_code(s->child));
     end_users(s);
     CHECK_STATUS(APR_SUCCESS, atomic_load(&s->ends[0]));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->child));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(s->child));
 }
 
 static int kill_and_join_child(void *args) {
@@ -424,9 +425,9 @@ static void check_permit(void *state, bool finished) {
     unsigned value = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_process_kill(s->users[0]));
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->users[0], COHORT_FOREVER));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->users[0]));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(s->users[0]));
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, COHORT_FOREVER));
-    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
+    value = cohort_semaphore_value(s->semaphore);
     CHECK_INT(0, value);
     (void)finished;
 }

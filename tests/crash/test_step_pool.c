@@ -40,7 +40,7 @@ static void discard(void *state) {
 }
 
 static const cohort_pool_options_t one_worker = {
-    .workers = 1, .method = COHORT_FORK, .name = "stepped"};
+    .workers = 1, .method = COHORT_START_FORK, .name = "stepped"};
 
 static state_t *with_pool(void) {
     state_t *s = new_state();
@@ -102,7 +102,7 @@ static void *two_jobs(void) {
 static cohort_process_t *the_worker(void *state, step_place_t **place) {
     state_t *s = state;
     cohort_process_t **list;
-    int n = 0;
+    apr_size_t n = 0;
     *place = &s->place;
     while (!atomic_load(&s->place.ready)) sched_yield();
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &list, &n, test_pool()));
@@ -214,19 +214,19 @@ static state_t *with_method(cohort_start_method_t method) {
     return s;
 }
 
-static void *by_fork(void) { return with_method(COHORT_FORK); }
-static void *by_spawn(void) { return with_method(COHORT_SPAWN); }
-static void *by_server(void) { return with_method(COHORT_FORKSERVER); }
+static void *by_fork(void) { return with_method(COHORT_START_FORK); }
+static void *by_spawn(void) { return with_method(COHORT_START_SPAWN); }
+static void *by_server(void) { return with_method(COHORT_START_FORKSERVER); }
 
 static void start_and_join(void *state) {
     int code = 7;
     cohort_process_t *child;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON,
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
                                         .method = ((state_t *)state)->method};
     if (cohort_process_create(&child, be_a_child, &code, sizeof code, &options, NULL) ||
         cohort_process_start(child))
         return;
-    if (!cohort_process_join(child, COHORT_FOREVER)) (void)cohort_process_close(child);
+    if (!cohort_process_join(child, COHORT_FOREVER)) (void)cohort_process_destroy(child);
 }
 
 #define CASE(function, prepare_, operate_, victim_, check_) \

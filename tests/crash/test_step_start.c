@@ -109,7 +109,7 @@ static int be_the_child(void *args) {
 
 static cohort_process_t *a_child_by(state_t *s, cohort_start_method_t method) {
     cohort_process_t *child;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = method};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON, .method = method};
     CHECK_STATUS(APR_SUCCESS,
                  cohort_process_create(&child, be_the_child, &s, sizeof s, &options, NULL));
     return child;
@@ -121,7 +121,7 @@ static void run_to_its_end(cohort_process_t *child) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(child, COHORT_FOREVER));
     CHECK_INT(CODE, cohort_process_exit_code(child));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(child));
 }
 
 static void start_a_child(state_t *s) {
@@ -137,7 +137,7 @@ static void start_a_child(state_t *s) {
     int code = cohort_process_exit_code(child);
     if (s->victim == A_SERVER) CHECK_INT(CODE, code);
     else if (code != COHORT_EXIT_UNKNOWN) CHECK_INT(-SIGKILL, code);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(child));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(child));
 }
 
 static apr_status_t be_a_worker(void *args) {
@@ -171,7 +171,8 @@ static int be_held(void *args) {
 /* A daemon that no keeper has been told of yet. */
 static cohort_process_t *a_ward(void) {
     cohort_process_t *ward;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = COHORT_FORK};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .method = COHORT_START_FORK};
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&ward, be_held, NULL, 0, &options, NULL));
     ward->bound = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(ward));
@@ -202,7 +203,7 @@ static void start_a_keeper(state_t *s) {
     }
     CHECK_STATUS(APR_SUCCESS, cohort_process_kill(s->ward));
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->ward, COHORT_FOREVER));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->ward));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(s->ward));
 }
 
 static void start_a_victim(state_t *s) {
@@ -212,7 +213,7 @@ static void start_a_victim(state_t *s) {
 }
 
 static int64_t find_forker(const state_t *s) {
-    if (s->method != COHORT_FORKSERVER || s->victim == A_SERVER) return getpid();
+    if (s->method != COHORT_START_FORKSERVER || s->victim == A_SERVER) return getpid();
     for (uint32_t i = 0; i < cohort__process_count(); i++) {
         cohort_process_t *slot = cohort__process_at(i);
         bool mine =
@@ -227,7 +228,7 @@ static int64_t find_forker(const state_t *s) {
 static int be_the_starter(void *args) {
     state_t *s = *(state_t **)args;
     atomic_store(&s->again, 1);
-    run_to_its_end(a_child_by(s, COHORT_FORK));
+    run_to_its_end(a_child_by(s, COHORT_START_FORK));
     run_to_its_end(a_child(s));
     start_a_worker(s);
     atomic_store(&s->forker, find_forker(s));
@@ -252,7 +253,8 @@ static int be_the_starter(void *args) {
 
 static void *prepare(cohort_start_method_t method, victim_t victim) {
     void *block;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .method = COHORT_FORK};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .method = COHORT_START_FORK};
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(state_t)));
     state_t *s = memset(block, 0, sizeof(state_t));
     s->method = method;
@@ -263,15 +265,15 @@ static void *prepare(cohort_start_method_t method, victim_t victim) {
     return s;
 }
 
-static void *child_by_fork(void) { return prepare(COHORT_FORK, A_CHILD); }
-static void *child_by_server(void) { return prepare(COHORT_FORKSERVER, A_CHILD); }
-static void *child_by_spawn(void) { return prepare(COHORT_SPAWN, A_CHILD); }
-static void *worker_by_fork(void) { return prepare(COHORT_FORK, A_WORKER); }
-static void *worker_by_server(void) { return prepare(COHORT_FORKSERVER, A_WORKER); }
-static void *worker_by_spawn(void) { return prepare(COHORT_SPAWN, A_WORKER); }
-static void *new_server(void) { return prepare(COHORT_FORKSERVER, A_SERVER); }
+static void *child_by_fork(void) { return prepare(COHORT_START_FORK, A_CHILD); }
+static void *child_by_server(void) { return prepare(COHORT_START_FORKSERVER, A_CHILD); }
+static void *child_by_spawn(void) { return prepare(COHORT_START_SPAWN, A_CHILD); }
+static void *worker_by_fork(void) { return prepare(COHORT_START_FORK, A_WORKER); }
+static void *worker_by_server(void) { return prepare(COHORT_START_FORKSERVER, A_WORKER); }
+static void *worker_by_spawn(void) { return prepare(COHORT_START_SPAWN, A_WORKER); }
+static void *new_server(void) { return prepare(COHORT_START_FORKSERVER, A_SERVER); }
 
-static void *new_keeper(void) { return prepare(COHORT_FORK, A_KEEPER); }
+static void *new_keeper(void) { return prepare(COHORT_START_FORK, A_KEEPER); }
 
 static pid_t the_forker(void *state, step_place_t **place) {
     state_t *s = state;
@@ -293,7 +295,7 @@ static void check_start(void *state, bool finished) {
 
 static void discard(void *state) {
     state_t *s = state;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(s->starter));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(s->starter));
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 

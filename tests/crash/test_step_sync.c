@@ -146,7 +146,7 @@ static crowd_t *crowd;
 
 static void start_crowd(void) {
     void *block;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, sizeof(crowd_t)));
     crowd = memset(block, 0, sizeof(crowd_t));
     for (int i = 0; i < HOLDERS; i++) {
@@ -185,7 +185,7 @@ static void check_permits(void *state, bool finished) {
     CHECK_STATUS(APR_EAGAIN, cohort_semaphore_acquire(s->semaphore, 0));
     CHECK_STATUS(COHORT_EOVERRELEASE, cohort_semaphore_release(s->semaphore, PERMITS + 1));
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(s->semaphore, free_permits));
-    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
+    value = cohort_semaphore_value(s->semaphore);
     CHECK_INT(free_permits, value);
 }
 
@@ -202,7 +202,7 @@ static void semaphore_signal(void *state) {
 static void check_signal(void *state, bool finished) {
     state_t *s = state;
     unsigned value;
-    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
+    value = cohort_semaphore_value(s->semaphore);
     CHECK(value == 2 || (value == 0 && !finished));
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(s->semaphore, 1));
     for (unsigned i = 0; i <= value; i++)
@@ -219,7 +219,7 @@ static void check_no_permit(void *state, bool finished) {
     state_t *s = state;
     unsigned value;
     (void)finished;
-    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
+    value = cohort_semaphore_value(s->semaphore);
     CHECK_INT(0, value);
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(s->semaphore, 1));
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, 0));
@@ -264,7 +264,7 @@ static void event_set(void *state) { (void)cohort_event_set(((state_t *)state)->
 static void check_event(void *state, bool finished) {
     state_t *s = state;
     int is_set;
-    CHECK_STATUS(APR_SUCCESS, cohort_event_is_set(s->event, &is_set));
+    is_set = cohort_event_is_set(s->event);
     CHECK(is_set || !finished);
     if (!is_set) CHECK_STATUS(APR_SUCCESS, cohort_event_set(s->event));
     CHECK_STATUS(APR_SUCCESS, thread_result(s));
@@ -359,8 +359,7 @@ static void *a_barrier_with_one(void) {
     state_t *s = a_barrier();
     unsigned waiting = 0;
     thread_start(s, meet);
-    for (; waiting == 0; apr_sleep(100))
-        CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(s->barrier, &waiting));
+    for (; waiting == 0; apr_sleep(100)) waiting = cohort_barrier_waiting(s->barrier);
     return s;
 }
 
@@ -413,8 +412,7 @@ static void *a_barrier_of_three(void) {
     unsigned waiting = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_create(&s->barrier, 3, &options, NULL));
     thread_start(s, meet);
-    for (; waiting == 0; apr_sleep(100))
-        CHECK_STATUS(APR_SUCCESS, cohort_barrier_waiting(s->barrier, &waiting));
+    for (; waiting == 0; apr_sleep(100)) waiting = cohort_barrier_waiting(s->barrier);
     return s;
 }
 

@@ -109,8 +109,8 @@ void check_childless(const char *name, long n) {
 
 cohort_start_method_t start_method(void) {
     static const char *const names[] = {"", "fork", "spawn", "forkserver"};
-    static const cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN,
-                                                    COHORT_FORKSERVER};
+    static const cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_START_FORK,
+                                                    COHORT_START_SPAWN, COHORT_START_FORKSERVER};
     for (int i = 0; i < 4; i++)
         if (strcmp(names[i], test_method()) == 0) return methods[i];
     return COHORT_START_DEFAULT;
@@ -118,7 +118,6 @@ cohort_start_method_t start_method(void) {
 
 apr_status_t begin_cohort(void) {
     return cohort_initialize(
-        NULL, NULL,
         &(cohort_options_t){.method = start_method(), .arena_size = (apr_uint64_t)256 << 20});
 }
 

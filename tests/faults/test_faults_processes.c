@@ -26,8 +26,8 @@ static apr_status_t process_create(things_t *t) {
     static const char args[BIG];
     return cohort_process_create(&t->process, nothing, args, sizeof args, NULL, NULL);
 }
-static void process_close(things_t *t) {
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(t->process));
+static void process_destroy(things_t *t) {
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(t->process));
 }
 static void process_make(things_t *t) { CHECK_STATUS(APR_SUCCESS, process_create(t)); }
 
@@ -49,12 +49,13 @@ static int daemon_until(void *args) {
 }
 static void daemon_make(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&t->near, &t->far, 0, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(
-                                  &t->process, daemon_until, &t->far, sizeof t->far,
-                                  &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(
+                     &t->process, daemon_until, &t->far, sizeof t->far,
+                     &(cohort_process_options_t){.lifetime = COHORT_LIFETIME_DAEMON}, NULL));
 }
 static void daemon_discard(things_t *t) {
-    process_close(t);
+    process_destroy(t);
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(t->near));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(t->far));
 }
@@ -64,7 +65,7 @@ static void daemon_discard(things_t *t) {
 static const int kept[] = {KEPT};
 
 static cohort_process_options_t keeping(void) {
-    bool travels = start_method() == COHORT_FORK || start_method() == COHORT_SPAWN;
+    bool travels = start_method() == COHORT_START_FORK || start_method() == COHORT_START_SPAWN;
     return (cohort_process_options_t){
         .files = kept, .n_files = travels, .signals = COHORT_SIGNALS_INHERIT};
 }
@@ -78,7 +79,7 @@ static void keeper_make(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, keeper_create(t));
 }
 static void keeper_close(things_t *t) {
-    process_close(t);
+    process_destroy(t);
     close(KEPT);
 }
 
@@ -119,7 +120,7 @@ static void buried(things_t *t) {
 
 static apr_status_t active_children(things_t *t) {
     cohort_process_t **list;
-    int n;
+    apr_size_t n;
     apr_status_t status = cohort_process_active_children(&list, &n, t->memory);
     CHECK_INT(status == APR_SUCCESS, n > 0);
     return status;
@@ -127,14 +128,14 @@ static apr_status_t active_children(things_t *t) {
 static void sleeper_end(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, process_kill(t));
     buried(t);
-    process_close(t);
+    process_destroy(t);
 }
 
 static void processes_start(void) {
     static const operation_t operations[] = {
-        {"process_create", NULL, process_create, process_close, NULL},
-        {"process_create_object", NULL, process_create_object, process_close, NULL},
-        {"process_start", process_make, process_start, join, process_close},
+        {"process_create", NULL, process_create, process_destroy, NULL},
+        {"process_create_object", NULL, process_create_object, process_destroy, NULL},
+        {"process_start", process_make, process_start, join, process_destroy},
     };
     TRY_ALL(operations);
 }
@@ -149,7 +150,7 @@ static void daemons_start(void) {
 /* With what the options can ask for. */
 static void processes_start_with_options(void) {
     static const operation_t operations[] = {
-        {"keeper_create", NULL, keeper_create, process_close, NULL},
+        {"keeper_create", NULL, keeper_create, process_destroy, NULL},
         {"keeper_start", keeper_make, process_start, join, keeper_close},
     };
     TRY_ALL(operations);
@@ -157,8 +158,8 @@ static void processes_start_with_options(void) {
 
 static void processes_end(void) {
     static const operation_t operations[] = {
-        {"process_join", process_make_started, process_join, NULL, process_close},
-        {"process_kill", sleeper_make, process_kill, buried, process_close},
+        {"process_join", process_make_started, process_join, NULL, process_destroy},
+        {"process_kill", sleeper_make, process_kill, buried, process_destroy},
         {"active_children", sleeper_make, active_children, NULL, sleeper_end},
     };
     TRY_ALL(operations);
@@ -172,7 +173,7 @@ static void program_make(things_t *t) {
     CHECK_STATUS(APR_SUCCESS,
                  cohort_process_create_program(
                      &t->process, &t->program,
-                     &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, t->memory));
+                     &(cohort_process_options_t){.lifetime = COHORT_LIFETIME_DAEMON}, t->memory));
 }
 /* The program lives until its input ends: one that ended at once might not be held by a keeper, and
  * whether there is a keeper would be left to chance. */
@@ -208,10 +209,10 @@ static apr_status_t missing_start(things_t *t) {
 /* Its pipes belong to the pool that `discard` destroys. */
 static void programs(void) {
     static const operation_t operations[] = {
-        {"program_create", NULL, program_create, process_close, NULL},
-        {"program_start", program_make, process_start, program_join, process_close},
+        {"program_create", NULL, program_create, process_destroy, NULL},
+        {"program_start", program_make, process_start, program_join, process_destroy},
         {"program_keeper_start", program_keeper_make, process_start, join, keeper_close},
-        {"program_missing", missing_make, missing_start, NULL, process_close},
+        {"program_missing", missing_make, missing_start, NULL, process_destroy},
     };
     TRY_ALL(operations);
 }
@@ -221,7 +222,7 @@ static void programs(void) {
 static void report_in_pieces(fault_kind_t kind, long n) {
     things_t t = {0};
     static const operation_t missing = {"program_missing", missing_make, missing_start, NULL,
-                                        process_close};
+                                        process_destroy};
     prepare(&missing, &t);
     fault_arm_children(kind, n);
     fault_arm(kind, n);
@@ -282,7 +283,7 @@ static bool try_child(cohort_lifetime_t lifetime, fault_kind_t kind, long n, int
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
     bool hit = status || *word.hit;
     CHECK_INT(0, cohort_process_exit_code(process));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     CHECK_STATUS(APR_SUCCESS, cohort_free(word.hit));
     cohort_finalize();
     return hit;
@@ -298,7 +299,8 @@ static void children_with(cohort_lifetime_t lifetime, fault_kind_t kind) {
     }
     CHECK(n < POINTS_MAX);
     printf("%s child, %s: %ld points, %d failed starts\n",
-           lifetime == COHORT_DAEMON ? "daemon" : "foreground", kind_name(kind), n - 1, failures);
+           lifetime == COHORT_LIFETIME_DAEMON ? "daemon" : "foreground", kind_name(kind), n - 1,
+           failures);
 }
 
 static void children_of(cohort_lifetime_t lifetime) {
@@ -311,8 +313,8 @@ static void children_of(cohort_lifetime_t lifetime) {
 }
 
 static void children(void) {
-    children_of(COHORT_FOREGROUND);
-    children_of(COHORT_DAEMON);
+    children_of(COHORT_LIFETIME_FOREGROUND);
+    children_of(COHORT_LIFETIME_DAEMON);
 }
 
 /* ---- the cohort itself ---------------------------------------------------------------------- */

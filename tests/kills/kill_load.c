@@ -67,7 +67,7 @@ static cohort_process_t *start(const char *group, int number, cohort_target_t ta
     char name[32];
     cohort_process_t *process = NULL;
     snprintf(name, sizeof name, "%s-%d", group, number);
-    cohort_process_options_t options = {.name = name, .lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.name = name, .lifetime = COHORT_LIFETIME_DAEMON};
     must(cohort_process_create(&process, target, args, size, &options, NULL),
          "cohort_process_create");
     apr_status_t status = COHORT_ESTART; /* killed before it began: then it may be tried again */
@@ -78,7 +78,7 @@ static cohort_process_t *start(const char *group, int number, cohort_target_t ta
 
 static void finish(cohort_process_t *process) {
     must(cohort_process_join(process, COHORT_FOREVER), "cohort_process_join");
-    must(cohort_process_close(process), "cohort_process_close");
+    must(cohort_process_destroy(process), "cohort_process_destroy");
 }
 
 static void hit(cohort_process_t *process) {
@@ -118,10 +118,10 @@ static void pool_begin(pool_side_t *side) {
 static void pool_look(pool_side_t *side, int kill, apr_pool_t *memory) {
     cohort_process_t **workers;
     apr_int64_t pids[WORKERS] = {0};
-    int n;
+    apr_size_t n;
     must(cohort_pool_workers(side->pool, &workers, &n, memory), "cohort_pool_workers");
-    require(n <= WORKERS, "%d workers", n);
-    for (int i = 0; i < n; i++) pids[i] = cohort_process_pid(workers[i]);
+    require(n <= WORKERS, "%d workers", (int)n);
+    for (apr_size_t i = 0; i < n; i++) pids[i] = cohort_process_pid(workers[i]);
     for (int i = 0; i < WORKERS; i++) {
         bool gone = side->pids[i] != 0;
         for (int j = 0; j < WORKERS; j++) gone = gone && pids[j] != side->pids[i];
@@ -274,7 +274,7 @@ static void queue_drain(queue_side_t *side) {
             putting = putting || cohort_process_is_alive(side->members[i]);
         queue_replace(side, PUTTERS);
         apr_sleep(1000);
-        if (!putting) must(cohort_queue_empty(side->board->queue, &empty), "cohort_queue_empty");
+        if (!putting) empty = cohort_queue_is_empty(side->board->queue);
     }
 }
 
@@ -311,7 +311,7 @@ typedef struct {
 static int meet(void *args) {
     barrier_board_t *board = *(barrier_board_t **)args;
     apr_status_t status;
-    unsigned index;
+    apr_size_t index;
     while ((status = cohort_barrier_wait(board->barrier, &index, COHORT_FOREVER)) == APR_SUCCESS) {
         if (index == 0) atomic_fetch_add(&board->meetings, 1);
     }
@@ -385,7 +385,7 @@ static bool enough(const char *file, int wanted, apr_pool_t *memory) {
 
 int main(int argc, char **argv) {
     apr_pool_t *memory;
-    must(cohort_initialize(&argc, &argv, NULL), "cohort_initialize");
+    must(cohort_initialize(NULL), "cohort_initialize");
     require(argc == 2, "usage: kill_load FILE | kill_load DEATHS");
     must(apr_pool_create(&memory, NULL), "apr_pool_create");
     int wanted = atoi(argv[1]);

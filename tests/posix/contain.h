@@ -25,7 +25,7 @@ static inline board_t *new_board(what_t what) {
     board->ready = new_event();
     board->go = new_event();
     board->what = what;
-    board->lifetime = COHORT_DAEMON;
+    board->lifetime = COHORT_LIFETIME_DAEMON;
     return board;
 }
 

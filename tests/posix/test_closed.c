@@ -24,7 +24,7 @@ static void check_start(cohort_lifetime_t lifetime) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, seven, NULL, 0, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     party_end(process, 7);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
 }
 
 /* Where children are executed anew they are handed the arena's descriptor; another member may
@@ -36,7 +36,7 @@ static int keep_open(void *args) {
 }
 
 static cohort_process_t *start_lender(cohort_event_t *done) {
-    cohort_process_options_t options = {.lifetime = COHORT_FOREGROUND};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_FOREGROUND};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_process_create(&process, keep_open, &done, sizeof done, &options, NULL));
@@ -55,16 +55,16 @@ static void everything_is_made_anew(void) {
     check_works(pool);
     for (int round = 0; round < 3; round++) {
         close_all();
-        check_start(COHORT_FOREGROUND);
-        check_start(COHORT_DAEMON);
+        check_start(COHORT_LIFETIME_FOREGROUND);
+        check_start(COHORT_LIFETIME_DAEMON);
         check_works(pool);
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_event_set(done));
     party_end(lender, 0);
     cohort_finalize();
-    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL, NULL, NULL));
-    check_start(COHORT_DAEMON);
+    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL));
+    check_start(COHORT_LIFETIME_DAEMON);
 }
 
 /* Files of the program, each with what it is, so that a close or a write by somebody else shows. */
@@ -107,10 +107,10 @@ static void numbers_of_others_are_left_alone(void) {
     cohort_event_t *done = new_event();
     cohort_process_t *lender = start_lender(done);
     cohort_pool_t *pool = NULL;
-    check_start(COHORT_DAEMON);
+    check_start(COHORT_LIFETIME_DAEMON);
     close_all();
     take_numbers(&files);
-    check_start(COHORT_DAEMON);
+    check_start(COHORT_LIFETIME_DAEMON);
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
     check_works(pool);
@@ -120,7 +120,7 @@ static void numbers_of_others_are_left_alone(void) {
     party_end(lender, 0);
     cohort_finalize();
     check_untouched(&files);
-    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL));
 }
 
 /* The copy of such a program closes none of its files either. */
@@ -132,7 +132,7 @@ static int count_files(void *args) {
 static void copies_leave_them_alone(void) {
     static files_t files;
     int status;
-    check_start(COHORT_DAEMON);
+    check_start(COHORT_LIFETIME_DAEMON);
     close_all();
     take_numbers(&files);
     if (strcmp(test_method(), "fork") == 0)
@@ -153,8 +153,8 @@ static void copies_leave_them_alone(void) {
 static apr_status_t close_and_start(const void *input, void *output) {
     (void)input, (void)output;
     close_all();
-    check_start(COHORT_FOREGROUND);
-    check_start(COHORT_DAEMON);
+    check_start(COHORT_LIFETIME_FOREGROUND);
+    check_start(COHORT_LIFETIME_DAEMON);
     return APR_SUCCESS;
 }
 
@@ -205,7 +205,7 @@ static void nobody_can_lend(void) {
     } else {
         party_end(process, 7);
     }
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
 }
 
 const test_case_t closed_cases[] = {

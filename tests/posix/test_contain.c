@@ -71,7 +71,7 @@ static void check_tree_runs(board_t *board) {
 
 static void check_end(what_t what, int code) {
     board_t *board = new_board(what);
-    cohort_process_t *daemon = start_as(COHORT_DAEMON, be_daemon, &board, sizeof board);
+    cohort_process_t *daemon = start_as(COHORT_LIFETIME_DAEMON, be_daemon, &board, sizeof board);
     await_event(board->ready);
     check_tree_runs(board);
     set_event(board->go);
@@ -88,7 +88,7 @@ static void its_tree_ends_with_a_daemon(void) {
 
 static void check_kill(what_t what, apr_status_t (*how)(cohort_process_t *), int code) {
     board_t *board = new_board(what);
-    cohort_process_t *daemon = start_as(COHORT_DAEMON, be_daemon, &board, sizeof board);
+    cohort_process_t *daemon = start_as(COHORT_LIFETIME_DAEMON, be_daemon, &board, sizeof board);
     await_event(board->ready);
     if (what == EXECS || what == CLOSES_AND_EXECS) await_exec(board->daemon);
     check_tree_runs(board);
@@ -109,7 +109,7 @@ static void its_tree_ends_with_a_killed_daemon(void) {
 static int start_and_lose(void *args) {
     board_t *board = board_of(args);
     signal(SIGCHLD, SIG_IGN);
-    cohort_process_t *daemon = start_as(COHORT_DAEMON, be_daemon, args, sizeof board);
+    cohort_process_t *daemon = start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof board);
     await_event(board->ready);
     check_tree_runs(board);
     set_event(board->go);
@@ -136,7 +136,7 @@ static void its_tree_ends_though_the_host_reaps_the_daemon(void) {
     if (!can_signal_groups()) SKIP("needs signals to groups by descriptor (Linux 6.9)");
     for (int i = 0; i < 5; i++) {
         board_t *board = new_board(DIES);
-        party_finish(start_as(COHORT_FOREGROUND, start_and_lose, &board, sizeof board));
+        party_finish(start_as(COHORT_LIFETIME_FOREGROUND, start_and_lose, &board, sizeof board));
         free_board(board);
     }
 }
@@ -175,7 +175,8 @@ static void await_keeper(apr_int64_t parent) {
 static void check_parent(what_t what, bool alone, bool kill) {
     board_t *board = new_board(what);
     board->alone = alone;
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_one, &board, sizeof board);
+    cohort_process_t *parent =
+        start_as(COHORT_LIFETIME_FOREGROUND, start_one, &board, sizeof board);
     await_daemon(board);
     if (kill) await_keeper(cohort_process_pid(parent));
     if (kill) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(parent));
@@ -211,7 +212,7 @@ static int start_program(void *args) {
         TEST_ACTOR " wait & " TEST_ACTOR " wait & echo $!; exec " TEST_ACTOR " close wait", NULL};
     cohort_program_t program = {
         .argv = tree, .streams = {{.kind = COHORT_STREAM_NULL}, {.kind = COHORT_STREAM_PIPE}}};
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     cohort_process_t *process = NULL;
     char text[32] = "";
     CHECK_STATUS(APR_SUCCESS,
@@ -233,7 +234,8 @@ static int start_program(void *args) {
 
 static void check_program(what_t what) {
     board_t *board = new_board(what);
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_program, &board, sizeof board);
+    cohort_process_t *parent =
+        start_as(COHORT_LIFETIME_FOREGROUND, start_program, &board, sizeof board);
     await_event(board->ready);
     CHECK(process_runs(board->child));
     if (what == DIES) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(parent));
@@ -256,14 +258,15 @@ static void its_tree_ends_with_a_program(void) { check_program(WAITS); }
 /* What a daemon starts to join is no group of its own, and ends with the daemon's. */
 static int start_foreground(void *args) {
     board_t *board = board_of(args);
-    board->lifetime = COHORT_FOREGROUND;
+    board->lifetime = COHORT_LIFETIME_FOREGROUND;
     return start_one(args);
 }
 
 static void what_a_daemon_would_join_ends_with_it(void) {
     for (int what = EXECS; what <= CLOSES_AND_EXECS; what++) {
         board_t *board = new_board((what_t)what);
-        cohort_process_t *daemon = start_as(COHORT_DAEMON, start_foreground, &board, sizeof board);
+        cohort_process_t *daemon =
+            start_as(COHORT_LIFETIME_DAEMON, start_foreground, &board, sizeof board);
         await_daemon(board);
         party_kill(daemon);
         await_tree_gone(board);
@@ -275,7 +278,7 @@ static void what_a_daemon_would_join_ends_with_it(void) {
 
 static int start_without_server(void *args) {
     board_t *board = board_of(args);
-    (void)start_as(COHORT_DAEMON, be_daemon, args, sizeof board);
+    (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof board);
     await_daemon(board);
     apr_int64_t server = child_named(getpid(), "cohort-server");
     CHECK(server > 0);
@@ -290,7 +293,7 @@ static void a_daemon_without_server_ends_with_its_parent(void) {
     for (int what = EXECS; what <= CLOSES_AND_EXECS; what++) {
         board_t *board = new_board((what_t)what);
         cohort_process_t *parent =
-            start_as(COHORT_FOREGROUND, start_without_server, &board, sizeof board);
+            start_as(COHORT_LIFETIME_FOREGROUND, start_without_server, &board, sizeof board);
         await_event(board->go);
         party_kill(parent);
         await_tree_gone(board);
@@ -300,7 +303,7 @@ static void a_daemon_without_server_ends_with_its_parent(void) {
 
 static int start_without_keeper(void *args) {
     board_t *board = board_of(args);
-    (void)start_as(COHORT_DAEMON, be_daemon, args, sizeof board);
+    (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof board);
     await_daemon(board);
     apr_int64_t keeper = await_child_named(getpid(), "cohort-keeper", 0);
     CHECK_INT(keeper, getsid((pid_t)keeper));
@@ -317,7 +320,7 @@ static void a_killed_keeper_is_replaced(void) {
         SKIP("with this start method the server is the keeper");
     board_t *board = new_board(CLOSES_AND_EXECS);
     cohort_process_t *parent =
-        start_as(COHORT_FOREGROUND, start_without_keeper, &board, sizeof board);
+        start_as(COHORT_LIFETIME_FOREGROUND, start_without_keeper, &board, sizeof board);
     await_event(board->go);
     party_kill(parent);
     await_tree_gone(board);
@@ -343,7 +346,7 @@ static void close_channel(void) {
 /* That the parent has closed its descriptors is not its end. */
 static int start_and_close_all(void *args) {
     board_t *board = board_of(args);
-    (void)start_as(COHORT_DAEMON, be_daemon, args, sizeof board);
+    (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof board);
     await_daemon(board);
     (void)await_child_named(getpid(), "cohort-keeper", 0);
     close_channel();
@@ -356,7 +359,7 @@ static void a_keeper_waits_for_the_end_itself(void) {
         SKIP("with this start method the server is the keeper");
     board_t *board = new_board(CLOSES_AND_EXECS);
     cohort_process_t *parent =
-        start_as(COHORT_FOREGROUND, start_and_close_all, &board, sizeof board);
+        start_as(COHORT_LIFETIME_FOREGROUND, start_and_close_all, &board, sizeof board);
     await_event(board->go);
     for (int i = 0; i < 50; i++) { /* long enough for one that takes this for the end */
         check_tree_runs(board);

@@ -27,17 +27,17 @@ static int be_in_background(void *args) {
 static int start_background(void *args) {
     spared_t *s = *(spared_t **)args;
     cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, "wait", NULL}};
-    cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_BACKGROUND};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     atomic_store(&s->program, cohort_process_pid(process));
-    (void)start_as(COHORT_BACKGROUND, be_in_background, args, sizeof s);
+    (void)start_as(COHORT_LIFETIME_BACKGROUND, be_in_background, args, sizeof s);
     party_wait_for_death();
 }
 
 static int start_middle(void *args) {
-    (void)start_as(COHORT_DAEMON, start_background, args, sizeof(spared_t *));
+    (void)start_as(COHORT_LIFETIME_DAEMON, start_background, args, sizeof(spared_t *));
     party_wait_for_death();
 }
 
@@ -57,8 +57,8 @@ static void check_spared(cohort_lifetime_t lifetime, cohort_target_t target) {
 }
 
 static void background_processes_of_a_daemon_are_spared(void) {
-    check_spared(COHORT_DAEMON, start_background);
-    check_spared(COHORT_FOREGROUND, start_middle);
+    check_spared(COHORT_LIFETIME_DAEMON, start_background);
+    check_spared(COHORT_LIFETIME_FOREGROUND, start_middle);
 }
 
 static int leave_an_orphan(void *args) {
@@ -69,7 +69,7 @@ static int leave_an_orphan(void *args) {
 /* As with any program: its jobs are its own. */
 static void what_a_foreground_process_leaves_goes_on(void) {
     board_t *board = new_board(RETURNS);
-    party_finish(start_as(COHORT_FOREGROUND, leave_an_orphan, &board, sizeof board));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, leave_an_orphan, &board, sizeof board));
     CHECK(process_runs(board->orphan));
     CHECK_INT(0, kill((pid_t)board->orphan, SIGKILL));
     await_gone(board->orphan);
@@ -103,7 +103,7 @@ static int look_at_streams(void *args) {
 }
 
 static cohort_process_t *start_background_program(cohort_program_t *program) {
-    cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_BACKGROUND};
     cohort_process_t *process = NULL;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_process_create_program(&process, program, &options, test_pool()));
@@ -125,7 +125,7 @@ static int write_into_fifo(void *args) {
     cohort_process_t *saying = start_background_program(&says);
     CHECK_STATUS(APR_SUCCESS, apr_file_gets(s->said, sizeof s->said, says.streams[1].file));
     party_end(saying, 0);
-    (void)start_as(COHORT_BACKGROUND, look_at_streams, args, sizeof s);
+    (void)start_as(COHORT_LIFETIME_BACKGROUND, look_at_streams, args, sizeof s);
     return 0;
 }
 
@@ -137,7 +137,7 @@ static void the_background_keeps_no_output_open(void) {
     s->go = new_event();
     snprintf(s->fifo, sizeof s->fifo, "contain-%s-%d.fifo", test_method(), (int)getpid());
     CHECK_INT(0, mkfifo(s->fifo, 0600));
-    cohort_process_t *host = start_as(COHORT_FOREGROUND, write_into_fifo, &s, sizeof s);
+    cohort_process_t *host = start_as(COHORT_LIFETIME_FOREGROUND, write_into_fifo, &s, sizeof s);
     int reader = open(s->fifo, O_RDONLY | O_CLOEXEC);
     CHECK(reader >= 0);
     CHECK_INT(0, unlink(s->fifo));
@@ -161,13 +161,13 @@ static void the_background_keeps_no_output_open(void) {
 
 /* A process with a dead server is this process' child. */
 static void host_as_process_1(void) {
-    cohort_process_t *child = start_as(COHORT_FOREGROUND, stay, NULL, 0),
-                     *daemon = start_as(COHORT_DAEMON, stay, NULL, 0);
+    cohort_process_t *child = start_as(COHORT_LIFETIME_FOREGROUND, stay, NULL, 0),
+                     *daemon = start_as(COHORT_LIFETIME_DAEMON, stay, NULL, 0);
     apr_int64_t server = child_named(1, "cohort-server");
     CHECK((server > 0) == !strcmp(test_method(), "forkserver"));
     if (server) CHECK_INT(0, kill((pid_t)server, SIGKILL));
     if (server) await_gone(server);
-    party_finish(start_as(COHORT_FOREGROUND, nothing, NULL, 0));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, nothing, NULL, 0));
     party_kill(child);
     party_kill(daemon);
     while (count_zombies(1) > 0) apr_sleep(1000);
@@ -241,26 +241,27 @@ static void check_workers_group(cohort_group_t group, int own) {
 }
 
 static void groups_are_as_asked_for(void) {
-    const group_t daemon = {.lifetime = COHORT_DAEMON},
-                  foreground = {.lifetime = COHORT_FOREGROUND};
+    const group_t daemon = {.lifetime = COHORT_LIFETIME_DAEMON},
+                  foreground = {.lifetime = COHORT_LIFETIME_FOREGROUND};
     check_group(daemon, true);
     check_group(foreground, false);
-    check_group((group_t){.lifetime = COHORT_DAEMON, .group = COHORT_GROUP_PARENT}, false);
-    check_group((group_t){.lifetime = COHORT_FOREGROUND, .group = COHORT_GROUP_OWN}, true);
-    check_group((group_t){.lifetime = COHORT_BACKGROUND, .group = COHORT_GROUP_PARENT}, true);
+    check_group((group_t){.lifetime = COHORT_LIFETIME_DAEMON, .group = COHORT_GROUP_PARENT}, false);
+    check_group((group_t){.lifetime = COHORT_LIFETIME_FOREGROUND, .group = COHORT_GROUP_OWN}, true);
+    check_group((group_t){.lifetime = COHORT_LIFETIME_BACKGROUND, .group = COHORT_GROUP_PARENT},
+                true);
     check_workers_group(COHORT_GROUP_DEFAULT, 1);
     check_workers_group(COHORT_GROUP_PARENT, 0);
 }
 
 static int start_grandchild(void *args) {
     (void)args;
-    check_group((group_t){.lifetime = COHORT_FOREGROUND}, false);
-    check_group((group_t){.lifetime = COHORT_DAEMON}, true);
+    check_group((group_t){.lifetime = COHORT_LIFETIME_FOREGROUND}, false);
+    check_group((group_t){.lifetime = COHORT_LIFETIME_DAEMON}, true);
     return 0;
 }
 
 static void children_of_daemons_join_their_group(void) {
-    party_finish(start_as(COHORT_DAEMON, start_grandchild, NULL, 0));
+    party_finish(start_as(COHORT_LIFETIME_DAEMON, start_grandchild, NULL, 0));
 }
 
 /* Only one leader may have the number of a group, so a group that somebody has taken over is not
@@ -275,7 +276,7 @@ static int fork_into_own_group(void *args) {
 
 static void what_has_left_the_group_goes_on(void) {
     board_t *board = new_board(RETURNS);
-    party_finish(start_as(COHORT_DAEMON, fork_into_own_group, &board, sizeof board));
+    party_finish(start_as(COHORT_LIFETIME_DAEMON, fork_into_own_group, &board, sizeof board));
     CHECK(process_runs(board->child));
     CHECK_INT(0, kill((pid_t)board->child, SIGKILL));
     await_gone(board->child);

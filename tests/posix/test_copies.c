@@ -359,17 +359,17 @@ static int be_root(const cohort_options_t *options, apr_pool_t *inherited) {
     cohort_pool_t *pool = NULL;
     int in = 6, out = 0;
     /* the memory is the original's still */
-    if (cohort_initialize(NULL, NULL, options) != COHORT_ETWICE) return 1;
+    if (cohort_initialize(options) != COHORT_ETWICE) return 1;
     cohort_finalize();
     if (cohort_alloc(&(void *){NULL}, 1) != COHORT_ENOTINIT) return 2;
-    if (cohort_initialize(NULL, NULL, options)) return 3;
+    if (cohort_initialize(options)) return 3;
     if (cohort_process_create(&process, seven, NULL, 0, NULL, NULL) ||
         cohort_process_start(process))
         return 4;
     /* its objects are the original's, though the new cohort may have others in their places */
     apr_pool_destroy(inherited);
     if (cohort_process_join(process, COHORT_FOREVER) || cohort_process_exit_code(process) != 7 ||
-        cohort_process_close(process))
+        cohort_process_destroy(process))
         return 5;
     if (cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL)) return 6;
     if (cohort_pool_apply(pool, square, &in, sizeof in, &out, sizeof out) || out != 36 ||
@@ -385,7 +385,7 @@ static void a_copy_may_begin_anew(void) {
         apr_pool_t *pool;
         cohort_event_t *event;
         cohort_process_t *child;
-        cohort_process_options_t daemon = {.lifetime = COHORT_DAEMON};
+        cohort_process_options_t daemon = {.lifetime = COHORT_LIFETIME_DAEMON};
         board_t *b = new_board(bare, 0);
         CHECK(apr_pool_create(&pool, NULL) == APR_SUCCESS);
         CHECK_STATUS(APR_SUCCESS, cohort_event_create(&event, pool));
@@ -407,11 +407,11 @@ static void a_pool_closes_its_own_handle_only(void) {
     cohort_process_t *first, *second;
     CHECK(apr_pool_create(&pool, NULL) == APR_SUCCESS);
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&first, seven, NULL, 0, NULL, pool));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(first));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(first));
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&second, seven, NULL, 0, NULL, NULL));
     for (int tries = 0; second != first; tries++) { /* till it gets that place */
         CHECK(tries < 100000);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(second));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(second));
         CHECK_STATUS(APR_SUCCESS, cohort_process_create(&second, seven, NULL, 0, NULL, NULL));
     }
     apr_pool_destroy(pool);

@@ -19,7 +19,7 @@ static void run_program(void) {
                                 .streams = {{.kind = COHORT_STREAM_NULL},
                                             {.kind = COHORT_STREAM_PIPE},
                                             {.kind = COHORT_STREAM_NULL}}};
-    cohort_process_options_t options = {.lifetime = COHORT_BACKGROUND};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_BACKGROUND};
     cohort_process_t *process = NULL;
     char byte;
     apr_size_t got = 1;

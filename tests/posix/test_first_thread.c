@@ -38,9 +38,10 @@ static void *work(void *arg) {
     cohort_process_t *daemon = NULL, *child = NULL;
     int x = 6, y = 0;
     await_first_thread_gone();
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(
-                                  &daemon, stay, NULL, 0,
-                                  &(cohort_process_options_t){.lifetime = COHORT_DAEMON}, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(
+                     &daemon, stay, NULL, 0,
+                     &(cohort_process_options_t){.lifetime = COHORT_LIFETIME_DAEMON}, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(daemon));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
     CHECK_INT(36, y);
@@ -70,7 +71,7 @@ static int run_without_main(void *args) {
 
 static void *start_child(void *arg) {
     cohort_process_t **process = arg;
-    cohort_process_options_t options = {.lifetime = COHORT_FOREGROUND};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_FOREGROUND};
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(process, run_without_main, &board, sizeof board,
                                                     &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(*process));
@@ -94,14 +95,14 @@ static void a_child_goes_on_and_ends(void) {
     party_end(process, 0);
     CHECK_INT(1, atomic_load(&board->rounds));
     CHECK_INT(1, atomic_load(&board->exits));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
 }
 
 /* A copy of this process that begins a cohort of its own. */
 static void *start_root(void *pid) {
     if ((*(pid_t *)pid = fork()) != 0) return NULL;
     cohort_finalize();
-    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL));
     board = party_memory(sizeof *board);
     leave_main();
 }

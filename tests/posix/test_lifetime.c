@@ -42,7 +42,7 @@ static int be_daemon(void *args) {
 }
 
 static int start_daemon_and_return(void *args) {
-    (void)start_as(COHORT_DAEMON, be_daemon, args, sizeof(void *));
+    (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof(void *));
     sign_in(board_of(args), 2);
     await_event(board_of(args)->ready);
     return 0;
@@ -56,7 +56,7 @@ static int start_daemon_and_exec(void *args) {
 
 static void daemons_end_with_a_parent_that_becomes_another_program(void) {
     board_t *board = new_board();
-    party_end(start_as(COHORT_FOREGROUND, start_daemon_and_exec, &board, sizeof board), 6);
+    party_end(start_as(COHORT_LIFETIME_FOREGROUND, start_daemon_and_exec, &board, sizeof board), 6);
     await_gone(board->pids[0]);
     await_gone(board->pids[1]);
 }
@@ -71,13 +71,14 @@ static int close_everything_and_wait(void *args) {
 }
 
 static int start_closer(void *args) {
-    (void)start_as(COHORT_DAEMON, close_everything_and_wait, args, sizeof(void *));
+    (void)start_as(COHORT_LIFETIME_DAEMON, close_everything_and_wait, args, sizeof(void *));
     party_wait_for_death();
 }
 
 static void a_daemon_that_closes_everything_dies_too(void) {
     board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_closer, &board, sizeof board);
+    cohort_process_t *parent =
+        start_as(COHORT_LIFETIME_FOREGROUND, start_closer, &board, sizeof board);
     await_event(board->ready);
     party_kill(parent);
     await_gone(board->pids[0]);
@@ -98,14 +99,15 @@ static int be_in_background(void *args) {
 }
 
 static int start_background(void *args) {
-    (void)start_as(COHORT_BACKGROUND, be_in_background, args, sizeof(void *));
+    (void)start_as(COHORT_LIFETIME_BACKGROUND, be_in_background, args, sizeof(void *));
     sign_in(board_of(args), 2);
     party_wait_for_death();
 }
 
 static void background_has_a_session_of_its_own(void) {
     board_t *board = new_board();
-    cohort_process_t *parent = start_as(COHORT_FOREGROUND, start_background, &board, sizeof board);
+    cohort_process_t *parent =
+        start_as(COHORT_LIFETIME_FOREGROUND, start_background, &board, sizeof board);
     await_event(board->ready);
     party_kill(parent);
     set_event(board->go);
@@ -134,14 +136,15 @@ static int tell_parent(void *args) {
 
 static void check_server_hit(int signal, bool dies) {
     board_t *board = new_board();
-    cohort_process_t *child = start_as(COHORT_DAEMON, tell_parent_and_wait, &board, sizeof board);
+    cohort_process_t *child =
+        start_as(COHORT_LIFETIME_DAEMON, tell_parent_and_wait, &board, sizeof board);
     await_event(board->ready);
     pid_t server = (pid_t)board->parents[0];
     CHECK(server != getpid());
     CHECK_INT(0, kill(server, signal));
     if (dies) await_gone(server);
     CHECK_INT(1, cohort_process_is_alive(child));
-    cohort_process_t *next = start_as(COHORT_DAEMON, tell_parent, &board, sizeof board);
+    cohort_process_t *next = start_as(COHORT_LIFETIME_DAEMON, tell_parent, &board, sizeof board);
     party_end(next, 0);
     if (dies) CHECK(board->parents[1] != server);
     set_event(board->go);
@@ -162,7 +165,8 @@ static void PROC_24_forkserver_sigkill(void) {
 static void child_killed_after_its_server(void) {
     need_server();
     board_t *board = new_board();
-    cohort_process_t *child = start_as(COHORT_DAEMON, tell_parent_and_wait, &board, sizeof board);
+    cohort_process_t *child =
+        start_as(COHORT_LIFETIME_DAEMON, tell_parent_and_wait, &board, sizeof board);
     await_event(board->ready);
     kill((pid_t)board->parents[0], SIGKILL);
     await_gone(board->parents[0]);
@@ -208,7 +212,7 @@ static void servers_are_killed_all_the_time(void) {
     apr_thread_t *killer = party_thread(kill_servers, board);
     for (int i = 0; i < 60; i++) {
         cohort_process_t *process = NULL;
-        cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+        cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
         CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, sign_in_around, &board,
                                                         sizeof board, &options, NULL));
         apr_status_t status = cohort_process_start(process);
@@ -217,7 +221,7 @@ static void servers_are_killed_all_the_time(void) {
             CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
             CHECK_INT(7, cohort_process_exit_code(process));
         }
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
     board->depth = 1;
     party_thread_finish(killer);
@@ -225,7 +229,7 @@ static void servers_are_killed_all_the_time(void) {
 
 static int start_and_tell(void *args) {
     board_t *board = board_of(args);
-    (void)start_as(COHORT_DAEMON, tell_parent_and_wait, args, sizeof board);
+    (void)start_as(COHORT_LIFETIME_DAEMON, tell_parent_and_wait, args, sizeof board);
     party_wait_for_death();
 }
 
@@ -234,7 +238,7 @@ static void parent_and_server_die_at_once(void) {
     for (int i = 0; i < 5; i++) {
         board_t *board = new_board();
         cohort_process_t *parent =
-            start_as(COHORT_FOREGROUND, start_and_tell, &board, sizeof board);
+            start_as(COHORT_LIFETIME_FOREGROUND, start_and_tell, &board, sizeof board);
         await_event(board->ready);
         pid_t first = (pid_t)board->parents[0], second = (pid_t)cohort_process_pid(parent);
         kill(i % 2 ? second : first, SIGKILL);
@@ -259,19 +263,19 @@ static int tell_context(void *args) {
 }
 
 static int change_context(void *args) {
-    party_finish(start_as(COHORT_FOREGROUND, tell_context, args, sizeof(void *)));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, tell_context, args, sizeof(void *)));
     CHECK_INT(0, board_of(args)->depth);
     CHECK_INT(0, chdir("/"));
     umask(0137);
     setenv("COHORT_TEST_CONTEXT", "yes", 1);
-    party_finish(start_as(COHORT_FOREGROUND, tell_context, args, sizeof(void *)));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, tell_context, args, sizeof(void *)));
     CHECK_INT(7, board_of(args)->depth);
     return 0;
 }
 
 static void children_begin_where_their_parent_is(void) {
     board_t *board = new_board();
-    party_finish(start_as(COHORT_FOREGROUND, change_context, &board, sizeof board));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, change_context, &board, sizeof board));
 }
 
 static int tell_user(void *args) {
@@ -280,11 +284,11 @@ static int tell_user(void *args) {
 }
 
 static int become_nobody(void *args) {
-    party_finish(start_as(COHORT_FOREGROUND, tell_user, args, sizeof(void *)));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, tell_user, args, sizeof(void *)));
     CHECK_INT(0, board_of(args)->depth);
     CHECK_INT(0, setegid(65534));
     CHECK_INT(0, seteuid(65534));
-    party_finish(start_as(COHORT_FOREGROUND, tell_user, args, sizeof(void *)));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, tell_user, args, sizeof(void *)));
     CHECK_INT(65534, board_of(args)->depth);
     return 0;
 }
@@ -295,7 +299,7 @@ static void children_get_no_privileges_that_were_given_up(void) {
     if (strcmp(test_method(), "fork") && !open_to_others())
         SKIP("the executable is closed to others");
     board_t *board = new_board();
-    party_finish(start_as(COHORT_FOREGROUND, become_nobody, &board, sizeof board));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, become_nobody, &board, sizeof board));
 }
 
 /* ---- newborns ------------------------------------------------------------------------------- */
@@ -343,7 +347,7 @@ static void start_under_fire(int n) {
         } else {
             CHECK_STATUS(COHORT_ESTART, status);
         }
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
 }
 
@@ -370,7 +374,7 @@ static void newborns_may_be_killed(void) {
         if (grandchildren && strcmp(test_method(), "forkserver")) return;
         board_t *board = new_board();
         board->lifetime = (cohort_lifetime_t)grandchildren;
-        party_finish(start_as(COHORT_FOREGROUND, be_under_fire, &board, sizeof board));
+        party_finish(start_as(COHORT_LIFETIME_FOREGROUND, be_under_fire, &board, sizeof board));
     }
 }
 
@@ -398,9 +402,10 @@ static void end_unseen(cohort_process_t *process, int code) {
 
 static void check_codes(void) {
     for (int i = 0; i < 5; i++) {
-        party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
-        end_unseen(start_as(COHORT_FOREGROUND, hard_exit, NULL, 0), 8);
-        cohort_process_t *process = start_as(COHORT_FOREGROUND, sleep_until_killed, NULL, 0);
+        party_end(start_as(COHORT_LIFETIME_FOREGROUND, seven, NULL, 0), 7);
+        end_unseen(start_as(COHORT_LIFETIME_FOREGROUND, hard_exit, NULL, 0), 8);
+        cohort_process_t *process =
+            start_as(COHORT_LIFETIME_FOREGROUND, sleep_until_killed, NULL, 0);
         CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         end_unseen(process, -9);
         cohort_program_t program = {.argv = (const char *const[]){"/bin/sh", "-c", "exit 9", NULL}};
@@ -419,7 +424,7 @@ static int ignore_children(void *args) {
 }
 
 static void host_that_ignores_its_children(void) {
-    party_finish(start_as(COHORT_FOREGROUND, ignore_children, NULL, 0));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, ignore_children, NULL, 0));
 }
 
 static void on_child(int number) {
@@ -432,8 +437,9 @@ static int reap_everything(void *args) {
     (void)args;
     sigaction(SIGCHLD, &action, NULL);
     for (int i = 0; i < 20; i++) {
-        party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
-        cohort_process_t *process = start_as(COHORT_FOREGROUND, sleep_until_killed, NULL, 0);
+        party_end(start_as(COHORT_LIFETIME_FOREGROUND, seven, NULL, 0), 7);
+        cohort_process_t *process =
+            start_as(COHORT_LIFETIME_FOREGROUND, sleep_until_killed, NULL, 0);
         CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
         int code = cohort_process_exit_code(process);
@@ -444,13 +450,13 @@ static int reap_everything(void *args) {
 }
 
 static void host_that_reaps_everything(void) {
-    party_finish(start_as(COHORT_FOREGROUND, reap_everything, NULL, 0));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, reap_everything, NULL, 0));
 }
 
 static int close_standard_streams(void *args) {
     for (int fd = 0; fd < 3; fd++) close(fd);
     for (int i = 0; i < 3; i++) {
-        cohort_process_t *process = start_as(COHORT_FOREGROUND, seven, NULL, 0);
+        cohort_process_t *process = start_as(COHORT_LIFETIME_FOREGROUND, seven, NULL, 0);
         if (cohort_process_join(process, COHORT_FOREVER) || cohort_process_exit_code(process) != 7)
             _exit(1);
     }
@@ -462,7 +468,7 @@ static int close_standard_streams(void *args) {
 }
 
 static void host_without_standard_streams(void) {
-    party_finish(start_as(COHORT_FOREGROUND, close_standard_streams, NULL, 0));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, close_standard_streams, NULL, 0));
 }
 
 static int close_all(void *args) {
@@ -471,20 +477,21 @@ static int close_all(void *args) {
     cohort_event_t *event = new_event();
     set_event(event);
     await_event(event);
-    if (!strcmp(test_method(), "fork")) party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+    if (!strcmp(test_method(), "fork"))
+        party_end(start_as(COHORT_LIFETIME_FOREGROUND, seven, NULL, 0), 7);
     return 0;
 }
 
 static int start_then_close_all(void *args) {
-    party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+    party_end(start_as(COHORT_LIFETIME_FOREGROUND, seven, NULL, 0), 7);
     return close_all(args);
 }
 
 /* What was started before or after is still seen to end; only a re-executed child needs the arena's
  * descriptor. */
 static void host_that_closes_everything(void) {
-    party_finish(start_as(COHORT_FOREGROUND, close_all, NULL, 0));
-    party_finish(start_as(COHORT_FOREGROUND, start_then_close_all, NULL, 0));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, close_all, NULL, 0));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, start_then_close_all, NULL, 0));
 }
 
 /* ---- raw copies ----------------------------------------------------------------------------- */
@@ -514,7 +521,7 @@ static void be_no_member(things_t *t, apr_pool_t *pool) {
     EXPECT(COHORT_ENOTMEMBER, cohort_lock_acquire(t->lock, 0));
     EXPECT(COHORT_ENOTMEMBER, cohort_lock_release(t->lock));
     EXPECT(COHORT_ENOTMEMBER, cohort_queue_put(t->queue, "x", 1, 0));
-    EXPECT(COHORT_ETWICE, cohort_initialize(NULL, NULL, NULL));
+    EXPECT(COHORT_ETWICE, cohort_initialize(NULL));
     apr_pool_destroy(pool); /* it made none of these */
 }
 
@@ -527,7 +534,7 @@ static int fork_raw(void *args) {
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&t.lock, t.pool));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&t.queue, NULL, t.pool));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(t.lock, COHORT_FOREVER));
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&t.process, tell_parent_and_wait, &board,
                                                     sizeof board, &options, t.pool));
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(t.process));
@@ -549,20 +556,20 @@ static int fork_raw(void *args) {
     set_event(t.event);
     set_event(board->go);
     party_end(t.process, 0);
-    party_end(start_as(COHORT_FOREGROUND, seven, NULL, 0), 7);
+    party_end(start_as(COHORT_LIFETIME_FOREGROUND, seven, NULL, 0), 7);
     apr_pool_destroy(t.pool);
     return 0;
 }
 
 static void raw_copies_are_no_members(void) {
     board_t *board = new_board();
-    party_finish(start_as(COHORT_FOREGROUND, fork_raw, &board, sizeof board));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, fork_raw, &board, sizeof board));
 }
 
 /* A raw copy that lives on keeps no daemon alive and no server busy. */
 static int fork_and_be_killed(void *args) {
     board_t *board = board_of(args);
-    (void)start_as(COHORT_DAEMON, tell_parent_and_wait, args, sizeof board);
+    (void)start_as(COHORT_LIFETIME_DAEMON, tell_parent_and_wait, args, sizeof board);
     pid_t pid = fork();
     if (pid == 0) {
         for (;;) pause();
@@ -575,7 +582,7 @@ static int fork_and_be_killed(void *args) {
 static void raw_copies_keep_nothing_alive(void) {
     board_t *board = new_board();
     cohort_process_t *parent =
-        start_as(COHORT_FOREGROUND, fork_and_be_killed, &board, sizeof board);
+        start_as(COHORT_LIFETIME_FOREGROUND, fork_and_be_killed, &board, sizeof board);
     await_event(board->ready);
     await_event(board->done);
     party_kill(parent);
@@ -627,16 +634,17 @@ static void await_tidy(apr_int64_t pid, int descriptors) {
 static void nothing_accumulates(void) {
     board_t *board = new_board();
     for (int i = 0; i < 3; i++)
-        party_finish(start_as(COHORT_DAEMON, tell_parent, &board, sizeof board));
+        party_finish(start_as(COHORT_LIFETIME_DAEMON, tell_parent, &board, sizeof board));
     int server = (int)board->parents[0], own = count_descriptors(getpid()),
         servers = count_descriptors(server);
     if (own < 0) SKIP("the system does not tell descriptors");
     for (int i = 0; i < 30; i++) {
         atomic_store(&board->count, 0);
-        cohort_process_t *process = start_as(COHORT_DAEMON, tell_parent, &board, sizeof board);
+        cohort_process_t *process =
+            start_as(COHORT_LIFETIME_DAEMON, tell_parent, &board, sizeof board);
         if (i % 2) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process));
         CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     }
     await_tidy(getpid(), own);
     if (server != getpid()) await_tidy(server, servers);

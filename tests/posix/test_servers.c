@@ -201,7 +201,7 @@ static int become_nobody(void *args) {
     give_up_rights();
     cohort_process_t *after = party_start(stay, NULL, 0);
     party_kill(after);
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(after));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(after));
     apr_status_t status = cohort_process_kill(before);
     CHECK_INT(EPERM, APR_TO_OS_ERROR(status));
     CHECK(process_runs(board->daemon));

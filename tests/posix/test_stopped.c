@@ -230,7 +230,7 @@ static void semaphore(void) {
     unsigned value;
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_create(&s->semaphore, 2, &options, NULL));
     work_and_stop(s, use_semaphore);
-    CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
+    value = cohort_semaphore_value(s->semaphore);
     CHECK_INT(2, value);
 }
 
@@ -295,7 +295,7 @@ static void event(void) {
 /* All leave after the same meeting. */
 static int meet(void *args) {
     stage_t *s = ((member_t *)args)->stage;
-    unsigned index;
+    apr_size_t index;
     for (int leaves = 0; !leaves;) {
         CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(s->barrier, &index, COHORT_FOREVER));
         if (index == 0) atomic_store(&s->most, atomic_load(&s->end));
@@ -313,7 +313,7 @@ static void barrier(void) {
     int broken;
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_create(&s->barrier, MEMBERS, NULL, NULL));
     work_and_stop(s, meet);
-    CHECK_STATUS(APR_SUCCESS, cohort_barrier_broken(s->barrier, &broken));
+    broken = cohort_barrier_is_broken(s->barrier);
     CHECK_INT(0, broken);
 }
 
@@ -350,7 +350,7 @@ static void pool(void) {
     stage_t *s = party_memory(sizeof *s);
     cohort_process_t *members[5], **workers;
     cohort_pool_options_t options = {.workers = 3};
-    int n;
+    apr_size_t n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&s->pool, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &workers, &n, test_pool()));
     CHECK_INT(3, n);
@@ -380,7 +380,8 @@ static void pool_beside_a_death(void) {
     cohort_result_t *result;
     cohort_task_error_t *errors;
     apr_size_t count;
-    int n, outputs[2];
+    int outputs[2];
+    apr_size_t n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&s->pool, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &workers, &n, test_pool()));
     CHECK_STATUS(APR_SUCCESS,
@@ -390,7 +391,7 @@ static void pool_beside_a_death(void) {
     apr_int64_t pid = cohort_process_pid(workers[0]);
     stop(pid);
     party_kill(workers[1]);
-    for (int there = 0; there < 2;) {
+    for (apr_size_t there = 0; there < 2;) {
         cohort_process_t **now;
         CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &now, &there, test_pool()));
         apr_sleep(1000);
@@ -490,7 +491,7 @@ static int sleep_long(void *args) {
 static void check_goes_on(cohort_process_t *p) {
     cohort_waitable_t item = {.process = p};
     cohort_process_t **list;
-    int count;
+    apr_size_t count;
     await_state(cohort_process_pid(p), false);
     while (process_runs(cohort_process_pid(p))) apr_sleep(200);
     for (int i = 0; i < 20; i++) {
@@ -498,7 +499,7 @@ static void check_goes_on(cohort_process_t *p) {
         CHECK_INT(COHORT_EXIT_NONE, cohort_process_exit_code(p));
         CHECK_STATUS(APR_EAGAIN, cohort_process_join(p, 0));
         CHECK_STATUS(APR_EAGAIN, cohort_wait(&item, 1, COHORT_WAIT_ALL, 0));
-        CHECK_STATUS(COHORT_ERUNNING, cohort_process_close(p));
+        CHECK_STATUS(COHORT_ERUNNING, cohort_process_destroy(p));
         CHECK_STATUS(APR_SUCCESS, cohort_process_active_children(&list, &count, test_pool()));
         CHECK_INT(1, count);
         apr_sleep(1000);
@@ -508,7 +509,7 @@ static void check_goes_on(cohort_process_t *p) {
 static void poll_until_ended(cohort_process_t *p, int code) {
     while (cohort_process_is_alive(p)) apr_sleep(1000);
     CHECK_INT(code, cohort_process_exit_code(p));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(p));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(p));
 }
 
 static void slow_reaper(void) {

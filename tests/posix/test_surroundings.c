@@ -215,7 +215,7 @@ static void no_proc(void) {
     char *relative = apr_pstrcat(test_pool(), "./", slash + 1, NULL);
     const char *said = run_in(directory, hide_proc, (char *[]){relative, method(), NULL});
     if (strcmp(method(), "fork"))
-        check_says("mount /proc, or name the program with cohort_set_start()", said);
+        check_says("mount /proc, or name the program with cohort_set_start_method()", said);
     else check_fine(said);
 }
 
@@ -237,7 +237,7 @@ static void interpreter(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&process, &program, NULL, test_pool()));
     CHECK_STATUS(ENOENT, cohort_process_start(process));
     check_says("its interpreter is not", cohort_last_error());
-    CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     remove_directory(directory, names);
 }
 

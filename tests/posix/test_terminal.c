@@ -88,18 +88,19 @@ static void start_worker(void) {
 
 static void start_all(void) {
     board->processes[FOREGROUND] =
-        start_kind(FOREGROUND, (cohort_process_options_t){.lifetime = COHORT_FOREGROUND});
+        start_kind(FOREGROUND, (cohort_process_options_t){.lifetime = COHORT_LIFETIME_FOREGROUND});
     board->processes[DAEMON] =
-        start_kind(DAEMON, (cohort_process_options_t){.lifetime = COHORT_DAEMON});
+        start_kind(DAEMON, (cohort_process_options_t){.lifetime = COHORT_LIFETIME_DAEMON});
     board->processes[BACKGROUND] =
-        start_kind(BACKGROUND, (cohort_process_options_t){.lifetime = COHORT_BACKGROUND});
-    board->processes[APART] = start_kind(
-        APART, (cohort_process_options_t){.lifetime = COHORT_DAEMON, .group = COHORT_GROUP_OWN});
+        start_kind(BACKGROUND, (cohort_process_options_t){.lifetime = COHORT_LIFETIME_BACKGROUND});
+    board->processes[APART] =
+        start_kind(APART, (cohort_process_options_t){.lifetime = COHORT_LIFETIME_DAEMON,
+                                                     .group = COHORT_GROUP_OWN});
     board->processes[FOREGROUND_PROGRAM] =
-        start_program_kind(FOREGROUND_PROGRAM, COHORT_FOREGROUND);
-    board->processes[DAEMON_PROGRAM] = start_program_kind(DAEMON_PROGRAM, COHORT_DAEMON);
+        start_program_kind(FOREGROUND_PROGRAM, COHORT_LIFETIME_FOREGROUND);
+    board->processes[DAEMON_PROGRAM] = start_program_kind(DAEMON_PROGRAM, COHORT_LIFETIME_DAEMON);
     board->processes[BACKGROUND_PROGRAM] =
-        start_program_kind(BACKGROUND_PROGRAM, COHORT_BACKGROUND);
+        start_program_kind(BACKGROUND_PROGRAM, COHORT_LIFETIME_BACKGROUND);
     start_worker();
     party_await(&board->there, 5);
 }
@@ -137,7 +138,8 @@ static int be_host(void *args) {
 }
 
 static int be_leader(void *args) {
-    cohort_process_options_t options = {.lifetime = COHORT_FOREGROUND, .group = COHORT_GROUP_OWN};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_FOREGROUND,
+                                        .group = COHORT_GROUP_OWN};
     cohort_process_t *host = NULL;
     board = *(board_t **)args;
     take_terminal();
@@ -172,7 +174,7 @@ static board_t *new_board(void) {
 
 static cohort_process_t *start_leader(board_t *b, int *master) {
     *master = open_terminal(b);
-    cohort_process_t *leader = start_as(COHORT_FOREGROUND, be_leader, &b, sizeof b);
+    cohort_process_t *leader = start_as(COHORT_LIFETIME_FOREGROUND, be_leader, &b, sizeof b);
     await_event(b->ready);
     return leader;
 }

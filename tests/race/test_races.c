@@ -35,7 +35,7 @@ static cohort_process_t *root;
 static cohort_process_t *new_slot(void) {
     cohort_process_t *slot;
     CHECK_STATUS(APR_SUCCESS, cohort__process_make(&slot, COHORT__ROLE_CHILD, NULL,
-                                                   COHORT_FOREGROUND, COHORT_SPAWN));
+                                                   COHORT_LIFETIME_FOREGROUND, COHORT_START_SPAWN));
     slot->os = cohort_os_self();
     CHECK(cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
     CHECK(cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
@@ -72,7 +72,7 @@ static void together(int n, void (*run)(void *arg, int index), void *arg) {
                      apr_thread_create(&threads[i], NULL, live, &lives[i], test_pool()));
     }
     for (int i = 0; i < n; i++) (void)apr_thread_join(&status, threads[i]);
-    for (int i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_close(lives[i].slot));
+    for (int i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(lives[i].slot));
 }
 
 /* The linker gives these two calls of the library to us. */
@@ -207,7 +207,7 @@ static void use_queue(void *arg, int index) {
         CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, room, &size, COHORT_FOREVER));
         unpack(t, room);
         (void)cohort_queue_task_done(t->queue);
-        (void)cohort_queue_size(t->queue, &size);
+        size = cohort_queue_size(t->queue);
     }
 }
 
@@ -272,13 +272,12 @@ typedef struct {
 
 static void count_locked(void *arg, int index) {
     shared_t *s = arg;
-    cohort_process_t *owner;
     (void)index;
     for (int i = 0; i < ROUNDS; i++) {
         while (cohort_lock_acquire(s->lock, i % 3 ? COHORT_FOREVER : 100) != APR_SUCCESS) continue;
         s->counter++;
         CHECK_STATUS(APR_SUCCESS, cohort_lock_release(s->lock));
-        (void)cohort_lock_owner(s->lock, &owner);
+        (void)cohort_lock_owner(s->lock);
     }
 }
 
@@ -312,12 +311,11 @@ static void rlock(void) {
 
 static void count_with_permit(void *arg, int index) {
     shared_t *s = arg;
-    unsigned value;
     (void)index;
     for (int i = 0; i < ROUNDS; i++) {
         CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, COHORT_FOREVER));
         s->counter++;
-        CHECK_STATUS(APR_SUCCESS, cohort_semaphore_value(s->semaphore, &value));
+        (void)cohort_semaphore_value(s->semaphore);
         CHECK_STATUS(APR_SUCCESS, cohort_semaphore_release(s->semaphore, 1));
     }
 }
@@ -379,7 +377,7 @@ static void event(void) {
 /* Each reads after the meeting what its neighbour wrote before it. */
 static void meet(void *arg, int index) {
     shared_t *s = arg;
-    unsigned place;
+    apr_size_t place;
     for (int i = 0; i < ROUNDS / 2; i++) {
         s->cells[i % 2][index] = i + index;
         CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(s->barrier, &place, COHORT_FOREVER));
@@ -410,7 +408,7 @@ static void make_and_end(void *arg, int index) {
         text[5] = (char)('a' + (index + i) % 26);
         CHECK_STATUS(APR_SUCCESS, cohort_process_set_name(root, text));
         CHECK_STATUS(APR_SUCCESS, cohort_process_name(root, name, sizeof name));
-        CHECK_STATUS(APR_SUCCESS, cohort_process_close(process));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
         CHECK_STATUS(APR_SUCCESS, cohort_event_destroy(e));
         CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(queue));
     }

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-apr_status_t example_initialize(int *argc, char ***argv, const cohort_options_t *options) {
+apr_status_t example_initialize(const cohort_options_t *options) {
     static const char *const names[] = {"", "fork", "spawn", "forkserver"};
-    static const cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_FORK, COHORT_SPAWN,
-                                                    COHORT_FORKSERVER};
+    static const cohort_start_method_t methods[] = {COHORT_START_DEFAULT, COHORT_START_FORK,
+                                                    COHORT_START_SPAWN, COHORT_START_FORKSERVER};
     cohort_options_t own = {0};
     const char *wanted = getenv("COHORT_TEST_METHOD");
     size_t i = 0;
@@ -18,5 +18,5 @@ apr_status_t example_initialize(int *argc, char ***argv, const cohort_options_t 
     if (i == 4) return APR_EINVAL;
     if (options) own = *options;
     own.method = methods[i];
-    return cohort_initialize(argc, argv, &own);
+    return cohort_initialize(&own);
 }

@@ -17,9 +17,9 @@ static bool method_find(const char *name, cohort_start_method_t *method) {
         const char *name;
         cohort_start_method_t method;
     } methods[] = {{"", COHORT_START_DEFAULT},
-                   {"fork", COHORT_FORK},
-                   {"spawn", COHORT_SPAWN},
-                   {"forkserver", COHORT_FORKSERVER}};
+                   {"fork", COHORT_START_FORK},
+                   {"spawn", COHORT_START_SPAWN},
+                   {"forkserver", COHORT_START_FORKSERVER}};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         if (strcmp(methods[i].name, name) == 0) {
             *method = methods[i].method;
@@ -34,7 +34,7 @@ static bool only_lists(int argc, char **argv) {
     return argc > 1 && strcmp(argv[1], "--gtest_list_tests") == 0;
 }
 
-static bool begin(int *argc, char ***argv) {
+static bool begin(void) {
     cohort_options_t options = {0};
     apr_status_t status;
     char text[200];
@@ -42,7 +42,7 @@ static bool begin(int *argc, char ***argv) {
         fprintf(stderr, "COHORT_TEST_METHOD=%s is no start method\n", test_method());
         return false;
     }
-    status = cohort_initialize(argc, argv, &options);
+    status = cohort_initialize(&options);
     if (status != APR_SUCCESS) {
         fprintf(stderr, "cohort_initialize: %s\n", cohort_strerror(status, text, sizeof text));
         return false;
@@ -52,7 +52,7 @@ static bool begin(int *argc, char ***argv) {
 }
 
 int main(int argc, char **argv) {
-    if (!only_lists(argc, argv) && !begin(&argc, &argv)) {
+    if (!only_lists(argc, argv) && !begin()) {
         return EXIT_FAILURE;
     }
     if (apr_initialize() != APR_SUCCESS) {

@@ -126,7 +126,7 @@ static apr_status_t become_root(void) {
     apr_status_t status = cohort__slot_new(&slot);
     if (status) return status;
     slot->role = COHORT__ROLE_ROOT;
-    slot->lifetime = COHORT_FOREGROUND;
+    slot->lifetime = COHORT_LIFETIME_FOREGROUND;
     slot->os = cohort_os_self();
     atomic_store(&slot->arena, (int64_t)cohort__map.handle);
     cohort__process_put_name(slot, "MainProcess");
@@ -140,12 +140,10 @@ static apr_status_t become_root(void) {
     return APR_SUCCESS;
 }
 
-static apr_status_t initialize(int *argc, char ***argv, const cohort_options_t *options) {
+static apr_status_t initialize(const cohort_options_t *options) {
     cohort_os_boot_t boot;
     apr_uint64_t size;
     bool dump;
-    (void)argc;
-    (void)argv;
     if (cohort__arena) return COHORT_ETWICE;
     cohort__registry_hand_down();
     apr_status_t status = apr_initialize();
@@ -170,8 +168,8 @@ static apr_status_t initialize(int *argc, char ***argv, const cohort_options_t *
     return status;
 }
 
-apr_status_t cohort_initialize(int *argc, char ***argv, const cohort_options_t *options) {
-    return COHORT__CALL_ANEW(initialize(argc, argv, options));
+apr_status_t cohort_initialize(const cohort_options_t *options) {
+    return COHORT__CALL_ANEW(initialize(options));
 }
 
 /* A raw copy has the original's memory mapped, and its descriptors. */
@@ -198,11 +196,11 @@ void cohort_finalize(void) {
     if (stopped) cohort__arena_detach();
 }
 
-apr_status_t cohort_set_start(cohort_start_method_t method, const char *path) {
+apr_status_t cohort_set_start_method(cohort_start_method_t method, const char *path) {
     return COHORT__CALL_ANEW(cohort__arena ? cohort__start_by(method, path) : COHORT_ENOTINIT);
 }
 
 cohort_start_method_t cohort_start_method(void) {
     cohort_start_method_t method;
-    return cohort__method_resolve(COHORT_START_DEFAULT, &method) ? COHORT_SPAWN : method;
+    return cohort__method_resolve(COHORT_START_DEFAULT, &method) ? COHORT_START_SPAWN : method;
 }

@@ -182,7 +182,7 @@ static inline bool cohort__is_helper(const cohort_process_t *slot) {
 }
 /* Does what it leaves behind end with it? */
 static inline bool cohort__is_contained(const cohort_process_t *slot) {
-    return slot->lifetime == COHORT_DAEMON && !cohort__is_helper(slot);
+    return slot->lifetime == COHORT_LIFETIME_DAEMON && !cohort__is_helper(slot);
 }
 /* Which start of a slot this is; a start that failed may be followed by another. */
 static inline uint32_t cohort__process_attempt(cohort_process_t *slot) {

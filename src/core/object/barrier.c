@@ -306,7 +306,7 @@ static apr_status_t try_meet(void *arg, bool thorough) {
     return outcome_of(w);
 }
 
-static apr_status_t barrier_wait(cohort_barrier_t *barrier, unsigned *index,
+static apr_status_t barrier_wait(cohort_barrier_t *barrier, apr_size_t *index,
                                  apr_interval_time_t timeout) {
     wait_t w = {.barrier = barrier, .polls = timeout <= 0};
     apr_status_t status = cohort__call_begin(&w.call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
@@ -319,7 +319,7 @@ static apr_status_t barrier_wait(cohort_barrier_t *barrier, unsigned *index,
     return status;
 }
 
-apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, unsigned *index,
+apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, apr_size_t *index,
                                  apr_interval_time_t timeout) {
     return COHORT__CALL(barrier_wait(barrier, index, timeout));
 }
@@ -351,7 +351,7 @@ static apr_status_t set_up_barrier(cohort_barrier_t *b, cohort__thread_t *me) {
     return APR_SUCCESS;
 }
 
-static apr_status_t barrier_create(cohort_barrier_t **barrier, unsigned parties,
+static apr_status_t barrier_create(cohort_barrier_t **barrier, apr_size_t parties,
                                    const cohort_barrier_options_t *options, apr_pool_t *pool) {
     static const cohort_barrier_options_t defaults = {0};
     const cohort_barrier_options_t *o = options ? options : &defaults;
@@ -359,15 +359,15 @@ static apr_status_t barrier_create(cohort_barrier_t **barrier, unsigned parties,
     cohort_barrier_t *b;
     if (!barrier) return cohort__null("barrier");
     if (parties < 1 || parties > COHORT_BARRIER_PARTIES_MAX) {
-        return cohort__fail(APR_EINVAL, "parties is %u, not between 1 and %u", parties,
-                            (unsigned)COHORT_BARRIER_PARTIES_MAX);
+        return cohort__fail(APR_EINVAL, "parties is %" APR_SIZE_T_FMT ", not between 1 and %u",
+                            parties, COHORT_BARRIER_PARTIES_MAX);
     }
     if (o->timeout < 0) return cohort__fail(APR_EINVAL, "timeout in the options is negative");
     apr_status_t status = cohort__enter(&me);
     if (!status)
         status = cohort__object_new(me, COHORT__KIND_BARRIER, offsetof(cohort_barrier_t, word), &b);
     if (status) return status;
-    b->parties = parties;
+    b->parties = (uint32_t)parties;
     b->timeout = o->timeout ? o->timeout : COHORT_FOREVER;
     status = set_action(b, o);
     if (!status) status = set_up_barrier(b, me);
@@ -380,7 +380,7 @@ static apr_status_t barrier_create(cohort_barrier_t **barrier, unsigned parties,
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, unsigned parties,
+apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, apr_size_t parties,
                                    const cohort_barrier_options_t *options, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(barrier_create(barrier, parties, options, pool));
 }
@@ -416,45 +416,27 @@ apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier) {
     return COHORT__CALL(barrier_reset(barrier));
 }
 
-static apr_status_t barrier_parties(cohort_barrier_t *barrier, unsigned *parties) {
+static apr_status_t barrier_ask(const cohort_barrier_t *asked, cohort_barrier_t **barrier) {
     cohort__call_t call;
-    apr_status_t status =
-        parties ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-                : cohort__null("parties");
-    if (!status) *parties = barrier->parties;
-    return status;
+    *barrier = (cohort_barrier_t *)asked;
+    return cohort__call_begin(&call, *barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
 }
 
-apr_status_t cohort_barrier_parties(cohort_barrier_t *barrier, unsigned *parties) {
-    return COHORT__CALL(barrier_parties(barrier, parties));
+apr_size_t cohort_barrier_parties(const cohort_barrier_t *asked) {
+    cohort_barrier_t *barrier;
+    return COHORT__CALL(barrier_ask(asked, &barrier)) ? 0 : barrier->parties;
 }
 
-static apr_status_t barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting) {
-    cohort__call_t call;
-    apr_status_t status =
-        waiting ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-                : cohort__null("waiting");
-    if (status) return status;
+apr_size_t cohort_barrier_waiting(const cohort_barrier_t *asked) {
+    cohort_barrier_t *barrier;
+    if (COHORT__CALL(barrier_ask(asked, &barrier))) return 0;
     uint64_t word = load_word(barrier);
-    *waiting = state_of(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
-    return APR_SUCCESS;
+    return state_of(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
 }
 
-apr_status_t cohort_barrier_waiting(cohort_barrier_t *barrier, unsigned *waiting) {
-    return COHORT__CALL(barrier_waiting(barrier, waiting));
-}
-
-static apr_status_t barrier_broken(cohort_barrier_t *barrier, int *broken) {
-    cohort__call_t call;
-    apr_status_t status =
-        broken ? cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER)
-               : cohort__null("broken");
-    if (!status) *broken = state_of(load_word(barrier)) == BROKEN;
-    return status;
-}
-
-apr_status_t cohort_barrier_broken(cohort_barrier_t *barrier, int *broken) {
-    return COHORT__CALL(barrier_broken(barrier, broken));
+int cohort_barrier_is_broken(const cohort_barrier_t *asked) {
+    cohort_barrier_t *barrier;
+    return COHORT__CALL(barrier_ask(asked, &barrier)) || state_of(load_word(barrier)) == BROKEN;
 }
 
 static apr_status_t barrier_destroy(cohort_barrier_t *barrier) {

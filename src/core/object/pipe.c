@@ -243,16 +243,18 @@ apr_status_t cohort_connection_close(cohort_connection_t *connection) {
     return COHORT__CALL_ANEW(connection_close(connection));
 }
 
-static int is_able(const cohort_connection_t *connection, bool (*can)(const cohort__end_t *)) {
+static int is_able(const char *call, const cohort_connection_t *connection,
+                   bool (*can)(const cohort__end_t *)) {
     cohort__end_t use;
-    return cohort__end_enter(connection, &use) == APR_SUCCESS &&
+    cohort__forget();
+    return cohort__returned(call, cohort__end_enter(connection, &use)) == APR_SUCCESS &&
            !cohort__end_is_given_up(&use, true) && can(&use);
 }
 
-int cohort_connection_readable(const cohort_connection_t *connection) {
-    return is_able(connection, can_receive);
+int cohort_connection_is_readable(const cohort_connection_t *connection) {
+    return is_able(__func__, connection, can_receive);
 }
 
-int cohort_connection_writable(const cohort_connection_t *connection) {
-    return is_able(connection, can_send);
+int cohort_connection_is_writable(const cohort_connection_t *connection) {
+    return is_able(__func__, connection, can_send);
 }

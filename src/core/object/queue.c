@@ -279,44 +279,48 @@ apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block, apr_siz
 
 /* ---- looking -------------------------------------------------------------------------------- */
 
-static apr_status_t queue_size(cohort_queue_t *queue, apr_size_t *size) {
+/* What is asked of a live queue: how many messages are in it, whether none is, whether it is full,
+ * whether it is closed. */
+typedef enum { ASK_SIZE, ASK_EMPTY, ASK_FULL, ASK_CLOSED } ask_t;
+
+static apr_status_t queue_ask(const cohort_queue_t *asked, ask_t what, apr_size_t *answer) {
+    cohort_queue_t *queue = (cohort_queue_t *)asked;
     cohort__call_t call;
     apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
-    if (!size) return cohort__null("size");
-    if (is_queue_closed(queue)) return say_closed(&call);
-    *size = (apr_size_t)cohort__ring_count(&call, &queue->ring);
+    apr_size_t size =
+        is_queue_closed(queue) ? 0 : (apr_size_t)cohort__ring_count(&call, &queue->ring);
+    switch (what) {
+    case ASK_SIZE: *answer = size; break;
+    case ASK_EMPTY: *answer = size == 0; break;
+    case ASK_FULL: *answer = queue->ring.capacity && size >= queue->ring.capacity; break;
+    case ASK_CLOSED: *answer = is_queue_closed(queue); break;
+    }
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_queue_size(cohort_queue_t *queue, apr_size_t *size) {
-    return COHORT__CALL(queue_size(queue, size));
+apr_size_t cohort_queue_size(const cohort_queue_t *queue) {
+    apr_size_t size = 0;
+    (void)COHORT__CALL(queue_ask(queue, ASK_SIZE, &size));
+    return size;
 }
 
-static apr_status_t queue_empty(cohort_queue_t *queue, int *empty) {
-    apr_size_t size;
-    apr_status_t status = queue_size(queue, &size);
-    if (status) return status;
-    if (!empty) return cohort__null("empty");
-    *empty = size == 0;
-    return APR_SUCCESS;
+int cohort_queue_is_empty(const cohort_queue_t *queue) {
+    apr_size_t empty = 1;
+    (void)COHORT__CALL(queue_ask(queue, ASK_EMPTY, &empty));
+    return (int)empty;
 }
 
-apr_status_t cohort_queue_empty(cohort_queue_t *queue, int *empty) {
-    return COHORT__CALL(queue_empty(queue, empty));
+int cohort_queue_is_full(const cohort_queue_t *queue) {
+    apr_size_t full = 0;
+    (void)COHORT__CALL(queue_ask(queue, ASK_FULL, &full));
+    return (int)full;
 }
 
-static apr_status_t queue_full(cohort_queue_t *queue, int *full) {
-    apr_size_t size;
-    apr_status_t status = queue_size(queue, &size);
-    if (status) return status;
-    if (!full) return cohort__null("full");
-    *full = queue->ring.capacity && size >= queue->ring.capacity;
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_queue_full(cohort_queue_t *queue, int *full) {
-    return COHORT__CALL(queue_full(queue, full));
+int cohort_queue_is_closed(const cohort_queue_t *queue) {
+    apr_size_t closed = 1;
+    (void)COHORT__CALL(queue_ask(queue, ASK_CLOSED, &closed));
+    return (int)closed;
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */

@@ -167,7 +167,7 @@ static void mark_entry(cohort_condition_t *c, entry_t *e, uint64_t place, wakes_
 }
 
 /* Up to as many as can be woken at a time; returns how many. */
-static unsigned mark_some(cohort_condition_t *c, unsigned n, uint64_t place, wakes_t *wakes) {
+static unsigned mark_some(cohort_condition_t *c, apr_size_t n, uint64_t place, wakes_t *wakes) {
     unsigned marked = 0;
     entry_t *e;
     while (marked < n && wakes->count < WAKES && (e = find_oldest(c, place)) != NULL) {
@@ -422,7 +422,7 @@ apr_status_t cohort_condition_wait_for(cohort_condition_t *condition, int (*pred
     return COHORT__CALL(condition_wait_for(condition, predicate, arg, timeout));
 }
 
-static apr_status_t notify_waiters(cohort_condition_t *c, unsigned n, bool all) {
+static apr_status_t notify_waiters(cohort_condition_t *c, apr_size_t n, bool all) {
     wait_t w;
     apr_status_t status = begin_as_owner(&w, c);
     if (status) return status;
@@ -441,7 +441,7 @@ static apr_status_t notify_waiters(cohort_condition_t *c, unsigned n, bool all) 
     }
 }
 
-apr_status_t cohort_condition_notify(cohort_condition_t *condition, unsigned n) {
+apr_status_t cohort_condition_notify(cohort_condition_t *condition, apr_size_t n) {
     return COHORT__CALL(notify_waiters(condition, n, false));
 }
 

@@ -92,17 +92,11 @@ apr_status_t cohort_event_wait(cohort_event_t *event, apr_interval_time_t timeou
     return COHORT__CALL(event_wait(event, timeout));
 }
 
-static apr_status_t event_is_set(cohort_event_t *event, int *is_set) {
+int cohort_event_is_set(const cohort_event_t *asked) {
     cohort__call_t call;
-    apr_status_t status = is_set ? cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT)
-                                 : cohort__null("is_set");
-    if (!status)
-        *is_set = (int)(atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET);
-    return status;
-}
-
-apr_status_t cohort_event_is_set(cohort_event_t *event, int *is_set) {
-    return COHORT__CALL(event_is_set(event, is_set));
+    cohort_event_t *event = (cohort_event_t *)asked;
+    if (COHORT__CALL(cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT))) return 0;
+    return (atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET) != 0;
 }
 
 static apr_status_t event_destroy(cohort_event_t *event) {

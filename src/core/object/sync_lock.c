@@ -144,14 +144,14 @@ apr_status_t cohort_lock_release(cohort_lock_t *lock) { return COHORT__CALL(lock
 
 static apr_status_t lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
     cohort__call_t call;
-    apr_status_t status = owner
-                              ? cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK)
-                              : cohort__null("owner");
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
     return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
 }
 
-apr_status_t cohort_lock_owner(cohort_lock_t *lock, cohort_process_t **owner) {
-    return COHORT__CALL(lock_owner(lock, owner));
+cohort_process_t *cohort_lock_owner(const cohort_lock_t *lock) {
+    cohort_process_t *owner = NULL;
+    (void)COHORT__CALL(lock_owner((cohort_lock_t *)lock, &owner));
+    return owner;
 }
 
 static apr_status_t lock_destroy(cohort_lock_t *lock) {
@@ -228,13 +228,14 @@ apr_status_t cohort_rlock_release(cohort_rlock_t *lock) {
 
 static apr_status_t rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) {
     cohort__call_t call;
-    apr_status_t status = owner ? cohort__call_begin(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK)
-                                : cohort__null("owner");
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK);
     return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
 }
 
-apr_status_t cohort_rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) {
-    return COHORT__CALL(rlock_owner(lock, owner));
+cohort_process_t *cohort_rlock_owner(const cohort_rlock_t *lock) {
+    cohort_process_t *owner = NULL;
+    (void)COHORT__CALL(rlock_owner((cohort_rlock_t *)lock, &owner));
+    return owner;
 }
 
 static apr_status_t rlock_destroy(cohort_rlock_t *lock) {

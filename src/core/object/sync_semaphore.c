@@ -20,7 +20,7 @@ enum { PARTS_ROSTER }; /* the parts of a semaphore */
 
 struct cohort_semaphore_t {
     cohort__sync_t sync;
-    unsigned limit;
+    uint64_t limit;
     _Atomic uint64_t value;
     _Atomic uint64_t is_signal;
     cohort__roster_t holders;
@@ -35,14 +35,18 @@ typedef struct {
 
 static apr_status_t destroy_semaphore(void *object) { return cohort_semaphore_destroy(object); }
 
-static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned value,
+static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, apr_size_t value,
                                      const cohort_semaphore_options_t *options, apr_pool_t *pool) {
     cohort__thread_t *me = NULL;
     cohort_semaphore_t *made;
+    if (value > COHORT_SEMAPHORE_VALUE_MAX) {
+        return cohort__fail(APR_EINVAL, "value is %" APR_SIZE_T_FMT ", more than %u", value,
+                            COHORT_SEMAPHORE_VALUE_MAX);
+    }
     apr_status_t status = semaphore ? cohort__enter(&me) : cohort__null("semaphore");
     if (!status) status = cohort__sync_new(me, sizeof *made, &made);
     if (status) return status;
-    made->limit = options && options->bounded ? value : UINT_MAX;
+    made->limit = options && options->bounded ? value : COHORT_SEMAPHORE_VALUE_MAX;
     atomic_store_explicit(&made->value, value, memory_order_relaxed);
     cohort__roster_setup(&made->holders, &made->sync.object.parts[PARTS_ROSTER]);
     cohort__object_publish(me, made, TAG_SEMAPHORE, pool, destroy_semaphore);
@@ -50,7 +54,7 @@ static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, unsigned va
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, unsigned value,
+apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, apr_size_t value,
                                      const cohort_semaphore_options_t *options, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(semaphore_create(semaphore, value, options, pool));
 }
@@ -135,7 +139,7 @@ apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore, apr_interva
 
 /* With the guard: `n` permits of the process are none of its own any more. */
 static void give_up_permits(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held,
-                            unsigned n) {
+                            uint64_t n) {
     if (is_signal(s)) return;
     if (n > held) cohort__guard_set(&s->sync.guard, &s->is_signal, 1);
     else if (n == held) cohort__roster_remove(&s->sync.guard, mine);
@@ -143,19 +147,20 @@ static void give_up_permits(cohort_semaphore_t *s, cohort__roster_entry_t *mine,
 }
 
 /* With the guard. */
-static apr_status_t give_permits(cohort_semaphore_t *s, cohort__pid_t process, unsigned n) {
+static apr_status_t give_permits(cohort_semaphore_t *s, cohort__pid_t process, uint64_t n) {
     cohort__roster_entry_t *mine = is_signal(s) ? NULL : cohort__roster_find(&s->holders, process);
     uint64_t held = mine ? atomic_load(&mine->value) : 0;
     if (n > held) take_back(s);
-    if (value_of(s) + n > s->limit)
-        return cohort__fail(COHORT_EOVERRELEASE, "%u permits more than the initial %u", n,
-                            s->limit);
+    if (n > s->limit || value_of(s) + n > s->limit)
+        return cohort__fail(
+            COHORT_EOVERRELEASE,
+            "%" APR_UINT64_T_FMT " permits more than the initial %" APR_UINT64_T_FMT, n, s->limit);
     give_up_permits(s, mine, held, n);
     cohort__guard_set(&s->sync.guard, &s->value, value_of(s) + n);
     return APR_SUCCESS;
 }
 
-static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, unsigned n) {
+static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, apr_size_t n) {
     cohort__call_t call;
     apr_status_t status = n ? cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
                             : cohort__fail(APR_EINVAL, "n is 0");
@@ -167,27 +172,27 @@ static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, unsigned n)
     return status;
 }
 
-apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, unsigned n) {
+apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, apr_size_t n) {
     return COHORT__CALL(semaphore_release(semaphore, n));
 }
 
-static apr_status_t semaphore_value(cohort_semaphore_t *semaphore, unsigned *value) {
+static apr_status_t semaphore_value(cohort_semaphore_t *semaphore, apr_size_t *value) {
     cohort__call_t call;
-    apr_status_t status =
-        value ? cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
-              : cohort__null("value");
+    apr_status_t status = cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE);
     if (status) return status;
     if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
     take_back(semaphore);
     uint64_t now = value_of(semaphore);
     cohort__guard_leave(&semaphore->sync.guard);
     if (now > 0) cohort__notify(&semaphore->sync.changed, COHORT__ALL);
-    *value = (unsigned)now;
+    *value = (apr_size_t)now;
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_semaphore_value(cohort_semaphore_t *semaphore, unsigned *value) {
-    return COHORT__CALL(semaphore_value(semaphore, value));
+apr_size_t cohort_semaphore_value(const cohort_semaphore_t *semaphore) {
+    apr_size_t value = 0;
+    (void)COHORT__CALL(semaphore_value((cohort_semaphore_t *)semaphore, &value));
+    return value;
 }
 
 static apr_status_t semaphore_destroy(cohort_semaphore_t *semaphore) {

@@ -40,16 +40,14 @@ static apr_status_t plan_name(plan_t *plan) {
 static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options) {
     if (options) plan->given = *options;
     const cohort_pool_options_t *o = &plan->given;
-    if (o->workers < 0) return cohort__fail(APR_EINVAL, "workers is %d", o->workers);
-    if (o->attempts < 0) return cohort__fail(APR_EINVAL, "attempts is %d", o->attempts);
     if (o->init_size && !o->init_args) return cohort__null("init_args");
     if (o->signals < COHORT_SIGNALS_DEFAULT || o->signals > COHORT_SIGNALS_RESET)
         return cohort__fail(APR_EINVAL, "signals is %d", (int)o->signals);
     if (o->group < COHORT_GROUP_DEFAULT || o->group > COHORT_GROUP_OWN)
         return cohort__fail(APR_EINVAL, "group is %d", (int)o->group);
     if (o->workers > COHORT__WORKERS_MAX) {
-        return cohort__fail(COHORT_ELIMIT, "workers is %d; a pool has at most %d", o->workers,
-                            COHORT__WORKERS_MAX);
+        return cohort__fail(COHORT_ELIMIT, "workers is %" APR_SIZE_T_FMT "; a pool has at most %d",
+                            o->workers, COHORT__WORKERS_MAX);
     }
     plan->hands = (uint32_t)cohort_os_cpu_count();
     plan->workers = o->workers ? (uint32_t)o->workers : plan->hands;
@@ -79,8 +77,7 @@ static void fill_pool(cohort_pool_t *pool, const plan_t *plan) {
     pool->owner = cohort__self_id();
     pool->workers = plan->workers;
     pool->hands = plan->hands;
-    pool->attempts = plan->given.attempts > 1 ? (uint32_t)plan->given.attempts : 1;
-    if (pool->attempts > 8000) pool->attempts = 8000;
+    pool->attempts = cohort__attempts(plan->given.attempts);
     pool->method = plan->given.method;
     pool->signals = plan->given.signals;
     pool->group = plan->given.group;
@@ -284,7 +281,7 @@ apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n,
+static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, apr_size_t *n,
                                  apr_pool_t *parent) {
     cohort__thread_t *me;
     uint64_t tag;
@@ -293,7 +290,7 @@ static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
     if (!status) status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
     cohort_process_t **list = apr_palloc(parent, pool->workers * sizeof *list);
-    int count = 0;
+    apr_size_t count = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
         cohort_process_t *slot =
             cohort__process_find(atomic_load(&cohort__pool_worker(pool, i)->process));
@@ -305,7 +302,7 @@ static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, int *n,
+apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, apr_size_t *n,
                                  apr_pool_t *parent) {
     return COHORT__CALL_ANEW(pool_workers(pool, workers, n, parent));
 }

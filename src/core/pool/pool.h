@@ -52,6 +52,7 @@
 #define COHORT__RESULT_TAG       COHORT__TAG('R', 'S', 'L', 'T')
 
 #define COHORT__WORKERS_MAX   8192
+#define COHORT__ATTEMPTS_MAX  8000
 #define COHORT__POOL_NAME_MAX 51 /* with its zero; "-8192" still fits a process' name */
 #define COHORT__ITEMS_MAX     UINT64_C(4294967294)
 #define COHORT__INLINE        384 /* bytes of inputs and outputs that lie in the job itself */
@@ -359,7 +360,12 @@ apr_status_t cohort__result_await(cohort__call_t *use, apr_interval_time_t timeo
 apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs);
 /* cohort_result_destroy(), for use within the library. */
 apr_status_t cohort__result_destroy(cohort_result_t *result);
-/* cohort_result_successful(), for use within the library. */
+/* How often an item is run in all when its worker dies; 0: once. */
+static inline uint32_t cohort__attempts(apr_size_t wanted) {
+    return wanted < 1 ? 1 : wanted > COHORT__ATTEMPTS_MAX ? COHORT__ATTEMPTS_MAX : (uint32_t)wanted;
+}
+
+/* cohort_result_is_successful() with a status, for use within the library. */
 apr_status_t cohort__result_successful(cohort_result_t *result, int *successful);
 
 /* ---- pool_failure.c ------------------------------------------------------------------------- */

@@ -99,9 +99,10 @@ apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t tim
     return COHORT__CALL_ANEW(result_wait(result, timeout));
 }
 
-int cohort_result_ready(cohort_result_t *result) {
+int cohort_result_is_ready(const cohort_result_t *asked) {
+    cohort_result_t *result = (cohort_result_t *)asked;
     cohort__call_t use;
-    if (cohort__result_use(&use, result)) return 1;
+    if (COHORT__CALL_ANEW(cohort__result_use(&use, result))) return 1;
     if (!cohort__result_is_over(result)) end_with_pool(&use);
     return peek(&use, false) != APR_EAGAIN;
 }
@@ -118,15 +119,17 @@ static apr_status_t look_ready(cohort__call_t *use, cohort_result_t *result) {
 
 apr_status_t cohort__result_successful(cohort_result_t *result, int *successful) {
     cohort__call_t use;
-    apr_status_t status = successful ? look_ready(&use, result) : cohort__null("successful");
+    apr_status_t status = look_ready(&use, result);
     if (status) return status;
     *successful = cohort__result_find(result).status == APR_SUCCESS;
     look_end(&use);
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_result_successful(cohort_result_t *result, int *successful) {
-    return COHORT__CALL_ANEW(cohort__result_successful(result, successful));
+int cohort_result_is_successful(const cohort_result_t *result) {
+    int successful = 0;
+    (void)COHORT__CALL_ANEW(cohort__result_successful((cohort_result_t *)result, &successful));
+    return successful;
 }
 
 static void describe(const cohort__failure_t *failure, cohort_task_error_t *error) {
@@ -217,7 +220,7 @@ apr_status_t cohort_result_get(cohort_result_t *result, void *outputs, apr_size_
 
 static apr_status_t result_outputs(cohort_result_t *result, void **outputs) {
     cohort__call_t use;
-    apr_status_t status = outputs ? cohort__result_use(&use, result) : cohort__null("outputs");
+    apr_status_t status = cohort__result_use(&use, result);
     if (!status && !look(&use)) status = COHORT_EHANDLE;
     if (status) return status;
     *outputs = cohort__result_find(result).outputs;
@@ -225,8 +228,10 @@ static apr_status_t result_outputs(cohort_result_t *result, void **outputs) {
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_result_outputs(cohort_result_t *result, void **outputs) {
-    return COHORT__CALL_ANEW(result_outputs(result, outputs));
+void *cohort_result_outputs(const cohort_result_t *result) {
+    void *outputs = NULL;
+    (void)COHORT__CALL_ANEW(result_outputs((cohort_result_t *)result, &outputs));
+    return outputs;
 }
 
 static apr_status_t result_error(cohort_result_t *result, cohort_task_error_t *error) {

@@ -109,8 +109,8 @@ static apr_status_t launch(cohort_pool_t *pool, uint64_t tag, cohort_process_t *
 static apr_status_t start_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
                              uint32_t number, const post_t *post) {
     cohort_process_t *slot;
-    apr_status_t status =
-        cohort__process_make(&slot, COHORT__ROLE_WORKER, post->name, COHORT_DAEMON, post->method);
+    apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_WORKER, post->name,
+                                               COHORT_LIFETIME_DAEMON, post->method);
     if (status) {
         not_made(pool, me, tag, number, status);
         return status;

@@ -81,8 +81,14 @@ apr_status_t cohort_process_join(cohort_process_t *process, apr_interval_time_t 
     return COHORT__CALL_ANEW(process_join(process, timeout));
 }
 
+/* Is it a live handle? If not, that is what the thread's last error says. */
+static bool is_handle(const char *call, const cohort_process_t *process) {
+    cohort__forget();
+    return cohort__returned(call, cohort__process_check(process)) == APR_SUCCESS;
+}
+
 int cohort_process_is_alive(const cohort_process_t *process) {
-    if (cohort__process_check(process) || is_gone_parent(process)) return 0;
+    if (is_gone_parent(process) || !is_handle(__func__, process)) return 0;
     cohort__slot_state_t state = cohort__process_state(process);
     if (state != COHORT__SLOT_RUNNING && state != COHORT__SLOT_DEAD) return 0;
     return cohort__self() ? cohort__process_lives_on(cohort__process_id(process)) : 1;
@@ -90,13 +96,13 @@ int cohort_process_is_alive(const cohort_process_t *process) {
 
 int cohort_process_exit_code(const cohort_process_t *process) {
     if (is_gone_parent(process)) return COHORT_EXIT_UNKNOWN;
-    if (cohort__process_check(process)) return COHORT_EXIT_NONE;
+    if (!is_handle(__func__, process)) return COHORT_EXIT_NONE;
     if (cohort__process_state(process) != COHORT__SLOT_ENDED) return COHORT_EXIT_NONE;
     return cohort__exit_code(process);
 }
 
 apr_int64_t cohort_process_pid(const cohort_process_t *process) {
-    return is_gone_parent(process) || cohort__process_check(process) || !is_started(process)
+    return is_gone_parent(process) || !is_handle(__func__, process) || !is_started(process)
                ? 0
                : process->os.pid;
 }
@@ -133,7 +139,7 @@ apr_status_t cohort_process_set_name(cohort_process_t *process, const char *name
 }
 
 int cohort_process_is_daemon(const cohort_process_t *process) {
-    return !cohort__process_check(process) && process->lifetime == COHORT_DAEMON;
+    return is_handle(__func__, process) && process->lifetime == COHORT_LIFETIME_DAEMON;
 }
 
 /* Under the guard that the reaper holds while it releases the pid, so the pid is still this
@@ -201,14 +207,14 @@ static bool is_active_child(cohort_process_t *slot) {
            cohort__process_lives_on(cohort__process_id(slot));
 }
 
-static apr_status_t process_active_children(cohort_process_t ***list, int *count,
+static apr_status_t process_active_children(cohort_process_t ***list, apr_size_t *count,
                                             apr_pool_t *pool) {
     if (!list || !count || !pool) return cohort__null(!list ? "list" : !count ? "count" : "pool");
     if (!cohort__arena) return COHORT_ENOTINIT;
     if (!cohort__self()) return COHORT_ENOTMEMBER;
     uint32_t all = cohort__process_count();
     cohort_process_t **found = apr_palloc(pool, all * sizeof(cohort_process_t *));
-    int n = 0;
+    apr_size_t n = 0;
     for (uint32_t i = 0; i < all; i++) {
         if (is_active_child(cohort__process_at(i))) found[n++] = cohort__process_at(i);
     }
@@ -217,9 +223,9 @@ static apr_status_t process_active_children(cohort_process_t ***list, int *count
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_process_active_children(cohort_process_t ***list, int *count,
+apr_status_t cohort_process_active_children(cohort_process_t ***list, apr_size_t *count,
                                             apr_pool_t *pool) {
     return COHORT__CALL_ANEW(process_active_children(list, count, pool));
 }
 
-int cohort_cpu_count(void) { return cohort_os_cpu_count(); }
+apr_size_t cohort_cpu_count(void) { return (apr_size_t)cohort_os_cpu_count(); }

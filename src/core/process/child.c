@@ -123,7 +123,7 @@ static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline,
         status = birth_kind == COHORT__BORN_SERVED
                      ? take_context(slot)
                      : apply_context(slot, birth_kind == COHORT__BORN_SPAWN);
-    if (!status && slot->lifetime == COHORT_BACKGROUND && birth_kind != COHORT__BORN_SPAWN)
+    if (!status && slot->lifetime == COHORT_LIFETIME_BACKGROUND && birth_kind != COHORT__BORN_SPAWN)
         cohort_os_detach();
     if (!status && birth_kind != COHORT__BORN_FORK)
         cohort_os_signals_begin((cohort_os_signals_t)slot->signals);
@@ -219,7 +219,7 @@ static cohort__pid_t child_at(uint32_t i, uint32_t lifetime) {
 
 static bool join_foreground(void) {
     bool any = false;
-    EACH_CHILD(id, COHORT_FOREGROUND) any |= !cohort__process_join(id, COHORT_FOREVER);
+    EACH_CHILD(id, COHORT_LIFETIME_FOREGROUND) any |= !cohort__process_join(id, COHORT_FOREVER);
     return any;
 }
 
@@ -230,7 +230,8 @@ static void cut_loose(void) {
     int64_t until = cohort__deadline(LOOSE_TIME);
     cohort__server_close();
     cohort__lifeline_close();
-    EACH_CHILD(id, COHORT_DAEMON) cohort__process_join(id, (until - cohort_os_now()) / 1000);
+    EACH_CHILD(id, COHORT_LIFETIME_DAEMON)
+    cohort__process_join(id, (until - cohort_os_now()) / 1000);
 }
 
 static void end_parts(void) {
@@ -244,13 +245,15 @@ void cohort__children_end(void) {
     end_parts(); /* first: a pool must not replace the workers that end with this process */
     /* until now other threads, and those joined, may have started more */
     while (join_foreground()) continue;
-    EACH_CHILD(id, COHORT_DAEMON) cohort__process_signal(id, COHORT_OS_TERMINATE);
+    EACH_CHILD(id, COHORT_LIFETIME_DAEMON) cohort__process_signal(id, COHORT_OS_TERMINATE);
     int64_t until = cohort__deadline(DAEMON_GRACE);
-    EACH_CHILD(id, COHORT_DAEMON) cohort__process_join(id, (until - cohort_os_now()) / 1000);
+    EACH_CHILD(id, COHORT_LIFETIME_DAEMON)
+    cohort__process_join(id, (until - cohort_os_now()) / 1000);
     bool refused = false;
-    EACH_CHILD(id, COHORT_DAEMON) refused |= cohort__process_signal(id, COHORT_OS_KILL) != 0;
+    EACH_CHILD(id, COHORT_LIFETIME_DAEMON)
+    refused |= cohort__process_signal(id, COHORT_OS_KILL) != 0;
     if (refused) cut_loose();
-    else EACH_CHILD(id, COHORT_DAEMON) cohort__process_join(id, COHORT_FOREVER);
+    else EACH_CHILD(id, COHORT_LIFETIME_DAEMON) cohort__process_join(id, COHORT_FOREVER);
     cohort__server_close();
     cohort__keeper_close();
 }

@@ -66,7 +66,7 @@ static apr_status_t start_keeper(void) {
     cohort_process_t *slot;
     cohort_os_handle_t reader, writer;
     apr_status_t status = cohort__process_make(&slot, COHORT__ROLE_KEEPER, "cohort-keeper",
-                                               COHORT_DAEMON, COHORT_SPAWN);
+                                               COHORT_LIFETIME_DAEMON, COHORT_START_SPAWN);
     if (status) return status;
     cohort__pid_t id = cohort__process_id(slot);
     status = cohort_os_channel_create(&reader, &writer);

@@ -13,7 +13,7 @@
 
 /* A copy leaves its session by itself, when it is the process of the slot. */
 cohort_os_start_t cohort__start_of(cohort_process_t *slot, cohort_os_how_t how) {
-    bool apart = slot->lifetime == COHORT_BACKGROUND || slot->role == COHORT__ROLE_KEEPER;
+    bool apart = slot->lifetime == COHORT_LIFETIME_BACKGROUND || slot->role == COHORT__ROLE_KEEPER;
     return (cohort_os_start_t){.how = how,
                                .signals = (cohort_os_signals_t)slot->signals,
                                .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},

@@ -35,18 +35,18 @@ const char *cohort__executable(void) {
 
 /* Where a re-executed child would not believe its boot block, fork is all there is. */
 static cohort_start_method_t default_method(void) {
-    if (cohort_os_facts()->can_fork && !cohort_os_facts()->can_reexec) return COHORT_FORK;
-    return cohort_os_facts()->fork_is_default ? COHORT_FORKSERVER : COHORT_SPAWN;
+    if (cohort_os_facts()->can_fork && !cohort_os_facts()->can_reexec) return COHORT_START_FORK;
+    return cohort_os_facts()->fork_is_default ? COHORT_START_FORKSERVER : COHORT_START_SPAWN;
 }
 
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method) {
     if (wanted == COHORT_START_DEFAULT) wanted = (cohort_start_method_t)atomic_load(&default_start);
     if (wanted == COHORT_START_DEFAULT) wanted = default_method();
-    if (wanted < COHORT_FORK || wanted > COHORT_FORKSERVER)
+    if (wanted < COHORT_START_FORK || wanted > COHORT_START_FORKSERVER)
         return cohort__fail(APR_EINVAL, "method is %d", (int)wanted);
-    if (wanted != COHORT_SPAWN && !cohort_os_facts()->can_fork)
+    if (wanted != COHORT_START_SPAWN && !cohort_os_facts()->can_fork)
         return cohort__fail(APR_ENOTIMPL, "this system has no fork, only the method spawn");
-    apr_status_t status = wanted != COHORT_FORK ? cohort__reexec_check() : APR_SUCCESS;
+    apr_status_t status = wanted != COHORT_START_FORK ? cohort__reexec_check() : APR_SUCCESS;
     if (!status) *method = wanted;
     return status;
 }

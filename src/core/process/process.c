@@ -32,13 +32,15 @@ static void identify(cohort_process_t *slot, const char *name) {
 static cohort_lifetime_t inherited(cohort_lifetime_t wanted) {
     cohort_process_t *self = cohort__self();
     if (wanted != COHORT_LIFETIME_DEFAULT) return wanted;
-    return self && self->lifetime == COHORT_DAEMON ? COHORT_DAEMON : COHORT_FOREGROUND;
+    return self && self->lifetime == COHORT_LIFETIME_DAEMON ? COHORT_LIFETIME_DAEMON
+                                                            : COHORT_LIFETIME_FOREGROUND;
 }
 
 /* What a daemon starts and means to join must not outlive it either, when it is killed. */
 static bool is_bound(cohort_lifetime_t lifetime) {
     cohort_process_t *self = cohort__self();
-    return lifetime == COHORT_DAEMON || (lifetime == COHORT_FOREGROUND && self && self->bound);
+    return lifetime == COHORT_LIFETIME_DAEMON ||
+           (lifetime == COHORT_LIFETIME_FOREGROUND && self && self->bound);
 }
 
 apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, const char *name,
@@ -46,7 +48,7 @@ apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, 
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
-    if (lifetime < COHORT_LIFETIME_DEFAULT || lifetime > COHORT_BACKGROUND)
+    if (lifetime < COHORT_LIFETIME_DEFAULT || lifetime > COHORT_LIFETIME_BACKGROUND)
         return cohort__fail(APR_EINVAL, "lifetime is %d", (int)lifetime);
     if (role != COHORT__ROLE_PROGRAM) status = cohort__method_resolve(method, &method);
     if (!status) status = cohort__slot_new(made);
@@ -255,7 +257,8 @@ static apr_status_t process_create_program(cohort_process_t **process, cohort_pr
     apr_status_t status = check_program(process, program, pool);
     if (status) return status;
     const char *name = o->name ? o->name : apr_filepath_name_get(program->argv[0]);
-    status = cohort__process_make(&slot, COHORT__ROLE_PROGRAM, name, o->lifetime, COHORT_SPAWN);
+    status =
+        cohort__process_make(&slot, COHORT__ROLE_PROGRAM, name, o->lifetime, COHORT_START_SPAWN);
     if (status) return status;
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it has been made */
     slot->program = program;
@@ -271,7 +274,7 @@ apr_status_t cohort_process_create_program(cohort_process_t **process, cohort_pr
 
 /* ---- the handle is closed ------------------------------------------------------------------- */
 
-static apr_status_t process_close(cohort_process_t *process) {
+static apr_status_t process_destroy(cohort_process_t *process) {
     if (!process) return APR_SUCCESS;
     apr_status_t status = cohort__process_check(process);
     if (status)
@@ -288,6 +291,6 @@ static apr_status_t process_close(cohort_process_t *process) {
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_process_close(cohort_process_t *process) {
-    return COHORT__CALL_ANEW(process_close(process));
+apr_status_t cohort_process_destroy(cohort_process_t *process) {
+    return COHORT__CALL_ANEW(process_destroy(process));
 }

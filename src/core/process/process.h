@@ -33,7 +33,7 @@ apr_status_t cohort__creator_check(cohort_process_t *process);
 
 /* The start method that a NEW slot's start would use; APR_ENOTIMPL where it is not to be had. */
 apr_status_t cohort__method_resolve(cohort_start_method_t wanted, cohort_start_method_t *method);
-/* cohort_set_start() */
+/* cohort_set_start_method() */
 apr_status_t cohort__start_by(cohort_start_method_t method, const char *path);
 /* Can this program be executed anew? Else COHORT_EPRIVILEGED. */
 apr_status_t cohort__reexec_check(void);

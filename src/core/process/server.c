@@ -111,7 +111,7 @@ static int children(bool all, bool kill) {
         /* First: what follows may be about the slot's next process, which no signal reaches. */
         cohort__pid_t id = cohort__process_id(slot);
         if (atomic_load(&slot->reaper) != cohort__self_id() ||
-            (slot->lifetime == COHORT_BACKGROUND && !all))
+            (slot->lifetime == COHORT_LIFETIME_BACKGROUND && !all))
             continue;
         /* an orphan, which is only watched */
         if (atomic_load(&slot->parent) != atomic_load(&me_slot->parent)) continue;

@@ -148,7 +148,7 @@ static apr_status_t start_server(server_t *server, cohort_os_state_t *state) {
     apr_status_t status = cohort__context_capture(&made.context, &made.context_size, &made.state);
     if (!status)
         status = cohort__process_make(&made.slot, COHORT__ROLE_SERVER, "cohort-server",
-                                      COHORT_DAEMON, COHORT_SPAWN);
+                                      COHORT_LIFETIME_DAEMON, COHORT_START_SPAWN);
     if (status) goto no_slot;
     made.id = cohort__process_id(made.slot); /* at once, while it is held */
     status = start_process(made.slot, &writer, &made.state);

@@ -20,14 +20,14 @@ static apr_status_t check_state(cohort_process_t *slot) {
 static apr_status_t launch_by(cohort_process_t *slot) {
     cohort_os_handle_t lifeline = COHORT_OS_NONE;
     /* a server has none of these files */
-    bool by_itself = slot->method != COHORT_FORKSERVER || slot->n_files > 0;
+    bool by_itself = slot->method != COHORT_START_FORKSERVER || slot->n_files > 0;
     apr_status_t status = by_itself ? APR_SUCCESS : cohort__server_launch(slot, &by_itself);
     if (!by_itself) return status;
     status = check_state(slot);
     if (!status && slot->bound) status = cohort__lifeline(&lifeline);
     if (status) return status;
-    return slot->method == COHORT_FORK ? cohort__launch_fork(slot, lifeline)
-                                       : cohort__launch_spawn(slot, lifeline);
+    return slot->method == COHORT_START_FORK ? cohort__launch_fork(slot, lifeline)
+                                             : cohort__launch_spawn(slot, lifeline);
 }
 
 apr_status_t cohort__process_launch(cohort_process_t *slot) {

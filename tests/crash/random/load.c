@@ -400,7 +400,7 @@ _Noreturn static int be_slow(void *unused) {
 static void start_one(actor_t *me, bool slow) {
     int code = (int)roll_below(&me->dice, 100);
     cohort_process_t *child;
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON};
     apr_status_t status = cohort_process_create(&child, slow ? be_slow : be_quick, &code,
                                                 sizeof code, &options, NULL);
     if (!status) status = cohort_process_start(child);
@@ -412,7 +412,7 @@ static void start_one(actor_t *me, bool slow) {
     MUST(me->board, !status, "a join gave status %d", status);
     MUST(me->board, is == (slow ? -9 : code) || is == COHORT_EXIT_UNKNOWN || is == -9,
          "exit code %d instead of %d", is, slow ? -9 : code);
-    (void)cohort_process_close(child);
+    (void)cohort_process_destroy(child);
 }
 
 static void start_others(actor_t *me) {

@@ -191,7 +191,8 @@ static account_t *new_account(void) {
 static void fill_place(uint32_t i) {
     place_t *place = &board->places[i];
     orders_t orders = {board, i, roll(&dice)};
-    cohort_process_options_t options = {.lifetime = COHORT_DAEMON, .name = kind_names[place->kind]};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .name = kind_names[place->kind]};
     if (place->kind == PRODUCER) place->account = new_account();
     apr_status_t status =
         cohort_process_create(&place->process, load_run, &orders, sizeof orders, &options, NULL);
@@ -212,7 +213,7 @@ static void mourn(place_t *place) {
         tally.lost_allowed[atomic_load(&place->open_lane)]++;
     if (atomic_load(&place->open) & OPEN_BLOCK) tally.blocks_allowed++;
     atomic_store(&place->open, SHUT);
-    apr_status_t status = cohort_process_close(place->process);
+    apr_status_t status = cohort_process_destroy(place->process);
     MUST(board, !status, "the close of a process gave status %d", status);
     place->process = NULL;
 }
@@ -233,7 +234,7 @@ static void replace_the_dead(void) {
 
 static void mend_barrier(void) {
     int broken = 0;
-    (void)cohort_barrier_broken(board->barrier, &broken);
+    broken = cohort_barrier_is_broken(board->barrier);
     if (!broken) return;
     apr_status_t status = cohort_barrier_reset(board->barrier);
     MUST(board, !status, "the reset of the barrier gave status %d", status);
@@ -260,7 +261,7 @@ static void kill_some(uint64_t n) {
 static void kill_worker(void) {
     cohort_process_t **list;
     apr_pool_t *pool;
-    int n = 0;
+    apr_size_t n = 0;
     uint64_t which = roll(&dice), how = roll(&dice);
     apr_pool_create(&pool, NULL);
     if (!cohort_pool_workers(board->pool, &list, &n, pool) && n > 0) {
@@ -377,7 +378,7 @@ static void check_job(void) {
 }
 
 static void go_on_with_jobs(void) {
-    if (job.result && cohort_result_ready(job.result)) check_job();
+    if (job.result && cohort_result_is_ready(job.result)) check_job();
     if (!job.result) begin_job();
 }
 
@@ -513,10 +514,9 @@ static void check_messages(void) {
 }
 
 static void check_sync(void) {
-    unsigned value = 0;
     uint64_t met = atomic_load(&board->met), meetings = atomic_load(&board->meetings);
-    apr_status_t status = cohort_semaphore_value(board->semaphore, &value);
-    MUST(board, !status && value == PERMITS, "%u of %u permits are left", value, (unsigned)PERMITS);
+    apr_size_t value = cohort_semaphore_value(board->semaphore);
+    MUST(board, value == PERMITS, "%u of %u permits are left", (unsigned)value, (unsigned)PERMITS);
     MUST(board, met <= PARTIES * meetings, "%" PRIu64 " took part in %" PRIu64 " meetings", met,
          meetings);
     MUST(board, met + tally.kills * 2 + PARTIES >= PARTIES * meetings,
@@ -622,7 +622,7 @@ static void warm_up(void) {
     atomic_store(&board->stop, 1);
     if (cohort_process_create(&child, load_run, &unused, sizeof unused, NULL, NULL) ||
         cohort_process_start(child) || cohort_process_join(child, COHORT_FOREVER) ||
-        cohort_process_close(child))
+        cohort_process_destroy(child))
         exit(2);
     atomic_store(&board->stop, 0);
 }
@@ -652,9 +652,9 @@ static int run(uint64_t seed, int seconds, uint64_t deaths) {
 }
 
 static cohort_start_method_t method_of(const char *name) {
-    return !strcmp(name, "fork")    ? COHORT_FORK
-           : !strcmp(name, "spawn") ? COHORT_SPAWN
-                                    : COHORT_FORKSERVER;
+    return !strcmp(name, "fork")    ? COHORT_START_FORK
+           : !strcmp(name, "spawn") ? COHORT_START_SPAWN
+                                    : COHORT_START_FORKSERVER;
 }
 
 static int usage(void) {
@@ -675,7 +675,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--method")) options.method = method_of(argv[i + 1]);
         else return usage();
     }
-    if (cohort_initialize(&argc, &argv, &options)) return 2;
+    if (cohort_initialize(&options)) return 2;
     printf("crash: random: seed %" PRIu64 "\n", seed);
     fflush(stdout);
     return run(seed, seconds, deaths);
