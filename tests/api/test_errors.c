@@ -240,7 +240,7 @@ static void wrong_arguments(void) {
     cohort_process_base_t small = {.size = 1, .run = of_object};
     cohort_program_t nothing = {0}, unpiped = {.argv = (const char *const[]){"true", NULL},
                                                .streams = {[1] = {.kind = COHORT_STREAM_PIPE}}};
-    cohort_pool_options_t many = {.workers = 10000}, negative = {.workers = -1},
+    cohort_pool_options_t many = {.workers = 10000}, negative = {.workers = (apr_size_t)-1},
                           unnamed = {.name = ""};
     cohort_waitable_t item = {0};
     FAILS(COHORT_ETWICE, "already initialised", cohort_initialize(NULL));
@@ -275,7 +275,7 @@ static void wrong_arguments(void) {
     FAILS(APR_EINVAL, "items[0]", cohort_wait(&item, 1, COHORT_WAIT_ANY, 0));
     FAILS(COHORT_ELIMIT, "workers is 10000; a pool has at most 8192",
           cohort_pool_create(&pool, &many, NULL));
-    FAILS(APR_EINVAL, "workers is -1", cohort_pool_create(&pool, &negative, NULL));
+    FAILS(COHORT_ELIMIT, "a pool has at most 8192", cohort_pool_create(&pool, &negative, NULL));
     FAILS(APR_EINVAL, "name has 0 bytes", cohort_pool_create(&pool, &unnamed, NULL));
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
@@ -375,8 +375,25 @@ static void silent_successes(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&lock, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(lock));
     CHECK_STATUS(APR_SUCCESS, cohort_lock_destroy(lock));
-    CHECK(!cohort_process_is_alive(NULL));
     CHECK_STR("", cohort_last_error());
+}
+
+/* A question about nothing has an answer, and the sentence says about what. */
+static void questions_of_nothing(void) {
+    CHECK(!cohort_process_is_alive(NULL));
+    check_said("cohort_process_is_alive: ", "the process is NULL");
+    CHECK_INT(COHORT_EXIT_NONE, cohort_process_exit_code(NULL));
+    check_said("cohort_process_exit_code: ", "the process is NULL");
+    CHECK_INT(0, cohort_process_pid(NULL));
+    check_said("cohort_process_pid: ", "the process is NULL");
+    CHECK(!cohort_process_is_daemon(NULL));
+    check_said("cohort_process_is_daemon: ", "the process is NULL");
+    CHECK(!cohort_connection_is_readable(NULL));
+    check_said("cohort_connection_is_readable: ", "NULL");
+    CHECK(!cohort_connection_is_writable(NULL));
+    check_said("cohort_connection_is_writable: ", "NULL");
+    CHECK(cohort_result_is_ready(NULL));
+    check_said("cohort_result_is_ready: ", "the result is NULL");
 }
 
 /* Longer than there is room for: what was said is cut, the call and the message of the status are
@@ -476,6 +493,7 @@ const test_case_t errors_cases[] = {
     {"Errors", "ERR_program_or_directory", program_or_directory},
     {"Errors", "ERR_all_calls", all_calls},
     {"Errors", "ERR_silent_successes", silent_successes},
+    {"Errors", "ERR_questions_of_nothing", questions_of_nothing},
     {"Errors", "ERR_long_words", long_words},
     {"Errors", "ERR_of_a_task", of_a_task},
     {"Errors", "ERR_of_an_initializer", of_an_initializer},

@@ -164,7 +164,8 @@ static int never(void *arg) {
 
 /* A question has no status; the thread's last error says why its answer is no real one. */
 static apr_status_t status_said(void) {
-    return strstr(cohort_last_error(), "not a live") ? COHORT_EHANDLE : APR_SUCCESS;
+    const char *said = cohort_last_error();
+    return strstr(said, "not a live") ? COHORT_EHANDLE : strstr(said, " is NULL") ? APR_EINVAL : 0;
 }
 
 #define ASK(name, expression)                              \
