@@ -18,8 +18,7 @@ int main(void) {
     check(cohort_initialize(NULL), "cohort_initialize");
 
     for (int i = 0; i < 5; i++) {
-        check(cohort_process_create(&processes[i], work, &i, sizeof i, NULL, NULL), "create");
-        check(cohort_process_start(processes[i]), "start");
+        check(cohort_process_launch(&processes[i], work, &i, sizeof i, NULL, NULL), "launch");
     }
     for (int i = 0; i < 5; i++) {
         check(cohort_process_join(processes[i], COHORT_FOREVER), "join");

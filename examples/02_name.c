@@ -22,10 +22,8 @@ int main(void) {
     cohort_process_t *named, *unnamed;
     check(cohort_initialize(NULL), "cohort_initialize");
 
-    check(cohort_process_create(&named, work, NULL, 0, &options, NULL), "create");
-    check(cohort_process_create(&unnamed, work, NULL, 0, NULL, NULL), "create");
-    check(cohort_process_start(named), "start");
-    check(cohort_process_start(unnamed), "start");
+    check(cohort_process_launch(&named, work, NULL, 0, &options, NULL), "launch");
+    check(cohort_process_launch(&unnamed, work, NULL, 0, NULL, NULL), "launch");
 
     check(cohort_process_join(named, COHORT_FOREVER), "join");
     check(cohort_process_join(unnamed, COHORT_FOREVER), "join");

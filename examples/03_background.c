@@ -35,11 +35,9 @@ int main(void) {
 
     /* A pointer to any object of Cohort means the same in every process. */
     check(cohort_event_create(&counting, NULL), "event");
-    check(cohort_process_create(&daemon, count_slowly, &counting, sizeof counting, &options, NULL),
-          "create");
-    check(cohort_process_create(&foreground, count, NULL, 0, NULL, NULL), "create");
-    check(cohort_process_start(daemon), "start");
-    check(cohort_process_start(foreground), "start");
+    check(cohort_process_launch(&daemon, count_slowly, &counting, sizeof counting, &options, NULL),
+          "launch");
+    check(cohort_process_launch(&foreground, count, NULL, 0, NULL, NULL), "launch");
 
     check(cohort_event_wait(counting, COHORT_FOREVER), "wait");
     printf("main: returns\n");

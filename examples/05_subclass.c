@@ -36,8 +36,7 @@ int main(void) {
     for (int i = 0; i < 3; i++) {
         worker_t worker = worker_type;
         worker.number = i;
-        check(cohort_process_create_object(&processes[i], &worker.base, NULL, NULL), "create");
-        check(cohort_process_start(processes[i]), "start");
+        check(cohort_process_launch_object(&processes[i], &worker.base, NULL, NULL), "launch");
     }
     for (int i = 0; i < 3; i++) {
         check(cohort_process_join(processes[i], COHORT_FOREVER), "join");

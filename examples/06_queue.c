@@ -48,13 +48,12 @@ int main(void) {
     check(cohort_initialize(NULL), "cohort_initialize");
     check(cohort_queue_create(&items, &bounded, NULL), "queue");
     check(cohort_queue_create(&jobs, &joinable, NULL), "queue");
-    check(cohort_process_create(&processes[0], produce, &items, sizeof items, NULL, NULL),
-          "create");
-    check(cohort_process_create(&processes[1], consume, &items, sizeof items, NULL, NULL),
-          "create");
-    check(cohort_process_create(&processes[2], consume_and_tell, &jobs, sizeof jobs, NULL, NULL),
-          "create");
-    for (int i = 0; i < 3; i++) check(cohort_process_start(processes[i]), "start");
+    check(cohort_process_launch(&processes[0], produce, &items, sizeof items, NULL, NULL),
+          "launch");
+    check(cohort_process_launch(&processes[1], consume, &items, sizeof items, NULL, NULL),
+          "launch");
+    check(cohort_process_launch(&processes[2], consume_and_tell, &jobs, sizeof jobs, NULL, NULL),
+          "launch");
     for (int job = 0; job < 5; job++)
         check(cohort_queue_put(jobs, &job, sizeof job, COHORT_FOREVER), "put");
     check(cohort_queue_join(jobs, COHORT_FOREVER), "queue join");

@@ -35,8 +35,7 @@ static void start(cohort_target_t target, ends_t ends) {
     cohort_connection_t *list[] = {ends.out, ends.in};
     cohort_process_options_t options = {.connections = list, .n_connections = ends.in ? 2 : 1};
     cohort_process_t *process;
-    check(cohort_process_create(&process, target, &ends, sizeof ends, &options, NULL), "create");
-    check(cohort_process_start(process), "start");
+    check(cohort_process_launch(&process, target, &ends, sizeof ends, &options, NULL), "launch");
     for (apr_size_t i = 0; i < options.n_connections; i++)
         check(cohort_connection_close(list[i]), "close");
 }

@@ -34,7 +34,7 @@ int main(void) {
     cohort_barrier_t *barrier;
     apr_time_t *times;
     check(cohort_initialize(NULL), "cohort_initialize");
-    check(cohort_alloc((void **)&times, 5 * sizeof *times), "alloc");
+    check(COHORT_ALLOC(&times, 5), "alloc");
     cohort_barrier_options_t with_action = {.action = take_time, .action_arg = &times[4]};
     check(cohort_barrier_create(&barrier, 2, &with_action, NULL), "barrier");
 
@@ -42,9 +42,8 @@ int main(void) {
         party_t party = {i < 2 ? barrier : NULL, &times[4], &times[i],
                          apr_time_from_msec(100 * (i % 2))};
         cohort_process_options_t options = {.name = names[i]};
-        check(cohort_process_create(&processes[i], attend, &party, sizeof party, &options, NULL),
-              "create");
-        check(cohort_process_start(processes[i]), "start");
+        check(cohort_process_launch(&processes[i], attend, &party, sizeof party, &options, NULL),
+              "launch");
     }
     for (int i = 0; i < 4; i++) check(cohort_process_join(processes[i], COHORT_FOREVER), "join");
     printf("met-1 and met-2 %s\n", times[0] == times[1] ? "at the same instant" : "apart");

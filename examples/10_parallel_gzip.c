@@ -102,7 +102,7 @@ int main(int argc, char **argv) {
     check(apr_file_open(&job.out, part, writing, APR_OS_DEFAULT, pool), part);
     check(cohort_pool_create(&job.workers, &options, NULL), "pool");
     job.n_slots = BLOCKS_PER_WORKER * options.workers;
-    check(cohort_alloc((void **)&job.slots, (apr_size_t)job.n_slots * sizeof(slot_t)), "alloc");
+    check(COHORT_ALLOC(&job.slots, job.n_slots), "alloc");
     int show_progress = stderr_is_terminal(pool), more = 1;
     while (more || job.done < job.begun) {
         if (more && job.begun - job.done < job.n_slots) more = begin_block(&job);

@@ -64,9 +64,9 @@ typedef struct cohort_barrier_options_t {
  *  - COHORT_ELIMIT: the cohort uses functions of too many modules
  *  - the common statuses of barrier.h
  */
-COHORT_API apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, apr_size_t parties,
-                                              const cohort_barrier_options_t *options,
-                                              apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t
+cohort_barrier_create(cohort_barrier_t **barrier, apr_size_t parties,
+                      const cohort_barrier_options_t *options, apr_pool_t *pool);
 
 /**
  * Meet the other parties.
@@ -92,8 +92,9 @@ COHORT_API apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, apr_si
  *    barrier is broken
  *  - the common statuses of barrier.h
  */
-COHORT_API apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier, apr_size_t *index,
-                                            apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_barrier_wait(cohort_barrier_t *barrier,
+                                                             apr_size_t *index,
+                                                             apr_interval_time_t timeout);
 
 /**
  * Break the barrier: all parties that wait and all that come get COHORT_EBROKEN until it is reset.

@@ -87,7 +87,7 @@ typedef struct {
  *
  * Thread safety: call it once, while the process has a single thread.
  */
-COHORT_API apr_status_t cohort_initialize(const cohort_options_t *options);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_initialize(const cohort_options_t *options);
 
 /**
  * End the cohort's work in this process now instead of at exit(): foreground children are joined,

@@ -72,9 +72,10 @@ typedef struct {
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of pipe.h
  */
-COHORT_API apr_status_t cohort_pipe_create(cohort_connection_t **first,
-                                           cohort_connection_t **second,
-                                           const cohort_pipe_options_t *options, apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_pipe_create(cohort_connection_t **first,
+                                                            cohort_connection_t **second,
+                                                            const cohort_pipe_options_t *options,
+                                                            apr_pool_t *pool);
 
 /**
  * Send a copy of a message to the other end.
@@ -92,8 +93,9 @@ COHORT_API apr_status_t cohort_pipe_create(cohort_connection_t **first,
  *  - COHORT_EDIRECTION: this end only receives
  *  - the common statuses of pipe.h
  */
-COHORT_API apr_status_t cohort_connection_send(cohort_connection_t *connection, const void *data,
-                                               apr_size_t size, apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_send(cohort_connection_t *connection,
+                                                                const void *data, apr_size_t size,
+                                                                apr_interval_time_t timeout);
 
 /**
  * Receive the next message into a buffer of the caller.
@@ -112,8 +114,9 @@ COHORT_API apr_status_t cohort_connection_send(cohort_connection_t *connection, 
  *  - COHORT_EDIRECTION: this end only sends
  *  - the common statuses of pipe.h
  */
-COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer,
-                                               apr_size_t *size, apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection,
+                                                                void *buffer, apr_size_t *size,
+                                                                apr_interval_time_t timeout);
 
 /**
  * Receive the next message into a buffer of the caller, and be told whether it comes out of turn.
@@ -124,9 +127,8 @@ COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection, 
  * @param timeout    how long to wait for a message, in microseconds (see types.h)
  * @return as cohort_connection_recv()
  */
-COHORT_API apr_status_t cohort_connection_recv_message(cohort_connection_t *connection,
-                                                       cohort_message_t *message,
-                                                       apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_recv_message(
+    cohort_connection_t *connection, cohort_message_t *message, apr_interval_time_t timeout);
 
 /**
  * Receive the next message as a copy in a pool, with a zero byte behind it that is not counted.
@@ -139,9 +141,9 @@ COHORT_API apr_status_t cohort_connection_recv_message(cohort_connection_t *conn
  * @return as cohort_connection_recv(), but never COHORT_ETOOSMALL; APR_ENOMEM: no room for the
  *         copy, and the message is still there
  */
-COHORT_API apr_status_t cohort_connection_recv_copy(cohort_connection_t *connection, void **data,
-                                                    apr_size_t *size, apr_interval_time_t timeout,
-                                                    apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t
+cohort_connection_recv_copy(cohort_connection_t *connection, void **data, apr_size_t *size,
+                            apr_interval_time_t timeout, apr_pool_t *pool);
 
 /**
  * Receive the next message as a block of the arena. Large messages are not copied.
@@ -153,8 +155,8 @@ COHORT_API apr_status_t cohort_connection_recv_copy(cohort_connection_t *connect
  * @return as cohort_connection_recv(), but never COHORT_ETOOSMALL; APR_ENOMEM: no room for the
  *         block, and the message is still there
  */
-COHORT_API apr_status_t cohort_connection_recv_block(cohort_connection_t *connection, void **block,
-                                                     apr_size_t *size, apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_recv_block(
+    cohort_connection_t *connection, void **block, apr_size_t *size, apr_interval_time_t timeout);
 
 /**
  * Wait until there is a message, also an empty one, without taking it.

@@ -174,9 +174,9 @@ typedef struct {
  *    cohort_process_start()): the workers that were started are stopped first
  *  - the common statuses of pool.h
  */
-COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool,
-                                           const cohort_pool_options_t *options,
-                                           apr_pool_t *parent);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool,
+                                                            const cohort_pool_options_t *options,
+                                                            apr_pool_t *parent);
 
 /**
  * Run the task on each of n inputs and wait for all. Output i belongs to input i.
@@ -210,10 +210,11 @@ COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool,
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of pool.h
  */
-COHORT_API apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs,
-                                        apr_size_t input_size, apr_size_t n, void *outputs,
-                                        apr_size_t output_size,
-                                        const cohort_map_options_t *options);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task,
+                                                         const void *inputs, apr_size_t input_size,
+                                                         apr_size_t n, void *outputs,
+                                                         apr_size_t output_size,
+                                                         const cohort_map_options_t *options);
 
 /**
  * Run the task on each of n inputs without waiting. Whatever fails in a task is told by the result.
@@ -296,7 +297,8 @@ COHORT_API apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort
  *
  * Thread safety: call it in the thread that runs the task.
  */
-COHORT_API apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...);
+COHORT_API apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...)
+    COHORT_PRINTF(2, 3);
 
 /**
  * Wait until the work is done, well or not.
@@ -350,8 +352,9 @@ COHORT_API int cohort_result_is_successful(const cohort_result_t *result);
  *  - COHORT_ETOOSMALL: `size` is less than all outputs; nothing was waited for
  *  - the common statuses of pool.h
  */
-COHORT_API apr_status_t cohort_result_get(cohort_result_t *result, void *outputs, apr_size_t size,
-                                          apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_result_get(cohort_result_t *result, void *outputs,
+                                                           apr_size_t size,
+                                                           apr_interval_time_t timeout);
 
 /**
  * The outputs where they are, without a copy. Complete when the result is ready.

@@ -117,7 +117,7 @@ typedef int (*cohort_target_t)(void *args);
 
 /** Options of a process; zero means default. */
 typedef struct {
-    /** copied, cut to 63 bytes; default "Process-N", in a child "Process-1:N", of a program the
+    /** copied, cut to COHORT_NAME_MAX bytes; default "Process-N", in a child "Process-1:N", of a program the
      * last part of its path */
     const char *name;
     cohort_lifetime_t lifetime;   /**< what happens to it when its parent ends */
@@ -200,10 +200,9 @@ typedef struct {
  *  - COHORT_EHANDLE, COHORT_ECLOSED: one of the connections is none, or closed
  *  - the common statuses of process.h
  */
-COHORT_API apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target,
-                                              const void *args, apr_size_t args_size,
-                                              const cohort_process_options_t *options,
-                                              apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_process_create(
+    cohort_process_t **process, cohort_target_t target, const void *args, apr_size_t args_size,
+    const cohort_process_options_t *options, apr_pool_t *pool);
 
 /**
  * Make a process of a type of yours. Otherwise as cohort_process_create().
@@ -215,10 +214,9 @@ COHORT_API apr_status_t cohort_process_create(cohort_process_t **process, cohort
  * @return as cohort_process_create(); APR_EINVAL also when self->size is smaller than the base or
  *         self->run is NULL; COHORT_ETARGET also for self->on_start and self->on_exit
  */
-COHORT_API apr_status_t cohort_process_create_object(cohort_process_t **process,
-                                                     const cohort_process_base_t *self,
-                                                     const cohort_process_options_t *options,
-                                                     apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t
+cohort_process_create_object(cohort_process_t **process, const cohort_process_base_t *self,
+                             const cohort_process_options_t *options, apr_pool_t *pool);
 
 /**
  * Make a process that will run another program. Its start method plays no part. Otherwise as
@@ -240,10 +238,53 @@ COHORT_API apr_status_t cohort_process_create_object(cohort_process_t **process,
  *  - COHORT_EHANDLE, COHORT_ECLOSED: one of the connections is none, or closed
  *  - the common statuses of process.h
  */
-COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process,
-                                                      cohort_program_t *program,
-                                                      const cohort_process_options_t *options,
-                                                      apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t
+cohort_process_create_program(cohort_process_t **process, cohort_program_t *program,
+                              const cohort_process_options_t *options, apr_pool_t *pool);
+
+/**
+ * Make a process from a function and start it: cohort_process_create(), then cohort_process_start().
+ * When it does not start, nothing is left of it.
+ *
+ * @param process   receives it, only on success
+ * @param target    as cohort_process_create()
+ * @param args      as cohort_process_create()
+ * @param args_size as cohort_process_create()
+ * @param options   NULL for the defaults
+ * @param pool      as cohort_process_create()
+ * @return as cohort_process_create() and cohort_process_start()
+ */
+COHORT_NODISCARD COHORT_API apr_status_t cohort_process_launch(
+    cohort_process_t **process, cohort_target_t target, const void *args, apr_size_t args_size,
+    const cohort_process_options_t *options, apr_pool_t *pool);
+
+/**
+ * Make a process from a "subclass" and start it: cohort_process_create_object(), then
+ * cohort_process_start(). When it does not start, nothing is left of it.
+ *
+ * @param process receives it, only on success
+ * @param self    as cohort_process_create_object()
+ * @param options NULL for the defaults
+ * @param pool    as cohort_process_create_object()
+ * @return as cohort_process_create_object() and cohort_process_start()
+ */
+COHORT_NODISCARD COHORT_API apr_status_t
+cohort_process_launch_object(cohort_process_t **process, const cohort_process_base_t *self,
+                             const cohort_process_options_t *options, apr_pool_t *pool);
+
+/**
+ * Run another program: cohort_process_create_program(), then cohort_process_start(). When it does
+ * not start, nothing is left of it. The program's description may go when this returns.
+ *
+ * @param process receives it, only on success
+ * @param program as cohort_process_create_program(); receives the parent's ends of pipes
+ * @param options NULL for the defaults
+ * @param pool    as cohort_process_create_program()
+ * @return as cohort_process_create_program() and cohort_process_start()
+ */
+COHORT_NODISCARD COHORT_API apr_status_t
+cohort_process_launch_program(cohort_process_t **process, cohort_program_t *program,
+                              const cohort_process_options_t *options, apr_pool_t *pool);
 
 /**
  * Start it. When this returns, the child exists, has found its target and is about to run it (or is
@@ -261,7 +302,7 @@ COHORT_API apr_status_t cohort_process_create_program(cohort_process_t **process
  *    directory; EACCES ...)
  *  - the common statuses of process.h
  */
-COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
 
 /**
  * Wait until it has ended, and all that its death left half done is repaired. On POSIX the system
@@ -328,7 +369,7 @@ COHORT_API apr_status_t cohort_process_name(const cohort_process_t *process, cha
  * system shows (ps, top).
  *
  * @param process any process
- * @param name    copied, cut to 63 bytes
+ * @param name    copied, cut to COHORT_NAME_MAX bytes
  * @return
  *  - APR_SUCCESS
  *  - APR_EINVAL: NULL or empty name
@@ -433,7 +474,7 @@ COHORT_API apr_status_t cohort_process_active_children(cohort_process_t ***list,
  *
  * @param code the exit code, cut to 8 bits
  */
-COHORT_API void cohort_exit(int code);
+COHORT_NORETURN COHORT_API void cohort_exit(int code);
 
 /**
  * CPUs that this process may use: affinity and control groups are considered.

@@ -58,9 +58,9 @@ typedef struct {
  *  - APR_ENOMEM: the arena is full, or the capacity is beyond any arena
  *  - the common statuses of queue.h
  */
-COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **queue,
-                                            const cohort_queue_options_t *options,
-                                            apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **queue,
+                                                             const cohort_queue_options_t *options,
+                                                             apr_pool_t *pool);
 
 /**
  * Put a copy of a message.
@@ -78,8 +78,9 @@ COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **queue,
  *  - COHORT_EDAMAGED: a process has written over the queue's memory
  *  - the common statuses of queue.h
  */
-COHORT_API apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data, apr_size_t size,
-                                         apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data,
+                                                          apr_size_t size,
+                                                          apr_interval_time_t timeout);
 
 /**
  * Put a block that cohort_alloc() made, without copying it.
@@ -93,8 +94,9 @@ COHORT_API apr_status_t cohort_queue_put(cohort_queue_t *queue, const void *data
  *  - COHORT_EFREE: not a block in use
  *  - APR_EINVAL: `size` is more than the block has
  */
-COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size_t size,
-                                               apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block,
+                                                                apr_size_t size,
+                                                                apr_interval_time_t timeout);
 
 /**
  * Take the next message into a buffer of the caller.
@@ -115,8 +117,9 @@ COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *bloc
  *    make sense is dropped
  *  - the common statuses of queue.h
  */
-COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size,
-                                         apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer,
+                                                          apr_size_t *size,
+                                                          apr_interval_time_t timeout);
 
 /**
  * Take the next message as a copy in a pool, with a zero byte behind it that is not counted.
@@ -129,8 +132,10 @@ COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, ap
  * @return as cohort_queue_get(), but never COHORT_ETOOSMALL; APR_ENOMEM: no room, and the message
  *         is still there
  */
-COHORT_API apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data, apr_size_t *size,
-                                              apr_interval_time_t timeout, apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data,
+                                                               apr_size_t *size,
+                                                               apr_interval_time_t timeout,
+                                                               apr_pool_t *pool);
 
 /**
  * Take the next message as a block of the arena. Large messages are not copied.
@@ -141,8 +146,9 @@ COHORT_API apr_status_t cohort_queue_get_copy(cohort_queue_t *queue, void **data
  * @param timeout how long to wait for a message, in microseconds (see types.h)
  * @return as cohort_queue_get_copy()
  */
-COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block,
-                                               apr_size_t *size, apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **block,
+                                                                apr_size_t *size,
+                                                                apr_interval_time_t timeout);
 
 /**
  * Take the next message into a buffer of the caller, and be told whether it comes out of turn.
@@ -153,8 +159,9 @@ COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *queue, void **blo
  * @param timeout how long to wait for a message, in microseconds (see types.h)
  * @return as cohort_queue_get()
  */
-COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *message,
-                                                 apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue,
+                                                                  cohort_message_t *message,
+                                                                  apr_interval_time_t timeout);
 
 /**
  * Put several messages, waiting for room for each.
@@ -167,9 +174,10 @@ COHORT_API apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_m
  * @param timeout  how long to wait for room, in microseconds (see types.h), for each message anew
  * @return APR_SUCCESS: all were put; else as cohort_queue_put(), for the first that was not put
  */
-COHORT_API apr_status_t cohort_queue_put_many(cohort_queue_t *queue,
-                                              const cohort_message_t *messages, apr_size_t count,
-                                              apr_size_t *done, apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_put_many(cohort_queue_t *queue,
+                                                               const cohort_message_t *messages,
+                                                               apr_size_t count, apr_size_t *done,
+                                                               apr_interval_time_t timeout);
 
 /**
  * Take several messages: wait for one, then take as many more as are there.
@@ -183,9 +191,10 @@ COHORT_API apr_status_t cohort_queue_put_many(cohort_queue_t *queue,
  * @return APR_SUCCESS: at least one was taken, or `count` is 0 (COHORT_ETOOSMALL of a later one
  *         shows when it is the first of the next call); else as cohort_queue_get()
  */
-COHORT_API apr_status_t cohort_queue_get_many(cohort_queue_t *queue, cohort_message_t *messages,
-                                              apr_size_t count, apr_size_t *done,
-                                              apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get_many(cohort_queue_t *queue,
+                                                               cohort_message_t *messages,
+                                                               apr_size_t count, apr_size_t *done,
+                                                               apr_interval_time_t timeout);
 
 /**
  * How many messages are in the queue; exact while nobody puts or gets (Python's qsize).

@@ -34,7 +34,42 @@ extern "C" {
  *  - COHORT_ENOTMEMBER: called in a raw fork() copy
  *  - COHORT_ELIMIT: the cohort has too many threads
  */
-COHORT_API apr_status_t cohort_alloc(void **block, apr_size_t size);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_alloc(void **block, apr_size_t size);
+
+/**
+ * Allocate shared memory for `n` elements; COHORT_ALLOC() takes their size from the pointer. As
+ * cohort_alloc() otherwise.
+ *
+ * @param pointer the address of a pointer to any type, which receives the block's address
+ * @param n       how many elements
+ * @param size    bytes of one
+ * @return as cohort_alloc(); APR_ENOMEM also when `n` times `size` is more than a size can be
+ */
+COHORT_NODISCARD COHORT_API apr_status_t cohort_alloc_array(void *pointer, apr_size_t n,
+                                                            apr_size_t size);
+
+/**
+ * The same, with all bytes zero (C's calloc()).
+ *
+ * @param pointer as cohort_alloc_array()
+ * @param n       how many elements
+ * @param size    bytes of one
+ * @return as cohort_alloc_array()
+ */
+COHORT_NODISCARD COHORT_API apr_status_t cohort_alloc_zeroed(void *pointer, apr_size_t n,
+                                                             apr_size_t size);
+
+/**
+ * Allocate `n` elements of the type that `*pointer` points to.
+ *
+ * @code
+ * node_t *node;
+ * apr_status_t status = COHORT_ALLOC(&node, 1);
+ * @endcode
+ */
+#define COHORT_ALLOC(pointer, n) cohort_alloc_array((pointer), (n), sizeof **(pointer))
+/** The same, with all bytes zero. */
+#define COHORT_ALLOC_ZEROED(pointer, n) cohort_alloc_zeroed((pointer), (n), sizeof **(pointer))
 
 /**
  * Free a block. Freed memory goes back to the system where it can.

@@ -55,7 +55,7 @@ extern "C" {
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of sync.h
  */
-COHORT_API apr_status_t cohort_lock_create(cohort_lock_t **lock, apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_lock_create(cohort_lock_t **lock, apr_pool_t *pool);
 
 /**
  * Take the lock.
@@ -73,7 +73,8 @@ COHORT_API apr_status_t cohort_lock_create(cohort_lock_t **lock, apr_pool_t *poo
  *    for ever (Python does wait for ever). With a time-out <= 0 that is just APR_EAGAIN.
  *  - the common statuses of sync.h
  */
-COHORT_API apr_status_t cohort_lock_acquire(cohort_lock_t *lock, apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_lock_acquire(cohort_lock_t *lock,
+                                                             apr_interval_time_t timeout);
 
 /**
  * Give the lock back. Any thread of any process may do that, not the owner alone (as in Python).
@@ -115,7 +116,8 @@ COHORT_API apr_status_t cohort_lock_destroy(cohort_lock_t *lock);
  * @param pool lives as long as the lock, or NULL
  * @return as cohort_lock_create()
  */
-COHORT_API apr_status_t cohort_rlock_create(cohort_rlock_t **lock, apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_rlock_create(cohort_rlock_t **lock,
+                                                             apr_pool_t *pool);
 
 /**
  * Take the lock, or once more when the calling thread has it.
@@ -125,7 +127,8 @@ COHORT_API apr_status_t cohort_rlock_create(cohort_rlock_t **lock, apr_pool_t *p
  * @return as cohort_lock_acquire(), without COHORT_EDEADLOCK; COHORT_ELIMIT also when the thread
  *         has taken it four billion times
  */
-COHORT_API apr_status_t cohort_rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_rlock_acquire(cohort_rlock_t *lock,
+                                                              apr_interval_time_t timeout);
 
 /**
  * Undo one acquire of the calling thread; the lock is free after the last.
@@ -186,9 +189,9 @@ typedef struct cohort_semaphore_options_t {
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of sync.h
  */
-COHORT_API apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, apr_size_t value,
-                                                const cohort_semaphore_options_t *options,
-                                                apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t
+cohort_semaphore_create(cohort_semaphore_t **semaphore, apr_size_t value,
+                        const cohort_semaphore_options_t *options, apr_pool_t *pool);
 
 /**
  * Take one permit.
@@ -202,8 +205,8 @@ COHORT_API apr_status_t cohort_semaphore_create(cohort_semaphore_t **semaphore, 
  *  - APR_ENOMEM: no room to write the holder down; nothing was taken
  *  - the common statuses of sync.h
  */
-COHORT_API apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore,
-                                                 apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore,
+                                                                  apr_interval_time_t timeout);
 
 /**
  * Give `n` permits back, or add them.
@@ -252,8 +255,9 @@ COHORT_API apr_status_t cohort_semaphore_destroy(cohort_semaphore_t *semaphore);
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of sync.h, COHORT_EHANDLE also of `lock`
  */
-COHORT_API apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock_t *lock,
-                                                apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_condition_create(cohort_condition_t **condition,
+                                                                 cohort_lock_t *lock,
+                                                                 apr_pool_t *pool);
 
 /**
  * Take the condition's lock, as cohort_lock_acquire().
@@ -262,8 +266,8 @@ COHORT_API apr_status_t cohort_condition_create(cohort_condition_t **condition, 
  * @param timeout   how long to wait for the lock, in microseconds
  * @return as cohort_lock_acquire(); COHORT_EHANDLE also when the lock is destroyed
  */
-COHORT_API apr_status_t cohort_condition_acquire(cohort_condition_t *condition,
-                                                 apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_condition_acquire(cohort_condition_t *condition,
+                                                                  apr_interval_time_t timeout);
 
 /**
  * Give the condition's lock back, as cohort_lock_release().
@@ -294,8 +298,8 @@ COHORT_API apr_status_t cohort_condition_release(cohort_condition_t *condition);
  *    again)
  *  - the other common statuses of sync.h
  */
-COHORT_API apr_status_t cohort_condition_wait(cohort_condition_t *condition,
-                                              apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_condition_wait(cohort_condition_t *condition,
+                                                               apr_interval_time_t timeout);
 
 /**
  * Wait until a predicate holds. As Python's Condition.wait_for().
@@ -314,9 +318,10 @@ COHORT_API apr_status_t cohort_condition_wait(cohort_condition_t *condition,
  *  - APR_EINVAL: `predicate` is NULL
  *  - the others as cohort_condition_wait()
  */
-COHORT_API apr_status_t cohort_condition_wait_for(cohort_condition_t *condition,
-                                                  int (*predicate)(void *arg), void *arg,
-                                                  apr_interval_time_t timeout);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_condition_wait_for(cohort_condition_t *condition,
+                                                                   int (*predicate)(void *arg),
+                                                                   void *arg,
+                                                                   apr_interval_time_t timeout);
 
 /**
  * Wake up to `n` of the threads that wait now, those first that have waited longest.
@@ -362,7 +367,8 @@ COHORT_API apr_status_t cohort_condition_destroy(cohort_condition_t *condition);
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of sync.h
  */
-COHORT_API apr_status_t cohort_event_create(cohort_event_t **event, apr_pool_t *pool);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_event_create(cohort_event_t **event,
+                                                             apr_pool_t *pool);
 
 /**
  * Set it: every thread that waits returns, even if it is cleared right after, and a thread that

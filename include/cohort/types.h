@@ -17,6 +17,36 @@
 extern "C" {
 #endif
 
+/** A function that does not return. */
+#if defined __cplusplus || (defined __STDC_VERSION__ && __STDC_VERSION__ >= 202311L)
+#define COHORT_NORETURN [[noreturn]]
+#elif defined _MSC_VER
+#define COHORT_NORETURN __declspec(noreturn)
+#else
+#define COHORT_NORETURN _Noreturn
+#endif
+
+/** A function with a format as of printf(), its n-th parameter, and what it formats from the m-th
+ * on. */
+#if defined __GNUC__
+#define COHORT_PRINTF(n, m) __attribute__((format(printf, n, m)))
+#else
+#define COHORT_PRINTF(n, m)
+#endif
+
+/** A function whose status a program must look at: whether the lock is held, whether there is a
+ * message. Where a program can know that it succeeds, `(void)!function()` says so. */
+#if defined __GNUC__
+#define COHORT_NODISCARD __attribute__((warn_unused_result))
+#elif defined _MSC_VER
+#define COHORT_NODISCARD _Check_return_
+#else
+#define COHORT_NODISCARD
+#endif
+
+/** The most bytes of a process' name, without the terminating zero; what is longer is cut. */
+#define COHORT_NAME_MAX 63
+
 /**
  * A time-out that never runs out.
  *

@@ -269,6 +269,11 @@ static void wrong_arguments(void) {
     FAILS(APR_EINVAL, "parties is 0",
           cohort_barrier_create((cohort_barrier_t **)&block, 0, NULL, NULL));
     FAILS(APR_EINVAL, "block is NULL", cohort_alloc(NULL, 1));
+    FAILS(APR_EINVAL, "pointer is NULL", cohort_alloc_array(NULL, 1, 1));
+    FAILS(APR_EINVAL, "pointer is NULL", cohort_alloc_zeroed(NULL, 1, 1));
+    FAILS(APR_EINVAL, "process is NULL", cohort_process_launch(NULL, target, NULL, 0, NULL, NULL));
+    FAILS(APR_EINVAL, "process is NULL", cohort_process_launch_object(NULL, NULL, NULL, NULL));
+    FAILS(APR_EINVAL, "process is NULL", cohort_process_launch_program(NULL, NULL, NULL, NULL));
     FAILS(APR_ENOMEM, "arena", cohort_alloc(&block, APR_SIZE_MAX / 2));
     FAILS(COHORT_EFREE, "not a block", cohort_free(&argument));
     FAILS(APR_EINVAL, "usage is NULL", cohort_arena_usage(NULL));

@@ -235,7 +235,7 @@ static void storm(apr_size_t chunk) {
         CHECK_STATUS(APR_SUCCESS,
                      cohort_pool_map_async(&result, killer.pool, square, in, sizeof *in, N, out,
                                            sizeof *out, &options, NULL));
-        (void)cohort_result_get(result, NULL, 0, COHORT_FOREVER);
+        (void)!cohort_result_get(result, NULL, 0, COHORT_FOREVER);
         check_storm(result, out, N);
         CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
     }
@@ -286,8 +286,8 @@ _Noreturn static int submit_for_ever(void *args) {
     int in[64], out[64];
     fill(in, 64);
     for (;;)
-        (void)cohort_pool_map(((submit_t *)args)->pool, square, in, sizeof *in, 64, out,
-                              sizeof *out, NULL);
+        (void)!cohort_pool_map(((submit_t *)args)->pool, square, in, sizeof *in, 64, out,
+                               sizeof *out, NULL);
 }
 
 /* Submitters die in the middle of a map: the pool goes on, and nothing of theirs stays. */

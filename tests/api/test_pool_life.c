@@ -144,7 +144,7 @@ static void use_once(void) {
     for (int i = 0; i < 2000; i++) in[i] = i % 100;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_map(pool, square, in, sizeof *in, 2000, out, sizeof *out, &by1));
-    (void)cohort_pool_map(pool, odd_fails, in, sizeof *in, 2000, out, sizeof *out, &by1);
+    (void)!cohort_pool_map(pool, odd_fails, in, sizeof *in, 2000, out, sizeof *out, &by1);
     for (int i = 0; i < 20; i++) {
         CHECK_STATUS(APR_SUCCESS,
                      cohort_pool_map_async(&results[i], pool, odd_fails, in, sizeof *in, 100, NULL,

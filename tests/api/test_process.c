@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool is_active(cohort_process_t *process) {
     cohort_process_t **list = NULL;
@@ -434,7 +435,68 @@ static void PROC_23_stdio_closed_in_child(void) {
     party_finish(party_start(close_streams, NULL, 0));
 }
 
+/* ---- create and start in one call ------------------------------------------------------------ */
+
+static int give_back(void *data) { return *(int *)data; }
+
+typedef struct {
+    cohort_process_base_t base;
+    int code;
+} object_t;
+
+static int run_object(cohort_process_base_t *self) { return ((object_t *)self)->code; }
+
+static void check_ends_with(int code, cohort_process_t *process) {
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    CHECK_INT(code, cohort_process_exit_code(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
+}
+
+static void launch(void) {
+    const char *const argv[] = {TEST_ACTOR, "exit", "9", NULL};
+    int code = 7;
+    object_t object = {{.size = sizeof object, .run = run_object}, 8};
+    cohort_program_t program = {.argv = argv};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&process, give_back, &code, sizeof code, NULL, NULL));
+    CHECK_STATUS(COHORT_ESTARTED, cohort_process_start(process));
+    check_ends_with(7, process);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_launch_object(&process, &object.base, NULL, NULL));
+    check_ends_with(8, process);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_launch_program(&process, &program, NULL, NULL));
+    check_ends_with(9, process);
+}
+
+/* Nothing is left of what is not started, and nothing is written. */
+static void launch_that_fails(void) {
+    const char *const argv[] = {"/no/such/program", NULL};
+    cohort_program_t program = {.argv = argv};
+    cohort_process_t *process = NULL;
+    object_t object = {{.size = 1, .run = run_object}, 8};
+    apr_pool_t *pool;
+    CHECK_STATUS(APR_SUCCESS, apr_pool_create(&pool, test_pool()));
+    apr_uint64_t before = arena_usage().blocks;
+    for (int i = 0; i < 5000; i++) { /* more than there may be processes at a time */
+        apr_status_t status =
+            cohort_process_launch_program(&process, &program, NULL, i % 2 ? pool : NULL);
+        CHECK(APR_STATUS_IS_ENOENT(status));
+        if (i == 0) CHECK(strstr(cohort_last_error(), "cohort_process_launch_program: "));
+        if (i == 0) CHECK(strstr(cohort_last_error(), "/no/such/program"));
+    }
+    CHECK_STATUS(APR_EINVAL, cohort_process_launch(&process, NULL, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_process_launch(NULL, give_back, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_process_launch_object(&process, &object.base, NULL, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_process_launch_object(NULL, &object.base, NULL, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_process_launch_program(NULL, &program, NULL, NULL));
+    CHECK(process == NULL);
+    apr_pool_destroy(pool);
+    CHECK_INT(before, arena_usage().blocks);
+}
+
 const test_case_t process_cases[] = {
+    {"Process", "launch", launch},
+    {"Process", "launch_that_fails", launch_that_fails},
     {"Process", "PROC_01_current", PROC_01_current},
     {"Process", "PROC_02_set_executable", PROC_02_set_executable},
     {"Process", "PROC_03_args_argument", PROC_03_args_argument},

@@ -293,7 +293,41 @@ static int with_a_small_arena(void *data) {
 
 static void a_small_arena_runs_out(void) { party_finish(party_start(with_a_small_arena, NULL, 0)); }
 
+/* ---- typed ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    double weight;
+    char text[100];
+} typed_t;
+
+static void blocks_of_a_type(void) {
+    typed_t *some = NULL, *none = NULL;
+    void *used;
+    /* so that there is a block which is not zero by itself */
+    CHECK_STATUS(APR_SUCCESS, cohort_alloc(&used, 10 * sizeof(typed_t)));
+    memset(used, 0xff, 10 * sizeof(typed_t));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(used));
+    CHECK_STATUS(APR_SUCCESS, COHORT_ALLOC_ZEROED(&some, 10));
+    CHECK(cohort_is_shared(some, 10 * sizeof(typed_t)));
+    for (size_t i = 0; i < 10 * sizeof(typed_t); i++) CHECK_INT(0, ((char *)some)[i]);
+    CHECK_STATUS(APR_SUCCESS, cohort_free(some));
+    CHECK_STATUS(APR_SUCCESS, COHORT_ALLOC(&some, 3));
+    some[2].weight = 1.5;
+    CHECK(cohort_is_shared(some, 3 * sizeof(typed_t)));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(some));
+    CHECK_STATUS(APR_SUCCESS, COHORT_ALLOC(&none, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(none));
+    none = NULL;
+    CHECK_STATUS(APR_ENOMEM, COHORT_ALLOC(&none, APR_SIZE_MAX / 50)); /* the product overflows */
+    CHECK(strstr(cohort_last_error(), "cohort_alloc_array: ") == cohort_last_error());
+    CHECK_STATUS(APR_ENOMEM, COHORT_ALLOC_ZEROED(&none, APR_SIZE_MAX / 50));
+    CHECK_STATUS(APR_EINVAL, cohort_alloc_array(NULL, 1, 1));
+    CHECK_STATUS(APR_EINVAL, cohort_alloc_zeroed(NULL, 1, 1));
+    CHECK(none == NULL);
+}
+
 const test_case_t shared_cases[] = {
+    {"Shared", "blocks_of_a_type", blocks_of_a_type},
     {"Shared", "blocks_of_all_sizes", blocks_of_all_sizes},
     {"Shared", "usage_is_told", usage_is_told},
     {"Shared", "misuse_is_a_status", misuse_is_a_status},

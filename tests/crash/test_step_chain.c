@@ -118,7 +118,7 @@ static void put_next(void *state) {
 static void take_next(void *state) {
     int number;
     apr_size_t size = sizeof number;
-    (void)cohort_queue_get(((state_t *)state)->queue, &number, &size, 0);
+    (void)!cohort_queue_get(((state_t *)state)->queue, &number, &size, 0);
 }
 
 static void check_grown(void *state, bool finished) {
@@ -208,7 +208,7 @@ static void *a_pipe(void) {
 /* The victim takes hold of an end by using it, and closes it again. */
 static void use_and_close(void *state) {
     state_t *s = state;
-    (void)cohort_connection_send(s->second, "x", 1, 0);
+    (void)!cohort_connection_send(s->second, "x", 1, 0);
     (void)cohort_connection_close(s->second);
 }
 

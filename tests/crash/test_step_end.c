@@ -64,8 +64,8 @@ static void check_nothing(void *state, bool finished) { (void)state, (void)finis
 static void make_pipe(state_t *s, apr_pool_t *pool) {
     static char large[LARGE];
     if (cohort_pipe_create(&s->first, &s->second, NULL, pool)) return;
-    (void)cohort_connection_send(s->first, large, sizeof large, 0);
-    (void)cohort_connection_send(s->second, large, sizeof large, 0);
+    (void)!cohort_connection_send(s->first, large, sizeof large, 0);
+    (void)!cohort_connection_send(s->second, large, sizeof large, 0);
 }
 
 static void own_pipe(void *state) { make_pipe(state, NULL); }
@@ -137,22 +137,22 @@ static void with_queues(void *state) {
     static char large[LARGE];
     state_t *s = state;
     warm_objects();
-    (void)cohort_queue_create(&s->queue, &(cohort_queue_options_t){.joinable = 1}, objects);
-    (void)cohort_queue_create(&s->other, &(cohort_queue_options_t){.capacity = 3}, objects);
-    (void)cohort_queue_put(s->queue, large, sizeof large, 0);
-    (void)cohort_queue_put(s->other, large, sizeof large, 0);
+    (void)!cohort_queue_create(&s->queue, &(cohort_queue_options_t){.joinable = 1}, objects);
+    (void)!cohort_queue_create(&s->other, &(cohort_queue_options_t){.capacity = 3}, objects);
+    (void)!cohort_queue_put(s->queue, large, sizeof large, 0);
+    (void)!cohort_queue_put(s->other, large, sizeof large, 0);
 }
 
 static void with_locks(void *state) {
     state_t *s = state;
     warm_objects();
-    (void)cohort_lock_create(&s->lock, objects);
-    (void)cohort_rlock_create(&s->rlock, objects);
-    (void)cohort_semaphore_create(&s->semaphore, 2, NULL, objects);
-    (void)cohort_semaphore_acquire(s->semaphore, 0);
-    (void)cohort_event_create(&s->event, objects);
-    (void)cohort_condition_create(&s->condition, NULL, objects);
-    (void)cohort_barrier_create(&s->barrier, 3, NULL, objects);
+    (void)!cohort_lock_create(&s->lock, objects);
+    (void)!cohort_rlock_create(&s->rlock, objects);
+    (void)!cohort_semaphore_create(&s->semaphore, 2, NULL, objects);
+    (void)!cohort_semaphore_acquire(s->semaphore, 0);
+    (void)!cohort_event_create(&s->event, objects);
+    (void)!cohort_condition_create(&s->condition, NULL, objects);
+    (void)!cohort_barrier_create(&s->barrier, 3, NULL, objects);
 }
 
 _Noreturn static apr_status_t take_long(const void *input, void *output) {
@@ -211,7 +211,7 @@ static void with_processes(void *state) {
     char args[LARGE] = "";
     (void)state;
     warm_objects();
-    (void)cohort_process_create(&made, be_nothing, args, sizeof args, NULL, objects);
+    (void)!cohort_process_create(&made, be_nothing, args, sizeof args, NULL, objects);
     if (cohort_process_create(&ended, be_nothing, args, sizeof args, &a_daemon, objects) ||
         cohort_process_start(ended))
         return;
@@ -221,7 +221,7 @@ static void with_processes(void *state) {
 /* ---- daemons that have a pool --------------------------------------------------------------- */
 
 static void make_pool(void *state) {
-    (void)cohort_pool_create(&((state_t *)state)->pool, &two_workers, NULL);
+    (void)!cohort_pool_create(&((state_t *)state)->pool, &two_workers, NULL);
 }
 
 static void make_pool_and_results(void *state) {

@@ -160,7 +160,7 @@ static void *nothing(void) { return new_state(); }
 static void make_pool(void *state) {
     cohort_pool_t *pool;
     (void)state;
-    (void)cohort_pool_create(&pool, &one_worker, NULL);
+    (void)!cohort_pool_create(&pool, &one_worker, NULL);
 }
 
 static void check_nothing_left(void *state, bool finished) {

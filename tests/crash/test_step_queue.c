@@ -93,8 +93,8 @@ static void put_one(void *state) {
 static void take_one(void *state) {
     state_t *s = state;
     apr_size_t size = sizeof s->buffer;
-    if (s->queue) (void)cohort_queue_get(s->queue, s->buffer, &size, 0);
-    else (void)cohort_connection_recv(s->receiver, s->buffer, &size, 0);
+    if (s->queue) (void)!cohort_queue_get(s->queue, s->buffer, &size, 0);
+    else (void)!cohort_connection_recv(s->receiver, s->buffer, &size, 0);
 }
 
 /* Several at once: three are put, or all but the last are taken. */
@@ -109,7 +109,7 @@ static void put_many(void *state) {
         memset(bytes[i], (int)(s->before + 1 + i), s->size);
         messages[i] = (cohort_message_t){.data = bytes[i], .size = s->size};
     }
-    (void)cohort_queue_put_many(s->queue, messages, MANY, &done, 0);
+    (void)!cohort_queue_put_many(s->queue, messages, MANY, &done, 0);
 }
 
 static void take_many(void *state) {
@@ -119,7 +119,7 @@ static void take_many(void *state) {
     apr_size_t done;
     for (unsigned i = 0; i < MANY; i++)
         messages[i] = (cohort_message_t){.data = bytes[i], .size = sizeof bytes[i]};
-    (void)cohort_queue_get_many(s->queue, messages, MANY, &done, 0);
+    (void)!cohort_queue_get_many(s->queue, messages, MANY, &done, 0);
 }
 
 /* Waits in vain, for as short a time as there is: all the steps of going to sleep, and of coming
@@ -133,8 +133,8 @@ static void put_in_vain(void *state) {
 static void take_in_vain(void *state) {
     state_t *s = state;
     apr_size_t size = sizeof s->buffer;
-    if (s->queue) (void)cohort_queue_get(s->queue, s->buffer, &size, 1);
-    else (void)cohort_connection_recv(s->receiver, s->buffer, &size, 1);
+    if (s->queue) (void)!cohort_queue_get(s->queue, s->buffer, &size, 1);
+    else (void)!cohort_connection_recv(s->receiver, s->buffer, &size, 1);
 }
 
 /* What is left must be from..to in order; then the queue must still do all that a queue does. */

@@ -70,7 +70,7 @@ static void *a_lock(void) {
     return s;
 }
 
-static void lock_acquire(void *state) { (void)cohort_lock_acquire(((state_t *)state)->lock, 0); }
+static void lock_acquire(void *state) { (void)!cohort_lock_acquire(((state_t *)state)->lock, 0); }
 
 static void lock_release(void *state) { (void)cohort_lock_release(((state_t *)state)->lock); }
 
@@ -103,7 +103,7 @@ static void *an_rlock(void) {
 
 static void rlock_twice(void *state) {
     state_t *s = state;
-    for (int i = 0; i < 2; i++) (void)cohort_rlock_acquire(s->rlock, 0);
+    for (int i = 0; i < 2; i++) (void)!cohort_rlock_acquire(s->rlock, 0);
     for (int i = 0; i < 2; i++) (void)cohort_rlock_release(s->rlock);
 }
 
@@ -168,7 +168,7 @@ static void *a_crowded_semaphore(void) {
 }
 
 static void semaphore_take(void *state) {
-    (void)cohort_semaphore_acquire(((state_t *)state)->semaphore, 0);
+    (void)!cohort_semaphore_acquire(((state_t *)state)->semaphore, 0);
 }
 
 static void semaphore_take_and_give(void *state) {
@@ -211,7 +211,7 @@ static void check_signal(void *state, bool finished) {
 }
 
 static void semaphore_take_in_vain(void *state) {
-    (void)cohort_semaphore_acquire(((state_t *)state)->semaphore, 1);
+    (void)!cohort_semaphore_acquire(((state_t *)state)->semaphore, 1);
 }
 
 /* A process that waited in vain has taken nothing. */
@@ -234,7 +234,7 @@ static void *a_held_lock(void) {
     return s;
 }
 
-static void lock_in_vain(void *state) { (void)cohort_lock_acquire(((state_t *)state)->lock, 1); }
+static void lock_in_vain(void *state) { (void)!cohort_lock_acquire(((state_t *)state)->lock, 1); }
 
 static void check_held(void *state, bool finished) {
     state_t *s = state;
@@ -296,15 +296,15 @@ static void *a_condition(void) {
 
 static void condition_notify(void *state) {
     state_t *s = state;
-    (void)cohort_condition_acquire(s->condition, 0);
+    (void)!cohort_condition_acquire(s->condition, 0);
     (void)cohort_condition_notify(s->condition, 1);
     (void)cohort_condition_release(s->condition);
 }
 
 static void condition_wait(void *state) {
     state_t *s = state;
-    (void)cohort_condition_acquire(s->condition, 0);
-    (void)cohort_condition_wait(s->condition, 1);
+    (void)!cohort_condition_acquire(s->condition, 0);
+    (void)!cohort_condition_wait(s->condition, 1);
     (void)cohort_condition_release(s->condition);
 }
 
@@ -364,11 +364,11 @@ static void *a_barrier_with_one(void) {
 }
 
 static void barrier_wait_in_vain(void *state) {
-    (void)cohort_barrier_wait(((state_t *)state)->barrier, NULL, 1);
+    (void)!cohort_barrier_wait(((state_t *)state)->barrier, NULL, 1);
 }
 
 static void barrier_wait_as_last(void *state) {
-    (void)cohort_barrier_wait(((state_t *)state)->barrier, NULL, 0);
+    (void)!cohort_barrier_wait(((state_t *)state)->barrier, NULL, 0);
 }
 
 static void check_barrier_works(state_t *s) {

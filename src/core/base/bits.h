@@ -10,15 +10,12 @@
  * a row without a jump back. It is for short loops that call into the program. That is far from a
  * shared library, and a processor is slow to follow a far call, a far return and a jump one right
  * after the other; a fifth quicker without the jump. A hint: some compilers know no such thing.
- * COHORT__PRINTF(format, first), behind a function's declaration: its arguments are checked as
- * printf()'s, as far as compilers do that.
  */
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 #define COHORT__APART __declspec(noinline)
 #define COHORT__UNROLL
-#define COHORT__PRINTF(format, first)
 static inline int cohort__lowest_bit(uint64_t word) {
     unsigned long index;
     _BitScanForward64(&index, word);
@@ -28,9 +25,8 @@ static inline int cohort__count_bits(uint64_t word) { return (int)__popcnt64(wor
 static inline void cohort__prefetch(const void *address) { _m_prefetchw((void *)address); }
 static inline void cohort__relax(void) { _mm_pause(); }
 #else
-#define COHORT__APART                    __attribute__((noinline, cold))
-#define COHORT__UNROLL                   _Pragma("GCC unroll 4")
-#define COHORT__PRINTF(format_at, first) __attribute__((format(printf, format_at, first)))
+#define COHORT__APART  __attribute__((noinline, cold))
+#define COHORT__UNROLL _Pragma("GCC unroll 4")
 /* Index of the lowest set bit of a word that is not 0. */
 static inline int cohort__lowest_bit(uint64_t word) { return __builtin_ctzll(word); }
 static inline int cohort__count_bits(uint64_t word) { return __builtin_popcountll(word); }

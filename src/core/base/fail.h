@@ -21,6 +21,7 @@
 #include "core/base/bits.h"
 
 #include <apr_errno.h>
+#include <cohort/types.h>
 #include <stddef.h>
 
 #define COHORT__REASON_MAX 320 /* bytes of a sentence, with its zero */
@@ -43,10 +44,10 @@ static inline apr_status_t cohort__null(const char *name) {
 /* Say what failed; returns the status. Replaces what was said before, which may be among the
  * arguments. */
 COHORT__APART apr_status_t cohort__fail(apr_status_t status, const char *format, ...)
-    COHORT__PRINTF(2, 3);
+    COHORT_PRINTF(2, 3);
 /* The same, unless something has been said of this status already, by a function that knew more. */
 COHORT__APART apr_status_t cohort__explain(apr_status_t status, const char *format, ...)
-    COHORT__PRINTF(2, 3);
+    COHORT_PRINTF(2, 3);
 /* APR_EINVAL: an argument of this name is NULL. */
 COHORT__APART apr_status_t cohort__null(const char *name);
 #endif

@@ -14,7 +14,7 @@
 #include <cohort/types.h>
 
 #define COHORT__PROCESSES_MAX 16384u
-#define COHORT__NAME_MAX      64
+#define COHORT__NAME_MAX      (COHORT_NAME_MAX + 1) /* with its zero */
 #define COHORT__FILES_MAX     253u /* what one message of a socket can carry, on every system */
 
 typedef enum {

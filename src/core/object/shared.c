@@ -3,6 +3,8 @@
 
 #include <cohort/shared.h>
 
+#include <string.h>
+
 static apr_status_t allocate_block(void **block, apr_size_t size) {
     cohort__thread_t *me;
     if (!block) return cohort__null("block");
@@ -12,6 +14,29 @@ static apr_status_t allocate_block(void **block, apr_size_t size) {
 
 apr_status_t cohort_alloc(void **block, apr_size_t size) {
     return COHORT__CALL(allocate_block(block, size));
+}
+
+/* The address is stored as bytes: the caller's pointer is of a type that is not known here. */
+static apr_status_t allocate_array(void *pointer, apr_size_t n, apr_size_t size, bool zeroed) {
+    void *block;
+    if (!pointer) return cohort__null("pointer");
+    if (size && n > APR_SIZE_MAX / size) {
+        return cohort__fail(APR_ENOMEM, "%llu elements of %llu bytes are more than any arena has",
+                            (unsigned long long)n, (unsigned long long)size);
+    }
+    apr_status_t status = allocate_block(&block, n * size);
+    if (status) return status;
+    if (zeroed) memset(block, 0, n * size);
+    memcpy(pointer, &block, sizeof block);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_alloc_array(void *pointer, apr_size_t n, apr_size_t size) {
+    return COHORT__CALL(allocate_array(pointer, n, size, false));
+}
+
+apr_status_t cohort_alloc_zeroed(void *pointer, apr_size_t n, apr_size_t size) {
+    return COHORT__CALL(allocate_array(pointer, n, size, true));
 }
 
 static apr_status_t release_block(void *block) {

@@ -272,6 +272,65 @@ apr_status_t cohort_process_create_program(cohort_process_t **process, cohort_pr
     return COHORT__CALL_ANEW(process_create_program(process, program, options, pool));
 }
 
+/* ---- making and starting in one call -------------------------------------------------------- */
+
+/* Start what has been made with this status. Of a process that does not start nothing is left. */
+static apr_status_t start_made(cohort_process_t *made, apr_status_t status,
+                               cohort_process_t **process) {
+    if (status) return status;
+    status = cohort__process_start(made);
+    if (status) return abandon(made, status);
+    *process = made;
+    return APR_SUCCESS;
+}
+
+static apr_status_t process_launch(cohort_process_t **process, cohort_target_t target,
+                                   const void *args, apr_size_t args_size,
+                                   const cohort_process_options_t *options, apr_pool_t *pool) {
+    cohort_process_t *made = NULL;
+    if (!process) return cohort__null("process");
+    apr_status_t status = process_create(&made, target, args, args_size, options, pool);
+    return start_made(made, status, process);
+}
+
+apr_status_t cohort_process_launch(cohort_process_t **process, cohort_target_t target,
+                                   const void *args, apr_size_t args_size,
+                                   const cohort_process_options_t *options, apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(process_launch(process, target, args, args_size, options, pool));
+}
+
+static apr_status_t process_launch_object(cohort_process_t **process,
+                                          const cohort_process_base_t *self,
+                                          const cohort_process_options_t *options,
+                                          apr_pool_t *pool) {
+    cohort_process_t *made = NULL;
+    if (!process) return cohort__null("process");
+    apr_status_t status = process_create_object(&made, self, options, pool);
+    return start_made(made, status, process);
+}
+
+apr_status_t cohort_process_launch_object(cohort_process_t **process,
+                                          const cohort_process_base_t *self,
+                                          const cohort_process_options_t *options,
+                                          apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(process_launch_object(process, self, options, pool));
+}
+
+static apr_status_t process_launch_program(cohort_process_t **process, cohort_program_t *program,
+                                           const cohort_process_options_t *options,
+                                           apr_pool_t *pool) {
+    cohort_process_t *made = NULL;
+    if (!process) return cohort__null("process");
+    apr_status_t status = process_create_program(&made, program, options, pool);
+    return start_made(made, status, process);
+}
+
+apr_status_t cohort_process_launch_program(cohort_process_t **process, cohort_program_t *program,
+                                           const cohort_process_options_t *options,
+                                           apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(process_launch_program(process, program, options, pool));
+}
+
 /* ---- the handle is closed ------------------------------------------------------------------- */
 
 static apr_status_t process_destroy(cohort_process_t *process) {

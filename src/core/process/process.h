@@ -45,6 +45,8 @@ const char *cohort__executable(void);
 /* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
  * when the child has taken off, or why not. */
 apr_status_t cohort__process_launch(cohort_process_t *slot);
+/* cohort_process_start() */
+apr_status_t cohort__process_start(cohort_process_t *process);
 
 /* ---- attempt.c: an attempt at a start ------------------------------------------------------- */
 

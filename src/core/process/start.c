@@ -38,7 +38,7 @@ apr_status_t cohort__process_launch(cohort_process_t *slot) {
     return APR_SUCCESS;
 }
 
-static apr_status_t process_start(cohort_process_t *process) {
+apr_status_t cohort__process_start(cohort_process_t *process) {
     cohort__thread_t *me;
     apr_status_t status = cohort__process_check(process);
     if (!status) status = cohort__enter(&me);
@@ -51,5 +51,5 @@ static apr_status_t process_start(cohort_process_t *process) {
 }
 
 apr_status_t cohort_process_start(cohort_process_t *process) {
-    return COHORT__CALL_ANEW(process_start(process));
+    return COHORT__CALL_ANEW(cohort__process_start(process));
 }
