@@ -243,7 +243,7 @@ static double count(const char *program, const char *operation, apr_pool_t *pool
                           "--dump-before=count_end",
                           "--trace-children=no",
                           "--separate-threads=yes",
-                          "--toggle-collect=cohort__await_takeoff",
+                          "--toggle-collect=cohort__await_running",
                           "--collect-atstart=yes",
                           apr_psprintf(pool, "--callgrind-out-file=%s.%%p", prefix),
                           program,

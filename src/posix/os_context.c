@@ -101,7 +101,7 @@ apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool sig
     memcpy(&head, buffer, sizeof head);
     if (length < sizeof head + head.cwd_bytes + head.env_bytes) return APR_EINVAL;
     const char *cwd = (const char *)buffer + sizeof head;
-    if (signals) cohort__signals_told(&head.status);
+    if (signals) cohort__signals_received(&head.status);
     umask((mode_t)head.status.mode);
     apr_status_t status = enter(cwd, &head);
     return status == APR_SUCCESS ? replace_environment(cwd + head.cwd_bytes, &head) : status;

@@ -26,7 +26,7 @@ ssize_t cohort__read_text(const char *path, char *buffer, size_t size) {
     return (ssize_t)total;
 }
 
-/* ---- CPUs ------------------------------------------------------------------------------------ */
+/* ---- CPUs ----------------------------------------------------------------------------------- */
 
 size_t cohort__affinity_get(int64_t tid, void *set, size_t size) {
     /* the bytes that the kernel has */
@@ -120,7 +120,7 @@ int cohort__cpu_quota(void) {
     return best;
 }
 
-/* ---- names, descriptors, streams ------------------------------------------------------------- */
+/* ---- names, descriptors, streams ------------------------------------------------------------ */
 
 /* Process lists show the name of the first thread. */
 void cohort__thread_title(const char *name) {

@@ -121,7 +121,7 @@ void cohort__signals_forked(cohort_os_signals_t what, sigset_t *mask);
  * the child, before cohort_os_signals_begin(). */
 void cohort__signals_tell(cohort__status_t *status);
 void cohort__signals_complete(cohort__status_t *status);
-void cohort__signals_told(const cohort__status_t *status);
+void cohort__signals_received(const cohort__status_t *status);
 /* In a server, which has begun: it ignores these, and nobody but this library will change that. */
 void cohort__signals_settled(uint64_t ignored);
 

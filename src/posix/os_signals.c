@@ -27,8 +27,8 @@
 
 static bool interrupts_off; /* by this library, not by the host */
 /* what the requester has is known, and not yet taken over */
-static bool told;
-static uint64_t told_ignored, told_blocked;
+static bool received;
+static uint64_t received_ignored, received_blocked;
 /* this library's alone: what is ignored is known, and begun with */
 static bool settled;
 static uint64_t settled_ignored;
@@ -130,13 +130,13 @@ static void set_of(uint64_t bits, sigset_t *set) {
 
 void cohort_os_signals_begin(cohort_os_signals_t what) {
     sigset_t mask;
-    uint64_t now = settled ? settled_ignored : told ? ignored_now() : interrupt_ignored(what);
-    uint64_t want = wanted(what, told ? told_ignored : now, &interrupts_off);
+    uint64_t now = settled ? settled_ignored : received ? ignored_now() : interrupt_ignored(what);
+    uint64_t want = wanted(what, received ? received_ignored : now, &interrupts_off);
     bool begun = settled && what != COHORT_OS_SIGNALS_RESET;
     change((now ^ want) | (begun ? 0 : always(what)), want);
-    set_of(what == COHORT_OS_SIGNALS_INHERIT && told ? told_blocked : 0, &mask);
-    if (told || what != COHORT_OS_SIGNALS_INHERIT) pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    told = settled = false;
+    set_of(what == COHORT_OS_SIGNALS_INHERIT && received ? received_blocked : 0, &mask);
+    if (received || what != COHORT_OS_SIGNALS_INHERIT) pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    received = settled = false;
 }
 
 void cohort__signals_settled(uint64_t ignored) {
@@ -158,9 +158,9 @@ void cohort__signals_complete(cohort__status_t *status) {
     status->interrupts_off = interrupts_off;
 }
 
-void cohort__signals_told(const cohort__status_t *status) {
-    told = true;
-    told_ignored = status->ignored;
-    told_blocked = status->blocked;
+void cohort__signals_received(const cohort__status_t *status) {
+    received = true;
+    received_ignored = status->ignored;
+    received_blocked = status->blocked;
     interrupts_off = status->interrupts_off;
 }

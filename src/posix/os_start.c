@@ -451,7 +451,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     return status;
 }
 
-/* ---- without a terminal ---------------------------------------------------------------------- */
+/* ---- without a terminal --------------------------------------------------------------------- */
 
 void cohort_os_detach(void) {
     setsid();

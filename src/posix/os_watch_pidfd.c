@@ -47,7 +47,7 @@ typedef struct entry_t {
     uint64_t cookie;
     int pidfd; /* -1: to be asked for */
     bool child;
-    bool lent; /* to a thread that waits for it itself: not in the epoll set */
+    bool borrowed; /* to a thread that waits for it itself: not in the epoll set */
 } entry_t;
 
 _Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits its room");
@@ -55,8 +55,8 @@ _Static_assert(sizeof(entry_t) <= sizeof(cohort_os_watch_room_t), "an entry fits
 struct cohort_os_watch_t {
     cohort_os_mutex_t mutex; /* of the list */
     entry_t *entries;
-    int asked;         /* entries without a descriptor */
-    unsigned lendings; /* so far */
+    int asked;           /* entries without a descriptor */
+    unsigned borrowings; /* so far */
     int epoll, nudge, channel;
     cohort_os_known_t known; /* the channel */
     bool alone;              /* no code here closes descriptors that are not its own */
@@ -285,7 +285,7 @@ static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     cohort_os_mutex_lock(&watch->mutex);
     for (entry_t *entry = watch->asked ? watch->entries : NULL; entry && !found;
          entry = entry->next) {
-        if (entry->pidfd >= 0 || entry->lent || !has_ended(entry)) continue;
+        if (entry->pidfd >= 0 || entry->borrowed || !has_ended(entry)) continue;
         report_end(watch, entry, event);
         found = true;
         break;
@@ -310,27 +310,27 @@ static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
 static bool is_still_so(const cohort_os_watch_t *watch, const void *what) {
     const entry_t *entry = watch->entries;
     while (entry && entry != what) entry = entry->next;
-    struct pollfd look = {.fd = entry && !entry->lent ? entry->pidfd : -1, .events = POLLIN};
+    struct pollfd look = {.fd = entry && !entry->borrowed ? entry->pidfd : -1, .events = POLLIN};
     return look.fd >= 0 && poll(&look, 1, 0) == 1 && look.revents & POLLIN;
 }
 
 /* False when there is nothing to tell. */
-static bool translate(cohort_os_watch_t *watch, void *what, unsigned lendings,
+static bool translate(cohort_os_watch_t *watch, void *what, unsigned borrowings,
                       cohort_os_event_t *event) {
     uint64_t count;
     if (what == &watch->channel) return take_message(watch, event);
     if (what == &watch->nudge) return read(watch->nudge, &count, sizeof count) < 0 && false;
     cohort_os_mutex_lock(&watch->mutex);
-    bool ended = watch->lendings == lendings || is_still_so(watch, what);
+    bool ended = watch->borrowings == borrowings || is_still_so(watch, what);
     if (ended) report_end(watch, what, event);
     cohort_os_mutex_unlock(&watch->mutex);
     return ended;
 }
 
-static int patience(cohort_os_watch_t *watch, int64_t deadline, unsigned *lendings) {
+static int patience(cohort_os_watch_t *watch, int64_t deadline, unsigned *borrowings) {
     cohort_os_mutex_lock(&watch->mutex);
     bool asking = watch->asked > 0;
-    *lendings = watch->lendings;
+    *borrowings = watch->borrowings;
     cohort_os_mutex_unlock(&watch->mutex);
     int64_t bound = cohort_os_now() + (asking ? ASK_EVERY_NS : LONGEST_NS);
     return cohort__milliseconds(bound < deadline ? bound : deadline);
@@ -344,7 +344,7 @@ static void make_again(cohort_os_watch_t *watch) {
     watch->asked = 0;
     for (entry_t *entry = watch->entries; entry; entry = entry->next) {
         entry->pidfd = made ? descriptor(entry->process) : -1;
-        if (!entry->lent) (void)enter_set(watch, entry);
+        if (!entry->borrowed) (void)enter_set(watch, entry);
         watch->asked += entry->pidfd < 0;
     }
     cohort_os_mutex_unlock(&watch->mutex);
@@ -372,23 +372,23 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
                                   cohort_os_event_t *event) {
     for (;;) {
         struct epoll_event found;
-        unsigned lendings;
+        unsigned borrowings;
         if (ask(watch, event)) return APR_SUCCESS;
-        int milliseconds = patience(watch, deadline, &lendings);
+        int milliseconds = patience(watch, deadline, &borrowings);
         int n = is_ours(watch) ? epoll_wait(watch->epoll, &found, 1, milliseconds) : lost();
         apr_status_t status = n < 0 ? recover(watch, errno, event) : APR_EAGAIN;
         if (status != APR_EAGAIN) return status;
-        if (n == 1 && translate(watch, found.data.ptr, lendings, event)) return APR_SUCCESS;
+        if (n == 1 && translate(watch, found.data.ptr, borrowings, event)) return APR_SUCCESS;
         if (deadline != COHORT_OS_NEVER && cohort_os_now() >= deadline) return APR_TIMEUP;
     }
 }
 
 /* ---- a thread that waits for a few children itself ------------------------------------------ */
 
-static bool lend(cohort_os_watch_t *watch, entry_t *entry) {
-    if (!entry->link || !entry->child || entry->pidfd < 0 || entry->lent) return false;
-    entry->lent = epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL) == 0;
-    return entry->lent;
+static bool lend_entry(cohort_os_watch_t *watch, entry_t *entry) {
+    if (!entry->link || !entry->child || entry->pidfd < 0 || entry->borrowed) return false;
+    entry->borrowed = epoll_ctl(watch->epoll, EPOLL_CTL_DEL, entry->pidfd, NULL) == 0;
+    return entry->borrowed;
 }
 
 /* While it was not in the set, nothing showed that somebody had closed it and has another file by
@@ -399,9 +399,9 @@ static bool is_foreign(int fd) {
 }
 
 /* What has had no descriptor any more since the set was made again is asked for already. */
-static void give_back(cohort_os_watch_t *watch, entry_t *entry) {
+static void return_entry(cohort_os_watch_t *watch, entry_t *entry) {
     bool had = entry->pidfd >= 0;
-    entry->lent = false;
+    entry->borrowed = false;
     if (had && is_foreign(entry->pidfd)) entry->pidfd = -1;
     else (void)enter_set(watch, entry);
     if (!had || entry->pidfd >= 0) return;
@@ -409,59 +409,60 @@ static void give_back(cohort_os_watch_t *watch, entry_t *entry) {
     nudge(watch);
 }
 
-bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {
-    int lent = 0;
+bool cohort_os_borrow_begin(cohort_os_watch_t *watch, cohort_os_borrow_t *borrow) {
+    int borrowed = 0;
     cohort_os_mutex_lock(&watch->mutex);
-    for (bool can = true; can && lent < await->count;) {
-        entry_t *entry = (void *)await->rooms[lent];
-        can = lend(watch, entry);
-        await->children[lent] = entry->process;
-        await->handles[lent] = entry->pidfd;
-        lent += can;
+    for (bool can = true; can && borrowed < borrow->count;) {
+        entry_t *entry = (void *)borrow->rooms[borrowed];
+        can = lend_entry(watch, entry);
+        borrow->children[borrowed] = entry->process;
+        borrow->handles[borrowed] = entry->pidfd;
+        borrowed += can;
     }
-    bool all = lent == await->count;
-    watch->lendings += (unsigned)lent;
-    while (!all && lent > 0) give_back(watch, (void *)await->rooms[--lent]);
+    bool all = borrowed == borrow->count;
+    watch->borrowings += (unsigned)borrowed;
+    while (!all && borrowed > 0) return_entry(watch, (void *)borrow->rooms[--borrowed]);
     cohort_os_mutex_unlock(&watch->mutex);
     return all;
 }
 
-static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_await_t *await,
+static apr_status_t first_ended(const struct pollfd *looks, const cohort_os_borrow_t *borrow,
                                 int *which, int *code) {
-    for (int i = 0; i < await->count; ++i) {
+    for (int i = 0; i < borrow->count; ++i) {
         if (!looks[i].revents) continue;
-        if (!cohort__code_peek(looks[i].fd, await->children[i].pid, code)) return APR_ENOENT;
+        if (!cohort__code_peek(looks[i].fd, borrow->children[i].pid, code)) return APR_ENOENT;
         *which = i;
         return APR_SUCCESS;
     }
     return APR_TIMEUP;
 }
 
-apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which,
-                                 int *code) {
-    struct pollfd looks[COHORT_OS_AWAIT_MAX];
+apr_status_t cohort_os_borrow_wait(const cohort_os_borrow_t *borrow, int64_t deadline, int *which,
+                                   int *code) {
+    struct pollfd looks[COHORT_OS_BORROW_MAX];
     int ready;
-    for (int i = 0; i < await->count; ++i)
-        looks[i] = (struct pollfd){.fd = (int)await->handles[i], .events = POLLIN};
+    for (int i = 0; i < borrow->count; ++i)
+        looks[i] = (struct pollfd){.fd = (int)borrow->handles[i], .events = POLLIN};
     do {
         /* rounded down: the rest is the caller's */
         int64_t left =
             deadline == COHORT_OS_NEVER ? deadline : (deadline - cohort_os_now()) / 1000000;
-        ready = poll(looks, (nfds_t)await->count,
+        ready = poll(looks, (nfds_t)borrow->count,
                      left < 0           ? 0
                      : left < INT32_MAX ? (int)left
                                         : INT32_MAX);
     } while (ready < 0 && errno == EINTR);
-    return ready < 0 ? errno : first_ended(looks, await, which, code);
+    return ready < 0 ? errno : first_ended(looks, borrow, which, code);
 }
 
-void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) {
+void cohort_os_borrow_return(cohort_os_watch_t *watch, const cohort_os_borrow_t *borrow,
+                             int reported) {
     cohort_os_mutex_lock(&watch->mutex);
-    for (int i = 0; i < await->count; ++i) {
-        entry_t *entry = (void *)await->rooms[i];
-        if (i != told) give_back(watch, entry);
-        if (i == told) unlink_entry(watch, entry);
-        if (i == told && entry->pidfd >= 0) cohort__child_keep(entry->process, entry->pidfd);
+    for (int i = 0; i < borrow->count; ++i) {
+        entry_t *entry = (void *)borrow->rooms[i];
+        if (i != reported) return_entry(watch, entry);
+        if (i == reported) unlink_entry(watch, entry);
+        if (i == reported && entry->pidfd >= 0) cohort__child_keep(entry->process, entry->pidfd);
     }
     cohort_os_mutex_unlock(&watch->mutex);
 }

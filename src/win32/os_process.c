@@ -175,8 +175,8 @@ apr_status_t cohort_os_signal(cohort_os_id_t id, cohort_os_signal_t kind) {
     if (!process)
         return GetLastError() == ERROR_ACCESS_DENIED ? cohort__last_error()
                                                      : APR_FROM_OS_ERROR(ESRCH);
-    bool told = kind != COHORT_OS_KILL && cohort__event_raise(id, number);
-    if (!told && !TerminateProcess(process, cohort__exit_status(number)) && !is_ending(process))
+    bool raised = kind != COHORT_OS_KILL && cohort__event_raise(id, number);
+    if (!raised && !TerminateProcess(process, cohort__exit_status(number)) && !is_ending(process))
         status = cohort__last_error();
     CloseHandle(process);
     return status;

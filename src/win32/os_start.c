@@ -384,7 +384,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     return status;
 }
 
-/* ---- without a console ----------------------------------------------------------------------- */
+/* ---- without a console ---------------------------------------------------------------------- */
 
 void cohort_os_detach(void) {
     static const DWORD own[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};

@@ -203,16 +203,17 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
     }
 }
 
-bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await) {
-    return (void)watch, (void)await, false;
+bool cohort_os_borrow_begin(cohort_os_watch_t *watch, cohort_os_borrow_t *borrow) {
+    return (void)watch, (void)borrow, false;
 }
 
-apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which,
-                                 int *code) {
-    (void)await, (void)deadline, (void)which, (void)code;
+apr_status_t cohort_os_borrow_wait(const cohort_os_borrow_t *borrow, int64_t deadline, int *which,
+                                   int *code) {
+    (void)borrow, (void)deadline, (void)which, (void)code;
     return APR_ENOTIMPL;
 }
 
-void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told) {
-    (void)watch, (void)await, (void)told;
+void cohort_os_borrow_return(cohort_os_watch_t *watch, const cohort_os_borrow_t *borrow,
+                             int reported) {
+    (void)watch, (void)borrow, (void)reported;
 }

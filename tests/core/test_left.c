@@ -26,11 +26,11 @@ static void check_as_before(const left_t *before) {
 
 /* ---- a repairer that is in the middle of something ------------------------------------------ */
 
-static _Atomic(cohort__thread_t *) lent;
+static _Atomic(cohort__thread_t *) borrowed;
 
 static void *APR_THREAD_FUNC lend_record(apr_thread_t *thread, void *unused) {
     (void)thread, (void)unused;
-    atomic_store(&lent, enter());
+    atomic_store(&borrowed, enter());
     party_wait_for_death();
 }
 
@@ -46,8 +46,8 @@ static cohort__pid_t dead_process(cohort__thread_t **record) {
     CHECK(cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
     CHECK(cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
     (void)party_thread(lend_record, NULL);
-    while (!atomic_load(&lent)) apr_sleep(500);
-    *record = atomic_load(&lent);
+    while (!atomic_load(&borrowed)) apr_sleep(500);
+    *record = atomic_load(&borrowed);
     atomic_store(&(*record)->owner, id);
     return id;
 }

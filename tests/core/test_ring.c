@@ -7,7 +7,7 @@
 #include "threads.h"
 
 #include "core/object/ring_cells.h"
-#include "core/object/roster.h"
+#include "core/object/holders.h"
 
 #define TAG   COHORT__TAG('T', 'E', 'S', 'T')
 #define LARGE 5000 /* bytes of a message out of line */
@@ -50,9 +50,9 @@ static apr_status_t put_sized(box_t *box, int number, size_t size, bool thorough
     cohort__call_t call = call_on(box);
     int message[LARGE] = {number};
     cohort__send_t send = {message, size, false};
-    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &box->ring, &send));
+    CHECK_STATUS(APR_SUCCESS, cohort__ring_send_begin(&call, &box->ring, &send));
     apr_status_t status = cohort__ring_put(&call, &box->ring, &send, thorough);
-    cohort__ring_unstage(&call);
+    cohort__ring_send_end(&call);
     return status;
 }
 
@@ -173,15 +173,15 @@ static int die_in_put(void *data) {
     cohort__segment_t *segment = cohort__segment_hold(&call, &a->box->ring.tail);
     int message[LARGE] = {4711};
     cohort__send_t send = {message, (size_t)a->size, false};
-    CHECK_STATUS(APR_SUCCESS, cohort__ring_stage(&call, &a->box->ring, &send));
+    CHECK_STATUS(APR_SUCCESS, cohort__ring_send_begin(&call, &a->box->ring, &send));
     uint64_t p = atomic_load(&segment->tail);
     uint64_t word = cohort__word(p, 0, COHORT__FREE);
     cohort__cell_t *cell = cohort__cell_at(segment, p);
     cohort__op_begin(me, COHORT__OP_RING_PUT, segment, p);
     CHECK(atomic_compare_exchange_strong(&cell->word, &word,
                                          cohort__word(p, cohort__record(me), COHORT__WRITING)));
-    if (a->step == FILLED && send.staged) {
-        cohort__block_move(me, &me->stage[COHORT__STAGE_MESSAGE], &cell->block);
+    if (a->step == FILLED && send.in_flight) {
+        cohort__block_move(me, &me->in_flight[COHORT__IN_FLIGHT_MESSAGE], &cell->block);
         atomic_store(&cell->size, (uint64_t)a->size | COHORT__OUT_OF_LINE);
     }
     wait_to_be_killed(a);
@@ -208,7 +208,7 @@ static int die_in_get(void *data) {
     CHECK(atomic_compare_exchange_strong(
         &cell->word, &word, cohort__word(p, cohort__record(call.me), COHORT__READING)));
     if (a->step == MOVED_OUT)
-        cohort__block_move(call.me, &cell->block, &call.me->stage[COHORT__STAGE_MESSAGE]);
+        cohort__block_move(call.me, &cell->block, &call.me->in_flight[COHORT__IN_FLIGHT_MESSAGE]);
     wait_to_be_killed(a);
 }
 
@@ -436,13 +436,13 @@ static void an_announced_segment_stays(void) {
         check_get(i, false, a.box);
     }
     CHECK(atomic_load(&a.box->ring.head) != first);
-    CHECK(atomic_load(&a.box->ring.homes[0]) == first);
+    CHECK(atomic_load(&a.box->ring.parts[0]) == first);
     bury(child);
     for (int i = 0; i < 2000; i++) {
         CHECK_STATUS(APR_SUCCESS, put(a.box, i));
         check_get(i, false, a.box);
     }
-    CHECK(atomic_load(&a.box->ring.homes[0]) == atomic_load(&a.box->ring.head));
+    CHECK(atomic_load(&a.box->ring.parts[0]) == atomic_load(&a.box->ring.head));
     destroy(a.box);
 }
 
@@ -457,7 +457,7 @@ static void a_half_done_unlinking_is_finished(void) {
     for (int i = 0; i <= cells; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
     for (int i = 0; i < cells; i++) check_get(i, false, box);
     atomic_store(&box->ring.head, atomic_load(&first->next));
-    cohort__block_move(me, &box->ring.homes[0], &box->ring.homes[1]);
+    cohort__block_move(me, &box->ring.parts[0], &box->ring.parts[1]);
     for (int i = cells + 1; i < 5 * cells; i++) CHECK_STATUS(APR_SUCCESS, put(box, i));
     for (int i = cells; i < 5 * cells; i++) check_get(i, false, box);
     check_empty(box);
@@ -502,49 +502,49 @@ static void destroyed_around_the_dead(void) {
     party_end(writer, -9);
 }
 
-/* ---- rosters -------------------------------------------------------------------------------- */
+/* ---- holder tables -------------------------------------------------------------------------- */
 
 typedef struct {
     cohort__object_t object;
     cohort__guard_t guard;
-    cohort__roster_t roster;
+    cohort__holders_t holders;
 } listed_t;
 
 static listed_t *new_listed(cohort__thread_t *me) {
     listed_t *l = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort__object_new(me, COHORT__KIND_SYNC, sizeof *l, &l));
-    cohort__roster_setup(&l->roster, &l->object.parts[1]);
+    cohort__holders_setup(&l->holders, &l->object.parts[1]);
     cohort__object_publish(me, l, TAG, NULL, NULL);
     return l;
 }
 
-static uint64_t sum_of(cohort__roster_t *roster) {
+static uint64_t sum_of(cohort__holders_t *holders) {
     uint64_t sum = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(roster, e)) != NULL;)
+    for (cohort__holder_t *e = NULL; (e = cohort__holders_next(holders, e)) != NULL;)
         sum += atomic_load(&e->value);
     return sum;
 }
 
-static void a_roster_grows(void) {
+static void a_holder_table_grows(void) {
     cohort__thread_t *me = enter();
     listed_t *l = new_listed(me);
     uint64_t value = 0;
     for (uint64_t id = 1; id <= 1000; id++) {
         cohort__guard_enter(&l->guard, me);
-        CHECK(cohort__roster_find(&l->roster, id) == NULL);
-        CHECK_STATUS(APR_SUCCESS, cohort__roster_add(&l->roster, &l->guard, me, id, id, NULL));
+        CHECK(cohort__holders_find(&l->holders, id) == NULL);
+        CHECK_STATUS(APR_SUCCESS, cohort__holders_add(&l->holders, &l->guard, me, id, id, NULL));
         cohort__guard_leave(&l->guard);
     }
-    CHECK_INT(500500, sum_of(&l->roster));
-    CHECK(cohort__roster_peek(&l->roster, 3, &value));
+    CHECK_INT(500500, sum_of(&l->holders));
+    CHECK(cohort__holders_peek(&l->holders, 3, &value));
     CHECK_INT(3, value);
     cohort__guard_enter(&l->guard, me);
-    cohort__roster_entry_t *e = cohort__roster_find(&l->roster, 700);
-    cohort__roster_set(&l->guard, e, 7);
-    cohort__roster_remove(&l->guard, cohort__roster_find(&l->roster, 900));
+    cohort__holder_t *e = cohort__holders_find(&l->holders, 700);
+    cohort__holders_set(&l->guard, e, 7);
+    cohort__holders_remove(&l->guard, cohort__holders_find(&l->holders, 900));
     cohort__guard_leave(&l->guard);
-    CHECK_INT(500500 - 693 - 900, sum_of(&l->roster));
-    CHECK(cohort__roster_find(&l->roster, 900) == NULL);
+    CHECK_INT(500500 - 693 - 900, sum_of(&l->holders));
+    CHECK(cohort__holders_find(&l->holders, 900) == NULL);
     cohort__object_end(l, TAG);
     cohort__object_free(me, l);
 }
@@ -557,22 +557,22 @@ typedef struct {
 static int die_in_add(void *data) {
     listing_t *l = data;
     cohort__guard_enter(&l->listed->guard, enter());
-    CHECK_STATUS(APR_SUCCESS, cohort__roster_add(&l->listed->roster, &l->listed->guard, enter(),
-                                                 999, 999, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort__holders_add(&l->listed->holders, &l->listed->guard, enter(),
+                                                  999, 999, NULL));
     atomic_store(l->ready, 1);
     party_wait_for_death();
 }
 
-/* Also when the addition made the roster grow: the next owner finds it as it was. */
+/* Also when the addition made the holder table grow: the next owner finds it as it was. */
 static void an_unfinished_addition_is_undone(void) {
     cohort__thread_t *me = enter();
     listing_t l = {new_listed(me), party_memory(sizeof(int))};
     for (uint64_t id = 1; id <= 60; id++) {
         cohort__guard_enter(&l.listed->guard, me);
-        CHECK(cohort__roster_find(&l.listed->roster, 999) == NULL);
-        CHECK_INT(id * (id - 1) / 2, sum_of(&l.listed->roster));
+        CHECK(cohort__holders_find(&l.listed->holders, 999) == NULL);
+        CHECK_INT(id * (id - 1) / 2, sum_of(&l.listed->holders));
         CHECK_STATUS(APR_SUCCESS,
-                     cohort__roster_add(&l.listed->roster, &l.listed->guard, me, id, id, NULL));
+                     cohort__holders_add(&l.listed->holders, &l.listed->guard, me, id, id, NULL));
         cohort__guard_leave(&l.listed->guard);
         if (id != 6 && id != 7 && id != 22 && id != 54) continue; /* where it is full, and not */
         atomic_store(l.ready, 0);
@@ -602,7 +602,7 @@ const test_case_t ring_cases[] = {
     {"Ring", "a_half_done_unlinking_is_finished", a_half_done_unlinking_is_finished},
     {"Ring", "destroyers_die", destroyers_die},
     {"Ring", "destroyed_around_the_dead", destroyed_around_the_dead},
-    {"Ring", "a_roster_grows", a_roster_grows},
+    {"Ring", "a_holder_table_grows", a_holder_table_grows},
     {"Ring", "an_unfinished_addition_is_undone", an_unfinished_addition_is_undone},
     {0},
 };

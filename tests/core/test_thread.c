@@ -3,12 +3,12 @@
  * repair. */
 #include "threads.h"
 
-#include "core/object/roster.h"
+#include "core/object/holders.h"
 
 typedef struct {
     _Atomic uint64_t ids[8];
     _Atomic int ready;
-    cohort__home_t home;
+    cohort__owner_ptr_t owner_ptr;
     cohort_event_t *go;
 } notes_t;
 
@@ -66,14 +66,14 @@ static int note_own(void *data) {
     atomic_store(&n->ids[0], cohort__thread_id(me));
     atomic_store(&n->ids[1], cohort__self_id());
     CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 1000,
-                                                &me->stage[COHORT__STAGE_MESSAGE]));
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort__block_new(me, COHORT__KIND_BYTES, 100000, &me->stage[COHORT__STAGE_LINK]));
+                                                &me->in_flight[COHORT__IN_FLIGHT_MESSAGE]));
+    CHECK_STATUS(APR_SUCCESS, cohort__block_new(me, COHORT__KIND_BYTES, 100000,
+                                                &me->in_flight[COHORT__IN_FLIGHT_LINK]));
     atomic_store(&n->ready, 1);
     party_wait_for_death();
 }
 
-/* What a call had staged when its process died is freed, and the id names nobody. */
+/* What a call had in flight when its process died is freed, and the id names nobody. */
 static void records_of_the_dead_are_repaired(void) {
     notes_t *n = new_notes();
     cohort__usage_t before, after;
@@ -94,23 +94,23 @@ static void records_of_the_dead_are_repaired(void) {
     CHECK_INT(before.blocks, after.blocks);
 }
 
-/* A thread that waits until a home is settled waits for a death. So what a living thread said of it
- * long ago must not count. */
-static void only_the_homes_of_an_intent_are_unsettled(void) {
+/* A thread that waits until an owner pointer is settled waits for a death. So what a living thread
+ * said of it long ago must not count. */
+static void only_the_owner_pointers_of_an_intent_are_unsettled(void) {
     enum { AS_FROM = 1, AS_TO = 2 };
     static const int counts[] = {[COHORT__INTENT_NONE] = 0,
                                  [COHORT__INTENT_NEW] = AS_TO,
                                  [COHORT__INTENT_FREE] = AS_FROM,
                                  [COHORT__INTENT_MOVE] = AS_FROM | AS_TO};
-    static cohort__home_t homes[2], other;
+    static cohort__owner_ptr_t owner_ptrs[2], other;
     cohort__thread_t *me = enter();
     for (uint32_t intent = COHORT__INTENT_NONE; intent <= COHORT__INTENT_MOVE; intent++) {
         for (int said = 0; said < 4; said++) {
-            atomic_store(&me->intent_from, said & AS_FROM ? &homes[1] : &other);
-            atomic_store(&me->intent_to, said & AS_TO ? &homes[0] : NULL);
+            atomic_store(&me->intent_from, said & AS_FROM ? &owner_ptrs[1] : &other);
+            atomic_store(&me->intent_to, said & AS_TO ? &owner_ptrs[0] : NULL);
             atomic_store(&me->intent, intent);
-            cohort__pid_t waited_for = cohort__homes_unsettled(NULL, homes, 2),
-                          mine = cohort__homes_unsettled(me, homes, 2);
+            cohort__pid_t waited_for = cohort__owner_ptrs_unsettled(NULL, owner_ptrs, 2),
+                          mine = cohort__owner_ptrs_unsettled(me, owner_ptrs, 2);
             atomic_store(&me->intent, COHORT__INTENT_NONE);
             CHECK_INT(said & counts[intent] ? cohort__self_id() : 0, waited_for);
             CHECK_INT(0, mine);
@@ -124,7 +124,7 @@ const test_case_t thread_cases[] = {
     {"CoreThread", "ended_threads_are_gone_and_their_records_used",
      ended_threads_are_gone_and_their_records_used},
     {"CoreThread", "records_of_the_dead_are_repaired", records_of_the_dead_are_repaired},
-    {"CoreThread", "only_the_homes_of_an_intent_are_unsettled",
-     only_the_homes_of_an_intent_are_unsettled},
+    {"CoreThread", "only_the_owner_pointers_of_an_intent_are_unsettled",
+     only_the_owner_pointers_of_an_intent_are_unsettled},
     {0},
 };

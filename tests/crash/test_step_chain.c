@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Death in the rarer steps of queues and pipes: an unbounded queue that gets a new segment or
- * retires one, the account of a joinable queue, destruction, and the roster of the processes that
- * hold an end of a pipe.
+ * retires one, the account of a joinable queue, destruction, and the holder table of the processes
+ * that hold an end of a pipe.
  */
 #include "check.h"
 #include "step.h"

@@ -32,7 +32,7 @@ typedef struct {
     cohort_pool_t *pool;
     cohort_result_t *done, *pending;
     cohort_process_t *child, *users[USERS];
-    cohort__home_t home;
+    cohort__owner_ptr_t owner_ptr;
     _Atomic int waiting;              /* users that have begun */
     _Atomic apr_status_t ends[USERS]; /* how their waits ended */
 } state_t;
@@ -439,7 +439,7 @@ static void use_memory(void *state) {
     cohort__thread_t *me;
     void *block;
     if (cohort__enter(&me)) return;
-    (void)cohort__block_new(me, COHORT__KIND_BYTES, 100, &s->home);
+    (void)cohort__block_new(me, COHORT__KIND_BYTES, 100, &s->owner_ptr);
     for (size_t size = 40; size < 20000; size *= 2) {
         if (!cohort_alloc(&block, size)) (void)cohort_free(block);
     }
@@ -456,8 +456,8 @@ static void check_thread(void *state, bool finished) {
     cohort__thread_t *me;
     (void)finished;
     CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    CHECK(atomic_load(&s->home));
-    cohort__block_free(me, &s->home);
+    CHECK(atomic_load(&s->owner_ptr));
+    cohort__block_free(me, &s->owner_ptr);
 }
 
 #define CASE(function, prepare_, warm_, operate_, check_) \

@@ -7,10 +7,10 @@
 
 #include <cohort/cohort.h>
 
-#define KEPT   8
-#define JOINED 3 /* free rows side by side */
-#define HELD   9 /* blocks of `wide`, two to a slab: more slabs than a thread keeps */
-#define HOMES  12
+#define KEPT       8
+#define JOINED     3 /* free rows side by side */
+#define HELD       9 /* blocks of `wide`, two to a slab: more slabs than a thread keeps */
+#define OWNER_PTRS 12
 
 typedef struct {
     size_t size;
@@ -18,7 +18,7 @@ typedef struct {
     _Atomic(void *) received; /* by the victim */
     _Atomic uint64_t a, b;    /* always equal for the guard's owner */
     cohort__guard_t guard;
-    cohort__home_t homes[HOMES]; /* of the victim's blocks */
+    cohort__owner_ptr_t owner_ptrs[OWNER_PTRS]; /* of the victim's blocks */
 } state_t;
 
 static state_t *new_state(size_t size) {
@@ -49,8 +49,8 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-/* The heap's own blocks: made with a home, as all of Cohort's are, so that none can be lost; the
- * user's are the user's from the return on. */
+/* The heap's own blocks: made with an owner pointer, as all of Cohort's are, so that none can be
+ * lost; the user's are the user's from the return on. */
 static void make(void *state) {
     state_t *s = state;
     cohort__thread_t *me;
@@ -109,25 +109,25 @@ static void hold_many(void *state) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
     for (int i = 0; i < HELD; i++)
-        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
-    cohort__block_free(me, &s->homes[HELD / 2]);
+        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->owner_ptrs[i]);
+    cohort__block_free(me, &s->owner_ptrs[HELD / 2]);
 }
 
 static void make_more(void *state) {
     state_t *s = state;
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
-    for (int i = HELD; i < HOMES; i++)
-        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
+    for (int i = HELD; i < OWNER_PTRS; i++)
+        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->owner_ptrs[i]);
 }
 
 static void check_more(void *state, bool finished) {
     state_t *s = state;
     cohort__thread_t *me;
     CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    for (int i = 0; i < HOMES; i++) {
-        CHECK((i >= HELD && !finished) || !atomic_load(&s->homes[i]) == (i == HELD / 2));
-        cohort__block_free(me, &s->homes[i]);
+    for (int i = 0; i < OWNER_PTRS; i++) {
+        CHECK((i >= HELD && !finished) || !atomic_load(&s->owner_ptrs[i]) == (i == HELD / 2));
+        cohort__block_free(me, &s->owner_ptrs[i]);
     }
     check_kept(s, 0);
 }
@@ -138,8 +138,8 @@ static void leave_rows(void *state) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
     for (int i = 0; i <= JOINED; i++)
-        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->homes[i]);
-    for (int i = JOINED; i-- > 0;) cohort__block_free(me, &s->homes[i]);
+        (void)cohort__block_new(me, COHORT__KIND_BYTES, s->size, &s->owner_ptrs[i]);
+    for (int i = JOINED; i-- > 0;) cohort__block_free(me, &s->owner_ptrs[i]);
 }
 
 /* Of all these rows, but for a part of the last. */
@@ -154,7 +154,7 @@ static void check_rows(void *state, bool finished) {
     state_t *s = state;
     cohort__thread_t *me;
     CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    cohort__block_free(me, &s->homes[JOINED]);
+    cohort__block_free(me, &s->owner_ptrs[JOINED]);
     check_make(state, finished);
 }
 

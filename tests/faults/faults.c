@@ -277,12 +277,13 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 /* ---- the arena ------------------------------------------------------------------------------ */
 
 apr_status_t __real_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size,
-                                      cohort__home_t *home);
+                                      cohort__owner_ptr_t *owner_ptr);
 apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size,
-                                      cohort__home_t *home);
+                                      cohort__owner_ptr_t *owner_ptr);
 apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what, size_t size,
-                                      cohort__home_t *home) {
-    return now("cohort__block_new") ? APR_ENOMEM : __real_cohort__block_new(me, what, size, home);
+                                      cohort__owner_ptr_t *owner_ptr) {
+    return now("cohort__block_new") ? APR_ENOMEM
+                                    : __real_cohort__block_new(me, what, size, owner_ptr);
 }
 
 apr_status_t __real_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,

@@ -4,7 +4,7 @@
  * dead thread that a survivor repairs. The input is a list of operations, among them writing a
  * word. Whatever it is, each call comes back with a status, nothing outside of what belongs to the
  * queue is read or written, and the queue can be destroyed. What nobody can defend against is not
- * tried: a segment's own measures, links and homes.
+ * tried: a segment's own measures, links and owner pointers.
  */
 #include "fuzz.h"
 
@@ -178,7 +178,7 @@ static void *some_pointer(input_t *in) {
     }
 }
 
-/* A block has one home, so not the segment itself, which has one. */
+/* A block has one owner pointer, so not the segment itself, which has one. */
 static void write_block(input_t *in) {
     void *block = some_pointer(in);
     cohort__cell_t *s = cell(in);

@@ -322,19 +322,19 @@ static void reap_tells_how_it_stands(void) {
 typedef struct {
     cohort_os_watch_t *watch;
     cohort_os_watch_room_t rooms[2];
-    cohort_os_await_t await;
+    cohort_os_borrow_t borrow;
 } waiter_t;
 
 /* False where the system has no such way. */
 static bool begin_await(waiter_t *w, const cohort_os_id_t children[2]) {
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&w->watch));
-    w->await.count = 2;
+    w->borrow.count = 2;
     for (int i = 0; i < 2; ++i) {
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(w->watch, &w->rooms[i], children[i], true,
                                                           (uint64_t)i));
-        w->await.rooms[i] = &w->rooms[i];
+        w->borrow.rooms[i] = &w->rooms[i];
     }
-    return cohort_os_await_begin(w->watch, &w->await);
+    return cohort_os_borrow_begin(w->watch, &w->borrow);
 }
 
 static void check_report(waiter_t *w, uint64_t cookie) {
@@ -362,11 +362,11 @@ static void who_waits_for_children_is_told_of_the_first_that_ends(void) {
     setup();
     cohort_os_id_t children[2] = {seam_start(HANG, 0), seam_start(EXIT_CODE, 7)};
     if (begin_await(&w, children)) {
-        CHECK_STATUS(APR_SUCCESS, cohort_os_await_end(&w.await, COHORT_OS_NEVER, &which, &code));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_borrow_wait(&w.borrow, COHORT_OS_NEVER, &which, &code));
         CHECK_INT(1, which);
         CHECK_INT(7, code);
         check_no_report(&w);
-        cohort_os_await_done(w.watch, &w.await, 1);
+        cohort_os_borrow_return(w.watch, &w.borrow, 1);
         check_no_report(&w); /* it was told */
     } else {
         check_report(&w, 1);
@@ -380,26 +380,26 @@ static void who_waits_for_children_is_told_of_the_first_that_ends(void) {
 
 static void what_nobody_waits_for_any_more_the_watch_reports(void) {
     static waiter_t w;
-    cohort_os_await_t again;
+    cohort_os_borrow_t again;
     int which = -1, code = -1000;
     setup();
     cohort_os_id_t children[2] = {seam_start(HANG, 0), seam_start(HANG, 0)};
     if (begin_await(&w, children)) {
-        CHECK_STATUS(APR_TIMEUP, cohort_os_await_end(&w.await, cohort_os_now() + 20 * MILLISECOND,
-                                                     &which, &code));
-        again = w.await;
-        CHECK(!cohort_os_await_begin(w.watch, &again)); /* one at a time */
+        CHECK_STATUS(APR_TIMEUP, cohort_os_borrow_wait(
+                                     &w.borrow, cohort_os_now() + 20 * MILLISECOND, &which, &code));
+        again = w.borrow;
+        CHECK(!cohort_os_borrow_begin(w.watch, &again)); /* one at a time */
         CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[1], COHORT_OS_KILL));
         while (cohort_os_alive(children[1])) cohort_os_yield();
         check_no_report(&w);
-        cohort_os_await_done(w.watch, &w.await, -1);
+        cohort_os_borrow_return(w.watch, &w.borrow, -1);
     } else {
         CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[1], COHORT_OS_KILL));
     }
     check_report(&w, 1);
     check_reaped(children[1], -9);
     /* the one is not watched any more, so the other was not lent either */
-    CHECK(!cohort_os_await_begin(w.watch, &w.await));
+    CHECK(!cohort_os_borrow_begin(w.watch, &w.borrow));
     CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[0], COHORT_OS_KILL));
     check_report(&w, 0);
     check_reaped(children[0], -9);

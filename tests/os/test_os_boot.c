@@ -101,7 +101,7 @@ static _Noreturn void take(apr_status_t expected, const char *reason) {
     cohort_os_exit(right ? 0 : 1, true);
 }
 
-static void await(cohort_os_id_t id) {
+static void borrow(cohort_os_id_t id) {
     int code = -1000;
     while (APR_STATUS_IS_EAGAIN(cohort_os_reap(id, &code))) cohort_os_yield();
     CHECK_INT(0, code);
@@ -116,7 +116,7 @@ static void offer(int field, const char *value, int number, apr_status_t expecte
         put_variable(field, value, number);
         take(expected, reason);
     }
-    await(id);
+    borrow(id);
 }
 
 /* ---- cases ---------------------------------------------------------------------------------- */
@@ -173,10 +173,10 @@ static void block_of_a_grandparent(void) {
             put_variable(-1, NULL, 0);
             take(COHORT_EUNTRUSTED, PARENT);
         }
-        await(id);
+        borrow(id);
         cohort_os_exit(0, false);
     }
-    await(middle);
+    borrow(middle);
 }
 
 /* Nobody waits for a process without its starter: it has nothing to complain of. */
@@ -200,7 +200,7 @@ static void block_of_a_parent_that_has_ended(void) {
         }
         cohort_os_exit(0, false);
     }
-    await(middle);
+    borrow(middle);
     close(ends[1]);
     CHECK_INT(1, read(ends[0], &answer, 1));
     close(ends[0]);
@@ -223,7 +223,7 @@ static void witness_must_be_the_parents(void) {
         put_variable(WITNESS, "%d", pair[0] + 1);
         take(COHORT_EUNTRUSTED, PARENT);
     }
-    await(id);
+    borrow(id);
     if (access("/proc/self/status", R_OK) == 0) offer(WITNESS, "0", 0, APR_SUCCESS, "");
 }
 
@@ -332,10 +332,10 @@ static void offer_between(uid_t starter, uid_t finder, apr_status_t expected, co
             put_variable(-1, NULL, 0);
             take(expected, reason);
         }
-        await(id);
+        borrow(id);
         cohort_os_exit(0, true);
     }
-    await(middle);
+    borrow(middle);
 }
 
 static void parent_must_be_of_the_same_user_or_root(void) {
@@ -371,10 +371,10 @@ static void arena_must_be_of_the_same_user_or_root(void) {
                 put_variable(-1, NULL, 0);
                 take(COHORT_EUNTRUSTED, ARENA);
             }
-            await(id);
+            borrow(id);
             cohort_os_exit(0, true);
         }
-        await(middle);
+        borrow(middle);
     }
 }
 

@@ -182,21 +182,21 @@ enum { FILES = 20 };
 /* A waiter that sees to `child` by itself, and another one that would like to, when the process
  * closes everything and has files of its own by the same numbers. */
 static void lose_a_loan(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, bool made_again) {
-    cohort_os_await_t await = {.rooms = {room}, .count = 1}, second = await;
+    cohort_os_borrow_t borrow = {.rooms = {room}, .count = 1}, second = borrow;
     cohort_os_event_t event = {.cookie = 0};
     int files[FILES], code = 0;
-    bool lent = cohort_os_await_begin(watch, &await);
-    CHECK(!cohort_os_await_begin(watch, &second));
+    bool borrowed = cohort_os_borrow_begin(watch, &borrow);
+    CHECK(!cohort_os_borrow_begin(watch, &second));
     close_all();
     for (int i = 0; i < FILES; ++i) files[i] = open("/dev/null", O_RDONLY);
-    while (lent && cohort_os_alive(await.children[0])) poll(NULL, 0, 1);
-    if (lent && made_again)
+    while (borrowed && cohort_os_alive(borrow.children[0])) poll(NULL, 0, 1);
+    if (borrowed && made_again)
         CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 30000000, &event));
-    if (lent) cohort_os_await_done(watch, &await, -1);
+    if (borrowed) cohort_os_borrow_return(watch, &borrow, -1);
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
     CHECK_INT(5, event.cookie);
-    if (lent) CHECK_STATUS(APR_SUCCESS, cohort_os_reap(await.children[0], &code));
-    if (lent) CHECK_INT(8, code);
+    if (borrowed) CHECK_STATUS(APR_SUCCESS, cohort_os_reap(borrow.children[0], &code));
+    if (borrowed) CHECK_INT(8, code);
     for (int i = 0; i < FILES; ++i) CHECK(fcntl(files[i], F_GETFD) != -1);
 }
 
@@ -223,15 +223,15 @@ static void loans_outlast_closefrom(void) {
  * read. */
 static void lose_a_lent_descriptor(cohort_os_watch_t *watch, cohort_os_watch_room_t *room,
                                    cohort_os_id_t child) {
-    cohort_os_await_t await = {.rooms = {room}, .count = 1};
+    cohort_os_borrow_t borrow = {.rooms = {room}, .count = 1};
     cohort_os_event_t event = {.cookie = 0};
     int ends[2], code = 0;
-    if (!cohort_os_await_begin(watch, &await)) return;
-    int number = (int)await.handles[0];
+    if (!cohort_os_borrow_begin(watch, &borrow)) return;
+    int number = (int)borrow.handles[0];
     CHECK_INT(0, pipe(ends));
     CHECK_INT(1, write(ends[1], "x", 1));
     CHECK_INT(number, dup2(ends[0], number));
-    cohort_os_await_done(watch, &await, -1);
+    cohort_os_borrow_return(watch, &borrow, -1);
     CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 30000000, &event));
     CHECK_STATUS(APR_SUCCESS, cohort_os_signal(child, COHORT_OS_KILL));
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));

@@ -22,15 +22,15 @@ typedef struct {
     _Atomic int end, inside, most, put, got, tokens, steps;
     unsigned plain; /* what a lock protects */
     _Atomic unsigned char seen[NUMBERS];
-} stage_t;
+} scene_t;
 
 typedef struct {
-    stage_t *stage;
+    scene_t *scene;
     int number;
 } member_t;
 
-static cohort_process_t *start_member(cohort_target_t target, stage_t *stage, int number) {
-    member_t member = {stage, number};
+static cohort_process_t *start_member(cohort_target_t target, scene_t *scene, int number) {
+    member_t member = {scene, number};
     return party_start(target, &member, sizeof member);
 }
 
@@ -68,17 +68,17 @@ static void stop_and_continue(cohort_process_t **members, int n) {
     }
 }
 
-static void work_and_stop(stage_t *stage, cohort_target_t target) {
+static void work_and_stop(scene_t *scene, cohort_target_t target) {
     cohort_process_t *members[MEMBERS];
-    for (int i = 0; i < MEMBERS; i++) members[i] = start_member(target, stage, i);
+    for (int i = 0; i < MEMBERS; i++) members[i] = start_member(target, scene, i);
     stop_and_continue(members, MEMBERS);
-    atomic_store(&stage->end, 1);
+    atomic_store(&scene->end, 1);
     parties_finish(members, MEMBERS);
 }
 
 /* ---- queues and pipes ----------------------------------------------------------------------- */
 
-static void get_numbers(stage_t *s) {
+static void get_numbers(scene_t *s) {
     int number;
     cohort_message_t message = {.data = &number, .size = sizeof number};
     while (!atomic_load(&s->end) || atomic_load(&s->got) < atomic_load(&s->put)) {
@@ -95,7 +95,7 @@ static void get_numbers(stage_t *s) {
 
 /* Each number is put once, and never far ahead of those that get them, so that there is
  * something to put until the end. */
-static void put_numbers(stage_t *s) {
+static void put_numbers(scene_t *s) {
     while (!atomic_load(&s->end)) {
         bool enough = atomic_load(&s->put) - atomic_load(&s->got) > 1000 ||
                       atomic_load(&s->steps) >= NUMBERS - MEMBERS;
@@ -112,13 +112,13 @@ static void put_numbers(stage_t *s) {
 
 static int exchange_numbers(void *args) {
     member_t *m = args;
-    if (m->number % 2) put_numbers(m->stage);
-    else get_numbers(m->stage);
+    if (m->number % 2) put_numbers(m->scene);
+    else get_numbers(m->scene);
     return 0;
 }
 
 static void exchange(apr_size_t capacity) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     cohort_queue_options_t options = {.capacity = capacity, .joinable = 1};
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&s->queue, &options, NULL));
     work_and_stop(s, exchange_numbers);
@@ -136,7 +136,7 @@ static void bounded_queue(void) { exchange(4); }
 static void unbounded_queue(void) { exchange(0); }
 
 static int echo(void *args) {
-    stage_t *s = ((member_t *)args)->stage;
+    scene_t *s = ((member_t *)args)->scene;
     char bytes[600];
     apr_size_t size = sizeof bytes;
     while (!cohort_connection_recv(s->ends[0], bytes, &size, COHORT_FOREVER)) {
@@ -147,7 +147,7 @@ static int echo(void *args) {
 }
 
 static int ask_for_echoes(void *args) {
-    stage_t *s = ((member_t *)args)->stage;
+    scene_t *s = ((member_t *)args)->scene;
     unsigned numbers[150] = {0}, back[150];
     for (unsigned n = 1; !atomic_load(&s->end); n++) {
         apr_size_t size = sizeof back;
@@ -163,7 +163,7 @@ static int ask_for_echoes(void *args) {
 }
 
 static void pipe_ends(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     cohort_process_t *members[2];
     CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&s->ends[0], &s->ends[1], NULL, NULL));
     members[0] = start_member(echo, s, 0);
@@ -178,7 +178,7 @@ static void pipe_ends(void) {
 
 /* ---- synchronisers -------------------------------------------------------------------------- */
 
-static void enter(stage_t *s, int most) {
+static void enter(scene_t *s, int most) {
     int inside = atomic_fetch_add(&s->inside, 1) + 1;
     CHECK(inside <= most);
     s->plain += most == 1;
@@ -187,7 +187,7 @@ static void enter(stage_t *s, int most) {
 }
 
 static int use_locks(void *args) {
-    stage_t *s = ((member_t *)args)->stage;
+    scene_t *s = ((member_t *)args)->scene;
     while (!atomic_load(&s->end)) {
         CHECK_STATUS(APR_SUCCESS, s->lock ? cohort_lock_acquire(s->lock, COHORT_FOREVER)
                                           : cohort_rlock_acquire(s->rlock, COHORT_FOREVER));
@@ -199,7 +199,7 @@ static int use_locks(void *args) {
 }
 
 static void lock(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&s->lock, NULL));
     work_and_stop(s, use_locks);
     CHECK_INT(atomic_load(&s->steps), s->plain);
@@ -207,7 +207,7 @@ static void lock(void) {
 }
 
 static void recursive_lock(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     CHECK_STATUS(APR_SUCCESS, cohort_rlock_create(&s->rlock, NULL));
     work_and_stop(s, use_locks);
     CHECK_INT(atomic_load(&s->steps), s->plain);
@@ -215,7 +215,7 @@ static void recursive_lock(void) {
 }
 
 static int use_semaphore(void *args) {
-    stage_t *s = ((member_t *)args)->stage;
+    scene_t *s = ((member_t *)args)->scene;
     while (!atomic_load(&s->end)) {
         CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(s->semaphore, COHORT_FOREVER));
         enter(s, 2);
@@ -225,7 +225,7 @@ static int use_semaphore(void *args) {
 }
 
 static void semaphore(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     cohort_semaphore_options_t options = {.bounded = 1};
     unsigned value;
     CHECK_STATUS(APR_SUCCESS, cohort_semaphore_create(&s->semaphore, 2, &options, NULL));
@@ -237,7 +237,7 @@ static void semaphore(void) {
 /* Each token that is made is taken once, each by one notification. */
 static int use_condition(void *args) {
     member_t *m = args;
-    stage_t *s = m->stage;
+    scene_t *s = m->scene;
     for (bool goes_on = true; goes_on;) {
         CHECK_STATUS(APR_SUCCESS, cohort_condition_acquire(s->condition, COHORT_FOREVER));
         if (m->number % 2) {
@@ -260,7 +260,7 @@ static int use_condition(void *args) {
 }
 
 static void condition(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     CHECK_STATUS(APR_SUCCESS, cohort_condition_create(&s->condition, NULL, NULL));
     work_and_stop(s, use_condition);
     CHECK_INT(atomic_load(&s->put), atomic_load(&s->got) + atomic_load(&s->tokens));
@@ -269,7 +269,7 @@ static void condition(void) {
 /* In turn, each waking the other. */
 static int take_turns(void *args) {
     member_t *m = args;
-    stage_t *s = m->stage;
+    scene_t *s = m->scene;
     for (;;) {
         CHECK_STATUS(APR_SUCCESS, cohort_event_wait(s->events[m->number], COHORT_FOREVER));
         CHECK_STATUS(APR_SUCCESS, cohort_event_clear(s->events[m->number]));
@@ -281,7 +281,7 @@ static int take_turns(void *args) {
 }
 
 static void event(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     cohort_process_t *members[2];
     for (int i = 0; i < 2; i++) s->events[i] = new_event();
     for (int i = 0; i < 2; i++) members[i] = start_member(take_turns, s, i);
@@ -294,7 +294,7 @@ static void event(void) {
 
 /* All leave after the same meeting. */
 static int meet(void *args) {
-    stage_t *s = ((member_t *)args)->stage;
+    scene_t *s = ((member_t *)args)->scene;
     apr_size_t index;
     for (int leaves = 0; !leaves;) {
         CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(s->barrier, &index, COHORT_FOREVER));
@@ -309,7 +309,7 @@ static int meet(void *args) {
 }
 
 static void barrier(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     int broken;
     CHECK_STATUS(APR_SUCCESS, cohort_barrier_create(&s->barrier, MEMBERS, NULL, NULL));
     work_and_stop(s, meet);
@@ -337,7 +337,7 @@ static void map_squares(cohort_pool_t *pool) {
 }
 
 static int submit(void *args) {
-    stage_t *s = ((member_t *)args)->stage;
+    scene_t *s = ((member_t *)args)->scene;
     while (!atomic_load(&s->end)) {
         map_squares(s->pool);
         atomic_fetch_add(&s->steps, 1);
@@ -347,7 +347,7 @@ static int submit(void *args) {
 
 /* Workers and submitters. */
 static void pool(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     cohort_process_t *members[5], **workers;
     cohort_pool_options_t options = {.workers = 3};
     apr_size_t n;
@@ -364,7 +364,7 @@ static void pool(void) {
 }
 
 static apr_status_t wait_for_go(const void *input, void *output) {
-    stage_t *s = *(stage_t *const *)input;
+    scene_t *s = *(scene_t *const *)input;
     *(int *)output = atomic_fetch_add(&s->inside, 1);
     while (!atomic_load(&s->end)) apr_sleep(500);
     return APR_SUCCESS;
@@ -373,7 +373,7 @@ static apr_status_t wait_for_go(const void *input, void *output) {
 /* One worker is stopped in its item while another one is killed in its, and replaced: the
  * stopped one's item is not charged with that. */
 static void pool_beside_a_death(void) {
-    stage_t *s = party_memory(sizeof *s), *inputs[2] = {s, s};
+    scene_t *s = party_memory(sizeof *s), *inputs[2] = {s, s};
     cohort_process_t **workers;
     cohort_pool_options_t options = {.workers = 2};
     cohort_map_options_t one = {.chunk = 1};
@@ -425,7 +425,7 @@ static int return_later(void *args) {
 }
 
 static int start_children(void *args) {
-    stage_t *s = ((member_t *)args)->stage;
+    scene_t *s = ((member_t *)args)->scene;
     for (int i = 0; !atomic_load(&s->end); i = (i + 1) % 100) {
         party_end(party_start(return_number, &i, sizeof i), i);
         atomic_fetch_add(&s->steps, 1);
@@ -442,7 +442,7 @@ static int tell_parent(void *args) {
 
 /* The process that starts children, and what forks for it. */
 static void starter(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     cohort_process_t *member = start_member(start_children, s, 0);
     stop_and_continue(&member, 1);
     atomic_store(&s->end, 1);
@@ -467,7 +467,7 @@ static void *APR_THREAD_FUNC start_here(apr_thread_t *thread, void *given) {
 }
 
 static void fork_server(void) {
-    stage_t *s = party_memory(sizeof *s);
+    scene_t *s = party_memory(sizeof *s);
     apr_int64_t server = find_server();
     apr_thread_t *thread = party_thread(start_here, s);
     for (int i = 0; i < STOPS; i++) {

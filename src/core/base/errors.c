@@ -33,7 +33,7 @@ static const entry_t entries[] = {
 #undef ENTRY
 };
 
-static const entry_t *find(apr_status_t status) {
+static const entry_t *find_entry(apr_status_t status) {
     for (apr_size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
         if (entries[i].status == status) return &entries[i];
     }
@@ -41,7 +41,7 @@ static const entry_t *find(apr_status_t status) {
 }
 
 char *cohort_strerror(apr_status_t status, char *buffer, apr_size_t size) {
-    const entry_t *entry = find(status);
+    const entry_t *entry = find_entry(status);
     if (!buffer || size == 0) return buffer;
     if (!entry) return apr_strerror(status, buffer, size);
     apr_cpystrn(buffer, entry->message, size);
@@ -49,7 +49,7 @@ char *cohort_strerror(apr_status_t status, char *buffer, apr_size_t size) {
 }
 
 const char *cohort_error_name(apr_status_t status) {
-    const entry_t *entry = find(status);
+    const entry_t *entry = find_entry(status);
     return entry ? entry->name : NULL;
 }
 

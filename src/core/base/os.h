@@ -339,17 +339,18 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
  * reaped still. APR_TIMEUP; anything else: it cannot be told. done: `told` is the one of which the
  * caller has told the end, -1 for none: the watch does not know it any more, as if it had been
  * reported. Not called when the watch was destroyed meanwhile. */
-#define COHORT_OS_AWAIT_MAX 16
+#define COHORT_OS_BORROW_MAX 16
 typedef struct {
-    cohort_os_watch_room_t *rooms[COHORT_OS_AWAIT_MAX];
-    cohort_os_id_t children[COHORT_OS_AWAIT_MAX];
-    cohort_os_handle_t handles[COHORT_OS_AWAIT_MAX];
+    cohort_os_watch_room_t *rooms[COHORT_OS_BORROW_MAX];
+    cohort_os_id_t children[COHORT_OS_BORROW_MAX];
+    cohort_os_handle_t handles[COHORT_OS_BORROW_MAX];
     int count;
-} cohort_os_await_t;
-bool cohort_os_await_begin(cohort_os_watch_t *watch, cohort_os_await_t *await);
-apr_status_t cohort_os_await_end(const cohort_os_await_t *await, int64_t deadline, int *which,
-                                 int *code);
-void cohort_os_await_done(cohort_os_watch_t *watch, const cohort_os_await_t *await, int told);
+} cohort_os_borrow_t;
+bool cohort_os_borrow_begin(cohort_os_watch_t *watch, cohort_os_borrow_t *borrow);
+apr_status_t cohort_os_borrow_wait(const cohort_os_borrow_t *borrow, int64_t deadline, int *which,
+                                   int *code);
+void cohort_os_borrow_return(cohort_os_watch_t *watch, const cohort_os_borrow_t *borrow,
+                             int reported);
 
 /* ---- lifeline: die with another process, however it dies ------------------------------------ */
 

@@ -31,7 +31,7 @@ static void place_tables(cohort__arena_t *arena) {
     arena->heap_offset = at;
 }
 
-static apr_status_t lay_out(cohort__arena_t *arena) {
+static apr_status_t lay_out_arena(cohort__arena_t *arena) {
     place_tables(arena);
     apr_status_t status =
         cohort__arena_commit((char *)arena + arena->heap_offset, (size_t)COHORT__GRANULE);
@@ -61,7 +61,7 @@ static bool is_ours(const cohort__arena_t *arena) {
 static apr_status_t enter_map(bool fresh) {
     cohort__registry_hand_down();
     cohort__arena = (cohort__arena_t *)cohort__map.base;
-    apr_status_t status = fresh                    ? lay_out(cohort__arena)
+    apr_status_t status = fresh                    ? lay_out_arena(cohort__arena)
                           : is_ours(cohort__arena) ? APR_SUCCESS
                                                    : COHORT_EVERSION;
     if (!status)

@@ -31,28 +31,28 @@ static const cohort__kind_ops_t kinds[COHORT__KINDS] = {
 
 /* ---- deaths --------------------------------------------------------------------------------- */
 
-static bool ring(cohort__thread_t *me, cohort__thread_t *dead) {
+static bool repair_ring(cohort__thread_t *me, cohort__thread_t *dead) {
     (void)me;
     return cohort__ring_repair(dead);
 }
 
-static bool slot(cohort__thread_t *me, cohort__thread_t *dead) {
+static bool repair_slot(cohort__thread_t *me, cohort__thread_t *dead) {
     (void)me;
     cohort__slot_repair(dead);
     return true;
 }
 
-static bool object(cohort__thread_t *me, cohort__thread_t *dead) {
+static bool repair_object(cohort__thread_t *me, cohort__thread_t *dead) {
     cohort__object_repair(me, dead);
     return true;
 }
 
-static bool stages(cohort__thread_t *me, cohort__thread_t *dead) {
-    for (int i = 0; i < COHORT__STAGES; i++) cohort__block_free(me, &dead->stage[i]);
+static bool repair_in_flight(cohort__thread_t *me, cohort__thread_t *dead) {
+    for (int i = 0; i < COHORT__IN_FLIGHT_COUNT; i++) cohort__block_free(me, &dead->in_flight[i]);
     return true;
 }
 
-static bool slabs(cohort__thread_t *me, cohort__thread_t *dead) {
+static bool repair_slabs(cohort__thread_t *me, cohort__thread_t *dead) {
     (void)me;
     cohort__alloc_retire(dead);
     return true;
@@ -63,17 +63,18 @@ static bool slabs(cohort__thread_t *me, cohort__thread_t *dead) {
  * first, of all its threads (cohort__threads_repair()): guards wait for that, and every step below
  * enters guards. Then, thread by thread:
  *
- *  - ring: it asks what the stages are for, so they still hold what they held. It may have to leave
- *    the record to another thread, so nothing that it needs is gone by then.
+ *  - ring: it asks what the in-flight pointers are for, so they still hold what they held. It may
+ *    have to leave the record to another thread, so nothing that it needs is gone by then.
  *  - slot: before the record is free, since the record alone says that the slot was in the making.
- *  - object: it may put an object that the dead thread had claimed into the first stage, and frees
- *    the parts of what is there.
- *  - stages: now no step asks for them any more, and what they own is garbage.
+ *  - object: it may put an object that the dead thread had claimed into the first of the in-flight
+ *    pointers, and frees the parts of what is there.
+ *  - in_flight: now no step asks for them any more, and what they own is garbage.
  *  - slabs: from here on other threads take blocks from the spans that were the dead thread's
  *    alone.
  */
 static const cohort__thread_step_t thread_steps[] = {
-    {"ring", ring}, {"slot", slot}, {"object", object}, {"stages", stages}, {"slabs", slabs}, {0}};
+    {"ring", repair_ring},           {"slot", repair_slot},   {"object", repair_object},
+    {"in_flight", repair_in_flight}, {"slabs", repair_slabs}, {0}};
 
 static void pools(cohort__pid_t dead) {
     (void)dead;

@@ -38,7 +38,7 @@ static apr_status_t check_result(cohort_result_t *result, uint64_t *life) {
     return status;
 }
 
-static apr_status_t check(const wait_t *wait) {
+static apr_status_t check_items(const wait_t *wait) {
     for (apr_size_t i = 0; i < wait->n; i++) {
         cohort_waitable_t *item = &wait->items[i];
         if (!item->process == !item->result) {
@@ -74,7 +74,7 @@ static bool is_ready(const wait_t *wait, apr_size_t i, bool thorough) {
     return cohort__result_try(&use, thorough) != APR_EAGAIN;
 }
 
-static apr_status_t try_wait(void *arg, bool thorough) {
+static apr_status_t try_items(void *arg, bool thorough) {
     wait_t *wait = arg;
     apr_size_t ready = 0;
     for (apr_size_t i = 0; i < wait->n; i++) {
@@ -86,9 +86,9 @@ static apr_status_t try_wait(void *arg, bool thorough) {
 }
 
 /* For one of a few children. */
-static void assist(const wait_t *wait, int64_t deadline) {
-    cohort_process_t *children[COHORT_OS_AWAIT_MAX];
-    if (wait->mode != COHORT_WAIT_ANY || wait->n == 0 || wait->n > COHORT_OS_AWAIT_MAX) return;
+static void sleep_on_children(const wait_t *wait, int64_t deadline) {
+    cohort_process_t *children[COHORT_OS_BORROW_MAX];
+    if (wait->mode != COHORT_WAIT_ANY || wait->n == 0 || wait->n > COHORT_OS_BORROW_MAX) return;
     for (apr_size_t i = 0; i < wait->n; i++) {
         if (!(children[i] = wait->items[i].process)) return;
     }
@@ -102,12 +102,12 @@ static cohort__pace_t pace(const wait_t *wait) {
     return cohort__pace_steady;
 }
 
-static apr_status_t await(wait_t *wait, apr_interval_time_t timeout) {
-    apr_status_t status = check(wait);
+static apr_status_t await_items(wait_t *wait, apr_interval_time_t timeout) {
+    apr_status_t status = check_items(wait);
     int64_t deadline = cohort__deadline(timeout);
     if (status) return status;
-    assist(wait, deadline);
-    return cohort__await_paced(&cohort__arena->completed, try_wait, wait, deadline, pace(wait));
+    sleep_on_children(wait, deadline);
+    return cohort__await_paced(&cohort__arena->completed, try_items, wait, deadline, pace(wait));
 }
 
 static apr_status_t wait_for(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode,
@@ -122,7 +122,7 @@ static apr_status_t wait_for(cohort_waitable_t *items, apr_size_t n, cohort_wait
     if (n > FEW && !(lives = n <= SIZE_MAX / sizeof *lives ? malloc(n * sizeof *lives) : NULL))
         return APR_ENOMEM;
     wait_t wait = {items, lives, n, mode, me};
-    status = await(&wait, timeout);
+    status = await_items(&wait, timeout);
     if (lives != few) free(lives);
     return status;
 }

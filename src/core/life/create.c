@@ -16,7 +16,7 @@ static void one_free_less(void) {
 }
 
 /* One slot more; it may be somebody else's by now. */
-static apr_status_t grow(cohort_process_t **slot) {
+static apr_status_t add_slot(cohort_process_t **slot) {
     uint32_t count = cohort__process_count();
     if (count >= COHORT__PROCESSES_MAX)
         return cohort__fail(COHORT_ELIMIT, "%u processes, created and not closed",
@@ -29,7 +29,7 @@ static apr_status_t grow(cohort_process_t **slot) {
 
 /* From before the slot is MAKING until it is NEW the thread's record says so; from then on its
  * creator does. */
-static bool claim(cohort_process_t *slot, cohort__thread_t *me) {
+static bool claim_slot(cohort_process_t *slot, cohort__thread_t *me) {
     uint64_t life = cohort__process_life(slot);
     if (cohort__life_state(life) != COHORT__SLOT_FREE) return false;
     uint64_t next = cohort__life_word(cohort__life_generation(life) + 1, COHORT__SLOT_MAKING);
@@ -92,7 +92,7 @@ static cohort_process_t *take_free(cohort__thread_t *me) {
     uint32_t count = cohort__process_count(), from = atomic_fetch_add(&cohort__arena->next_slot, 1);
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at((from + i) % count);
-        if (!claim(slot, me)) continue;
+        if (!claim_slot(slot, me)) continue;
         atomic_store(&cohort__arena->next_slot, (from + i) % count + 1);
         one_free_less();
         return slot;
@@ -138,9 +138,9 @@ static cohort_process_t *take_old(cohort__thread_t *me, bool full) {
 static apr_status_t take_new(cohort__thread_t *me, cohort_process_t **taken) {
     cohort_process_t *slot = NULL;
     for (;;) {
-        apr_status_t status = grow(&slot);
+        apr_status_t status = add_slot(&slot);
         if (status) return status;
-        if (!claim(slot, me)) continue;
+        if (!claim_slot(slot, me)) continue;
         *taken = slot;
         return APR_SUCCESS;
     }

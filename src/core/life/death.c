@@ -55,7 +55,7 @@ static bool repair_thread(cohort__thread_t *me, cohort__thread_t *dead) {
 
 /* Of all threads of the process first: guards wait until the block is settled, and destroyers until
  * no look is under way, of which another repairer may be one that this one waits for in turn. */
-static void settle(cohort__thread_t *dead) {
+static void settle_thread(cohort__thread_t *dead) {
     cohort__alloc_repair(dead);
     if (atomic_load_explicit(&dead->op, memory_order_acquire) == COHORT__OP_LOOK)
         cohort__op_end(dead);
@@ -70,7 +70,7 @@ bool cohort__threads_repair(cohort__pid_t dead) {
         for (uint32_t i = 0; i < count; i++) {
             cohort__thread_t *thread = cohort__thread_at(i);
             if (atomic_load_explicit(&thread->owner, memory_order_acquire) != dead) continue;
-            if (pass == 0) settle(thread);
+            if (pass == 0) settle_thread(thread);
             else all = repair_thread(me, thread) && all;
         }
     }
@@ -122,7 +122,7 @@ void cohort__slot_settle(cohort_process_t *slot) {
 
 /* The repairer may have come late: the process may have been started again, or the slot be another
  * one's. From here on neither happens before the repair is over. */
-static bool is_over(cohort_process_t *slot, uint64_t life) {
+static bool is_life_over(cohort_process_t *slot, uint64_t life) {
     uint64_t now = cohort__process_life(slot);
     cohort__slot_state_t state = cohort__life_state(now);
     if (!cohort__is_same_start(now, life)) return false;
@@ -191,7 +191,7 @@ static bool repair(cohort_process_t *slot, uint64_t life) {
     cohort__thread_t *me;
     if (is_repaired(slot) || cohort__enter(&me) || !repair_begin(slot, me)) return false;
     uint32_t before = atomic_load(&slot->repaired), after = before;
-    if (before != COHORT__REPAIRED_ALL && is_over(slot, life))
+    if (before != COHORT__REPAIRED_ALL && is_life_over(slot, life))
         after = repair_as_far_as_may_be(slot, me);
     if (after != before) atomic_store(&slot->repaired, after);
     atomic_store(&slot->repairer, 0);
@@ -213,7 +213,7 @@ static bool tell_role(cohort_process_t *slot, cohort__pid_t id) {
 /* What has become of a death: a thread that is about to sleep sees the count and looks once more,
  * one that sleeps is woken. Only when there is something new to see, since all waiting threads ask
  * for the dead, and would wake each other for as long as the one that is to go on does not. */
-static void tell(void) {
+static void announce_death(void) {
     atomic_fetch_add(&cohort__arena->death, 1);
     cohort__notify_everybody();
 }
@@ -237,19 +237,19 @@ static bool settle_code(cohort_process_t *slot, uint64_t life, int code) {
     uint64_t before = atomic_load(&slot->outcome), after;
     do {
         bool own = before >> 33 == cohort__outcome(life, false, 0) >> 33;
-        int told = own ? cohort__outcome_code(before) : COHORT_EXIT_NONE;
+        int stored = own ? cohort__outcome_code(before) : COHORT_EXIT_NONE;
         if (!cohort__is_same_start(cohort__process_life(slot), life)) return false;
         if (own && cohort__outcome_is_final(before)) return true;
         if (code == COHORT_EXIT_NONE && !is_final(slot)) return false;
         bool by_signal = code < 0 && code != COHORT_EXIT_NONE && code != COHORT_EXIT_UNKNOWN;
-        int final = by_signal || told == COHORT_EXIT_NONE ? code : told;
+        int final = by_signal || stored == COHORT_EXIT_NONE ? code : stored;
         if (final == COHORT_EXIT_NONE) final = COHORT_EXIT_UNKNOWN;
         after = cohort__outcome(life, true, final);
     } while (!atomic_compare_exchange_weak(&slot->outcome, &before, after));
     return true;
 }
 
-/* Why a child did not take off that could not even leave the reason in its slot. */
+/* Why a child did not become RUNNING that could not even leave the reason in its slot. */
 static apr_status_t guess(cohort_process_t *slot, int code) {
     bool claimed = cohort__claim_pid(atomic_load(&slot->claim)) != 0;
     apr_status_t meant = claimed ? COHORT_ESTART : cohort__exit_meaning(code);
@@ -267,9 +267,9 @@ static apr_status_t guess(cohort_process_t *slot, int code) {
     return cohort__fail(meant, code < 0 ? "a signal ended it, exit code %d" : "exit code %d", code);
 }
 
-/* A child that died before it took off is a failed start, and its starter's to tell, after the
+/* A child that died before it was RUNNING is a failed start, and its starter's to tell, after the
  * repair: then it may be started again, so that the last step is one of this very start. */
-static bool start_failed(cohort_process_t *slot, uint64_t life, int code) {
+static bool end_failed_start(cohort_process_t *slot, uint64_t life, int code) {
     uint64_t now = cohort__process_life(slot);
     if (!cohort__is_same_start(now, life)) return true;
     if (cohort__life_state(now) != COHORT__SLOT_STARTING || !atomic_load(&slot->awaited))
@@ -282,7 +282,7 @@ static bool start_failed(cohort_process_t *slot, uint64_t life, int code) {
     if (atomic_compare_exchange_strong(&slot->life, &now,
                                        cohort__life_with(now, COHORT__SLOT_FAILED)))
         cohort__notify(&slot->changed, COHORT__ALL);
-    if (news) tell();
+    if (news) announce_death();
     return true;
 }
 
@@ -310,8 +310,8 @@ void cohort__process_died(cohort__pid_t id, int code) {
 void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot || cohort__life_generation(life) != cohort__pid_generation(id)) return;
-    if (start_failed(slot, life, code)) return;
-    /* it has taken off meanwhile */
+    if (end_failed_start(slot, life, code)) return;
+    /* it has become RUNNING meanwhile */
     if (code == COHORT_EXIT_NONE && cohort__process_alive(id, true)) return;
     bool news = set_dead(slot, life);
     if (cohort__process_life(slot) != cohort__life_with(life, COHORT__SLOT_DEAD)) return;
@@ -319,12 +319,12 @@ void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     news = repair(slot, life) || news;
     final = final || settle_code(slot, life, code); /* the reaper may have told it meanwhile */
     if (!is_repaired(slot) || !final || !tell_role(slot, id)) {
-        if (news) tell();
+        if (news) announce_death();
         return;
     }
     if (!cohort__slot_step_of(slot, life, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
     cohort__notify(&slot->changed, COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
-    tell();
+    announce_death();
     cohort__slot_release(slot);
 }

@@ -64,7 +64,7 @@ apr_status_t cohort__slot_refusal(const cohort_process_t *slot) {
  * once. */
 void cohort__slot_freed(void) { atomic_fetch_add(&cohort__arena->free_slots, 1); }
 
-static bool is_held(cohort_process_t *slot) {
+static bool has_holder(cohort_process_t *slot) {
     cohort__pid_t creator = atomic_load(&slot->creator);
     return creator && cohort__process_alive(creator, false);
 }
@@ -75,7 +75,7 @@ static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
     cohort__guard_enter(&slot->guard, me);
-    if (cohort__process_state(slot) == from && !is_held(slot)) {
+    if (cohort__process_state(slot) == from && !has_holder(slot)) {
         cohort__block_free(me, &slot->args);
         cohort__block_free(me, &slot->context);
         cohort__block_free(me, &slot->files);
@@ -97,7 +97,7 @@ static void drop_what_it_holds(cohort__pid_t id) {
 void cohort__slot_release(cohort_process_t *slot) {
     cohort__pid_t id = cohort__process_id(slot);
     cohort__slot_state_t state = cohort__process_state(slot);
-    if (is_held(slot)) return;
+    if (has_holder(slot)) return;
     switch (state) {
     case COHORT__SLOT_NEW:
         drop_what_it_holds(id);

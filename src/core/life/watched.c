@@ -16,7 +16,7 @@ static cohort__watched_t *all[LISTS];
 
 /* The first record is no block of the heap: a server that has one child at a time, and that child,
  * leave the pages of the heap alone, so none is copied. */
-static cohort__watched_t first;
+static cohort__watched_t first_watched;
 static _Atomic bool first_used;
 
 /* Those of the process of which this one is a forked copy. They stay as they are until they are
@@ -35,14 +35,14 @@ static cohort__watched_t *spare_take(void) {
 }
 
 cohort__watched_t *cohort__watched_new(void) {
-    cohort__watched_t *w = atomic_exchange(&first_used, true) ? spare_take() : &first;
+    cohort__watched_t *w = atomic_exchange(&first_used, true) ? spare_take() : &first_watched;
     if (!w) w = malloc(sizeof(cohort__watched_t));
     if (w) *w = (cohort__watched_t){.id = 0};
     return w;
 }
 
 void cohort__watched_free(cohort__watched_t *w) {
-    if (w == &first) atomic_store(&first_used, false);
+    if (w == &first_watched) atomic_store(&first_used, false);
     else free(w);
 }
 

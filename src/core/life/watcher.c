@@ -14,7 +14,7 @@
 
 static cohort_os_known_t channel; /* to the thread. Mutex. */
 /* the thread: from its start, and from its first own instruction */
-static _Atomic bool running, begun;
+static _Atomic bool watcher_runs, begun;
 static _Atomic bool first_thread_ended;
 /* when the pools of this process are to be looked after */
 static _Atomic int64_t alarm_time = COHORT_OS_NEVER;
@@ -60,7 +60,7 @@ static void look_alone(void) {
 #define CUT_OFF_LOOK INT64_C(100000000)
 
 /* What the pools want next they say while they are looked after. */
-static void ring(void) {
+static void answer_alarm(void) {
     int64_t when = atomic_load(&alarm_time);
     if (when > cohort_os_now() ||
         !atomic_compare_exchange_strong(&alarm_time, &when, COHORT_OS_NEVER))
@@ -74,7 +74,7 @@ void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event)) {
     cohort_os_event_t event;
     is_watching = true;
     for (;;) {
-        ring();
+        answer_alarm();
         if (cohort_os_watch_wait(cohort__watching.watch, atomic_load(&alarm_time), &event))
             continue;
         if (event.kind == COHORT_OS_ENDED)
@@ -84,7 +84,7 @@ void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event)) {
 }
 
 /* Mutex: nobody closes the channel meanwhile. */
-static bool post(uint64_t value) {
+static bool post_to_watcher(uint64_t value) {
     return cohort_os_is_known(&channel) && !cohort_os_channel_post(channel.handle, value, NULL);
 }
 
@@ -95,7 +95,7 @@ void cohort__watcher_alarm(int64_t when) {
     } while (!atomic_compare_exchange_weak(&alarm_time, &set, when));
     if (is_watching) return;
     cohort_os_mutex_lock(&cohort__watching.mutex);
-    (void)post(COHORT__WATCHER_ALARM);
+    (void)post_to_watcher(COHORT__WATCHER_ALARM);
     cohort_os_mutex_unlock(&cohort__watching.mutex);
 }
 
@@ -136,16 +136,16 @@ cohort_os_handle_t cohort__watcher_channel(void) {
     return writer;
 }
 
-static void run(void *arg) {
+static void run_watcher(void *arg) {
     cohort__thread_t *me;
     (void)arg;
     atomic_store(&begun, true);
     cohort__watcher_loop(goes_on);
     if (!cohort__enter(&me)) cohort__thread_exit(me);
-    atomic_store(&running, false);
+    atomic_store(&watcher_runs, false);
 }
 
-static apr_status_t begin(void) {
+static apr_status_t begin_watching(void) {
     if (cohort__watching.watch) return APR_SUCCESS;
     cohort_os_watch_t *made;
     apr_status_t status = cohort_os_watch_create(&made);
@@ -154,10 +154,10 @@ static apr_status_t begin(void) {
     if (status) goto no_channel;
     cohort__watching.watch = made;
     atomic_store(&begun, false);
-    atomic_store(&running, true);
-    status = cohort_os_thread_start(run, NULL);
+    atomic_store(&watcher_runs, true);
+    status = cohort_os_thread_start(run_watcher, NULL);
     if (!status) return APR_SUCCESS;
-    atomic_store(&running, false);
+    atomic_store(&watcher_runs, false);
     cohort__watching.watch = NULL;
     cohort_os_close_known(&channel);
 no_channel:
@@ -180,9 +180,9 @@ static void disown(void) {
 static apr_status_t try_tell(void *arg, bool thorough) {
     (void)arg, (void)thorough;
     cohort_os_mutex_lock(&cohort__watching.mutex);
-    bool told = post(COHORT__WATCHER_STOP);
+    bool posted = post_to_watcher(COHORT__WATCHER_STOP);
     cohort_os_mutex_unlock(&cohort__watching.mutex);
-    return told ? APR_SUCCESS : APR_EAGAIN;
+    return posted ? APR_SUCCESS : APR_EAGAIN;
 }
 
 /* The watching thread does its last work as the caller, so that it reaps what it has heard of. */
@@ -191,7 +191,7 @@ static bool stop_thread(void) {
     if (!cohort__watching.watch) return true;
     if (cohort__await(&nobody_notifies, try_tell, NULL, cohort__deadline(RENEWAL_TIME)))
         return false;
-    while (atomic_load(&running)) cohort_os_yield();
+    while (atomic_load(&watcher_runs)) cohort_os_yield();
     /* a thread may wait for a child itself, and come back */
     cohort_os_mutex_lock(&cohort__watching.mutex);
     cohort_os_close_known(&channel);
@@ -220,7 +220,7 @@ apr_status_t cohort__watcher_reserve(cohort__watched_t **watched) {
     cohort__watched_t *w = cohort__watched_new();
     if (!w) return cohort__fail(APR_ENOMEM, "noting a child to be watched");
     cohort_os_mutex_lock(&cohort__watching.mutex);
-    apr_status_t status = begin();
+    apr_status_t status = begin_watching();
     cohort_os_mutex_unlock(&cohort__watching.mutex);
     if (status) cohort__watched_free(w);
     else *watched = w;
@@ -228,7 +228,7 @@ apr_status_t cohort__watcher_reserve(cohort__watched_t **watched) {
 }
 
 void cohort__watcher_await_begun(void) {
-    while (atomic_load(&running) && !atomic_load(&begun)) cohort_os_yield();
+    while (atomic_load(&watcher_runs) && !atomic_load(&begun)) cohort_os_yield();
 }
 
 void cohort__watcher_unreserve(cohort__watched_t *watched) { cohort__watched_free(watched); }
@@ -264,7 +264,7 @@ void cohort__watcher_reset(void) {
         cohort_os_watch_destroy(cohort__watching.watch); /* the copy's handles only */
     cohort_os_close_known(&channel);
     atomic_store(&first_thread_ended, false);
-    atomic_store(&running, false);
+    atomic_store(&watcher_runs, false);
     if (atomic_load(&alarm_time) != COHORT_OS_NEVER) atomic_store(&alarm_time, COHORT_OS_NEVER);
     is_watching = false;
     cohort__watching.watch = NULL;

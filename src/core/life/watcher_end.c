@@ -49,7 +49,7 @@ typedef struct {
     uint64_t life;
 } death_t;
 
-static apr_status_t try_settled(void *arg, bool thorough) {
+static apr_status_t try_death_settled(void *arg, bool thorough) {
     death_t *death = arg;
     if (thorough) cohort__start_died(death->id, death->life, COHORT_EXIT_NONE);
     bool is_dead = cohort__process_find(death->id) == death->slot &&
@@ -74,7 +74,7 @@ static void record(cohort_process_t *slot, cohort__pid_t id, uint64_t life, int 
     death_t death = {slot, id, life};
     cohort__start_died(id, life, code);
     if (atomic_load(&slot->reaper) != cohort__self_id()) return;
-    (void)cohort__await(&slot->changed, try_settled, &death, cohort__deadline(SETTLE_TIME));
+    (void)cohort__await(&slot->changed, try_death_settled, &death, cohort__deadline(SETTLE_TIME));
 }
 
 bool cohort__end_leaves_others(cohort__pid_t id) {

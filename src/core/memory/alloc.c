@@ -16,7 +16,8 @@ cohort__spans_t cohort__spans;
 
 /* Take a block from the word of the thread's current slab where there should be one; NULL: there is
  * none. */
-static inline void *small_take(cohort__thread_t *me, unsigned class, cohort__home_t *home) {
+static inline void *small_take(cohort__thread_t *me, unsigned class,
+                               cohort__owner_ptr_t *owner_ptr) {
     uint32_t slab = atomic_load_explicit(cohort__slab_current(me, class), memory_order_relaxed);
     if (!slab) return NULL;
     cohort__slab_t *meta = cohort__slab_at(slab - 1);
@@ -29,17 +30,17 @@ static inline void *small_take(cohort__thread_t *me, unsigned class, cohort__hom
     unsigned bit = (unsigned)cohort__lowest_bit(~used), index = word * 64 + bit;
     if (index >= cohort__class_blocks(class)) return NULL;
     void *block = cohort__span_data(slab - 1) + (uint64_t)index * cohort__class_size(class);
-    cohort__intend_new(me, block, home);
+    cohort__intend_new(me, block, owner_ptr);
     cohort__store(&meta->used[word], used | (uint64_t)1 << bit);
-    cohort__home_put(home, block);
+    cohort__owner_ptr_set(owner_ptr, block);
     cohort__intent_done(me);
     return block;
 }
 
-static inline apr_status_t small_new(cohort__thread_t *me, unsigned class, cohort__home_t *home,
-                                     void **block) {
+static inline apr_status_t small_new(cohort__thread_t *me, unsigned class,
+                                     cohort__owner_ptr_t *owner_ptr, void **block) {
     for (;;) {
-        void *taken = small_take(me, class, home);
+        void *taken = small_take(me, class, owner_ptr);
         if (taken) {
             *block = taken;
             return APR_SUCCESS;
@@ -84,26 +85,26 @@ static inline void small_put(cohort__slab_t *meta, const cohort__place_t *p, uin
 
 /* ---- the interface -------------------------------------------------------------------------- */
 
-static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size, cohort__home_t *home,
-                                            void **block) {
+static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size,
+                                            cohort__owner_ptr_t *owner_ptr, void **block) {
     if (size > cohort__heap()->spans * COHORT__SPAN) return cohort__heap_is_full(size);
     if (size <= cohort__class_size(COHORT__BYTE_CLASSES - 1))
-        return small_new(me, cohort__class_for(size), home, block);
-    return cohort__large_new(me, size, home, block);
+        return small_new(me, cohort__class_for(size), owner_ptr, block);
+    return cohort__large_new(me, size, owner_ptr, block);
 }
 
-static inline apr_status_t bytes_new(cohort__thread_t *me, size_t size, cohort__home_t *home,
-                                     void **block) {
-    if (size > COHORT__TINY) return sized_new(me, size, home, block);
-    return small_new(me, cohort__here.class_of_16[(size + 15) / 16], home, block);
+static inline apr_status_t bytes_new(cohort__thread_t *me, size_t size,
+                                     cohort__owner_ptr_t *owner_ptr, void **block) {
+    if (size > COHORT__TINY) return sized_new(me, size, owner_ptr, block);
+    return small_new(me, cohort__here.class_of_16[(size + 15) / 16], owner_ptr, block);
 }
 
 apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
-                               cohort__home_t *home) {
+                               cohort__owner_ptr_t *owner_ptr) {
     void *block;
     unsigned class = COHORT__OBJECT_CLASS + (unsigned)kind;
-    if (kind == COHORT__KIND_BYTES) return bytes_new(me, size, home, &block);
-    return size > cohort__class_size(class) ? APR_EINVAL : small_new(me, class, home, &block);
+    if (kind == COHORT__KIND_BYTES) return bytes_new(me, size, owner_ptr, &block);
+    return size > cohort__class_size(class) ? APR_EINVAL : small_new(me, class, owner_ptr, &block);
 }
 
 apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **block) {
@@ -112,7 +113,8 @@ apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **bloc
 
 /* Free a block that `from` (or the user) owns. A user's in a slab of one's own is freed by one
  * store, of which nothing can be left to be done. */
-static inline apr_status_t block_drop(cohort__thread_t *me, void *block, cohort__home_t *from) {
+static inline apr_status_t block_drop(cohort__thread_t *me, void *block,
+                                      cohort__owner_ptr_t *from) {
     uint64_t span;
     cohort__place_t p;
     if (!cohort__span_at(block, &span)) return COHORT_EFREE;
@@ -125,7 +127,7 @@ static inline apr_status_t block_drop(cohort__thread_t *me, void *block, cohort_
     if (!(used & ~cohort__load(&meta->freed[p.word]) & p.bit)) return COHORT_EFREE;
     bool own = cohort__span_owner(head) == cohort__thread_number(me);
     if (!own || from) cohort__intend_free(me, block, from);
-    cohort__home_put(from, NULL);
+    cohort__owner_ptr_set(from, NULL);
     if (!own) {
         free_elsewhere(me, p);
         return APR_SUCCESS;
@@ -135,33 +137,33 @@ static inline apr_status_t block_drop(cohort__thread_t *me, void *block, cohort_
     return APR_SUCCESS;
 }
 
-void cohort__block_free(cohort__thread_t *me, cohort__home_t *home) {
-    void *block = atomic_load_explicit(home, memory_order_acquire);
-    if (block) (void)block_drop(me, block, home);
+void cohort__block_free(cohort__thread_t *me, cohort__owner_ptr_t *owner_ptr) {
+    void *block = atomic_load_explicit(owner_ptr, memory_order_acquire);
+    if (block) (void)block_drop(me, block, owner_ptr);
 }
 
 apr_status_t cohort__block_release(cohort__thread_t *me, void *block) {
     return block_drop(me, block, NULL);
 }
 
-void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home_t *to) {
+void cohort__block_move(cohort__thread_t *me, cohort__owner_ptr_t *from, cohort__owner_ptr_t *to) {
     void *block = atomic_load_explicit(from, memory_order_acquire);
     cohort__intend_move(me, block, from, to);
-    cohort__home_put(to, block);
-    cohort__home_put(from, NULL);
+    cohort__owner_ptr_set(to, block);
+    cohort__owner_ptr_set(from, NULL);
     cohort__intent_done(me);
 }
 
-void cohort__block_prefetch(const cohort__home_t *home) {
+void cohort__block_prefetch(const cohort__owner_ptr_t *owner_ptr) {
     uint64_t span;
-    const void *block = atomic_load_explicit(home, memory_order_relaxed);
+    const void *block = atomic_load_explicit(owner_ptr, memory_order_relaxed);
     if (cohort__span_at(block, &span) && block == cohort__span_data(span))
         cohort__prefetch(cohort__span_place(span));
 }
 
-void *cohort__block_give(cohort__home_t *home) {
-    void *block = atomic_load_explicit(home, memory_order_acquire);
-    cohort__home_put(home, NULL);
+void *cohort__block_give(cohort__owner_ptr_t *owner_ptr) {
+    void *block = atomic_load_explicit(owner_ptr, memory_order_acquire);
+    cohort__owner_ptr_set(owner_ptr, NULL);
     return block;
 }
 
@@ -177,11 +179,11 @@ static bool in_use(const void *block, uint64_t *head) {
            !(cohort__load(&meta->freed[p.word]) & p.bit);
 }
 
-apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_t *home) {
+apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__owner_ptr_t *owner_ptr) {
     uint64_t head;
     (void)me;
     if (!in_use(block, &head)) return COHORT_EFREE;
-    cohort__home_put(home, block);
+    cohort__owner_ptr_set(owner_ptr, block);
     return APR_SUCCESS;
 }
 

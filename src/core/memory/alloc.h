@@ -1,9 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory in the arena. A block always has one owner: a home (a word of the arena that points at it)
- * or, after cohort__block_give() and from cohort__block_obtain(), the user. Making, moving and
- * freeing a block are recorded in the thread's record first, so that a death in between leaves it
- * owned by exactly one of the two sides, never lost, never twice.
+ * Memory in the arena. A block always has one owner: an owner pointer (a word of the arena that
+ * points at it) or, after cohort__block_give() and from cohort__block_obtain(), the user. Making,
+ * moving and freeing a block are recorded in the thread's record first, so that a death in between
+ * leaves it owned by exactly one of the two sides, never lost, never twice.
  */
 #ifndef COHORT_CORE_ALLOC_H
 #define COHORT_CORE_ALLOC_H
@@ -26,23 +26,23 @@ typedef enum {
 } cohort__kind_t;
 #define COHORT__OBJECT_SIZE_MAX 1024 /* of a KIND_* object header block */
 
-/* Make a block of at least `size` bytes and store it into *home (which is NULL). Contents:
+/* Make a block of at least `size` bytes and store it into *owner_ptr (which is NULL). Contents:
  * undefined for BYTES; for objects, what the last owner left (zero at first). Aligned to 16 bytes,
  * from 64 bytes on to 64. APR_ENOMEM: the arena is full. */
 apr_status_t cohort__block_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
-                               cohort__home_t *home);
+                               cohort__owner_ptr_t *owner_ptr);
 /* Make a block of bytes that is the user's from the return on. */
 apr_status_t cohort__block_obtain(cohort__thread_t *me, size_t size, void **block);
-/* Free *home's block and set it to NULL; nothing to do when it is NULL. */
-void cohort__block_free(cohort__thread_t *me, cohort__home_t *home);
-/* Move a block from one home to another (which is NULL). */
-void cohort__block_move(cohort__thread_t *me, cohort__home_t *from, cohort__home_t *to);
+/* Free *owner_ptr's block and set it to NULL; nothing to do when it is NULL. */
+void cohort__block_free(cohort__thread_t *me, cohort__owner_ptr_t *owner_ptr);
+/* Move a block from one owner pointer to another (which is NULL). */
+void cohort__block_move(cohort__thread_t *me, cohort__owner_ptr_t *from, cohort__owner_ptr_t *to);
 /* A hint: the block here, if there is one, will soon be moved. */
-void cohort__block_prefetch(const cohort__home_t *home);
-/* Hand *home's block to the user: *home becomes NULL. */
-void *cohort__block_give(cohort__home_t *home);
-/* Take a user's block back into a home. COHORT_EFREE when it is no block in use. */
-apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__home_t *home);
+void cohort__block_prefetch(const cohort__owner_ptr_t *owner_ptr);
+/* Hand *owner_ptr's block to the user: *owner_ptr becomes NULL. */
+void *cohort__block_give(cohort__owner_ptr_t *owner_ptr);
+/* Take a user's block back into an owner pointer. COHORT_EFREE when it is no block in use. */
+apr_status_t cohort__block_take(cohort__thread_t *me, void *block, cohort__owner_ptr_t *owner_ptr);
 /* Free a user's block. COHORT_EFREE when it is no block in use. */
 apr_status_t cohort__block_release(cohort__thread_t *me, void *block);
 /* Usable bytes of a block. */

@@ -21,7 +21,7 @@ static const uint32_t sizes[COHORT__BYTE_CLASSES] = {
     5120, 6144, 7168, 8192, 9344, 10880, 13056, 16384, 21824, 32768,
 };
 
-static void lay_out(cohort__heap_t *h) {
+static void lay_out_heap(cohort__heap_t *h) {
     uint64_t at = cohort__heap_round(cohort__arena->heap_offset + sizeof *h, COHORT__SPAN);
     uint64_t each = 8 + sizeof(cohort__slab_t) + COHORT__SPAN + 8 * COHORT__CLASSES_MAX / 64;
     uint64_t spans = (cohort__arena->size - at - 4 * COHORT__SPAN) / each;
@@ -38,7 +38,7 @@ static void lay_out(cohort__heap_t *h) {
 /* What another process has laid out, as this one would have, and what of it is in use. */
 static bool is_laid_out(cohort__heap_t *h) {
     cohort__heap_t ours = {0};
-    lay_out(&ours);
+    lay_out_heap(&ours);
     return h->spans == ours.spans && h->heads_at == ours.heads_at &&
            h->partial_at == ours.partial_at && h->meta_at == ours.meta_at &&
            h->data_at == ours.data_at && h->group == ours.group &&
@@ -66,7 +66,7 @@ unsigned cohort__class_for(size_t size) {
 bool cohort__alloc_setup(bool fresh) {
     char *base = (char *)cohort__arena;
     cohort__heap_t *h = cohort__here.heap = (cohort__heap_t *)(base + cohort__arena->heap_offset);
-    if (fresh) lay_out(h);
+    if (fresh) lay_out_heap(h);
     else if (!is_laid_out(h)) return false;
     cohort__spans.heads = (_Atomic uint64_t *)(base + h->heads_at);
     cohort__here.partial = (_Atomic uint64_t *)(base + h->partial_at);

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * The heap, for the files that it consists of. Guarantee: whatever process dies at whatever
- * instruction, every block is either owned by its one home (or the user) or free, and free blocks
- * are found again.
+ * instruction, every block is either owned by its one owner pointer (or the user) or free, and free
+ * blocks are found again.
  *
  * The heap is a row of 64 KiB spans, each described by one word (span.h): a slab of equal blocks,
  * or the first or a later span of a large block or of a free row. Small blocks: each thread owns a
@@ -18,9 +18,9 @@
  * leaves alone what another thread intends to free, and the word of a large block names the thread
  * that is making or freeing it. The spans of a large block that was not made yet, or is freed
  * already, may serve others before the repair, as a slab even; so the intent says that it is about
- * a large block, and the word must agree. Spans are taken and freed under a guard. Free ones lie
- * in rows, described by the word of the first as a large block is, so neither takes longer the
- * larger the block. What is being taken is noted in the heap.
+ * a large block, and the word must agree. Spans are taken and freed under a guard. Free ones lie in
+ * rows, described by the word of the first as a large block is, so neither takes longer the larger
+ * the block. What is being taken is noted in the heap.
  */
 #ifndef COHORT_CORE_HEAP_H
 #define COHORT_CORE_HEAP_H
@@ -83,7 +83,7 @@ static inline uint64_t cohort__heap_round(uint64_t value, uint64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
 
-/* ---- spans --------------------------------------------------------------------------------- */
+/* ---- spans ---------------------------------------------------------------------------------- */
 
 static inline _Atomic uint64_t *cohort__span_place(uint64_t span) {
     return cohort__spans.heads + span;
@@ -178,7 +178,7 @@ void cohort__objects_note(uint64_t span);
 /* The span, or a later one, before which there is none with objects. */
 uint64_t cohort__objects_skip(uint64_t span);
 
-/* ---- large blocks and rows of free spans --------------------------------------------------- */
+/* ---- large blocks and rows of free spans ---------------------------------------------------- */
 
 /* Free spans side by side: one row or some. */
 typedef struct {
@@ -201,11 +201,12 @@ COHORT__APART apr_status_t cohort__heap_is_full(uint64_t size);
 /* The smallest class of blocks of so many bytes, which there is. */
 unsigned cohort__class_for(size_t size);
 
-apr_status_t cohort__large_new(cohort__thread_t *me, size_t size, cohort__home_t *home,
+apr_status_t cohort__large_new(cohort__thread_t *me, size_t size, cohort__owner_ptr_t *owner_ptr,
                                void **block);
 /* Free a large block that `from` (or the user) owns; `head`: its span's word. */
 COHORT__APART apr_status_t cohort__large_drop(cohort__thread_t *me, void *block,
-                                              cohort__home_t *from, uint64_t span, uint64_t head);
+                                              cohort__owner_ptr_t *from, uint64_t span,
+                                              uint64_t head);
 /* Its word names its mover. The caller, the mover or a repairer, may die anywhere in here. */
 void cohort__large_free(cohort__thread_t *me, uint64_t at);
 

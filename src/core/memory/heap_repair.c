@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Repair: what a dead thread had intended to do to a block is finished or undone, as its record
- * (intent.h) and the homes that this names tell.
+ * (intent.h) and the owner pointers that this names tell.
  */
 #include "core/memory/heap.h"
 
@@ -29,7 +29,7 @@ static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *blo
         cohort__large_free(me, span);
 }
 
-/* The block of the intent belongs to its home: take the dead one's mark off. */
+/* The block of the intent belongs to its owner pointer: take the dead one's mark off. */
 static void repair_keep(cohort__thread_t *dead, void *block) {
     uint64_t span;
     if (!cohort__span_at(block, &span)) return;
@@ -39,8 +39,8 @@ static void repair_keep(cohort__thread_t *dead, void *block) {
         cohort__span_become(span, cohort__large_word(cohort__span_count(head), 0));
 }
 
-static bool lives_at(cohort__home_t *home, void *block) {
-    return home && atomic_load_explicit(home, memory_order_acquire) == block;
+static bool owns(cohort__owner_ptr_t *owner_ptr, void *block) {
+    return owner_ptr && atomic_load_explicit(owner_ptr, memory_order_acquire) == block;
 }
 
 void cohort__alloc_repair(cohort__thread_t *dead) {
@@ -49,20 +49,20 @@ void cohort__alloc_repair(cohort__thread_t *dead) {
     void *intended = atomic_load_explicit(&dead->intent_block, memory_order_acquire);
     bool large = cohort__intent_is_large(intended);
     void *block = cohort__intent_block(intended);
-    cohort__home_t *from = atomic_load_explicit(&dead->intent_from, memory_order_relaxed);
-    cohort__home_t *to = atomic_load_explicit(&dead->intent_to, memory_order_relaxed);
+    cohort__owner_ptr_t *from = atomic_load_explicit(&dead->intent_from, memory_order_relaxed);
+    cohort__owner_ptr_t *to = atomic_load_explicit(&dead->intent_to, memory_order_relaxed);
     switch (atomic_load_explicit(&dead->intent, memory_order_acquire)) {
     case COHORT__INTENT_NEW:
-        if (lives_at(to, block)) repair_keep(dead, block);
+        if (owns(to, block)) repair_keep(dead, block);
         else repair_block(me, dead, block, large);
         break;
     case COHORT__INTENT_FREE:
-        if (lives_at(from, block)) repair_keep(dead, block);
+        if (owns(from, block)) repair_keep(dead, block);
         else repair_block(me, dead, block, large);
         break;
     case COHORT__INTENT_MOVE:
-        cohort__home_put(to, block);
-        cohort__home_put(from, NULL);
+        cohort__owner_ptr_set(to, block);
+        cohort__owner_ptr_set(from, NULL);
         break;
     default: return;
     }

@@ -12,7 +12,7 @@
 
 /* The last holder died over these: it has taken what it wanted if the first word says so; else they
  * are one free row. */
-static void settle(uint64_t at, uint64_t count) {
+static void settle_rows(uint64_t at, uint64_t count) {
     cohort__heap_t *h = cohort__heap();
     uint64_t ready = 0, top = cohort__load(&h->top), head;
     if (cohort__span_is_free(cohort__span_word(at))) {
@@ -31,7 +31,7 @@ void cohort__heap_enter(cohort__thread_t *me) {
     cohort__heap_t *h = cohort__heap();
     cohort__guard_enter_unsettled(&h->guard, me);
     uint64_t count = cohort__load(&h->busy_count);
-    if (count) settle(cohort__load(&h->busy_at), count);
+    if (count) settle_rows(cohort__load(&h->busy_at), count);
 }
 
 void cohort__heap_leave(void) { cohort__guard_leave(&cohort__heap()->guard); }

@@ -2,27 +2,29 @@
 /*
  * What a thread notes in its record before it makes, frees or moves a block, so that the repairer
  * of a dead thread knows of which block the owner may be in doubt. The note names the block's
- * homes; no home: the block is the user's.
+ * owner pointers; no owner pointer: the block is the user's.
  */
 #ifndef COHORT_CORE_INTENT_H
 #define COHORT_CORE_INTENT_H
 
 #include "core/memory/thread.h"
 
-static inline void cohort__intend_new(cohort__thread_t *me, void *block, cohort__home_t *home) {
+static inline void cohort__intend_new(cohort__thread_t *me, void *block,
+                                      cohort__owner_ptr_t *owner_ptr) {
     atomic_store_explicit(&me->intent_block, block, memory_order_relaxed);
-    atomic_store_explicit(&me->intent_to, home, memory_order_relaxed);
+    atomic_store_explicit(&me->intent_to, owner_ptr, memory_order_relaxed);
     atomic_store_explicit(&me->intent, COHORT__INTENT_NEW, memory_order_release);
 }
 
-static inline void cohort__intend_free(cohort__thread_t *me, void *block, cohort__home_t *home) {
+static inline void cohort__intend_free(cohort__thread_t *me, void *block,
+                                       cohort__owner_ptr_t *owner_ptr) {
     atomic_store_explicit(&me->intent_block, block, memory_order_relaxed);
-    atomic_store_explicit(&me->intent_from, home, memory_order_relaxed);
+    atomic_store_explicit(&me->intent_from, owner_ptr, memory_order_relaxed);
     atomic_store_explicit(&me->intent, COHORT__INTENT_FREE, memory_order_release);
 }
 
-static inline void cohort__intend_move(cohort__thread_t *me, void *block, cohort__home_t *from,
-                                       cohort__home_t *to) {
+static inline void cohort__intend_move(cohort__thread_t *me, void *block, cohort__owner_ptr_t *from,
+                                       cohort__owner_ptr_t *to) {
     atomic_store_explicit(&me->intent_block, block, memory_order_relaxed);
     atomic_store_explicit(&me->intent_from, from, memory_order_relaxed);
     atomic_store_explicit(&me->intent_to, to, memory_order_relaxed);
@@ -41,8 +43,8 @@ static inline void *cohort__intent_block(void *intended) {
     return (char *)intended - cohort__intent_is_large(intended);
 }
 
-static inline void cohort__home_put(cohort__home_t *home, void *block) {
-    if (home) atomic_store_explicit(home, block, memory_order_release);
+static inline void cohort__owner_ptr_set(cohort__owner_ptr_t *owner_ptr, void *block) {
+    if (owner_ptr) atomic_store_explicit(owner_ptr, block, memory_order_release);
 }
 
 #endif

@@ -21,7 +21,7 @@ typedef struct {
 static _Thread_local unsigned held;
 
 /* What the dead owner was doing to a block must be finished or undone before its guard changes
- * hands: the repair goes by what the homes say. */
+ * hands: the repair goes by what the owner pointers say. */
 static bool is_settled(cohort__tid_t dead) {
     cohort__thread_t *thread = cohort__thread_find(dead);
     if (!thread ||
@@ -44,7 +44,7 @@ static apr_status_t try_acquire(void *arg, bool thorough) {
 }
 
 /* A thread that was woken and gives up, since another was faster, passes the hand-off on. */
-static apr_status_t await(acquisition_t *a, int64_t deadline) {
+static apr_status_t await_lock(acquisition_t *a, int64_t deadline) {
     bool slept;
     apr_status_t status = cohort__await_handoff(&a->lock->freed, try_acquire, a, deadline, &slept);
     if (slept) cohort__handoff_came(&a->lock->freed);
@@ -58,7 +58,7 @@ apr_status_t cohort__lock_acquire(cohort__lock_t *lock, cohort__thread_t *me, in
     acquisition_t a = {lock, cohort__thread_id(me), false};
     if (atomic_compare_exchange_strong(&lock->owner, &owner, a.me)) return APR_SUCCESS;
     if (owner == a.me) return deadline ? COHORT_EDEADLOCK : APR_EAGAIN;
-    return await(&a, deadline);
+    return await_lock(&a, deadline);
 }
 
 void cohort__lock_release(cohort__lock_t *lock) {
@@ -85,7 +85,7 @@ static void enter(cohort__guard_t *guard, cohort__thread_t *me, bool settled) {
     acquisition_t a = {&guard->lock, cohort__thread_id(me), settled};
     apr_status_t status = APR_SUCCESS;
     if (!atomic_compare_exchange_strong(&guard->lock.owner, &owner, a.me)) {
-        status = await(&a, COHORT_OS_NEVER);
+        status = await_lock(&a, COHORT_OS_NEVER);
     }
     if (status == COHORT_EOWNERDEAD) roll_back(guard);
     held++;

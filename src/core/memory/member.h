@@ -71,7 +71,7 @@ struct cohort_process_t {
     _Atomic uint32_t repaired; /* how far, see below */
     _Atomic int64_t died;      /* when it was found dead */
     _Atomic uint32_t watches;  /* it has started others, and its watcher sees their ends */
-    /* its starter waits for it to take off, and takes a failure back to NEW */
+    /* its starter waits until it is RUNNING, and takes a failure back to NEW */
     _Atomic uint32_t awaited;
     _Atomic uint32_t renamed; /* name[renamed % 2] is valid */
     char name[2][COHORT__NAME_MAX];
@@ -80,7 +80,7 @@ struct cohort_process_t {
     uint32_t subclass; /* args are an instance of a class */
     uint64_t args_size, context_size;
     uint32_t n_files;
-    cohort__home_t args, context, files; /* files: int32_t */
+    cohort__owner_ptr_t args, context, files; /* files: int32_t */
     /* the starter's own pointer: a worker's context and streams are its pool's (cohort__given_t) */
     void *given;
     /* a worker that was there before: in the state of the maker's first thread */

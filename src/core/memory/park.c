@@ -51,7 +51,7 @@ static _Thread_local unsigned spins = SPINS_MOST, yields = 8;
 /* How long at least it does so, in nanoseconds, when nobody else wants the CPU: longer after sleeps
  * that this would have spared. When all of it was in vain, so many of these are let pass before it
  * is tried again. */
-static _Thread_local int64_t patience;
+static _Thread_local int64_t spin_patience;
 static _Thread_local unsigned doubts;
 
 /* Two that wait for one another and have been put on one CPU: each time one of them gives the
@@ -93,7 +93,7 @@ static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin, int64_t d
     apr_status_t status = APR_EAGAIN;
     int64_t took = 0;
     for (unsigned i = 0; status == APR_EAGAIN && took < ENOUGH && took < deadline - begin &&
-                         (i < yields || took < patience);
+                         (i < yields || took < spin_patience);
          i++) {
         cohort_os_yield();
         status = try(arg, false);
@@ -135,19 +135,19 @@ static apr_status_t part(cohort__try_t try, void *arg, int64_t begin, int64_t de
     return status;
 }
 
-static void lose_patience(void) { patience -= patience / 4; }
+static void lose_patience(void) { spin_patience -= spin_patience / 4; }
 
 static void learn(int64_t waited) {
     if (waited >= WORTH) {
         lose_patience();
-    } else if (patience == PATIENCE_MOST) {
-        patience = 0;
+    } else if (spin_patience == PATIENCE_MOST) {
+        spin_patience = 0;
         doubts = DOUBTS;
     } else if (doubts) {
         doubts--;
     } else {
-        patience = patience < PATIENCE_LEAST ? PATIENCE_LEAST : patience * 2;
-        if (patience > PATIENCE_MOST) patience = PATIENCE_MOST;
+        spin_patience = spin_patience < PATIENCE_LEAST ? PATIENCE_LEAST : spin_patience * 2;
+        if (spin_patience > PATIENCE_MOST) spin_patience = PATIENCE_MOST;
     }
 }
 
@@ -177,8 +177,8 @@ static apr_status_t sleep_once(cohort__eventcount_t *ec, cohort__try_t try, void
     return status;
 }
 
-static apr_status_t await(cohort__eventcount_t *ec, cohort__try_t try, void *arg, int64_t deadline,
-                          cohort__pace_t pace, bool *slept) {
+static apr_status_t await_event(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
+                                int64_t deadline, cohort__pace_t pace, bool *slept) {
     if (deadline == 0) return try(arg, true);
     sleeper_t sleeper = {0};
     apr_status_t status = spin(try, arg, slept != NULL);
@@ -220,18 +220,18 @@ static apr_status_t await(cohort__eventcount_t *ec, cohort__try_t try, void *arg
 
 apr_status_t cohort__await(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
                            int64_t deadline) {
-    return await(ec, try, arg, deadline, cohort__pace_steady, NULL);
+    return await_event(ec, try, arg, deadline, cohort__pace_steady, NULL);
 }
 
 apr_status_t cohort__await_paced(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
                                  int64_t deadline, cohort__pace_t pace) {
-    return await(ec, try, arg, deadline, pace, NULL);
+    return await_event(ec, try, arg, deadline, pace, NULL);
 }
 
 apr_status_t cohort__await_handoff(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
                                    int64_t deadline, bool *slept) {
     *slept = false;
-    return await(ec, try, arg, deadline, cohort__pace_steady, slept);
+    return await_event(ec, try, arg, deadline, cohort__pace_steady, slept);
 }
 
 void cohort__notify_sleepers(cohort__eventcount_t *ec, uint32_t seen, int count) {

@@ -21,7 +21,7 @@ cohort__thread_t *cohort__thread_at(uint32_t index) {
     return (cohort__thread_t *)((char *)cohort__arena + cohort__arena->thread_offset) + index;
 }
 
-static bool claim(uint32_t index, cohort__pid_t owner) {
+static bool claim_record(uint32_t index, cohort__pid_t owner) {
     cohort__thread_t *thread = cohort__thread_at(index);
     cohort__pid_t nobody = 0;
     if (atomic_load_explicit(&thread->owner, memory_order_relaxed) != 0) return false;
@@ -35,7 +35,7 @@ static bool claim(uint32_t index, cohort__pid_t owner) {
 }
 
 /* Make one more record usable. The count goes up after its memory is there. */
-static apr_status_t grow(void) {
+static apr_status_t add_record(void) {
     uint32_t count = cohort__thread_count();
     if (count >= COHORT__THREADS_MAX)
         return cohort__fail(COHORT_ELIMIT, "%u threads of the cohort that use it",
@@ -52,11 +52,11 @@ apr_status_t cohort__thread_register(cohort__thread_t **me) {
     for (;;) {
         uint32_t count = cohort__thread_count();
         for (uint32_t i = 0; i < count; i++) {
-            if (!claim(i, owner)) continue;
+            if (!claim_record(i, owner)) continue;
             *me = cohort__thread_self;
             return APR_SUCCESS;
         }
-        apr_status_t status = grow();
+        apr_status_t status = add_record();
         if (status) return status;
     }
 }

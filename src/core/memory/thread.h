@@ -47,15 +47,15 @@ typedef enum {
 
 /* The blocks that a call may own at a time, by what it does with them. */
 typedef enum {
-    COHORT__STAGE_OBJECT,  /* an object that is being made or freed */
-    COHORT__STAGE_MESSAGE, /* a message on its way into a ring or out of it */
-    COHORT__STAGE_LINK,    /* the next link of a chain, until it hangs on that */
-    COHORT__STAGES
-} cohort__stage_t;
+    COHORT__IN_FLIGHT_OBJECT,  /* an object that is being made or freed */
+    COHORT__IN_FLIGHT_MESSAGE, /* a message on its way into a ring or out of it */
+    COHORT__IN_FLIGHT_LINK,    /* the next link of a chain, until it hangs on that */
+    COHORT__IN_FLIGHT_COUNT
+} cohort__in_flight_use_t;
 
-/* A place in the arena that owns a block, or NULL. A block has one home at a time, or belongs to
- * the user. */
-typedef _Atomic(void *) cohort__home_t;
+/* A place in the arena that owns a block, or NULL. A block has one owner pointer at a time, or
+ * belongs to the user. */
+typedef _Atomic(void *) cohort__owner_ptr_t;
 
 typedef struct cohort__thread_t {
     _Alignas(64) _Atomic cohort__pid_t owner; /* the process, 0 = record is free */
@@ -75,10 +75,10 @@ typedef struct cohort__thread_t {
     /* the block on the move */
     _Alignas(64) _Atomic uint32_t intent;
     _Atomic(void *) intent_block; /* its address, + 1 when it is a large one */
-    _Atomic(cohort__home_t *) intent_from;
-    _Atomic(cohort__home_t *) intent_to;
-    cohort__home_t stage[COHORT__STAGES]; /* by cohort__stage_t */
-    cohort__tid_t id;                     /* its own note of cohort__thread_id() */
+    _Atomic(cohort__owner_ptr_t *) intent_from;
+    _Atomic(cohort__owner_ptr_t *) intent_to;
+    cohort__owner_ptr_t in_flight[COHORT__IN_FLIGHT_COUNT]; /* by cohort__in_flight_use_t */
+    cohort__tid_t id; /* its own note of cohort__thread_id() */
     /* the slabs of each size class that it owns: the span's number + 1; 0 = none */
     _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS];
     /* in which of those places the one is that blocks are taken from; its own note */
@@ -141,7 +141,7 @@ static inline void cohort__op_end(cohort__thread_t *me) {
  * object on its way, before that is over. */
 static inline bool cohort__thread_is_busy(cohort__thread_t *me) {
     return atomic_load_explicit(&me->op, memory_order_relaxed) != COHORT__OP_NONE ||
-           atomic_load_explicit(&me->stage[COHORT__STAGE_OBJECT], memory_order_relaxed);
+           atomic_load_explicit(&me->in_flight[COHORT__IN_FLIGHT_OBJECT], memory_order_relaxed);
 }
 
 /* The number of records ever used, and a record by its index below that (also free ones). */

@@ -20,13 +20,14 @@ void cohort__object_wipe(void *from, size_t size) {
     memset(words + count, 0, size % sizeof *words);
 }
 
-/* The thread's stage for objects has it while it is under construction. */
+/* The thread's in-flight pointer for objects has it while it is under construction. */
 apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
                                 void *object) {
-    apr_status_t status = cohort__block_new(me, kind, size, &me->stage[COHORT__STAGE_OBJECT]);
+    apr_status_t status =
+        cohort__block_new(me, kind, size, &me->in_flight[COHORT__IN_FLIGHT_OBJECT]);
     if (status) return status;
     cohort__object_t *o =
-        atomic_load_explicit(&me->stage[COHORT__STAGE_OBJECT], memory_order_relaxed);
+        atomic_load_explicit(&me->in_flight[COHORT__IN_FLIGHT_OBJECT], memory_order_relaxed);
     uint32_t made = atomic_load_explicit(&o->made, memory_order_relaxed);
     cohort__object_wipe(o + 1, size - sizeof *o);
     for (int i = 0; i < COHORT__PARTS; i++)
@@ -55,7 +56,7 @@ void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, ap
         apr_pool_cleanup_register(pool, cleanup, clean_up, apr_pool_cleanup_null);
     }
     atomic_store(&o->tag, full);
-    (void)cohort__block_give(&me->stage[COHORT__STAGE_OBJECT]);
+    (void)cohort__block_give(&me->in_flight[COHORT__IN_FLIGHT_OBJECT]);
 }
 
 bool cohort__object_end(void *object, uint32_t tag) {
@@ -76,12 +77,13 @@ bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag) {
     return false;
 }
 
-/* From the claim until the stage owns it, the announced operation is what remembers the object. */
+/* From the claim until its in-flight pointer owns it, the announced operation is what remembers the
+ * object. */
 static void repair_claim(cohort__thread_t *dead) {
     if (atomic_load_explicit(&dead->op, memory_order_acquire) != COHORT__OP_END) return;
     cohort__object_t *o = atomic_load_explicit(&dead->op_object, memory_order_relaxed);
     if (atomic_load_explicit(&o->tag, memory_order_acquire) == claimed_by(dead)) {
-        atomic_store_explicit(&dead->stage[COHORT__STAGE_OBJECT], o, memory_order_release);
+        atomic_store_explicit(&dead->in_flight[COHORT__IN_FLIGHT_OBJECT], o, memory_order_release);
     }
     cohort__op_end(dead);
 }
@@ -110,19 +112,19 @@ static void free_parts(cohort__thread_t *me, cohort__object_t *o) {
 }
 
 void cohort__object_free(cohort__thread_t *me, void *object) {
-    atomic_store_explicit(&me->stage[COHORT__STAGE_OBJECT], object, memory_order_release);
+    atomic_store_explicit(&me->in_flight[COHORT__IN_FLIGHT_OBJECT], object, memory_order_release);
     if (atomic_load_explicit(&me->op, memory_order_relaxed) == COHORT__OP_END) cohort__op_end(me);
     free_parts(me, object);
-    cohort__block_free(me, &me->stage[COHORT__STAGE_OBJECT]);
+    cohort__block_free(me, &me->in_flight[COHORT__IN_FLIGHT_OBJECT]);
 }
 
 void cohort__object_repair(cohort__thread_t *me, cohort__thread_t *dead) {
     repair_claim(dead);
     cohort__object_t *o =
-        atomic_load_explicit(&dead->stage[COHORT__STAGE_OBJECT], memory_order_acquire);
+        atomic_load_explicit(&dead->in_flight[COHORT__IN_FLIGHT_OBJECT], memory_order_acquire);
     if (!o || cohort__block_is(o, COHORT__KIND_BYTES)) return;
     uint64_t word = atomic_load_explicit(&o->tag, memory_order_acquire);
     if (cohort__tag_type(word) == 0) free_parts(me, o);
     /* it was published, and is the user's */
-    else (void)cohort__block_give(&dead->stage[COHORT__STAGE_OBJECT]);
+    else (void)cohort__block_give(&dead->in_flight[COHORT__IN_FLIGHT_OBJECT]);
 }

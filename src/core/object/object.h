@@ -35,7 +35,7 @@ typedef struct cohort__object_t {
     _Atomic uint32_t made; /* generations so far */
     uint32_t reserved;
     /* the object's further blocks; a half-made object is freed with them */
-    cohort__home_t parts[COHORT__PARTS];
+    cohort__owner_ptr_t parts[COHORT__PARTS];
 } cohort__object_t;
 
 /* Four letters that name a type: "LOCK". */
@@ -49,9 +49,9 @@ static inline uint64_t cohort__tag_word(uint32_t type, uint32_t generation) {
 static inline uint32_t cohort__tag_type(uint64_t word) { return (uint32_t)(word >> 32); }
 static inline uint32_t cohort__tag_generation(uint64_t word) { return (uint32_t)word; }
 
-/* Make an object block of `size` bytes (all zero but for its header) that only the thread's stage
- * for objects owns until cohort__object_publish() makes it alive. If the maker dies before that,
- * the block is freed, and with it what its parts own. */
+/* Make an object block of `size` bytes (all zero but for its header) that only the thread's
+ * in-flight pointer for objects owns until cohort__object_publish() makes it alive. If the maker
+ * dies before that, the block is freed, and with it what its parts own. */
 apr_status_t cohort__object_new(cohort__thread_t *me, cohort__kind_t kind, size_t size,
                                 void *object);
 /* Zero words of an object, by atomic stores: a thread that comes too late may still read them, to
@@ -117,7 +117,8 @@ bool cohort__object_end(void *object, uint32_t tag);
 bool cohort__object_claim(cohort__thread_t *me, void *object, uint32_t tag);
 /* Waits until no other thread looks at it. */
 void cohort__object_free(cohort__thread_t *me, void *object);
-/* A dead thread was making an object: free its parts (its block is freed with the stage). */
+/* A dead thread was making an object: free its parts (its block is freed with the in-flight
+ * pointer). */
 void cohort__object_repair(cohort__thread_t *me, cohort__thread_t *dead);
 
 #endif

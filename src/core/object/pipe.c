@@ -31,11 +31,11 @@ static apr_status_t release_pipe(void *object) {
 
 static apr_status_t set_up_pipe(cohort__thread_t *me, cohort__pipe_t *pipe,
                                 const cohort_pipe_options_t *o) {
-    cohort__home_t *parts = pipe->owner.object.parts;
+    cohort__owner_ptr_t *parts = pipe->owner.object.parts;
     uint64_t messages = o->messages ? o->messages : DEFAULT_MESSAGES;
     pipe->bytes = o->bytes ? o->bytes : DEFAULT_BYTES;
     pipe->one_way = o->one_way != 0;
-    cohort__roster_setup(&pipe->holders, &parts[COHORT__PIPE_ROSTER]);
+    cohort__holders_setup(&pipe->holders, &parts[COHORT__PIPE_HOLDERS]);
     atomic_store(&pipe->holders.first[0].value, COHORT__BOTH_ENDS);
     atomic_store(&pipe->holders.first[0].id, cohort__self_id());
     atomic_store(&pipe->deaths[0], atomic_load(&cohort__arena->death));
@@ -77,14 +77,14 @@ apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t
 
 /* Only large messages count, since small ones are bounded by their number. */
 static bool has_room(const cohort__end_t *u) {
-    if (!u->as.send.staged) return true;
+    if (!u->as.send.in_flight) return true;
     uint64_t bytes = cohort__ring_bytes(&u->call, u->ring);
     return bytes == 0 ||
            (u->as.send.size <= u->pipe->bytes && bytes <= u->pipe->bytes - u->as.send.size);
 }
 
 /* A pipe goes with its ends, so a call during which it does finds its own end closed. */
-static apr_status_t said(const cohort__end_t *use, apr_status_t status) {
+static apr_status_t closed_or(const cohort__end_t *use, apr_status_t status) {
     return status && cohort__call_over(&use->call) ? COHORT_ECLOSED : status;
 }
 
@@ -98,7 +98,7 @@ static apr_status_t send_once(cohort__end_t *u, bool thorough) {
 }
 
 static apr_status_t try_send(void *arg, bool thorough) {
-    return said(arg, send_once(arg, thorough));
+    return closed_or(arg, send_once(arg, thorough));
 }
 
 static apr_status_t connection_send(cohort_connection_t *connection, const void *data,
@@ -110,9 +110,9 @@ static apr_status_t connection_send(cohort_connection_t *connection, const void 
     if (!data && size) return cohort__null("data");
     u.ring = &u.pipe->rings[!u.end];
     u.as.send = (cohort__send_t){data, size, false};
-    status = cohort__ring_stage(&u.call, u.ring, &u.as.send);
+    status = cohort__ring_send_begin(&u.call, u.ring, &u.as.send);
     if (!status) status = cohort__ring_await(&u.call, &u.ring->space, try_send, &u, timeout);
-    if (u.as.send.staged) cohort__ring_unstage(&u.call);
+    if (u.as.send.in_flight) cohort__ring_send_end(&u.call);
     return status;
 }
 
@@ -135,7 +135,7 @@ static apr_status_t receive_once(cohort__end_t *u, bool thorough) {
 }
 
 static apr_status_t try_receive(void *arg, bool thorough) {
-    return said(arg, receive_once(arg, thorough));
+    return closed_or(arg, receive_once(arg, thorough));
 }
 
 static apr_status_t receive_any(cohort_connection_t *connection, cohort__end_t *u,

@@ -1,19 +1,19 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Between pipe.c and pipe_ends.c: what a pipe is, and the use of one of its ends. Here is what each
- * send and receive asks and mostly finds at once; what takes the roster is in pipe_ends.c. */
+ * send and receive asks and mostly finds at once; what takes the holder table is in pipe_ends.c. */
 #ifndef COHORT_CORE_PIPE_ENDS_H
 #define COHORT_CORE_PIPE_ENDS_H
 
 #include "core/object/ring.h"
-#include "core/object/roster.h"
+#include "core/object/holders.h"
 
 #include <cohort/pipe.h>
 
 #define COHORT__PIPE_TAG COHORT__TAG('P', 'I', 'P', 'E')
 
 /* The parts of a pipe: its rings are bounded, so each has one. */
-enum { COHORT__PIPE_RINGS, COHORT__PIPE_ROSTER = COHORT__PIPE_RINGS + 2 };
-_Static_assert(COHORT__PIPE_ROSTER + COHORT__ROSTER_HOMES <= COHORT__PARTS, "a pipe's parts");
+enum { COHORT__PIPE_RINGS, COHORT__PIPE_HOLDERS = COHORT__PIPE_RINGS + 2 };
+_Static_assert(COHORT__PIPE_HOLDERS + COHORT__HOLDERS_PARTS <= COHORT__PARTS, "a pipe's parts");
 
 struct cohort_connection_t {
     unsigned char place[16];
@@ -29,13 +29,13 @@ typedef struct {
     _Atomic uint64_t closed;              /* bits: ends that are closed for good */
     _Alignas(64) cohort__ring_t rings[2]; /* [i] brings messages to end i */
     cohort__guard_t guard;
-    cohort__roster_t holders; /* per process: bits, see below */
+    cohort__holders_t holders; /* per process: bits, see below */
 } cohort__pipe_t;
 _Static_assert(sizeof(cohort__pipe_t) <= COHORT__OBJECT_SIZE_MAX, "a pipe fits its block");
 _Static_assert(offsetof(cohort__pipe_t, ends) == 64, "the ends lie where cohort__end_aim() looks");
 
-/* What the roster has of a process: the ends that it holds, and those that it closed. Ends that are
- * closed for good have the bits of those that are held. */
+/* What the holder table has of a process: the ends that it holds, and those that it closed. Ends
+ * that are closed for good have the bits of those that are held. */
 #define COHORT__HOLDS(end)   ((uint64_t)1 << (end))
 #define COHORT__GAVE_UP(end) ((uint64_t)4 << (end))
 #define COHORT__BOTH_ENDS    3u
@@ -77,10 +77,10 @@ static inline uint64_t cohort__pipe_closed(cohort__pipe_t *pipe) {
     return atomic_load_explicit(&pipe->closed, memory_order_acquire);
 }
 
-/* What this process has in the roster, as far as it can be seen at once; 0 when it cannot. */
+/* What this process has in the holder table, as far as it can be seen at once; 0 when it cannot. */
 static inline uint64_t cohort__end_own_mark(const cohort__end_t *use) {
     uint64_t value = 0;
-    return cohort__roster_peek(&use->pipe->holders, cohort__self_id(), &value) ? value : 0;
+    return cohort__holders_peek(&use->pipe->holders, cohort__self_id(), &value) ? value : 0;
 }
 
 /* ---- pipe_ends.c ---------------------------------------------------------------------------- */
@@ -91,7 +91,7 @@ apr_status_t cohort__end_hold(const cohort__end_t *use, cohort__pid_t process);
 apr_status_t cohort__end_give_up(const cohort__end_t *use, uint64_t ends);
 /* Is this end closed for good? Looks at all holders. */
 bool cohort__end_look(const cohort__end_t *use, int end, bool thorough);
-/* What this process has in the roster, wherever it is there. */
+/* What this process has in the holder table, wherever it is there. */
 uint64_t cohort__end_find_own_mark(const cohort__end_t *use);
 
 /* ---- what each call asks -------------------------------------------------------------------- */

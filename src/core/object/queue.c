@@ -22,9 +22,9 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
     if (!options) options = &defaults;
     status = cohort__object_new(me, COHORT__KIND_QUEUE, sizeof *q, &q);
     if (status) return status;
-    cohort__home_t *parts = q->owner.object.parts;
+    cohort__owner_ptr_t *parts = q->owner.object.parts;
     q->joinable = options->joinable != 0;
-    cohort__roster_setup(&q->outstanding, &parts[COHORT__QUEUE_ROSTER]);
+    cohort__holders_setup(&q->outstanding, &parts[COHORT__QUEUE_HOLDERS]);
     status =
         cohort__ring_setup(me, &q->ring, &q->guard, &parts[COHORT__QUEUE_RING], options->capacity,
                            options->message_size ? options->message_size : DEFAULT_MESSAGE, 0);
@@ -69,9 +69,9 @@ static apr_status_t put_slowly(put_t *p, apr_interval_time_t timeout) {
     cohort_queue_t *queue = cohort__queue_of(&p->call);
     if (!p->send.data && p->send.size) return cohort__null("data");
     if (is_queue_closed(queue)) return say_closed(&p->call);
-    apr_status_t status = cohort__ring_stage(&p->call, &queue->ring, &p->send);
+    apr_status_t status = cohort__ring_send_begin(&p->call, &queue->ring, &p->send);
     if (!status) status = cohort__ring_await(&p->call, &queue->ring.space, try_put, p, timeout);
-    if (p->send.staged) cohort__ring_unstage(&p->call);
+    if (p->send.in_flight) cohort__ring_send_end(&p->call);
     return status;
 }
 
@@ -135,11 +135,11 @@ static apr_status_t queue_put_block(cohort_queue_t *queue, void *block, apr_size
     if (!cohort__block_is(block, COHORT__KIND_BYTES)) return COHORT_EFREE;
     if (size > cohort__block_size(block))
         return cohort__fail(APR_EINVAL, "size is more than the block has");
-    cohort__home_t *stage = &p.call.me->stage[COHORT__STAGE_MESSAGE];
-    status = cohort__block_take(p.call.me, block, stage);
+    cohort__owner_ptr_t *in_flight = &p.call.me->in_flight[COHORT__IN_FLIGHT_MESSAGE];
+    status = cohort__block_take(p.call.me, block, in_flight);
     if (status) return status;
     status = cohort__ring_await(&p.call, &queue->ring.space, try_put, &p, timeout);
-    if (status) (void)cohort__block_give(stage);
+    if (status) (void)cohort__block_give(in_flight);
     return status;
 }
 

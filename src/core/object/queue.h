@@ -5,15 +5,15 @@
 #define COHORT_CORE_QUEUE_H
 
 #include "core/object/ring.h"
-#include "core/object/roster.h"
+#include "core/object/holders.h"
 
 #include <cohort/queue.h>
 
 #define COHORT__QUEUE_TAG COHORT__TAG('Q', 'U', 'E', 'U')
 
 /* The parts of a queue. */
-enum { COHORT__QUEUE_RING, COHORT__QUEUE_ROSTER = COHORT__QUEUE_RING + COHORT__RING_HOMES };
-_Static_assert(COHORT__QUEUE_ROSTER + COHORT__ROSTER_HOMES <= COHORT__PARTS, "a queue's parts");
+enum { COHORT__QUEUE_RING, COHORT__QUEUE_HOLDERS = COHORT__QUEUE_RING + COHORT__RING_PARTS };
+_Static_assert(COHORT__QUEUE_HOLDERS + COHORT__HOLDERS_PARTS <= COHORT__PARTS, "a queue's parts");
 
 struct cohort_queue_t {
     cohort__ring_owner_t owner;
@@ -21,7 +21,7 @@ struct cohort_queue_t {
     _Atomic uint32_t closed;
     uint32_t joinable;
     cohort__guard_t guard; /* the ring's chain, and what follows */
-    cohort__roster_t outstanding;
+    cohort__holders_t outstanding;
     _Atomic uint64_t credit;
     cohort__eventcount_t done; /* nothing is unfinished */
 };

@@ -2,8 +2,8 @@
 /*
  * The account of a joinable queue: which process has what.
  *
- * Unfinished messages = those in the ring + those that live processes have outstanding (the roster)
- * - those with a task_done() that came before their get (credit). A get enters itself in the roster
+ * Unfinished messages = those in the ring + those that live processes have outstanding (holders)
+ * - those with a task_done() that came before their get (credit). A get enters itself there
  * before its one committing step, so a message is never out of the account; a process that dies
  * takes its entry with it, and the message it was getting goes back into the ring.
  */
@@ -13,7 +13,7 @@
 
 static uint64_t outstanding(cohort_queue_t *q) {
     uint64_t sum = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;)
+    for (cohort__holder_t *e = NULL; (e = cohort__holders_next(&q->outstanding, e)) != NULL;)
         sum += atomic_load(&e->value);
     return sum;
 }
@@ -22,14 +22,14 @@ static uint64_t outstanding(cohort_queue_t *q) {
  * to be repaired first, or 0. */
 static cohort__pid_t drop_dead(cohort_queue_t *q) {
     cohort__pid_t unrepaired = 0;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&q->outstanding, e)) != NULL;) {
+    for (cohort__holder_t *e = NULL; (e = cohort__holders_next(&q->outstanding, e)) != NULL;) {
         cohort__pid_t process = atomic_load(&e->id);
         cohort_process_t *slot = cohort__process_find(process);
         if (cohort__process_alive(process, true)) continue;
         if (slot && atomic_load(&slot->repaired) == COHORT__REPAIRED_NOTHING) {
             unrepaired = process;
         } else {
-            cohort__roster_remove(&q->guard, e);
+            cohort__holders_remove(&q->guard, e);
             cohort__guard_commit(&q->guard);
         }
     }
@@ -52,16 +52,16 @@ apr_status_t cohort__queue_expect(void *arg) {
     const cohort__call_t *call = arg;
     cohort_queue_t *q = cohort__queue_of(call);
     apr_status_t status = APR_SUCCESS;
-    if (!cohort__ring_guard(call, &q->ring, &q->owner.object.parts[COHORT__QUEUE_ROSTER],
-                            COHORT__ROSTER_HOMES))
+    if (!cohort__ring_guard(call, &q->ring, &q->owner.object.parts[COHORT__QUEUE_HOLDERS],
+                            COHORT__HOLDERS_PARTS))
         return COHORT_EHANDLE;
-    cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
+    cohort__holder_t *mine = cohort__holders_find(&q->outstanding, cohort__self_id());
     /* so that the list is never longer than what lived at one time */
     if (!mine) (void)drop_dead(q);
-    if (mine) cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) + 1);
+    if (mine) cohort__holders_set(&q->guard, mine, atomic_load(&mine->value) + 1);
     else
         status =
-            cohort__roster_add(&q->outstanding, &q->guard, call->me, cohort__self_id(), 1, NULL);
+            cohort__holders_add(&q->outstanding, &q->guard, call->me, cohort__self_id(), 1, NULL);
     cohort__guard_leave(&q->guard);
     return status;
 }
@@ -71,9 +71,9 @@ void cohort__queue_unexpect(void *arg) {
     const cohort__call_t *call = arg;
     cohort_queue_t *q = cohort__queue_of(call);
     cohort__guard_enter(&q->guard, call->me);
-    cohort__roster_entry_t *mine = cohort__roster_find(&q->outstanding, cohort__self_id());
+    cohort__holder_t *mine = cohort__holders_find(&q->outstanding, cohort__self_id());
     if (mine && atomic_load(&mine->value))
-        cohort__roster_set(&q->guard, mine, atomic_load(&mine->value) - 1);
+        cohort__holders_set(&q->guard, mine, atomic_load(&mine->value) - 1);
     else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
     bool done = unfinished(q) == 0;
     cohort__guard_leave(&q->guard);
@@ -85,12 +85,12 @@ void cohort__queue_unexpect(void *arg) {
 /* One's own first; then anybody's, since any process may say it; then one that is still in the
  * queue. */
 static void count_done(cohort_queue_t *q) {
-    cohort__roster_entry_t *e = cohort__roster_find(&q->outstanding, cohort__self_id());
+    cohort__holder_t *e = cohort__holders_find(&q->outstanding, cohort__self_id());
     if (!e || !atomic_load(&e->value)) {
-        for (e = cohort__roster_next(&q->outstanding, NULL); e && !atomic_load(&e->value);)
-            e = cohort__roster_next(&q->outstanding, e);
+        for (e = cohort__holders_next(&q->outstanding, NULL); e && !atomic_load(&e->value);)
+            e = cohort__holders_next(&q->outstanding, e);
     }
-    if (e) cohort__roster_set(&q->guard, e, atomic_load(&e->value) - 1);
+    if (e) cohort__holders_set(&q->guard, e, atomic_load(&e->value) - 1);
     else cohort__guard_set(&q->guard, &q->credit, atomic_load(&q->credit) + 1);
 }
 
@@ -128,7 +128,7 @@ apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
     return COHORT__CALL(queue_task_done(queue));
 }
 
-static apr_status_t try_join(void *arg, bool thorough) {
+static apr_status_t try_join_queue(void *arg, bool thorough) {
     const cohort__call_t *call = arg;
     cohort_queue_t *queue = cohort__queue_of(call);
     for (;;) {
@@ -144,7 +144,8 @@ static apr_status_t try_join(void *arg, bool thorough) {
 static apr_status_t queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {
     cohort__call_t call;
     apr_status_t status = enter_joinable(queue, &call);
-    return status ? status : cohort__ring_await(&call, &queue->done, try_join, &call, timeout);
+    return status ? status
+                  : cohort__ring_await(&call, &queue->done, try_join_queue, &call, timeout);
 }
 
 apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout) {

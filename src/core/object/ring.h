@@ -42,7 +42,7 @@ typedef struct cohort__segment_t cohort__segment_t;
 typedef struct {
     _Atomic(cohort__segment_t *) head; /* where readers start; NULL: the ring is destroyed */
     _Atomic(cohort__segment_t *) tail; /* where writers start */
-    cohort__home_t *homes;             /* COHORT__RING_HOMES parts of the object */
+    cohort__owner_ptr_t *parts;        /* COHORT__RING_PARTS parts of the object */
     cohort__guard_t *guard;            /* the object's */
     uint64_t capacity;                 /* 0 = unbounded */
     uint64_t inline_size;
@@ -62,29 +62,29 @@ typedef struct {
 enum {
     COHORT__RING_OLDEST, /* the one segment of a bounded ring, or the first link of the chain */
     COHORT__RING_SPARE,  /* a link to be used again; for a moment, the one that leaves the chain */
-    COHORT__RING_HOMES
+    COHORT__RING_PARTS
 };
 
 #define COHORT__RING_INLINE_MAX 65536u
 
-/* In an object that is being made: `homes` are neighbouring parts of it. capacity 0: unbounded.
+/* In an object that is being made: `parts` are neighbouring parts of it. capacity 0: unbounded.
  * `first`: the position of the first message, 0 but in tests of the wrap. APR_ENOMEM: nothing to
  * undo, the parts go with the object. */
 apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard,
-                                cohort__home_t *homes, uint64_t capacity, uint64_t inline_size,
+                                cohort__owner_ptr_t *parts, uint64_t capacity, uint64_t inline_size,
                                 uint64_t first);
 
 typedef struct {
     const void *data;
     size_t size;
-    bool staged; /* the message is in me->stage[COHORT__STAGE_MESSAGE] */
+    bool in_flight; /* the message is in me->in_flight[COHORT__IN_FLIGHT_MESSAGE] */
 } cohort__send_t;
 
 /* Before the first try: a large message is copied into a block now. APR_ENOMEM. */
-apr_status_t cohort__ring_stage(const cohort__call_t *call, const cohort__ring_t *ring,
-                                cohort__send_t *send);
+apr_status_t cohort__ring_send_begin(const cohort__call_t *call, const cohort__ring_t *ring,
+                                     cohort__send_t *send);
 /* After the last try. */
-void cohort__ring_unstage(const cohort__call_t *call);
+void cohort__ring_send_end(const cohort__call_t *call);
 /* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. */
 apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
                               const cohort__send_t *send, bool thorough);
@@ -149,11 +149,11 @@ apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__eventcount_t
 /* Wake all waiting threads, to see that something is different. */
 void cohort__ring_stir(cohort__ring_t *ring);
 
-/* Enter the guard for work that makes, moves or frees blocks in these homes, after what a dead
- * owner left of that is settled. The object is announced by the caller. false: destroyed meanwhile,
- * and the guard is not held. */
-bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring, cohort__home_t *homes,
-                        int count);
+/* Enter the guard for work that makes, moves or frees blocks in these owner pointers, after what a
+ * dead owner left of that is settled. The object is announced by the caller. false: destroyed
+ * meanwhile, and the guard is not held. */
+bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring,
+                        cohort__owner_ptr_t *parts, int count);
 
 /* Destroy the object of the call, a queue or pipe: ends its life, waits until nobody touches it any
  * more, frees it. Exactly one caller does it, and if that one dies, its repair. Nothing to do when
@@ -164,9 +164,9 @@ cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i);
 cohort__ring_t *cohort__pipe_ring(cohort__ring_owner_t *owner, int i);
 
 /* Finish or undo what a thread of a dead process was doing to a ring. Called by
- * cohort__threads_repair() between the settling of its block intent and the freeing of its stages.
- * False: it was destroying an object, which this thread may not go on with, since it is inside
- * another operation. */
+ * cohort__threads_repair() between the settling of its block intent and the freeing of its
+ * in-flight pointers. False: it was destroying an object, which this thread may not go on with,
+ * since it is inside another operation. */
 bool cohort__ring_repair(cohort__thread_t *dead);
 
 #endif

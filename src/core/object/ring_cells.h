@@ -28,7 +28,7 @@ enum {
 typedef struct {
     _Atomic uint64_t word; /* position | owner's record index | step */
     _Atomic uint64_t size;
-    cohort__home_t block;
+    cohort__owner_ptr_t block;
     unsigned char bytes[];
 } cohort__cell_t;
 
@@ -39,7 +39,7 @@ struct cohort__segment_t {
     uint64_t mask;   /* cells - 1, or all ones when that is no power of two */
     uint64_t number; /* in the chain */
     bool laps;       /* of a bounded ring */
-    cohort__home_t next;
+    cohort__owner_ptr_t next;
     _Alignas(64) _Atomic uint64_t head; /* epoch | position */
     _Alignas(64) _Atomic uint64_t tail;
     _Alignas(64) unsigned char memory[];

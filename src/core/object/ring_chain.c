@@ -2,13 +2,14 @@
 /*
  * Segments: making them, reaching them safely, growing and retiring the chain of an unbounded ring.
  *
- * The chain is owned link by link: one home has the oldest segment, each segment's `next` the one
- * behind it. The ring's head and tail only point into it. The oldest is taken off in two moves, to
- * the spare's home and its next to the oldest's; the thread that finds the oldest's home empty does
- * the second. What is in the spare's home with no next is the spare.
+ * The chain is owned link by link: one owner pointer has the oldest segment, each segment's `next`
+ * the one behind it. The ring's head and tail only point into it. The oldest is taken off in two
+ * moves, to the spare's owner pointer and its next to the oldest's; the thread that finds the
+ * oldest's owner pointer empty does the second. What is in the spare's owner pointer with no next
+ * is the spare.
  */
 #include "core/object/ring_cells.h"
-#include "core/object/roster.h"
+#include "core/object/holders.h"
 
 #include <cohort/errors.h>
 
@@ -48,31 +49,31 @@ typedef struct {
 
 /* The repairer may itself be waiting until nobody is in this object any more, because it is being
  * destroyed. */
-static apr_status_t try_settled(void *arg, bool thorough) {
+static apr_status_t try_owner_settled(void *arg, bool thorough) {
     settling_t *s = arg;
     if (atomic_load(&s->call->object->tag) != s->call->life) return COHORT_EHANDLE;
     return thorough && cohort__process_is_gone(s->process) ? APR_SUCCESS : APR_EAGAIN;
 }
 
-/* Only owners of the guard touch the homes, and the link behind the last segment, so an intent on
- * them is that of a dead owner. */
+/* Only owners of the guard touch the owner pointers, and the link behind the last segment, so an
+ * intent on them is that of a dead owner. */
 static cohort__pid_t find_unsettled(const cohort__call_t *call, cohort__ring_t *ring,
-                                    cohort__home_t *homes, int count) {
+                                    cohort__owner_ptr_t *parts, int count) {
     cohort__segment_t *last = atomic_load(&ring->tail);
-    cohort__pid_t process = cohort__homes_unsettled(call->me, homes, count);
+    cohort__pid_t process = cohort__owner_ptrs_unsettled(call->me, parts, count);
     return process || !last || last->laps ? process
-                                          : cohort__homes_unsettled(call->me, &last->next, 1);
+                                          : cohort__owner_ptrs_unsettled(call->me, &last->next, 1);
 }
 
-bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring, cohort__home_t *homes,
-                        int count) {
+bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring,
+                        cohort__owner_ptr_t *parts, int count) {
     cohort__guard_t *guard = ring->guard;
     for (;;) {
         cohort__guard_enter(guard, call->me);
-        settling_t s = {call, find_unsettled(call, ring, homes, count)};
+        settling_t s = {call, find_unsettled(call, ring, parts, count)};
         if (!s.process) return true;
         cohort__guard_leave(guard);
-        if (cohort__await(&ring->space, try_settled, &s, COHORT_OS_NEVER)) return false;
+        if (cohort__await(&ring->space, try_owner_settled, &s, COHORT_OS_NEVER)) return false;
     }
 }
 
@@ -108,7 +109,7 @@ static uint64_t cells_of_link(uint64_t stride) {
 }
 
 apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, cohort__guard_t *guard,
-                                cohort__home_t *homes, uint64_t capacity, uint64_t inline_size,
+                                cohort__owner_ptr_t *parts, uint64_t capacity, uint64_t inline_size,
                                 uint64_t first) {
     if (inline_size > COHORT__RING_INLINE_MAX) inline_size = COHORT__RING_INLINE_MAX;
     uint64_t stride = align_up(sizeof(cohort__cell_t) + inline_size, 64);
@@ -116,15 +117,15 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
     if (cells > CELLS_MAX)
         return cohort__fail(APR_ENOMEM, "a capacity of more than %lu messages",
                             (unsigned long)CELLS_MAX);
-    ring->homes = homes;
+    ring->parts = parts;
     ring->guard = guard;
     ring->capacity = capacity;
     ring->inline_size = stride - sizeof(cohort__cell_t);
     apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES,
                                             (size_t)(sizeof(cohort__segment_t) + cells * stride),
-                                            &homes[COHORT__RING_OLDEST]);
+                                            &parts[COHORT__RING_OLDEST]);
     if (status) return status;
-    cohort__segment_t *segment = atomic_load(&homes[COHORT__RING_OLDEST]);
+    cohort__segment_t *segment = atomic_load(&parts[COHORT__RING_OLDEST]);
     segment_init(segment, ring, cells, 0, first);
     atomic_store(&ring->head, segment);
     atomic_store(&ring->tail, segment);
@@ -134,15 +135,15 @@ apr_status_t cohort__ring_setup(cohort__thread_t *me, cohort__ring_t *ring, coho
 /* ---- the chain, under the guard ------------------------------------------------------------- */
 
 void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring) {
-    if (ring->capacity || atomic_load(&ring->homes[COHORT__RING_OLDEST])) return;
-    cohort__segment_t *leaving = atomic_load(&ring->homes[COHORT__RING_SPARE]);
+    if (ring->capacity || atomic_load(&ring->parts[COHORT__RING_OLDEST])) return;
+    cohort__segment_t *leaving = atomic_load(&ring->parts[COHORT__RING_SPARE]);
     if (leaving && atomic_load(&leaving->next))
-        cohort__block_move(me, &leaving->next, &ring->homes[COHORT__RING_OLDEST]);
+        cohort__block_move(me, &leaving->next, &ring->parts[COHORT__RING_OLDEST]);
 }
 
 static bool chain_enter(const cohort__call_t *call, cohort__ring_t *ring) {
     if (!cohort__call_look(call)) return false;
-    if (!cohort__ring_guard(call, ring, ring->homes, COHORT__RING_HOMES)) {
+    if (!cohort__ring_guard(call, ring, ring->parts, COHORT__RING_PARTS)) {
         cohort__call_look_end(call);
         return false;
     }
@@ -157,19 +158,19 @@ static void chain_leave(const cohort__call_t *call, cohort__ring_t *ring) {
 
 /* Take the oldest off the chain; it becomes the spare. */
 static void unlink_oldest(cohort__thread_t *me, cohort__ring_t *ring) {
-    cohort__segment_t *oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST]);
-    cohort__block_free(me, &ring->homes[COHORT__RING_SPARE]);
-    cohort__block_move(me, &ring->homes[COHORT__RING_OLDEST], &ring->homes[COHORT__RING_SPARE]);
-    cohort__block_move(me, &oldest->next, &ring->homes[COHORT__RING_OLDEST]);
+    cohort__segment_t *oldest = atomic_load(&ring->parts[COHORT__RING_OLDEST]);
+    cohort__block_free(me, &ring->parts[COHORT__RING_SPARE]);
+    cohort__block_move(me, &ring->parts[COHORT__RING_OLDEST], &ring->parts[COHORT__RING_SPARE]);
+    cohort__block_move(me, &oldest->next, &ring->parts[COHORT__RING_OLDEST]);
 }
 
 static apr_status_t append_segment(const cohort__call_t *call, cohort__ring_t *ring,
                                    cohort__segment_t *last) {
     cohort__thread_t *me = call->me;
-    cohort__home_t *from = &ring->homes[COHORT__RING_SPARE];
+    cohort__owner_ptr_t *from = &ring->parts[COHORT__RING_SPARE];
     if (!atomic_load(&last->next)) {
         if (!atomic_load(from)) {
-            from = &me->stage[COHORT__STAGE_LINK];
+            from = &me->in_flight[COHORT__IN_FLIGHT_LINK];
             apr_status_t status = cohort__block_new(
                 me, COHORT__KIND_BYTES,
                 (size_t)(sizeof(cohort__segment_t) + last->cells * last->stride), from);
@@ -209,7 +210,7 @@ apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *r
         atomic_exchange(&ring->head, next);
     }
     for (cohort__segment_t *oldest;
-         (oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST])) != atomic_load(&ring->head);) {
+         (oldest = atomic_load(&ring->parts[COHORT__RING_OLDEST])) != atomic_load(&ring->head);) {
         if (cohort__thread_at_object(call->me, oldest)) break;
         unlink_oldest(call->me, ring);
     }
@@ -220,6 +221,6 @@ apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *r
 void cohort__chain_free(cohort__thread_t *me, cohort__ring_t *ring) {
     cohort__chain_fix(me, ring);
     for (cohort__segment_t *oldest;
-         (oldest = atomic_load(&ring->homes[COHORT__RING_OLDEST])) && atomic_load(&oldest->next);)
+         (oldest = atomic_load(&ring->parts[COHORT__RING_OLDEST])) && atomic_load(&oldest->next);)
         unlink_oldest(me, ring);
 }

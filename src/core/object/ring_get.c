@@ -26,9 +26,9 @@ static apr_status_t copy_out(cohort__thread_t *me, cohort__cell_t *cell, cohort_
     if (r->how == COHORT__RECEIVE_BLOCK) {
         if (is_out_of_line(cell)) return APR_SUCCESS;
         apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, r->size ? r->size : 1,
-                                                &me->stage[COHORT__STAGE_MESSAGE]);
+                                                &me->in_flight[COHORT__IN_FLIGHT_MESSAGE]);
         if (status) return status;
-        to = atomic_load_explicit(&me->stage[COHORT__STAGE_MESSAGE], memory_order_relaxed);
+        to = atomic_load_explicit(&me->in_flight[COHORT__IN_FLIGHT_MESSAGE], memory_order_relaxed);
     } else if (r->how == COHORT__RECEIVE_COPY) {
         to = r->data = apr_palloc(r->pool, r->size + 1);
         if (!to) return cohort__fail(APR_ENOMEM, "copying the message to the pool");
@@ -45,7 +45,7 @@ static void not_taken(const cohort__receive_t *r) {
 static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t position,
                       const cohort__receive_t *r) {
     uint64_t mine = cohort__word(position, cohort__record(me), COHORT__READING);
-    cohort__block_free(me, &me->stage[COHORT__STAGE_MESSAGE]);
+    cohort__block_free(me, &me->in_flight[COHORT__IN_FLIGHT_MESSAGE]);
     if (atomic_compare_exchange_strong(&cohort__cell_at(segment, position)->word, &mine,
                                        cohort__word(position, 0, COHORT__FULL)))
         cohort__ring_rewind(segment, position);
@@ -56,14 +56,14 @@ static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t
 }
 
 /* A large message's block leaves the cell before the commit, and the repair of a death in between
- * brings it back from the stage. */
+ * brings it back from the in-flight pointer. */
 static void commit_get(const cohort__call_t *call, cohort__ring_t *ring, cohort__segment_t *segment,
                        uint64_t position, const uint64_t *head, cohort__receive_t *r) {
     cohort__cell_t *cell = cohort__cell_at(segment, position);
-    cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
+    cohort__owner_ptr_t *in_flight = &call->me->in_flight[COHORT__IN_FLIGHT_MESSAGE];
     uint64_t next = cohort__step(segment, position, 1);
     bool out = is_out_of_line(cell);
-    if (out) cohort__block_move(call->me, &cell->block, stage);
+    if (out) cohort__block_move(call->me, &cell->block, in_flight);
     cohort__cell_vacate(segment, cell, position);
     if (head) cohort__head_raise(segment, *head, next);
     else atomic_thread_fence(memory_order_seq_cst);
@@ -71,8 +71,8 @@ static void commit_get(const cohort__call_t *call, cohort__ring_t *ring, cohort_
     if (out) cohort__block_prefetch(&cohort__cell_at(segment, next)->block);
     cohort__op_end(call->me);
     cohort__notify(&ring->space, 1);
-    if (r->how == COHORT__RECEIVE_BLOCK) r->data = cohort__block_give(stage);
-    else if (out) cohort__block_free(call->me, stage);
+    if (r->how == COHORT__RECEIVE_BLOCK) r->data = cohort__block_give(in_flight);
+    else if (out) cohort__block_free(call->me, in_flight);
 }
 
 /* Of a message that does not lie in its cell: is there such a block? */

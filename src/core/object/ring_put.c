@@ -36,11 +36,11 @@ static inline void fill_small(cohort__cell_t *cell, const void *data, size_t siz
 
 static void fill_cell(const cohort__call_t *call, const cohort__send_t *send,
                       cohort__cell_t *cell) {
-    if (!send->staged) {
+    if (!send->in_flight) {
         fill_small(cell, send->data, send->size);
         return;
     }
-    cohort__block_move(call->me, &call->me->stage[COHORT__STAGE_MESSAGE], &cell->block);
+    cohort__block_move(call->me, &call->me->in_flight[COHORT__IN_FLIGHT_MESSAGE], &cell->block);
     atomic_store_explicit(&cell->size, send->size | COHORT__OUT_OF_LINE, memory_order_relaxed);
 }
 
@@ -115,19 +115,19 @@ size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
     return done;
 }
 
-apr_status_t cohort__ring_stage(const cohort__call_t *call, const cohort__ring_t *ring,
-                                cohort__send_t *send) {
-    if (send->staged || send->size <= ring->inline_size) return APR_SUCCESS;
+apr_status_t cohort__ring_send_begin(const cohort__call_t *call, const cohort__ring_t *ring,
+                                     cohort__send_t *send) {
+    if (send->in_flight || send->size <= ring->inline_size) return APR_SUCCESS;
     if (send->size > COHORT__SIZE_MAX)
         return cohort__fail(APR_ENOMEM, "size is more than a message can have");
-    cohort__home_t *stage = &call->me->stage[COHORT__STAGE_MESSAGE];
-    apr_status_t status = cohort__block_new(call->me, COHORT__KIND_BYTES, send->size, stage);
+    cohort__owner_ptr_t *in_flight = &call->me->in_flight[COHORT__IN_FLIGHT_MESSAGE];
+    apr_status_t status = cohort__block_new(call->me, COHORT__KIND_BYTES, send->size, in_flight);
     if (status) return status;
-    memcpy(atomic_load_explicit(stage, memory_order_relaxed), send->data, send->size);
-    send->staged = true;
+    memcpy(atomic_load_explicit(in_flight, memory_order_relaxed), send->data, send->size);
+    send->in_flight = true;
     return APR_SUCCESS;
 }
 
-void cohort__ring_unstage(const cohort__call_t *call) {
-    cohort__block_free(call->me, &call->me->stage[COHORT__STAGE_MESSAGE]);
+void cohort__ring_send_end(const cohort__call_t *call) {
+    cohort__block_free(call->me, &call->me->in_flight[COHORT__IN_FLIGHT_MESSAGE]);
 }

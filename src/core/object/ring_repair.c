@@ -47,9 +47,9 @@ static void undo_get(cohort__thread_t *me, cohort__thread_t *dead, cohort__segme
              full = cohort__word(position, 0, COHORT__FULL);
     if (atomic_load(&cell->word) == reading) {
         uint64_t size = atomic_load(&cell->size);
-        cohort__home_t *stage = &dead->stage[COHORT__STAGE_MESSAGE];
-        if (size & COHORT__OUT_OF_LINE && !atomic_load(&cell->block) && atomic_load(stage))
-            cohort__block_move(me, stage, &cell->block);
+        cohort__owner_ptr_t *in_flight = &dead->in_flight[COHORT__IN_FLIGHT_MESSAGE];
+        if (size & COHORT__OUT_OF_LINE && !atomic_load(&cell->block) && atomic_load(in_flight))
+            cohort__block_move(me, in_flight, &cell->block);
         atomic_store(&cell->size, size | COHORT__RETURNED);
         atomic_store(&segment->ring->irregular, 1);
         atomic_compare_exchange_strong(&cell->word, &reading, full);
@@ -108,9 +108,9 @@ static void free_messages(cohort__thread_t *me, cohort__segment_t *segment) {
 }
 
 static void ring_end(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_t *ring) {
-    if (!ring->homes) return;
+    if (!ring->parts) return;
     cohort__chain_fix(me, ring);
-    for (cohort__segment_t *s = atomic_load(&ring->homes[COHORT__RING_OLDEST]); s;
+    for (cohort__segment_t *s = atomic_load(&ring->parts[COHORT__RING_OLDEST]); s;
          s = atomic_load(&s->next)) {
         wait_left_alone(me, dead, s, ring);
         free_messages(me, s);
@@ -151,9 +151,9 @@ void cohort__ring_owner_destroy(const cohort__call_t *call, cohort__kind_t kind)
     cohort__op_end(call->me);
 }
 
-/* The object's blocks are left in the dead one's stage, which is freed next. A thread that is
- * inside another operation might be inside this object, or in the way of a thread for which it
- * would wait here: false, and the dead one's record stays for another thread. */
+/* The object's blocks are left in the dead one's in-flight pointer, which is freed next. A thread
+ * that is inside another operation might be inside this object, or in the way of a thread for which
+ * it would wait here: false, and the dead one's record stays for another thread. */
 static bool finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *object) {
     cohort__kind_t kind =
         cohort__block_is(object, COHORT__KIND_QUEUE) ? COHORT__KIND_QUEUE : COHORT__KIND_PIPE;
@@ -163,7 +163,8 @@ static bool finish_destroy(cohort__thread_t *me, cohort__thread_t *dead, void *o
         return true;
     if (atomic_load(&me->op) != COHORT__OP_NONE) return false;
     end_owner(me, dead, owner, kind);
-    atomic_store(&dead->stage[COHORT__STAGE_OBJECT], object); /* which remembers it from here on */
+    atomic_store(&dead->in_flight[COHORT__IN_FLIGHT_OBJECT],
+                 object); /* which remembers it from here on */
     /* else the repairer that frees the parts would wait for the dead thread to leave the object */
     cohort__op_end(dead);
     return true;

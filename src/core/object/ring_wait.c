@@ -26,20 +26,20 @@ void cohort__ring_stir(cohort__ring_t *ring) {
 }
 
 /* How long this thread lingers: longer as long as that is rewarded, less when it is not. */
-static _Thread_local int64_t patience = LINGER_LEAST;
+static _Thread_local int64_t linger_patience = LINGER_LEAST;
 
 /* A thread that does the same thing to a ring again and again and is faster than the other side
  * would fight with it for the line of each message. It gives the other side the time of some
  * messages, and then has them in one go. A thread that waits for an answer does not linger. */
 static apr_status_t linger(cohort__try_t try, void *arg, int64_t deadline) {
-    int64_t until = cohort_os_now() + patience;
+    int64_t until = cohort_os_now() + linger_patience;
     for (until = until < deadline ? until : deadline; cohort_os_now() < until;) {
         for (int i = 0; i < 8; i++) cohort__relax();
     }
     apr_status_t status = try(arg, false);
-    patience = status != APR_EAGAIN ? patience * 2 : patience / 2;
-    if (patience > LINGER_MOST) patience = LINGER_MOST;
-    if (patience < LINGER_LEAST) patience = LINGER_LEAST;
+    linger_patience = status != APR_EAGAIN ? linger_patience * 2 : linger_patience / 2;
+    if (linger_patience > LINGER_MOST) linger_patience = LINGER_MOST;
+    if (linger_patience < LINGER_LEAST) linger_patience = LINGER_LEAST;
     return status;
 }
 

@@ -26,8 +26,8 @@
 static const uint32_t segment_size[SEGMENTS] = {64, 1024, COHORT__THREADS_MAX};
 
 typedef struct {
-    _Atomic cohort__tid_t who; /* 0 = not in use */
-    _Atomic uint64_t place;    /* in the order of waits and notifications, * 2 | notified */
+    _Atomic cohort__tid_t waiter; /* 0 = not in use */
+    _Atomic uint64_t place;       /* in the order of waits and notifications, * 2 | notified */
 } entry_t;
 
 struct cohort_condition_t {
@@ -43,7 +43,7 @@ struct cohort_condition_t {
 typedef struct {
     cohort__call_t call, lock_call;
     cohort_condition_t *condition;
-    cohort__tid_t who;
+    cohort__tid_t waiter;
     entry_t *entry;         /* to be touched with the guard */
     uint32_t notifications; /* of this thread, when its entry was last seen not to be marked */
 } wait_t;
@@ -51,7 +51,7 @@ typedef struct {
 /* Threads with entries that were marked under the guard, to be woken without it. */
 #define WAKES 64
 typedef struct {
-    cohort__tid_t who[WAKES];
+    cohort__tid_t waiter[WAKES];
     unsigned count;
 } wakes_t;
 
@@ -72,8 +72,8 @@ static entry_t *condition_entry_at(cohort_condition_t *c, uint32_t index) {
     return NULL;
 }
 
-static cohort__tid_t who_of(entry_t *e) {
-    return atomic_load_explicit(&e->who, memory_order_acquire);
+static cohort__tid_t waiter_of(entry_t *e) {
+    return atomic_load_explicit(&e->waiter, memory_order_acquire);
 }
 
 static uint64_t place_of(entry_t *e) {
@@ -85,28 +85,28 @@ static bool is_notified(entry_t *e) {
 }
 
 static bool is_waiting(entry_t *e) {
-    return who_of(e) && !is_notified(e) && cohort__thread_alive(who_of(e), false);
+    return waiter_of(e) && !is_notified(e) && cohort__thread_alive(waiter_of(e), false);
 }
 
 static bool is_lost(entry_t *e) {
-    return who_of(e) && is_notified(e) && !cohort__thread_alive(who_of(e), true);
+    return waiter_of(e) && is_notified(e) && !cohort__thread_alive(waiter_of(e), true);
 }
 
-/* A block that the maker died over is still in its home: it is used now. */
+/* A block that the maker died over is still in its owner pointer: it is used now. */
 static apr_status_t grow_condition(cohort_condition_t *c, cohort__thread_t *me) {
     uint64_t n = atomic_load_explicit(&c->segments, memory_order_relaxed);
     if (n == SEGMENTS)
         return cohort__fail(COHORT_ELIMIT, "more than %u threads that wait for one condition",
                             COHORT__THREADS_MAX);
-    cohort__home_t *home = &c->sync.object.parts[n];
-    if (!atomic_load(home)) {
+    cohort__owner_ptr_t *owner_ptr = &c->sync.object.parts[n];
+    if (!atomic_load(owner_ptr)) {
         apr_status_t status =
-            cohort__block_new(me, COHORT__KIND_BYTES, segment_size[n] * sizeof(entry_t), home);
+            cohort__block_new(me, COHORT__KIND_BYTES, segment_size[n] * sizeof(entry_t), owner_ptr);
         if (status) return status;
     }
-    entry_t *entries = atomic_load(home);
+    entry_t *entries = atomic_load(owner_ptr);
     for (uint32_t i = 0; i < segment_size[n]; i++) {
-        atomic_store_explicit(&entries[i].who, 0, memory_order_relaxed);
+        atomic_store_explicit(&entries[i].waiter, 0, memory_order_relaxed);
         atomic_store_explicit(&entries[i].place, 0, memory_order_relaxed);
     }
     cohort__guard_set(&c->sync.guard, &c->segments, n + 1);
@@ -117,7 +117,8 @@ static apr_status_t grow_condition(cohort_condition_t *c, cohort__thread_t *me) 
 static entry_t *find_free(cohort_condition_t *c) {
     entry_t *e;
     for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
-        if (!who_of(e) || (!is_notified(e) && !cohort__thread_alive(who_of(e), false))) return e;
+        if (!waiter_of(e) || (!is_notified(e) && !cohort__thread_alive(waiter_of(e), false)))
+            return e;
     }
     return NULL;
 }
@@ -126,14 +127,14 @@ static entry_t *find_free(cohort_condition_t *c) {
 static entry_t *find_oldest(cohort_condition_t *c, uint64_t before) {
     entry_t *oldest = NULL, *e;
     for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
-        if (!who_of(e) || place_of(e) >= before || (oldest && place_of(e) > place_of(oldest)))
+        if (!waiter_of(e) || place_of(e) >= before || (oldest && place_of(e) > place_of(oldest)))
             continue;
         if (is_waiting(e)) oldest = e;
     }
     return oldest;
 }
 
-static uint64_t take_place(cohort_condition_t *c) {
+static uint64_t take_turn(cohort_condition_t *c) {
     uint64_t place = atomic_load_explicit(&c->next, memory_order_relaxed);
     cohort__guard_set(&c->sync.guard, &c->next, place + 1);
     return place;
@@ -146,18 +147,18 @@ static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
         if (status) return status;
         w->entry = find_free(c);
     }
-    cohort__guard_set(&c->sync.guard, &w->entry->place, take_place(c) * 2);
-    cohort__guard_set(&c->sync.guard, &w->entry->who, w->who);
+    cohort__guard_set(&c->sync.guard, &w->entry->place, take_turn(c) * 2);
+    cohort__guard_set(&c->sync.guard, &w->entry->waiter, w->waiter);
     return APR_SUCCESS;
 }
 
 /* The count is raised before the guard is left, so that a waiter which has seen it finds the
  * mark. */
 static void note_mark(entry_t *e, wakes_t *wakes) {
-    cohort__thread_t *thread = cohort__thread_find(who_of(e));
+    cohort__thread_t *thread = cohort__thread_find(waiter_of(e));
     if (!thread) return;
     atomic_fetch_add(&thread->notifications, 1);
-    wakes->who[wakes->count++] = who_of(e);
+    wakes->waiter[wakes->count++] = waiter_of(e);
 }
 
 static void mark_entry(cohort_condition_t *c, entry_t *e, uint64_t place, wakes_t *wakes) {
@@ -199,7 +200,7 @@ static unsigned count_waiting(cohort_condition_t *c) {
 static void pass_on(cohort_condition_t *c, entry_t *dead, wakes_t *wakes) {
     uint64_t place = place_of(dead);
     entry_t *next = find_oldest(c, place);
-    cohort__guard_set(&c->sync.guard, &dead->who, 0);
+    cohort__guard_set(&c->sync.guard, &dead->waiter, 0);
     if (next) cohort__guard_set(&c->sync.guard, &next->place, place * 2 | 1);
     cohort__guard_commit(&c->sync.guard);
     if (next) note_mark(next, wakes);
@@ -215,7 +216,7 @@ static void pass_on_lost(cohort_condition_t *c, wakes_t *wakes) {
 /* Without the guard. */
 static void wake_marked(const wakes_t *wakes) {
     for (unsigned i = 0; i < wakes->count; i++) {
-        cohort__thread_t *thread = cohort__thread_find(wakes->who[i]);
+        cohort__thread_t *thread = cohort__thread_find(wakes->waiter[i]);
         if (thread) cohort__notify(&thread->notified, COHORT__ALL);
     }
 }
@@ -256,7 +257,7 @@ static apr_status_t begin_condition(wait_t *w, cohort_condition_t *c) {
     apr_status_t status = cohort__call_begin(&w->call, c, COHORT__KIND_SYNC, TAG_CONDITION);
     if (status) return status;
     w->condition = c;
-    w->who = cohort__thread_id(w->call.me);
+    w->waiter = cohort__thread_id(w->call.me);
     w->lock_call.me = w->call.me;
     w->lock_call.object = c->lock_object;
     w->lock_call.life = c->lock_life ? c->lock_life : w->call.life;
@@ -266,7 +267,7 @@ static apr_status_t begin_condition(wait_t *w, cohort_condition_t *c) {
 static apr_status_t begin_as_owner(wait_t *w, cohort_condition_t *c) {
     apr_status_t status = begin_condition(w, c);
     if (status) return status;
-    return cohort__lock_owner(c->lock) == w->who ? APR_SUCCESS : COHORT_ENOTOWNER;
+    return cohort__lock_owner(c->lock) == w->waiter ? APR_SUCCESS : COHORT_ENOTOWNER;
 }
 
 static apr_status_t condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
@@ -294,7 +295,7 @@ apr_status_t cohort_condition_release(cohort_condition_t *condition) {
 static void wake_all(cohort_condition_t *c) {
     entry_t *e;
     for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
-        cohort__thread_t *thread = who_of(e) ? cohort__thread_find(who_of(e)) : NULL;
+        cohort__thread_t *thread = waiter_of(e) ? cohort__thread_find(waiter_of(e)) : NULL;
         if (thread) cohort__notify(&thread->notified, COHORT__ALL);
     }
 }
@@ -317,7 +318,7 @@ apr_status_t cohort_condition_destroy(cohort_condition_t *condition) {
 /* ---- wait and notify ------------------------------------------------------------------------ */
 
 /* Nobody notifies through a lock that is gone. */
-static bool is_over(const wait_t *w) {
+static bool is_wait_over(const wait_t *w) {
     return cohort__call_over(&w->call) || cohort__call_over(&w->lock_call);
 }
 
@@ -335,7 +336,7 @@ static apr_status_t check_entry(wait_t *w, bool thorough) {
 
 static apr_status_t try_notified(void *arg, bool thorough) {
     wait_t *w = arg;
-    if (is_over(w)) return COHORT_EHANDLE;
+    if (is_wait_over(w)) return COHORT_EHANDLE;
     if (!thorough && atomic_load(&w->call.me->notifications) == w->notifications) return APR_EAGAIN;
     return check_entry(w, thorough);
 }
@@ -350,7 +351,7 @@ static apr_status_t enter_wait(wait_t *w) {
 
 static void remove_entry(wait_t *w) {
     if (!cohort__sync_guard(&w->call)) return;
-    cohort__guard_set(&w->condition->sync.guard, &w->entry->who, 0);
+    cohort__guard_set(&w->condition->sync.guard, &w->entry->waiter, 0);
     cohort__guard_leave(&w->condition->sync.guard);
 }
 
@@ -361,7 +362,7 @@ static apr_status_t sleep_until(wait_t *w, int64_t deadline) {
     if (status != APR_TIMEUP) return status;
     if (!cohort__sync_guard(&w->call)) return COHORT_EHANDLE;
     bool notified = is_notified(w->entry);
-    if (!notified) cohort__guard_set(&c->sync.guard, &w->entry->who, 0);
+    if (!notified) cohort__guard_set(&c->sync.guard, &w->entry->waiter, 0);
     cohort__guard_leave(&c->sync.guard);
     return notified ? APR_SUCCESS : APR_TIMEUP;
 }
@@ -427,7 +428,7 @@ static apr_status_t notify_waiters(cohort_condition_t *c, apr_size_t n, bool all
     apr_status_t status = begin_as_owner(&w, c);
     if (status) return status;
     if (!cohort__sync_guard(&w.call)) return COHORT_EHANDLE;
-    uint64_t place = take_place(c);
+    uint64_t place = take_turn(c);
     cohort__guard_commit(&c->sync.guard);
     if (n >= count_waiting(c)) all = true;
     if (all) n = 1; /* until none is left */

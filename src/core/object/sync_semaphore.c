@@ -1,14 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Semaphore: the number of free permits and a roster of which process holds how many, changed
+ * Semaphore: the number of free permits and a holder table of which process holds how many, changed
  * together under a guard, so that a process that dies, at whatever instruction, has taken a permit
  * and is written down, or has not. What the dead hold is taken back by any process that finds no
  * permit, asks for the value, or gives back more than it holds.
  *
  * A process that releases what it does not hold uses the semaphore as a signal. Then nobody can
- * know which process a permit belongs to: the roster is void from there on.
+ * know which process a permit belongs to: the holder table is void from there on.
  */
-#include "core/object/roster.h"
+#include "core/object/holders.h"
 #include "core/object/sync.h"
 
 #include <cohort/sync.h>
@@ -16,14 +16,14 @@
 
 #define TAG_SEMAPHORE COHORT__TAG('S', 'E', 'M', 'A')
 
-enum { PARTS_ROSTER }; /* the parts of a semaphore */
+enum { PARTS_HOLDERS }; /* the parts of a semaphore */
 
 struct cohort_semaphore_t {
     cohort__sync_t sync;
     uint64_t limit;
     _Atomic uint64_t value;
     _Atomic uint64_t is_signal;
-    cohort__roster_t holders;
+    cohort__holders_t holders;
 };
 _Static_assert(sizeof(cohort_semaphore_t) <= COHORT__OBJECT_SIZE_MAX, "a semaphore fits its block");
 
@@ -48,7 +48,7 @@ static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, apr_size_t 
     if (status) return status;
     made->limit = options && options->bounded ? value : COHORT_SEMAPHORE_VALUE_MAX;
     atomic_store_explicit(&made->value, value, memory_order_relaxed);
-    cohort__roster_setup(&made->holders, &made->sync.object.parts[PARTS_ROSTER]);
+    cohort__holders_setup(&made->holders, &made->sync.object.parts[PARTS_HOLDERS]);
     cohort__object_publish(me, made, TAG_SEMAPHORE, pool, destroy_semaphore);
     *semaphore = made;
     return APR_SUCCESS;
@@ -70,10 +70,10 @@ static bool is_signal(cohort_semaphore_t *s) {
 /* With the guard: what the dead hold is free again. */
 static void take_back(cohort_semaphore_t *s) {
     if (is_signal(s)) return;
-    for (cohort__roster_entry_t *e = NULL; (e = cohort__roster_next(&s->holders, e)) != NULL;) {
+    for (cohort__holder_t *e = NULL; (e = cohort__holders_next(&s->holders, e)) != NULL;) {
         if (cohort__process_alive(atomic_load(&e->id), true)) continue;
         cohort__guard_set(&s->sync.guard, &s->value, value_of(s) + atomic_load(&e->value));
-        cohort__roster_remove(&s->sync.guard, e);
+        cohort__holders_remove(&s->sync.guard, e);
         cohort__guard_commit(&s->sync.guard);
     }
 }
@@ -81,9 +81,9 @@ static void take_back(cohort_semaphore_t *s) {
 /* With the guard and a free permit: write down that the process has one more. */
 static apr_status_t hold_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort__pid_t process) {
     if (is_signal(s)) return APR_SUCCESS;
-    cohort__roster_entry_t *mine = cohort__roster_find(&s->holders, process);
-    if (!mine) return cohort__roster_add(&s->holders, &s->sync.guard, me, process, 1, NULL);
-    cohort__roster_set(&s->sync.guard, mine, atomic_load(&mine->value) + 1);
+    cohort__holder_t *mine = cohort__holders_find(&s->holders, process);
+    if (!mine) return cohort__holders_add(&s->holders, &s->sync.guard, me, process, 1, NULL);
+    cohort__holders_set(&s->sync.guard, mine, atomic_load(&mine->value) + 1);
     return APR_SUCCESS;
 }
 
@@ -94,7 +94,8 @@ static apr_status_t take_one(cohort_semaphore_t *s, cohort__thread_t *me, cohort
     return status;
 }
 
-/* *unsettled: the process that has to be repaired first, as it died over the roster's memory. */
+/* *unsettled: the process that has to be repaired first, as it died over the holder table's
+ * memory. */
 static apr_status_t take_permit(wait_t *w, bool look, cohort__pid_t *unsettled) {
     cohort_semaphore_t *s = w->semaphore;
     *unsettled = 0;
@@ -102,9 +103,10 @@ static apr_status_t take_permit(wait_t *w, bool look, cohort__pid_t *unsettled) 
     if (look) take_back(s);
     apr_status_t status = take_one(s, w->call->me, w->process);
     bool more = value_of(s) > 0;
-    *unsettled = more && status == APR_EAGAIN
-                     ? cohort__homes_unsettled(w->call->me, s->holders.homes, COHORT__ROSTER_HOMES)
-                     : 0;
+    *unsettled =
+        more && status == APR_EAGAIN
+            ? cohort__owner_ptrs_unsettled(w->call->me, s->holders.parts, COHORT__HOLDERS_PARTS)
+            : 0;
     cohort__guard_leave(&s->sync.guard);
     if (more && look) cohort__notify(&s->sync.changed, COHORT__ALL);
     return status;
@@ -138,17 +140,17 @@ apr_status_t cohort_semaphore_acquire(cohort_semaphore_t *semaphore, apr_interva
 }
 
 /* With the guard: `n` permits of the process are none of its own any more. */
-static void give_up_permits(cohort_semaphore_t *s, cohort__roster_entry_t *mine, uint64_t held,
+static void give_up_permits(cohort_semaphore_t *s, cohort__holder_t *mine, uint64_t held,
                             uint64_t n) {
     if (is_signal(s)) return;
     if (n > held) cohort__guard_set(&s->sync.guard, &s->is_signal, 1);
-    else if (n == held) cohort__roster_remove(&s->sync.guard, mine);
-    else cohort__roster_set(&s->sync.guard, mine, held - n);
+    else if (n == held) cohort__holders_remove(&s->sync.guard, mine);
+    else cohort__holders_set(&s->sync.guard, mine, held - n);
 }
 
 /* With the guard. */
 static apr_status_t give_permits(cohort_semaphore_t *s, cohort__pid_t process, uint64_t n) {
-    cohort__roster_entry_t *mine = is_signal(s) ? NULL : cohort__roster_find(&s->holders, process);
+    cohort__holder_t *mine = is_signal(s) ? NULL : cohort__holders_find(&s->holders, process);
     uint64_t held = mine ? atomic_load(&mine->value) : 0;
     if (n > held) take_back(s);
     if (n > s->limit || value_of(s) + n > s->limit)

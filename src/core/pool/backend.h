@@ -47,8 +47,8 @@ typedef struct {
 
 /* "Guard": called with the guard of the pool, which is held throughout. A process can be killed
  * inside each of these functions. Another one calls lost_*, recover and abandon_all again; what a
- * killed submitter leaves goes with its stage or by recover; what a killed caller of drop or left
- * leaves, by the look for makers that are lost. */
+ * killed submitter leaves goes with its in-flight pointer or by recover; what a killed caller of
+ * drop or left leaves, by the look for makers that are lost. */
 typedef struct {
     const char *name;
 

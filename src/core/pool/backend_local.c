@@ -38,23 +38,23 @@ static cohort__failure_t *local_next_failure(const cohort_result_t *job, cohort_
 
 /* ---- a worker is dead ----------------------------------------------------------------------- */
 
-static void record_death(cohort_pool_t *pool, cohort__thread_t *me, cohort__home_t *chain,
+static void record_death(cohort_pool_t *pool, cohort__thread_t *me, cohort__owner_ptr_t *chain,
                          cohort__failure_t *what) {
     char message[160];
-    cohort__home_t *home = &pool->object.parts[2];
+    cohort__owner_ptr_t *owner_ptr = &pool->object.parts[2];
     cohort__failure_t *last = cohort__failure_last(chain);
     int length = snprintf(message, sizeof message,
                           "worker %s (pid %lld) ended with exit code %d in the task", what->worker,
                           (long long)what->pid, (int)what->exit_code);
-    cohort__block_free(me, home);
-    if (cohort__failure_make(me, home, what, message, (size_t)length)) return;
-    cohort__block_move(me, home, last ? &last->next : chain);
+    cohort__block_free(me, owner_ptr);
+    if (cohort__failure_make(me, owner_ptr, what, message, (size_t)length)) return;
+    cohort__block_move(me, owner_ptr, last ? &last->next : chain);
 }
 
 /* The item that was running: failed already, to be tried again, or charged with the death. True: it
  * is over. */
 static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job,
-                        cohort__home_t *chain, cohort__failure_t *what) {
+                        cohort__owner_ptr_t *chain, cohort__failure_t *what) {
     cohort__failure_t *last = cohort__failure_last(chain);
     if (last && last->index == what->index) {
         cohort__job_failed(job, what->index, last->status);
@@ -139,7 +139,7 @@ static void local_abandon(cohort_result_t *job, apr_status_t status) {
 
 static void give_reason(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job,
                         const cohort__failure_t *why) {
-    cohort__home_t *making = &pool->object.parts[2];
+    cohort__owner_ptr_t *making = &pool->object.parts[2];
     cohort__block_free(me, making);
     if (!atomic_load(&job->reason) &&
         !cohort__failure_make(me, making, why, why->message, why->length)) {

@@ -64,8 +64,8 @@ void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me);
 /* Item `index` has failed; the lowest one decides the job's status. */
 void cohort__job_failed(cohort_result_t *job, uint64_t index, apr_status_t status);
 /* The chain that a worker writes to while it has that chunk. */
-static inline cohort__home_t *cohort__job_chain(cohort_result_t *job, uint64_t chunk,
-                                                uint64_t worker) {
+static inline cohort__owner_ptr_t *cohort__job_chain(cohort_result_t *job, uint64_t chunk,
+                                                     uint64_t worker) {
     return &job->failures[job->by_chunk ? chunk : worker];
 }
 

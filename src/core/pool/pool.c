@@ -134,7 +134,7 @@ apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *tag) {
+static apr_status_t check_call(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *tag) {
     apr_status_t status = cohort__enter(me);
     if (!status) status = cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
     if (status) return status;
@@ -145,7 +145,7 @@ static apr_status_t check(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *
 static apr_status_t pool_close(cohort_pool_t *pool) {
     cohort__thread_t *me;
     uint64_t tag;
-    apr_status_t status = check(pool, &me, &tag);
+    apr_status_t status = check_call(pool, &me, &tag);
     if (!status) status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
     if (atomic_load(&pool->state) == COHORT__POOL_OPEN) {
@@ -182,7 +182,7 @@ static apr_status_t signal_workers(cohort_pool_t *pool, cohort__thread_t *me, ui
 static apr_status_t pool_terminate(cohort_pool_t *pool) {
     cohort__thread_t *me;
     uint64_t tag;
-    apr_status_t status = check(pool, &me, &tag);
+    apr_status_t status = check_call(pool, &me, &tag);
     if (status) return status;
     cohort__pool_end(pool, me, tag);
     return signal_workers(pool, me, tag, COHORT_OS_TERMINATE);
@@ -214,7 +214,7 @@ static apr_status_t press(join_t *join) {
     return signal_workers(pool, join->me, join->tag, COHORT_OS_KILL);
 }
 
-static apr_status_t try_join(void *arg, bool thorough) {
+static apr_status_t try_join_pool(void *arg, bool thorough) {
     join_t *join = arg;
     cohort_pool_t *pool = join->pool;
     cohort__staff_t staff = cohort__staff_check(pool, join->me, join->tag, false);
@@ -229,13 +229,13 @@ static apr_status_t try_join(void *arg, bool thorough) {
 static apr_status_t join(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
                          int64_t deadline) {
     join_t j = {pool, me, tag};
-    return cohort__await_paced(&pool->changed, try_join, &j, deadline, cohort__pace_brisk);
+    return cohort__await_paced(&pool->changed, try_join_pool, &j, deadline, cohort__pace_brisk);
 }
 
 static apr_status_t pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
     cohort__thread_t *me;
     uint64_t tag;
-    apr_status_t status = check(pool, &me, &tag);
+    apr_status_t status = check_call(pool, &me, &tag);
     if (status) return status;
     if (is_own_worker(pool)) return COHORT_ENOWAIT;
     if (atomic_load(&pool->state) == COHORT__POOL_OPEN)
@@ -251,7 +251,7 @@ static apr_status_t pool_destroy(cohort_pool_t *pool) {
     cohort__thread_t *me;
     uint64_t tag;
     if (!pool) return APR_SUCCESS;
-    apr_status_t status = check(pool, &me, &tag);
+    apr_status_t status = check_call(pool, &me, &tag);
     if (status)
         return status == COHORT_EHANDLE && cohort__object_place(pool, COHORT__KIND_POOL)
                    ? APR_SUCCESS
@@ -286,7 +286,7 @@ static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
     cohort__thread_t *me;
     uint64_t tag;
     if (!workers || !n || !parent) return cohort__null(!workers ? "workers" : !n ? "n" : "parent");
-    apr_status_t status = check(pool, &me, &tag);
+    apr_status_t status = check_call(pool, &me, &tag);
     if (!status) status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
     cohort_process_t **list = apr_palloc(parent, pool->workers * sizeof *list);

@@ -57,10 +57,10 @@
 #define COHORT__ITEMS_MAX     UINT64_C(4294967294)
 #define COHORT__INLINE        384 /* bytes of inputs and outputs that lie in the job itself */
 
-/* A home with a word that the guard's journal can change. */
+/* An owner pointer with a word that the guard's journal can change. */
 typedef union {
     _Atomic uint64_t word;
-    cohort__home_t home;
+    cohort__owner_ptr_t owner_ptr;
 } cohort__in_flight_t;
 
 /* A doubly linked ring, changed through the guard only; next is 0 outside of any list. */
@@ -136,7 +136,7 @@ struct cohort_pool_t {
 
 /* What became of a failed item: a chain per chunk or worker, each with one writer at a time. */
 typedef struct cohort__failure_t {
-    cohort__home_t next;
+    cohort__owner_ptr_t next;
     uint64_t index;
     cohort__pid_t process;
     int64_t pid;
@@ -154,10 +154,11 @@ struct cohort_result_t {
     const char *inputs;
     char *outputs;
     uint64_t n, input_size, output_size;
-    uint64_t chunk, chunks;   /* items in one, and their number */
-    _Atomic uint64_t *words;  /* of the chunks */
-    cohort__home_t *failures; /* heads of chains; as many as chunks or workers, whichever is less */
-    void *destination;        /* private memory of the submitter that _get() fills */
+    uint64_t chunk, chunks;  /* items in one, and their number */
+    _Atomic uint64_t *words; /* of the chunks */
+    cohort__owner_ptr_t
+        *failures;     /* heads of chains; as many as chunks or workers, whichever is less */
+    void *destination; /* private memory of the submitter that _get() fills */
     cohort__pid_t submitter;
     /* blocking calls: the thread that will destroy it; its death destroys it too */
     cohort__tid_t keeper;
@@ -167,10 +168,10 @@ struct cohort_result_t {
     _Atomic uint64_t scanned;             /* that many first chunks are done */
     _Atomic uint64_t word;                /* of a job with one chunk */
     _Atomic uint32_t visits;              /* how often a worker has come to it; a hint */
-    cohort__home_t failure;
+    cohort__owner_ptr_t failure;
     /* why it was ended before it was done, when more is to be said than the status; written
      * before the state */
-    cohort__home_t reason;
+    cohort__owner_ptr_t reason;
     /* 0: not done; else end << 32 | status; waiting threads look here all the time, and little
      * else is written here */
     _Alignas(64) _Atomic uint64_t state;
@@ -370,12 +371,12 @@ apr_status_t cohort__result_successful(cohort_result_t *result, int *successful)
 
 /* ---- pool_failure.c ------------------------------------------------------------------------- */
 
-/* Make a record of a failure in a home that is NULL. APR_ENOMEM. */
-apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home,
+/* Make a record of a failure in an owner pointer that is NULL. APR_ENOMEM. */
+apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__owner_ptr_t *owner_ptr,
                                   const cohort__failure_t *what, const char *message,
                                   size_t length);
 /* The last record of a chain, or NULL. */
-cohort__failure_t *cohort__failure_last(cohort__home_t *chain);
+cohort__failure_t *cohort__failure_last(cohort__owner_ptr_t *chain);
 /* In a worker: what item is about to run, so that a message of cohort_task_fail() is known to
  * belong to it. */
 typedef struct {
@@ -393,7 +394,7 @@ extern COHORT__PER_PROCESS cohort__running_t cohort__running;
 const char *cohort__failure_message(apr_status_t status, uint64_t item, char *text, size_t size,
                                     size_t *length);
 /* In a worker: the running item has failed. */
-void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status);
+void cohort__failure_record(cohort__thread_t *me, cohort__owner_ptr_t *chain, apr_status_t status);
 /* In a worker that ends: what was last said of a failure is not needed any more. */
 void cohort__failure_forget(void);
 

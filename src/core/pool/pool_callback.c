@@ -19,10 +19,10 @@ struct cohort__callback_t {
 };
 
 static cohort_os_mutex_t callbacks_mutex;
-static cohort__callback_t *first, **last = &first;
+static cohort__callback_t *first_callback, **last_callback = &first_callback;
 static cohort__callback_t *calling; /* being called now */
 static unsigned reserved;           /* submissions under way that will bring one */
-static bool running;
+static bool caller_runs;
 /* the membership that all this belongs to; a forked copy, or a later cohort, starts afresh */
 static uint32_t owner;
 static _Thread_local bool inside;
@@ -34,10 +34,10 @@ bool cohort__in_callback(void) { return inside; }
 static void lock(void) {
     if (owner != cohort__membership()) {
         cohort_os_mutex_reset(&callbacks_mutex);
-        first = calling = NULL;
-        last = &first;
+        first_callback = calling = NULL;
+        last_callback = &first_callback;
         reserved = 0;
-        running = false;
+        caller_runs = false;
         owner = cohort__membership();
     }
     cohort_os_mutex_lock(&callbacks_mutex);
@@ -57,11 +57,11 @@ static bool is_due(const cohort__callback_t *callback) {
 static bool take_due(void) {
     bool found = false;
     lock();
-    for (cohort__callback_t **at = &first; *at && !found; at = &(*at)->next) {
+    for (cohort__callback_t **at = &first_callback; *at && !found; at = &(*at)->next) {
         if (!is_due(*at)) continue;
         calling = *at;
         *at = calling->next;
-        if (last == &calling->next) last = at;
+        if (last_callback == &calling->next) last_callback = at;
         found = true;
         break;
     }
@@ -71,15 +71,15 @@ static bool take_due(void) {
 
 static bool is_idle(void) {
     lock();
-    bool idle = !first && !reserved;
+    bool idle = !first_callback && !reserved;
     cohort_os_mutex_unlock(&callbacks_mutex);
     return idle;
 }
 
 static bool get_oldest(cohort__call_t *use) {
     lock();
-    bool any = first != NULL;
-    if (any) *use = first->use;
+    bool any = first_callback != NULL;
+    if (any) *use = first_callback->use;
     cohort_os_mutex_unlock(&callbacks_mutex);
     return any && !cohort__enter(&use->me);
 }
@@ -120,8 +120,8 @@ static void done(cohort__callback_t *callback) {
 
 static bool more(void) {
     lock();
-    running = first || reserved;
-    bool go_on = running;
+    caller_runs = first_callback || reserved;
+    bool go_on = caller_runs;
     cohort_os_mutex_unlock(&callbacks_mutex);
     return go_on;
 }
@@ -140,9 +140,9 @@ static void dispatch(void *arg) {
 static apr_status_t reserve(void) {
     apr_status_t status = APR_SUCCESS;
     lock();
-    if (!running) status = cohort_os_thread_start(dispatch, NULL);
+    if (!caller_runs) status = cohort_os_thread_start(dispatch, NULL);
     if (!status) {
-        running = true;
+        caller_runs = true;
         reserved++;
     }
     cohort_os_mutex_unlock(&callbacks_mutex);
@@ -153,8 +153,8 @@ static void unreserve(cohort__callback_t *callback) {
     lock();
     reserved--;
     if (callback) {
-        *last = callback;
-        last = &callback->next;
+        *last_callback = callback;
+        last_callback = &callback->next;
     }
     cohort_os_mutex_unlock(&callbacks_mutex);
     atomic_thread_fence(memory_order_seq_cst);
@@ -193,7 +193,8 @@ bool cohort__callbacks_pending(const cohort_pool_t *pool) {
     bool pending;
     lock();
     pending = calling && calling->pool == pool;
-    for (cohort__callback_t *at = first; at && !pending; at = at->next) pending = at->pool == pool;
+    for (cohort__callback_t *at = first_callback; at && !pending; at = at->next)
+        pending = at->pool == pool;
     cohort_os_mutex_unlock(&callbacks_mutex);
     return pending;
 }

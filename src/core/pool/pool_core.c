@@ -6,9 +6,9 @@
 
 /* ---- the guard ------------------------------------------------------------------------------ */
 
-/* A holder that died may have been moving a block from or to a home that the guard protects, and
- * its repair finishes that, by what it finds in the homes. So nobody may touch them before the dead
- * thread's record is repaired: then its id names nobody any more. */
+/* A holder that died may have been moving a block from or to an owner pointer that the guard
+ * protects, and its repair finishes that, by what it finds in the owner pointers. So nobody may
+ * touch them before the dead thread's record is repaired: then its id names nobody any more. */
 static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
     cohort__pid_t process;
     if (!holder || !cohort__thread_find(holder)) return true;

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Records of failed items. Each is a block of the arena; a chain of them belongs to a job and has
- * one writer at a time, which appends by moving the finished record from a home of its own: one
- * step, so a dead writer has appended all of it or nothing.
+ * one writer at a time, which appends by moving the finished record from an owner pointer of its
+ * own: one step, so a dead writer has appended all of it or nothing.
  */
 #include "core/pool/pool.h"
 
@@ -26,16 +26,16 @@ static _Thread_local struct {
     cohort_result_t *job;
     uint64_t item;
     bool is_new;
-} said;
+} task_message;
 
-apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home,
+apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__owner_ptr_t *owner_ptr,
                                   const cohort__failure_t *what, const char *message,
                                   size_t length) {
     if (length > UINT32_MAX - 1) length = UINT32_MAX - 1;
     apr_status_t status =
-        cohort__block_new(me, COHORT__KIND_BYTES, sizeof *what + length + 1, home);
+        cohort__block_new(me, COHORT__KIND_BYTES, sizeof *what + length + 1, owner_ptr);
     if (status) return status;
-    cohort__failure_t *made = atomic_load(home);
+    cohort__failure_t *made = atomic_load(owner_ptr);
     memcpy(made, what, sizeof *made);
     atomic_store(&made->next, NULL);
     made->length = (uint32_t)length;
@@ -44,7 +44,7 @@ apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__home_t *home,
     return APR_SUCCESS;
 }
 
-cohort__failure_t *cohort__failure_last(cohort__home_t *chain) {
+cohort__failure_t *cohort__failure_last(cohort__owner_ptr_t *chain) {
     cohort__failure_t *last = NULL;
     for (cohort__failure_t *at = atomic_load(chain); at; at = atomic_load(&at->next)) last = at;
     return last;
@@ -55,14 +55,14 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
     va_start(args, format);
     va_copy(again, args);
     int length = vsnprintf(NULL, 0, format, args);
-    char *text = length < 0 ? NULL : realloc(said.text, (size_t)length + 1);
+    char *text = length < 0 ? NULL : realloc(task_message.text, (size_t)length + 1);
     if (text) {
         vsnprintf(text, (size_t)length + 1, format, again);
-        said.text = text;
-        said.length = (size_t)length;
-        said.job = cohort__running.job;
-        said.item = item();
-        said.is_new = true;
+        task_message.text = text;
+        task_message.length = (size_t)length;
+        task_message.job = cohort__running.job;
+        task_message.item = item();
+        task_message.is_new = true;
     }
     va_end(again);
     va_end(args);
@@ -70,15 +70,15 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
 }
 
 void cohort__failure_forget(void) {
-    free(said.text);
-    said.text = NULL;
-    said.length = 0;
+    free(task_message.text);
+    task_message.text = NULL;
+    task_message.length = 0;
 }
 
 /* The end of the chain as this process knows it, so that many failures of one job do not mean
  * walking it again and again. */
-static cohort__home_t *chain_end(cohort__home_t *chain) {
-    static COHORT__PER_PROCESS cohort__home_t *known, *end;
+static cohort__owner_ptr_t *chain_end(cohort__owner_ptr_t *chain) {
+    static COHORT__PER_PROCESS cohort__owner_ptr_t *known, *end;
     static COHORT__PER_PROCESS uint64_t visit;
     cohort__failure_t *last;
     if (known != chain || visit != cohort__running.visit) {
@@ -91,14 +91,15 @@ static cohort__home_t *chain_end(cohort__home_t *chain) {
 
 const char *cohort__failure_message(apr_status_t status, uint64_t of, char *text, size_t size,
                                     size_t *length) {
-    bool fits = said.text && said.is_new && said.job == cohort__running.job && said.item == of;
-    said.is_new = false;
+    bool fits = task_message.text && task_message.is_new &&
+                task_message.job == cohort__running.job && task_message.item == of;
+    task_message.is_new = false;
     if (!fits) cohort__describe(status, text, size);
-    *length = fits ? said.length : strlen(text);
-    return fits ? said.text : text;
+    *length = fits ? task_message.length : strlen(text);
+    return fits ? task_message.text : text;
 }
 
-void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_status_t status) {
+void cohort__failure_record(cohort__thread_t *me, cohort__owner_ptr_t *chain, apr_status_t status) {
     const cohort__running_t *running = &cohort__running;
     cohort__failure_t what = {.index = item(), .status = status, .exit_code = COHORT_EXIT_NONE};
     char text[400];
@@ -108,7 +109,7 @@ void cohort__failure_record(cohort__thread_t *me, cohort__home_t *chain, apr_sta
     what.pid = cohort__self()->os.pid;
     what.attempt = (uint32_t)running->attempt;
     snprintf(what.worker, sizeof what.worker, "%s", running->worker);
-    if (!cohort__failure_make(me, &me->stage[COHORT__STAGE_LINK], &what, message, length)) {
-        cohort__block_move(me, &me->stage[COHORT__STAGE_LINK], chain_end(chain));
+    if (!cohort__failure_make(me, &me->in_flight[COHORT__IN_FLIGHT_LINK], &what, message, length)) {
+        cohort__block_move(me, &me->in_flight[COHORT__IN_FLIGHT_LINK], chain_end(chain));
     }
 }

@@ -94,7 +94,7 @@ static apr_status_t place_words(cohort__thread_t *me, cohort_result_t *job, uint
         cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[2]);
     if (status) return status;
     job->words = atomic_load(&job->object.parts[2]);
-    job->failures = (cohort__home_t *)(void *)(job->words + job->chunks);
+    job->failures = (cohort__owner_ptr_t *)(void *)(job->words + job->chunks);
     memset((void *)job->words, 0, (size_t)size);
     return APR_SUCCESS;
 }
@@ -135,8 +135,8 @@ static apr_status_t refusal(cohort_pool_t *pool) {
 
 static apr_status_t destroy_result(void *object) { return cohort_result_destroy(object); }
 
-/* Owned by the stage, then by in_flight, then by the list; alive at the end. In between the next
- * owner of the guard, or a sweep, frees it. */
+/* Owned by the thread's in-flight pointer, then by the pool's, then by the list; alive at the end.
+ * In between the next owner of the guard, or a sweep, frees it. */
 static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag,
                            cohort_result_t *job, apr_pool_t *parent) {
     apr_status_t status = cohort__pool_enter_live(pool, me, tag);
@@ -144,7 +144,8 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
     status = refusal(pool);
     if (!status) {
         atomic_store(&job->pool, pool);
-        cohort__block_move(me, &me->stage[COHORT__STAGE_OBJECT], &pool->in_flight.home);
+        cohort__block_move(me, &me->in_flight[COHORT__IN_FLIGHT_OBJECT],
+                           &pool->in_flight.owner_ptr);
         cohort__link_put(&pool->guard, &pool->all, &job->all, false);
         cohort__guard_set(&pool->guard, &pool->in_flight.word, 0);
         cohort__guard_commit(&pool->guard);
@@ -218,10 +219,11 @@ void cohort__job_settle(cohort_result_t *job) {
 
 /* ---- freeing -------------------------------------------------------------------------------- */
 
-/* Each record leaves its chain by way of a home of the job, and what hangs on it goes back to be
- * the chain: the thread that repeats this after a death finds every record in one of the two. */
-static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__home_t *chain) {
-    cohort__home_t *one = &job->object.parts[3];
+/* Each record leaves its chain by way of an owner pointer of the job, and what hangs on it goes
+ * back to be the chain: the thread that repeats this after a death finds every record in one of the
+ * two. */
+static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__owner_ptr_t *chain) {
+    cohort__owner_ptr_t *one = &job->object.parts[3];
     for (;;) {
         cohort__failure_t *failure = atomic_load(one);
         if (!failure && atomic_load(chain)) {
@@ -243,11 +245,11 @@ static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_resu
 }
 
 void cohort__job_free(cohort_pool_t *pool, cohort__thread_t *me) {
-    cohort_result_t *job = atomic_load(&pool->in_flight.home);
+    cohort_result_t *job = atomic_load(&pool->in_flight.owner_ptr);
     free_failures(me, pool, job);
     if (atomic_load(&job->reason)) cohort__block_free(me, &job->reason);
     for (int i = 0; i < COHORT__PARTS; i++) cohort__block_free(me, &job->object.parts[i]);
-    cohort__block_free(me, &pool->in_flight.home);
+    cohort__block_free(me, &pool->in_flight.owner_ptr);
 }
 
 static bool is_wanted(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job) {
@@ -276,7 +278,7 @@ void cohort__job_left(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t
         cohort__job_release_when_unused(pool, me, job);
 }
 
-static bool is_orphan(cohort_result_t *job) {
+static bool is_orphan_job(cohort_result_t *job) {
     if (cohort__tag_type(atomic_load(&job->object.tag)) != COHORT__RESULT_TAG) return true;
     return job->keeper && !cohort__thread_alive(job->keeper, false);
 }
@@ -286,7 +288,7 @@ void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me) {
     for (uint64_t at = atomic_load(&pool->all.next); at != end; at = next) {
         cohort_result_t *job = cohort__job_of_all(at);
         next = atomic_load(&job->all.next);
-        if (!is_orphan(job)) continue;
+        if (!is_orphan_job(job)) continue;
         (void)cohort__object_end(job, COHORT__RESULT_TAG);
         cohort__job_release_when_unused(pool, me, job);
     }

@@ -17,7 +17,7 @@ static cohort_result_t *job_of(const cohort__call_t *use) { return (cohort_resul
 /* Between these two the job is not freed, nor its pool, in which it is listed. A thread that
  * destroys the job meanwhile leaves it to the last one that ends its look, or to the sweep after
  * that one's death. */
-static bool look(const cohort__call_t *use) {
+static bool look_at_job(const cohort__call_t *use) {
     atomic_store_explicit(&job_of(use)->looked, 1, memory_order_relaxed);
     return cohort__call_look(use);
 }
@@ -54,7 +54,7 @@ static apr_status_t peek(const cohort__call_t *use, bool thorough) {
 /* The process that ended the pool ends its jobs too, unless it dies over that. */
 static void end_with_pool(const cohort__call_t *use) {
     cohort_result_t *job = job_of(use);
-    if (!look(use)) return;
+    if (!look_at_job(use)) return;
     cohort_pool_t *pool = atomic_load(&job->pool);
     if (!cohort__result_is_over(job) && atomic_load(&pool->state) == COHORT__POOL_ENDED) {
         cohort__backend_of(pool)->abandon(job, COHORT_ETERMINATED);
@@ -75,7 +75,9 @@ apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough) {
     return peek(use, true);
 }
 
-static apr_status_t try_wait(void *arg, bool thorough) { return cohort__result_try(arg, thorough); }
+static apr_status_t try_result(void *arg, bool thorough) {
+    return cohort__result_try(arg, thorough);
+}
 
 static bool is_short_of_workers(void *arg) {
     const cohort_result_t *job = job_of(arg);
@@ -85,7 +87,7 @@ static bool is_short_of_workers(void *arg) {
 apr_status_t cohort__result_await(cohort__call_t *use, apr_interval_time_t timeout) {
     cohort__pace_t pace = cohort__pace_brisk;
     pace.unrest = is_short_of_workers;
-    return cohort__await_paced(cohort__result_event(job_of(use)), try_wait, use,
+    return cohort__await_paced(cohort__result_event(job_of(use)), try_result, use,
                                cohort__deadline(timeout), pace);
 }
 
@@ -114,7 +116,7 @@ static apr_status_t look_ready(cohort__call_t *use, cohort_result_t *result) {
     apr_status_t status = cohort__result_use(use, result);
     if (!status) status = cohort__result_try(use, true);
     if (status) return status;
-    return look(use) ? APR_SUCCESS : COHORT_EHANDLE;
+    return look_at_job(use) ? APR_SUCCESS : COHORT_EHANDLE;
 }
 
 apr_status_t cohort__result_successful(cohort_result_t *result, int *successful) {
@@ -174,11 +176,11 @@ static apr_status_t explain_failure(const cohort_result_t *result) {
     apr_status_t status = found.status;
     find_error(result, &found, &error);
     if (error.status != status) return status;
-    bool told =
+    bool has_message =
         *error.message && strcmp(error.message, cohort_strerror(status, plain, sizeof plain)) != 0;
-    if (found.abandoned) return told ? cohort__fail(status, "%s", error.message) : status;
+    if (found.abandoned) return has_message ? cohort__fail(status, "%s", error.message) : status;
     return cohort__fail(status, "item %lu, run by %s%s%s", (unsigned long)error.index, error.worker,
-                        told ? ": " : "", told ? error.message : "");
+                        has_message ? ": " : "", has_message ? error.message : "");
 }
 
 /* Of a job that is over, and not freed meanwhile. */
@@ -192,7 +194,7 @@ apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs) {
 }
 
 static apr_status_t check_room(const cohort__call_t *use, apr_size_t size) {
-    if (!look(use)) return COHORT_EHANDLE;
+    if (!look_at_job(use)) return COHORT_EHANDLE;
     uint64_t need = cohort__result_find(job_of(use)).size;
     look_end(use);
     if (size >= need) return APR_SUCCESS;
@@ -207,7 +209,7 @@ static apr_status_t result_get(cohort_result_t *result, void *outputs, apr_size_
     if (!status && outputs) status = check_room(&use, size);
     if (!status) status = cohort__result_await(&use, timeout);
     if (status) return status;
-    if (!look(&use)) return COHORT_EHANDLE;
+    if (!look_at_job(&use)) return COHORT_EHANDLE;
     status = cohort__result_collect(result, outputs);
     look_end(&use);
     return status;
@@ -221,7 +223,7 @@ apr_status_t cohort_result_get(cohort_result_t *result, void *outputs, apr_size_
 static apr_status_t result_outputs(cohort_result_t *result, void **outputs) {
     cohort__call_t use;
     apr_status_t status = cohort__result_use(&use, result);
-    if (!status && !look(&use)) status = COHORT_EHANDLE;
+    if (!status && !look_at_job(&use)) status = COHORT_EHANDLE;
     if (status) return status;
     *outputs = cohort__result_find(result).outputs;
     look_end(&use);
@@ -294,7 +296,7 @@ static void prefetch_result(const cohort_result_t *job) {
 }
 
 /* The guard is left: wake all that wait for the job, to find that it is gone. */
-static void tell(cohort_result_t *job) {
+static void notify_all(cohort_result_t *job) {
     cohort__notify(cohort__result_event(job), COHORT__ALL);
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
@@ -313,7 +315,7 @@ apr_status_t cohort__result_destroy(cohort_result_t *result) {
     cohort__pool_enter(pool, use.me);
     bool ended = cohort__backend_of(pool)->drop(pool, &use);
     cohort__pool_leave_last(pool, use.me);
-    if (ended) tell(result);
+    if (ended) notify_all(result);
     return APR_SUCCESS;
 }
 

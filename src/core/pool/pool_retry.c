@@ -50,7 +50,7 @@ void cohort__start_succeeded(cohort_pool_t *pool, cohort__worker_t *worker) {
 /* The sentence that the next jobs to be ended get a copy of. */
 static void keep_reason(cohort_pool_t *pool, cohort__thread_t *me, const cohort__failure_t *what,
                         const char *message, size_t length) {
-    cohort__home_t *making = &pool->object.parts[2], *reason = &pool->object.parts[3];
+    cohort__owner_ptr_t *making = &pool->object.parts[2], *reason = &pool->object.parts[3];
     cohort__block_free(me, making);
     cohort__block_free(me, reason);
     atomic_store(&pool->why, (uint64_t)(uint32_t)what->status);

@@ -24,7 +24,7 @@ struct cohort__setting_t {
 static cohort_os_mutex_t settings_mutex;
 static cohort__setting_t *settings;
 
-static void close_streams(cohort__setting_t *setting) {
+static void close_kept_streams(cohort__setting_t *setting) {
     for (int i = 0; i < 3; i++) cohort_os_close_known(&setting->given.streams[i]);
 }
 
@@ -37,7 +37,7 @@ static apr_status_t copy_streams(cohort__setting_t *setting) {
 }
 
 static void setting_free(cohort__setting_t *setting) {
-    close_streams(setting);
+    close_kept_streams(setting);
     free(setting->given.context);
     free((void *)setting->given.environment);
     free(setting);
@@ -118,7 +118,7 @@ void cohort__settings_unlock(void) { cohort_os_mutex_unlock(&settings_mutex); }
 void cohort__settings_reset(void) {
     cohort_os_mutex_reset(&settings_mutex);
     for (cohort__setting_t *setting = settings; setting; setting = setting->next)
-        close_streams(setting);
+        close_kept_streams(setting);
     settings = NULL;
 }
 

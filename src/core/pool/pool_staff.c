@@ -55,8 +55,8 @@ static bool next_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, u
     return open;
 }
 
-static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
-                       cohort_process_t *slot) {
+static bool take_vacancy(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
+                         cohort_process_t *slot) {
     if (cohort__pool_enter_live(pool, me, tag)) return false;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     bool taken = !atomic_load(&worker->process) && wanted(pool) && cohort__start_may_begin(pool);
@@ -69,8 +69,8 @@ static bool take_place(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, 
     return taken;
 }
 
-static void start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
-                         cohort__pid_t id, apr_status_t status) {
+static void worker_start_failed(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                                uint32_t number, cohort__pid_t id, apr_status_t status) {
     if (!cohort__pool_enter_live(pool, me, tag)) {
         cohort__worker_t *worker = cohort__pool_worker(pool, number);
         if (atomic_load(&worker->process) == id) {
@@ -120,13 +120,13 @@ static apr_status_t start_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t
     (void)cohort__process_group(slot, post->group);
     atomic_store(&slot->worker, number);
     atomic_store(&slot->pool, pool);
-    if (!take_place(pool, me, tag, number, slot)) {
+    if (!take_vacancy(pool, me, tag, number, slot)) {
         cohort__slot_let_go(id);
         return APR_SUCCESS;
     }
     slot->replaces = post->replaces;
     status = launch(pool, tag, slot);
-    if (status) start_failed(pool, me, tag, number, id, status);
+    if (status) worker_start_failed(pool, me, tag, number, id, status);
     return status;
 }
 
@@ -203,7 +203,7 @@ cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64
 }
 
 /* Has it ended, and how? A slot that is somebody else's by now says nothing. */
-static bool is_over(cohort__pid_t id, int *code) {
+static bool has_worker_ended(cohort__pid_t id, int *code) {
     cohort_process_t *slot = cohort__process_find(id);
     *code = COHORT_EXIT_UNKNOWN;
     if (!slot) return true;
@@ -215,7 +215,7 @@ static bool is_over(cohort__pid_t id, int *code) {
 }
 
 /* The thread that was to start this worker is dead: the worker will not start any more. A child
- * that takes off all the same finds the slot changed, and ends. */
+ * that starts all the same finds the slot changed, and ends. */
 static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, uint32_t number,
                          cohort__pid_t id, cohort__tid_t launcher) {
     cohort_process_t *slot = cohort__process_find(id);
@@ -231,7 +231,7 @@ static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
         cohort__start_died(id, life, COHORT_EXIT_UNKNOWN);
     cohort__slot_step_of(slot, life, COHORT__SLOT_FAILED, COHORT__SLOT_NEW);
     if (cohort__process_life(slot) == cohort__life_with(life, COHORT__SLOT_NEW))
-        start_failed(pool, me, tag, number, id, COHORT_ESTART);
+        worker_start_failed(pool, me, tag, number, id, COHORT_ESTART);
 }
 
 #define PLACES_AT_ONCE 32 /* copied under one guard entry */
@@ -280,7 +280,7 @@ static cohort__staff_t take_stock(cohort_pool_t *pool, cohort__thread_t *me, boo
         cohort__worker_t *worker = cohort__pool_worker(pool, i);
         cohort__pid_t id = atomic_load(&worker->process);
         int code;
-        if (id && is_over(id, &code)) {
+        if (id && has_worker_ended(id, &code)) {
             settle_worker(pool, me, i, id, code);
             *settled = true;
         }

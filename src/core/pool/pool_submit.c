@@ -8,7 +8,7 @@ static apr_status_t check_pool(cohort_pool_t *pool, cohort__thread_t **me) {
 }
 
 /* No other thread has the result, so it lives until this one destroys it. */
-static apr_status_t run(cohort_pool_t *pool, const cohort__spec_t *order) {
+static apr_status_t run_spec(cohort_pool_t *pool, const cohort__spec_t *order) {
     cohort__call_t use;
     cohort_result_t *job;
     apr_status_t status = check_pool(pool, &use.me);
@@ -38,14 +38,14 @@ static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool,
 apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task, const void *inputs,
                              apr_size_t input_size, apr_size_t n, void *outputs,
                              apr_size_t output_size, const cohort_map_options_t *options) {
-    return COHORT__CALL_ANEW(run(
+    return COHORT__CALL_ANEW(run_spec(
         pool, &(cohort__spec_t){task, inputs, outputs, input_size, output_size, n, options, true}));
 }
 
 apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task, const void *input,
                                apr_size_t input_size, void *output, apr_size_t output_size) {
-    return COHORT__CALL_ANEW(
-        run(pool, &(cohort__spec_t){task, input, output, input_size, output_size, 1, NULL, true}));
+    return COHORT__CALL_ANEW(run_spec(
+        pool, &(cohort__spec_t){task, input, output, input_size, output_size, 1, NULL, true}));
 }
 
 static apr_status_t pool_map_async(cohort_result_t **result, cohort_pool_t *pool,

@@ -104,7 +104,7 @@ static bool claimable(uint64_t word) {
 }
 
 /* What the record says is true the moment the word says RUNNING(me), and of no meaning before. */
-static inline bool claim(const range_t *r, uint64_t c, uint64_t *word) {
+static inline bool claim_chunk(const range_t *r, uint64_t c, uint64_t *word) {
     *word = atomic_load_explicit(&r->words[c], memory_order_acquire);
     if (!claimable(*word)) return false;
     uint64_t start = cohort__word_start(*word), attempt = cohort__word_attempt(*word);
@@ -143,17 +143,18 @@ static inline void chunk_done(const range_t *r, uint64_t c, uint64_t end) {
  * that an item is done and that the next one begins. */
 static inline bool run_chunk(worker_t *w, const range_t *r, uint64_t c, uint64_t word) {
     const uint64_t first = c * r->chunk, end = r->n - first < r->chunk ? r->n : first + r->chunk;
-    const uint64_t begin = first + cohort__word_start(word), last = underway(end - 1);
-    uintptr_t input = r->inputs + begin * r->input_size,
-              output = r->outputs + begin * r->output_size;
-    uint64_t now = underway(begin);
+    const uint64_t begin_visit = first + cohort__word_start(word), last = underway(end - 1);
+    uintptr_t input = r->inputs + begin_visit * r->input_size,
+              output = r->outputs + begin_visit * r->output_size;
+    uint64_t now = underway(begin_visit);
     COHORT__UNROLL
     for (; atomic_load_explicit(r->state, memory_order_relaxed) != COHORT__POOL_ENDED;
          now += underway(1) - underway(0)) {
         atomic_store_explicit(r->progress, now, memory_order_release);
         apr_status_t status = r->task((const void *)input, (void *)output);
         if (cohort__is_unusual(status))
-            item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
+            item_failed(w, c, status,
+                        now == underway(begin_visit) ? cohort__word_attempt(word) : 0);
         if (now == last) {
             chunk_done(r, c, end);
             return true;
@@ -169,7 +170,7 @@ static bool run_range(worker_t *w, uint64_t from, uint64_t to) {
     uint64_t word;
     for (uint64_t c = from; c < to && !atomic_load_explicit(r.unwanted, memory_order_relaxed);
          c++) {
-        if (claim(&r, c, &word) && !run_chunk(w, &r, c, word)) return false;
+        if (claim_chunk(&r, c, &word) && !run_chunk(w, &r, c, word)) return false;
     }
     return true;
 }
@@ -197,7 +198,7 @@ static bool is_time_to_settle(const cohort_result_t *job, uint64_t from, uint64_
     return to == job->chunks || from / SETTLE_EVERY != to / SETTLE_EVERY;
 }
 
-static void begin(worker_t *w) {
+static void begin_visit(worker_t *w) {
     w->round = atomic_load(&w->job->round);
     w->passing = false;
     look_up(w);
@@ -238,7 +239,7 @@ static bool work(worker_t *w) {
     const cohort_result_t *job = w->job;
     uint64_t from, to;
     bool goes_on = true;
-    begin(w);
+    begin_visit(w);
     while (goes_on && !cohort__job_is_over(job) &&
            !atomic_load_explicit(&job->unwanted, memory_order_relaxed) &&
            next_range(w, &from, &to)) {

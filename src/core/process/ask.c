@@ -23,7 +23,7 @@ typedef struct {
     cohort__pid_t id;
 } join_t;
 
-static apr_status_t try_join(void *arg, bool thorough) {
+static apr_status_t try_join_process(void *arg, bool thorough) {
     join_t *j = arg;
     cohort_process_t *slot = cohort__process_find(j->id);
     if (!slot || cohort__process_state(slot) == COHORT__SLOT_ENDED) return APR_SUCCESS;
@@ -60,7 +60,7 @@ apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout)
     if (!is_started(slot)) return not_started(id);
     int64_t deadline = cohort__deadline(timeout);
     cohort__watcher_borrow(&slot, 1, deadline);
-    return cohort__await(&slot->changed, try_join, &j, deadline);
+    return cohort__await(&slot->changed, try_join_process, &j, deadline);
 }
 
 /* The id of a process that a caller of the library means; 0: *status says what it is instead. */

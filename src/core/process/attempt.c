@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * An attempt at a start, for whichever kind of process: it is begun, claimed by the child, given
- * up, made again, and its starter waits until the child has taken off. Each attempt has a number of
+ * up, made again, and its starter waits until the child is RUNNING. Each attempt has a number of
  * its own in the slot's claim, so that a child that comes too late finds the claim closed. The
  * starter may be killed between any two stores: until a child has claimed the slot no process acts
  * in its name, and the repair of the starter takes the start back.
@@ -12,7 +12,7 @@
 
 /* ---- begun and given up --------------------------------------------------------------------- */
 
-static void prepare(cohort_process_t *slot, bool awaited) {
+static void prepare_attempt(cohort_process_t *slot, bool awaited) {
     cohort__slot_settle(slot);
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     slot->reason[0] = 0;
@@ -26,7 +26,7 @@ static void prepare(cohort_process_t *slot, bool awaited) {
 
 bool cohort__attempt_begin(cohort_process_t *slot, bool awaited) {
     if (!cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING)) return false;
-    prepare(slot, awaited);
+    prepare_attempt(slot, awaited);
     return true;
 }
 
@@ -47,7 +47,7 @@ void cohort__attempt_again(cohort_process_t *slot) {
     /* nor is the new start taken for the one that has lost its child */
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     cohort__slot_restart(slot);
-    prepare(slot, true);
+    prepare_attempt(slot, true);
 }
 
 /* The number of the attempt is given up first, so that no late child takes the next one for it. */
@@ -58,16 +58,16 @@ apr_status_t cohort__attempt_failed(cohort_process_t *slot, apr_status_t status)
     return status;
 }
 
-/* ---- the child takes off -------------------------------------------------------------------- */
+/* ---- the child becomes RUNNING -------------------------------------------------------------- */
 
 typedef struct {
     cohort_process_t *slot;
     const cohort_os_id_t *child;
     int dead_looks;
-} takeoff_t;
+} startup_t;
 
 /* Nobody has claimed the slot yet. Can somebody still? */
-static apr_status_t check_unclaimed(takeoff_t *t) {
+static apr_status_t check_unclaimed(startup_t *t) {
     if (t->child) {
         /* This process' watcher will see its end, and the exit code says why; unless the watcher
          * itself is waiting here, or for the thread that does. */
@@ -79,8 +79,8 @@ static apr_status_t check_unclaimed(takeoff_t *t) {
                                                                       : COHORT_EWORKERDIED;
 }
 
-static apr_status_t try_takeoff(void *arg, bool thorough) {
-    takeoff_t *t = arg;
+static apr_status_t try_running(void *arg, bool thorough) {
+    startup_t *t = arg;
     if (cohort__process_state(t->slot) != COHORT__SLOT_STARTING) return APR_SUCCESS;
     if (atomic_load(&t->slot->unfit)) return COHORT_EWORKERDIED;
     if (!thorough) return APR_EAGAIN;
@@ -91,9 +91,9 @@ static apr_status_t try_takeoff(void *arg, bool thorough) {
     return APR_EAGAIN;
 }
 
-apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child) {
-    takeoff_t t = {slot, child, 0};
-    apr_status_t status = cohort__await(&slot->changed, try_takeoff, &t, COHORT_OS_NEVER);
+apr_status_t cohort__await_running(cohort_process_t *slot, const cohort_os_id_t *child) {
+    startup_t t = {slot, child, 0};
+    apr_status_t status = cohort__await(&slot->changed, try_running, &t, COHORT_OS_NEVER);
     cohort__slot_state_t state = cohort__process_state(slot);
     bool failed = !status && state == COHORT__SLOT_FAILED;
     if (!status && state == COHORT__SLOT_NEW) return COHORT_ESTART; /* withdrawn by a repairer */
@@ -109,11 +109,11 @@ void cohort__attempt_end_child(cohort_os_id_t child) {
     while (APR_STATUS_IS_EAGAIN(cohort_os_reap(child, &code))) cohort_os_yield();
 }
 
-apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
-                                   cohort__watched_t *watched) {
+apr_status_t cohort__watch_until_running(cohort_process_t *slot, cohort_os_id_t child,
+                                         cohort__watched_t *watched) {
     apr_status_t status =
         cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
-    if (!status) return cohort__await_takeoff(slot, &child);
+    if (!status) return cohort__await_running(slot, &child);
     cohort__attempt_end_child(child);
     cohort__slot_step(slot, COHORT__SLOT_RUNNING, COHORT__SLOT_STARTING);
     cohort__process_ended(slot, COHORT_EXIT_NONE);

@@ -111,8 +111,8 @@ static apr_status_t take_context(cohort_process_t *slot) {
     return APR_SUCCESS;
 }
 
-static apr_status_t prepare(cohort_process_t *slot, cohort_os_handle_t lifeline,
-                            cohort__function_t *run, void **args) {
+static apr_status_t prepare_child(cohort_process_t *slot, cohort_os_handle_t lifeline,
+                                  cohort__function_t *run, void **args) {
     apr_status_t status =
         birth_kind == COHORT__BORN_FORK ? cohort_os_exit_own(cohort__at_exit) : APR_SUCCESS;
     if (status) return status;
@@ -181,7 +181,7 @@ void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_
     cohort__threads_reset();
     cohort__process_get_name(slot, name, sizeof name);
     cohort_os_set_name(name);
-    apr_status_t status = prepare(slot, lifeline, &run, &args);
+    apr_status_t status = prepare_child(slot, lifeline, &run, &args);
     if (status) fail(slot, status);
     if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING))
         cohort_os_exit(255, false);

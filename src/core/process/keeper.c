@@ -42,7 +42,7 @@ static struct {
 #define RENEWAL    1000000000
 #define CLOSE_TIME 2000000 /* microseconds that it gets to go by itself */
 
-static void forget(void) {
+static void forget_keeper(void) {
     if (!keeper.slot) return;
     keeper.slot = NULL; /* first: a fork in another thread may copy this at any point */
     cohort_os_close_known(&keeper.channel);
@@ -90,7 +90,7 @@ no_channel:
     return status;
 }
 
-static bool is_held(cohort_process_t *slot) {
+static bool is_kept(cohort_process_t *slot) {
     return slot->bound && !cohort__is_helper(slot) &&
            atomic_load(&slot->parent) == cohort__self_id() &&
            atomic_load(&slot->reaper) == cohort__self_id() &&
@@ -98,10 +98,10 @@ static bool is_held(cohort_process_t *slot) {
 }
 
 /* False: there is no keeper that would hear of it. */
-static bool post(uint64_t message) {
+static bool post_to_keeper(uint64_t message) {
     bool heard = keeper.slot && cohort_os_is_known(&keeper.channel) &&
                  !cohort_os_channel_post(keeper.channel.handle, message, NULL);
-    if (!heard) forget();
+    if (!heard) forget_keeper();
     return keeper.slot != NULL;
 }
 
@@ -109,7 +109,7 @@ static void post_all(void) {
     uint32_t count = cohort__process_count();
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        if (is_held(slot)) (void)post(cohort__process_id(slot));
+        if (is_kept(slot)) (void)post_to_keeper(cohort__process_id(slot));
     }
 }
 
@@ -131,16 +131,16 @@ static bool works(void) {
 }
 
 void cohort__keeper_hold(cohort_process_t *slot) {
-    if (!cohort_os_facts()->needs_keeper || !is_held(slot)) return;
+    if (!cohort_os_facts()->needs_keeper || !is_kept(slot)) return;
     cohort_os_mutex_lock(&keeper.mutex);
-    if (!works() || !post(cohort__process_id(slot))) renew();
+    if (!works() || !post_to_keeper(cohort__process_id(slot))) renew();
     cohort_os_mutex_unlock(&keeper.mutex);
 }
 
 void cohort__keeper_ended(cohort__pid_t id) {
     if (!cohort_os_facts()->needs_keeper) return;
     cohort_os_mutex_lock(&keeper.mutex);
-    (void)post(ENDED | id);
+    (void)post_to_keeper(ENDED | id);
     cohort_os_mutex_unlock(&keeper.mutex);
 }
 
@@ -149,7 +149,7 @@ void cohort__keeper_lost(cohort__pid_t id) {
     cohort_os_mutex_lock(&keeper.mutex);
     bool current = keeper.slot && keeper.id == id;
     bool ran = current && cohort__claim_pid(atomic_load(&keeper.slot->claim)) != 0;
-    if (current) forget();
+    if (current) forget_keeper();
     if (ran && cohort_os_now() - keeper.begun > RENEWAL) renew();
     cohort_os_mutex_unlock(&keeper.mutex);
     cohort__slot_let_go(id);
@@ -159,7 +159,7 @@ void cohort__keeper_close(void) {
     cohort_os_mutex_lock(&keeper.mutex);
     cohort_process_t *slot = keeper.slot && cohort__process_find(keeper.id) ? keeper.slot : NULL;
     cohort__pid_t id = keeper.id;
-    forget();
+    forget_keeper();
     cohort_os_mutex_unlock(&keeper.mutex);
     int64_t until = cohort__deadline(CLOSE_TIME);
     while (slot && cohort__process_find(id) &&
@@ -175,7 +175,7 @@ void cohort__keeper_unlock(void) { cohort_os_mutex_unlock(&keeper.mutex); }
 
 void cohort__keeper_reset(void) {
     cohort_os_mutex_reset(&keeper.mutex);
-    forget();
+    forget_keeper();
 }
 
 /* ---- the keeper ----------------------------------------------------------------------------- */
@@ -189,7 +189,7 @@ typedef struct ward_t {
 
 static ward_t *wards;
 
-static ward_t **find(cohort__pid_t id) {
+static ward_t **find_ward(cohort__pid_t id) {
     ward_t **link = &wards;
     while (*link && (*link)->id != id) link = &(*link)->next;
     return link;
@@ -206,7 +206,7 @@ static void let_go(ward_t **link) {
 
 static void take(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
-    ward_t *ward = slot && !*find(id) ? calloc(1, sizeof *ward) : NULL;
+    ward_t *ward = slot && !*find_ward(id) ? calloc(1, sizeof *ward) : NULL;
     if (!ward) return;
     cohort_os_id_t os = slot->os;
     ward->id = id;
@@ -218,7 +218,7 @@ static void take(cohort__pid_t id) {
 
 static void obey(uint64_t message) {
     if (message == RETIRE) cohort_os_exit(0, false);
-    if (message & ENDED) let_go(find(message & ~ENDED));
+    if (message & ENDED) let_go(find_ward(message & ~ENDED));
     else take(message);
 }
 

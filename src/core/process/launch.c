@@ -68,7 +68,7 @@ apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lif
         slot->given ? cohort__given_streams(slot->given) : cohort_os_facts()->streams;
     apr_status_t status =
         cohort__reexec(slot, &boot, slot->given ? &streams : NULL, &child, &watched);
-    return status ? status : cohort__watch_takeoff(slot, child, watched);
+    return status ? status : cohort__watch_until_running(slot, child, watched);
 }
 
 /* ---- fork ----------------------------------------------------------------------------------- */
@@ -126,7 +126,7 @@ apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t life
         cohort__child_main(slot, attempt, COHORT__BORN_FORK, lifeline);
     }
     fork_unlock();
-    if (!status) return cohort__watch_takeoff(slot, child, watched);
+    if (!status) return cohort__watch_until_running(slot, child, watched);
     cohort__watcher_unreserve(watched);
     return status;
 }

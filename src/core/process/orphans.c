@@ -24,7 +24,7 @@ static bool may_be_watched(cohort_process_t *slot) {
 }
 
 /* A process with a living parent that has lost its server is that parent's. */
-static bool is_orphan(cohort_process_t *slot, cohort__pid_t reaper, cohort__pid_t dead) {
+static bool is_orphan_process(cohort_process_t *slot, cohort__pid_t reaper, cohort__pid_t dead) {
     if (!reaper || slot == cohort__self() || cohort__process_alive(reaper, false)) return false;
     return reaper == dead || !cohort__process_alive(atomic_load(&slot->parent), false);
 }
@@ -34,7 +34,7 @@ void cohort__orphans_adopt(cohort__pid_t dead) {
     for (uint32_t i = 0; i < count; i++) {
         cohort_process_t *slot = cohort__process_at(i);
         cohort__pid_t reaper = atomic_load(&slot->reaper);
-        if (is_orphan(slot, reaper, dead) && may_be_watched(slot))
+        if (is_orphan_process(slot, reaper, dead) && may_be_watched(slot))
             cohort__orphan_adopt(slot, reaper);
     }
 }

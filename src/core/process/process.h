@@ -43,7 +43,7 @@ const char *cohort__executable(void);
 /* ---- start.c: a start by the slot's method -------------------------------------------------- */
 
 /* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
- * when the child has taken off, or why not. */
+ * when the child is RUNNING, or why not. */
 apr_status_t cohort__process_launch(cohort_process_t *slot);
 /* cohort_process_start() */
 apr_status_t cohort__process_start(cohort_process_t *process);
@@ -51,7 +51,7 @@ apr_status_t cohort__process_start(cohort_process_t *process);
 /* ---- attempt.c: an attempt at a start ------------------------------------------------------- */
 
 /* From NEW to STARTING, with a claim that is open under the next number. `awaited`: the starter
- * waits until the child has taken off, and a failure is its own to tell. False: it is not NEW. */
+ * waits until the child is RUNNING, and a failure is its own to tell. False: it is not NEW. */
 bool cohort__attempt_begin(cohort_process_t *slot, bool awaited);
 /* The start failed: NEW again. */
 /* Kill and reap a child that cannot be watched. */
@@ -65,11 +65,11 @@ void cohort__attempt_again(cohort_process_t *slot);
 /* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is
  * known; else COHORT_EWORKERDIED says that the slot's reaper died before anybody claimed the
  * slot. */
-apr_status_t cohort__await_takeoff(cohort_process_t *slot, const cohort_os_id_t *child);
-/* The child exists: have it watched, and wait until it has taken off. If it cannot be watched it
+apr_status_t cohort__await_running(cohort_process_t *slot, const cohort_os_id_t *child);
+/* The child exists: have it watched, and wait until it is RUNNING. If it cannot be watched it
  * must not live: nobody would learn of its end. */
-apr_status_t cohort__watch_takeoff(cohort_process_t *slot, cohort_os_id_t child,
-                                   cohort__watched_t *watched);
+apr_status_t cohort__watch_until_running(cohort_process_t *slot, cohort_os_id_t child,
+                                         cohort__watched_t *watched);
 
 /* ---- launch.c: spawn and fork; program.c ---------------------------------------------------- */
 
@@ -80,7 +80,7 @@ cohort_os_start_t cohort__start_of(cohort_process_t *slot, cohort_os_how_t how);
 apr_status_t cohort__reexec(cohort_process_t *slot, cohort_os_boot_t *boot,
                             const cohort_os_streams_t *streams, cohort_os_id_t *child,
                             cohort__watched_t **watched);
-/* Start the slot's process, by an attempt that has begun, and wait until it has taken off.
+/* Start the slot's process, by an attempt that has begun, and wait until it is RUNNING.
  * `lifeline`: what it hangs on, or NONE. */
 apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lifeline);
 apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline);
@@ -131,7 +131,7 @@ void cohort__at_exit(void);
 /* ---- server_client.c: fork servers of this process ------------------------------------------ */
 
 /* Have a server of this process, started at need, fork the process of the slot, and wait until
- * it has taken off. *full is set when another server is needed and there are as many as may be;
+ * it is RUNNING. *full is set when another server is needed and there are as many as may be;
  * nothing was begun then. */
 apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full);
 /* This process' watcher has another channel: tell the servers. */

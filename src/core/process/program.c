@@ -33,7 +33,7 @@ static apr_status_t open_stream(const cohort_stream_t *stream, int i, streams_t 
     return status;
 }
 
-static void close_streams(streams_t *s, bool failed) {
+static void close_program_streams(streams_t *s, bool failed) {
     for (int i = 0; i < 3; i++) {
         if (s->opened[i]) cohort_os_close(s->child[i]);
         if (failed && s->parent[i] != COHORT_OS_NONE) cohort_os_close(s->parent[i]);
@@ -92,7 +92,7 @@ apr_status_t cohort__program_launch(cohort_process_t *slot) {
     if (!cohort__attempt_begin(slot, false)) return COHORT_ESTARTED;
     for (int i = 0; i < 3 && !status; i++) status = open_stream(&program->streams[i], i, &s);
     if (!status) status = exec_program(slot, program, &s);
-    close_streams(&s, status != APR_SUCCESS);
+    close_program_streams(&s, status != APR_SUCCESS);
     if (status) return cohort__attempt_failed(slot, status);
     return hand_over(program, &s, slot->program_pool);
 }

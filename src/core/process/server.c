@@ -35,7 +35,7 @@ static cohort_process_t *me_slot;
 static cohort_os_handle_t daemons_lifeline;
 static cohort_os_handle_t maker = COHORT_OS_NONE; /* its watcher's channel */
 static cohort_os_state_t made_for;
-static bool retired, told_to_end;
+static bool retired, ending_requested;
 
 bool cohort__is_server(void) { return me_slot != NULL; }
 
@@ -127,9 +127,9 @@ static int children(bool all, bool kill) {
 
 static void listen_to(const cohort_os_event_t *event) {
     cohort_os_streams_t streams = event->streams;
-    switch (cohort__server_told(event->value)) {
+    switch (cohort__server_message(event->value)) {
     case COHORT__TELL_RETIRE: retired = true; break;
-    case COHORT__TELL_END: told_to_end = true; break;
+    case COHORT__TELL_END: ending_requested = true; break;
     case COHORT__TELL_MAKER:
         cohort_os_close(maker);
         maker = cohort_os_streams_keep(&streams) ? COHORT_OS_NONE : streams.handles[0];
@@ -142,7 +142,7 @@ static bool other_event(cohort_os_event_t *event) {
     bool control = event->kind == COHORT_OS_MESSAGE && !cohort__server_requested(event->value);
     if (control) listen_to(event);
     else if (event->kind == COHORT_OS_MESSAGE) serve(event);
-    return event->kind != COHORT_OS_GONE && !told_to_end &&
+    return event->kind != COHORT_OS_GONE && !ending_requested &&
            !(retired && children(true, false) == 0);
 }
 
@@ -176,7 +176,7 @@ static _Noreturn void wind_up(void) {
     bool ended = cohort__process_check_dead(parent);
     if (slot && !ended) cohort__watcher_adopt(slot);
     for (;;) {
-        ended = ended || told_to_end || cohort__process_check_dead(parent);
+        ended = ended || ending_requested || cohort__process_check_dead(parent);
         if (ended) fail_starts();
         /* Others may record the end of a child too, so not every end is an event here. */
         if (children(!ended, ended) == 0) break;

@@ -28,7 +28,7 @@ static inline uint64_t cohort__server_control(cohort__tell_t what) {
 static inline cohort__pid_t cohort__server_requested(uint64_t message) {
     return message & (((uint64_t)1 << COHORT__SERVER_ATTEMPT) - 1);
 }
-static inline cohort__tell_t cohort__server_told(uint64_t message) {
+static inline cohort__tell_t cohort__server_message(uint64_t message) {
     return (cohort__tell_t)(message >> COHORT__SERVER_ATTEMPT);
 }
 /* Is this the attempt that the request is about? */

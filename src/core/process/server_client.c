@@ -49,7 +49,7 @@ typedef struct {
     bool retried; /* a child has stepped back */
 } request_t;
 
-static void forget(server_t *server) {
+static void forget_server(server_t *server) {
     void *context = server->context;
     if (!server->slot) return;
     server->slot = NULL; /* first: a fork in another thread may copy this at any point */
@@ -61,7 +61,7 @@ static void forget(server_t *server) {
 static int places(void) { return servers ? SERVERS_MAX : 0; }
 
 static void forget_all(void) {
-    for (int i = 0; i < places(); i++) forget(&servers[i]);
+    for (int i = 0; i < places(); i++) forget_server(&servers[i]);
 }
 
 static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t reader) {
@@ -75,7 +75,7 @@ static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t read
     cohort_os_streams_t streams = {{null, null, null}};
     status = cohort__reexec(slot, &boot, &streams, &child, &watched);
     cohort_os_close(null);
-    return status ? status : cohort__watch_takeoff(slot, child, watched);
+    return status ? status : cohort__watch_until_running(slot, child, watched);
 }
 
 /* Another thread may have changed meanwhile what this one is: then nobody knows what the server
@@ -187,7 +187,7 @@ static apr_status_t attach(cohort_process_t *slot, cohort__thread_t *me, const s
 }
 
 /* A worker's context is its pool's, and there already. */
-static apr_status_t look(request_t *request, void **context, size_t *size) {
+static apr_status_t look_at_state(request_t *request, void **context, size_t *size) {
     if (!request->slot->given) return cohort__context_capture(context, size, &request->state);
     return request->whole ? APR_SUCCESS : cohort_os_state_look(0, &request->state);
 }
@@ -200,7 +200,7 @@ static void tell_context(request_t *request, cohort__pid_t id, uint32_t attempt)
     void *context = NULL;
     size_t size = 0;
     if (cohort__enter(&me)) return; /* which was done before, so it works */
-    apr_status_t status = look(request, &context, &size);
+    apr_status_t status = look_at_state(request, &context, &size);
     cohort__guard_enter(&slot->guard, me);
     if (cohort__process_id(slot) == id && cohort__process_attempt(slot) == attempt) {
         if (!status && context) status = attach(slot, me, request->server, context, size);
@@ -213,7 +213,7 @@ static void tell_context(request_t *request, cohort__pid_t id, uint32_t attempt)
     cohort__notify(&slot->changed, COHORT__ALL);
 }
 
-static apr_status_t post(request_t *request, const cohort_os_streams_t *streams) {
+static apr_status_t post_request(request_t *request, const cohort_os_streams_t *streams) {
     cohort_process_t *slot = request->slot;
     server_t *server = request->server;
     cohort__pid_t id = cohort__process_id(slot);
@@ -229,7 +229,7 @@ static apr_status_t post(request_t *request, const cohort_os_streams_t *streams)
                                                  cohort__server_request(attempt, id), streams);
     if (!status) tell_context(request, id, attempt);
     if (!status || status == APR_ENOMEM) return status;
-    forget(server);
+    forget_server(server);
     return COHORT_EWORKERDIED; /* of the server: try again */
 }
 
@@ -239,7 +239,7 @@ static bool is_right(const server_t *server, const request_t *request) {
 }
 
 /* False: not now. */
-static bool tell(server_t *server, cohort__tell_t what) {
+static bool tell_server(server_t *server, cohort__tell_t what) {
     if (!cohort_os_is_known(&server->channel)) return true;
     uint64_t message = cohort__server_control(what);
     return cohort_os_channel_post(server->channel.handle, message, NULL) != APR_ENOMEM;
@@ -255,10 +255,10 @@ static void choose(request_t *request, server_t **free_place) {
         bool right = server->slot && !request->server && is_right(server, request);
         if (server->slot && (!cohort__process_alive(server->id, false) ||
                              (right && !cohort_os_is_known(&server->channel))))
-            forget(server);
+            forget_server(server);
         if (!server->slot) *free_place = server;
         else if (right) request->server = server;
-        else if (!server->retired) server->retired = tell(server, COHORT__TELL_RETIRE);
+        else if (!server->retired) server->retired = tell_server(server, COHORT__TELL_RETIRE);
     }
 }
 
@@ -284,7 +284,7 @@ static apr_status_t serve_request(request_t *request, const cohort_os_streams_t 
         status = start_server(place, &request->state);
         request->server = place;
     }
-    return status ? status : post(request, streams);
+    return status ? status : post_request(request, streams);
 }
 
 static apr_status_t send_request(request_t *request, bool *full) {
@@ -308,7 +308,7 @@ static apr_status_t send_request(request_t *request, bool *full) {
 /* If its server is dead by now, its children may have been adopted before this one was to be
  * seen. */
 static apr_status_t await_served(cohort_process_t *slot) {
-    apr_status_t status = cohort__await_takeoff(slot, NULL);
+    apr_status_t status = cohort__await_running(slot, NULL);
     cohort__pid_t reaper = atomic_load(&slot->reaper);
     if (!status && reaper != cohort__self_id() && !cohort__process_alive(reaper, false))
         cohort__orphan_adopt(slot, reaper);
@@ -330,7 +330,7 @@ static void forget_dead(cohort__pid_t id) {
     cohort_os_mutex_lock(&mutex);
     for (int i = 0; i < places(); i++) {
         bool dead = servers[i].slot && servers[i].id == id && !cohort__process_alive(id, true);
-        if (dead) forget(&servers[i]);
+        if (dead) forget_server(&servers[i]);
     }
     cohort_os_mutex_unlock(&mutex);
 }
@@ -382,7 +382,7 @@ void cohort__server_close(void) {
     for (int i = 0; i < places(); i++) {
         if (!servers[i].slot) continue;
         ids[n++] = servers[i].id;
-        (void)tell(&servers[i], COHORT__TELL_END);
+        (void)tell_server(&servers[i], COHORT__TELL_END);
     }
     forget_all();
     cohort_os_mutex_unlock(&mutex);

@@ -10,7 +10,7 @@
 #include "core/memory/upward.h"
 
 /* microseconds until a descriptor is no more trusted, which the program may have closed */
-#define ASSIST_TIME 1000000
+#define BORROW_TIME 1000000
 
 /* The end of a worker, or of a server, is more than its own. */
 static bool is_own(cohort_process_t *slot) {
@@ -20,14 +20,14 @@ static bool is_own(cohort_process_t *slot) {
 }
 
 typedef struct {
-    cohort_os_await_t os;
-    cohort__pid_t ids[COHORT_OS_AWAIT_MAX];
-    cohort__watched_t *watched[COHORT_OS_AWAIT_MAX]; /* gone when the watch is */
-    bool contained[COHORT_OS_AWAIT_MAX];
+    cohort_os_borrow_t os;
+    cohort__pid_t ids[COHORT_OS_BORROW_MAX];
+    cohort__watched_t *watched[COHORT_OS_BORROW_MAX]; /* gone when the watch is */
+    bool contained[COHORT_OS_BORROW_MAX];
     unsigned watches_gone;
-} assistance_t;
+} borrowing_t;
 
-static bool take_over(cohort_process_t *const *slots, int count, assistance_t *a) {
+static bool borrow_children(cohort_process_t *const *slots, int count, borrowing_t *a) {
     bool can = cohort__watching.watch != NULL;
     a->os.count = count;
     a->watches_gone = cohort__watching.gone;
@@ -40,45 +40,46 @@ static bool take_over(cohort_process_t *const *slots, int count, assistance_t *a
         if (can) a->os.rooms[i] = &a->watched[i]->room;
         if (can) a->contained[i] = a->watched[i]->contained;
     }
-    return can && cohort_os_await_begin(cohort__watching.watch, &a->os);
+    return can && cohort_os_borrow_begin(cohort__watching.watch, &a->os);
 }
 
 /* Another process may be at the repair, or this one may not: then the watcher goes on about it. */
-static bool is_told(cohort__pid_t id) {
+static bool is_recorded(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     return !slot || cohort__process_state(slot) == COHORT__SLOT_ENDED;
 }
 
-static void hand_back(assistance_t *a, int told) {
+static void return_children(borrowing_t *a, int reported) {
     cohort_os_mutex_lock(&cohort__watching.mutex);
     bool there = a->watches_gone == cohort__watching.gone;
-    if (there) cohort_os_await_done(cohort__watching.watch, &a->os, told);
-    if (there && told >= 0) cohort__watched_forget_locked(a->watched[told]);
+    if (there) cohort_os_borrow_return(cohort__watching.watch, &a->os, reported);
+    if (there && reported >= 0) cohort__watched_forget_locked(a->watched[reported]);
     cohort_os_mutex_unlock(&cohort__watching.mutex);
 }
 
 /* All processes may know of the end before what the system keeps of the child is released. */
-static void assist(cohort_process_t *const *slots, int count, int64_t until) {
-    assistance_t a;
-    int told = -1, code;
+static void wait_for_borrowed(cohort_process_t *const *slots, int count, int64_t until) {
+    borrowing_t a;
+    int reported = -1, code;
     cohort_os_mutex_lock(&cohort__watching.mutex);
-    bool can = take_over(slots, count, &a);
+    bool can = borrow_children(slots, count, &a);
     cohort_os_mutex_unlock(&cohort__watching.mutex);
     if (!can) return;
-    if (cohort_os_await_end(&a.os, until, &told, &code)) told = -1;
-    bool watched = told >= 0 && cohort__end_leaves_others(a.ids[told]);
-    if (told >= 0 && a.contained[told]) cohort__end_contained(a.ids[told], a.os.children[told]);
-    if (told >= 0) cohort__process_died(a.ids[told], code);
-    if (watched) cohort__upward->watch->adopt(a.ids[told]);
-    if (told >= 0 && !is_told(a.ids[told])) told = -1;
-    hand_back(&a, told);
-    if (told >= 0) (void)cohort__end_reap(slots[told], a.os.children[told]);
+    if (cohort_os_borrow_wait(&a.os, until, &reported, &code)) reported = -1;
+    bool watched = reported >= 0 && cohort__end_leaves_others(a.ids[reported]);
+    if (reported >= 0 && a.contained[reported])
+        cohort__end_contained(a.ids[reported], a.os.children[reported]);
+    if (reported >= 0) cohort__process_died(a.ids[reported], code);
+    if (watched) cohort__upward->watch->adopt(a.ids[reported]);
+    if (reported >= 0 && !is_recorded(a.ids[reported])) reported = -1;
+    return_children(&a, reported);
+    if (reported >= 0) (void)cohort__end_reap(slots[reported], a.os.children[reported]);
 }
 
 void cohort__watcher_borrow(cohort_process_t *const *slots, int count, int64_t deadline) {
-    int64_t until = cohort__deadline(ASSIST_TIME);
-    if (count > COHORT_OS_AWAIT_MAX || deadline == 0) return;
+    int64_t until = cohort__deadline(BORROW_TIME);
+    if (count > COHORT_OS_BORROW_MAX || deadline == 0) return;
     bool before = cohort_os_allow_cancel(false);
-    assist(slots, count, until < deadline ? until : deadline);
+    wait_for_borrowed(slots, count, until < deadline ? until : deadline);
     (void)cohort_os_allow_cancel(before);
 }
