@@ -332,15 +332,13 @@ int bench_counts_check(const char *program, int record) {
     }
     if (record) write_record(of_key, lines, pool);
     if (missing)
-        printf(
-            "There is no record for this compiler and C library; these lines in %s make one (--record writes "
-            "them):\n%s",
-            BENCH_COUNTS, lines);
+        printf("There is no record for this compiler and C library; these lines in %s make one "
+               "(--record writes them):\n%s",
+               BENCH_COUNTS, lines);
     if (worse)
-        printf(
-            "%d operations take more instructions than recorded, and than the spread allows. If that is meant, record them anew "
-            "(--record).\n",
-            worse);
+        printf("%d operations take more instructions than recorded, and than the spread allows. "
+               "If that is meant, record them anew (--record).\n",
+               worse);
     apr_pool_destroy(pool);
     return worse != 0;
 }

@@ -22,13 +22,14 @@ static const struct {
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
 static int usage(void) {
-    fprintf(
-        stderr,
-        "usage: cohort-bench [--json] [--rounds] [start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
-        "       --rounds: each round's figures, too, in comment lines\n"
-        "       cohort-bench --check    compare the instructions of the hot paths with those recorded\n"
-        "       cohort-bench --record   record them\n"
-        "BENCH_REPEATS: rounds of each contest (15). BENCH_FILE: what the section commands compresses.\n");
+    fprintf(stderr, "usage: cohort-bench [--json] [--rounds] "
+                    "[start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
+                    "       --rounds: each round's figures, too, in comment lines\n"
+                    "       cohort-bench --check    "
+                    "compare the instructions of the hot paths with those recorded\n"
+                    "       cohort-bench --record   record them\n"
+                    "BENCH_REPEATS: rounds of each contest (15). "
+                    "BENCH_FILE: what the section commands compresses.\n");
     return 2;
 }
 
@@ -106,10 +107,10 @@ void bench_print(const char *metric, const char *peer, const char *unit, double 
     if (rounds) print_rounds(metric, peer, values, n);
     double median = bench_median(values, n);
     if (json)
-        printf(
-            "{\"metric\": \"%s\", \"peer\": \"%s\", \"median\": %.6g, \"unit\": \"%s\", \"min\": %.6g, \"max\": %.6g, "
-            "\"n\": %d}\n",
-            metric, peer, median, unit, values[0], values[n - 1], n);
+        printf("{\"metric\": \"%s\", \"peer\": \"%s\", \"median\": %.6g, \"unit\": \"%s\", "
+               "\"min\": %.6g, \"max\": %.6g, "
+               "\"n\": %d}\n",
+               metric, peer, median, unit, values[0], values[n - 1], n);
     else
         printf("%-26s %-24s %12.6g %-5s min=%.6g max=%.6g n=%d\n", metric, peer, median, unit,
                values[0], values[n - 1], n);

@@ -5,13 +5,17 @@ include(CMakePackageConfigHelpers)
 
 set(COHORT_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/Cohort)
 
-install(DIRECTORY include/cohort ${PROJECT_BINARY_DIR}/include/cohort DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY include/cohort ${PROJECT_BINARY_DIR}/include/cohort
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(TARGETS cohort cohort_static EXPORT CohortTargets)
 install(EXPORT CohortTargets NAMESPACE Cohort:: DESTINATION ${COHORT_PACKAGE_DIR})
 
-configure_package_config_file(cmake/CohortConfig.cmake.in ${PROJECT_BINARY_DIR}/CohortConfig.cmake INSTALL_DESTINATION ${COHORT_PACKAGE_DIR})
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/CohortConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/CohortConfig.cmake ${PROJECT_BINARY_DIR}/CohortConfigVersion.cmake cmake/FindAPR.cmake
+configure_package_config_file(cmake/CohortConfig.cmake.in ${PROJECT_BINARY_DIR}/CohortConfig.cmake
+  INSTALL_DESTINATION ${COHORT_PACKAGE_DIR})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/CohortConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/CohortConfig.cmake
+        ${PROJECT_BINARY_DIR}/CohortConfigVersion.cmake cmake/FindAPR.cmake
         DESTINATION ${COHORT_PACKAGE_DIR})
 
 # Only what a static link of a consumer needs beyond APR.

@@ -6,9 +6,12 @@ include(GenerateExportHeader)
 function(cohort_strict target)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   if(MSVC)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:/W4> $<$<COMPILE_LANG_AND_ID:C,MSVC>:/experimental:c11atomics> $<$<BOOL:${COHORT_WERROR}>:/WX>)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:/W4>
+      $<$<COMPILE_LANG_AND_ID:C,MSVC>:/experimental:c11atomics> $<$<BOOL:${COHORT_WERROR}>:/WX>)
   else()
-    target_compile_options(${target} PRIVATE -Wall -Wextra $<$<COMPILE_LANGUAGE:C>:-Wvla -Wstrict-prototypes -Wpointer-arith>
+    target_compile_options(${target} PRIVATE -Wall -Wextra
+                                             $<$<COMPILE_LANGUAGE:C>:-Wvla -Wstrict-prototypes
+                                             -Wpointer-arith>
                                              $<$<BOOL:${COHORT_WERROR}>:-Werror>)
   endif()
 endfunction()
@@ -30,14 +33,17 @@ function(cohort_library target kind)
     set_target_properties(${target} PROPERTIES OUTPUT_NAME cohort)
   endif()
   if(kind STREQUAL "SHARED" AND UNIX AND NOT APPLE)
-    target_link_options(${target} PRIVATE LINKER:-z,now) # resolved once in a fork server, not in each of its children
+    # resolved once in a fork server, not in each of its children
+    target_link_options(${target} PRIVATE LINKER:-z,now)
   endif()
   if(kind STREQUAL "SHARED")
-    generate_export_header(${target} BASE_NAME cohort EXPORT_MACRO_NAME COHORT_API STATIC_DEFINE COHORT_STATIC
+    generate_export_header(${target} BASE_NAME cohort EXPORT_MACRO_NAME COHORT_API STATIC_DEFINE
+                           COHORT_STATIC
                            EXPORT_FILE_NAME ${PROJECT_BINARY_DIR}/include/cohort/export.h)
   endif()
   target_include_directories(${target}
-    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+    $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
            $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE ${PROJECT_SOURCE_DIR}/src)
   if(NOT MSVC) # two thread-local words are looked up at every call
@@ -46,7 +52,8 @@ function(cohort_library target kind)
       $<$<C_COMPILER_ID:GNU>:-Wshadow$<SEMICOLON>-Wundef>
       $<$<C_COMPILER_ID:GNU>:-Wmissing-prototypes$<SEMICOLON>-Wconversion>)
   endif()
-  target_compile_definitions(${target} PRIVATE COHORT_VERSION="${PROJECT_VERSION}" ${COHORT_OS_DEFINITIONS})
+  target_compile_definitions(${target} PRIVATE COHORT_VERSION="${PROJECT_VERSION}"
+    ${COHORT_OS_DEFINITIONS})
   if(kind STREQUAL "STATIC")
     target_compile_definitions(${target} PUBLIC COHORT_STATIC)
   endif()

@@ -1,9 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Read before everything else (-include) while APR 1.7 is compiled with mingw-w64, whose headers differ from the Windows SDK's:
- *  - apr_private.h switches <wtypes.h> off by its guard's name, which mingw's <accctrl.h> does not survive: read it first;
+ * Read before everything else (-include) while APR 1.7 is compiled with mingw-w64. Its headers
+ * differ from the Windows SDK's:
+ *  - apr_private.h switches <wtypes.h> off by its guard's name, which mingw's <accctrl.h> does not
+ *    survive: read it first;
  *  - apr_arch_misc.h wants declarations that only <iphlpapi.h> gives;
- *  - with GCC, apr_arch_atomic.h takes a Unix path that the Windows source list does not build; the builtins' path is the right one.
+ *  - with GCC, apr_arch_atomic.h takes a Unix path that the Windows source list does not build; the
+ *    builtins' path is the right one.
  */
 #define HAVE_ATOMIC_BUILTINS   1
 #define HAVE_ATOMIC_BUILTINS64 1

@@ -12,7 +12,8 @@
 set -eu
 
 find_tool() { # name: on PATH, else in the directory where Debian puts it
-    command -v "$1" 2>/dev/null || ls /usr/lib/wine/"$1" /usr/lib/*/wine/"$1" 2>/dev/null | head -n 1
+    command -v "$1" 2>/dev/null || ls /usr/lib/wine/"$1" /usr/lib/*/wine/"$1" 2>/dev/null |
+        head -n 1
 }
 
 # Wine's processes in this prefix, by their environment (where there is no /proc, none).
@@ -54,7 +55,8 @@ if [ "${1-}" = --stop ]; then
         left=$(of_this_prefix)
         [ -n "$left" ] || exit 0
         sleep 0.5
-        kill -KILL $left 2>/dev/null || true # without the server they are shells that nobody will ever tell to end
+        # without the server they are shells that are never told to end
+        kill -KILL $left 2>/dev/null || true
     done
     echo "wine-run.sh: still running in $WINEPREFIX:" $left >&2
     exit 1

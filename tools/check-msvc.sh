@@ -15,9 +15,11 @@ mkdir "$export_dir/cohort"
 echo '#define COHORT_API' > "$export_dir/cohort/export.h"
 failed=0
 for source in src/core/*/*.c src/win32/*.c; do
-    clang --target=x86_64-pc-windows-msvc -fsyntax-only -std=c11 -Wall -Wextra -Werror -pedantic -Wno-microsoft \
-        -fno-ms-compatibility -fms-compatibility-version=0 -fms-extensions -D_UCRT -D_WIN32_WINNT=0x0A00 \
-        -DAPR_DECLARE_STATIC -DCOHORT_STATIC -DCOHORT_VERSION='""' -Iinclude -Isrc -I"$export_dir" -isystem "$1/include/apr-1" \
+    clang --target=x86_64-pc-windows-msvc -fsyntax-only -std=c11 -Wall -Wextra -Werror -pedantic \
+        -Wno-microsoft -fno-ms-compatibility -fms-compatibility-version=0 -fms-extensions \
+        -D_UCRT -D_WIN32_WINNT=0x0A00 \
+        -DAPR_DECLARE_STATIC -DCOHORT_STATIC -DCOHORT_VERSION='""' -Iinclude -Isrc -I"$export_dir" \
+        -isystem "$1/include/apr-1" \
         -isystem /usr/share/mingw-w64/include "$source" || failed=$((failed + 1))
 done
 echo "$failed of $(ls src/core/*/*.c src/win32/*.c | wc -l) files failed"

@@ -14,14 +14,17 @@ work=$(cd "$1" && pwd)
 # entry.
 fetch_source() {
     mkdir -p "$work/lists/partial" "$work/sources.d"
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' "Created-By: Packages" | sort -u |
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' "Created-By: Packages" |
+        sort -u |
         while read -r uri release component; do
-            key=$(ls /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/ubuntu-archive-keyring.gpg 2>/dev/null | head -n 1)
+            key=$(ls /usr/share/keyrings/debian-archive-keyring.gpg \
+                /usr/share/keyrings/ubuntu-archive-keyring.gpg 2>/dev/null | head -n 1)
             case "$component" in main | universe) ;; *) continue ;; esac
             case "$uri" in *debian.org* | *ubuntu.com* | *debian* | *ubuntu*) ;; *) continue ;; esac
             printf 'deb-src %s%s %s %s\n' "${key:+[signed-by=$key] }" "$uri" "$release" "$component"
         done > "$work/sources.d/source.list"
-    set -- -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/sources.d" -o Dir::State::lists="$work/lists" \
+    set -- -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/sources.d" \
+        -o Dir::State::lists="$work/lists" \
         -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=
     (cd "$work" && apt-get "$@" -qq update && apt-get "$@" -qq source --download-only apr)
 }
@@ -34,7 +37,10 @@ tarball() { # the upstream's, not the distribution's patches
 }
 
 [ -n "$(tarball)" ] || fetch_source
-[ -n "$(tarball)" ] || { echo "The source of APR could not be had from the package sources of this system." >&2; exit 1; }
+[ -n "$(tarball)" ] || {
+    echo "The source of APR could not be had from the package sources of this system." >&2
+    exit 1
+}
 rm -rf "$work/apr"
 mkdir "$work/apr"
 tar xf "$(tarball)" -C "$work/apr" --strip-components=1

@@ -3,13 +3,20 @@
 #
 # Everything a newcomer does, in one command each; run from anywhere, as often as you like.
 ## tools/run.sh demo                        run every example, then compress a real file in parallel
-## tools/run.sh test [--preset NAME] [...]  build and run the tests; further arguments go to ctest (-L Queue, -R POOL_02)
-## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by Wine; --build-only stops before the tests
-## tools/run.sh crash [--seconds N]         prove what holds when processes die: at chosen instructions, at random for N seconds (60), after 10,000 deaths; in 15 minutes
-## tools/run.sh macos                       compile and link all for macOS, both architectures; ends with 77 when the compiler cannot be had
+## tools/run.sh test [--preset NAME] [...]  build and run the tests; further arguments go to ctest
+##                                          (-L Queue, -R POOL_02)
+## tools/run.sh test --windows [...]        the same for Windows: cross-built by mingw-w64, run by
+##                                          Wine; --build-only stops before the tests
+## tools/run.sh crash [--seconds N]         prove what holds when processes die: at chosen
+##                                          instructions, at random for N seconds (60), after 10,000
+##                                          deaths; in 15 minutes
+## tools/run.sh macos                       compile and link all for macOS, both architectures; ends
+##                                          with 77 when the compiler cannot be had
 ## tools/run.sh lint                        formatting, scripts, Doxygen, static analysis
-## tools/run.sh bench [--best] [--docs] [SECTION...]  measure Cohort beside its peers and print one table (of the best rounds, where the
-##                                          machine is disturbed); --docs: and put it into docs/performance.md
+## tools/run.sh bench [--best] [--docs] [SECTION...]
+##                                          measure Cohort beside its peers and print one table (of
+##                                          the best rounds, where the machine is disturbed);
+##                                          --docs: and put it into docs/performance.md
 ## tools/run.sh help                        this text
 #
 # What a command needs and does not find (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib,
@@ -46,13 +53,17 @@ spin       spin           -             -           spin        checks_models
 TABLE
 }
 
-checks_memory() { have valgrind || [ "$(package_manager)" = brew ]; } # which has none; the test that wants it is left out there
-checks_models() { have spin || { [ "$(package_manager)" != apt-get ] && [ "$(package_manager)" != brew ]; }; } # the others have none
+# brew has no valgrind (the test that wants it is left out there); only apt-get and brew have Spin
+checks_memory() { have valgrind || [ "$(package_manager)" = brew ]; }
+checks_models() {
+    have spin || { [ "$(package_manager)" != apt-get ] && [ "$(package_manager)" != brew ]; }
+}
 
 compiles() { # c or c++: is there a compiler of that language that can build a program?
     local compiler=${CC:-cc} program=${TMPDIR:-/tmp}/cohort-compiles-$$ result=0
     [ "$1" = c ] || compiler=${CXX:-c++}
-    printf '#include <stdlib.h>\nint main(void) { return abs(0); }\n' | "$compiler" -x "$1" -o "$program" - >/dev/null 2>&1 || result=1
+    printf '#include <stdlib.h>\nint main(void) { return abs(0); }\n' |
+        "$compiler" -x "$1" -o "$program" - >/dev/null 2>&1 || result=1
     rm -f "$program"
     return $result
 }
@@ -75,9 +86,11 @@ install_packages() { # manager package...
     shift
     case $manager in
     apt-get)
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 && return
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            "$@" >/dev/null 2>&1 && return
         as_root apt-get update -qq || return
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" ;;
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            "$@" ;;
     dnf) as_root dnf install -y -q "$@" ;;
     pacman) as_root pacman -Sy --noconfirm --needed "$@" ;;
     brew) brew install -q "$@" ;;
@@ -89,7 +102,10 @@ missing_packages() { # manager
     local what apt dnf pacman brew check package
     while read -r what apt dnf pacman brew check; do
         if ! $check >/dev/null 2>&1; then
-            case $1 in apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;; brew) package=$brew ;; *) package=- ;; esac
+            case $1 in
+                apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;;
+                brew) package=$brew ;; *) package=- ;;
+            esac
             echo "$what ${package//,/ }"
         fi
     done < <(needs)
@@ -101,17 +117,23 @@ ensure_packages() {
     missing=$(missing_packages "$manager")
     if [ -n "$missing" ]; then
         names=$(cut -d' ' -f1 <<<"$missing" | paste -sd' ' -)
-        packages=$(cut -d' ' -f2- <<<"$missing" | tr ' ' '\n' | grep -v '^-$' | sort -u | paste -sd' ' - || true)
+        packages=$(cut -d' ' -f2- <<<"$missing" | tr ' ' '\n' | grep -v '^-$' | sort -u |
+            paste -sd' ' - || true)
         say "Missing: $names"
-        [ -n "$manager" ] || die "no apt-get, dnf, pacman or brew found to install what is missing: $names."
-        [ "$manager" = brew ] || [ "$(id -u)" = 0 ] || have sudo || die "not root and no sudo: please install $packages and run this again."
+        [ -n "$manager" ] ||
+            die "no apt-get, dnf, pacman or brew found to install what is missing: $names."
+        [ "$manager" = brew ] || [ "$(id -u)" = 0 ] || have sudo ||
+            die "not root and no sudo: please install $packages and run this again."
         say "Installing with $manager: $packages"
         # shellcheck disable=SC2086  # a list of words
-        [ -z "$packages" ] || install_packages "$manager" $packages || die "$manager could not install: $packages."
+        [ -z "$packages" ] || install_packages "$manager" $packages ||
+            die "$manager could not install: $packages."
         missing=$(missing_packages "$manager" | cut -d' ' -f1 | paste -sd' ' -)
         [ -z "$missing" ] || die "still missing after the installation: $missing."
     fi
-    cmake_is_new_enough || die "CMake 3.21 or newer is needed, this one is $(cmake --version | sed -n '1s/[^0-9]*//p')."
+    cmake_is_new_enough ||
+        die "CMake 3.21 or newer is needed, this one is" \
+            "$(cmake --version | sed -n '1s/[^0-9]*//p')."
 }
 
 cmake_is_new_enough() {
@@ -129,9 +151,11 @@ build() { # preset
     # Users that only want the library should not fail on a warning that a newer compiler has
     # learned; CI sets COHORT_WERROR=ON.
     (cd "$root" && cmake --preset "$1" -DCOHORT_WERROR="${COHORT_WERROR:-OFF}") >"$log" 2>&1 ||
-        { tail -n 40 "$log" >&2; die "configuring preset $1 failed; the whole output is in build/$1.log."; }
+        { tail -n 40 "$log" >&2
+          die "configuring preset $1 failed; the whole output is in build/$1.log."; }
     cmake --build "$root/build/$1" -j "$(cores)" >>"$log" 2>&1 ||
-        { grep -E -B2 -A12 'FAILED|error' "$log" | head -n 60 >&2; die "building preset $1 failed; the whole output is in build/$1.log."; }
+        { grep -E -B2 -A12 'FAILED|error' "$log" | head -n 60 >&2
+          die "building preset $1 failed; the whole output is in build/$1.log."; }
 }
 
 # ---- test ---------------------------------------------------------------------------------------
@@ -157,7 +181,8 @@ ctest_preset() { # preset argument...
     local preset=$1
     shift
     say "Testing preset $preset"
-    (cd "$root" && ctest --preset "$preset" -j "$(cores)" --output-junit "$root/build/$preset/junit.xml" "$@") ||
+    (cd "$root" && ctest --preset "$preset" -j "$(cores)" \
+        --output-junit "$root/build/$preset/junit.xml" "$@") ||
         die "tests of preset $preset failed; they are listed above."
 }
 
@@ -171,7 +196,8 @@ test_windows() {
     ensure_packages
     ensure_windows_packages
     say "Building APR for Windows, unless it is there"
-    "$root/tools/build-apr-mingw.sh" "$root/build/mingw-apr-work" "$root/build/mingw-apr" || die "APR could not be built for Windows."
+    "$root/tools/build-apr-mingw.sh" "$root/build/mingw-apr-work" "$root/build/mingw-apr" ||
+        die "APR could not be built for Windows."
     build mingw
     [ $build_only = 0 ] || return 0
     export WINEPREFIX=$root/build/wine
@@ -203,19 +229,23 @@ count_tests() { # junit file
     awk -F'"' '/<testcase / { all++; name = $2; if (/status="notrun"/) skipped++; else name = "" }
         reason && name { list = list "\n  " name ": " $0; name = "" }
         { reason = /: Skipped$/ }
-        END { printf "Windows, under Wine: %d run, %d skipped%s\n", all - skipped, skipped, skipped ? ":" list : "" }' "$1"
+        END { printf "Windows, under Wine: %d run, %d skipped%s\n",
+                     all - skipped, skipped, skipped ? ":" list : "" }' "$1"
 }
 
 ensure_windows_packages() {
     local packages=()
-    have x86_64-w64-mingw32-gcc-posix || have x86_64-w64-mingw32-gcc || packages+=(gcc-mingw-w64-x86-64-posix)
-    have x86_64-w64-mingw32-g++-posix || have x86_64-w64-mingw32-g++ || packages+=(g++-mingw-w64-x86-64-posix)
+    have x86_64-w64-mingw32-gcc-posix || have x86_64-w64-mingw32-gcc ||
+        packages+=(gcc-mingw-w64-x86-64-posix)
+    have x86_64-w64-mingw32-g++-posix || have x86_64-w64-mingw32-g++ ||
+        packages+=(g++-mingw-w64-x86-64-posix)
     have wine64 || [ -x /usr/lib/wine/wine64 ] || packages+=(wine64)
     [ -f /usr/x86_64-w64-mingw32/lib/libz.a ] || packages+=(libz-mingw-w64-dev)
     [ -f /usr/src/googletest/CMakeLists.txt ] || packages+=(googletest)
     have bzip2 || packages+=(bzip2) # APR's source is packed with it
     [ ${#packages[@]} -gt 0 ] || return 0
-    have apt-get || die "this system has no apt-get; please install ${packages[*]} (as they are called on Debian) by hand."
+    have apt-get || die "this system has no apt-get; please install ${packages[*]}" \
+        "(as they are called on Debian) by hand."
     say "Installing with apt-get: ${packages[*]}"
     install_packages apt-get "${packages[@]}" || die "apt-get could not install: ${packages[*]}."
 }
@@ -225,7 +255,8 @@ ensure_windows_packages() {
 run_macos() {
     ensure_packages
     have make || ! have apt-get || install_packages apt-get make || true # APR is built with it
-    [ -f /usr/src/googletest/CMakeLists.txt ] || ! have apt-get || install_packages apt-get googletest || true
+    [ -f /usr/src/googletest/CMakeLists.txt ] || ! have apt-get ||
+        install_packages apt-get googletest || true
     say "Compiling and linking for macOS"
     exec "$root/tools/check-macos.sh" "$root/build/macos"
 }
@@ -240,7 +271,8 @@ run_lint() {
     done
     if [ ${#packages[@]} -gt 0 ]; then
         say "Installing: ${packages[*]}"
-        install_packages "$(package_manager)" "${packages[@]}" || die "could not install: ${packages[*]}."
+        install_packages "$(package_manager)" "${packages[@]}" ||
+            die "could not install: ${packages[*]}."
     fi
     build release
     say "Reading the code"
@@ -256,7 +288,8 @@ make_input() { # path
     say "Building the input from this machine's own files: $1"
     find /usr/include /usr/share /usr/lib -type f -size -8192k -print 2>/dev/null | LC_ALL=C sort |
         { tar cf - -T - 2>/dev/null || true; } | head -c $bytes >"$1.part" || true
-    [ "$(wc -c <"$1.part")" -ge 30000000 ] || die "/usr/include, /usr/share and /usr/lib hold less than 30 MB to compress."
+    [ "$(wc -c <"$1.part")" -ge 30000000 ] ||
+        die "/usr/include, /usr/share and /usr/lib hold less than 30 MB to compress."
     mv "$1.part" "$1"
 }
 
@@ -281,7 +314,8 @@ demo_gzip() { # directory
     "$program" "$input" || die "parallel_gzip failed with $?."
     check_gzip "$input"
     say "10_parallel_gzip again, and one of its workers is killed in the middle"
-    "$root/tests/checks/kill_workers.sh" 1 gzip- "$program" "$input" || die "parallel_gzip failed after the death of a worker."
+    "$root/tests/checks/kill_workers.sh" 1 gzip- "$program" "$input" ||
+        die "parallel_gzip failed after the death of a worker."
     check_gzip "$input"
     say "The demo is done: both outputs are correct."
 }
@@ -290,7 +324,8 @@ check_gzip() { # input
     gunzip -t "$1.gz" || die "gunzip does not accept the output."
     gunzip -c "$1.gz" | cmp - "$1" || die "the output does not give back the input."
     awk -v in_size="$(wc -c <"$1")" -v out_size="$(wc -c <"$1.gz")" \
-        'BEGIN { printf "checked: gunzip -t and byte comparison; %d -> %d bytes, ratio %.2f\n", in_size, out_size, in_size / out_size }'
+        'BEGIN { printf "checked: gunzip -t and byte comparison; %d -> %d bytes, ratio %.2f\n",
+                        in_size, out_size, in_size / out_size }'
 }
 
 # ---- bench --------------------------------------------------------------------------------------
@@ -316,8 +351,12 @@ ensure_peers() {
     manager=$(package_manager)
     while read -r what apt dnf pacman brew check; do
         $check >/dev/null 2>&1 && continue
-        case $manager in apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;; brew) package=$brew ;; *) package=- ;; esac
-        [ "$package" != - ] && say "Installing $what" && install_packages "$manager" "$package" </dev/null && continue
+        case $manager in
+            apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;;
+            brew) package=$brew ;; *) package=- ;;
+        esac
+        [ "$package" != - ] && say "Installing $what" &&
+            install_packages "$manager" "$package" </dev/null && continue
         echo "$what could not be installed; its part is left out."
     done < <(peers)
     return 0
@@ -326,7 +365,11 @@ ensure_peers() {
 machine() {
     local model
     model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
-    echo "# machine: ${model:-$(uname -m)}, $(cores) CPUs, $(uname -s) $(uname -r | sed 's/\(^[0-9]*\.[0-9]*\).*/\1/'), $(cc --version | head -n 1); load before: $(uptime | sed 's/.*load average[s]*: *//')"
+    local kernel load
+    kernel="$(uname -s) $(uname -r | sed 's/\(^[0-9]*\.[0-9]*\).*/\1/')"
+    load=$(uptime | sed 's/.*load average[s]*: *//')
+    echo "# machine: ${model:-$(uname -m)}, $(cores) CPUs, $kernel," \
+        "$(cc --version | head -n 1); load before: $load"
 }
 
 run_bench() {
@@ -344,14 +387,19 @@ run_bench() {
     build release
     mkdir -p "$work"
     make_input "$work/input.tar"
-    say "Measuring; all of it takes about a quarter of an hour, and other work on the machine spoils it"
-    { machine && cd "$work" && BENCH_FILE=$work/input.tar "$root/build/release/bin/cohort-bench" --rounds "$@"; } | tee "$work/results.txt" ||
+    say "Measuring; all of it takes about a quarter of an hour," \
+        "and other work on the machine spoils it"
+    { machine && cd "$work" &&
+        BENCH_FILE=$work/input.tar "$root/build/release/bin/cohort-bench" --rounds "$@"; } |
+        tee "$work/results.txt" ||
         die "the benchmark failed; what it printed is in build/bench/results.txt."
     have python3 || die "the table needs Python 3; the figures are in build/bench/results.txt."
     say "The table; ratios are Cohort's figure divided by the other's"
     # shellcheck disable=SC2086  # empty words are none
-    python3 "$root/tools/bench_report.py" $best "$work/results.txt" "$([ -n "$document" ] && echo "$root/docs" || echo "$work")" $document
-    say "Also drawn: performance-ratios.svg and performance-scale.svg in $([ -n "$document" ] && echo docs || echo build/bench)"
+    python3 "$root/tools/bench_report.py" $best "$work/results.txt" \
+        "$([ -n "$document" ] && echo "$root/docs" || echo "$work")" $document
+    say "Also drawn: performance-ratios.svg and performance-scale.svg in" \
+        "$([ -n "$document" ] && echo docs || echo build/bench)"
 }
 
 # ---- crash --------------------------------------------------------------------------------------
@@ -370,25 +418,39 @@ run_crash() {
     : >"$log"
     say "Random kills: $seconds seconds, then 10,000 deaths"
     for method in forkserver fork spawn; do
-        timeout "$(crash_left)" "$root/build/release/bin/crash_random" --seconds $((seconds / 3 + 1)) --method $method 2>&1 | tee -a "$log" || result=1
+        timeout "$(crash_left)" "$root/build/release/bin/crash_random" \
+            --seconds $((seconds / 3 + 1)) --method $method 2>&1 | tee -a "$log" || result=1
     done
-    timeout "$(crash_left 240)" "$root/build/release/bin/crash_random" --deaths 10000 2>&1 | tee -a "$log" || result=1
+    timeout "$(crash_left 240)" "$root/build/release/bin/crash_random" --deaths 10000 2>&1 |
+        tee -a "$log" || result=1
     say "Kills at chosen instructions, and every test labelled test_crash or proof"
-    (cd "$root/build/release" && timeout "$(crash_left)" ctest -j "$(cores)" -L '^(test_crash|proof)$' --output-on-failure --output-log "$root/build/crash-tests.log") ||
+    (cd "$root/build/release" && timeout "$(crash_left)" ctest -j "$(cores)" \
+        -L '^(test_crash|proof)$' --output-on-failure \
+        --output-log "$root/build/crash-tests.log") ||
         result=1
     cat "$root/build/release/Testing/Temporary/LastTest.log" >>"$log"
     count_crashes "$log"
-    [ $result = 0 ] || die "a proof failed, or there was not time enough; see above, build/crash.log and build/crash-tests.log."
+    [ $result = 0 ] || die "a proof failed, or there was not time enough; see above," \
+        "build/crash.log and build/crash-tests.log."
 }
 
 # "crash: NAME: killed at N points of ...", "crash: NAME: victim killed in ..., repairer at N points
 # of ...", "crash: random: seed S: N killed (...)"
 count_crashes() { # log
     say "Killed at so many points, operation by operation"
-    sed -n 's/^crash: \([a-z_]*\): killed at \([0-9]*\) points of \(.*\)/\1 \2 of \3/p; s/^crash: \([a-z_]*\): victim killed in .*, repairer at \([0-9]*\) points.*/\1 (and its repairer) \2/p' "$1" |
+    sed -n -e 's/^crash: \([a-z_]*\): killed at \([0-9]*\) points of \(.*\)/\1 \2 of \3/p' \
+        -e 's/^crash: \([a-z_]*\): victim killed in .*, repairer at \([0-9]*\) points.*/'\
+'\1 (and its repairer) \2/p' \
+        "$1" |
         sort | column -c 160 2>/dev/null || true
-    awk '/^crash: random: .* killed \(/ { kills += $5; runs++ } / points of / { for (i = 1; i < NF; i++) if ($(i + 1) == "points") { points += $i; operations++ } }
-        END { printf "%d points in %d operations and repairs; %d random kills survived in %d runs\n", points, operations, kills, runs }' "$1"
+    awk '/^crash: random: .* killed \(/ { kills += $5; runs++ }
+        / points of / {
+            for (i = 1; i < NF; i++) if ($(i + 1) == "points") { points += $i; operations++ }
+        }
+        END {
+            printf "%d points in %d operations and repairs; ", points, operations
+            printf "%d random kills survived in %d runs\n", kills, runs
+        }' "$1"
 }
 
 run_help() { sed -n 's/^## \{0,1\}//p' "${BASH_SOURCE[0]}"; }

@@ -20,9 +20,7 @@ static void create(size_t size, int, int) {
 static void open_producer(int, int) {}
 static void open_consumer(int) {}
 
-static void put(const void *message, size_t size) {
-    queue->send(message, size, 0);
-}
+static void put(const void *message, size_t size) { queue->send(message, size, 0); }
 
 static int get(void *message, size_t size, double *) {
     message_queue::size_type got;
@@ -35,11 +33,13 @@ static int get(void *message, size_t size, double *) {
 static void nothing() {}
 
 static double run(const char *metric, long count) {
-    static const peer_queue_t boost_queue = {create, open_producer, open_consumer, put, get, nothing, nothing, 0};
+    static const peer_queue_t boost_queue = {create, open_producer, open_consumer, put,
+                                             get,    nothing,       nothing,       0};
     return peer_crowd(&boost_queue, metric, count);
 }
 
 int main(int argc, char **argv) {
-    static const peer_work_t table[] = {{"message_queue", "queue", run}, {nullptr, nullptr, nullptr}};
+    static const peer_work_t table[] = {{"message_queue", "queue", run},
+                                        {nullptr, nullptr, nullptr}};
     return peer_main(argc, argv, table);
 }

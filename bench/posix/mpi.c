@@ -115,7 +115,8 @@ static int start_ranks(char **argv) {
     char command[2048], begun[16], figure[32];
     snprintf(
         command, sizeof command,
-        "exec env COHORT_PEER_RANK=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 MPIEXEC_TIMEOUT=120 "
+        "exec env COHORT_PEER_RANK=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
+        "MPIEXEC_TIMEOUT=120 "
         "OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe "
         "'%s' --bind-to none -n %d '%s' '%s' '%s' '%s' </dev/null",
         PEER_MPIRUN, ranks, argv[0], argv[1], argv[2], argv[3]);

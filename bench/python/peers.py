@@ -1,5 +1,6 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-"""peers.py PEER METRIC COUNT: the work of cohort-bench by Python's multiprocessing; prints the microseconds that it took."""
+"""peers.py PEER METRIC COUNT: the work of cohort-bench by Python's multiprocessing; prints the
+microseconds that it took."""
 
 # A spawned child imports this file again, which is part of what spawn costs: everything heavy is
 # imported where it is used.
@@ -181,10 +182,20 @@ def crowd(peer, metric, count):
 
     producers, consumers = map(int, metric.rsplit(".", 1)[1].split("to"))
     context = multiprocessing.get_context("fork")
-    queue, times, barrier = context.Queue(1024), context.SimpleQueue(), context.Barrier(producers + consumers)
+    queue, times, barrier = (
+        context.Queue(1024),
+        context.SimpleQueue(),
+        context.Barrier(producers + consumers),
+    )
     each, size = count // producers + 1, size_of(metric)
-    senders = [context.Process(target=produce, args=(queue, barrier, times, size, i * each, each)) for i in range(producers)]
-    receivers = [context.Process(target=consume, args=(queue, barrier, times, size)) for _ in range(consumers)]
+    senders = [
+        context.Process(target=produce, args=(queue, barrier, times, size, i * each, each))
+        for i in range(producers)
+    ]
+    receivers = [
+        context.Process(target=consume, args=(queue, barrier, times, size))
+        for _ in range(consumers)
+    ]
     for process in receivers + senders:
         process.start()
     for process in senders:
@@ -197,7 +208,9 @@ def crowd(peer, metric, count):
     everything = each * producers
     assert sum(mark[2] for mark in marks) == everything
     assert sum(mark[3] for mark in marks) == everything * (everything - 1) // 2
-    took = max(mark[1] for mark in marks if mark[0] == "end") - min(mark[1] for mark in marks if mark[0] == "begin")
+    took = max(mark[1] for mark in marks if mark[0] == "end") - min(
+        mark[1] for mark in marks if mark[0] == "begin"
+    )
     return took * count / everything
 
 

@@ -67,7 +67,8 @@ static apr_status_t map_at(uint64_t base, uint64_t size, int fd) {
     if (got == MAP_FAILED && errno == EAGAIN) {
         return cohort__fail(
             APR_ENOMEM,
-            "the process locks its memory (mlockall), and ulimit -l leaves nothing for the arena; initialize before mlockall, or raise it");
+            "the process locks its memory (mlockall), and ulimit -l leaves nothing for the arena; "
+            "initialize before mlockall, or raise it");
     }
     if (got == MAP_FAILED)
         return errno == ENOMEM && space_left() < size ? APR_ENOMEM : COHORT_EADDRESS;

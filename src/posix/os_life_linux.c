@@ -41,13 +41,12 @@ static int read_stat(int64_t pid, char *state, long *threads, unsigned long long
     snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
     if (cohort__read_text(path, text, sizeof text) <= 0) return 0;
     char *after = strrchr(text, ')'); /* the name before may hold anything */
-    return after &&
-                   sscanf(
-                       after + 1,
-                       " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %llu",
-                       state, threads, started) == 3
-               ? 1
-               : -1;
+    if (!after) return -1;
+    int read = sscanf(after + 1,
+                      " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+                      " %ld %*s %llu",
+                      state, threads, started);
+    return read == 3 ? 1 : -1;
 }
 
 /* The first thread stays, as a zombie, when it ends before others do. */

@@ -13,11 +13,11 @@
 #define ACT(...) ((const char *const[]){TEST_ACTOR, __VA_ARGS__, NULL})
 
 static void arguments_arrive(void) {
-    CHECK_STR(
-        "<><two words><$HOME %PATH% \"'\\><\\\\\\\"><a\\ b\\><tab\t><\x01\n><gr\xc3\xbc\xc3\x9f \xe2\x82\xac>",
-        output_of(ACT("arguments", "", "two words", "$HOME %PATH% \"'\\", "\\\\\\\"", "a\\ b\\",
-                      "tab\t", "\x01\n", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac"),
-                  NULL, NULL));
+    CHECK_STR("<><two words><$HOME %PATH% \"'\\><\\\\\\\"><a\\ b\\><tab\t><\x01\n"
+              "><gr\xc3\xbc\xc3\x9f \xe2\x82\xac>",
+              output_of(ACT("arguments", "", "two words", "$HOME %PATH% \"'\\", "\\\\\\\"",
+                            "a\\ b\\", "tab\t", "\x01\n", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac"),
+                        NULL, NULL));
 }
 
 static void environment_is_replaced(void) {

@@ -4,7 +4,8 @@
 # line, in any order.
 cmake_minimum_required(VERSION 3.21)
 list(REMOVE_ITEM COMMAND "")
-execute_process(COMMAND ${COMMAND} OUTPUT_VARIABLE output ERROR_VARIABLE errors RESULT_VARIABLE result TIMEOUT 100)
+execute_process(COMMAND ${COMMAND} OUTPUT_VARIABLE output ERROR_VARIABLE errors
+  RESULT_VARIABLE result TIMEOUT 100)
 if(NOT result EQUAL 0)
   message(FATAL_ERROR "${COMMAND} ended with ${result}\n${output}${errors}")
 endif()
@@ -32,7 +33,8 @@ foreach(line IN LISTS lines)
   endforeach()
   if(match EQUAL -1)
     list(JOIN patterns "\n  " text)
-    message(FATAL_ERROR "Not expected: ${line}\nStill expected:\n  ${text}\nThe whole output:\n${output}")
+    message(FATAL_ERROR
+      "Not expected: ${line}\nStill expected:\n  ${text}\nThe whole output:\n${output}")
   endif()
   list(REMOVE_AT patterns ${match})
 endforeach()

@@ -12,7 +12,13 @@ pipe=$input.pipe output=$input.pipe.gz.part killed=0
 workers() { # pid
     ps -axo pid=,ppid=,comm= | awk -v root="$1" -v name="$name" '
         { parent[$1] = $2; if (index($3, name) == 1) found[++n] = $1 }
-        END { for (i = 1; i <= n; i++) { p = found[i]; while (p in parent && p != root) p = parent[p]; if (p == root) print found[i] } }'
+        END {
+            for (i = 1; i <= n; i++) {
+                p = found[i]
+                while (p in parent && p != root) p = parent[p]
+                if (p == root) print found[i]
+            }
+        }'
 }
 
 feed() {
@@ -31,7 +37,9 @@ while [ "$killed" -lt "$times" ] && kill -0 $running 2>/dev/null; do
     size=$(wc -c 2>/dev/null <"$output" || echo 0)
     if [ "$size" -gt $((killed * 2000000 + 1000000)) ]; then
         worker=$(workers $running | sed -n "$((killed % 2 + 1))p")
-        [ -z "$worker" ] || { kill -KILL "$worker" && echo "killed $worker at $size bytes" && killed=$((killed + 1)); }
+        if [ -n "$worker" ]; then
+            kill -KILL "$worker" && echo "killed $worker at $size bytes" && killed=$((killed + 1))
+        fi
     fi
     sleep 0.01
 done

@@ -2,7 +2,8 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 # kills.sh PROGRAM DIRECTORY [EMULATOR]: what becomes of kill_load (tests/kills) when
 #  1. it kills its own processes, by Cohort's means;
-#  2. the system kills them with SIGKILL, four of the pool, the queue and the barrier each: the others go on, and every check of kill_load holds;
+#  2. the system kills them with SIGKILL, four of the pool, the queue and the barrier each: the
+#     others go on, and every check of kill_load holds;
 #  3. its root is killed so, too: no process of it is left.
 # Under an emulator all processes are children of init; they are found by the path of the program
 # then, which is a copy for this run alone. There a victim is one that was let go by its starter,
@@ -27,7 +28,11 @@ trap clean EXIT
 if [ -n "$emulator" ]; then
     cp "$program" "$(dirname "$program")"/*.dll "$here/"
     program=$here/$(basename "$program")
-    listed() { ps -axo pid=,stat=,nlwp=,args= | awk -v mark="$mark" '$2 !~ /Z/ && index($0, mark) && index($0, ".exe") && !/wine64 [A-Z]:/ && !index($0, "kills.sh") { print $1, $NF, $3 }'; }
+    listed() {
+        ps -axo pid=,stat=,nlwp=,args= | awk -v mark="$mark" '
+            $2 !~ /Z/ && index($0, mark) && index($0, ".exe") &&
+            !/wine64 [A-Z]:/ && !index($0, "kills.sh") { print $1, $NF, $3 }'
+    }
     least=2
 else
     # The descendants of the root, whether or not it lives: each one's parent is noted when it is
@@ -37,12 +42,22 @@ else
         ps -axo pid=,ppid=,stat=,comm= | awk -v root="$root" -v seen="$here/seen" '
             BEGIN { while ((getline line < seen) > 0) known[line] = 1 }
             { parent[$1] = $2; state[$1] = $3; name[$1] = $4 }
-            END { for (p in parent) { for (q = p; q in parent && q != root && !(q in known); q = parent[q]) { }
-                  if ((q == root || q in known) && state[p] !~ /Z/) { print p, name[p], 1; if (p != root && !(p in known)) print p >> seen } } }'
+            END {
+                for (p in parent) {
+                    for (q = p; q in parent && q != root && !(q in known); q = parent[q]) { }
+                    if ((q == root || q in known) && state[p] !~ /Z/) {
+                        print p, name[p], 1
+                        if (p != root && !(p in known)) print p >> seen
+                    }
+                }
+            }'
     }
 fi
 ours() { listed | cut -d' ' -f1; }
-named() { listed | awk -v name="$1" -v least="$least" 'index($2, name "-") == 1 && $3 >= least { print $1 }'; }
+named() {
+    listed | awk -v name="$1" -v least="$least" \
+        'index($2, name "-") == 1 && $3 >= least { print $1 }'
+}
 runs() { kill -0 "$root" 2> /dev/null; }
 
 begin() { # argument
@@ -58,7 +73,8 @@ begin() { # argument
 done_well() { # what
     wait "$root" || { code=$?; cat "$here/said" >&2; fail "$1: ended with $code"; }
     for group in pool queue barrier; do
-        grep -q "^$group [1-9][0-9]* deaths, [1-9]" "$here/said" || { cat "$here/said" >&2; fail "$1: nobody of the $group was killed"; }
+        grep -q "^$group [1-9][0-9]* deaths, [1-9]" "$here/said" ||
+            { cat "$here/said" >&2; fail "$1: none of the $group was killed"; }
     done
     echo "$1: $(tr -d '\r' < "$here/said" | grep deaths | paste -sd';' - | sed 's/;/; /g')"
 }
@@ -70,7 +86,8 @@ kill_one() { # group number
     [ -n "$victim" ] && kill -KILL "$victim" 2> /dev/null || return 1
     while runs; do
         now=$(named "$1" | sort)
-        [ "$(echo "$now" | wc -l)" -lt "$(echo "$before" | wc -l)" ] || ! echo "$now" | grep -qx "$victim" && [ -n "$now" ] && return 0
+        [ "$(echo "$now" | wc -l)" -lt "$(echo "$before" | wc -l)" ] ||
+            ! echo "$now" | grep -qx "$victim" && [ -n "$now" ] && return 0
         sleep 0.05
     done
 }
@@ -93,7 +110,8 @@ rm "$here/stop"
 
 begin "$here/stop"
 many=0
-while [ "$many" -lt 11 ]; do # three of the pool, four of the queue, three of the barrier, and the root
+# three of the pool, four of the queue, three of the barrier, and the root
+while [ "$many" -lt 11 ]; do
     runs || { cat "$here/said" >&2; fail "ended before it could be killed"; }
     many=$(ours | wc -l)
 done

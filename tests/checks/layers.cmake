@@ -50,7 +50,8 @@ function(link_up_to storey more trouble)
   list(JOIN folders "|" folders)
   file(STRINGS ${OBJECTS} objects)
   list(FILTER objects INCLUDE REGEX "/src/(${folders})/[^/]*$")
-  execute_process(COMMAND ${COMPILER} -shared -fPIC -Wl,-z,defs -o ${WORK}/upto_${storey}.so ${more} ${objects} ${LIBRARIES}
+  execute_process(COMMAND ${COMPILER} -shared -fPIC -Wl,-z,defs -o ${WORK}/upto_${storey}.so ${more}
+                  ${objects} ${LIBRARIES}
                   RESULT_VARIABLE result ERROR_VARIABLE output OUTPUT_VARIABLE output)
   if(result EQUAL 0)
     set(output "")
@@ -71,13 +72,16 @@ function(plant file content expected)
   file(WRITE ${WORK}/src/${file} "${content}")
   find_breaches(${WORK} breaches)
   if(NOT breaches STREQUAL expected)
-    message(FATAL_ERROR "With src/${file} planted this is found: \"${breaches}\", not \"${expected}\"")
+    message(FATAL_ERROR
+      "With src/${file} planted this is found: \"${breaches}\", not \"${expected}\"")
   endif()
 endfunction()
 
-plant(core/memory/planted.h "#include \"core/life/slots.h\"\n" "memory/planted.h -> life/slots.h goes up")
+plant(core/memory/planted.h "#include \"core/life/slots.h\"\n"
+  "memory/planted.h -> life/slots.h goes up")
 plant(core/pool/planted.c "\n" "pool/planted.c is not listed in storeys.cmake")
-plant(posix/planted.h "#include \"core/memory/arena.h\"\n" "posix/planted.h -> memory/arena.h goes up")
+plant(posix/planted.h "#include \"core/memory/arena.h\"\n"
+  "posix/planted.h -> memory/arena.h goes up")
 
 if(OBJECTS)
   include(${ROOT}/src/core/storeys.cmake)

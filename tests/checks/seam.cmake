@@ -3,18 +3,23 @@
 # src/posix and src/win32: not its macros, not its headers. Below it, the functions that os.h
 # declares are those that each back end defines, in the files that the head of os.h names, and in
 # the order in which they are declared; each of the variants of a file has the same ones. BUILT are
-# the sources of the back end in this build, with commas between them, which have each function once.
-# WORK is a directory of this check's own, for trees that break these rules on purpose.
+# the sources of the back end in this build, with commas between them, which have each function
+# once. WORK is a directory of this check's own, for trees that break these rules on purpose.
 cmake_minimum_required(VERSION 3.21)
-set(macros "_WIN32|_WIN64|WIN32|__CYGWIN__|__MINGW(32|64)__|__linux__|__linux|__APPLE__|__MACH__|__(Free|Net|Open)BSD__|__unix__|_POSIX_[A-Z]+|__ANDROID__")
-set(headers "(windows|winsock2|unistd|pthread|fcntl|spawn|poll|dlfcn|sched|semaphore|process|io)\\.h|(sys|linux|mach)/[a-z_]+\\.h")
+set(macros
+  "_WIN32|_WIN64|WIN32|__CYGWIN__|__MINGW(32|64)__\
+|__linux__|__linux|__APPLE__|__MACH__|__(Free|Net|Open)BSD__|__unix__|_POSIX_[A-Z]+|__ANDROID__")
+set(headers
+  "(windows|winsock2|unistd|pthread|fcntl|spawn|poll|dlfcn|sched|semaphore|process|io)\\.h\
+|(sys|linux|mach)/[a-z_]+\\.h")
 set(names "(^|[^A-Za-z0-9_])(${macros})($|[^A-Za-z0-9_])|#[ ]*include[ ]*[<\"](${headers})[>\"]")
 set(function "^[A-Za-z_][^(;]*[ *](cohort_os_[a-z_]+)\\(.*")
 set(group "^/\\* ---- ([a-z]+).*")
 
 # Lines above the seam at `root` that name an operating system.
 macro(find_names root)
-  file(GLOB_RECURSE files ${root}/include/*.h ${root}/src/core/*.[ch] ${root}/tests/api/*.[ch] ${root}/tests/core/*.[ch]
+  file(GLOB_RECURSE files ${root}/include/*.h ${root}/src/core/*.[ch] ${root}/tests/api/*.[ch]
+       ${root}/tests/core/*.[ch]
        ${root}/tests/support/*.[ch] ${root}/examples/*.[ch])
   list(LENGTH files count)
   if(count LESS 10)
@@ -166,16 +171,23 @@ plant(core/base/fail.h "#include <apr_errno.h>" "#include <unistd.h>"
       "src/core/base/fail.h names an operating system: #include <unistd.h>")
 plant(core/base/os.h " os_mutex.c" ""
       "the head of os.h does not name the files of its groups in their order")
-plant(core/base/os.h "bool cohort_os_allow_cancel(" "void cohort_os_planted(void);\nbool cohort_os_allow_cancel("
+plant(core/base/os.h "bool cohort_os_allow_cancel("
+      "void cohort_os_planted(void);\nbool cohort_os_allow_cancel("
       "posix: cohort_os_planted is missing\n  win32: cohort_os_planted is missing")
-plant(posix/os_mutex.c "bool cohort_os_allow_cancel(" "void cohort_os_planted(void) {}\nbool cohort_os_allow_cancel("
+plant(posix/os_mutex.c "bool cohort_os_allow_cancel("
+      "void cohort_os_planted(void) {}\nbool cohort_os_allow_cancel("
       "posix/os_mutex.c: cohort_os_planted is not declared in os.h")
 plant(win32/os_machine.c "void cohort_os_yield(" "void cohort__planted("
       "win32: cohort_os_yield is missing")
-plant(win32/os_text.c "wchar_t *cohort__wide(" "void cohort_os_yield(void) {}\nwchar_t *cohort__wide("
-      "win32/os_text.c: cohort_os_yield belongs in os_machine.c\n  win32: cohort_os_yield is in os_machine.c and os_text.c, ${elsewhere}")
+plant(win32/os_text.c "wchar_t *cohort__wide("
+      "void cohort_os_yield(void) {}\nwchar_t *cohort__wide("
+      "win32/os_text.c: cohort_os_yield belongs in os_machine.c\n\
+  win32: cohort_os_yield is in os_machine.c and os_text.c, ${elsewhere}")
 plant(posix/os_machine_darwin.c "bool cohort_os_cpu_is_idle(" "bool cohort__planted("
       "posix: cohort_os_cpu_is_idle is in os_machine_linux.c, ${elsewhere}")
-plant(win32/os_mutex.c "void cohort_os_mutex_lock(" "bool cohort_os_allow_cancel(bool a) { return a; }\nvoid cohort_os_mutex_lock("
-      "win32/os_mutex.c: cohort_os_mutex_lock is not in the order of os.h\n  win32: cohort_os_allow_cancel is in os_mutex.c and os_mutex.c, not in os_mutex.c or all of its variants")
+plant(win32/os_mutex.c "void cohort_os_mutex_lock("
+      "bool cohort_os_allow_cancel(bool a) { return a; }\nvoid cohort_os_mutex_lock("
+      "win32/os_mutex.c: cohort_os_mutex_lock is not in the order of os.h\n\
+  win32: cohort_os_allow_cancel is in os_mutex.c and os_mutex.c, \
+not in os_mutex.c or all of its variants")
 file(REMOVE_RECURSE ${WORK})

@@ -2,7 +2,8 @@
 # The shared library exports exactly the symbols of tests/symbols.txt. WRITE=1 writes that list
 # instead.
 cmake_minimum_required(VERSION 3.21)
-execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE output RESULT_VARIABLE result)
+execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE output
+  RESULT_VARIABLE result)
 if(NOT result EQUAL 0)
   message(FATAL_ERROR "${NM} cannot read ${LIBRARY}")
 endif()
@@ -22,6 +23,9 @@ if(NOT exported STREQUAL expected)
   set(more ${entries})
   list(REMOVE_ITEM more ${wanted})
   list(REMOVE_ITEM wanted ${entries} "")
-  message(FATAL_ERROR "The exported symbols differ from ${EXPECTED}.\nExported, not listed: ${more}\nListed, not exported: ${wanted}\n"
-    "When the change is meant: cmake -DWRITE=1 -DNM=${NM} -DLIBRARY=${LIBRARY} -DEXPECTED=${EXPECTED} -P ${CMAKE_CURRENT_LIST_FILE}")
+  message(FATAL_ERROR
+    "The exported symbols differ from ${EXPECTED}.\nExported, not listed: ${more}\n"
+    "Listed, not exported: ${wanted}\n"
+    "When the change is meant: cmake -DWRITE=1 -DNM=${NM} -DLIBRARY=${LIBRARY} "
+    "-DEXPECTED=${EXPECTED} -P ${CMAKE_CURRENT_LIST_FILE}")
 endif()

@@ -13,10 +13,15 @@ trap 'rm -rf "$here"' EXIT
 mark=$(basename "$here")
 cp "$program" "$(dirname "$program")"/*.dll "$here/"
 copy=$here/$(basename "$program")
-awk 'BEGIN { srand(1); for (i = 0; i < 4000000; i++) printf "%d ", rand() * 100000 }' > "$here/input"
+awk 'BEGIN { srand(1); for (i = 0; i < 4000000; i++) printf "%d ", rand() * 100000 }' \
+    > "$here/input"
 
 fail() { echo "wine_kills.sh: $*" >&2; exit 1; }
-ours() { ps -axo pid=,stat=,nlwp=,args= | awk -v mark="$mark" '$2 !~ /Z/ && index($0, mark) && index($0, ".exe") && !/wine64 [A-Z]:/ && !index($0, "wine_kills.sh")'; }
+ours() {
+    ps -axo pid=,stat=,nlwp=,args= | awk -v mark="$mark" '
+        $2 !~ /Z/ && index($0, mark) && index($0, ".exe") &&
+        !/wine64 [A-Z]:/ && !index($0, "wine_kills.sh")'
+}
 workers() { ours | awk '/ gzip-[0-9]/ && $3 >= 2 { print $1 }'; }
 output() { wc -c 2> /dev/null < "$here/input.gz.part" || echo 0; }
 

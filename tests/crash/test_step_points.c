@@ -150,9 +150,11 @@ static void store_rarely(state_t *s) {
     __asm__ volatile("movsb\n\tstosq" : "+D"(to), "+S"(from) : "a"(value) : "memory");
     to = s->words + 8;
     __asm__ volatile(
-        "movntiq %1, (%0)\n\tlock btsq $3, 8(%0)\n\tbtcq %2, (%0)\n\tbtsq %2, 16(%0)\n\tbtrq %2, 16(%0)\n\t"
+        "movntiq %1, (%0)\n\tlock btsq $3, 8(%0)\n\tbtcq %2, (%0)\n\tbtsq %2, 16(%0)\n\t"
+        "btrq %2, 16(%0)\n\t"
         "setne 25(%0)\n\tnotq 32(%0)\n\tnegq 32(%0)\n\txaddq %1, 48(%0)\n\tshldq $3, %1, 56(%0)\n\t"
-        "rolw $5, 64(%0)\n\tincl 72(%0)\n\tmovw %%ds, 80(%0)\n\txchgb %b1, 88(%0)\n\tbswapq %1\n\tadcq $9, 96(%0)\n\t"
+        "rolw $5, 64(%0)\n\tincl 72(%0)\n\tmovw %%ds, 80(%0)\n\txchgb %b1, 88(%0)\n\t"
+        "bswapq %1\n\tadcq $9, 96(%0)\n\t"
         "subb $7, (%0,%2)\n\tfld1\n\tfstpl 112(%0)\n\tstmxcsr 120(%0)"
         : "+r"(to), "+r"(value)
         : "r"(index)
@@ -162,16 +164,17 @@ static void store_rarely(state_t *s) {
                      :
                      : "r"(to), "r"(value)
                      : "memory");
-    __asm__ volatile(
-        "movq %1, %%xmm0\n\tmovups %%xmm0, 128(%0)\n\tmovq %%xmm0, 150(%0)\n\tmovhps %%xmm0, 160(%0)\n\tmovntdq %%xmm0, 176(%0)\n\t"
-        "movdqu %%xmm0, 200(%0)\n\tmovss %%xmm0, 220(%0)\n\t"
-        "pcmpeqb %%xmm1, %%xmm1\n\tmovq %0, %%rdi\n\tmaskmovdqu %%xmm1, %%xmm0"
-        :
-        : "r"(to), "r"(value)
-        : "memory", "xmm0", "xmm1", "rdi");
+    __asm__ volatile("movq %1, %%xmm0\n\tmovups %%xmm0, 128(%0)\n\tmovq %%xmm0, 150(%0)\n\t"
+                     "movhps %%xmm0, 160(%0)\n\tmovntdq %%xmm0, 176(%0)\n\t"
+                     "movdqu %%xmm0, 200(%0)\n\tmovss %%xmm0, 220(%0)\n\t"
+                     "pcmpeqb %%xmm1, %%xmm1\n\tmovq %0, %%rdi\n\tmaskmovdqu %%xmm1, %%xmm0"
+                     :
+                     : "r"(to), "r"(value)
+                     : "memory", "xmm0", "xmm1", "rdi");
     __asm__ volatile(
         "xorl %%edx, %%edx\n\txorl %%eax, %%eax\n\tlock cmpxchg16b (%0)\n\tlock cmpxchg16b (%0)\n\t"
-        "movb 32(%0), %%al\n\tlock cmpxchgb %b1, 32(%0)\n\tlock xaddb %%al, 33(%0)\n\tshrdw $3, %%ax, 34(%0)\n\tsete 36(%0)"
+        "movb 32(%0), %%al\n\tlock cmpxchgb %b1, 32(%0)\n\tlock xaddb %%al, 33(%0)\n\t"
+        "shrdw $3, %%ax, 34(%0)\n\tsete 36(%0)"
         :
         : "r"(s->words + 50), "b"(value), "c"(zero)
         : "rax", "rdx", "memory", "cc");

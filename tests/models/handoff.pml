@@ -19,8 +19,8 @@
  *
  * -DMISTAKE=1: a contender that gives up does not pass the inheritance on. 2: one that slept does
  * not set the bit again. 3: only those are woken after a death that are announced in the word. 4:
- * nobody cares about deaths. 5: a sleeper that was elsewhere when a death was told sleeps on. 6: a
- * sleeper does not look once more after it has announced itself. 7: a death is counted before its
+ * deaths are not noticed. 5: a sleeper that was elsewhere when a death was announced sleeps on. 6:
+ * a sleeper does not look once more after it has announced itself. 7: a death is counted before its
  * repair, but not after it. All of these must be found.
  */
 #ifndef CONTENDERS
@@ -43,7 +43,7 @@
 #define NOTICER (CONTENDERS + 1)
 
 byte owner = NOBODY; /* lock->owner */
-byte word;           /* lock->freed: changes * 2 | somebody sleeps */
+byte word;           /* lock->freed: changes * 2 | a thread sleeps */
 byte deaths;         /* cohort__arena->death */
 bool parked[CONTENDERS + 1], asleep[CONTENDERS + 1];
 bool dead[CONTENDERS + 1], unsettled[CONTENDERS + 1], noticed[CONTENDERS + 2];
@@ -52,8 +52,8 @@ byte repairer[CONTENDERS + 1]; /* which one is at the repair of this one */
 byte more = MORE, kills = KILLS;
 byte inside;                 /* live contenders that have the lock */
 byte moving = CONTENDERS;    /* live contenders that neither sleep nor are done, */
-byte unnoticed;              /* deaths that nobody has noticed yet, and repairs that have not been told, */
-bool noticing;               /* and whether somebody is at it: what there is to come */
+byte unnoticed; /* deaths that have not been noticed yet, repairs that have not been announced, */
+bool noticing;  /* and whether a process is at it: what there is to come */
 
 #if MISTAKE == 7
 #define COUNT_AFTER skip
@@ -61,7 +61,8 @@ bool noticing;               /* and whether somebody is at it: what there is to 
 #define COUNT_AFTER deaths++
 #endif
 
-/* All that the system takes from it at once. Until it is noticed it looks like one that has not come to its next step. */
+/* All that the system takes from it at once. Until it is noticed it looks like one that has not
+ * come to its next step. */
 inline die() {
     kills--;
     unnoticed++;
@@ -101,14 +102,18 @@ inline look(parks) {
     STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else -> holder = owner fi);
     STEP(settled = dead[holder] && !unsettled[holder]; elsewhere = unsettled[holder]);
     if
-    :: settled -> STEP(settled = false; if :: owner == holder -> owner = me; inside++; goto got :: else fi)
+    :: settled ->
+        STEP(settled = false; if :: owner == holder -> owner = me; inside++; goto got :: else fi)
     :: elsewhere ->
-        STEP(if :: repairer[holder] == NOBODY || noticed[repairer[holder]] -> repairer[holder] = me :: else -> elsewhere = false fi);
+        STEP(if :: repairer[holder] == NOBODY || noticed[repairer[holder]] -> repairer[holder] = me
+                :: else -> elsewhere = false fi);
         if
         :: elsewhere ->
             STEP(elsewhere = false; parked[me] = false);
             if
-            :: unsettled[holder] -> STEP(unsettled[holder] = false; repairer[holder] = NOBODY); STEP(COUNT_AFTER; unnoticed++)
+            :: unsettled[holder] ->
+                STEP(unsettled[holder] = false; repairer[holder] = NOBODY);
+                STEP(COUNT_AFTER; unnoticed++)
             :: else -> STEP(repairer[holder] = NOBODY)
             fi;
             STEP(parked[me] = parks)
@@ -120,21 +125,21 @@ inline look(parks) {
 }
 
 proctype contender(byte me) {
-    byte seen, told, holder;
+    byte seen, noted, holder;
     bool slept, settled, elsewhere;
 begin:
     TRY; /* a contender that spins may as well come later */
 again:
     STEP(if :: word = word | 1; seen = word; slept = true :: goto late fi);
     STEP(parked[me] = true);
-    STEP(told = deaths);
+    STEP(noted = deaths);
 #if MISTAKE != 6
     look(true);
 #endif
 #if MISTAKE != 5
-    STEP(if :: told != deaths -> told = 0; seen = 0; goto awake :: else -> told = 0 fi);
+    STEP(if :: noted != deaths -> noted = 0; seen = 0; goto awake :: else -> noted = 0 fi);
 #endif
-    STEP(if :: word == seen -> asleep[me] = true; moving-- :: else fi; seen = 0; told = 0);
+    STEP(if :: word == seen -> asleep[me] = true; moving-- :: else fi; seen = 0; noted = 0);
 end_asleep:
     STEP(!asleep[me]);
 awake:
@@ -143,7 +148,7 @@ awake:
     goto again;
 
 got:
-    seen = 0; told = 0; holder = NOBODY; settled = false; elsewhere = false;
+    seen = 0; noted = 0; holder = NOBODY; settled = false; elsewhere = false;
     if
     :: parked[me] -> STEP(parked[me] = false)
     :: else
@@ -171,7 +176,8 @@ late:
 #endif
     STEP(if :: owner != NOBODY -> goto done :: else fi);
 
-notify: /* cohort__notify_handoff(), whose compare-and-swap is made until it succeeds or the bit is clear */
+notify: /* cohort__notify_handoff(): its compare-and-swap is made until it succeeds or the bit is
+         * clear */
     STEP(if :: word & 1 -> word = word + 1 :: else -> goto done fi);
     STEP(wake_one());
 
@@ -186,10 +192,12 @@ done:
     };
 killed:
     /* those that are done with all look the same */
-    atomic { seen = 0; told = 0; holder = NOBODY; slept = false; settled = false; elsewhere = false }
+    atomic {
+        seen = 0; noted = 0; holder = NOBODY; slept = false; settled = false; elsewhere = false
+    }
 }
 
-/* The noticer is not killed here. The one word is told once, if anybody is parked on it. */
+/* The noticer is not killed here. The one word is notified once, if a thread is parked on it. */
 proctype noticer() {
     byte seen, i;
 end_idle:
@@ -228,7 +236,7 @@ repaired:
         do
         :: i <= CONTENDERS && !parked[i] -> i++
         :: i <= CONTENDERS && parked[i] -> break
-        :: i > CONTENDERS -> goto all_told
+        :: i > CONTENDERS -> goto all_notified
         od;
         seen = word;
         do
@@ -236,12 +244,12 @@ repaired:
             atomic {
                 if
                 :: word == seen -> word = word + 1; break
-                :: else -> seen = word; if :: seen & 1 :: else -> goto all_told fi
+                :: else -> seen = word; if :: seen & 1 :: else -> goto all_notified fi
                 fi
             }
         :: else ->
 #if MISTAKE == 3
-            goto all_told
+            goto all_notified
 #else
             break
 #endif
@@ -255,7 +263,7 @@ repaired:
             }
         };
 #endif
-all_told:
+all_notified:
         atomic { seen = 0; i = 0; noticing = false }
     od
 }

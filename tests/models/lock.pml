@@ -65,7 +65,9 @@ acquire:
         :: else
         fi
     };
-    atomic { if :: !alive[me] -> goto dead :: alive[me] && (owner != seen || DEAD(seen)) fi }; /* nothing to be done before that */
+    atomic { /* nothing to be done before that */
+        if :: !alive[me] -> goto dead :: alive[me] && (owner != seen || DEAD(seen)) fi
+    };
     if
     :: DEAD(seen) -> /* a thorough try */
         atomic { /* compare-and-swap from the dead to me */

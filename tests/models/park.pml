@@ -1,13 +1,16 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * src/core/memory/park.c: event counts, by cohort__notify() (how the hand-off waiter of a lock is woken is handoff.pml). SLEEPERS wait for NEEDS tokens each, in cohort__await(); WAKERS make one each and notify one sleeper. Each may be killed
- * before any of its steps, KILLS of them; then somebody notices the death and calls cohort__notify_everybody(). A sleep here has no end of its own: what the
- * library's second is for (somebody stopped, or a death that nobody notices) must not be needed.
+ * src/core/memory/park.c: event counts, by cohort__notify() (how the hand-off waiter of a lock is
+ * woken is handoff.pml). SLEEPERS wait for NEEDS tokens each, in cohort__await(); WAKERS make one
+ * each and notify one sleeper. Each may be killed before any of its steps, KILLS of them; then a
+ * living process notices the death and calls cohort__notify_everybody(). A sleep here has no end of
+ * its own: what the library's second is for (a stopped process, or a death that is not noticed)
+ * must not be needed.
  *
  * Checked: when nothing moves any more, no live sleeper sleeps while there is a token. With
  * -DMISTAKE=1 a sleeper does not look once more after it has announced itself; with -DMISTAKE=2
- * nobody cares about deaths; with -DMISTAKE=3 only those are woken after a death that are announced
- * in the word, which the dead one may just have changed. All of these must be found.
+ * deaths are not noticed; with -DMISTAKE=3 only those are woken after a death that are announced in
+ * the word, which the dead one may just have changed. All of these must be found.
  */
 #ifndef SLEEPERS
 #define SLEEPERS 1
@@ -27,7 +30,7 @@
 #define ALL 255
 #define PEOPLE (SLEEPERS + WAKERS)
 
-byte word; /* ec->word: changes * 2 | somebody sleeps */
+byte word; /* ec->word: changes * 2 | a thread sleeps */
 byte tokens;
 byte deaths; /* cohort__arena->death */
 bool alive[PEOPLE + 1] = true; /* the last: the one that notices deaths */
@@ -92,21 +95,26 @@ inline notify(count) {
 }
 
 /* One try: a token, if there is one. */
-#define TRY STEP(if :: tokens > 0 -> tokens--; got++; if :: got == NEEDS -> goto got_all :: else fi; goto again :: else fi)
+#define TRY \
+    STEP(if :: tokens > 0 -> tokens--; got++; if :: got == NEEDS -> goto got_all :: else fi; \
+               goto again \
+            :: else fi)
 
 proctype sleeper(byte me) {
-    byte seen, told, got;
+    byte seen, noted, got;
 again:
     parked[me] = false;
     do
     :: TRY;
         STEP(word = word | 1; seen = word);
         STEP(parked[me] = true);
-        STEP(told = deaths);
+        STEP(noted = deaths);
 #if MISTAKE != 1
         TRY;
 #endif
-        atomic { if :: !alive[me] -> goto dead :: alive[me] && told != deaths -> goto awake :: else fi };
+        atomic {
+            if :: !alive[me] -> goto dead :: alive[me] && noted != deaths -> goto awake :: else fi
+        };
         STEP(if :: word == seen -> asleep[me] = true :: else fi);
 end_asleep:
         atomic { !asleep[me] || !alive[me] };
@@ -117,7 +125,7 @@ got_all:
 dead:
     skip;
     /* those that are done with all look the same */
-    d_step { asleep[me] = false; seen = 0; told = 0; got = 0 }
+    d_step { asleep[me] = false; seen = 0; noted = 0; got = 0 }
 }
 
 proctype waker(byte me) {
@@ -130,7 +138,7 @@ dead:
     d_step { seen = 0; next = 0; woken = 0; swapped = false }
 }
 
-/* Somebody kills; somebody (which is not killed here) notices it, counts the death, and wakes all
+/* A process kills; one (which is not killed here) notices it, counts the death, and wakes all
  * that are parked. */
 proctype fate() {
     byte me = PEOPLE, victim, seen, next, woken, i, kills;

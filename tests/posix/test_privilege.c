@@ -203,7 +203,8 @@ static void plain_program_gets_its_children(void) {
 static const char started[] =
     "main\nmethod: ok\nchild\nprocess: ok, ended with 7\npool: ok, 81\nprogram: ok\n";
 static const char refused[] =
-    "main\nmethod: COHORT_EPRIVILEGED\nprocess: COHORT_EPRIVILEGED, no child\npool: COHORT_EPRIVILEGED, no child\nprogram: ok\n";
+    "main\nmethod: COHORT_EPRIVILEGED\nprocess: COHORT_EPRIVILEGED, no child\n"
+    "pool: COHORT_EPRIVILEGED, no child\nprogram: ok\n";
 
 /* Main is run once, by the user that started the program; and what the environment says of the
  * arena's size and of programs plays no part. */

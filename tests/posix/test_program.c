@@ -26,11 +26,10 @@ static void any_bytes_arrive(void) {
 }
 
 static void no_library_state_leaks(void) {
-    check_output(
-        "",
-        SHELL(
-            "env | grep COHORT_BOOT; ls -l /proc/self/fd 2>/dev/null | grep -E '/memfd:|/dev/shm/|pidfd|eventpoll'; true"),
-        NULL, NULL);
+    check_output("",
+                 SHELL("env | grep COHORT_BOOT; ls -l /proc/self/fd 2>/dev/null | grep -E "
+                       "'/memfd:|/dev/shm/|pidfd|eventpoll'; true"),
+                 NULL, NULL);
 }
 
 static apr_file_t *new_file(char *path) {

@@ -24,7 +24,8 @@ function(add_case suite case method)
   math(EXPR limit "${SECONDS} + 30")
   list(APPEND environment COHORT_TEST_TIMEOUT=${SECONDS})
   set_tests_properties(${name} PROPERTIES
-    ENVIRONMENT "${environment}" LABELS "${labels}" TIMEOUT ${limit} WORKING_DIRECTORY "${DIRECTORY}"
+    ENVIRONMENT "${environment}" LABELS "${labels}" TIMEOUT ${limit}
+    WORKING_DIRECTORY "${DIRECTORY}"
     FIXTURES_REQUIRED leftovers SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\] 1 test")
 endfunction()
 
@@ -33,7 +34,8 @@ function(add_cases)
     add_test(${PROGRAM}.is_not_built ${EXECUTABLE})
     return()
   endif()
-  execute_process(COMMAND ${EMULATOR} ${EXECUTABLE} --gtest_list_tests OUTPUT_VARIABLE output RESULT_VARIABLE result)
+  execute_process(COMMAND ${EMULATOR} ${EXECUTABLE} --gtest_list_tests OUTPUT_VARIABLE output
+    RESULT_VARIABLE result)
   if(NOT result EQUAL 0)
     message(FATAL_ERROR "${EXECUTABLE} cannot list its cases: ${result}\n${output}")
   endif()

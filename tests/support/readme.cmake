@@ -14,4 +14,5 @@ string(SUBSTRING "${rest}" 0 ${end} program)
 file(CONFIGURE OUTPUT readme_program.c CONTENT "${program}" @ONLY)
 cohort_program(readme_program cohort ${CMAKE_CURRENT_BINARY_DIR}/readme_program.c)
 add_test(NAME readme.program COMMAND readme_program WORKING_DIRECTORY ${COHORT_TEST_DIR})
-set_tests_properties(readme.program PROPERTIES PASS_REGULAR_EXPRESSION "^9801\r?\n$" TIMEOUT 60 FIXTURES_REQUIRED leftovers)
+set_tests_properties(readme.program PROPERTIES PASS_REGULAR_EXPRESSION "^9801\r?\n$" TIMEOUT 60
+  FIXTURES_REQUIRED leftovers)

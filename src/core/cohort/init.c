@@ -41,10 +41,10 @@ static _Noreturn void refuse(cohort_process_t *slot, apr_status_t status) {
  * children would be started the same way, and theirs. Its starter learns the reason by the exit
  * code, the user by a line among the errors. */
 static _Noreturn void end_untrusted(apr_status_t status) {
-    fprintf(
-        stderr,
-        "cohort: process %ld ends, which must not take the boot block that it finds in its environment (COHORT_BOOT): %s\n",
-        (long)cohort_os_self().pid, cohort__reason(status));
+    fprintf(stderr,
+            "cohort: process %ld ends, which must not take the boot block that it finds in its "
+            "environment (COHORT_BOOT): %s\n",
+            (long)cohort_os_self().pid, cohort__reason(status));
     cohort_os_exit(cohort__exit_for(status), true);
 }
 
@@ -90,10 +90,10 @@ static apr_status_t arena_size(const cohort_options_t *options, apr_uint64_t *si
     const char *text = variable("COHORT_ARENA_SIZE");
     *size = options ? options->arena_size : 0;
     if (*size || !text || !parse_size(text, size)) return APR_SUCCESS;
-    return cohort__fail(
-        APR_EINVAL,
-        "COHORT_ARENA_SIZE=%s in the environment is no size; a number of bytes, or one with K, M, G or T behind it, is",
-        text);
+    return cohort__fail(APR_EINVAL,
+                        "COHORT_ARENA_SIZE=%s in the environment is no size; "
+                        "a number of bytes, or one with K, M, G or T behind it, is",
+                        text);
 }
 
 static apr_status_t dumps(const cohort_options_t *options, bool *dump) {

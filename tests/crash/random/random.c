@@ -101,22 +101,22 @@ static int patience(void) {
 
 static void print_process(cohort_process_t *p, uint32_t index) {
     if (cohort__process_state(p) == COHORT__SLOT_FREE) return;
-    fprintf(
-        stderr,
-        "  process %u: state %d role %u pid %lld reaper %llx repairer %llx repaired %u exit %d %s\n",
-        index, (int)cohort__process_state(p), p->role, (long long)p->os.pid,
-        (unsigned long long)p->reaper, (unsigned long long)p->repairer, p->repaired,
-        cohort__exit_code(p), p->name[p->renamed % 2]);
+    fprintf(stderr,
+            "  process %u: state %d role %u pid %lld reaper %llx repairer %llx repaired %u exit %d "
+            "%s\n",
+            index, (int)cohort__process_state(p), p->role, (long long)p->os.pid,
+            (unsigned long long)p->reaper, (unsigned long long)p->repairer, p->repaired,
+            cohort__exit_code(p), p->name[p->renamed % 2]);
 }
 
 static void print_thread(cohort__thread_t *t, uint32_t index) {
     if (!t->owner) return;
-    fprintf(
-        stderr,
-        "  thread %u of process %u: op %u on %p at %llu, intent %u on %p from %p to %p, sleeps on %p (%x)\n",
-        index, cohort__pid_slot(t->owner), t->op, t->op_object, (unsigned long long)t->op_position,
-        t->intent, t->intent_block, (void *)t->intent_from, (void *)t->intent_to, (void *)t->parked,
-        t->parked ? t->parked->word : 0);
+    fprintf(stderr,
+            "  thread %u of process %u: op %u on %p at %llu, intent %u on %p from %p to %p, sleeps "
+            "on %p (%x)\n",
+            index, cohort__pid_slot(t->owner), t->op, t->op_object,
+            (unsigned long long)t->op_position, t->intent, t->intent_block, (void *)t->intent_from,
+            (void *)t->intent_to, (void *)t->parked, t->parked ? t->parked->word : 0);
 }
 
 static void print_all(void) {
