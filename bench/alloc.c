@@ -75,10 +75,10 @@ static int take_part(void *args) {
     work_t *w = part->work;
     int done = turn(w, TURNS);
     for (int i = 0; i < CYCLES && done; i++) {
-        for (int who = 0; who <= PROCESSES && done; who++) {
-            if (who == PROCESSES || who == part->number)
-                done = timed_turn(w, who == PROCESSES ? &w->together[part->number]
-                                                      : &w->alone[part->number]);
+        for (int turn = 0; turn <= PROCESSES && done; turn++) {
+            if (turn == PROCESSES || turn == part->number)
+                done = timed_turn(w, turn == PROCESSES ? &w->together[part->number]
+                                                       : &w->alone[part->number]);
             else done = cohort_barrier_wait(w->barrier, NULL, COHORT_FOREVER) == APR_SUCCESS;
         }
     }

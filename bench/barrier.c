@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
     cohort_barrier_t *barrier;
     place_t *places;
-    int parties, who, together;
+    int parties, number, together;
 } share_t;
 
 typedef struct {
@@ -28,11 +28,11 @@ typedef struct {
 } way_t;
 
 static apr_status_t cross(const share_t *s, int crossing) {
-    atomic_store_explicit(&s->places[s->who].crossing, crossing, memory_order_release);
+    atomic_store_explicit(&s->places[s->number].crossing, crossing, memory_order_release);
     apr_status_t status = cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER);
     if (status) return status;
-    int other =
-        atomic_load_explicit(&s->places[(s->who + 1) % s->parties].crossing, memory_order_acquire);
+    int other = atomic_load_explicit(&s->places[(s->number + 1) % s->parties].crossing,
+                                     memory_order_acquire);
     return other == crossing || other == crossing + 1 ? APR_SUCCESS : APR_EGENERAL;
 }
 
@@ -81,8 +81,9 @@ static double run(void *arg, int count) {
     MUST(cohort_barrier_create(&s.barrier, (unsigned)s.parties, NULL, NULL));
     MUST(cohort_alloc((void **)&s.places, PARTIES * sizeof *s.places));
     for (int i = 0; i < PARTIES; i++) atomic_init(&s.places[i].crossing, -1);
-    for (s.who = 1; s.who < s.parties; s.who++) p[s.who] = bench_start_child(party, &s, sizeof s);
-    s.who = 0;
+    for (s.number = 1; s.number < s.parties; s.number++)
+        p[s.number] = bench_start_child(party, &s, sizeof s);
+    s.number = 0;
     holder_t holder = {&s, settle(&s)};
     double took = bench_blocks(cross_block, &holder, count);
     MUST(cohort_barrier_abort(s.barrier));

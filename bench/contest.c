@@ -12,7 +12,7 @@ enum { NO_SUCH_PROGRAM = -1000, CANNOT = 77, LABEL = 64 };
 static const double ROUND = 7e4; /* microseconds that a run should take */
 
 typedef struct {
-    bench_contestant_t who;
+    bench_contestant_t contestant;
     char label[LABEL];
     int count, out;
     double values[BENCH_REPEATS_MAX];
@@ -58,8 +58,9 @@ int bench_program(const char *const *argv, char *output, apr_size_t size) {
 
 static int run_program(const entry_t *e, const char *metric, double *took) {
     char name[LABEL], program[1024], count[16], output[64], *end;
-    const char *colon = strchr(e->who.peer, ':');
-    snprintf(name, sizeof name, "cohort-peer-%.*s", (int)(colon - e->who.peer), e->who.peer);
+    const char *colon = strchr(e->contestant.peer, ':');
+    snprintf(name, sizeof name, "cohort-peer-%.*s", (int)(colon - e->contestant.peer),
+             e->contestant.peer);
     snprintf(count, sizeof count, "%d", e->count);
     snprintf(program, sizeof program, "%s", bench_beside(name));
 #ifdef BENCH_PYTHON
@@ -68,8 +69,8 @@ static int run_program(const entry_t *e, const char *metric, double *took) {
     const char *python[] = {"python3", "peers.py", NULL};
 #endif
     const char *beside[] = {program, colon + 1, metric, count, NULL};
-    int code =
-        bench_program(strncmp(e->who.peer, "python:", 7) ? beside : python, output, sizeof output);
+    int code = bench_program(strncmp(e->contestant.peer, "python:", 7) ? beside : python, output,
+                             sizeof output);
     *took = strtod(output, &end);
     return code == 0 && end == output ? 1 : code;
 }
@@ -78,7 +79,7 @@ static int run_program(const entry_t *e, const char *metric, double *took) {
 
 static double run(const bench_contest_t *contest, entry_t *e) {
     double took = 0;
-    if (e->who.run) return e->who.run(e->who.arg, e->count);
+    if (e->contestant.run) return e->contestant.run(e->contestant.arg, e->count);
     int code = run_program(e, contest->metric, &took);
     e->out = code != 0;
     if (code == NO_SUCH_PROGRAM)
@@ -120,18 +121,18 @@ static double figure(const bench_contest_t *contest, double took, int count) {
 }
 
 static void label(entry_t *e) {
-    snprintf(e->label, sizeof e->label, "%s", e->who.peer);
+    snprintf(e->label, sizeof e->label, "%s", e->contestant.peer);
     char *colon = strchr(e->label, ':');
     if (colon) *colon = '-';
 }
 
 static int enter(entry_t *entries, const bench_contestant_t *here, int n, const char *programs) {
     static char names[BENCH_CONTESTANTS_MAX][LABEL];
-    for (int i = 0; i < n; i++) entries[i] = (entry_t){.who = here[i]};
+    for (int i = 0; i < n; i++) entries[i] = (entry_t){.contestant = here[i]};
     for (int used;
          programs && n < BENCH_CONTESTANTS_MAX && sscanf(programs, "%63s%n", names[n], &used) == 1;
          n++) {
-        entries[n] = (entry_t){.who.peer = names[n]};
+        entries[n] = (entry_t){.contestant.peer = names[n]};
         programs += used;
     }
     for (int i = 0; i < n; i++) label(&entries[i]);
@@ -154,8 +155,8 @@ void bench_contest(const bench_contest_t *contest, const bench_contestant_t *her
     for (int i = 0; i < n; i++) {
         const entry_t *e = &entries[i];
         if (!e->out)
-            bench_print(e->who.metric ? e->who.metric : contest->metric, e->label, contest->unit,
-                        entries[i].values, repeats);
+            bench_print(e->contestant.metric ? e->contestant.metric : contest->metric, e->label,
+                        contest->unit, entries[i].values, repeats);
     }
 }
 

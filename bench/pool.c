@@ -79,7 +79,7 @@ static void maps(map_t *a) {
                   "raw:futex-worker python:Pool");
 }
 
-/* ---- an array in the arena, whose elements the tasks do not touch --------------------------- */
+/* ---- an array in the arena, with elements that the tasks do not touch ----------------------- */
 
 static apr_status_t ignore(const void *input, void *output) {
     *(apr_int64_t *)output = input != NULL;

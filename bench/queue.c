@@ -25,7 +25,7 @@ typedef struct {
     score_t *scores; /* producers', then consumers' */
     apr_size_t size;
     apr_uint64_t first, messages; /* a producer's */
-    int batch, who;
+    int batch, number;
 } share_t;
 
 static void write_message(apr_uint64_t *message, apr_size_t size, apr_uint64_t value) {
@@ -112,7 +112,7 @@ static int consume_batches(share_t *s, score_t *score) {
 static int producer(void *args) {
     share_t *s = args;
     if (cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER)) return 1;
-    s->scores[s->who].time = bench_now();
+    s->scores[s->number].time = bench_now();
     return s->batch ? produce_batches(s) : produce(s);
 }
 
@@ -122,7 +122,7 @@ static int consumer(void *args) {
     if (cohort_barrier_wait(s->barrier, NULL, COHORT_FOREVER)) return 1;
     int result = s->batch ? consume_batches(s, &score) : consume(s, &score);
     score.time = bench_now();
-    s->scores[s->who] = score;
+    s->scores[s->number] = score;
     return result;
 }
 
@@ -168,8 +168,9 @@ static double run_crowd(void *arg, int count) {
     memset(s.scores, 0, (apr_size_t)parties * sizeof *s.scores);
     MUST(cohort_queue_create(&s.queue, &options, NULL));
     MUST(cohort_barrier_create(&s.barrier, (unsigned)parties, NULL, NULL));
-    for (s.who = 0; s.who < parties; s.who++) {
-        p[s.who] = bench_start_child(s.who < crowd->producers ? producer : consumer, &s, sizeof s);
+    for (s.number = 0; s.number < parties; s.number++) {
+        p[s.number] =
+            bench_start_child(s.number < crowd->producers ? producer : consumer, &s, sizeof s);
         s.first += s.messages;
     }
     for (int i = 0; i < crowd->producers; i++) bench_finish_child(p[i]);

@@ -3,8 +3,8 @@
  * 07: Two pipes: one process sends 0 to 9, a second one squares them, the parent receives.
  *
  * The ends that a child gets are listed in its options; the parent then closes its own hold on
- * them. So each reader gets an end of file as soon as nobody can write any more, whether the writer
- * has closed its end or died.
+ * them. So each reader gets an end of file as soon as no process can write any more, whether the
+ * writer has closed its end or died.
  */
 #include "check.h"
 

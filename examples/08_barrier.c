@@ -9,7 +9,7 @@
 #include "check.h"
 
 typedef struct {
-    cohort_barrier_t *barrier; /* NULL: nobody to meet */
+    cohort_barrier_t *barrier; /* NULL: no other to meet */
     apr_time_t *meeting;       /* in shared memory */
     apr_time_t *instant;       /* in shared memory, for the parent */
     apr_interval_time_t work;

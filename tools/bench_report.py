@@ -13,8 +13,8 @@ import statistics
 import sys
 from collections import namedtuple
 
-# Targets are "WHOM OP LIMIT": Cohort's figure divided by the other's is at most or at least the
-# limit. WHOM is a peer of the same metric, the best of several ("a|b"), METRIC:PEER of another
+# Targets are "AGAINST OP LIMIT": Cohort's figure divided by the other's is at most or at least the
+# limit. AGAINST is a peer of the same metric, the best of several ("a|b"), METRIC:PEER of another
 # metric, or "=": the figure itself. "-" instead of a ratio: the difference.
 Row = namedtuple("Row", "title metric floor targets")
 QUEUES = "boost-message_queue|raw-pipe|raw-mutex+cond"
@@ -194,25 +194,25 @@ def best(peers, names):
 def judge(target, row, figures):
     """(text, is it met?); None when what it is compared with is not there, or is no floor: a peer
     that spins needs a CPU for itself, and is slow without."""
-    whom, op, limit = target.split()
+    against, op, limit = target.split()
     peers = figures[row.metric]
     mine = peers["cohort"]
     limit = float(limit)
-    if whom == "=":
+    if against == "=":
         return "at most %s" % show(limit, mine.unit), mine.value <= limit
-    if ":" in whom:
-        metric, peer = whom.split(":")
-        other, name = figures.get(metric, {}).get(peer), metric if peer == "cohort" else whom
+    if ":" in against:
+        metric, peer = against.split(":")
+        other, name = figures.get(metric, {}).get(peer), metric if peer == "cohort" else against
     else:
-        name = best(peers, whom.split("|"))
-        other, name = peers.get(name), "the best queue" if "|" in whom else name
+        name = best(peers, against.split("|"))
+        other, name = peers.get(name), "the best queue" if "|" in against else name
     if other is None:
-        return "%s %s of %s" % (op, limit, whom), None
+        return "%s %s of %s" % (op, limit, against), None
     if op == "-":
         difference = compare(mine, other, lambda a, b: a - b)
         return "at least %s's %+.2f: %+.3f" % (name, limit, difference), difference >= limit
     ratio = compare(mine, other)
-    if whom == row.floor and (ratio > 2 if mine.unit in MORE else ratio < 0.5):
+    if against == row.floor and (ratio > 2 if mine.unit in MORE else ratio < 0.5):
         return (
             "%s %gx %s: which was disturbed"
             % ({"<=": "at most", ">=": "at least"}[op], limit, name),
@@ -292,8 +292,7 @@ STYLE = (
 def svg(width, height, parts):
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d">%s'
-        '<rect width="100%%" height="100%%" fill="#fff"/>'
-        % (width, height, width, height, STYLE)
+        '<rect width="100%%" height="100%%" fill="#fff"/>' % (width, height, width, height, STYLE)
         + "\n".join(parts)
         + "</svg>\n"
     )

@@ -43,12 +43,12 @@ static void write_message(uint64_t *message, uint64_t value) {
 }
 
 static void produce(void *arg) {
-    int who = *(int *)arg;
-    uint64_t message[WORDS] = {0}, first = crowd.messages * (uint64_t)who;
+    int number = *(int *)arg;
+    uint64_t message[WORDS] = {0}, first = crowd.messages * (uint64_t)number;
     meet(); /* all consumers have opened */
-    crowd.queue->open_producer(who, crowd.consumers);
+    crowd.queue->open_producer(number, crowd.consumers);
     meet();
-    crowd.board->scores[who].time = peer_now();
+    crowd.board->scores[number].time = peer_now();
     for (uint64_t i = 0; i < crowd.messages; i++) {
         write_message(message, first + i);
         crowd.queue->put(message, crowd.size);
@@ -58,10 +58,10 @@ static void produce(void *arg) {
 }
 
 static void consume(void *arg) {
-    int who = *(int *)arg;
-    score_t *score = &crowd.board->scores[crowd.producers + who], mine = {0};
+    int number = *(int *)arg;
+    score_t *score = &crowd.board->scores[crowd.producers + number], mine = {0};
     uint64_t message[WORDS];
-    crowd.queue->open_consumer(who);
+    crowd.queue->open_consumer(number);
     meet();
     meet();
     for (;;) {
@@ -116,7 +116,7 @@ static void init_barrier(void) {
 }
 
 double peer_crowd(const peer_queue_t *queue, const char *metric, long count) {
-    int pids[2 * PARTIES], who[PARTIES];
+    int pids[2 * PARTIES], numbers[PARTIES];
     const char *parties = strrchr(metric, '.') + 1;
     crowd.queue = queue;
     crowd.size = peer_size(metric);
@@ -125,10 +125,10 @@ double peer_crowd(const peer_queue_t *queue, const char *metric, long count) {
     crowd.board = peer_shared(sizeof *crowd.board);
     init_barrier();
     queue->create(crowd.size, crowd.producers, crowd.consumers);
-    for (int i = 0; i < PARTIES; i++) who[i] = i;
+    for (int i = 0; i < PARTIES; i++) numbers[i] = i;
     for (int i = 0; i < crowd.consumers; i++)
-        pids[crowd.producers + i] = peer_fork(consume, &who[i]);
-    for (int i = 0; i < crowd.producers; i++) pids[i] = peer_fork(produce, &who[i]);
+        pids[crowd.producers + i] = peer_fork(consume, &numbers[i]);
+    for (int i = 0; i < crowd.producers; i++) pids[i] = peer_fork(produce, &numbers[i]);
     for (int i = 0; i < crowd.producers; i++) peer_join(pids[i]);
     if (!queue->counted) end_consumers();
     for (int i = 0; i < crowd.consumers; i++) peer_join(pids[crowd.producers + i]);

@@ -49,8 +49,8 @@ size_t peer_size(const char *metric);
 
 typedef struct {
     void (*create)(size_t size, int producers, int consumers);
-    void (*open_producer)(int who, int consumers); /* in its process */
-    void (*open_consumer)(int who);
+    void (*open_producer)(int number, int consumers); /* in its process */
+    void (*open_consumer)(int number);
     void (*put)(const void *message, size_t size);
     /* 0: nothing has come for a while, since *since (only where there is no end message) */
     int (*get)(void *message, size_t size, double *since);

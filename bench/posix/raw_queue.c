@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Queues of 1024 messages: a pipe; a ring under a mutex with two conditions; and a ring whose slots
- * have sequence numbers, at which all spin. */
+/* Queues of 1024 messages: a pipe; a ring under a mutex with two conditions; and a ring of slots
+ * with sequence numbers, at which all spin. */
 #include "raw.h"
 
 #include <pthread.h>
@@ -11,9 +11,9 @@ enum { CAPACITY = 1024 };
 
 static size_t slot;
 
-static void no_producer(int who, int consumers) { (void)who, (void)consumers; }
+static void no_producer(int number, int consumers) { (void)number, (void)consumers; }
 
-static void no_consumer(int who) { (void)who; }
+static void no_consumer(int number) { (void)number; }
 
 static void nothing(void) {}
 
@@ -104,7 +104,7 @@ static void mpmc_create(size_t size, int producers, int consumers) {
     for (uint64_t i = 0; i < CAPACITY; i++) *sequence(i) = i;
 }
 
-/* Takes the next position whose slot has reached its turn. */
+/* Takes the next position, once its slot has reached its turn. */
 static uint64_t take(_Atomic uint64_t *counter, uint64_t turn) {
     uint64_t position = atomic_load_explicit(counter, memory_order_relaxed);
     for (;;) {

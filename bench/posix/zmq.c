@@ -23,11 +23,11 @@ static void make_directory(void) {
     PEER_MUST(mkdtemp(directory) != NULL);
 }
 
-static void open_socket(int type, int who, int binds) {
+static void open_socket(int type, int number, int binds) {
     char address[100];
     if (!context) context = zmq_ctx_new();
     if (!at) at = zmq_socket(context, type);
-    snprintf(address, sizeof address, "ipc://%s/%d", directory, who);
+    snprintf(address, sizeof address, "ipc://%s/%d", directory, number);
     PEER_MUST(at && (binds ? zmq_bind(at, address) : zmq_connect(at, address)) == 0);
 }
 
@@ -49,15 +49,15 @@ static void create(size_t size, int producers, int consumers) {
     make_directory();
 }
 
-static void open_producer(int who, int consumers) {
-    (void)who;
+static void open_producer(int number, int consumers) {
+    (void)number;
     for (int i = 0; i < consumers; i++) open_socket(ZMQ_PUSH, i, 0);
     usleep(50000); /* all connections stand */
 }
 
-static void open_consumer(int who) {
+static void open_consumer(int number) {
     int patience = PATIENCE;
-    open_socket(ZMQ_PULL, who, 1);
+    open_socket(ZMQ_PULL, number, 1);
     PEER_MUST(zmq_setsockopt(at, ZMQ_RCVTIMEO, &patience, sizeof patience) == 0);
 }
 

@@ -3,8 +3,8 @@
  * The arena's memory as a memfd: it has no name anywhere, so nothing can stay behind.
  *
  * Memory is reserved by fallocate() before it is used, so that running out of it is a status here
- * and not a SIGBUS later. When somebody has closed the descriptor, the memory is populated through
- * the mapping instead.
+ * and not a SIGBUS later. When the program has closed the descriptor, the memory is populated
+ * through the mapping instead.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -59,7 +59,7 @@ bool cohort__arena_object_is(int fd, const struct stat *facts) {
     return (kind == S_IFREG || kind == 0) && facts->st_nlink == 0 && (facts->st_mode & 077) == 0;
 }
 
-/* Where a system backs shared memory by swap that grows, or when somebody has closed the
+/* Where a system backs shared memory by swap that grows, or when the program has closed the
  * descriptor, touching is all there is. */
 static apr_status_t touch(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
     for (uint64_t at = offset; at < offset + length; at += 4096)

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The boot block: what tells a re-executed child its identity. It travels in the environment, where
- * anybody can write, and names descriptors, which anybody can hand on. Guarantee: a process takes a
+ * The boot block: what gives a re-executed child its identity. It travels in the environment, where
+ * any program can write, and names descriptors, which any can hand on. Guarantee: a process takes a
  * block only if all of this holds, and nothing that the block names is used before.
  *
  *  - The process is not privileged: what it may do, the process that started it may do, too.
@@ -9,8 +9,8 @@
  *  - That parent runs as this process' user or as root. The kernel says so by the credentials of a
  *    socket pair, the witness, which the parent makes for each start; where no socket is to be had,
  *    /proc says it.
- *  - The arena is shared memory of that user or of root, of exactly the size given, which nobody
- *    can shrink.
+ *  - The arena is shared memory of that user or of root, of exactly the size given, which no
+ *    process can shrink.
  *  - This process runs the program, in the build, that the parent runs.
  *
  * A process that finds a block which it may not take must not go on as if there were none: it has

@@ -141,7 +141,7 @@ static ssize_t put(int writer, uint64_t value, const cohort_os_streams_t *stream
     return sent;
 }
 
-/* The writer's or one of the streams: which descriptor is it that nobody has? */
+/* The writer's or one of the streams: which descriptor is it that is not there? */
 static bool leave_out_closed(cohort_os_streams_t *streams) {
     bool closed = false;
     for (int i = 0; i < 3; ++i) {
@@ -154,7 +154,7 @@ static bool leave_out_closed(cohort_os_streams_t *streams) {
 }
 
 /* Room is there for the small messages, so a part of one is sent only where messages are not
- * kept apart; and nobody else writes meanwhile then. */
+ * kept apart; and no other thread writes meanwhile then. */
 static apr_status_t posted(ssize_t sent) {
     if (sent == (ssize_t)sizeof(message_t)) return APR_SUCCESS;
     if (sent >= 0) return EPIPE;

@@ -2,7 +2,7 @@
 /*
  * The end of a forked copy, for every POSIX system. The first handler that a copy registers is the
  * last of its own to be called, and ends the process before those that were copied; but no handler
- * is told the exit code, so it does that only where the code is known from cohort_os_leave(). When
+ * gets the exit code, so it does that only where the code is known from cohort_os_leave(). When
  * the user's code has called exit() by itself, the copied handlers run too.
  */
 #ifndef _GNU_SOURCE

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a forked copy, where on_exit() tells handlers the exit code. The first handler that a
+ * The end of a forked copy, where on_exit() gives handlers the exit code. The first handler that a
  * copy registers is the last of its own to be called, so it ends the process before those that were
  * copied.
  */

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * For systems that know process groups by their number alone: a group is signalled while its leader
- * is seen not to be reaped. (Between the look and the signal the leader could be reaped by somebody
- * else and its number be given away, which takes a whole round of the system's numbers.)
+ * is seen not to be reaped. (Between the look and the signal the leader could be reaped by another
+ * thread and its number be given away, which takes a whole round of the system's numbers.)
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Processes of macOS, as the system tells of them. The birth of a process is its start time in
+/* Processes of macOS, as the system shows them. The birth of a process is its start time in
  * microseconds, by sysctl. There are no process descriptors. */
 #include "os_posix.h"
 

@@ -1,12 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes of Linux, as the system tells of them: whether one lives, its birth, its threads; and
- * what reaches one of them alone.
+ * Processes of Linux, as the system shows them: whether one lives, its birth, its threads; and what
+ * reaches one of them alone.
  *
  * The birth of a process is the inode number of its process descriptor where those have a file
  * system of their own (Linux 6.9 and newer: the number is never used twice), else the start time in
- * /proc. The two kinds are told apart by a bit, so that processes which cannot use the same means
- * (a sandbox) never take each other for dead.
+ * /proc. The two kinds are distinguished by a bit, so that processes which cannot use the same
+ * means (a sandbox) never take each other for dead.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -188,7 +188,7 @@ int cohort__signal_exact(cohort_os_id_t process, int signal) {
 
 /* Linux 6.9. Which one is not reaped by its parent, or has been, makes no difference. */
 int cohort__signal_group(int fd, cohort_os_id_t leader, int signal) {
-    /* somebody may have closed the descriptor, and have another one there */
+    /* the program may have closed the descriptor, and have another one there */
     uint64_t birth = fd >= 0 ? inode_birth(fd) : 0;
     if (birth && birth == leader.birth)
         return (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, TO_GROUP);

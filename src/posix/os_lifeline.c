@@ -13,8 +13,8 @@
 
 static _Atomic int about_to_wait;
 
-/* By read(), which keeps hold of the pipe until it returns, even if somebody closes the
- * descriptor meanwhile; and once only, since after that the descriptor may be somebody else's. */
+/* By read(), which keeps hold of the pipe until it returns, even if the program closes the
+ * descriptor meanwhile; and once only, since after that the descriptor may be the program's. */
 static void wait_and_die(void *reader) {
     char byte;
     atomic_fetch_add(&cohort__own_threads, 1);

@@ -15,7 +15,7 @@
  * has to do. A program that was exec'ed has only the descriptor. Where the pipe cannot be opened
  * once more (no /proc, a sandbox), a thread waits for its end instead. The request has a price when
  * the process ends (the kernel waits for a grace period, some 25 ms), so it is not made where
- * somebody else stands by.
+ * another process stands by.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

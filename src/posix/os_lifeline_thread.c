@@ -3,7 +3,7 @@
  * Dying with another process, for every POSIX system: a thread waits for the end of a pipe of which
  * only the keeper has the write end, and kills its process then. A program, which has no thread of
  * ours, gets a guard: a small process beside it that does the same for it and ends with it, and
- * belongs to nobody, so that nobody has to reap it.
+ * has no parent that would have to reap it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this back end share with each other, and with nobody else. */
+/* What the files of this back end share with each other alone. */
 #ifndef COHORT_POSIX_OS_POSIX_H
 #define COHORT_POSIX_OS_POSIX_H
 
@@ -16,7 +16,7 @@
 
 /* Marks a birth that is an inode number of pidfs, as against a start time. */
 #define COHORT__BIRTH_INODE ((uint64_t)1 << 63)
-/* The birth of a child that was gone before it could be looked at: equal to nobody's. */
+/* The birth of a child that was gone before it could be looked at: equal to no process'. */
 #define COHORT__BIRTH_GONE ((uint64_t)1)
 
 #define COHORT__RETRY(result, call) \
@@ -33,7 +33,7 @@ apr_status_t cohort__fd_pair(int raw[2], cohort_os_handle_t *first, cohort_os_ha
 size_t cohort__read_all(int fd, void *buffer, size_t size);
 size_t cohort__write_all(int fd, const void *buffer, size_t size);
 /* os_files_*.c: all descriptors from `first` on close on exec; 0, or -1 with errno.
- * Async-signal-safe, and meant for a child that nobody shares them with. */
+ * Async-signal-safe, and meant for a child that shares them with no other process. */
 int cohort__files_close_on_exec(int first);
 int cohort__files_walk(int first); /* os_bytes.c: the same, one by one */
 /* One message of a channel, as an event: 1, 0 when the writers are gone, -1 with errno (EAGAIN:
@@ -51,13 +51,14 @@ bool cohort__boot_is(const char *variable); /* is it that one? */
  * become the effective ones. 0, or -1 with errno. */
 int cohort__boot_settle_user(void);
 
-/* os_code_*.c: what tells this program's executable from another, and from another build of it. */
+/* os_code_*.c: what distinguishes this program's executable from another, and from another build of
+ * it. */
 void cohort__own_build(uint8_t build[20]);
 
 /* os_arena.c: the same for every kind of shared memory object. */
 /* of the variant: a new object of that size, or -1 with errno */
 int cohort__arena_object(uint64_t size);
-/* is it one, as far as its kind goes? Nobody can shrink it. */
+/* is it one, as far as its kind goes? It cannot be shrunk. */
 bool cohort__arena_object_is(int fd, const struct stat *facts);
 bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena);
 
@@ -83,17 +84,17 @@ void cohort__title_set(const char *name);
 /* os_process.c */
 void cohort__process_forked(void); /* in a forked copy */
 /* The identity of this new child. Where there are descriptors of processes, one is opened at once
- * and kept for the watcher, so that the code of a child is known that somebody else reaps. */
+ * and kept for the watcher, so that the code of a child is known that is reaped elsewhere. */
 void cohort__child_identify(pid_t pid, cohort_os_id_t *id);
 /* The descriptor kept for this child, which is the caller's then; -1: none. */
 int cohort__child_descriptor(cohort_os_id_t child);
 void cohort__child_keep(cohort_os_id_t child, int fd);
-/* Exit codes seen by a watcher before somebody else could take them. */
+/* Exit codes seen by a watcher before another waiter could take them. */
 void cohort__code_remember(cohort_os_id_t process, int code);
 /* The code of an ended, unreaped child, which stays reapable. False when it runs, or is no child of
  * ours. By its descriptor, -1: by the pid. */
 bool cohort__code_peek(int fd, int64_t pid, int *code);
-/* An ended child that nobody has reaped yet. By its descriptor, if that is not -1. */
+/* An ended child that has not been reaped yet. By its descriptor, if that is not -1. */
 bool cohort__is_unreaped(int fd, cohort_os_id_t child);
 
 /* os_group*.c */
@@ -103,7 +104,7 @@ static inline bool cohort__leads_group(void) { return getpgrp() == getpid(); }
 /* Kill this process, with its group if it leads one. Async-signal-safe. */
 static inline void cohort__die(void) { kill(cohort__leads_group() ? 0 : getpid(), SIGKILL); }
 
-/* What a child takes over and nothing but /proc tells in one look. */
+/* What a child takes over and nothing but /proc shows in one look. */
 typedef struct {
     /* signals: by this process, by this thread; signal 1 is the lowest bit */
     uint64_t ignored, blocked;
@@ -122,7 +123,7 @@ void cohort__signals_forked(cohort_os_signals_t what, sigset_t *mask);
 void cohort__signals_tell(cohort__status_t *status);
 void cohort__signals_complete(cohort__status_t *status);
 void cohort__signals_received(const cohort__status_t *status);
-/* In a server, which has begun: it ignores these, and nobody but this library will change that. */
+/* In a server, which has begun: it ignores these, and only this library will change that. */
 void cohort__signals_settled(uint64_t ignored);
 
 /* os_state_*.c: all but the quick part, and the status, but for what this library does about
@@ -151,9 +152,9 @@ apr_status_t cohort__lifeline_wait(cohort_os_handle_t reader);
  * outlasts exec. Async-signal-safe. */
 apr_status_t cohort__lifeline_exec(int reader);
 
-/* os_life_*.c: processes, as the system tells of them. */
+/* os_life_*.c: processes, as the system shows them. */
 typedef enum { COHORT__GONE, COHORT__ENDED, COHORT__RUNS, COHORT__UNKNOWN } cohort__life_t;
-/* What became of a pid and, if it is there, its birth (0 when that cannot be told). */
+/* What became of a pid and, if it is there, its birth (0 when that is not known). */
 cohort__life_t cohort__life(int64_t pid, uint64_t *birth);
 /* The same of a child, by a descriptor that stays open; -1: that cannot be had. */
 int cohort__life_open(int64_t pid, uint64_t *birth);
@@ -161,7 +162,7 @@ int cohort__life_open(int64_t pid, uint64_t *birth);
 int cohort__wait_exact(int fd, siginfo_t *info, int options);
 /* 0, or -1 with errno; ENOSYS when only a check of the birth and kill() remain. */
 int cohort__signal_exact(cohort_os_id_t process, int signal);
-/* The same of the group that this process leads or has led, by its descriptor; ESRCH: nobody is
+/* The same of the group that this process leads or has led, by its descriptor; ESRCH: no process is
  * in it. Any other failure: this cannot be had. */
 int cohort__signal_group(int fd, cohort_os_id_t leader, int signal);
 /* All threads of this process that run; 0: unknown. */

@@ -1,12 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes, each told apart from a later one with its pid by its birth. Guarantees: no signal ever
- * reaches a later process with the same pid where the system has process descriptors; nothing here
- * waits for, or reaps, a child that is not named.
+ * Processes, each distinguished from a later one with its pid by its birth. Guarantees: no signal
+ * ever reaches a later process with the same pid where the system has process descriptors; nothing
+ * here waits for, or reaps, a child that is not named.
  *
  * The host may reap everything, or ignore SIGCHLD. So a watcher looks at the code of an ended child
- * at once, before anybody is told, and leaves it here for cohort_os_reap() in case somebody else
- * takes the child meanwhile.
+ * at once, before the end is announced, and leaves it here for cohort_os_reap() in case another
+ * waiter takes the child meanwhile.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -85,7 +85,7 @@ void cohort__child_identify(pid_t pid, cohort_os_id_t *id) {
     int fd = cohort__life_open(pid, &child.birth);
     if (fd >= 0) cohort__child_keep(child, fd);
     else if (cohort__life(pid, &child.birth) == COHORT__GONE)
-        child.birth = COHORT__BIRTH_GONE; /* somebody has reaped it already */
+        child.birth = COHORT__BIRTH_GONE; /* it has been reaped already */
     *id = child;
 }
 
@@ -170,7 +170,7 @@ static int exit_code(const siginfo_t *info) {
     return info->si_code == CLD_EXITED ? info->si_status : -info->si_status;
 }
 
-/* A tracer's wait also tells of stops, whatever it asks for; those are its own to take. */
+/* A tracer's wait also reports stops, whatever it asks for; those are its own to take. */
 static bool is_end(const siginfo_t *info) {
     return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED ||
            info->si_code == CLD_DUMPED;
@@ -242,7 +242,7 @@ apr_status_t cohort_os_reap(cohort_os_id_t child, int *code) {
     if (known) return APR_SUCCESS;
     if (result == 0) return APR_EAGAIN;
     if (result < 0) return recall(child, code) ? APR_SUCCESS : APR_ENOENT;
-    recall(child, &(int){0}); /* the same, told twice */
+    recall(child, &(int){0}); /* the same, reported twice */
     *code = found;
     return APR_SUCCESS;
 }

@@ -17,7 +17,7 @@ bool cohort__is_privileged(void) { return privileged != 0; }
 int cohort__change_user(uid_t user) { return setreuid(user, user); }
 int cohort__change_group(gid_t group) { return setregid(group, group); }
 
-/* The kernel tells everybody of each process. */
+/* The kernel tells every process of each other. */
 void cohort__witness_create(cohort_os_handle_t witness[2]) {
     witness[0] = witness[1] = COHORT_OS_NONE;
 }

@@ -2,7 +2,7 @@
 /*
  * What a new process does about signals. A child that executes a program takes over what is ignored
  * and what is blocked, so both are set between fork and exec; a forked copy settles them before the
- * first signal can be delivered to it; a copy of a server does so when it has been told what its
+ * first signal can be delivered to it; a copy of a server does so when it has received what its
  * requester ignores and blocks.
  *
  * SIGINT may be ignored by the host, which its children inherit, or by this library on behalf of a

@@ -36,7 +36,7 @@ static void look_at_groups(cohort_os_state_t *state) {
     state->rest[MORE_GROUPS] = hash;
 }
 
-/* The system tells the umask of nobody but by setting it. The moment is kept as short as it can
+/* The system shows no umask but by setting it. The moment is kept as short as it can
  * be. */
 apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also) {
     memset(state->rest, 0, sizeof state->rest);
@@ -62,7 +62,7 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
 
 _Static_assert(RLIM_NLIMITS <= COHORT__WISH_LIMITS_MAX, "the limits fit");
 
-/* Of others nothing is told; of this process' threads each is the same. */
+/* Of others nothing is known; of this process' threads each is the same. */
 apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
     cohort__status_t also;
     if (pid && pid != (int64_t)getpid())

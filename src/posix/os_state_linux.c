@@ -9,7 +9,7 @@
  * server is. Where there is no /proc, system calls tell what they can; a sandbox
  * (seccomp) is then taken to be another one each time.
  *
- * Namespaces for time are not looked at. Neither is Landlock, which nothing tells of; a thread that
+ * Namespaces for time are not looked at. Neither is Landlock, which nothing shows; a thread that
  * uses it has to set no_new_privs first, as a rule, and that is looked at.
  */
 #ifndef _GNU_SOURCE
@@ -210,7 +210,7 @@ static uint64_t own_number(uint64_t tid) {
     return thread_number;
 }
 
-/* Of filters only the number is told, and each thread has its own; but they only ever become
+/* Of filters only the number is shown, and each thread has its own; but they only ever become
  * more, so a thread and a number say which. */
 static void set_sandbox(cohort_os_state_t *state, uint64_t no_new_privs, uint64_t mode,
                         uint64_t filters, uint64_t tid, bool is_own) {
@@ -297,7 +297,7 @@ static apr_status_t set_limits(cohort_os_state_t *state, const char *of) {
     return APR_SUCCESS;
 }
 
-/* Without /proc, of filters nothing is told but that there are some. */
+/* Without /proc, of filters nothing is shown but that there are some. */
 static void set_marks(cohort_os_state_t *state) {
     state->unseen = state->rest[SOURCE] == FROM_CALLS && (state->rest[SANDBOX] >> 8 & 0xff) != 0;
     state->subtle = state->rest[SANDBOXED_THREAD] != 0 || state->unseen;
@@ -410,7 +410,7 @@ static apr_status_t look_at_own(cohort_os_state_t *state) {
     return cohort__state_rest(state, &also);
 }
 
-/* What /proc does not tell is that of the calling thread: the bits of the capabilities. */
+/* What /proc does not show is that of the calling thread: the bits of the capabilities. */
 static apr_status_t look_at_first(int64_t pid, cohort_os_state_t *state) {
     char of[48], root[64], buffer[TEXT_MAX], *text;
     uint32_t users[3];

@@ -1,10 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command line that process lists show. Only a re-executed child, and what it forks, may change
- * it, since nobody reads its arguments: {executable, name with much padding}, which lie one after
+ * it, since its arguments are not read: {executable, name with much padding}, which lie one after
  * the other. An ordinary program's arguments are left alone.
  *
- * Where they lie is told by the C library, which passes argc and argv to constructors; where it
+ * Where they lie is known from the C library, which passes argc and argv to constructors; where it
  * does not, the line stays as it is.
  */
 #ifndef _GNU_SOURCE

@@ -93,7 +93,7 @@ static int add(cohort_os_watch_t *watch, int fd, void *what) {
     return epoll_ctl(watch->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* No epoll set of anybody else's has our channel. */
+/* No other epoll set has our channel. */
 static bool is_ours(const cohort_os_watch_t *watch) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = (void *)&watch->channel};
     if (watch->channel < 0 || watch->alone) return true;
@@ -236,9 +236,9 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
     return APR_SUCCESS;
 }
 
-/* It is no child of ours to be reaped any more: somebody is at it, or the system itself. The
- * descriptor tells the code from the moment on when that is done, which it shows by a hang-up where
- * it can tell codes at all. */
+/* It is no child of ours to be reaped any more: another waiter is at it, or the system itself. The
+ * descriptor gives the code from the moment on when that is done, which it shows by a hang-up where
+ * it can give codes at all. */
 static void await_reaping(int pidfd) {
     struct pollfd look = {.fd = pidfd};
     int result;
@@ -305,7 +305,7 @@ static bool take_message(cohort_os_watch_t *watch, cohort_os_event_t *event) {
     return true;
 }
 
-/* What the epoll set told of may have been lent since, and be gone, or be there again for another
+/* What the epoll set reported may have been lent since, and be gone, or be there again for another
  * process: so it is looked for on the list. */
 static bool is_still_so(const cohort_os_watch_t *watch, const void *what) {
     const entry_t *entry = watch->entries;
@@ -314,7 +314,7 @@ static bool is_still_so(const cohort_os_watch_t *watch, const void *what) {
     return look.fd >= 0 && poll(&look, 1, 0) == 1 && look.revents & POLLIN;
 }
 
-/* False when there is nothing to tell. */
+/* False when there is nothing to report. */
 static bool translate(cohort_os_watch_t *watch, void *what, unsigned borrowings,
                       cohort_os_event_t *event) {
     uint64_t count;
@@ -336,7 +336,7 @@ static int patience(cohort_os_watch_t *watch, int64_t deadline, unsigned *borrow
     return cohort__milliseconds(bound < deadline ? bound : deadline);
 }
 
-/* Somebody has closed our descriptors, and may have others there by now: they are forgotten, not
+/* The program has closed our descriptors, and may have others there by now: they are forgotten, not
  * closed. */
 static void make_again(cohort_os_watch_t *watch) {
     cohort_os_mutex_lock(&watch->mutex);
@@ -391,8 +391,8 @@ static bool lend_entry(cohort_os_watch_t *watch, entry_t *entry) {
     return entry->borrowed;
 }
 
-/* While it was not in the set, nothing showed that somebody had closed it and has another file by
- * this number now. */
+/* While it was not in the set, nothing showed that the program had closed it and has another file
+ * by this number now. */
 static bool is_foreign(int fd) {
     siginfo_t info;
     return cohort__wait_exact(fd, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == EBADF;

@@ -108,7 +108,7 @@ apr_status_t cohort_os_watch_channel(cohort_os_watch_t *watch, cohort_os_handle_
     return APR_SUCCESS;
 }
 
-/* Reported now it would stay a zombie, since nobody would come back to reap it. */
+/* Reported now it would stay a zombie, since no thread would come back to reap it. */
 static bool is_held(entry_t *entry) {
     uint64_t birth = 0;
     return entry->child && entry->held++ < HELD_MOST &&

@@ -50,8 +50,8 @@ static apr_status_t map_somewhere(cohort_os_arena_t *arena, uint64_t size, HANDL
     return status;
 }
 
-/* The system's own reports of crashes. Dumps that somebody else makes hold what that one asks for.
- * A block is as long as 32 bits say. */
+/* The system's own reports of crashes. Dumps that another process makes hold what that one asks
+ * for. A block is as long as 32 bits say. */
 #define BLOCK (2 * GIB)
 
 static void each_block(const cohort_os_arena_t *arena, const char *function) {

@@ -1,11 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The boot page: what tells a re-executed child its identity. The environment carries the number of
- * the child's handle to a small nameless section, and anybody can write there. Guarantee: a process
- * takes a page only if the page names this process, and the process that the system calls its
- * parent, that parent runs as this process' user (or as SYSTEM) and has no less rights, and runs
- * the same build of the same program. A process that finds a page which it may not take must not go
- * on as if there were none: it has been started as a child, perhaps by itself.
+ * The boot page: what gives a re-executed child its identity. The environment carries the number of
+ * the child's handle to a small nameless section, and any process can write there. Guarantee: a
+ * process takes a page only if the page names this process, and the process that the system calls
+ * its parent, that parent runs as this process' user (or as SYSTEM) and has no less rights, and
+ * runs the same build of the same program. A process that finds a page which it may not take must
+ * not go on as if there were none: it has been started as a child, perhaps by itself.
  *
  * Executing a program gives it no rights here that its parent's token does not have, so the
  * children of a privileged process are not privileged themselves: they have their parent's token.
@@ -53,7 +53,7 @@ static bool read_token(HANDLE process, token_t *read) {
 
 typedef LONG(WINAPI *query_t)(HANDLE, int, void *, ULONG, ULONG *);
 
-/* 0 when it cannot be told. */
+/* 0 when it is not known. */
 static DWORD parent_pid(void) {
     ULONG_PTR facts[6] = {0}; /* PROCESS_BASIC_INFORMATION, the last of which has several names */
     HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
@@ -130,7 +130,7 @@ void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, coho
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-/* abort() ends with code 3 here; say what it was. Nothing of a crash may wait for somebody to press
+/* abort() ends with code 3 here; say what it was. Nothing of a crash may wait for a user to press
  * a button. */
 static void aborted(int number) {
     (void)number;

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handles; none of them is inherited by anybody. A channel is a pipe of messages, since only such a
+ * Handles; no process inherits them. A channel is a pipe of messages, since only such a
  * pipe keeps eight bytes together and can be read while its reader waits for other things too; its
  * name is taken once, by its own writer, and cannot be opened again.
  */

@@ -34,8 +34,8 @@ static uint64_t hash_debug(uint64_t seed, const char *base, const IMAGE_NT_HEADE
     return seed;
 }
 
-/* Time stamp, size, and a hash of what else tells two builds apart. The base in the header is where
- * the image lies now: left out. */
+/* Time stamp, size, and a hash of what else distinguishes two builds. The base in the header is
+ * where the image lies now: left out. */
 void cohort__build_of(HMODULE module, uint8_t build[20]) {
     const IMAGE_NT_HEADERS *headers = headers_of(module);
     uint32_t stamp[3] = {headers->FileHeader.TimeDateStamp, headers->OptionalHeader.SizeOfImage,

@@ -40,7 +40,7 @@ static region_t *region;
 static uint64_t own_key;
 static DWORD slot = FLS_OUT_OF_INDEXES; /* this thread's entry + 1 */
 static _Atomic(HANDLE) events[ENTRIES];
-/* where the next look through the table begins, so that nobody is always last */
+/* where the next look through the table begins, so that no waiter is always last */
 static _Atomic uint32_t turn;
 
 /* Differs between any two processes that could meet in the table: pid, and the fast half of the

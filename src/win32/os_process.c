@@ -88,7 +88,7 @@ HANDLE cohort__process_open(cohort_os_id_t id, DWORD access) {
     if (!process) return NULL;
     if (is_meant(process, id)) return process;
     CloseHandle(process);
-    SetLastError(ERROR_INVALID_PARAMETER); /* what OpenProcess says of a pid that is nobody's */
+    SetLastError(ERROR_INVALID_PARAMETER); /* what OpenProcess says of a pid that no process has */
     return NULL;
 }
 
@@ -151,7 +151,7 @@ HANDLE cohort__child_job(cohort_os_id_t id) {
 
 bool cohort_os_alive(cohort_os_id_t id) {
     HANDLE process = cohort__process_open(id, 0);
-    /* somebody is there, and of another user */
+    /* there is one, and of another user */
     if (!process) return GetLastError() == ERROR_ACCESS_DENIED;
     CloseHandle(process);
     return true;

@@ -308,8 +308,8 @@ static apr_status_t furnish(launch_t *launch, cohort_os_id_t id) {
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-/* Somebody may kill the child before it runs; nothing can be done to it then, though it may not
- * count as ended yet. Nobody else refuses access to a child of ours. */
+/* The child may be killed before it runs; nothing can be done to it then, though it may not
+ * count as ended yet. Nothing else refuses access to a child of ours. */
 static bool is_killed(launch_t *launch, apr_status_t status) {
     return WaitForSingleObject(launch->process.hProcess, APR_STATUS_IS_EACCES(status) ? 1000 : 0) ==
            WAIT_OBJECT_0;

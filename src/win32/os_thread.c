@@ -8,7 +8,7 @@ static void (*on_thread_exit)(void *mark);
 static DWORD mark_slot = FLS_OUT_OF_INDEXES;
 static _Atomic bool exiting;
 
-/* At the end of the process nobody needs to be told, and what the hook would use may be gone. */
+/* At the end of the process nothing needs to be noted, and what the hook would use may be gone. */
 static void process_exits(void) { atomic_store(&exiting, true); }
 
 static void WINAPI thread_exits(void *mark) {
@@ -70,7 +70,7 @@ static DWORD WINAPI thread_main(void *arg) {
     return 0;
 }
 
-/* A thread that ends is not told from others there; main() itself ends the process when it
+/* A thread that ends is not distinguished from others there; main() itself ends the process when it
  * returns. */
 bool cohort_os_is_first_thread(void) { return false; }
 

@@ -178,7 +178,7 @@ static void report_process(cohort_os_watch_t *watch, item_t *item, cohort_os_eve
     forget_item(watch, item);
 }
 
-/* A message of another length is none of ours: nobody writes such. */
+/* A message of another length is none of ours: no process writes such. */
 static void report_channel(cohort_os_watch_t *watch, item_t *item, DWORD length,
                            cohort_os_event_t *event) {
     *event = (cohort_os_event_t){.kind = COHORT_OS_MESSAGE, .value = item->value};

@@ -48,7 +48,7 @@ apr_status_t cohort__last_error(void);
 /* Milliseconds until a deadline, rounded up; INFINITE for none. */
 DWORD cohort__milliseconds(int64_t deadline);
 
-/* os_boot.c: the page that a child is told by. */
+/* os_boot.c: the page that a child learns its identity from. */
 #define COHORT__PAGE_MAGIC 0x746f6f62u
 typedef struct {
     uint32_t magic;
@@ -63,10 +63,10 @@ typedef struct {
 void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, cohort_os_id_t child);
 /* The fact, as long as the parent is there to be looked at. */
 bool cohort__is_privileged(void);
-/* For objects with names: for this user and the system, for nobody else. NULL, the system's
+/* For objects with names: for this user and the system alone. NULL, the system's
  * default, should that not be possible. */
 SECURITY_ATTRIBUTES *cohort__own_security(void);
-/* os_code.c: what tells a module from another build of it. */
+/* os_code.c: what distinguishes a module from another build of it. */
 void cohort__build_of(HMODULE module, uint8_t build[20]);
 
 /* os_process.c */
@@ -87,7 +87,7 @@ int cohort__exit_code(DWORD status);
 /* os_signals.c */
 /* Has cohort_os_signals_begin() switched them off? */
 bool cohort__interrupts_off(void);
-/* The events by which a process is told to terminate or to interrupt itself. */
+/* The events by which a process is asked to terminate or to interrupt itself. */
 apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SIGNALS]);
 /* Obey them from now on, in a thread of this process. Takes the events. */
 apr_status_t cohort__events_obey(HANDLE events[COHORT__OWN_SIGNALS]);

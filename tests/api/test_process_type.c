@@ -89,7 +89,7 @@ static int leave_text_in_buffers(void *data) {
     return 3;
 }
 
-/* A: there is no exception whose text could be cut; what a child leaves in the buffers of its
+/* A: there is no exception with a text that could be cut; what a child leaves in the buffers of its
  * standard streams is written. */
 static void SUB_02_stderr_flush(void) {
     char path[] = "stderr_flush.XXXXXX", words[32] = "";

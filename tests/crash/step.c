@@ -23,7 +23,7 @@
 #define STEPS_CHEAP 1500 /* instructions of an operation that gets so many points by default */
 /* and of one that may be killed after each of them, not only where others can notice */
 #define STEPS_ALL 2000
-#define REPAIRS   6       /* deaths whose repair is measured, and one */
+#define REPAIRS   6       /* deaths with a measured repair, and one */
 #define STEPS_MAX 4000000 /* an operation of more instructions than that is hanging */
 
 /* What the tracer and a stepped process share; in the arena. The scenario is code and data of this

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A queue in whose words anything may stand: those of its cells, its hints, and the record of a
+ * A queue with any values in its words: those of its cells, its hints, and the record of a
  * dead thread that a survivor repairs. The input is a list of operations, among them writing a
  * word. Whatever it is, each call comes back with a status, nothing outside of what belongs to the
  * queue is read or written, and the queue can be destroyed. What nobody can defend against is not

@@ -89,7 +89,7 @@ typedef struct {
 static const gift_t set_group_id = {"set-group-id", 0, 0, 02755, 0, NOBODY};
 static const gift_t set_user_id = {"set-user-id", 0, 0, 04755, 0, NOBODY};
 static const gift_t set_user_id_by_root = {
-    "set-user-id to somebody whom root is more than", NOBODY, NOBODY, 04755, 0, 0};
+    "set-user-id to a user with fewer rights than root", NOBODY, NOBODY, 04755, 0, 0};
 static const gift_t capable = {"capabilities of the file", 0,     0, 0755,
                                1u << CAP_NET_BIND_SERVICE, NOBODY};
 

@@ -216,7 +216,7 @@ static void daemons_after_setuid(void) {
     await_gone(board->daemon);
 }
 
-static apr_status_t who(const void *input, void *output) {
+static apr_status_t effective_user(const void *input, void *output) {
     (void)input;
     *(int *)output = (int)geteuid();
     return APR_SUCCESS;
@@ -234,11 +234,11 @@ static int replace_a_worker(void *args) {
     (void)args;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, who, NULL, 0, &user, sizeof user));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, effective_user, NULL, 0, &user, sizeof user));
     CHECK_INT(0, user);
     give_up_rights();
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_pool_apply(pool, die, NULL, 0, NULL, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, who, NULL, 0, &user, sizeof user));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, effective_user, NULL, 0, &user, sizeof user));
     CHECK_INT(NOBODY, user);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     return 0;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* COHORT__APART: a function that is called less often than what its caller does otherwise, and
- * should be in nobody's way. COHORT__UNROLL, before a for loop with a condition: several rounds in
+ * should be out of the way. COHORT__UNROLL, before a for loop with a condition: several rounds in
  * a row without a jump back. It is for short loops that call into the program. That is far from a
  * shared library, and a processor is slow to follow a far call, a far return and a jump one right
  * after the other; a fifth quicker without the jump. A hint: some compilers know no such thing.

@@ -4,8 +4,8 @@
  *
  * A thread has two places for words: in one is the last error, in the other what is being said of a
  * failure under way, which becomes the last error when a public call returns its status, by
- * exchanging the two. The sentence is put together when somebody asks for it, so a poll that finds
- * nothing costs a few stores. All of it is small and thread-local and never allocated: also a
+ * exchanging the two. The sentence is put together when the program asks for it, so a poll that
+ * finds nothing costs a few stores. All of it is small and thread-local and never allocated: also a
  * thread that is out of memory, has no record in the arena or lives in a copy of the process is
  * told what went wrong. (Small, because a library that is loaded at run time gets its thread-local
  * memory from a reserve of about 1.5 KB, which all such libraries share.)

@@ -90,10 +90,10 @@ uint64_t cohort_os_arena_default_size(void);
 apr_status_t cohort_os_park_setup(void *region, bool fresh);
 /* Sleep while *word == expected, until woken or the deadline: APR_SUCCESS (woken, changed, or for
  * no reason) or APR_TIMEUP. Works between processes. A sleeper or waker that is killed at any point
- * harms nobody else. */
+ * harms no other process. */
 apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 /* Wake up to `count` sleepers of the word, which was changed before; returns how many were woken.
- * Too high an estimate is allowed; 0 only when nobody sleeps, or when the change alone wakes all
+ * Too high an estimate is allowed; 0 only when no thread sleeps, or when the change alone wakes all
  * sleepers. */
 int cohort_os_wake(_Atomic uint32_t *word, int count);
 /* A process has died: drop what it left in the region. */
@@ -101,7 +101,7 @@ void cohort_os_park_forget(cohort_os_id_t dead);
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
-/* What a re-executed child is told before it runs a line of its own. Travels by the environment,
+/* What a re-executed child learns before it runs a line of its own. Travels by the environment,
  * never further than that child. */
 typedef struct {
     uint32_t version; /* COHORT_OS_BOOT_VERSION; checked by boot_take */
@@ -175,7 +175,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
 /* In a forked child: leave terminal and session (background); the streams are the null device. */
 void cohort_os_detach(void);
 
-/* ---- boot: what a re-executed child is told ------------------------------------------------- */
+/* ---- boot: the identity of a re-executed child ---------------------------------------------- */
 
 /* First thing in cohort_initialize(): if this process was started with REEXEC, take the boot block
  * out of the environment (so that nothing this process starts later sees it) and return
@@ -195,7 +195,7 @@ _Noreturn void cohort_os_exit(int code, bool flush);
 /* In a FORK child, first of all: from here on exit() calls the handlers that this process
  * registers, then `run`, and ends the process with stdout and stderr flushed. Handlers that were
  * copied are not called, and what was copied of the two streams' buffers is dropped: both are the
- * original's. APR_ENOMEM. (Some systems tell no handler the exit code: there the copied handlers
+ * original's. APR_ENOMEM. (Some systems give no handler the exit code: there the copied handlers
  * are called, too, when exit() was not called by cohort_os_leave().) */
 apr_status_t cohort_os_exit_own(void (*run)(void));
 /* exit() */
@@ -205,7 +205,7 @@ _Noreturn void cohort_os_leave(int code);
 
 /* What a thread is, for its children to be the same: first what a process has from its beginning
  * and no request can give it (users, groups, capabilities, sandbox, root, namespaces, session),
- * of which few system calls tell the `quick` part; then what a child can take over (limits,
+ * of which few system calls give the `quick` part; then what a child can take over (limits,
  * priority, CPUs, process group). The numbers are the system's own. */
 typedef struct {
     uint64_t quick[5], rest[18], wishes[36];
@@ -240,7 +240,7 @@ apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted);
 /* The cwd, umask, environment, and what signals do, in opaque bytes. Reads the environment,
  * so only in calls of the host's own threads. capture: *length is the capacity on entry, the need
  * on return; APR_ENOSPC when that was too little. Fills in the state, too, but for the quick part:
- * one look at the system tells some of both. */
+ * one look at the system gives some of both. */
 apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state);
 /* `signals`: know also, for cohort_os_signals_begin(), what they did where the context is from. */
 apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals);
@@ -251,7 +251,7 @@ apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
 
 /* ---- signals -------------------------------------------------------------------------------- */
 
-/* In a process that was re-executed, or forked by a server and told its context: from here on
+/* In a process that was re-executed, or forked by a server and given its context: from here on
  * signals do what `signals` says, whatever main() has done before. An interrupt that this makes it
  * ignore is not ignored by the children that it starts. */
 void cohort_os_signals_begin(cohort_os_signals_t signals);
@@ -266,7 +266,7 @@ typedef enum { COHORT_OS_TERMINATE, COHORT_OS_KILL, COHORT_OS_INTERRUPT } cohort
  * the same pid. */
 apr_status_t cohort_os_signal(cohort_os_id_t process, cohort_os_signal_t signal);
 /* Take the exit code of an ended child of this process: 0, >0, or -signal. APR_EAGAIN: not ended
- * yet. APR_ENOENT: it is no child of ours, or somebody else took the code. Also releases what the
+ * yet. APR_ENOENT: it is no child of ours, or another waiter took the code. Also releases what the
  * system keeps for it. */
 apr_status_t cohort_os_reap(cohort_os_id_t child, int *code);
 
@@ -278,7 +278,7 @@ uint64_t cohort_os_users(void);
  * as to outlive that. Children join the former one. */
 void cohort_os_group_leave(void);
 /* `child`, which was started as contained, has ended and was not reaped by this process yet: end
- * what is left of the group that it led. When somebody else has reaped it, nothing may happen;
+ * what is left of the group that it led. When it has been reaped elsewhere, nothing may happen;
  * what has nothing to do with it is never reached. */
 void cohort_os_group_end(cohort_os_id_t child);
 /* A hold of a process, and of the group that it leads: what is ended by it is never another
@@ -334,11 +334,11 @@ apr_status_t cohort_os_watch_wait(cohort_os_watch_t *watch, int64_t deadline,
 /* For a thread that waits for watched children itself: from begin to done the watch reports none of
  * these. The thread must not be cancelled meanwhile. begin: `rooms` and `count` are filled in (a
  * room is zero until its process is watched); false, and nothing has begun: not this way (never, on
- * some systems). It is thread-safe as watch_process.
- * end: sleep until one of them has ended, rooms[*which], with this exit code, and is there to be
- * reaped still. APR_TIMEUP; anything else: it cannot be told. done: `told` is the one of which the
- * caller has told the end, -1 for none: the watch does not know it any more, as if it had been
- * reported. Not called when the watch was destroyed meanwhile. */
+ * some systems). It is thread-safe as watch_process. end: sleep until one of them has ended,
+ * rooms[*which], with this exit code, and is there to be reaped still. APR_TIMEUP; anything else:
+ * it is not known. return: `reported` is the one of which the caller has recorded the end, -1 for
+ * none: the watch does not know it any more, as if it had been reported. Not called when the watch
+ * was destroyed meanwhile. */
 #define COHORT_OS_BORROW_MAX 16
 typedef struct {
     cohort_os_watch_room_t *rooms[COHORT_OS_BORROW_MAX];
@@ -358,7 +358,7 @@ void cohort_os_borrow_return(cohort_os_watch_t *watch, const cohort_os_borrow_t 
  * when the holder is gone. */
 apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper);
 /* Arm it for this process. The handle is consumed. It outlasts a program that closes handles which
- * are not its own, unless it is `backed`: somebody else will end this process then. (On Linux the
+ * are not its own, unless it is `backed`: another process will end this one then. (On Linux the
  * former makes the end of a process take 25 ms.) */
 apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed);
 /* Instead: let go of it. */

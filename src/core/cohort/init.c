@@ -154,7 +154,7 @@ static apr_status_t initialize(const cohort_options_t *options) {
         if (options) (void)cohort__start_by(options->method, options->executable);
         run_child(&boot);
     }
-    if (APR_STATUS_IS_EOF(status)) cohort_os_exit(255, false); /* nobody waits for it */
+    if (APR_STATUS_IS_EOF(status)) cohort_os_exit(255, false); /* no process waits for it */
     if (cohort__exit_for(status)) end_untrusted(status);
     if (!APR_STATUS_IS_ENOENT(status)) return status;
     status = arena_size(options, &size);

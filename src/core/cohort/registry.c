@@ -98,7 +98,7 @@ static const cohort__death_step_t death_steps[] = {
 
 /* ---- roles ---------------------------------------------------------------------------------- */
 
-/* A worker is replaced by the process that made its pool; a fork server tells that one. */
+/* A worker is replaced by the process that made its pool; a fork server notifies that one. */
 static void worker_ended(cohort__pid_t id, cohort_pool_t *pool) {
     (void)id;
     if (pool && cohort__is_server()) cohort__server_tell();

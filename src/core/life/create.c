@@ -15,7 +15,7 @@ static void one_free_less(void) {
         continue;
 }
 
-/* One slot more; it may be somebody else's by now. */
+/* One slot more; another thread may have claimed it by now. */
 static apr_status_t add_slot(cohort_process_t **slot) {
     uint32_t count = cohort__process_count();
     if (count >= COHORT__PROCESSES_MAX)

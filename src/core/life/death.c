@@ -2,11 +2,11 @@
 /*
  * A life is FREE -> NEW -> STARTING -> RUNNING -> DEAD -> ENDED -> FREE (or back from STARTING to
  * NEW when the start failed), each step one compare-and-swap, so any process may take the next one
- * when the one that should have is dead. DEAD means: nobody will do anything in its name any more,
- * and what it was doing is being repaired; ENDED, that all is repaired and the exit code final. For
- * all callers that ask or wait a process ends when it is ENDED. Its reaper brings that about, and
- * every process that asks for its end: each repairs what is not repaired, and the exit code is the
- * reaper's to tell, for as long as that one lives.
+ * when the one that should have is dead. DEAD means: no thread will do anything in its name any
+ * more, and what it was doing is being repaired; ENDED, that all is repaired and the exit code
+ * final. For all callers that ask or wait a process ends when it is ENDED. Its reaper brings that
+ * about, and every process that asks for its end: each repairs what is not repaired, and the exit
+ * code is the reaper's to record, for as long as that one lives.
  */
 #include "core/life/death.h"
 
@@ -101,7 +101,7 @@ bool cohort__process_lives_on(cohort__pid_t id) {
     return cohort__process_find(id) == slot && cohort__process_state(slot) != COHORT__SLOT_ENDED;
 }
 
-/* The right to repair: nobody's, ours, or a dead repairer's that we take over, when that one's own
+/* The right to repair: free, ours, or a dead repairer's that we take over, when that one's own
  * death is repaired: it may have been about to free what is to be freed here, and must not do so by
  * its repairer's hand when it is freed already. */
 static bool repair_begin(cohort_process_t *slot, cohort__thread_t *me) {
@@ -151,9 +151,9 @@ static void drop_start(cohort_process_t *slot, cohort__pid_t dead, cohort__threa
     if (claimed) (void)cohort__process_check_dead(id);
 }
 
-/* What the dead process had made and nobody holds any more; what it had started goes on, its
- * handles are dropped. The process that was to let go of a slot that nobody holds may be the dead
- * one too, so all are looked at. */
+/* What the dead process had made and no process holds any more; what it had started goes on, its
+ * handles are dropped. The process that was to let go of a slot that no process holds may be the
+ * dead one too, so all are looked at. */
 void cohort__handles_drop(cohort__pid_t dead) {
     cohort__thread_t *me;
     uint32_t count = cohort__process_count();
@@ -198,9 +198,9 @@ static bool repair(cohort_process_t *slot, uint64_t life) {
     return after != before;
 }
 
-/* The last thing before the end: what depends on a process of this role is told (a worker's pool,
- * which needs the final code and frees itself with its last worker when its maker is dead). False:
- * not by a thread that is busy. */
+/* The last thing before the end: what depends on a process of this role is notified (a worker's
+ * pool, which needs the final code and frees itself with its last worker when its maker is dead).
+ * False: not by a thread that is busy. */
 static bool tell_role(cohort_process_t *slot, cohort__pid_t id) {
     cohort__thread_t *me;
     const cohort__role_ops_t *role = cohort__role_ops(slot);
@@ -218,11 +218,11 @@ static void announce_death(void) {
     cohort__notify_everybody();
 }
 
-/* nanoseconds that a reaper is given to tell the code of a process that is found dead */
+/* nanoseconds that a reaper is given to record the code of a process that is found dead */
 #define REPORT_TIME INT64_C(1000000000)
 
 /* Is there nothing to be learnt from the reaper? It is dead; or it is slow, perhaps stopped, and
- * the process told its code itself. */
+ * the process stored its code itself. */
 static bool is_final(cohort_process_t *slot) {
     if (!cohort__process_alive(atomic_load(&slot->reaper), true)) return true;
     return atomic_load(&slot->left) && cohort__exit_code(slot) != COHORT_EXIT_NONE &&
@@ -230,7 +230,7 @@ static bool is_final(cohort_process_t *slot) {
 }
 
 /* A code of its own that the process stored counts only if it also got to the end: a signal may
- * have come in between. So the reaper tells what it saw. The life is looked at after the word: a
+ * have come in between. So the reaper records what it saw. The life is looked at after the word: a
  * word that is exchanged is of this start, or of the one before, in a slot that lost its starter
  * since. True: the code is final. */
 static bool settle_code(cohort_process_t *slot, uint64_t life, int code) {
@@ -267,7 +267,7 @@ static apr_status_t guess(cohort_process_t *slot, int code) {
     return cohort__fail(meant, code < 0 ? "a signal ended it, exit code %d" : "exit code %d", code);
 }
 
-/* A child that died before it was RUNNING is a failed start, and its starter's to tell, after the
+/* A child that died before it was RUNNING is a failed start, and its starter reports it, after the
  * repair: then it may be started again, so that the last step is one of this very start. */
 static bool end_failed_start(cohort_process_t *slot, uint64_t life, int code) {
     uint64_t now = cohort__process_life(slot);
@@ -317,7 +317,7 @@ void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     if (cohort__process_life(slot) != cohort__life_with(life, COHORT__SLOT_DEAD)) return;
     bool final = settle_code(slot, life, code);
     news = repair(slot, life) || news;
-    final = final || settle_code(slot, life, code); /* the reaper may have told it meanwhile */
+    final = final || settle_code(slot, life, code); /* the reaper may have recorded it meanwhile */
     if (!is_repaired(slot) || !final || !tell_role(slot, id)) {
         if (news) announce_death();
         return;

@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Deaths: found, repaired, told. */
+/* Deaths: found, repaired, announced. */
 #ifndef COHORT_CORE_DEATH_H
 #define COHORT_CORE_DEATH_H
 
@@ -14,7 +14,7 @@ bool cohort__process_is_gone(cohort__pid_t id);
  * not repaired, whatever the system says of it. The caller, a member that holds no guard, does its
  * part of that when it finds the process dead. */
 bool cohort__process_lives_on(cohort__pid_t id);
-/* The process has ended with this code (COHORT_EXIT_UNKNOWN when nobody knows, COHORT_EXIT_NONE
+/* The process has ended with this code (COHORT_EXIT_UNKNOWN when it is not known, COHORT_EXIT_NONE
  * when it was found dead and its reaper may know): repair what it was doing, release waiting
  * threads. Any process may call it, any number of times. */
 void cohort__process_died(cohort__pid_t id, int code);
@@ -23,7 +23,7 @@ void cohort__process_died(cohort__pid_t id, int code);
 void cohort__start_died(cohort__pid_t id, uint64_t life, int code);
 /* The same of the process that has the slot now. */
 void cohort__process_ended(cohort_process_t *slot, int code);
-/* Wait until nobody repairs what an earlier attempt to start it left. */
+/* Wait until no process repairs what an earlier attempt to start it left. */
 void cohort__slot_settle(cohort_process_t *slot);
 
 /* Finish or undo everything that the threads of this dead process were doing, and free their
@@ -32,7 +32,7 @@ void cohort__slot_settle(cohort_process_t *slot);
  * busy. */
 bool cohort__threads_repair(cohort__pid_t dead);
 
-/* A step of the repair of a dead process: what it had made and nobody holds any more is let go
+/* A step of the repair of a dead process: what it had made and no process holds any more is let go
  * of. */
 void cohort__handles_drop(cohort__pid_t dead);
 

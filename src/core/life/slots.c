@@ -79,7 +79,7 @@ static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
         cohort__block_free(me, &slot->args);
         cohort__block_free(me, &slot->context);
         cohort__block_free(me, &slot->files);
-        atomic_store(&slot->creator, 0); /* it names nobody while it is free */
+        atomic_store(&slot->creator, 0); /* none while it is free */
         if (cohort__slot_step(slot, from, COHORT__SLOT_FREE)) cohort__slot_freed();
     }
     cohort__guard_leave(&slot->guard);

@@ -29,7 +29,7 @@ void cohort__slot_restart(cohort_process_t *slot);
 bool cohort__claim_withdraw(cohort_process_t *slot);
 /* The handle of this process is closed: its slot is free when its life is over. */
 void cohort__slot_let_go(cohort__pid_t id);
-/* Free the slot if its life is over and nobody alive holds its handle. */
+/* Free the slot if its life is over and no live process holds its handle. */
 void cohort__slot_release(cohort_process_t *slot);
 /* One slot more is free. */
 void cohort__slot_freed(void);

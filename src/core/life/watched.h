@@ -53,13 +53,13 @@ bool cohort__watched_is(cohort_process_t *slot, const cohort__watched_t *w);
 /* Release what the system keeps of a child that has ended, and return its exit code. Under the
  * slot's guard, so that no thread signals the pid over its release. */
 int cohort__end_reap(cohort_process_t *slot, cohort_os_id_t child);
-/* Before any process is told of its end. By this process while it is not reaped; what another one
+/* Before its end is announced. By this process while it is not reaped; what another one
  * has reaped only the keeper still knows. */
 void cohort__end_contained(cohort__pid_t id, cohort_os_id_t os);
 /* May there be processes of which it would have seen the ends, and which another process is to
  * watch from here on? Of one that is forgotten already that is not known. */
 bool cohort__end_leaves_others(cohort__pid_t id);
-/* The watch has told of the end of this process. */
+/* The watch has reported the end of this process. */
 void cohort__end_of(cohort__watched_t *w);
 
 #endif

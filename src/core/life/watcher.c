@@ -4,7 +4,7 @@
  * first of them) or, in the fork server, that the server forked (its main thread). It takes the
  * exit code, has the death repaired, and lets pools replace their workers (watcher_end.c); so all
  * that goes on whether or not any thread is inside a call. Here is its loop: how it begins, what it
- * can be told through its channel, and how it stops.
+ * receives through its channel, and how it stops.
  */
 #include "core/life/watcher.h"
 
@@ -31,7 +31,7 @@ void cohort__watcher_once(int64_t deadline) {
 /*
  * Where main() has ended by pthread_exit(), a process ends with its last thread. The watcher's
  * thread never ends, and must not keep the process; so from then on it looks whether it is alone,
- * and has the process end in order if so. No system tells the end of a thread that has not asked
+ * and has the process end in order if so. No system reports the end of a thread that has not asked
  * for it.
  */
 #define ALONE_LOOK INT64_C(100000000)
@@ -83,7 +83,7 @@ void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event)) {
     }
 }
 
-/* Mutex: nobody closes the channel meanwhile. */
+/* Mutex: the channel is not closed meanwhile. */
 static bool post_to_watcher(uint64_t value) {
     return cohort_os_is_known(&channel) && !cohort_os_channel_post(channel.handle, value, NULL);
 }
@@ -119,7 +119,7 @@ static void renew_channel(void) {
     (void)make_channel(cohort__watching.watch);
     cohort_os_mutex_unlock(&cohort__watching.mutex);
     cohort__upward->watch->introduce();
-    cohort__watcher_alarm(cohort_os_now()); /* what a server could not tell meanwhile */
+    cohort__watcher_alarm(cohort_os_now()); /* what a server could not report meanwhile */
 }
 
 static bool goes_on(cohort_os_event_t *event) {

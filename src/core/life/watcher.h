@@ -33,7 +33,8 @@ void cohort__watcher_alarm(int64_t when);
 void cohort__watcher_thread_ended(void);
 /* In a copy of the process: it watches nothing. */
 void cohort__watcher_reset(void);
-/* Returns when the watcher's thread will not touch the arena any more; false: it cannot be told. */
+/* Returns when the watcher's thread will not touch the arena any more; false: it cannot be
+ * notified. */
 bool cohort__watcher_stop(void);
 /* For a process that is to watch with its main thread: everything but ends of processes goes to
  * `other`, until that returns false. */
@@ -42,7 +43,7 @@ apr_status_t cohort__watcher_own(cohort_os_handle_t requests);
 void cohort__watcher_once(int64_t deadline);
 /* ends, too, when they are dealt with */
 void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event));
-/* Where the watcher can be told something, COHORT__WATCHER_TEND for one: look after the pools of
+/* The watcher's channel, for messages such as COHORT__WATCHER_TEND: look after the pools of
  * this process. NONE: nowhere. */
 enum { COHORT__WATCHER_STOP, COHORT__WATCHER_ALARM, COHORT__WATCHER_TEND };
 cohort_os_handle_t cohort__watcher_channel(void);

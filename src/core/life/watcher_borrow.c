@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Children that the watcher lends to a thread that waits for them. While that thread sleeps in the
- * system until one of them ends, the watch is told nothing of them; when it returns they are the
+ * system until one of them ends, the watch does not see them; when it returns they are the
  * watch's again, but for the one, if any, that has ended and that it has dealt with.
  */
 #include "core/life/watched.h"

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is done about the end of one watched process: its exit code is taken, the death is recorded
- * and repaired, its pool is told, and the processes that it watched are watched from here on.
+ * and repaired, its pool is notified, and the processes that it watched are watched from here on.
  */
 #include "core/life/watched.h"
 
@@ -35,7 +35,7 @@ void cohort__end_contained(cohort__pid_t id, cohort_os_id_t os) {
 static int take_code(cohort_process_t *slot, const cohort__watched_t *w) {
     bool ours = !slot || atomic_load(&slot->reaper) == cohort__self_id() ||
                 cohort__process_find(w->id) != slot;
-    if (!ours) return COHORT_EXIT_NONE; /* that one will tell */
+    if (!ours) return COHORT_EXIT_NONE; /* that one will record it */
     if (w->contained) cohort__end_contained(w->id, w->os);
     return cohort__end_reap(slot, w->os);
 }
@@ -96,6 +96,6 @@ void cohort__end_of(cohort__watched_t *w) {
         if (role->ended) role->ended(w->id, pool); /* the slot may be another process' by now */
     }
     if (watched) cohort__upward->watch->adopt(w->id);
-    if (was_server) cohort__watcher_alarm(cohort_os_now()); /* it may have had something to tell */
+    if (was_server) cohort__watcher_alarm(cohort_os_now()); /* it may have news */
     cohort__watched_forget(w);
 }

@@ -2,7 +2,7 @@
 /*
  * Blocks: made, freed, moved, checked. What most calls do is in this one file, so that compilers
  * can merge it: a small block is taken from the current slab of the thread, or freed. How the heap
- * is built, and why it survives deaths, is told in heap.h.
+ * is built, and why it survives deaths, is described in heap.h.
  */
 #include "core/memory/heap.h"
 
@@ -58,7 +58,7 @@ static _Atomic uint32_t *vacant_place(cohort__thread_t *me, unsigned class) {
     return NULL;
 }
 
-/* Of another's slab, or nobody's. */
+/* Of another thread's slab, or one without an owner. */
 static COHORT__APART void free_elsewhere(cohort__thread_t *me, cohort__place_t p) {
     cohort__slab_t *meta = cohort__slab_at(p.span);
     uint64_t before = atomic_fetch_or(&meta->freed[p.word], p.bit);

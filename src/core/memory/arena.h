@@ -34,7 +34,7 @@ typedef struct cohort__arena_t {
 extern cohort__arena_t *cohort__arena;
 extern cohort_os_arena_t cohort__map;
 
-/* A process that has its arena dumped must be told of memory that others have made usable: called
+/* A process that has its arena dumped must learn of memory that others have made usable: called
  * at its beginning, and whenever it has waited. */
 void cohort__arena_dump(void);
 /* The arena is let go of. */

@@ -17,7 +17,7 @@ static void repair_small(cohort__thread_t *dead, const cohort__place_t *p) {
     }
 }
 
-/* The block of the intent belongs to nobody: free it if that is not done yet. */
+/* The block of the intent has no owner: free it if that is not done yet. */
 static void repair_block(cohort__thread_t *me, cohort__thread_t *dead, void *block, bool large) {
     uint64_t span;
     cohort__place_t p;

@@ -76,7 +76,7 @@ void cohort__slab_release(cohort__thread_t *me, _Atomic uint32_t *mine, unsigned
     cohort__span_become(span, cohort__slab_word(class, 0));
     atomic_store_explicit(mine, 0, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
-    /* Something may have been freed while no thread would have been told. */
+    /* Something may have been freed while no thread would have noticed. */
     for (unsigned w = 0; !room && w < COHORT__SLAB_WORDS; w++)
         room = cohort__load(&cohort__slab_at(span)->freed[w]) != 0;
     if (room) cohort__slab_mark_partial(span, class);

@@ -2,8 +2,8 @@
 /*
  * Which member of the cohort this process is. It is kept in a page that is empty in every copy of
  * the process, however the copy was made (fork, _Fork, a bare system call), where the system can do
- * that, and is emptied by a fork handler elsewhere. So a copy is nobody, and knows it by the loads
- * that every call makes anyway.
+ * that, and is emptied by a fork handler elsewhere. So a copy is no member, and knows it by the
+ * loads that every call makes anyway.
  */
 #ifndef COHORT_CORE_IDENTITY_H
 #define COHORT_CORE_IDENTITY_H
@@ -25,7 +25,7 @@
 #define COHORT_COPIES_ALIGNED 64
 #endif
 
-/* A process of the cohort: generation << 16 | slot; 0 is nobody. Never reused. */
+/* A process of the cohort: generation << 16 | slot; 0 is none. Never reused. */
 typedef uint64_t cohort__pid_t;
 static inline cohort__pid_t cohort__pid(uint64_t generation, uint32_t slot) {
     return generation << 16 | slot;
@@ -48,15 +48,15 @@ typedef union {
 } cohort__identity_t;
 extern COHORT__PER_PROCESS cohort__identity_t cohort__identity;
 
-/* No status has this value, so one comparison tells both that a status is 0 and that this is no
+/* No status has this value, so one comparison shows both that a status is 0 and that this is no
  * copy. */
 #define COHORT__ORIGINAL 0x80000000u
 
 /* Have the page emptied in copies. Once in a process, before it becomes a member. */
 void cohort__identity_prepare(void);
-/* Become this process (NULL: nobody). */
+/* Become this process (NULL: none). */
 void cohort__self_set(cohort_process_t *slot);
-/* In a copy, where the system has not done so: it is nobody. */
+/* In a copy, where the system has not done so: it is no member. */
 void cohort__identity_clear(void);
 /* No thread of this process has a record yet. */
 void cohort__threads_reset(void);

@@ -18,7 +18,7 @@ typedef struct {
     cohort__eventcount_t freed;
 } cohort__lock_t;
 
-/* The whole of an acquisition when nobody holds the lock: one compare-and-swap. */
+/* The whole of an acquisition when the lock is free: one compare-and-swap. */
 static inline bool cohort__lock_quick(cohort__lock_t *lock, cohort__thread_t *me) {
     cohort__tid_t nobody = 0;
     return atomic_compare_exchange_strong(&lock->owner, &nobody, me->id);
@@ -48,7 +48,7 @@ typedef struct {
  * block that the dead one had on the move, if any, has been settled by the repair of its process
  * (which this call begins, unless the thread holds another guard). */
 void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me);
-/* For the heap alone: that repair needs it, and its own words tell what a dead owner was doing. */
+/* For the heap alone: that repair needs it, and its own words say what a dead owner was doing. */
 void cohort__guard_enter_unsettled(cohort__guard_t *guard, cohort__thread_t *me);
 /* Change a word that the guard protects; at most COHORT__JOURNAL times between enter and leave (or
  * commit). */

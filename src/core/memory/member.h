@@ -85,7 +85,7 @@ struct cohort_process_t {
     void *given;
     /* a worker that was there before: in the state of the maker's first thread */
     uint32_t replaces;
-    /* what it shall be that no context tells; of a server: what its maker was */
+    /* what it shall be that no context says; of a server: what its maker was */
     cohort_os_state_t state;
     _Atomic uint32_t unfit; /* the child found that its server cannot make it so */
     /* whether `context` is what it shall be, for a child that a server forks meanwhile */
@@ -99,7 +99,7 @@ struct cohort_process_t {
  * others go on from there; ENDED comes after the second. */
 enum {
     COHORT__REPAIRED_NOTHING,
-    /* what its threads were doing, but for objects that they were destroying; nobody has to wait
+    /* what its threads were doing, but for objects that they were destroying; no thread has to wait
      * for more */
     COHORT__REPAIRED_THREADS,
     COHORT__REPAIRED_ALL /* and what only it would have destroyed, or let go of, is */

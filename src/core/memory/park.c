@@ -1,11 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event count: word = changes * 2 | somebody sleeps. A sleeper sets the low bit, looks once
+ * The event count: word = changes * 2 | a thread sleeps. A sleeper sets the low bit, looks once
  * more, and sleeps as long as the word is what it saw. A thread that changes something adds 2 when
  * the bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken away
- * together with that when all are woken, else only after a wake-up found nobody; since a newcomer
- * may have fallen asleep between that wake-up and the taking, there is another wake-up then. Later
- * newcomers see another word than they slept on, or set the bit themselves.
+ * together with that when all are woken, else only after a wake-up found no sleeper; since a
+ * newcomer may have fallen asleep between that wake-up and the taking, there is another wake-up
+ * then. Later newcomers see another word than they slept on, or set the bit themselves.
  */
 #include "core/memory/park.h"
 
@@ -26,8 +26,8 @@
 #define PATIENCE_LEAST 4000
 #define DOUBTS         16
 #define MILLISECOND    INT64_C(1000000)
-/* a sleeper that looks again after less than that does not look after deaths that nobody has told
- * of */
+/* a sleeper that looks again after less than that does not look after deaths that no process has
+ * announced */
 #define BRIEF (100 * MILLISECOND)
 
 #define UNREST 40 /* looks */
@@ -48,9 +48,9 @@ const cohort__pace_t cohort__pace_brisk = {MILLISECOND / 20, 1000 * MILLISECOND,
  * long as that is rewarded, less when it is not. */
 static _Thread_local unsigned spins = SPINS_MOST, yields = 8;
 
-/* How long at least it does so, in nanoseconds, when nobody else wants the CPU: longer after sleeps
- * that this would have spared. When all of it was in vain, so many of these are let pass before it
- * is tried again. */
+/* How long at least it does so, in nanoseconds, when no other thread wants the CPU: longer after
+ * sleeps that this would have spared. When all of it was in vain, so many of these are let pass
+ * before it is tried again. */
 static _Thread_local int64_t spin_patience;
 static _Thread_local unsigned doubts;
 
@@ -58,7 +58,7 @@ static _Thread_local unsigned doubts;
  * CPU up, the other ends its wait. So both are for ever too busy there to be moved to a CPU that
  * is idle, for a system moves what waits for a CPU. A thread that sees a row of such waits,
  * while another CPU is idle, keeps its CPU for some milliseconds, as a thread does that never
- * gives it up. When that parts nobody, it is not tried again soon. */
+ * gives it up. When that parts no threads, it is not tried again soon. */
 static _Thread_local struct {
     unsigned row, stands;
     int64_t next, pause;
@@ -158,8 +158,8 @@ typedef struct {
 } sleeper_t;
 
 /* Between prepare and the park the thread's record says where it sleeps, so that a death can wake
- * it. The try function may itself have slept, on something else: a death that was told meanwhile is
- * seen by the count. */
+ * it. The try function may itself have slept, on something else: a death that was announced
+ * meanwhile is seen by the count. */
 static apr_status_t sleep_once(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
                                int64_t until, sleeper_t *s) {
     cohort__thread_t *me = s->me;
@@ -253,9 +253,9 @@ void cohort__wake_handoff(cohort__eventcount_t *ec, uint32_t seen) {
     }
 }
 
-/* Where the bit says that nobody sleeps, a hand-off waiter may have died before it set it again. A
- * thread that is about to sleep there sees another word than it has read. Once for each word,
- * however many sleep on it; of many words the table forgets some, which are told again. */
+/* Where the bit says that no thread sleeps, a hand-off waiter may have died before it set it again.
+ * A thread that is about to sleep there sees another word than it has read. Once for each word,
+ * however many sleep on it; of many words the table forgets some, which are notified again. */
 void cohort__notify_everybody(void) {
     const cohort__eventcount_t *told[64] = {NULL};
     uint32_t count = cohort__thread_count();

@@ -1,14 +1,14 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Waiting. Every blocking call of Cohort is cohort__await() over an event count: a word that
- * changes whenever something happened that a sleeper may wait for. Bit 0 says that somebody sleeps
+ * changes whenever something happened that a sleeper may wait for. Bit 0 says that a thread sleeps
  * (or is about to).
  *
  * No wait is for ever: a sleeper looks again at least every second (an idle worker, every four),
  * and at once when any process of the cohort has died, and each time, but for short sleeps without
- * any death, its try function is told to look thoroughly, that is, to ask whether what it depends
+ * any death, its try function is asked to look thoroughly, that is, to ask whether what it depends
  * on still lives. So neither a killed waker nor a killed sleeper that took a wake-up with it can
- * hang anybody.
+ * hang a thread.
  */
 #ifndef COHORT_CORE_PARK_H
 #define COHORT_CORE_PARK_H
@@ -42,8 +42,8 @@ typedef struct {
     bool (*unrest)(void *arg);
 } cohort__pace_t;
 extern const cohort__pace_t cohort__pace_steady; /* cohort__await() */
-/* for a thread that has nothing to do and keeps nobody waiting: what it waits for concerns no dead
- * process */
+/* for a thread that has nothing to do and keeps no other waiting: what it waits for concerns no
+ * dead process */
 extern const cohort__pace_t cohort__pace_idle;
 /* For a thread that waits for a pool. Workers that are woken together may have been put on one CPU
  * by the system, and a thread that goes to sleep has the system look for work that its CPU can take
@@ -56,16 +56,16 @@ apr_status_t cohort__await_paced(cohort__eventcount_t *ec, cohort__try_t try, vo
 void cohort__notify_sleepers(cohort__eventcount_t *ec, uint32_t seen, int count);
 
 /* After a change that others may wait for, made by a sequentially consistent read-modify-write (or
- * followed by a fence): wake up to `count`. Costs one load when nobody sleeps. */
+ * followed by a fence): wake up to `count`. Costs one load when no thread sleeps. */
 static inline void cohort__notify(cohort__eventcount_t *ec, int count) {
     uint32_t seen = atomic_load(&ec->word);
     if (seen & 1) cohort__notify_sleepers(ec, seen, count);
 }
 #define COHORT__ALL INT32_MAX
 
-/* For what only one at a time can have: wake one, and nobody else until that one gives it back. So
+/* For what only one at a time can have: wake one, and no other until that one gives it back. So
  * a thread that slept (*slept) sets the bit again when it is done waiting: cohort__handoff_came().
- * Should it die before, everybody is woken. */
+ * Should it die before, all are woken. */
 void cohort__wake_handoff(cohort__eventcount_t *ec, uint32_t seen);
 static inline void cohort__notify_handoff(cohort__eventcount_t *ec) {
     uint32_t seen = atomic_load(&ec->word);

@@ -26,7 +26,7 @@ static inline unsigned cohort__span_class(uint64_t word) { return word >> 8 & 0x
 /* Of a slab: the thread that takes blocks from it. Of a large block: the one that makes or frees
  * it. 0 = none. */
 static inline uint32_t cohort__span_owner(uint64_t word) { return (uint32_t)(word >> 16 & 0xffff); }
-/* Spans that the word tells of. That of a span never used, or of a slab, has no count. */
+/* Spans that the word describes. That of a span never used, or of a slab, has no count. */
 static inline uint64_t cohort__span_count(uint64_t word) { return word >> 32 ? word >> 32 : 1; }
 static inline bool cohort__span_is_free(uint64_t word) {
     return cohort__span_kind(word) <= COHORT__HEAP_READY;

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Thread records. A record is claimed by one compare-and-swap of its owner from nobody to the
+ * Thread records. A record is claimed by one compare-and-swap of its owner from 0 to the
  * process, and found again by the repairer of that process. The generation goes up before the
  * record is free again, so an id never names a second thread.
  */

@@ -14,13 +14,13 @@
 #define COHORT__CLASSES_MAX 48
 #define COHORT__SLABS       4 /* of one class, that a thread keeps */
 
-/* A thread of the cohort: generation << 16 | record index + 1; 0 is nobody. Never reused. */
+/* A thread of the cohort: generation << 16 | record index + 1; 0 is none. Never reused. */
 typedef uint64_t cohort__tid_t;
 static inline cohort__tid_t cohort__tid(uint32_t generation, uint32_t index) {
     return (uint64_t)generation << 16 | (index + 1);
 }
 static inline uint32_t cohort__tid_generation(cohort__tid_t id) { return (uint32_t)(id >> 16); }
-/* The record's index + 1; 0 is nobody's. */
+/* The record's index + 1; 0 is no thread's. */
 static inline uint32_t cohort__tid_number(cohort__tid_t id) { return (uint32_t)(id & 0xffff); }
 
 /* What a thread is doing to a shared structure; its repair is a step in cohort/registry.c. */
@@ -137,7 +137,7 @@ static inline void cohort__op_end(cohort__thread_t *me) {
     atomic_store_explicit(&me->op, COHORT__OP_NONE, memory_order_release);
 }
 
-/* In the middle of something that its record tells of: it cannot announce another operation, or
+/* In the middle of something that its record describes: it cannot announce another operation, or
  * object on its way, before that is over. */
 static inline bool cohort__thread_is_busy(cohort__thread_t *me) {
     return atomic_load_explicit(&me->op, memory_order_relaxed) != COHORT__OP_NONE ||
@@ -149,7 +149,7 @@ uint32_t cohort__thread_count(void);
 cohort__thread_t *cohort__thread_at(uint32_t index);
 /* Another thread than `me` with an operation on this object, or NULL. */
 cohort__thread_t *cohort__thread_at_object(const cohort__thread_t *me, const void *object);
-/* The record of a thread that is repaired, or has ended: it is anybody's from here on; all that it
+/* The record of a thread that is repaired, or has ended: it is free from here on; all that it
  * names has been dealt with. */
 void cohort__thread_release(cohort__thread_t *thread);
 /* Seam hook: a thread of this process ends. */

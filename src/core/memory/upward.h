@@ -64,11 +64,11 @@ typedef struct {
 typedef struct {
     /* look after what this process keeps going: its pools */
     void (*tend)(void);
-    /* a process that should tell this one when to do that cannot */
+    /* a process that should notify this one when to do that cannot */
     bool (*is_cut_off)(void);
-    /* the watcher's channel is another one: tell those that write to it */
+    /* the watcher's channel is another one: inform those that write to it */
     void (*introduce)(void);
-    /* one of its daemons has ended, before anybody is told of that */
+    /* one of its daemons has ended, before that is announced */
     void (*contained_ended)(cohort__pid_t id);
     /* this process has ended, which watched others: watch those */
     void (*adopt)(cohort__pid_t dead);

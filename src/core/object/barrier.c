@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guarantee: each meeting has one outcome, which all its parties are told; a party that dies at
- * whatever instruction has arrived or has not, and in both cases nobody waits for it for ever.
+ * Guarantee: each meeting has one outcome, the same for all its parties; a party that dies at
+ * whatever instruction has arrived or has not, and in both cases no party waits for it for ever.
  *
  * One word says all about the meetings: phase (which meeting is being formed) << 32 | phases since
  * the last reset << 8 | outcomes of the last six << 2 | state. It is changed by compare-and-swap
@@ -9,7 +9,7 @@
  * the outcome "broken" by reset; to the state BROKEN by any thread that gives up, aborts or finds a
  * party dead. A party remembers its phase, so it learns its outcome however late it looks, others
  * having met thousands of times meanwhile. (One exception: more than six phases later and with a
- * reset in between it is told that it was broken.)
+ * reset in between it learns that it was broken.)
  *
  * Arrivals are entries of an array: to arrive is one compare-and-swap that writes phase and thread
  * into an entry of an earlier phase. The number of the entry is the party's index. After its entry
@@ -25,12 +25,12 @@
  * The barrier may be destroyed, and another made in its place, while parties are inside. So the
  * entries, which are a part, are touched only under a look at the object, and the words above go on
  * from one barrier to the next: a compare-and-swap that was meant for a phase of the one before
- * never succeeds on this one. A party is told of a meeting that came about although the barrier was
+ * never succeeds on this one. A party learns of a meeting that came about although the barrier was
  * destroyed since.
  *
- * Looking for the dead costs nothing as long as nobody dies: the entries are gone through only when
- * the cohort's count of deaths has changed since the last look, or half a second after it, then
- * asking the system (one party does that for all).
+ * Looking for the dead costs nothing as long as no process dies: the entries are gone through only
+ * when the cohort's count of deaths has changed since the last look, or half a second after it,
+ * then asking the system (one party does that for all).
  */
 #include "core/object/sync.h"
 
@@ -58,7 +58,7 @@ struct cohort_barrier_t {
     cohort__code_t action;
     void *action_arg;
     apr_interval_time_t timeout;
-    _Alignas(64) _Atomic uint64_t deaths; /* the count of deaths up to which nobody was missing */
+    _Alignas(64) _Atomic uint64_t deaths; /* the count of deaths up to which no party was missing */
     _Atomic int64_t looked;               /* when the system was asked last */
     /* from here on nothing is cleared for the next barrier */
     _Alignas(64) _Atomic uint64_t word;
@@ -99,7 +99,7 @@ static bool released(uint64_t word, uint32_t ago) {
     return since_of(word) > ago || since_of(word) == SINCE_MAX;
 }
 
-/* What a party of this phase is told; APR_EAGAIN: nothing yet. */
+/* The outcome for a party of this phase; APR_EAGAIN: nothing yet. */
 static apr_status_t outcome(uint64_t word, uint32_t phase) {
     if (phase_of(word) != phase)
         return released(word, phase_of(word) - phase) ? APR_SUCCESS : COHORT_EBROKEN;
@@ -193,8 +193,8 @@ static bool time_to_ask(cohort_barrier_t *b) {
     return now - looked >= LOOK_AGAIN && atomic_compare_exchange_strong(&b->looked, &looked, now);
 }
 
-/* Break the phase if a party it depends on is dead; a death that nobody has seen is recorded now. A
- * look at a phase that was over meanwhile says nothing about the next one. */
+/* Break the phase if a party it depends on is dead; a death that has not been seen is recorded now.
+ * A look at a phase that was over meanwhile says nothing about the next one. */
 static void look_for_missing(const cohort__call_t *call, cohort_barrier_t *b) {
     uint64_t word = load_word(b), deaths = atomic_load(&cohort__arena->death);
     bool ask = time_to_ask(b);
@@ -334,7 +334,7 @@ static apr_status_t set_action(cohort_barrier_t *b, const cohort_barrier_options
 }
 
 /* The phases go on from those of the barrier that was here before, as if after a reset. The entries
- * are of one before the last, in which nobody was. */
+ * are of one before the last, in which no party was. */
 static apr_status_t set_up_barrier(cohort_barrier_t *b, cohort__thread_t *me) {
     apr_status_t status =
         cohort__block_new(me, COHORT__KIND_BYTES, 2 * (size_t)b->parties * sizeof(entry_t),

@@ -5,9 +5,9 @@
  * (COHORT_EHANDLE) and not a crash.
  *
  * An object may be destroyed while other threads are inside calls on it, and another object made in
- * its place at once. Its own block stays what it is; its parts are freed and become anybody's. So a
- * call notes at its start which life of the object is meant (cohort__call_t), and touches the
- * object in one of three ways:
+ * its place at once. Its own block stays what it is; its parts are freed and may be used again at
+ * once. So a call notes at its start which life of the object is meant (cohort__call_t), and
+ * touches the object in one of three ways:
  *
  *  - A word of the object's own block: load it, check the life, then compare-and-swap it. Such
  *    words are not cleared between two lives but go on from where they were, so the swap fails when
@@ -15,7 +15,7 @@
  *  - Under the object's guard: check the life after entering it. The life ends under the guard, and
  *    the guard is never cleared.
  *  - Without a guard, in a part: look at the object (cohort__call_look()). The parts are freed when
- *    nobody looks at it any more.
+ *    no thread looks at it any more.
  */
 #ifndef COHORT_CORE_OBJECT_H
 #define COHORT_CORE_OBJECT_H

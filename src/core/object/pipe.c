@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pipes: a bounded ring per direction. Which process holds which end, and what becomes of a pipe
- * that nobody holds any more, is told in pipe_ends.c.
+ * that no process holds any more, is told in pipe_ends.c.
  *
  * The two connections are addresses inside the pipe's block, told apart by their low bits; nothing
  * is stored there.

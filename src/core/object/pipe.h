@@ -11,7 +11,8 @@ apr_status_t cohort__connection_hold(cohort_connection_t *connection, cohort__pi
 /* This process will never be started: what it holds it holds no more. May be repeated. Both this
  * and the next: not by a thread that is busy. */
 void cohort__pipes_drop(cohort__pid_t process);
-/* A process has died, and its threads are repaired: free the pipes that nobody holds any more. */
+/* A process has died, and its threads are repaired: free the pipes that no process holds any
+ * more. */
 void cohort__pipes_repair(cohort__pid_t dead);
 
 #endif

@@ -4,10 +4,10 @@
  *
  * An end is closed for good when no process that holds it is alive. That is found out by a thread
  * that would wait for it, or that sends after any process of the cohort has died, and is then
- * written down once (pipe->closed), so it is true for everybody from then on: by one store, which
- * comes after what it was concluded from is committed, and is never undone. A process that closed
- * an end stays in the holder table with a mark, so that it does not get hold of it again by using
- * it.
+ * written down once (pipe->closed), so it is true for all processes from then on: by one store,
+ * which comes after what it was concluded from is committed, and is never undone. A process that
+ * closed an end stays in the holder table with a mark, so that it does not get hold of it again by
+ * using it.
  *
  * A pipe is destroyed when both of its ends are closed, by the process that finds this. Should that
  * one die before, the repair of its death does it, as it destroys every pipe that is closed and not
@@ -49,9 +49,9 @@ static bool may_use(cohort__pid_t process, bool thorough) {
     }
 }
 
-/* With the holder table open: write down which ends nobody holds any more, then remove some entries
- * of dead processes. In this order: as long as an end that they held is not known to be closed,
- * their entries have the repair of their deaths look here. */
+/* With the holder table open: write down which ends no process holds any more, then remove some
+ * entries of dead processes. In this order: as long as an end that they held is not known to be
+ * closed, their entries have the repair of their deaths look here. */
 static void look_who_is_left(cohort__pipe_t *pipe, bool thorough) {
     uint64_t held = 0;
     int drops = 0;

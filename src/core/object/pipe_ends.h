@@ -87,7 +87,7 @@ static inline uint64_t cohort__end_own_mark(const cohort__end_t *use) {
 
 /* A process holds the end from here on. COHORT_ECLOSED, COHORT_EHANDLE, APR_ENOMEM. */
 apr_status_t cohort__end_hold(const cohort__end_t *use, cohort__pid_t process);
-/* This process holds these ends no more, for good; a pipe that nobody holds is destroyed. */
+/* This process holds these ends no more, for good; a pipe that no process holds is destroyed. */
 apr_status_t cohort__end_give_up(const cohort__end_t *use, uint64_t ends);
 /* Is this end closed for good? Looks at all holders. */
 bool cohort__end_look(const cohort__end_t *use, int end, bool thorough);

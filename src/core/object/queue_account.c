@@ -82,7 +82,7 @@ void cohort__queue_unexpect(void *arg) {
 
 /* ---- joining -------------------------------------------------------------------------------- */
 
-/* One's own first; then anybody's, since any process may say it; then one that is still in the
+/* One's own first; then any process', since any may say it; then one that is still in the
  * queue. */
 static void count_done(cohort_queue_t *q) {
     cohort__holder_t *e = cohort__holders_find(&q->outstanding, cohort__self_id());

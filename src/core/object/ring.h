@@ -5,7 +5,7 @@
  *
  * Guarantee: each message that was published is taken exactly once, or is still there; publishing
  * and taking are one store each. A writer that dies before its store has put nothing, a reader that
- * dies before its store has taken nothing. Nobody waits for a dead one longer than it takes to
+ * dies before its store has taken nothing. No thread waits for a dead one longer than it takes to
  * notice the death.
  *
  * Algorithm: each cell's word says position | owner | state, and claiming it is a compare-and-swap
@@ -130,14 +130,14 @@ apr_status_t cohort__ring_get(const cohort__call_t *call, cohort__ring_t *ring,
 size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
                             cohort_message_t *messages, size_t count);
 
-/* Messages in it, and the bytes of those. Exact while nobody puts or gets. 0 when it is
+/* Messages in it, and the bytes of those. Exact while no thread puts or gets. 0 when it is
  * destroyed. */
 uint64_t cohort__ring_count(const cohort__call_t *call, cohort__ring_t *ring);
 uint64_t cohort__ring_bytes(const cohort__call_t *call, cohort__ring_t *ring);
 /* The same for a caller that looks at the object and owns its guard. */
 uint64_t cohort__ring_count_inside(cohort__ring_t *ring);
 
-/* Nothing is in a bounded ring, nor on its way in or out; `thorough`: if somebody dead is in its
+/* Nothing is in a bounded ring, nor on its way in or out; `thorough`: if a dead thread is in its
  * way, see to the repair. */
 bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool thorough);
 
@@ -155,9 +155,9 @@ void cohort__ring_stir(cohort__ring_t *ring);
 bool cohort__ring_guard(const cohort__call_t *call, cohort__ring_t *ring,
                         cohort__owner_ptr_t *parts, int count);
 
-/* Destroy the object of the call, a queue or pipe: ends its life, waits until nobody touches it any
- * more, frees it. Exactly one caller does it, and if that one dies, its repair. Nothing to do when
- * it is destroyed already. */
+/* Destroy the object of the call, a queue or pipe: ends its life, waits until no thread touches it
+ * any more, frees it. Exactly one caller does it, and if that one dies, its repair. Nothing to do
+ * when it is destroyed already. */
 void cohort__ring_owner_destroy(const cohort__call_t *call, cohort__kind_t kind);
 /* Given by queue.c and pipe.c: the i-th ring of an object, or NULL. */
 cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i);

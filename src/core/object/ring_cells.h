@@ -146,7 +146,7 @@ apr_status_t cohort__chain_grow(const cohort__call_t *call, cohort__ring_t *ring
 apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *ring);
 bool cohort__segment_is_taken(cohort__segment_t *segment);
 /* Finish what the last owner of the guard left half done, then free all segments but the last of a
- * ring that nobody can reach any more. */
+ * ring that no thread can reach any more. */
 void cohort__chain_free(cohort__thread_t *me, cohort__ring_t *ring);
 void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring);
 

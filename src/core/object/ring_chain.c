@@ -47,8 +47,8 @@ typedef struct {
     cohort__pid_t process;
 } settling_t;
 
-/* The repairer may itself be waiting until nobody is in this object any more, because it is being
- * destroyed. */
+/* The repairer may itself be waiting until no thread is in this object any more, because it is
+ * being destroyed. */
 static apr_status_t try_owner_settled(void *arg, bool thorough) {
     settling_t *s = arg;
     if (atomic_load(&s->call->object->tag) != s->call->life) return COHORT_EHANDLE;

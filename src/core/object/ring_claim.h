@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Between ring_*.c: the steps that a put, a get and a run of either are made of, in their order:
- * claim a cell, commit it by one store, raise the hint. The algorithm is told in ring.h. */
+ * claim a cell, commit it by one store, raise the hint. The algorithm is described in ring.h. */
 #ifndef COHORT_CORE_RING_CLAIM_H
 #define COHORT_CORE_RING_CLAIM_H
 

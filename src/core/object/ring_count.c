@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* What is in a ring: counted by its hints while they tell, by a look at each cell where they do
- * not. */
+/* What is in a ring: counted by its hints while they are right, by a look at each cell where they
+ * do not. */
 #include "core/object/ring_cells.h"
 
 typedef struct {

@@ -82,7 +82,7 @@ static bool is_sound(cohort__cell_t *cell, uint64_t size) {
            (size & COHORT__SIZE_MAX) <= cohort__block_size(block);
 }
 
-/* Nobody can make sense of this message: it goes, so that those behind it can be had. Its block,
+/* This message cannot be made sense of: it goes, so that those behind it can be had. Its block,
  * whatever it is, is left alone. */
 static apr_status_t drop_damaged(const cohort__call_t *call, cohort__ring_t *ring,
                                  cohort__segment_t *segment, uint64_t position,

@@ -45,7 +45,7 @@ void cohort__ring_catch_up(cohort__segment_t *segment) {
     }
 }
 
-/* A new epoch in any case: somebody may be about to bump the head past this position, since the
+/* A new epoch in any case: a thread may be about to raise the head past this position, since the
  * cell was READING. */
 void cohort__ring_rewind(cohort__segment_t *segment, uint64_t position) {
     uint64_t head = atomic_load_explicit(&segment->head, memory_order_acquire), back;

@@ -122,7 +122,7 @@ static cohort__ring_t *ring_of(cohort__ring_owner_t *owner, cohort__kind_t kind,
     return cohort__upward->kinds[kind].ring(owner, i);
 }
 
-/* Everything but the object's own blocks. First nobody can find it any more, then nobody is in it
+/* Everything but the object's own blocks. First no thread can find it any more, then none is in it
  * any more, then it is emptied. */
 static void end_owner(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring_owner_t *owner,
                       cohort__kind_t kind) {
@@ -137,8 +137,8 @@ static void end_owner(cohort__thread_t *me, cohort__thread_t *dead, cohort__ring
     for (int i = 0; (ring = ring_of(owner, kind, i)) != NULL; i++) ring_end(me, dead, ring);
 }
 
-/* As long as this thread announces the object, nobody else's destruction of it is complete, so what
- * is claimed here is what is meant. */
+/* As long as this thread announces the object, no other thread's destruction of it is complete, so
+ * what is claimed here is what is meant. */
 void cohort__ring_owner_destroy(const cohort__call_t *call, cohort__kind_t kind) {
     cohort__ring_owner_t *owner = (cohort__ring_owner_t *)call->object;
     cohort__tid_t nobody = 0;

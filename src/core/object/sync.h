@@ -43,7 +43,7 @@ struct cohort_lock_t {
  * destroyed meanwhile. */
 apr_status_t cohort__hold_acquire(const cohort__call_t *call, cohort__lock_t *lock,
                                   int64_t deadline);
-/* By anybody. COHORT_EOVERRELEASE when nobody holds it. */
+/* By any thread. COHORT_EOVERRELEASE when no thread holds it. */
 apr_status_t cohort__hold_release(const cohort__call_t *call, cohort__lock_t *lock);
 /* The end of the lock's object: let the threads that wait for it find out, one after the other. */
 void cohort__hold_abandon(cohort__lock_t *lock);

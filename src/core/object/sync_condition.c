@@ -4,14 +4,14 @@
  * however many die.
  *
  * The waiters are written down: an entry for each, with its thread and its place in the order,
- * changed under a guard (the lock is not enough: time runs out without it, and anybody may release
- * it). To notify is to mark an entry; its waiter removes it when it holds the lock again. So a
- * marked entry of a dead thread is a notification that nobody has consumed: any waiter that is
- * about to sleep (and each death wakes all) gives it to the oldest of the waiters that were there
- * when it was given.
+ * changed under a guard (the lock is not enough: time runs out without it, and any thread may
+ * release it). To notify is to mark an entry; its waiter removes it when it holds the lock again.
+ * So a marked entry of a dead thread is a notification that has not been consumed: any waiter that
+ * is about to sleep (and each death wakes all) gives it to the oldest of the waiters that were
+ * there when it was given.
  *
  * A waiter sleeps in its thread's record, which outlives the condition, so that the one that was
- * chosen is the one that wakes. It is told there that an entry of its was marked, and looks at the
+ * chosen is the one that wakes. There it learns that an entry of its was marked, and looks at the
  * entry under the guard. The entries never move: the object has the first few, then come up to
  * three blocks, each far larger than the one before; together they are enough for all threads of a
  * cohort.
@@ -291,7 +291,7 @@ apr_status_t cohort_condition_release(cohort_condition_t *condition) {
     return COHORT__CALL(condition_release(condition));
 }
 
-/* By the thread that has ended its life: nobody else touches the entries any more. */
+/* By the thread that has ended its life: no other touches the entries any more. */
 static void wake_all(cohort_condition_t *c) {
     entry_t *e;
     for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
@@ -317,7 +317,7 @@ apr_status_t cohort_condition_destroy(cohort_condition_t *condition) {
 
 /* ---- wait and notify ------------------------------------------------------------------------ */
 
-/* Nobody notifies through a lock that is gone. */
+/* No thread notifies through a lock that is gone. */
 static bool is_wait_over(const wait_t *w) {
     return cohort__call_over(&w->call) || cohort__call_over(&w->lock_call);
 }

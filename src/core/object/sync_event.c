@@ -72,7 +72,7 @@ apr_status_t cohort_event_clear(cohort_event_t *event) { return COHORT__CALL(eve
 
 static apr_status_t try_event(void *arg, bool thorough) {
     wait_t *w = arg;
-    (void)thorough; /* depends on nobody's life: anyone may set it */
+    (void)thorough; /* depends on no process' life: any may set it */
     uint64_t word = atomic_load_explicit(&w->event->sync.word, memory_order_acquire);
     if (cohort__call_over(w->call)) return COHORT_EHANDLE;
     return (word & IS_SET) || word >> 1 != w->seen >> 1 ? APR_SUCCESS : APR_EAGAIN;

@@ -58,7 +58,7 @@ bool cohort__sync_end(cohort__call_t *call, void *object, cohort__kind_t kind, u
     return false;
 }
 
-/* The lock's object is gone, and may be another lock by now, which somebody else holds. */
+/* The lock's object is gone, and may be another lock by now, which another thread holds. */
 static apr_status_t too_late(const cohort__call_t *call, cohort__lock_t *lock) {
     cohort__tid_t mine = cohort__thread_id(call->me);
     if (atomic_compare_exchange_strong(&lock->owner, &mine, 0))

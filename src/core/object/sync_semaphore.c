@@ -5,8 +5,8 @@
  * and is written down, or has not. What the dead hold is taken back by any process that finds no
  * permit, asks for the value, or gives back more than it holds.
  *
- * A process that releases what it does not hold uses the semaphore as a signal. Then nobody can
- * know which process a permit belongs to: the holder table is void from there on.
+ * A process that releases what it does not hold uses the semaphore as a signal. Then it is not
+ * possible to know which process a permit belongs to: the holder table is void from there on.
  */
 #include "core/object/holders.h"
 #include "core/object/sync.h"

@@ -54,10 +54,10 @@ typedef struct {
 
     /* ---- submit */
 
-    /* A new pool, which nobody else knows yet, has no jobs. */
+    /* A new pool, which no other thread knows yet, has no jobs. */
     void (*setup)(cohort_pool_t *pool);
-    /* Make a job of the pool that `order` tells, and have it begun. The caller has neither checked
-     * the order, nor whether the pool takes work. */
+    /* Make a job of the pool that `order` describes, and have it begun. The caller has neither
+     * checked the order, nor whether the pool takes work. */
     apr_status_t (*submit)(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me,
                            const cohort__spec_t *order, apr_pool_t *parent);
 
@@ -100,11 +100,11 @@ typedef struct {
                         const cohort__failure_t *why);
     /* Guard: has the pool any jobs? */
     bool (*has_jobs)(const cohort_pool_t *pool);
-    /* Guard: nobody wants this job any more. Its life ends, and it is freed now, or by the last
+    /* Guard: the job is not wanted any more. Its life ends, and it is freed now, or by the last
      * thread that leaves it. False: it is none of the pool's any more, or that life is over. */
     bool (*drop)(cohort_pool_t *pool, const cohort__call_t *use);
     /* Guard: the caller does not look at the job any more, which may be another by now. Frees it if
-     * it was dropped meanwhile and nobody else is at it. */
+     * it was dropped meanwhile and no other thread is at it. */
     void (*left)(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
 } cohort__backend_t;
 

@@ -90,7 +90,7 @@ static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_resul
     atomic_store(&job->words[c], cohort__word(state, attempt, number, item - first));
 }
 
-/* It may have taken a batch from the cursor that nobody else will look at, so the job is looked
+/* It may have taken a batch from the cursor that no other will look at, so the job is looked
  * through again in any case. */
 static void put_back(cohort_pool_t *pool, cohort_result_t *job) {
     if (atomic_load(&job->state) || atomic_load(&job->unwanted) ||

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The local back end of pools: jobs, the words of their chunks, the lists. pool.h tells how they
+ * The local back end of pools: jobs, the words of their chunks, the lists. pool.h says how they
  * work. For the files that implement it (backend_local.c, pool_job.c, pool_worker.c) and no other:
  * the API and the staff of a pool reach all this through the table of backend.h.
  */
@@ -51,7 +51,7 @@ static inline cohort_result_t *cohort__pool_first(const cohort_pool_t *pool) {
     cohort_result_t *job = cohort__job_of_ready(first);
     return cohort__job_is_over(job) && atomic_load(&pool->ready.prev) == first ? NULL : job;
 }
-/* Guard: nobody wants the job any more. */
+/* Guard: the job is not wanted any more. */
 void cohort__job_release_when_unused(cohort_pool_t *pool, cohort__thread_t *me,
                                      cohort_result_t *job);
 /* Guard: the caller is not at the job any more, which may be another by now. Free it now if

@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Pools: made, closed, ended, joined. How a pool works is told in pool.h. */
+/* Pools: made, closed, ended, joined. How a pool works is described in pool.h. */
 #include "core/pool/backend.h"
 
 #include <errno.h>
@@ -263,7 +263,7 @@ static apr_status_t pool_destroy(cohort_pool_t *pool) {
     return status;
 }
 
-/* All are told to stop before the first is waited for. */
+/* All are asked to stop before the first is waited for. */
 void cohort__pools_end(void) {
     apr_status_t (*const steps[])(cohort_pool_t *) = {pool_terminate, pool_destroy};
     for (int step = 0; step < 2; step++) {

@@ -3,7 +3,7 @@
  * Process pools.
  *
  * Guarantee: whatever process dies at whatever instruction, each item of each job yields exactly
- * one result, the death is charged to the one item that ran, and nobody waits for the dead.
+ * one result, the death is charged to the one item that ran, and no thread waits for the dead.
  *
  * A job (the inside of a cohort_result_t) is an index range cut into chunks. What has become of a
  * chunk is in one word, and that is the only truth:
@@ -25,7 +25,7 @@
  *
  * A job on the ready list is found by reading the list's head without a lock. A worker that wants
  * it writes the job into its record and looks at the head again: then the thread that frees the job
- * sees the record (a hazard pointer). Jobs are type-stable, so looking at a stale one harms nobody.
+ * sees the record (a hazard pointer). Jobs are type-stable, so looking at a stale one does no harm.
  * A job that is destroyed while workers are at it is marked unwanted, and freed by the last thread
  * that leaves it.
  *
@@ -102,7 +102,7 @@ struct cohort_pool_t {
     cohort__object_t object;
     _Alignas(64) _Atomic uint64_t state;
     _Atomic uint64_t staffed; /* its maker has started the workers; replacing them may begin */
-    /* jobs with chunks that nobody has begun, or over; idle workers look here all the time, so
+    /* jobs with chunks that no worker has begun, or over; idle workers look here all the time, so
      * nothing else is here that is written often */
     cohort__link_t ready;
     _Alignas(64) cohort__pid_t owner;
@@ -182,7 +182,7 @@ struct cohort_result_t {
     /* threads other than workers may look at it, announced in their records; see pool_result.c */
     _Atomic uint32_t looked;
     cohort__eventcount_t
-        changed; /* from here on nothing is cleared: somebody may come late to notify it */
+        changed; /* from here on nothing is cleared: a thread may come late to notify it */
     _Atomic uint32_t backend; /* its pool's */
     _Alignas(64) char data[COHORT__INLINE];
 };
@@ -224,7 +224,7 @@ static inline bool cohort__progress_runs(uint64_t progress) { return progress & 
 /*
  * The guard, and what a dead owner left in in_flight. With it neither check_dead nor anything that
  * waits for another process. A caller that has a job of the pool, or is its worker, may just enter:
- * the pool is there. Everybody else has no more than a handle, perhaps of a pool that was destroyed
+ * the pool is there. All others have no more than a handle, perhaps of a pool that was destroyed
  * or is another by now, and may look at the workers only after it has entered with the tag that it
  * knows: COHORT_EHANDLE, and not entered, when that pool is gone. (Blocks of pools stay blocks of
  * pools, so trying is safe.)
@@ -273,7 +273,7 @@ typedef enum {
     COHORT__STAFF_VACANT, /* some have */
     COHORT__STAFF_COMPLETE
 } cohort__staff_t;
-/* Settle workers that have ended; thorough: also those that nobody has seen end. */
+/* Settle workers that have ended; thorough: also those not yet seen to have ended. */
 cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
                                     bool thorough);
 /* The running process at a place, 0 = none, or no such pool. */
@@ -337,7 +337,7 @@ void cohort__setting_drop(const cohort_pool_t *pool, uint64_t tag);
 cohort__setting_t *cohort__setting_use(const cohort_pool_t *pool, uint64_t tag);
 void cohort__setting_release(cohort__setting_t *setting);
 const cohort__given_t *cohort__setting_given(const cohort__setting_t *setting);
-/* Around a fork, so that the copy never has handles that nobody there knows of. In the copy,
+/* Around a fork, so that the copy never has handles that nothing there knows of. In the copy,
  * reset instead of unlock. */
 void cohort__settings_lock(void);
 void cohort__settings_unlock(void);

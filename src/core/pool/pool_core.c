@@ -7,8 +7,8 @@
 /* ---- the guard ------------------------------------------------------------------------------ */
 
 /* A holder that died may have been moving a block from or to an owner pointer that the guard
- * protects, and its repair finishes that, by what it finds in the owner pointers. So nobody may
- * touch them before the dead thread's record is repaired: then its id names nobody any more. */
+ * protects, and its repair finishes that, by what it finds in the owner pointers. So no thread may
+ * touch them before the dead thread's record is repaired: then its id names no thread any more. */
 static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
     cohort__pid_t process;
     if (!holder || !cohort__thread_find(holder)) return true;

@@ -5,12 +5,12 @@
  *
  * Guarantee: starts that fail are repeated for as long as the pool is open, each a pause after the
  * one before, so no fault makes a pool start processes as fast as it can. When no worker has become
- * ready for two seconds in which starts failed, nobody is there to do what was submitted: all of it
- * ends with the status and the sentence of the last failure. The pool stays open, and what is
+ * ready for two seconds in which starts failed, no worker is there to do what was submitted: all of
+ * it ends with the status and the sentence of the last failure. The pool stays open, and what is
  * submitted later runs as soon as a worker can be started again.
  *
  * All of this is written under the pool's guard. A worker becomes ready under the guard, too: where
- * none is ready, no job is in anybody's hands, and may be ended.
+ * none is ready, no worker has a job in its hands, and may be ended.
  */
 #include "core/pool/backend.h"
 

@@ -202,7 +202,7 @@ cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64
     return id;
 }
 
-/* Has it ended, and how? A slot that is somebody else's by now says nothing. */
+/* Has it ended, and how? A slot that is another process' by now says nothing. */
 static bool has_worker_ended(cohort__pid_t id, int *code) {
     cohort_process_t *slot = cohort__process_find(id);
     *code = COHORT_EXIT_UNKNOWN;
@@ -257,7 +257,7 @@ static uint32_t copy_places(cohort_pool_t *pool, cohort__thread_t *me, uint64_t 
     return count;
 }
 
-/* What nobody has seen end yet. That waits for other processes, so not with the guard. */
+/* Those not yet seen to have ended. That waits for other processes, so not with the guard. */
 static void check_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     occupant_t places[PLACES_AT_ONCE];
     uint32_t number = 0, count;
@@ -402,7 +402,7 @@ static bool has_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     return any;
 }
 
-/* Nobody takes a place any more when the maker is dead. */
+/* No process takes a place any more when the maker is dead. */
 void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     if (cohort__process_alive(pool->owner, true)) return;
     cohort__pool_end(pool, me, tag);

@@ -139,7 +139,7 @@ static inline void chunk_done(const range_t *r, uint64_t c, uint64_t end) {
                           memory_order_release);
 }
 
-/* False: the pool has ended, the rest of the chunk is nobody's business any more. One store says
+/* False: the pool has ended, the rest of the chunk is abandoned. One store says
  * that an item is done and that the next one begins. */
 static inline bool run_chunk(worker_t *w, const range_t *r, uint64_t c, uint64_t word) {
     const uint64_t first = c * r->chunk, end = r->n - first < r->chunk ? r->n : first + r->chunk;
@@ -221,8 +221,8 @@ static void unlist(worker_t *w) {
     cohort__pool_leave(w->pool);
 }
 
-/* From the store on the job may be freed by somebody else, and be another; what is said of it is
- * looked at again under the guard. */
+/* From the store on the job may be freed by another thread, and be another job; what is said of it
+ * is looked at again under the guard. */
 static void leave(worker_t *w) {
     cohort_result_t *job = w->job;
     w->job = NULL;
@@ -279,7 +279,7 @@ static bool find_job(worker_t *w) {
     return false;
 }
 
-/* An idle worker looks, after each death, whether a dead process has left jobs that nobody will
+/* An idle worker looks, after each death, whether a dead process has left jobs that no worker will
  * ever ask for. */
 static void look_around(worker_t *w) {
     cohort_pool_t *pool = w->pool;

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is asked of a process, and what it is told: whether it lives, its exit code, its name;
- * signals; its end, which others wait for. A slot that nobody holds for the caller may be another
+ * What is asked of a process, and what is done to it: whether it lives, its exit code, its name;
+ * signals; its end, which others wait for. A slot that is not held for the caller may be another
  * process' by now, so within the library a process is named by its id, and its end is also that the
  * id is found no more.
  */

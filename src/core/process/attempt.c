@@ -39,7 +39,7 @@ bool cohort__attempt_claim(cohort_process_t *slot, uint32_t attempt) {
     return true;
 }
 
-/* The next start of this life first: what is late to tell of the end of the child that has
+/* The next start of this life first: what is late to report the end of the child that has
  * stepped back does not mean this one. */
 void cohort__attempt_again(cohort_process_t *slot) {
     /* the server that it was asked of does not wait for it any more */
@@ -66,7 +66,7 @@ typedef struct {
     int dead_looks;
 } startup_t;
 
-/* Nobody has claimed the slot yet. Can somebody still? */
+/* The slot has not been claimed yet. Can it be still? */
 static apr_status_t check_unclaimed(startup_t *t) {
     if (t->child) {
         /* This process' watcher will see its end, and the exit code says why; unless the watcher
@@ -102,7 +102,7 @@ apr_status_t cohort__await_running(cohort_process_t *slot, const cohort_os_id_t 
     return failed && !status ? COHORT_ESTART : status;
 }
 
-/* Nobody would see its end. */
+/* Its end would not be seen. */
 void cohort__attempt_end_child(cohort_os_id_t child) {
     int code;
     (void)cohort_os_signal(child, COHORT_OS_KILL);

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Being a child. It first claims its slot, by which it is known to everybody, then takes off: from
- * RUNNING on the start has succeeded. What fails before that is left in the slot as the status of
- * start.
+ * Being a child. It first claims its slot, by which all processes know it, then becomes RUNNING:
+ * from RUNNING on the start has succeeded. What fails before that is left in the slot as the status
+ * of start.
  */
 #include "core/process/process.h"
 
@@ -87,7 +87,7 @@ static apr_status_t try_context(void *arg, bool thorough) {
 }
 
 /* Another server, started by the requester as it is now, may make a child as wanted. This one
- * has done nothing yet, so its end is no more than that of a process which nobody knows: from
+ * has done nothing yet, so its end is no more than that of a process which is not known: from
  * the flag on the slot is the requester's. */
 static _Noreturn void step_back(cohort_process_t *slot, apr_status_t status) {
     cohort__thread_t *me;

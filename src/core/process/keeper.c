@@ -13,8 +13,8 @@
  * A message on its channel is the id of a process, with the marks below. The channel ends with the
  * parent, or because the parent has closed descriptors that are not its own, or calls exec; so then
  * the keeper waits for the end of the parent itself. A keeper that dies is replaced, and the new
- * one is told of all there are; where there can be none (no process, no executable), the lifelines
- * remain.
+ * one is informed of all there are; where there can be none (no process, no executable), the
+ * lifelines remain.
  */
 #include "core/process/process.h"
 
@@ -25,7 +25,7 @@
 
 /* the process has ended: what is left of its group is to end, too */
 #define ENDED  ((uint64_t)1 << 63)
-#define RETIRE ((uint64_t)1 << 62) /* another keeper has taken over: go, and kill nobody */
+#define RETIRE ((uint64_t)1 << 62) /* another keeper has taken over: go, and kill no process */
 
 /* ---- the side of the process that has a keeper ---------------------------------------------- */
 
@@ -61,7 +61,7 @@ static apr_status_t exec_keeper(cohort_process_t *slot, cohort_os_handle_t reade
     return status;
 }
 
-/* Nobody waits until it runs: the channel keeps what it is told. */
+/* No thread waits until it runs: the channel keeps what is written to it. */
 static apr_status_t start_keeper(void) {
     cohort_process_t *slot;
     cohort_os_handle_t reader, writer;
@@ -222,7 +222,7 @@ static void obey(uint64_t message) {
     else take(message);
 }
 
-/* With nobody to hold, the parent may be on its way to an orderly end, in which it waits for
+/* With no process to hold, the parent may be on its way to an orderly end, in which it waits for
  * this process. */
 static void await_parent(cohort_os_watch_t *watch, cohort__pid_t parent) {
     cohort_os_watch_room_t room;

@@ -6,7 +6,7 @@
  */
 #include "core/process/process.h"
 
-/* One that has been found dead already has no exit code yet, and now nobody will learn it any
+/* One that has been found dead already has no exit code yet, and now no process will learn it any
  * more. */
 void cohort__orphan_adopt(cohort_process_t *slot, cohort__pid_t from) {
     if (!atomic_compare_exchange_strong(&slot->reaper, &from, cohort__self_id())) return;

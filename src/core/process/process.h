@@ -22,7 +22,7 @@ apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group)
 /* ---- ask.c: asking, signals, the wait for an end -------------------------------------------- */
 
 /* cohort_process_join() and the calls that signal, for use within the library: of a process by its
- * id, since a slot that nobody holds for the caller may be another process' by now. APR_SUCCESS: it
+ * id, since a slot that is not held for the caller may be another process' by now. APR_SUCCESS: it
  * is gone. */
 apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout);
 apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal);
@@ -63,11 +63,11 @@ bool cohort__attempt_claim(cohort_process_t *slot, uint32_t attempt);
 /* The child has stepped back: another attempt, without becoming NEW. */
 void cohort__attempt_again(cohort_process_t *slot);
 /* Wait until the slot's process runs, or cannot any more. `child`: its identity, when that is
- * known; else COHORT_EWORKERDIED says that the slot's reaper died before anybody claimed the
+ * known; else COHORT_EWORKERDIED says that the slot's reaper died before a child claimed the
  * slot. */
 apr_status_t cohort__await_running(cohort_process_t *slot, const cohort_os_id_t *child);
 /* The child exists: have it watched, and wait until it is RUNNING. If it cannot be watched it
- * must not live: nobody would learn of its end. */
+ * must not live: its end would not be seen. */
 apr_status_t cohort__watch_until_running(cohort_process_t *slot, cohort_os_id_t child,
                                          cohort__watched_t *watched);
 
@@ -97,7 +97,7 @@ apr_status_t cohort__lifeline(cohort_os_handle_t *reader);
 void cohort__lifeline_reset(void);
 void cohort__lifeline_lock(void);
 void cohort__lifeline_unlock(void);
-/* Nobody hangs on it any more. */
+/* No process hangs on it any more. */
 void cohort__lifeline_close(void);
 
 /* ---- child.c: being a child ----------------------------------------------------------------- */
@@ -136,14 +136,14 @@ void cohort__at_exit(void);
 apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full);
 /* This process' watcher has another channel: tell the servers. */
 void cohort__server_introduce(void);
-/* A server of this process lives that nothing can be told any more, since this program has
- * closed the channel; it can tell nothing either. */
+/* A server of this process lives that cannot be reached any more, since this program has
+ * closed the channel; it can report nothing either. */
 bool cohort__server_is_cut_off(void);
 /* All of them. */
 void cohort__server_close(void);
 /* In a copy of the process: the servers are the original's. */
 void cohort__server_reset(void);
-/* Around a fork, so that the copy never has handles that nobody there knows of. In the copy, reset
+/* Around a fork, so that the copy never has handles that nothing there knows of. In the copy, reset
  * instead of unlock. */
 void cohort__server_lock(void);
 void cohort__server_unlock(void);
@@ -152,7 +152,7 @@ void cohort__server_unlock(void);
 
 _Noreturn void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
 bool cohort__is_server(void);
-/* In its child, which has been told what it shall be: be that. Anything but success: this server
+/* In its child, which knows what it shall be: be that. Anything but success: this server
  * cannot have such children. */
 apr_status_t cohort__server_adopt(const cohort_process_t *slot);
 /* In the server: have its maker look after its pools. */
@@ -178,7 +178,7 @@ void cohort__keeper_ended(cohort__pid_t id);
 _Noreturn void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
 /* A keeper has ended: if it was this process', a new one takes its place. */
 void cohort__keeper_lost(cohort__pid_t id);
-/* Nobody is left to be held. */
+/* No process is left to be held. */
 void cohort__keeper_close(void);
 /* In a copy of the process: the keeper is the original's. */
 void cohort__keeper_reset(void);

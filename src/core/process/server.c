@@ -9,14 +9,14 @@
  * priority, ...) into the slot while the server forks, for the child to take over; a server has no
  * streams of its own. What no request can give (users, capabilities, sandbox, root, namespaces,
  * session) a server has from the thread that made it, as it was then. So a request goes to a server
- * that was made in the same state: few system calls tell states apart as a rule, and the child
+ * that was made in the same state: few system calls distinguish states as a rule, and the child
  * looks whether the requester's whole state is that of the server's making, or else ends before it
  * has done anything; then the request is repeated, with a look at everything from then on, and with
- * a new server if no other is right. A server that is right no more is told so, and ends with its
+ * a new server if no other is right. A server that is right no more is retired, and ends with its
  * last child, unless it is wanted again before. When SERVERS_MAX live a child is started as a
  * server would be, by spawn.
  *
- * A request is 64 bits on a channel, slot and attempt. The channel also tells the server when the
+ * A request is 64 bits on a channel, slot and attempt. The channel also shows the server when the
  * process it serves is gone: then it ends that one's daemons (which also hang on a lifeline of
  * their own) and goes when its other children have. A host that closes the channel, and lives, is
  * waited for. If the server dies, its children go on; their parent watches them from then on, and
@@ -146,7 +146,7 @@ static bool other_event(cohort_os_event_t *event) {
            !(retired && children(true, false) == 0);
 }
 
-/* Nobody will tell these in what context they are to run. */
+/* No message will say in what context these are to run. */
 static void fail_starts(void) {
     uint32_t count = cohort__process_count();
     for (uint32_t i = 0; i < count; i++) {
@@ -198,7 +198,7 @@ void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     daemons_lifeline = boot->lifeline;
     me_slot = slot;
     made_for = slot->state;
-    fflush(stdout); /* what the program wrote on its way here is nobody's */
+    fflush(stdout); /* what the program wrote on its way here is discarded */
     fflush(stderr);
     cohort_os_streams_drop();
     apr_status_t status = cohort_os_state_remember();

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is said on the channel to a fork server: 64 bits, a request or a message of another kind. A
- * request is the id of the slot, below the bits of the attempt that are told; the id of a slot is
+ * request is the id of the slot, below the bits of the attempt that are sent; the id of a slot is
  * never 0.
  */
 #ifndef COHORT_CORE_SERVER_H

@@ -4,11 +4,11 @@
  * and ends them. server.c says what a server is.
  *
  * A request goes to a server that was made in the state in which the requesting thread is. The
- * states that it compares are told apart by few system calls, unless a child has stepped back: then
- * by all. What a server cannot know, since it changes from start to start, goes with the request or
- * is written into the slot while the server forks. A server that dies before a child has claimed
- * the slot is replaced by another one: taking the attempt back is one compare-and-swap against the
- * claim.
+ * states that it compares are distinguished by few system calls, unless a child has stepped back:
+ * then by all. What a server cannot know, since it changes from start to start, goes with the
+ * request or is written into the slot while the server forks. A server that dies before a child has
+ * claimed the slot is replaced by another one: taking the attempt back is one compare-and-swap
+ * against the claim.
  */
 #include "core/process/server.h"
 
@@ -28,7 +28,7 @@ typedef struct {
     cohort_os_known_t channel;
     cohort_os_state_t state; /* of the thread that made it */
     bool unfit;              /* has been found not to be what its state says */
-    bool retired;            /* has been told to end with its last child */
+    bool retired;            /* has been asked to end with its last child */
     uint32_t posted;         /* requests so far */
     void *context;           /* what it took over from us when it was started */
     size_t context_size;
@@ -78,7 +78,7 @@ static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t read
     return status ? status : cohort__watch_until_running(slot, child, watched);
 }
 
-/* Another thread may have changed meanwhile what this one is: then nobody knows what the server
+/* Another thread may have changed meanwhile what this one is: then it is not known what the server
  * is. */
 static apr_status_t confirm(const cohort_os_state_t *before) {
     cohort_os_state_t now;
@@ -102,7 +102,7 @@ static apr_status_t start_process(cohort_process_t *slot, cohort_os_handle_t *ch
     return cohort__attempt_failed(slot, status);
 }
 
-/* It is told through which channel it can tell this process' watcher something. */
+/* It learns through which channel it can notify this process' watcher. */
 static apr_status_t introduce(server_t *server) {
     cohort_os_streams_t back = {{cohort__watcher_channel(), COHORT_OS_NONE, COHORT_OS_NONE}};
     return back.handles[0] == COHORT_OS_NONE
@@ -245,7 +245,7 @@ static bool tell_server(server_t *server, cohort__tell_t what) {
     return cohort_os_channel_post(server->channel.handle, message, NULL) != APR_ENOMEM;
 }
 
-/* One that is right; the others are told that they are not. That one is dead is found by posting
+/* One that is right; the others learn that they are not. That one is dead is found by posting
  * to it. */
 static void choose(request_t *request, server_t **free_place) {
     request->server = *free_place = NULL;
@@ -373,7 +373,7 @@ apr_status_t cohort__server_launch(cohort_process_t *slot, bool *full) {
                : status;
 }
 
-/* All are told before the first is waited for. One that cannot be killed, since this process has
+/* All are asked before the first is waited for. One that cannot be killed, since this process has
  * given up the right to do that, goes by itself or is left. */
 void cohort__server_close(void) {
     cohort__pid_t ids[SERVERS_MAX];

@@ -5,8 +5,8 @@
  * lost, doubled, torn or left.
  *
  * Each process has a place, which is filled again when it is killed. It says in its place when it
- * is inside a call whose outcome a killed process cannot write down any more ("open"): at most one
- * message, or one block, may be missing for each that was killed there.
+ * is inside a call of which a killed process cannot write down the outcome any more ("open"): at
+ * most one message, or one block, may be missing for each that was killed there.
  */
 #ifndef COHORT_TESTS_RANDOM_LOAD_H
 #define COHORT_TESTS_RANDOM_LOAD_H
