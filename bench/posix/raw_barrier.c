@@ -17,7 +17,7 @@ typedef struct {
 } board_t;
 
 static board_t *board;
-static int parties, who_am_i;
+static int parties, own_number;
 static void (*cross_barrier)(void);
 
 static void cross_pthread(void) {
@@ -40,15 +40,15 @@ static void cross_spin(void) {
 }
 
 static void cross(long crossing) {
-    atomic_store_explicit(&board->places[who_am_i].crossing, crossing, memory_order_release);
+    atomic_store_explicit(&board->places[own_number].crossing, crossing, memory_order_release);
     cross_barrier();
-    long other = atomic_load_explicit(&board->places[(who_am_i + 1) % parties].crossing,
+    long other = atomic_load_explicit(&board->places[(own_number + 1) % parties].crossing,
                                       memory_order_acquire);
     PEER_MUST(other == crossing || other == crossing + 1);
 }
 
 static void party(void *arg) {
-    who_am_i = *(int *)arg;
+    own_number = *(int *)arg;
     for (long i = 0;; i++) cross(i);
 }
 

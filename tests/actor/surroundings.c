@@ -51,7 +51,7 @@ static _Noreturn int waits(void *args) {
     for (;;) pause();
 }
 
-static int told(const char *what) {
+static int report(const char *what) {
     printf("%s: %s\n", what, cohort_last_error());
     return 1;
 }
@@ -87,14 +87,14 @@ int main(int argc, char **argv) {
         perror("surroundings");
         return 3;
     }
-    if (cohort_initialize(&options)) return told("initialize");
+    if (cohort_initialize(&options)) return report("initialize");
     if (cohort_process_create(&process, filter ? waits : seven, NULL, 0, NULL, NULL))
-        return told("create");
-    if (cohort_process_start(process)) return told("start");
-    if (filter && cohort_process_terminate(process)) return told("terminate");
-    if (cohort_process_join(process, COHORT_FOREVER)) return told("join");
-    if (cohort_process_exit_code(process) != (filter ? -15 : 7)) return told("wrong exit code");
-    if (shared_kib() > 64 << 10) return told("memory that nobody uses");
+        return report("create");
+    if (cohort_process_start(process)) return report("start");
+    if (filter && cohort_process_terminate(process)) return report("terminate");
+    if (cohort_process_join(process, COHORT_FOREVER)) return report("join");
+    if (cohort_process_exit_code(process) != (filter ? -15 : 7)) return report("wrong exit code");
+    if (shared_kib() > 64 << 10) return report("memory that is not used");
     puts("fine");
     return 0;
 }

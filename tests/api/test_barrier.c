@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Barrier: meetings, actions, what breaks it, and that no death makes anybody wait. */
+/* Barrier: meetings, actions, what breaks it, and that no death makes a party wait. */
 #include "parties.h"
 
 #include <stdlib.h>
@@ -72,8 +72,8 @@ static int expect_destroyed(void *data) {
 
 static void count_action(void *arg) { atomic_fetch_add((_Atomic int *)arg, 1); }
 
-/* Nobody goes on before all are there; the action has been run exactly once per round by then; each
- * has an index of its own. */
+/* No party goes on before all are there; the action has been run exactly once per round by then;
+ * each has an index of its own. */
 static int meet_often(void *data) {
     args_t *a = data;
     for (int round = 0; round < a->rounds; round++) {
@@ -141,8 +141,8 @@ static void alone(void) {
     CHECK_INT(2, atomic_load(args.actions));
 }
 
-/* More come than it takes: they meet in whatever groups. The number of visits is even, so nobody is
- * left over. */
+/* More come than it takes: they meet in whatever groups. The number of visits is even, so no party
+ * is left over. */
 static void *APR_THREAD_FUNC visit(apr_thread_t *thread, void *data) {
     args_t *a = data;
     (void)thread;
@@ -352,7 +352,7 @@ static void waiting_party_killed(void) {
     check_all_met(&args);
 }
 
-/* Nobody else waits when it dies: the one that comes last does not meet a corpse. */
+/* No other party waits when it dies: the one that comes last does not meet a dead one. */
 static void first_party_killed_before_last_comes(void) {
     args_t args = new_args(2, 1, count_action);
     cohort_process_t *victim = party_start(expect_met, &args, sizeof args);

@@ -58,7 +58,7 @@ static void condition_states(void) {
     CHECK_STATUS(COHORT_EOVERRELEASE, cohort_condition_release(c));
     acquire(&args);
     CHECK_STATUS(COHORT_EDEADLOCK, cohort_condition_acquire(c, COHORT_FOREVER));
-    CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(c, 7)); /* nobody there: it is not kept */
+    CHECK_STATUS(APR_SUCCESS, cohort_condition_notify(c, 7)); /* no waiter there: it is not kept */
     CHECK_STATUS(APR_SUCCESS, cohort_condition_notify_all(c));
     CHECK_STATUS(APR_EAGAIN, cohort_condition_wait(c, 0));
     apr_time_t begin = apr_time_now();
@@ -279,7 +279,7 @@ static void condition_notifier_killed(void) {
     give_back(&args);
 }
 
-/* Time runs out again and again; while somebody else holds the lock that takes until the lock is
+/* Time runs out again and again; while another thread holds the lock that takes until the lock is
  * back, and when its owner was killed that is said. */
 static int run_out_of_time(void *data) {
     args_t *a = data;

@@ -408,8 +408,8 @@ static void after_the_end(void) {
         CHECK_STATUS(APR_SUCCESS, kinds[k].end(object));
         for (size_t i = 0; i < CALLS; i++) {
             if (calls[i].kind != k) continue;
-            /* An end of a pipe that this process has closed is still an end, as long as anybody has
-             * one. */
+            /* An end of a pipe that this process has closed is still an end, as long as any process
+             * has one. */
             apr_status_t status = calls[i].call(object);
             bool clear = calls[i].ends ? status == APR_SUCCESS || status == COHORT_ECLOSED
                                        : status == COHORT_EHANDLE || status == COHORT_ECLOSED;

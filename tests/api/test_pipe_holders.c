@@ -57,7 +57,7 @@ static void blocked_sender_sees_the_end(void) {
     party_finish(child);
 }
 
-static int hold_until_told(void *data) {
+static int hold_until_asked(void *data) {
     args_t *a = data;
     atomic_fetch_add(a->ready, 1);
     check_text("go", a->end);
@@ -69,7 +69,7 @@ static void many_holders(void) {
     enum { HOLDERS = 15 };
     args_t a = new_args(0);
     cohort_process_t *holders[HOLDERS];
-    for (int i = 0; i < HOLDERS; i++) holders[i] = start_with(a.end, hold_until_told, &a);
+    for (int i = 0; i < HOLDERS; i++) holders[i] = start_with(a.end, hold_until_asked, &a);
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.end));
     party_await(a.ready, HOLDERS);
     for (int i = 0; i < HOLDERS / 3; i++) party_kill(holders[i]);
@@ -101,7 +101,7 @@ static void using_an_end_holds_it(void) {
     CHECK_STATUS(APR_EAGAIN, receive_any(a.end, 0)); /* this process still holds the far end too */
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
     CHECK_STATUS(APR_EOF, receive_any(a.end, 0));
-    /* closed for good: nobody gets hold of it again */
+    /* closed for good: no process gets hold of it again */
     party_finish(party_start(find_closed, &a, sizeof a));
 }
 
@@ -257,8 +257,8 @@ static int talk_and_leave(void *data) {
     return 0;
 }
 
-/* Nobody closes anything, one child ends and the other is killed: the pipe between them, and what
- * is in it, is freed all the same. */
+/* No process closes anything, one child ends and the other is killed: the pipe between them, and
+ * what is in it, is freed all the same. */
 static void what_the_dead_held_is_freed(void) {
     apr_uint64_t blocks = 0;
     for (int round = 0; round < 5; round++) {

@@ -90,8 +90,9 @@ static void results_outlive_pool(void) {
     }
 }
 
-/* Results that are done and kept, alone or in front of others, are in nobody's way: not of what
- * comes after them, nor of the worker's end and the next one's beginning, nor of close and join. */
+/* Results that are done and kept, alone or in front of others, are in the way of nothing: not of
+ * what comes after them, nor of the worker's end and the next one's beginning, nor of close and
+ * join. */
 static void kept_results_hide_nothing(void) {
     enum { N = 40 };
     cohort_pool_t *pool = new_pool(1);

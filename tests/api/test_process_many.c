@@ -14,7 +14,7 @@ static int end_with_five(void *data) {
     return 5;
 }
 
-static void anybody_may_join(void) {
+static void any_process_may_join(void) {
     args_t a = {.go = new_event(), .there = new_event()};
     cohort_process_t *joiners[6];
     a.other = party_start(end_with_five, &a, sizeof a);
@@ -34,7 +34,7 @@ static int kill_other(void *data) {
     return 0;
 }
 
-static void anybody_may_kill(void) {
+static void any_process_may_kill(void) {
     args_t a = {.go = new_event()};
     a.other = party_start(wait_for_go, &a, sizeof a);
     party_finish(party_start(kill_other, &a, sizeof a));
@@ -117,8 +117,8 @@ static void join_runs_out(void) {
 }
 
 const test_case_t process_many_cases[] = {
-    {"Process", "anybody_may_join", anybody_may_join},
-    {"Process", "anybody_may_kill", anybody_may_kill},
+    {"Process", "any_process_may_join", any_process_may_join},
+    {"Process", "any_process_may_kill", any_process_may_kill},
     {"Process", "only_the_maker_starts", only_the_maker_starts},
     {"Process", "threads_start_at_once", threads_start_at_once},
     {"Process", "trees_grow_at_once", trees_grow_at_once},

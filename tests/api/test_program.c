@@ -237,7 +237,7 @@ static int join_program(void *data) {
     return 0;
 }
 
-static void anybody_may_join_a_program(void) {
+static void any_process_may_join_a_program(void) {
     cohort_program_t program = {.argv = ACT("cat"), .streams = {PIPE}};
     cohort_process_t *process = start_program(&program, NULL),
                      *joiner = party_start(join_program, &process, sizeof process);
@@ -263,6 +263,6 @@ const test_case_t program_cases[] = {
     {"Program", "failed_starts_leave_nothing", failed_starts_leave_nothing},
     {"Program", "names_of_programs", names_of_programs},
     {"Program", "bad_programs", bad_programs},
-    {"Program", "anybody_may_join_a_program", anybody_may_join_a_program},
+    {"Program", "any_process_may_join_a_program", any_process_may_join_a_program},
     {0},
 };

@@ -3,7 +3,7 @@
  * the dead have outstanding. */
 #include "queues.h"
 
-static int work_until_told(void *data) {
+static int work_until_asked(void *data) {
     args_t *a = data;
     for (;;) {
         int value;
@@ -18,7 +18,7 @@ static int work_until_told(void *data) {
 static void Q_05_task_done(void) {
     cohort_process_t *workers[4];
     args_t a = {.queue = new_queue(0, 1), .ready = party_memory(sizeof(int))};
-    parties_start(workers, 4, work_until_told, &a, sizeof a);
+    parties_start(workers, 4, work_until_asked, &a, sizeof a);
     for (int i = 0; i < 10; i++) CHECK_STATUS(APR_SUCCESS, put_int(a.queue, i, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_join(a.queue, COHORT_FOREVER));
     CHECK_INT(10, atomic_load(a.ready));
@@ -30,7 +30,7 @@ static void Q_05_task_done(void) {
 static void join_waits_for_what_is_being_taken(void) {
     cohort_process_t *workers[3];
     args_t a = {.queue = new_queue(4, 1), .ready = party_memory(sizeof(int))};
-    parties_start(workers, 3, work_until_told, &a, sizeof a);
+    parties_start(workers, 3, work_until_asked, &a, sizeof a);
     for (int i = 1; i <= 300; i++) {
         CHECK_STATUS(APR_SUCCESS, put_int(a.queue, i, COHORT_FOREVER));
         CHECK_STATUS(APR_SUCCESS, cohort_queue_join(a.queue, COHORT_FOREVER));

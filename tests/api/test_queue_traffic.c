@@ -128,7 +128,7 @@ static void threads_of_one_process(void) {
 
 /* ---- deaths --------------------------------------------------------------------------------- */
 
-/* A message is counted after its get, so a receiver that is killed may have one that nobody
+/* A message is counted after its get, so a receiver that is killed may have one that no process
  * counted. */
 static void killing_receivers(apr_size_t capacity) {
     enum { KILLS = 12, SENDERS = 2, MESSAGES = 4000 };

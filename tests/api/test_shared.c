@@ -27,7 +27,7 @@ static void blocks_of_all_sizes(void) {
     CHECK_INT(used, arena_usage().used);
 }
 
-static void usage_is_told(void) {
+static void usage_is_reported(void) {
     void *block = NULL;
     cohort_arena_usage_t before = arena_usage(), now;
     CHECK(before.limit >= before.committed);
@@ -329,7 +329,7 @@ static void blocks_of_a_type(void) {
 const test_case_t shared_cases[] = {
     {"Shared", "blocks_of_a_type", blocks_of_a_type},
     {"Shared", "blocks_of_all_sizes", blocks_of_all_sizes},
-    {"Shared", "usage_is_told", usage_is_told},
+    {"Shared", "usage_is_reported", usage_is_reported},
     {"Shared", "misuse_is_a_status", misuse_is_a_status},
     {"Shared", "what_is_shared", what_is_shared},
     {"Shared", "absurd_sizes", absurd_sizes},

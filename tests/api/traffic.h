@@ -46,7 +46,7 @@ static inline void traffic_check(const traffic_t *m, apr_size_t size) {
 /* How often each message of each sender arrived. In the arena. */
 typedef struct {
     int senders, messages;
-    _Atomic int got; /* by everybody */
+    _Atomic int got; /* by all */
     _Atomic int times[];
 } tally_t;
 

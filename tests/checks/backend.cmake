@@ -56,6 +56,6 @@ string(CONCAT innocent "pool->workers, pool->state, pool->failures, found.output
        "cohort__result_find(job).outputs, cohort__running.progress")
 find_names("${innocent}" names)
 if(names)
-  message(FATAL_ERROR "What anybody may name is taken for the back end's: \"${names}\"")
+  message(FATAL_ERROR "What any file may name is taken for the back end's: \"${names}\"")
 endif()
 message(STATUS "${count} files name nothing of the local back end")

@@ -321,7 +321,7 @@ static int die_over_a_row(void *data) {
     party_wait_for_death();
 }
 
-/* Its spans may be somebody's slab by the time of the repair. */
+/* Its spans may be another thread's slab by the time of the repair. */
 static void late_repairs_leave_others_alone(void) {
     static const uint32_t kinds[] = {COHORT__INTENT_NEW, COHORT__INTENT_FREE};
     for (int i = 0; i < 2; i++) {

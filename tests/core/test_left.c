@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* What belonged to processes that died goes, also where the one that would have destroyed it is
- * among the dead, and where nobody asks for anything. */
+ * among the dead, and where no process asks for anything. */
 #include "threads.h"
 
 #include "core/object/pipe.h"
@@ -34,7 +34,7 @@ static void *APR_THREAD_FUNC lend_record(apr_thread_t *thread, void *unused) {
     party_wait_for_death();
 }
 
-/* A process that has died and that nobody but this thread will find dead. Its only thread is one of
+/* A process that has died and that only this thread will find dead. Its only thread is one of
  * this process, which does nothing. */
 static cohort__pid_t dead_process(cohort__thread_t **record) {
     cohort_process_t *slot;
@@ -53,7 +53,7 @@ static cohort__pid_t dead_process(cohort__thread_t **record) {
 }
 
 /* It announces that it looks at this one while it repairs. */
-static void bury_busily(cohort__pid_t dead) {
+static void end_busily(cohort__pid_t dead) {
     cohort_queue_t *other;
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&other, NULL, NULL));
     cohort__op_look(enter(), other);
@@ -75,7 +75,7 @@ static void a_busy_repairer_leaves_destruction_to_others(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, large, sizeof large, 0));
     cohort__op_begin(record, COHORT__OP_DESTROY, queue, 0);
     atomic_store(&((cohort__ring_owner_t *)queue)->destroyer, cohort__thread_id(record));
-    bury_busily(dead);
+    end_busily(dead);
     CHECK(cohort__block_is(queue, COHORT__KIND_QUEUE));
     CHECK(cohort__process_check_dead(dead));
     CHECK(!cohort__process_find(dead));
@@ -92,7 +92,7 @@ static void a_busy_repairer_leaves_pipes_to_others(void) {
     CHECK_STATUS(APR_SUCCESS, cohort__connection_hold(second, dead));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(first));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(second));
-    bury_busily(dead);
+    end_busily(dead);
     CHECK(cohort__process_check_dead(dead));
     CHECK(!cohort__process_find(dead));
     check_as_before(&before);
@@ -112,7 +112,7 @@ static void what_a_child_was_given_goes_with_its_handle(void) {
         if (i == 0) CHECK_STATUS(APR_SUCCESS, cohort_connection_close(ends[1]));
         CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(child));
         if (i == 0) continue;
-        /* nobody else ever had the other end */
+        /* no other process ever had the other end */
         CHECK_STATUS(APR_EOF, cohort_connection_poll(ends[1], 0));
         CHECK_STATUS(APR_SUCCESS, cohort_connection_close(ends[1]));
     }
@@ -169,7 +169,7 @@ static int have_a_pool(void *args) {
     party_wait_for_death();
 }
 
-/* Nobody waits for its work, and its workers end when their parent has. */
+/* No process waits for its work, and its workers end when their parent has. */
 static void the_pool_of_a_killed_daemon_goes(void) {
     notes_t *n = party_memory(sizeof *n);
     party_finish(party_start(nothing, NULL, 0));

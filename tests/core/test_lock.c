@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Locks that a corpse cannot hold, and guards that undo what a dead owner had begun. */
+/* Locks that the dead cannot hold, and guards that undo what a dead owner had begun. */
 #include "threads.h"
 
 typedef struct {
@@ -32,7 +32,7 @@ static int hold_and_wait(void *data) {
     party_wait_for_death();
 }
 
-static void a_dead_owner_is_told_once(void) {
+static void a_dead_owner_is_reported_once(void) {
     table_t *t = new_table();
     cohort__thread_t *me = enter();
     cohort_process_t *owner = party_start(hold_and_wait, &t, sizeof t);
@@ -85,7 +85,7 @@ static void one_at_a_time(void) {
     CHECK_INT(4 * t->end, t->counter);
 }
 
-static void one_at_a_time_whoever_dies(void) {
+static void one_at_a_time_whatever_dies(void) {
     table_t *t = new_table();
     for (int round = 0; round < 10; round++) {
         cohort_process_t *counters[3];
@@ -164,7 +164,7 @@ static int change_together(void *data) {
     return 0;
 }
 
-static void all_or_nothing_whoever_dies(void) {
+static void all_or_nothing_whatever_dies(void) {
     table_t *t = new_table();
     for (int round = 0; round < 12; round++) {
         cohort_process_t *changers[3];
@@ -182,12 +182,12 @@ static void all_or_nothing_whoever_dies(void) {
 
 const test_case_t lock_cases[] = {
     {"CoreLock", "states_of_a_lock", states_of_a_lock},
-    {"CoreLock", "a_dead_owner_is_told_once", a_dead_owner_is_told_once},
+    {"CoreLock", "a_dead_owner_is_reported_once", a_dead_owner_is_reported_once},
     {"CoreLock", "an_ended_thread_holds_nothing", an_ended_thread_holds_nothing},
     {"CoreLock", "one_at_a_time", one_at_a_time},
-    {"CoreLock", "one_at_a_time_whoever_dies", one_at_a_time_whoever_dies},
+    {"CoreLock", "one_at_a_time_whatever_dies", one_at_a_time_whatever_dies},
     {"CoreLock", "what_a_dead_owner_began_is_undone", what_a_dead_owner_began_is_undone},
     {"CoreLock", "what_was_committed_stays", what_was_committed_stays},
-    {"CoreLock", "all_or_nothing_whoever_dies", all_or_nothing_whoever_dies},
+    {"CoreLock", "all_or_nothing_whatever_dies", all_or_nothing_whatever_dies},
     {0},
 };

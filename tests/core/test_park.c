@@ -187,7 +187,7 @@ static int sleep_for_ever(void *data) {
 
 /* Sleepers that are killed leave neither the word in a state that others trip over, nor take their
  * wake-ups with them for good. */
-static void killed_sleepers_harm_nobody(void) {
+static void killed_sleepers_do_no_harm(void) {
     cohort_process_t *sleepers[3], *sides[2];
     waiter_t w = {.place = party_memory(sizeof(place_t))};
     w.place->end = 200;
@@ -207,6 +207,6 @@ const test_case_t park_cases[] = {
     {"CorePark", "paces_keep_deadlines", paces_keep_deadlines},
     {"CorePark", "unrest_comes_to_an_end", unrest_comes_to_an_end},
     {"CorePark", "empty_notices_take_nothing_away", empty_notices_take_nothing_away},
-    {"CorePark", "killed_sleepers_harm_nobody", killed_sleepers_harm_nobody},
+    {"CorePark", "killed_sleepers_do_no_harm", killed_sleepers_do_no_harm},
     {0},
 };

@@ -224,7 +224,7 @@ static cohort_process_t *start(args_t *a, cohort_target_t target) {
     return child;
 }
 
-static void bury(cohort_process_t *child) {
+static void reap(cohort_process_t *child) {
     party_kill(child);
     CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(child));
 }
@@ -236,7 +236,7 @@ static void a_writer_dies(uint64_t capacity, int step, int size) {
     int number;
     CHECK_STATUS(APR_EAGAIN, get(a.box, &number, NULL, true));
     if (capacity == 1) CHECK_STATUS(APR_EAGAIN, put(a.box, 1));
-    bury(child);
+    reap(child);
     CHECK_STATUS(APR_EAGAIN, get(a.box, &number, NULL, true));
     for (int i = 0; i < 3; i++) {
         if (capacity == 0 || capacity > 2 || i < (int)capacity)
@@ -260,7 +260,7 @@ static void writers_die(void) {
 }
 
 /* The message behind an unfinished one was put no later, and need not wait for it. */
-static void a_slow_writer_stops_nobody(void) {
+static void a_slow_writer_stops_no_other(void) {
     for (uint64_t capacity = 0; capacity < 9; capacity += 4) {
         args_t a = new_args(capacity, CLAIMED, 4);
         cohort_process_t *child = start(&a, die_in_put);
@@ -271,7 +271,7 @@ static void a_slow_writer_stops_nobody(void) {
             if (round == 0) check_get(10 + round, false, a.box);
             if (capacity == 4) break;
         }
-        bury(child);
+        reap(child);
         if (capacity != 4) check_get(11, false, a.box);
         check_empty(a.box);
         for (uint64_t i = 0; i < capacity; i++) CHECK_STATUS(APR_SUCCESS, put(a.box, (int)i));
@@ -292,7 +292,7 @@ static void a_reader_dies(uint64_t capacity, int step, int size) {
         CHECK_STATUS(APR_SUCCESS, put(a.box, 2));
         check_get(2, false, a.box);
     }
-    bury(child);
+    reap(child);
     check_get(1, true, a.box);
     CHECK_INT(size > 40 ? before - 1 : before, blocks());
     check_empty(a.box);
@@ -320,7 +320,7 @@ static void a_message_comes_back_late(void) {
     for (int i = 2; i < 5; i++) CHECK_STATUS(APR_SUCCESS, put(a.box, i));
     CHECK_STATUS(APR_EAGAIN, put(a.box, 5)); /* its cell is still being read */
     check_get(2, false, a.box);
-    bury(child);
+    reap(child);
     CHECK_INT(3, count(a.box));
     CHECK_STATUS(APR_EAGAIN, put(a.box, 5));
     check_get(1, true, a.box);
@@ -398,7 +398,7 @@ static void a_reader_dies_segments_ago(void) {
     for (; in < 3000; in++) CHECK_STATUS(APR_SUCCESS, put(a.box, in));
     for (; out < 2900; out++) check_get(out, false, a.box);
     CHECK_INT(100, count(a.box));
-    bury(child);
+    reap(child);
     CHECK_INT(101, count(a.box));
     check_get(0, true, a.box);
     for (; out < 3000; out++) check_get(out, false, a.box);
@@ -412,7 +412,7 @@ static void a_writer_dies_segments_ago(void) {
     cohort_process_t *child = start(&a, die_in_put);
     for (int i = 0; i < 2000; i++) CHECK_STATUS(APR_SUCCESS, put(a.box, i));
     for (int i = 0; i < 1500; i++) check_get(i, false, a.box);
-    bury(child);
+    reap(child);
     CHECK_INT(500, count(a.box));
     for (int i = 1500; i < 2000; i++) check_get(i, false, a.box);
     check_empty(a.box);
@@ -426,7 +426,7 @@ static int announce_and_stay(void *data) {
     wait_to_be_killed(a);
 }
 
-/* What somebody may be about to touch is not freed; after that one's death it is. */
+/* What a thread may be about to touch is not freed; after that one's death it is. */
 static void an_announced_segment_stays(void) {
     args_t a = new_args(0, 0, 0);
     cohort_process_t *child = start(&a, announce_and_stay);
@@ -437,7 +437,7 @@ static void an_announced_segment_stays(void) {
     }
     CHECK(atomic_load(&a.box->ring.head) != first);
     CHECK(atomic_load(&a.box->ring.parts[0]) == first);
-    bury(child);
+    reap(child);
     for (int i = 0; i < 2000; i++) {
         CHECK_STATUS(APR_SUCCESS, put(a.box, i));
         check_get(i, false, a.box);
@@ -483,7 +483,7 @@ static void destroyers_die(void) {
         for (int n = 0; n < 300; n++)
             CHECK_STATUS(APR_SUCCESS, put_sized(a.box, n, n % 10 ? 4 : LARGE, true));
         cohort_process_t *child = start(&a, die_in_destroy);
-        bury(child);
+        reap(child);
         CHECK(!cohort__block_is(a.box, COHORT__KIND_QUEUE));
         CHECK_STATUS(APR_SUCCESS, cohort_free((void *)a.ready));
         CHECK_STATUS(APR_SUCCESS, cohort_free((void *)a.record));
@@ -578,7 +578,7 @@ static void an_unfinished_addition_is_undone(void) {
         atomic_store(l.ready, 0);
         cohort_process_t *child = party_start(die_in_add, &l, sizeof l);
         party_await(l.ready, 1);
-        bury(child);
+        reap(child);
     }
     cohort__object_end(l.listed, TAG);
     cohort__object_free(me, l.listed);
@@ -590,7 +590,7 @@ const test_case_t ring_cases[] = {
     {"Ring", "positions_wrap", positions_wrap},
     {"Ring", "a_late_bump_fails", a_late_bump_fails},
     {"Ring", "writers_die", writers_die},
-    {"Ring", "a_slow_writer_stops_nobody", a_slow_writer_stops_nobody},
+    {"Ring", "a_slow_writer_stops_no_other", a_slow_writer_stops_no_other},
     {"Ring", "readers_die", readers_die},
     {"Ring", "a_message_comes_back_late", a_message_comes_back_late},
     {"Ring", "a_put_is_undone_once", a_put_is_undone_once},

@@ -24,7 +24,7 @@ static cohort_process_t *make(cohort_target_t target) {
     return process;
 }
 
-static void stale_ids_name_nobody(void) {
+static void stale_ids_name_no_process(void) {
     cohort_process_t *process = make(nothing);
     cohort__pid_t id = cohort__process_id(process);
     CHECK(cohort__process_find(id) == process);
@@ -187,7 +187,7 @@ static bool is_found(const cohort_process_t *slot) {
     return found;
 }
 
-/* Another thread is at the same slot: it is that one's, whatever else died over it. And nobody
+/* Another thread is at the same slot: it is that one's, whatever else died over it. And no thread
  * knows of it when that one has given up: it is found when slots run out. */
 static void a_slot_in_the_making_by_two_is_left(void) {
     notes_t *n = new_notes();
@@ -315,7 +315,7 @@ static void late_reports_change_nothing(void) {
 
 /* All threads that wait for a process find it dead, again and again, while its reaper has not told
  * its code yet: that is news once, or none of them would ever sleep. */
-static void a_death_is_told_when_something_is_new(void) {
+static void a_death_is_announced_when_something_is_new(void) {
     cohort_process_t *before = party_start(nothing, NULL, 0), *process = make(nothing);
     party_end(before, 0);
     process->os = before->os;
@@ -349,7 +349,7 @@ static void a_failed_start_is_a_death_too(void) {
 }
 
 const test_case_t table_cases[] = {
-    {"CoreTable", "stale_ids_name_nobody", stale_ids_name_nobody},
+    {"CoreTable", "stale_ids_name_no_process", stale_ids_name_no_process},
     {"CoreTable", "ten_thousand_slots", ten_thousand_slots},
     {"CoreTable", "lives_leave_nothing", lives_leave_nothing},
     {"CoreTable", "a_late_end_is_not_the_next_process", a_late_end_is_not_the_next_process},
@@ -361,7 +361,8 @@ const test_case_t table_cases[] = {
     {"CoreTable", "a_late_signal_is_of_its_own_life", a_late_signal_is_of_its_own_life},
     {"CoreTable", "orphans_are_found_dead", orphans_are_found_dead},
     {"CoreTable", "late_reports_change_nothing", late_reports_change_nothing},
-    {"CoreTable", "a_death_is_told_when_something_is_new", a_death_is_told_when_something_is_new},
+    {"CoreTable", "a_death_is_announced_when_something_is_new",
+     a_death_is_announced_when_something_is_new},
     {"CoreTable", "a_failed_start_is_a_death_too", a_failed_start_is_a_death_too},
     {0},
 };

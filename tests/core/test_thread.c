@@ -28,7 +28,7 @@ static void a_thread_has_one_record(void) {
     CHECK_INT(cohort__self_id(), cohort__thread_process(id));
 }
 
-static void nonsense_is_nobody(void) {
+static void nonsense_is_no_process(void) {
     cohort__tid_t id = cohort__thread_id(enter());
     cohort__tid_t ids[] = {0,          id + (1 << 16), id + 5000,
                            UINT64_MAX, 0xffff,         id & ~(cohort__tid_t)0xffff};
@@ -73,7 +73,7 @@ static int note_own(void *data) {
     party_wait_for_death();
 }
 
-/* What a call had in flight when its process died is freed, and the id names nobody. */
+/* What a call had in flight when its process died is freed, and the id names no thread. */
 static void records_of_the_dead_are_repaired(void) {
     notes_t *n = new_notes();
     cohort__usage_t before, after;
@@ -120,7 +120,7 @@ static void only_the_owner_pointers_of_an_intent_are_unsettled(void) {
 
 const test_case_t thread_cases[] = {
     {"CoreThread", "a_thread_has_one_record", a_thread_has_one_record},
-    {"CoreThread", "nonsense_is_nobody", nonsense_is_nobody},
+    {"CoreThread", "nonsense_is_no_process", nonsense_is_no_process},
     {"CoreThread", "ended_threads_are_gone_and_their_records_used",
      ended_threads_are_gone_and_their_records_used},
     {"CoreThread", "records_of_the_dead_are_repaired", records_of_the_dead_are_repaired},

@@ -194,7 +194,7 @@ apr_status_t step_task(const void *input, void *output) {
     return APR_SUCCESS;
 }
 
-void step_bury_orphans(void) {
+void step_end_orphans(void) {
     for (bool any = true; any;) {
         any = false;
         for (uint32_t i = 0; i < cohort__process_count(); i++) {
@@ -396,7 +396,7 @@ static void await_helpers(void) {
     }
 }
 
-/* Nobody else may change the arena meanwhile. */
+/* No other process may change the arena meanwhile. */
 void step_each(const step_scenario_t *scenario, void (*look)(pid_t pid)) {
     require_tracing();
     void *state = scenario->prepare();

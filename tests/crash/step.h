@@ -54,8 +54,8 @@ void step_leave(void *state);
 /* A task: an int that is one more. */
 apr_status_t step_task(const void *input, void *output);
 
-/* For a check: what the victim had started ends by itself; see that everybody knows. */
-void step_bury_orphans(void);
+/* For a check: what the victim had started ends by itself; see that all know. */
+void step_end_orphans(void);
 
 /* Run a scenario at its points of death. Prints how many there were. */
 void step_through(const char *name, const step_scenario_t *scenario);

@@ -276,7 +276,7 @@ static void end_users(state_t *s) {
     }
 }
 
-/* Somebody waits in the empty one, somebody in the full one. */
+/* One process waits in the empty one, another in the full one. */
 static void *queues_in_use(void) {
     state_t *s = new_state();
     CHECK_STATUS(APR_SUCCESS,
@@ -381,7 +381,7 @@ static void *a_user(void) {
     return s;
 }
 
-/* The child is the victim's, which closes its handle while somebody else kills and joins it. */
+/* The child is the victim's, which closes its handle while another process kills and joins it. */
 static void own_child(void *state) {
     state_t *s = state;
     s->child = start_child();

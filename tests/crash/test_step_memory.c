@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Death in the heap and in locks. The blocks that the victim had made and not yet given to anybody
+/* Death in the heap and in locks. The blocks that the victim had made and not yet given away
  * must come back by themselves. */
 #include "check.h"
 #include "core/memory/arena.h"

@@ -165,7 +165,7 @@ static void make_pool(void *state) {
 
 static void check_nothing_left(void *state, bool finished) {
     (void)state, (void)finished;
-    step_bury_orphans();
+    step_end_orphans();
 }
 
 /* ---- one ends a pool that another has made, while its worker is in a chunk of many items ---- */

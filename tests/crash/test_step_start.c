@@ -290,7 +290,7 @@ static void check_start(void *state, bool finished) {
     CHECK_INT(0, cohort_process_exit_code(s->starter));
     apr_status_t status = atomic_load(&s->status);
     CHECK(status == APR_SUCCESS || (status == COHORT_ESTART && !finished));
-    step_bury_orphans();
+    step_end_orphans();
 }
 
 static void discard(void *state) {

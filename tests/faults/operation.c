@@ -68,7 +68,7 @@ static void list_processes(void) {
     }
 }
 
-/* What ends takes its time: a server that nobody needs, and the watcher that sees it; a job that a
+/* What ends takes its time: a server that is not needed, and the watcher that sees it; a job that a
  * worker still looks at. What was on its way out has been counted before: then so much less is what
  * the next tries go by. */
 void check_held(const char *name, long n, holdings_t *before) {

@@ -63,7 +63,7 @@ typedef struct {
 } holdings_t;
 
 holdings_t holdings_now(void);
-/* What ends takes its time: a server that nobody needs, and the watcher that sees it. */
+/* What ends takes its time: a server that is not needed, and the watcher that sees it. */
 void check_held(const char *name, long n, holdings_t *before);
 /* Neither a zombie nor one that runs. */
 void check_childless(const char *name, long n);

@@ -113,7 +113,7 @@ static void sleeper_make(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, process_start(t));
 }
 static apr_status_t process_kill(things_t *t) { return cohort_process_kill(t->process); }
-static void buried(things_t *t) {
+static void reaped(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(t->process, COHORT_FOREVER));
     CHECK_INT(-9, cohort_process_exit_code(t->process));
 }
@@ -127,7 +127,7 @@ static apr_status_t active_children(things_t *t) {
 }
 static void sleeper_end(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, process_kill(t));
-    buried(t);
+    reaped(t);
     process_destroy(t);
 }
 
@@ -159,7 +159,7 @@ static void processes_start_with_options(void) {
 static void processes_end(void) {
     static const operation_t operations[] = {
         {"process_join", process_make_started, process_join, NULL, process_destroy},
-        {"process_kill", sleeper_make, process_kill, buried, process_destroy},
+        {"process_kill", sleeper_make, process_kill, reaped, process_destroy},
         {"active_children", sleeper_make, active_children, NULL, sleeper_end},
     };
     TRY_ALL(operations);

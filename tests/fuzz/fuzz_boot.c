@@ -1,11 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole decision of a process that finds a boot block: the block, which anybody may have put
- * into its environment, and then the words of the arena that it names. The first line of the input
- * is the block, with '@' for this process' pid, P for its parent's, A, L, C for descriptors of an
- * arena, a lifeline and a channel as a block writes them, B for this program's build, S and M for
- * the arena's size and base. Each eleven bytes after that change a word of the arena: one of where,
- * two of which, eight of what to.
+ * The whole decision of a process that finds a boot block: the block, which any process may have
+ * put into its environment, and then the words of the arena that it names. The first line of the
+ * input is the block, with '@' for this process' pid, P for its parent's, A, L, C for descriptors
+ * of an arena, a lifeline and a channel as a block writes them, B for this program's build, S and M
+ * for the arena's size and base. Each eleven bytes after that change a word of the arena: one of
+ * where, two of which, eight of what to.
  *
  * Whatever it is, nothing is read outside of the arena, and what is taken is what the system
  * confirms.

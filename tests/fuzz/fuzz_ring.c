@@ -3,7 +3,7 @@
  * A queue with any values in its words: those of its cells, its hints, and the record of a
  * dead thread that a survivor repairs. The input is a list of operations, among them writing a
  * word. Whatever it is, each call comes back with a status, nothing outside of what belongs to the
- * queue is read or written, and the queue can be destroyed. What nobody can defend against is not
+ * queue is read or written, and the queue can be destroyed. What cannot be defended against is not
  * tried: a segment's own measures, links and owner pointers.
  */
 #include "fuzz.h"
@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define BIG 5000
-/* of blocks that nobody knows of any more: time for a new arena */
+/* of blocks that are lost: time for a new arena */
 #define FULL ((apr_uint64_t)100 << 20)
 
 typedef struct {

@@ -9,7 +9,7 @@
  *  - barrier: the parties that live are told, and a new barrier works;
  *  - at the end nothing of all that is left in the arena: no block (but of a putter that was killed
  *    while it was given one), no process, no record of a dead thread.
- * Nobody may hang: then this program does not end. The processes that can be killed are named
+ * No process may hang: then this program does not end. The processes that can be killed are named
  * pool-N, queue-N and barrier-N. A process that ended by itself has said so before; so nothing here
  * goes by exit codes, which a killer may choose.
  */
@@ -264,7 +264,7 @@ static void queue_look(queue_side_t *side, int kill) {
     require(!atomic_load(&side->board->twice), "a message was received twice");
 }
 
-/* The putters end when somebody makes room for their last messages, and those are received: what is
+/* The putters end when there is room for their last messages, and those are received: what is
  * in a queue when it is closed is lost. */
 static void queue_drain(queue_side_t *side) {
     int empty = 0;

@@ -1,13 +1,13 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * How the threads that wait for a lock are woken: src/core/memory/park.c's cohort__await_handoff(),
- * cohort__notify_handoff(), cohort__handoff_came(), cohort__notify_everybody(), and their use by
+ * cohort__notify_handoff(), cohort__handoff_came(), cohort__wake_all_sleepers(), and their use by
  * src/core/memory/lock.c. CONTENDERS want the lock once each, and MORE of them (whichever they are)
  * once again. Each may be killed before any of its steps, KILLS of them: asleep, woken and on its
  * way, holding the lock, letting go of it. A step is one access to shared memory. What the dead one
- * was doing to a block may have to be settled before its guard changes hands. Somebody notices each
+ * was doing to a block may have to be settled before its guard changes hands. One notices each
  * death, counts it, repairs what the dead left, counts once more and calls
- * cohort__notify_everybody(), as src/core/life/death.c does; a waiting contender may be faster at
+ * cohort__wake_all_sleepers(), as src/core/life/death.c does; a waiting contender may be faster at
  * the repair.
  *
  * A sleep here has no end of its own: what the library's second is for must not be needed. But a
@@ -92,12 +92,12 @@ inline wake_one() {
     fi
 }
 
-/* try_acquire(), quickly: compare-and-swap from nobody to me. */
+/* try_acquire(), quickly: compare-and-swap from NOBODY to me. */
 #define TRY STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else fi)
 
 /* The same, thoroughly. A contender that finds the dead owner's block not settled repairs it, if
- * nobody else does. Meanwhile it is elsewhere, so nobody finds it here. After the repair it tells
- * everybody, if it gets as far: when that comes to an end is left open here. */
+ * no other does. Meanwhile it is elsewhere, so it is not found here. After the repair it tells
+ * all, if it gets as far: when that comes to an end is left open here. */
 inline look(parks) {
     STEP(if :: owner == NOBODY -> owner = me; inside++; goto got :: else -> holder = owner fi);
     STEP(settled = dead[holder] && !unsettled[holder]; elsewhere = unsettled[holder]);

@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * src/core/memory/lock.c: the lock that a corpse cannot hold, and the guard with its journal.
- * MEMBERS processes enter the guard, change two words that must be equal whenever nobody is inside,
+ * src/core/memory/lock.c: the lock that the dead cannot hold, and the guard with its journal.
+ * MEMBERS processes enter the guard, change two words that must be equal whenever none is inside,
  * and leave; each may be killed before any of its steps, one that undoes another's changes too. A
  * step is one access to shared memory. How a waiter sleeps is the other model's; here it goes on as
  * soon as its next try would do something.
@@ -57,7 +57,7 @@ proctype member(byte me) {
     byte seen, n, old, value;
     bool taken_over;
 acquire:
-    atomic { /* compare-and-swap from nobody to me */
+    atomic { /* compare-and-swap from NOBODY to me */
         seen = owner;
         if
         :: !alive[me] -> goto dead

@@ -3,8 +3,8 @@
  * src/core/memory/park.c: event counts, by cohort__notify() (how the hand-off waiter of a lock is
  * woken is handoff.pml). SLEEPERS wait for NEEDS tokens each, in cohort__await(); WAKERS make one
  * each and notify one sleeper. Each may be killed before any of its steps, KILLS of them; then a
- * living process notices the death and calls cohort__notify_everybody(). A sleep here has no end of
- * its own: what the library's second is for (a stopped process, or a death that is not noticed)
+ * living process notices the death and calls cohort__wake_all_sleepers(). A sleep here has no end
+ * of its own: what the library's second is for (a stopped process, or a death that is not noticed)
  * must not be needed.
  *
  * Checked: when nothing moves any more, no live sleeper sleeps while there is a token. With

@@ -265,7 +265,7 @@ static void wake_reaches_all(void) {
     for (int i = 0; i < 8; ++i) CHECK_INT(0, seam_end_code(children[i]));
 }
 
-static void killed_sleepers_harm_nobody(void) {
+static void killed_sleepers_do_no_harm(void) {
     setup();
     for (uint32_t i = 1; i <= 10; ++i) {
         atomic_store(&shared->other, 0);
@@ -356,7 +356,7 @@ static void check_reaped(cohort_os_id_t child, int wanted) {
     CHECK_INT(wanted, code);
 }
 
-static void who_waits_for_children_is_told_of_the_first_that_ends(void) {
+static void waiters_for_children_learn_of_the_first_that_ends(void) {
     static waiter_t w;
     int which = -1, code = -1000;
     setup();
@@ -378,7 +378,7 @@ static void who_waits_for_children_is_told_of_the_first_that_ends(void) {
     cohort_os_watch_destroy(w.watch);
 }
 
-static void what_nobody_waits_for_any_more_the_watch_reports(void) {
+static void children_not_waited_for_any_more_are_reported(void) {
     static waiter_t w;
     cohort_os_borrow_t again;
     int which = -1, code = -1000;
@@ -502,7 +502,7 @@ static void channel_brings_messages_and_the_end(void) {
     cohort_os_watch_destroy(watch);
 }
 
-static void post_to_nobody_is_an_error(void) {
+static void post_to_no_reader_is_an_error(void) {
     cohort_os_handle_t reader, writer;
     CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&reader, &writer));
     cohort_os_close(reader);
@@ -603,7 +603,7 @@ static void ignore_fork(void) {}
 static void thread_gone(void *mark) { change(mark, 7); }
 static void mark_and_end(void *mark) { cohort_os_thread_mark(mark); }
 
-static void end_of_a_marked_thread_is_told(void) {
+static void end_of_a_marked_thread_is_noticed(void) {
     setup();
     CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(ignore_fork, thread_gone, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_os_thread_start(mark_and_end, &shared->word));
@@ -620,28 +620,28 @@ const test_case_t os_cases[] = {
     {"Os", "wake_counts", wake_counts},
     {"Os", "park_wakes", park_wakes},
     {"Os", "wake_reaches_all", wake_reaches_all},
-    {"Os", "killed_sleepers_harm_nobody", killed_sleepers_harm_nobody},
+    {"Os", "killed_sleepers_do_no_harm", killed_sleepers_do_no_harm},
     {"Os", "exit_codes", exit_codes},
     {"Os", "boot_block_is_taken", boot_block_is_taken},
     {"Os", "missing_program_is_an_error_of_start", missing_program_is_an_error_of_start},
     {"Os", "reap_tells_how_it_stands", reap_tells_how_it_stands},
-    {"Os", "who_waits_for_children_is_told_of_the_first_that_ends",
-     who_waits_for_children_is_told_of_the_first_that_ends},
-    {"Os", "what_nobody_waits_for_any_more_the_watch_reports",
-     what_nobody_waits_for_any_more_the_watch_reports},
+    {"Os", "waiters_for_children_learn_of_the_first_that_ends",
+     waiters_for_children_learn_of_the_first_that_ends},
+    {"Os", "children_not_waited_for_any_more_are_reported",
+     children_not_waited_for_any_more_are_reported},
     {"Os", "terminate_ends_it", terminate_ends_it},
     {"Os", "another_birth_is_another_process", another_birth_is_another_process},
     {"Os", "watch_sees_every_end", watch_sees_every_end},
     {"Os", "watch_tells_of_one_that_has_ended_already", watch_tells_of_one_that_has_ended_already},
     {"Os", "watch_takes_processes_while_it_waits", watch_takes_processes_while_it_waits},
     {"Os", "channel_brings_messages_and_the_end", channel_brings_messages_and_the_end},
-    {"Os", "post_to_nobody_is_an_error", post_to_nobody_is_an_error},
+    {"Os", "post_to_no_reader_is_an_error", post_to_no_reader_is_an_error},
     {"Os", "lifeline_kills_with_its_keeper", lifeline_kills_with_its_keeper},
     {"Os", "lifeline_armed_too_late_kills_too", lifeline_armed_too_late_kills_too},
     {"Os", "code_is_found_in_another_process", code_is_found_in_another_process},
     {"Os", "code_of_another_build_is_refused", code_of_another_build_is_refused},
     {"Os", "clock_and_cpus", clock_and_cpus},
     {"Os", "mutex_excludes", mutex_excludes},
-    {"Os", "end_of_a_marked_thread_is_told", end_of_a_marked_thread_is_told},
+    {"Os", "end_of_a_marked_thread_is_noticed", end_of_a_marked_thread_is_noticed},
     {0},
 };

@@ -179,7 +179,7 @@ static void block_of_a_grandparent(void) {
     borrow(middle);
 }
 
-/* Nobody waits for a process without its starter: it has nothing to complain of. */
+/* No process waits for one without its starter: it has nothing to complain of. */
 static void block_of_a_parent_that_has_ended(void) {
     cohort_os_id_t middle, id;
     int ends[2];

@@ -54,7 +54,7 @@ static void fork_makes_a_copy(void) {
     CHECK_INT(12, seam_end_code(child));
 }
 
-static void raw_forks_are_told_and_ours_are_not(void) {
+static void raw_forks_are_noticed_and_ours_are_not(void) {
     cohort_os_id_t child;
     CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(saw_fork, no_thread, NULL));
     if (fork_child(&child)) cohort_os_exit(forks_seen, false);
@@ -322,7 +322,7 @@ static void standard_streams_are_not_taken(void) {
 
 /* A block that this process has in its environment must not reach a child of its own instead of the
  * child's. */
-static void boot_block_of_somebody_else_is_not_handed_on(void) {
+static void boot_block_of_another_process_is_not_handed_on(void) {
     setenv("COHORT_BOOT", "1 00000000000000000001 1 1 1 1 5 6 7", 1);
     CHECK_INT(0, seam_end_code(seam_start(SESSION, 0)) - 1);
 }
@@ -348,7 +348,7 @@ static void name_shows_in_process_lists(void) {
 
 const test_case_t os_posix_cases[] = {
     {"OsPosix", "fork_makes_a_copy", fork_makes_a_copy},
-    {"OsPosix", "raw_forks_are_told_and_ours_are_not", raw_forks_are_told_and_ours_are_not},
+    {"OsPosix", "raw_forks_are_noticed_and_ours_are_not", raw_forks_are_noticed_and_ours_are_not},
     {"OsPosix", "exit_flushes_when_asked", exit_flushes_when_asked},
     {"OsPosix", "failures_of_exec_are_errors_of_start", failures_of_exec_are_errors_of_start},
     {"OsPosix", "programs_report_how_they_end", programs_report_how_they_end},
@@ -364,8 +364,8 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "interrupts", interrupts},
     {"OsPosix", "nothing_is_inherited", nothing_is_inherited},
     {"OsPosix", "standard_streams_are_not_taken", standard_streams_are_not_taken},
-    {"OsPosix", "boot_block_of_somebody_else_is_not_handed_on",
-     boot_block_of_somebody_else_is_not_handed_on},
+    {"OsPosix", "boot_block_of_another_process_is_not_handed_on",
+     boot_block_of_another_process_is_not_handed_on},
     {"OsPosix", "detached_has_a_session_of_its_own", detached_has_a_session_of_its_own},
     {"OsPosix", "name_shows_in_process_lists", name_shows_in_process_lists},
     {0},

@@ -27,7 +27,7 @@
 #include <sys/syscall.h>
 #endif
 
-#define OTHER_ID 12345 /* a user and group that nobody has */
+#define OTHER_ID 12345 /* a user and group that no process has */
 #define NAME     "COHORT_TEST_PROPERTY"
 
 static const char *done(int result) { return result == 0 ? NULL : strerror(errno); }
@@ -60,7 +60,7 @@ static void look_status(const char *name, char *text, size_t size) {
 /* ---- rights --------------------------------------------------------------------------------- */
 
 static const char *change_user(void) {
-    if (geteuid() != 0) return "only root can become somebody else";
+    if (geteuid() != 0) return "only root can become another user";
     return done(setgid(OTHER_ID) || setuid(OTHER_ID));
 }
 
@@ -70,7 +70,7 @@ static void look_user(char *text, size_t size) {
 }
 
 static const char *change_effective_user(void) {
-    if (geteuid() != 0) return "only root can become somebody else";
+    if (geteuid() != 0) return "only root can become another user";
     return done(seteuid(OTHER_ID));
 }
 

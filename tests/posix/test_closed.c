@@ -2,7 +2,7 @@
 /*
  * Programs that close descriptors which are not their own, as daemons and language runtimes do, and
  * open their own under the same numbers: what Cohort had there is made anew, or the call says why
- * not; nobody's file is written to or closed, and no wait is for ever.
+ * not; no file of the program is written to or closed, and no wait is for ever.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -67,7 +67,7 @@ static void everything_is_made_anew(void) {
     check_start(COHORT_LIFETIME_DAEMON);
 }
 
-/* Files of the program, each with what it is, so that a close or a write by somebody else shows. */
+/* Files of the program, each with what it is, so that a close or a write by the library shows. */
 typedef struct {
     int fds[HIGHEST], n;
     ino_t inodes[HIGHEST];
@@ -190,9 +190,9 @@ static bool can_open_mappings(void) {
     return fd >= 0;
 }
 
-/* Nobody has the arena open any more: root opens it by its mapping; else start says what is
+/* No process has the arena open any more: root opens it by its mapping; else start says what is
  * missing, and fork does without. */
-static void nobody_can_lend(void) {
+static void no_process_can_lend(void) {
     cohort_process_t *process = NULL;
     close_all();
     CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, seven, NULL, 0, NULL, NULL));
@@ -214,5 +214,5 @@ const test_case_t closed_cases[] = {
     {"Closed", "copies_leave_them_alone", copies_leave_them_alone},
     {"Closed", "in_a_task", in_a_task},
     {"Closed", "in_a_child", in_a_child},
-    {"Closed", "nobody_can_lend", nobody_can_lend},
+    {"Closed", "no_process_can_lend", no_process_can_lend},
     {0}};

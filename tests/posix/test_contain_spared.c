@@ -264,7 +264,7 @@ static void children_of_daemons_join_their_group(void) {
     party_finish(start_as(COHORT_LIFETIME_DAEMON, start_grandchild, NULL, 0));
 }
 
-/* Only one leader may have the number of a group, so a group that somebody has taken over is not
+/* Only one leader may have the number of a group, so a group that a process has taken over is not
  * signalled; nor is the parent's. */
 static int fork_into_own_group(void *args) {
     board_t *board = board_of(args);

@@ -16,7 +16,7 @@ enum { ITEMS = 8, FORKS_AT = 2 };
 typedef struct {
     _Atomic int ran[ITEMS]; /* how often each item was run */
     _Atomic int handlers;   /* that ran in a copy */
-    _Atomic int later;      /* calls of what follows in the life of a process, by anybody */
+    _Atomic int later;      /* calls of what follows in the life of a process, by any process */
     _Atomic int code;       /* with which the copy ended */
     int bare, status;
     cohort_barrier_t *barrier;
@@ -248,11 +248,11 @@ static int meet(void *args) {
     apr_status_t status = cohort_barrier_wait(b->barrier, NULL, COHORT_FOREVER);
     if (getpid() != me) _exit(status == COHORT_ENOTMEMBER ? 33 : 34);
     CHECK_STATUS(APR_SUCCESS, status);
-    CHECK_INT(33, b->code); /* nobody was let go before the action was over */
+    CHECK_INT(33, b->code); /* no party was let go before the action was over */
     return 0;
 }
 
-static void a_copied_action_releases_nobody(void) {
+static void a_copied_action_releases_no_party(void) {
     for (int bare = 0; bare < WAYS; bare++) {
         cohort_process_t *p[2];
         board_t *b = new_board(bare, 0);
@@ -425,7 +425,7 @@ const test_case_t copies_cases[] = {
     {"Copies", "a_copied_target_ends_with_its_code", a_copied_target_ends_with_its_code},
     {"Copies", "copied_hooks_are_followed_by_nothing", copied_hooks_are_followed_by_nothing},
     {"Copies", "a_copied_callback_ends", a_copied_callback_ends},
-    {"Copies", "a_copied_action_releases_nobody", a_copied_action_releases_nobody},
+    {"Copies", "a_copied_action_releases_no_party", a_copied_action_releases_no_party},
     {"Copies", "a_copied_predicate_waits_for_nothing", a_copied_predicate_waits_for_nothing},
     {"Copies", "a_copy_is_no_member", a_copy_is_no_member},
     {"Copies", "a_copy_may_begin_anew", a_copy_may_begin_anew},

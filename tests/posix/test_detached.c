@@ -12,7 +12,7 @@ static int count_lines(const char *text, const char *line) {
     return n;
 }
 
-/* Returns when the program and its children have ended: then nobody has its standard output. */
+/* Returns when the program and its children have ended: then no process has its standard output. */
 static void run_program(void) {
     const char *argv[] = {TEST_DETACHED, NULL};
     cohort_program_t program = {.argv = argv,

@@ -78,7 +78,7 @@ static void check_row(const row_t *row) {
     const char *why_not = property->change();
     if (why_not) SKIP(why_not);
     property->look(now, sizeof now);
-    if (!row->gets[BY_FORK]) CHECK(strcmp(before, now) != 0); /* nobody could tell else */
+    if (!row->gets[BY_FORK]) CHECK(strcmp(before, now) != 0); /* it could not be seen else */
     const char *gets = row->gets[column()], *program_gets = row->gets[BY_EXEC];
     CHECK_STR(gets ? gets : now, ask_child(row->property));
     ask_program(row->property, program_gets ? program_gets : now);
@@ -356,7 +356,7 @@ static void files_that_cannot_be_kept(void) {
     close(140);
 }
 
-/* Nobody but the parent, or a child of fork, holds a descriptor of the parent's: neither a server
+/* Only the parent, or a child of fork, holds a descriptor of the parent's: neither a server
  * nor what has been started. */
 static int wait_for_event(void *args) {
     await_event(*(cohort_event_t **)args);

@@ -173,7 +173,7 @@ static void child_killed_after_its_server(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_kill(child));
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(child, COHORT_FOREVER));
     int code = cohort_process_exit_code(child);
-    CHECK(code == COHORT_EXIT_UNKNOWN || code == -9); /* nobody could see it: never a guess */
+    CHECK(code == COHORT_EXIT_UNKNOWN || code == -9); /* no process could see it: never a guess */
 }
 
 static void *APR_THREAD_FUNC kill_servers(apr_thread_t *thread, void *data) {
@@ -194,7 +194,7 @@ static void *APR_THREAD_FUNC kill_servers(apr_thread_t *thread, void *data) {
 static int sign_in_around(void *args) {
     board_t *board = board_of(args);
     int parent = getppid(), own = 0;
-    /* Only of the server that is the test's child, so that nobody else is hit. */
+    /* Only of the server that is the test's child, so that no other is hit. */
     if (process_state(parent, &own) && own == (int)board->pids[15]) {
         int i = atomic_load(&board->count);
         atomic_store(&board->parents[i % 16], parent);
@@ -283,7 +283,7 @@ static int tell_user(void *args) {
     return 0;
 }
 
-static int become_nobody(void *args) {
+static int leave_cohort(void *args) {
     party_finish(start_as(COHORT_LIFETIME_FOREGROUND, tell_user, args, sizeof(void *)));
     CHECK_INT(0, board_of(args)->depth);
     CHECK_INT(0, setegid(65534));
@@ -299,7 +299,7 @@ static void children_get_no_privileges_that_were_given_up(void) {
     if (strcmp(test_method(), "fork") && !open_to_others())
         SKIP("the executable is closed to others");
     board_t *board = new_board();
-    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, become_nobody, &board, sizeof board));
+    party_finish(start_as(COHORT_LIFETIME_FOREGROUND, leave_cohort, &board, sizeof board));
 }
 
 /* ---- newborns ------------------------------------------------------------------------------- */
@@ -390,7 +390,7 @@ static int hard_exit(void *args) {
     _exit(8);
 }
 
-/* Without descriptors of processes nobody can tell how a child ended that the system forgot at
+/* Without descriptors of processes it is not known how a child ended that the system forgot at
  * once. */
 static void end_unseen(cohort_process_t *process, int code) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));

@@ -152,18 +152,12 @@ static void once(void) {
     if (strcmp(test_method(), "spawn")) SKIP("there is no boot block in this method, or the same");
 }
 
-static void nobody_gets_in_by_set_group_id(void) {
-    once(), check_lure(CHECKED, &set_group_id, KEPT_OUT);
-}
-static void nobody_gets_in_by_set_user_id(void) {
-    once(), check_lure(CHECKED, &set_user_id, KEPT_OUT);
-}
+static void no_entry_by_set_group_id(void) { once(), check_lure(CHECKED, &set_group_id, KEPT_OUT); }
+static void no_entry_by_set_user_id(void) { once(), check_lure(CHECKED, &set_user_id, KEPT_OUT); }
 static void root_does_not_get_in_by_set_user_id(void) {
     once(), check_lure(CHECKED, &set_user_id_by_root, KEPT_OUT);
 }
-static void nobody_gets_in_by_capabilities(void) {
-    once(), check_lure(CHECKED, &capable, KEPT_OUT);
-}
+static void no_entry_by_capabilities(void) { once(), check_lure(CHECKED, &capable, KEPT_OUT); }
 
 /* The order of the last two is the two processes' own. */
 static void check_intruder(const gift_t *gift, const char *inside) {
@@ -185,7 +179,7 @@ static void only_the_check_keeps_root_out(void) {
     check_intruder(&set_user_id_by_root, "inside: user 0/65534, group 0/0, secure 1\n");
 }
 
-/* Here the parent and the arena are somebody else's, too. */
+/* Here the parent and the arena are another user's, too. */
 static void more_than_the_check_keeps_set_user_id_out(void) {
     once(), check_lure(UNCHECKED, &set_user_id, "main\nmain\nlured: COHORT_EUNTRUSTED\n");
 }
@@ -222,10 +216,10 @@ static void capabilities_start_by_fork_alone(void) { check_starts(&capable, "sta
 static void rights_that_were_given_up_count(void) { check_starts(&set_user_id, "drop"); }
 
 const test_case_t privilege_cases[] = {
-    {"Privilege", "nobody_gets_in_by_set_group_id", nobody_gets_in_by_set_group_id},
-    {"Privilege", "nobody_gets_in_by_set_user_id", nobody_gets_in_by_set_user_id},
+    {"Privilege", "no_entry_by_set_group_id", no_entry_by_set_group_id},
+    {"Privilege", "no_entry_by_set_user_id", no_entry_by_set_user_id},
     {"Privilege", "root_does_not_get_in_by_set_user_id", root_does_not_get_in_by_set_user_id},
-    {"Privilege", "nobody_gets_in_by_capabilities", nobody_gets_in_by_capabilities},
+    {"Privilege", "no_entry_by_capabilities", no_entry_by_capabilities},
     {"Privilege", "only_the_check_keeps_set_group_id_out", only_the_check_keeps_set_group_id_out},
     {"Privilege", "only_the_check_keeps_capabilities_out", only_the_check_keeps_capabilities_out},
     {"Privilege", "only_the_check_keeps_root_out", only_the_check_keeps_root_out},

@@ -66,7 +66,7 @@ static void killed_by_itself(void) {
     }
 }
 
-/* Without descriptors of processes nobody can tell how a child ended that the system forgot at
+/* Without descriptors of processes it is not known how a child ended that the system forgot at
  * once. */
 static void run_unseen(cohort_program_t *program, int code) {
     cohort_process_t *process = start_program(program, NULL);
@@ -168,8 +168,8 @@ static void a_copy_waits_for_its_own(void) {
     party_end(process, -9);
 }
 
-/* Long waits are the watcher's again after a second; nobody notices. */
-static void who_waits_long_is_told_too(void) {
+/* Long waits are the watcher's again after a second, and nothing shows. */
+static void long_waiters_are_notified_too(void) {
     cohort_program_t slow = {.argv = SHELL("sleep 1.3; exit 4")},
                      slower = {.argv = SHELL("sleep 1.6; exit 5")};
     cohort_waitable_t items[2] = {{.process = start_program(&slow, NULL)},
@@ -190,6 +190,6 @@ const test_case_t program_cases[] = {
     {"Program", "what_cannot_be_run", what_cannot_be_run},
     {"Program", "a_cancelled_waiter_takes_no_end_with_it", a_cancelled_waiter_takes_no_end_with_it},
     {"Program", "a_copy_waits_for_its_own", a_copy_waits_for_its_own},
-    {"Program", "who_waits_long_is_told_too", who_waits_long_is_told_too},
+    {"Program", "long_waiters_are_notified_too", long_waiters_are_notified_too},
     {0},
 };

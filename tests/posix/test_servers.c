@@ -16,11 +16,11 @@
 
 #define STATES      12
 #define SERVERS_MAX 8
-#define FIRST_GROUP 23450 /* groups that nobody is in */
+#define FIRST_GROUP 23450 /* groups that no process is in */
 #define NOBODY      12345
 
 static void need_root(void) {
-    if (geteuid() != 0) SKIP("only root can become somebody else");
+    if (geteuid() != 0) SKIP("only root can become another user");
     if (SANITIZED) SKIP("the leak check needs the privileges");
     if (!open_to_others()) SKIP("the executable is closed to others");
 }
@@ -194,7 +194,7 @@ static void give_up_rights(void) {
     CHECK_INT(0, setuid(NOBODY));
 }
 
-static int become_nobody(void *args) {
+static int leave_cohort(void *args) {
     board_t *board = *(board_t **)args;
     cohort_process_t *before = party_start(stay, NULL, 0);
     board->daemon = cohort_process_pid(before);
@@ -212,7 +212,7 @@ static int become_nobody(void *args) {
 static void daemons_after_setuid(void) {
     need_root();
     board_t *board = party_memory(sizeof *board);
-    party_finish(party_start(become_nobody, &board, sizeof board));
+    party_finish(party_start(leave_cohort, &board, sizeof board));
     await_gone(board->daemon);
 }
 

@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Members that are stopped by the system in the middle of what they do, for longer than anybody
+ * Members that are stopped by the system in the middle of what they do, for longer than any thread
  * spins, and continued. A stopped process is alive: others wait for it, and nothing is lost,
  * doubled or taken from it. In each case some members work on an object until they are told to end,
  * each is stopped again and again meanwhile, and in the end the accounts are exact.

@@ -113,7 +113,7 @@ static void arena_size(void) {
 
 #define ENOUGH ((rlim_t)64 << 20) /* for the libraries and the stacks of some threads */
 
-static void as_nobody(const char *directory) {
+static void as_other_user(const char *directory) {
     struct rlimit limits;
     (void)directory;
     if (getrlimit(RLIMIT_MEMLOCK, &limits)) _exit(77);
@@ -127,10 +127,10 @@ static void locked_memory(void) {
     if (SANITIZED) SKIP("shadow memory cannot be locked");
     CHECK_INT(0, getrlimit(RLIMIT_MEMLOCK, &limits));
     if (geteuid() == 0) check_fine(run(NULL, "lock"));
-    if (limits.rlim_max >= ENOUGH) check_fine(run(as_nobody, "lock"));
+    if (limits.rlim_max >= ENOUGH) check_fine(run(as_other_user, "lock"));
     else
         check_says("ulimit -u, -v, and -l",
-                   run(as_nobody, "lock")); /* not even the stack of a thread */
+                   run(as_other_user, "lock")); /* not even the stack of a thread */
 }
 
 #endif

@@ -187,7 +187,7 @@ static const bool in_the_group[KINDS] = {[FOREGROUND] = true,
                                          [DAEMON_PROGRAM] = true,
                                          [WORKER] = true};
 
-static void who_has_the_terminal_stays_in_its_group(void) {
+static void the_owner_of_the_terminal_stays_in_its_group(void) {
     int master;
     board_t *b = new_board();
     cohort_process_t *leader = start_leader(b, &master);
@@ -267,8 +267,8 @@ static void a_hang_up_ends_all_but_the_background(void) {
 }
 
 const test_case_t terminal_cases[] = {
-    {"Terminal", "who_has_the_terminal_stays_in_its_group",
-     who_has_the_terminal_stays_in_its_group},
+    {"Terminal", "the_owner_of_the_terminal_stays_in_its_group",
+     the_owner_of_the_terminal_stays_in_its_group},
     {"Terminal", "an_interrupt_reaches_the_foreground", an_interrupt_reaches_the_foreground},
     {"Terminal", "a_stop_reaches_the_foreground", a_stop_reaches_the_foreground},
     {"Terminal", "a_hang_up_ends_all_but_the_background", a_hang_up_ends_all_but_the_background},

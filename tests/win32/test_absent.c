@@ -53,7 +53,7 @@
     X(Inherit, files_are_kept_under_their_numbers, "handles have no numbers to keep")          \
     X(Inherit, copies_of_a_child_end_alone, "there is no fork()")                              \
     X(Inherit, terminate_works_whatever_the_parent_does,                                       \
-      "a request to terminate is an event, which nobody inherits")                             \
+      "a request to terminate is an event, which no process inherits")                         \
     X(Program, any_bytes_arrive, "strings are UTF-8")                                          \
     X(Program, killed_by_itself, "no program sends itself signals")                            \
     X(Program, signal_state_is_clean, "there is no signal mask to inherit")

@@ -215,7 +215,7 @@ static bool tell_role(cohort_process_t *slot, cohort__pid_t id) {
  * for the dead, and would wake each other for as long as the one that is to go on does not. */
 static void announce_death(void) {
     atomic_fetch_add(&cohort__arena->death, 1);
-    cohort__notify_everybody();
+    cohort__wake_all_sleepers();
 }
 
 /* nanoseconds that a reaper is given to record the code of a process that is found dead */

@@ -187,9 +187,9 @@ static apr_status_t try_tell(void *arg, bool thorough) {
 
 /* The watching thread does its last work as the caller, so that it reaps what it has heard of. */
 static bool stop_thread(void) {
-    cohort__eventcount_t nobody_notifies = {0};
+    cohort__eventcount_t no_notification = {0};
     if (!cohort__watching.watch) return true;
-    if (cohort__await(&nobody_notifies, try_tell, NULL, cohort__deadline(RENEWAL_TIME)))
+    if (cohort__await(&no_notification, try_tell, NULL, cohort__deadline(RENEWAL_TIME)))
         return false;
     while (atomic_load(&watcher_runs)) cohort_os_yield();
     /* a thread may wait for a child itself, and come back */

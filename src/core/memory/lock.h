@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks that a corpse cannot hold. The word names the owner; a waiting thread checks that the owner
+ * Locks that the dead cannot hold. The word names the owner; a waiting thread checks that the owner
  * lives and takes over if not.
  *
  * A guard is such a lock with an undo journal: changes of arena words made through

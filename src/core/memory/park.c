@@ -256,7 +256,7 @@ void cohort__wake_handoff(cohort__eventcount_t *ec, uint32_t seen) {
 /* Where the bit says that no thread sleeps, a hand-off waiter may have died before it set it again.
  * A thread that is about to sleep there sees another word than it has read. Once for each word,
  * however many sleep on it; of many words the table forgets some, which are notified again. */
-void cohort__notify_everybody(void) {
+void cohort__wake_all_sleepers(void) {
     const cohort__eventcount_t *told[64] = {NULL};
     uint32_t count = cohort__thread_count();
     for (uint32_t i = 0; i < count; i++) {

@@ -76,6 +76,6 @@ apr_status_t cohort__await_handoff(cohort__eventcount_t *ec, cohort__try_t try, 
 static inline void cohort__handoff_came(cohort__eventcount_t *ec) { atomic_fetch_or(&ec->word, 1); }
 
 /* Wake every sleeper of the cohort, so that each looks for itself: after a death. */
-void cohort__notify_everybody(void);
+void cohort__wake_all_sleepers(void);
 
 #endif

@@ -52,7 +52,7 @@ static bool may_use(cohort__pid_t process, bool thorough) {
 /* With the holder table open: write down which ends no process holds any more, then remove some
  * entries of dead processes. In this order: as long as an end that they held is not known to be
  * closed, their entries have the repair of their deaths look here. */
-static void look_who_is_left(cohort__pipe_t *pipe, bool thorough) {
+static void look_for_holders(cohort__pipe_t *pipe, bool thorough) {
     uint64_t held = 0;
     int drops = 0;
     cohort__holder_t *dead[DROPS];
@@ -75,7 +75,7 @@ static void look_who_is_left(cohort__pipe_t *pipe, bool thorough) {
 static void settle_holders(const cohort__end_t *use) {
     cohort__pipe_t *pipe = use->pipe;
     /* the unrecorded dead will be, and then their pipes are looked at */
-    look_who_is_left(pipe, false);
+    look_for_holders(pipe, false);
     bool over = cohort__pipe_closed(pipe) == COHORT__BOTH_ENDS;
     holders_close(use);
     cohort__ring_stir(&pipe->rings[0]);
@@ -86,7 +86,7 @@ static void settle_holders(const cohort__end_t *use) {
 bool cohort__end_look(const cohort__end_t *use, int end, bool thorough) {
     cohort__pipe_t *pipe = use->pipe;
     if (!holders_open(use)) return true;
-    look_who_is_left(pipe, thorough);
+    look_for_holders(pipe, thorough);
     holders_close(use);
     if (!(cohort__pipe_closed(pipe) & COHORT__HOLDS(end))) return false;
     cohort__ring_stir(&pipe->rings[0]);

@@ -371,7 +371,7 @@ static void empty_slot(actor_t *me, _Atomic(void *) *slot) {
     bool whole = head->mark == head->size * 31;
     if (whole) memcpy(&tail, (char *)head + head->size - sizeof tail, sizeof tail);
     MUST(me->board, whole && tail.size == head->size && tail.mark == head->mark,
-         "somebody wrote into a block");
+         "a block was written into");
     atomic_store(&me->place->open, OPEN_BLOCK);
     atomic_store(slot, NULL);
     apr_status_t status = cohort_free(head);

@@ -8,8 +8,8 @@
  * and its workers, allocators, and processes that start others (load.h) run at once. This process,
  * the root, kills them, fork servers and pool workers among them: which, how many at a time, how
  * and after which pause follows from the seed; where the system can, some are stopped for longer
- * than anybody spins, and then go on or are killed. Those that die are replaced. Afterwards all are
- * told to end, and it is checked that
+ * than any thread spins, and then go on or are killed. Those that die are replaced. Afterwards all
+ * are told to end, and it is checked that
  *   - every message that was put is got exactly once, whole, in order unless it came back from the
  *     dead; at most one is missing per consumer that was killed inside a get,
  *   - every item of a map has one outcome, and ran once; the pool goes on,
@@ -17,7 +17,7 @@
  *   - nothing is left: blocks of each kind (but for at most one of bytes per process that was
  *     killed while it was given one, or gave one back), processes, threads' records, descriptors;
  *     the heap is sound.
- * Nobody may hang: when somebody makes no progress for COHORT_TEST_TIMEOUT seconds (180), all that
+ * No process may hang: when one makes no progress for COHORT_TEST_TIMEOUT seconds (180), all that
  * is known is printed, and the program aborts. The seed is printed; the same seed gives the same
  * schedule of kills.
  */
@@ -74,7 +74,7 @@ enum { STOP = -1, GO_ON = -2, DIE = 9 };
 #else
 enum { STOP = SIGSTOP, GO_ON = SIGCONT, DIE = SIGKILL };
 /* Not reaped before the root does it, so the pid is this process still; a fork server's children
- * are nobody else's either. */
+ * are no other process' either. */
 static void raw_signal(cohort_process_t *process, int what) {
     pid_t pid = (pid_t)cohort_process_pid(process);
     if (pid > 1 && cohort_process_is_alive(process)) (void)kill(pid, what);
@@ -84,7 +84,7 @@ static void raw_signal(cohort_process_t *process, int what) {
 /* The process that is stopped now, one at a time, and for how long. */
 static struct {
     _Atomic(cohort_process_t *) process;
-    _Atomic int64_t until; /* 0: nobody */
+    _Atomic int64_t until; /* 0: no process */
 } stopped;
 
 static void let_go_on(void) {
@@ -205,7 +205,7 @@ static void fill_place(uint32_t i) {
 }
 
 /* What a dead process was inside of excuses one message or block. */
-static void mourn(place_t *place) {
+static void account_for_death(place_t *place) {
     int code = cohort_process_exit_code(place->process);
     MUST(board, code == 0 || code == -9 || code == COHORT_EXIT_UNKNOWN, "a %s ended with %d",
          kind_names[place->kind], code);
@@ -226,7 +226,7 @@ static void replace_the_dead(void) {
         apr_status_t status = cohort_process_join(place->process, COHORT_FOREVER);
         MUST(board, !status, "a join gave status %d", status);
         lap("a join");
-        mourn(place);
+        account_for_death(place);
         fill_place(i);
         lap("a start");
     }
@@ -473,7 +473,7 @@ static void end_load(void) {
             status = cohort_process_join(board->places[i].process, 200000);
         }
         MUST(board, !status, "a join gave status %d", status);
-        mourn(&board->places[i]);
+        account_for_death(&board->places[i]);
         atomic_fetch_add(&beat, 1);
     }
     phase = "the last job";
@@ -550,8 +550,8 @@ static void destroy(void) {
     }
 }
 
-/* Orphans end by themselves, and somebody has to look. */
-static void bury_all(void) {
+/* Orphans end by themselves, and a process has to look. */
+static void end_all(void) {
     phase = "the end of orphans";
     for (uint32_t i = 0; i < cohort__process_count(); i++) {
         cohort_process_t *slot = cohort__process_at(i);
@@ -586,7 +586,7 @@ static void check_left(const all_left_t *before) {
     for (int i = 0;
          i < 100 && (!left_same(&before->arena, &now.arena, 0) || now.threads > before->threads);
          i++) {
-        bury_all();
+        end_all();
         apr_sleep(20000);
         now = measure();
     }
