@@ -105,7 +105,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_barrier_wait(cohort_barrier_t *b
 COHORT_API apr_status_t cohort_barrier_abort(cohort_barrier_t *barrier);
 
 /**
- * Make it fresh: not broken, nobody there, nobody expected back. All parties that wait now get
+ * Make it fresh: not broken, no party there, none expected back. All parties that wait now get
  * COHORT_EBROKEN.
  *
  * @param barrier the barrier

@@ -121,7 +121,7 @@ COHORT_API const char *cohort_version(void);
  *
  * @param method     the default from now on; 0 (COHORT_START_DEFAULT) leaves it as it is
  * @param executable as cohort_options_t.executable, copied; NULL leaves it as it is. A path that
- *                   does not exist is told by the next start.
+ *                   does not exist makes the next start fail.
  * @return
  *  - APR_SUCCESS
  *  - APR_EINVAL: no such start method
@@ -139,8 +139,8 @@ COHORT_API apr_status_t cohort_set_start_method(cohort_start_method_t method,
 /**
  * The default start method of this process' children.
  *
- * @return what cohort_initialize() or cohort_set_start_method() was told, else the system's default; never
- *         COHORT_START_DEFAULT
+ * @return what cohort_initialize() or cohort_set_start_method() was given, else the system's
+ *         default; never COHORT_START_DEFAULT
  */
 COHORT_API cohort_start_method_t cohort_start_method(void);
 

@@ -8,7 +8,7 @@
  * processes: its creator holds both; a process that is started with an end among its options holds
  * it before start returns; and a process that uses an open end holds it from then on.
  * cohort_connection_close() gives up the calling process' hold, and the end of a process, however
- * it ends, gives up all of its. An end that nobody holds is closed for good, and the other side
+ * it ends, gives up all of its. An end that no process holds is closed for good, and the other side
  * reads what is still there and then APR_EOF. A pipe both ends of which are closed is freed.
  *
  * So a parent closes the child's end right after start, as with POSIX pipes:
@@ -33,11 +33,11 @@
  *  - APR_EINVAL: NULL where something is needed
  *
  * Those that use an end, to send, receive or poll, may also return:
- *  - COHORT_ECLOSED: this process has closed the end, or everybody has
+ *  - COHORT_ECLOSED: this process has closed the end, or all have
  *  - APR_ENOMEM: the arena has no room to note that this process holds the end, which it uses for
  *    the first time
- *  - COHORT_EDAMAGED: a process has written over the pipe's memory; a message of which nobody can
- *    make sense is dropped
+ *  - COHORT_EDAMAGED: a process has written over the pipe's memory; a message that cannot
+ *    be made sense of is dropped
  */
 #ifndef COHORT_PIPE_H
 #define COHORT_PIPE_H
@@ -88,7 +88,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_pipe_create(cohort_connection_t 
  *  - APR_SUCCESS: the message was sent; with anything else nothing was
  *  - APR_EAGAIN: no room, and `timeout` <= 0
  *  - APR_TIMEUP: still none
- *  - APR_EOF: nobody holds the other end any more
+ *  - APR_EOF: no process holds the other end any more
  *  - APR_ENOMEM: the arena is full
  *  - COHORT_EDIRECTION: this end only receives
  *  - the common statuses of pipe.h
@@ -110,7 +110,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_send(cohort_connectio
  *  - COHORT_ETOOSMALL: the buffer is too small; the message is still the next
  *  - APR_EAGAIN: nothing there, and `timeout` <= 0
  *  - APR_TIMEUP: still nothing
- *  - APR_EOF: nothing there, and nobody holds the other end any more
+ *  - APR_EOF: nothing there, and no process holds the other end any more
  *  - COHORT_EDIRECTION: this end only sends
  *  - the common statuses of pipe.h
  */
@@ -167,7 +167,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_recv_block(
  *  - APR_SUCCESS: a receive would have found a message
  *  - APR_EAGAIN: nothing there, and `timeout` <= 0
  *  - APR_TIMEUP: still nothing
- *  - APR_EOF: nothing there, and nobody holds the other end any more
+ *  - APR_EOF: nothing there, and no process holds the other end any more
  *  - COHORT_EDIRECTION: this end only sends
  *  - the common statuses of pipe.h
  */

@@ -2,7 +2,7 @@
 /**
  * @file pool.h
  * Pools of worker processes. A pool runs tasks (ordinary functions) on inputs that the caller has
- * in memory, in parallel and in processes of their own, so that a task that crashes takes nobody
+ * in memory, in parallel and in processes of their own, so that a task that crashes takes no other
  * with it.
  *
  *     static apr_status_t square(const void *input, void *output) {
@@ -166,7 +166,8 @@ typedef struct {
  *                lives until cohort_pool_destroy()
  * @return
  *  - APR_SUCCESS
- *  - APR_EINVAL: a name that is empty or longer than 50 bytes, no `init_args` with a size, unknown enumerators
+ *  - APR_EINVAL: a name that is empty or longer than 50 bytes, no `init_args` with a size, unknown
+ *    enumerators
  *  - COHORT_ELIMIT: more than 8192 workers, or functions of too many modules in the cohort
  *  - COHORT_ETARGET: the initializer is in no module
  *  - APR_ENOMEM: the arena, or the memory of this process, is full
@@ -217,7 +218,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_map(cohort_pool_t *pool, co
                                                          const cohort_map_options_t *options);
 
 /**
- * Run the task on each of n inputs without waiting. Whatever fails in a task is told by the result.
+ * Run the task on each of n inputs without waiting. The result says what failed in a task.
  *
  * @param result      receives the result, only on success
  * @param pool        the pool

@@ -10,12 +10,12 @@
  * recorded and all that its death left half done is repaired. Until then cohort_process_is_alive()
  * is 1, cohort_process_exit_code() COHORT_EXIT_NONE, a join that does not wait APR_EAGAIN,
  * cohort_wait() does not find it ready, cohort_process_active_children() lists it and
- * cohort_process_destroy() is COHORT_ERUNNING, although the system may know of its death already. All
- * of these but exit_code and close notice the death themselves and repair what is to be repaired,
- * so a loop that asks one of them sees the end. The exit code is told by the process that started
- * it (or its fork server); where that one is dead, it is the code that the process told itself, or
- * COHORT_EXIT_UNKNOWN, and where that one does not come to it for a second (it may be stopped), the
- * code that the process told itself.
+ * cohort_process_destroy() is COHORT_ERUNNING, although the system may know of its death already.
+ * All of these but exit_code and destroy notice the death themselves and repair what is to be
+ * repaired, so a loop that asks one of them sees the end. The exit code comes from the process that
+ * started it (or its fork server); where that one is dead, it is the code that the process stored
+ * itself, or COHORT_EXIT_UNKNOWN, and where that one does not come to it for a second (it may be
+ * stopped), the code that the process stored itself.
  *
  * Thread safety: every function of this header may be called by any thread of any process of the
  * cohort at the same time as any other; none may be called from a signal handler.
@@ -40,7 +40,7 @@ extern "C" {
 
 /** How a child comes to be. As Python's start methods. */
 typedef enum {
-    COHORT_START_DEFAULT = 0, /**< what cohort_initialize() was told, else the system's default */
+    COHORT_START_DEFAULT = 0, /**< what cohort_initialize() was given, else the system's default */
     /** a copy of the calling thread and all memory (POSIX; APR_ENOTIMPL elsewhere) */
     COHORT_START_FORK,
     /** a fresh process: the executable again; the default where there is no forkserver */
@@ -84,10 +84,10 @@ typedef enum {
 
 /**
  * What signals do in a new process, whatever its start method, and in a program. No child has a
- * handler of its parent's and none begins with a signal blocked, but under COHORT_START_FORK, where both
- * are copied; what the parent ignores when it starts the child stays ignored, as exec() has it. On
- * Windows, where there is no more to hand on, this is about Ctrl-C alone. docs/processes.md has the
- * whole table.
+ * handler of its parent's and none begins with a signal blocked, but under COHORT_START_FORK, where
+ * both are copied; what the parent ignores when it starts the child stays ignored, as exec() has
+ * it. On Windows, where there is no more to hand on, this is about Ctrl-C alone. docs/processes.md
+ * has the whole table.
  */
 typedef enum {
     /** COHORT_SIGNALS_NORMAL; for workers of a pool COHORT_SIGNALS_NO_INTERRUPT */
@@ -117,8 +117,8 @@ typedef int (*cohort_target_t)(void *args);
 
 /** Options of a process; zero means default. */
 typedef struct {
-    /** copied, cut to COHORT_NAME_MAX bytes; default "Process-N", in a child "Process-1:N", of a program the
-     * last part of its path */
+    /** copied, cut to COHORT_NAME_MAX bytes; default "Process-N", in a child "Process-1:N", of a
+     * program the last part of its path */
     const char *name;
     cohort_lifetime_t lifetime;   /**< what happens to it when its parent ends */
     cohort_start_method_t method; /**< default: the cohort's */
@@ -243,8 +243,8 @@ cohort_process_create_program(cohort_process_t **process, cohort_program_t *prog
                               const cohort_process_options_t *options, apr_pool_t *pool);
 
 /**
- * Make a process from a function and start it: cohort_process_create(), then cohort_process_start().
- * When it does not start, nothing is left of it.
+ * Make a process from a function and start it: cohort_process_create(), then
+ * cohort_process_start(). When it does not start, nothing is left of it.
  *
  * @param process   receives it, only on success
  * @param target    as cohort_process_create()
@@ -338,7 +338,7 @@ COHORT_API int cohort_process_is_alive(const cohort_process_t *process);
  *  - 0 or more: its exit code
  *  - the negative number of the signal that ended it (-15 after terminate, -9 after kill, on every
  *    system)
- *  - COHORT_EXIT_UNKNOWN: it has ended, and nobody could see how
+ *  - COHORT_EXIT_UNKNOWN: it has ended, and no process could see how
  */
 COHORT_API int cohort_process_exit_code(const cohort_process_t *process);
 

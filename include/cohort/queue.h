@@ -11,7 +11,7 @@
  *
  * Deaths: a process killed during a put has put the whole message or nothing; one killed during a
  * get has received the whole message or left it in the queue, where it may then come later than its
- * turn. Nobody waits for the dead.
+ * turn. No thread waits for the dead.
  *
  * Thread safety: every function of this header may be called by any thread of any process of the
  * cohort at the same time as any other; none may be called from a signal handler.
@@ -113,8 +113,8 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *
  *  - APR_TIMEUP: still empty
  *  - COHORT_ECLOSED: the queue is closed, or was while waiting
  *  - APR_ENOMEM: for joinable queues only; the message is still there
- *  - COHORT_EDAMAGED: a process has written over the queue's memory; a message of which nobody can
- *    make sense is dropped
+ *  - COHORT_EDAMAGED: a process has written over the queue's memory; a message that cannot
+ *    be made sense of is dropped
  *  - the common statuses of queue.h
  */
 COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer,
@@ -197,7 +197,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get_many(cohort_queue_t *q
                                                                apr_interval_time_t timeout);
 
 /**
- * How many messages are in the queue; exact while nobody puts or gets (Python's qsize).
+ * How many messages are in the queue; exact while no thread puts or gets (Python's qsize).
  *
  * @param queue the queue
  * @return their number; 0 when the queue is closed, and for what is no live queue
@@ -229,8 +229,8 @@ COHORT_API int cohort_queue_is_full(const cohort_queue_t *queue);
 COHORT_API int cohort_queue_is_closed(const cohort_queue_t *queue);
 
 /**
- * Close the queue for everybody: a call that waits in put or get returns COHORT_ECLOSED, and every
- * later put, get, size, empty and full does.
+ * Close the queue for all processes: a call that waits in put or get returns COHORT_ECLOSED, and
+ * every later put, get, size, empty and full does.
  *
  * Messages in it are lost, but for join() they still count until task_done() was called for them.
  *
@@ -268,7 +268,7 @@ COHORT_API apr_status_t cohort_queue_task_done(cohort_queue_t *queue);
 COHORT_API apr_status_t cohort_queue_join(cohort_queue_t *queue, apr_interval_time_t timeout);
 
 /**
- * Destroy the queue for everybody and free what is in it.
+ * Destroy the queue for all processes and free what is in it.
  *
  * A call that waits in it returns COHORT_EHANDLE. Waits only for calls that are copying a message
  * right now.

@@ -20,7 +20,7 @@ extern "C" {
 /**
  * Allocate shared memory.
  *
- * The block belongs to the cohort until somebody frees it: any process may, and the end of the one
+ * The block belongs to the cohort until it is freed: any process may, and the end of the one
  * that allocated it changes nothing.
  *
  * @param block receives the address, aligned for any type (to 64 bytes when size >= 64); the

@@ -29,7 +29,7 @@
  *    destroyed. Only the process that made the object destroys it with the pool;
  *  - destroy takes NULL and what was destroyed before, and returns APR_SUCCESS then.
  *
- * No call makes a system call unless it has to wait, or somebody else waits for what it does.
+ * No call makes a system call unless it has to wait, or another thread waits for what it does.
  */
 #ifndef COHORT_SYNC_H
 #define COHORT_SYNC_H
@@ -46,7 +46,7 @@ extern "C" {
  * Make a lock, free.
  *
  * As Python's multiprocessing.Lock: not recursive, owned by the thread that acquired it, and yet to
- * be released by anybody.
+ * be released by any thread.
  *
  * @param lock receives the lock
  * @param pool lives as long as the lock, or NULL
@@ -82,7 +82,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_lock_acquire(cohort_lock_t *lock
  * @param lock the lock
  * @return
  *  - APR_SUCCESS
- *  - COHORT_EOVERRELEASE: nobody holds it
+ *  - COHORT_EOVERRELEASE: no thread holds it
  *  - the common statuses of sync.h
  */
 COHORT_API apr_status_t cohort_lock_release(cohort_lock_t *lock);
@@ -94,8 +94,8 @@ COHORT_API apr_status_t cohort_lock_release(cohort_lock_t *lock);
  * @param lock the lock
  * @return the process, which is not held for the caller: its handle is good for as long as its
  *         creator keeps it. NULL when the lock is free, when it is held by a process that is dead,
- *         until the next acquire (COHORT_EOWNERDEAD is in cohort_last_error() then), and for what is
- *         no live lock.
+ *         until the next acquire (COHORT_EOWNERDEAD is in cohort_last_error() then), and for what
+ *         is no live lock.
  */
 COHORT_API cohort_process_t *cohort_lock_owner(const cohort_lock_t *lock);
 
@@ -177,7 +177,7 @@ typedef struct cohort_semaphore_options_t {
  * it held comes back, so a set of permits never shrinks. That needs permits to be given back by the
  * process that took them. A semaphore may also be used as a signal (one process acquires, another
  * releases): from the first release by a process that does not hold that many permits on, nothing
- * comes back on a death any more, since nobody could say which process a permit belonged to.
+ * comes back on a death any more, since it is not known which process a permit belonged to.
  *
  * @param semaphore receives the semaphore
  * @param value     how many permits are free at first; may be 0
@@ -290,7 +290,7 @@ COHORT_API apr_status_t cohort_condition_release(cohort_condition_t *condition);
  *  - APR_SUCCESS: notified
  *  - COHORT_EOWNERDEAD: the last owner died while holding the lock; this is said rather than
  *    APR_SUCCESS or APR_TIMEUP, so look at the data to see what happened
- *  - APR_TIMEUP: nobody notified in time
+ *  - APR_TIMEUP: no notification in time
  *  - APR_EAGAIN: the time-out was <= 0, and the lock was not released meanwhile
  *  - COHORT_ENOTOWNER: the calling thread does not hold the lock; nothing was done
  *  - APR_ENOMEM: no room for one more waiter; the lock is still held
@@ -332,7 +332,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_condition_wait_for(cohort_condit
  * @param condition the condition
  * @param n         how many at most
  * @return
- *  - APR_SUCCESS, also when nobody waits
+ *  - APR_SUCCESS, also when no thread waits
  *  - COHORT_ENOTOWNER: the calling thread does not hold the lock
  *  - the common statuses of sync.h, COHORT_EHANDLE also of the lock
  */

@@ -59,10 +59,10 @@ extern "C" {
 
 /** No exit code yet: the process has not ended. */
 #define COHORT_EXIT_NONE (-2147483647 - 1)
-/** The process has ended, and nobody could see how. Never a guess. */
+/** The process has ended, and no process could see how. Never a guess. */
 #define COHORT_EXIT_UNKNOWN (-2147483647)
 
-/** A message, for those calls that put or get several, or tell more of one. */
+/** A message, for those calls that put or get several, or say more of one. */
 typedef struct {
     /** To put: its bytes. To get: a buffer. */
     void *data;

@@ -435,7 +435,7 @@ static void PROC_23_stdio_closed_in_child(void) {
     party_finish(party_start(close_streams, NULL, 0));
 }
 
-/* ---- create and start in one call ------------------------------------------------------------ */
+/* ---- create and start in one call ----------------------------------------------------------- */
 
 static int give_back(void *data) { return *(int *)data; }
 
