@@ -6,7 +6,7 @@
  *
  * The host may reap everything, or ignore SIGCHLD. So a watcher looks at the code of an ended child
  * at once, before the end is announced, and leaves it here for cohort_os_reap() in case another
- * waiter takes the child meanwhile.
+ * waiter takes the child meanwhile. There is room for it whatever memory is left.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -15,34 +15,35 @@
 
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SEEN 64u
+#define SEEN 8u
 
+/* Codes on their way from a watch to the reaping. The next thing that a thread does which has heard
+ * of an end is to reap, so there are no more of them than watches that wait at one time. What is
+ * left there has not been asked for, and is overwritten. */
 static struct {
     cohort_os_mutex_t mutex;
     unsigned next;
     struct {
         cohort_os_id_t process;
         int code;
-    } * codes; /* SEEN of them; NULL: none yet, and none where there is no memory for them */
+    } codes[SEEN];
 } seen;
 
 void cohort__code_remember(cohort_os_id_t process, int code) {
     cohort_os_mutex_lock(&seen.mutex);
     unsigned i = seen.next++ % SEEN;
-    if (!seen.codes) seen.codes = calloc(SEEN, sizeof *seen.codes);
-    if (seen.codes) seen.codes[i].process = process;
-    if (seen.codes) seen.codes[i].code = code;
+    seen.codes[i].process = process;
+    seen.codes[i].code = code;
     cohort_os_mutex_unlock(&seen.mutex);
 }
 
 static bool recall(cohort_os_id_t process, int *code) {
     bool found = false;
     cohort_os_mutex_lock(&seen.mutex);
-    for (unsigned i = 0; seen.codes && i < SEEN && !found; ++i) {
+    for (unsigned i = 0; i < SEEN && !found; ++i) {
         if (seen.codes[i].process.pid != process.pid ||
             seen.codes[i].process.birth != process.birth)
             continue;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- processes ------------------------------------------------------------------------------ */
@@ -317,6 +318,52 @@ static void children(void) {
     children_of(COHORT_LIFETIME_DAEMON);
 }
 
+/* ---- the host reaps for itself -------------------------------------------------------------- */
+
+enum { CODE_KNOWN, NOTHING_FAILED, CODE_LOST, CODE = 9 };
+
+static cohort_os_id_t start_exiting(void) {
+    cohort_os_start_t start = {.how = COHORT_OS_FORK};
+    cohort_os_id_t child;
+    bool in_child;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_start(&start, &child, &in_child));
+    if (in_child) _exit(CODE);
+    return child;
+}
+
+/* Between the report of the end and the library's reaping, of which no call may depend on memory. */
+static int reap_as_host(long n) {
+    cohort_os_watch_t *watch;
+    cohort_os_watch_room_t room;
+    cohort_os_event_t event;
+    int code = -1;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
+    cohort_os_id_t child = start_exiting();
+    CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, child, true, 1));
+    fault_arm(FAULT_ONCE, n);
+    apr_status_t status = cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event);
+    bool hit = fault_disarm();
+    if (status) CHECK_STATUS(APR_SUCCESS, cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event));
+    CHECK_INT(child.pid, waitpid((pid_t)child.pid, NULL, 0));
+    if (cohort_os_reap(child, &code) || code != CODE) return CODE_LOST;
+    return hit ? CODE_KNOWN : NOTHING_FAILED;
+}
+
+/* Each in a process of its own, which sees its first end. */
+static void host_that_reaps(void) {
+    int status = CODE_KNOWN;
+    long n = 1;
+    for (; status == CODE_KNOWN && n < POINTS_MAX; n++) {
+        pid_t pid = fork();
+        if (pid == 0) _exit(reap_as_host(n));
+        CHECK_INT(pid, waitpid(pid, &status, 0));
+        status = WIFEXITED(status) ? WEXITSTATUS(status) : CODE_LOST;
+        if (status == CODE_LOST)
+            test_fail(__FILE__, __LINE__, "the exit code was lost with the call %ld", n);
+    }
+    CHECK_INT(NOTHING_FAILED, status);
+}
+
 /* ---- the cohort itself ---------------------------------------------------------------------- */
 
 static void initialize_with(fault_kind_t kind) {
@@ -356,6 +403,7 @@ const test_case_t faults_processes_cases[] = {
     {"Faults", "processes_end", processes_end},
     {"Faults", "programs", programs},
     {"Faults", "reports", reports},
+    {"Faults", "host_that_reaps", host_that_reaps},
     {"Faults", "children", children},
     {0},
 };
