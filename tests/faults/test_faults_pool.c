@@ -2,6 +2,8 @@
 /* Faults in the calls of pools. */
 #include "operation.h"
 
+#include <unistd.h>
+
 static apr_status_t square(const void *input, void *output) {
     *(int *)output = *(const int *)input * *(const int *)input;
     return APR_SUCCESS;
@@ -61,6 +63,32 @@ static const operation_t apply = {"pool_apply", pool_make, pool_apply, NULL, poo
 static void pool_apply_in_use(void) { try_in_use(&apply); }
 static void pool_apply_anew(void) { try_anew(&apply); }
 
+/* Deaths of several workers, at each place one after the other, so that the pool has slots of ended
+ * ones to let go of, then and at its end; guards.c ends a thread that enters guards within each
+ * other. */
+static apr_status_t die(const void *input, void *output) {
+    (void)input, (void)output;
+    _exit(3);
+}
+
+static void lose_workers(void) {
+    things_t t = {0};
+    pool_make(&t);
+    for (int i = 0; i < 4; i++)
+        CHECK_STATUS(COHORT_EWORKERDIED, cohort_pool_map(t.pool, die, NULL, 0, 4, NULL, 0, NULL));
+    CHECK_STATUS(APR_SUCCESS, pool_map(&t));
+    pool_destroy(&t);
+}
+
+static void guards_of_a_pool(void) {
+    CHECK_STATUS(APR_SUCCESS, begin_cohort());
+    lose_workers();
+    holdings_t before = holdings_now();
+    lose_workers();
+    check_held("guards_of_a_pool", 0, &before);
+    cohort_finalize();
+}
+
 const test_case_t faults_pool_cases[] = {
     {"Faults", "pool_creation_in_use", pool_creation_in_use},
     {"Faults", "pool_creation_anew_once", pool_creation_anew_once},
@@ -73,5 +101,6 @@ const test_case_t faults_pool_cases[] = {
     {"Faults", "pool_map_async_anew", pool_map_async_anew},
     {"Faults", "pool_apply_in_use", pool_apply_in_use},
     {"Faults", "pool_apply_anew", pool_apply_anew},
+    {"Faults", "guards_of_a_pool", guards_of_a_pool},
     {0},
 };

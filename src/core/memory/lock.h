@@ -7,6 +7,10 @@
  * cohort__guard_set() are undone as a whole when the owner dies before cohort__guard_leave(), so
  * what a guard protects is consistent for every next owner. It is Cohort's tool for everything that
  * is not hot enough to deserve a lock-free algorithm.
+ *
+ * A thread holds one guard at a time, and within it that of the heap at most, which is the
+ * innermost. So guards need no order, and a thread that waits for one holds up no other: it may
+ * repair the death of the guard's owner, whichever guards that takes (tests/faults/guards.c looks).
  */
 #ifndef COHORT_CORE_LOCK_H
 #define COHORT_CORE_LOCK_H

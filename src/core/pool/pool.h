@@ -279,8 +279,6 @@ cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, u
 /* The running process at a place, 0 = none, or no such pool. */
 cohort__pid_t cohort__staff_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
                                uint32_t number);
-/* Guard: let go of the slots of a pool that is retired. */
-void cohort__staff_release(cohort_pool_t *pool);
 
 /* Called when a dead worker is repaired and its exit code final, any number of times, and not by a
  * thread that is busy: charge its item, make the rest free again, wake the waiting threads; and

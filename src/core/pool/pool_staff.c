@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PATIENCE INT64_C(1000000000) /* nanoseconds that a watcher is given to replace a worker */
+#define PATIENCE       INT64_C(1000000000) /* nanoseconds that a watcher is given to replace a worker */
+#define PLACES_AT_ONCE 32                  /* copied under one guard entry */
 
 /* ---- starting ------------------------------------------------------------------------------- */
 
@@ -139,6 +140,31 @@ apr_status_t cohort__worker_start(cohort_pool_t *pool, cohort__thread_t *me, uin
 
 /* ---- deaths --------------------------------------------------------------------------------- */
 
+/* The slot of a worker is kept until the next death at its place. It is let go of without the
+ * pool's guard, since that needs the slot's own, and before the place forgets it: the thread that
+ * settles the next death finds it kept, leaves the guard, lets it go, and looks again. So should it
+ * die in between, the place names both dead processes still, and whichever thread comes next does
+ * the same. */
+typedef struct {
+    uint32_t count;
+    cohort__pid_t ids[PLACES_AT_ONCE];
+} kept_slots_t;
+
+/* Guard. True when the place keeps a slot; what there is no room for is found in the next pass. */
+static bool note_kept_slot(cohort__worker_t *worker, kept_slots_t *kept) {
+    cohort__pid_t id = atomic_load(&worker->previous);
+    cohort_process_t *slot = cohort__process_find(id);
+    if (!slot || !atomic_load(&slot->creator)) return false;
+    if (kept->count < PLACES_AT_ONCE) kept->ids[kept->count++] = id;
+    return true;
+}
+
+/* Without the guard. True: there were some. */
+static bool let_go_of_kept(const kept_slots_t *kept) {
+    for (uint32_t i = 0; i < kept->count; i++) cohort__slot_let_go(kept->ids[i]);
+    return kept->count != 0;
+}
+
 /* The last change: with the process' name the place is vacant, and none of this is done again. */
 static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, cohort__pid_t dead,
                    int code) {
@@ -148,14 +174,14 @@ static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, c
     cohort__worker_name(pool, number, what.worker);
     if (atomic_load(&worker->phase) < COHORT__WORKER_FAILED)
         cohort__worker_not_ready(pool, me, number, &what);
-    cohort__slot_let_go(atomic_load(&worker->previous));
     atomic_store(&pool->vacant, cohort_os_now());
     cohort__guard_set(&pool->guard, &worker->previous, dead);
     cohort__guard_set(&pool->guard, &worker->process, 0);
 }
 
-/* Guard. It is committed with each worker, as if the guard were left: a thread that dies over the
- * next one has done this one for good, and the place of the next one names the dead still. */
+/* Guard; the place keeps no slot. It is committed with each worker, as if the guard were left: a
+ * thread that dies over the next one has done this one for good, and the place of the next one
+ * names the dead still. */
 static void settle_worker(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
                           cohort__pid_t dead, int code) {
     cohort__backend_of(pool)->lost_worker(pool, me, number, dead, code);
@@ -168,7 +194,23 @@ static void tell_of_death(cohort_pool_t *pool) {
     cohort__notify(&pool->changed, COHORT__ALL);
 }
 
-/* This and no more is the repair's part: one place, under one guard entry. The place is known from
+/* False: that process is at that place no more. */
+static bool settle_worker_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                             uint32_t number, cohort__pid_t id, int code) {
+    kept_slots_t kept;
+    bool there;
+    do {
+        if (cohort__pool_enter_live(pool, me, tag)) return false;
+        cohort__worker_t *worker = cohort__pool_worker(pool, number);
+        there = number < pool->workers && atomic_load(&worker->process) == id;
+        kept.count = 0;
+        if (there && !note_kept_slot(worker, &kept)) settle_worker(pool, me, number, id, code);
+        cohort__pool_leave(pool);
+    } while (let_go_of_kept(&kept));
+    return there;
+}
+
+/* This and no more is the repair's part: one place, under the guard. The place is known from
  * the slot, so no other worker is looked at; and any process may be the repairer, while only the
  * pool's maker starts workers. That one looks at them all, once, when its watcher sees this end
  * (cohort__pool_tend()). */
@@ -181,12 +223,7 @@ void cohort__pool_worker_died(cohort__pid_t id) {
     cohort__thread_t *me;
     if (cohort__process_find(id) != slot) return; /* another process' by now */
     if (!tag || code == COHORT_EXIT_NONE || cohort__enter(&me)) return;
-    if (cohort__pool_enter_live(pool, me, tag)) return;
-    bool there =
-        number < pool->workers && atomic_load(&cohort__pool_worker(pool, number)->process) == id;
-    if (there) settle_worker(pool, me, number, id, code);
-    cohort__pool_leave(pool);
-    if (!there) return;
+    if (!settle_worker_at(pool, me, tag, number, id, code)) return;
     tell_of_death(pool);
     cohort__pool_abandon(pool, me, tag);
 }
@@ -234,8 +271,6 @@ static void check_launch(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
         worker_start_failed(pool, me, tag, number, id, COHORT_ESTART);
 }
 
-#define PLACES_AT_ONCE 32 /* copied under one guard entry */
-
 typedef struct {
     uint32_t number;
     cohort__pid_t process;
@@ -270,20 +305,27 @@ static void check_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag)
     }
 }
 
-/* Guard. What one pass over the workers finds; those that have ended and are not settled, as their
- * repairer may have died in between, or was busy, are settled on the way. One that is settled has
- * ended only when its slot says so. A closed pool without workers is done only if its work is; a
- * worker that died last may have left some. */
-static cohort__staff_t take_stock(cohort_pool_t *pool, cohort__thread_t *me, bool *settled) {
+/* Guard. A worker that has ended and is not settled, as its repairer may have died in between, or
+ * was busy. */
+static bool settle_ended_worker(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
+                                kept_slots_t *kept) {
+    cohort__worker_t *worker = cohort__pool_worker(pool, number);
+    cohort__pid_t id = atomic_load(&worker->process);
+    int code;
+    if (!id || !has_worker_ended(id, &code) || note_kept_slot(worker, kept)) return false;
+    settle_worker(pool, me, number, id, code);
+    return true;
+}
+
+/* Guard. What one pass over the workers finds; those that have ended and are not settled are
+ * settled on the way. One that is settled has ended only when its slot says so. A closed pool
+ * without workers is done only if its work is; a worker that died last may have left some. */
+static cohort__staff_t take_stock(cohort_pool_t *pool, cohort__thread_t *me, kept_slots_t *kept,
+                                  bool *settled) {
     uint32_t vacant = 0, ending = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
         cohort__worker_t *worker = cohort__pool_worker(pool, i);
-        cohort__pid_t id = atomic_load(&worker->process);
-        int code;
-        if (id && has_worker_ended(id, &code)) {
-            settle_worker(pool, me, i, id, code);
-            *settled = true;
-        }
+        *settled = settle_ended_worker(pool, me, i, kept) || *settled;
         cohort_process_t *before = cohort__process_find(atomic_load(&worker->previous));
         vacant += !atomic_load(&worker->process);
         ending += before && cohort__process_state(before) != COHORT__SLOT_ENDED;
@@ -300,10 +342,15 @@ static cohort__staff_t take_stock(cohort_pool_t *pool, cohort__thread_t *me, boo
 cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
                                     bool thorough) {
     bool settled = false;
+    kept_slots_t kept;
+    cohort__staff_t staff;
     if (thorough) check_staff(pool, me, tag);
-    if (cohort__pool_enter_live(pool, me, tag)) return COHORT__STAFF_GONE;
-    cohort__staff_t staff = take_stock(pool, me, &settled);
-    cohort__pool_leave(pool);
+    do {
+        if (cohort__pool_enter_live(pool, me, tag)) return COHORT__STAFF_GONE;
+        kept.count = 0;
+        staff = take_stock(pool, me, &kept, &settled);
+        cohort__pool_leave(pool);
+    } while (let_go_of_kept(&kept));
     if (settled) tell_of_death(pool);
     return staff;
 }
@@ -355,14 +402,6 @@ void cohort__pools_tend(void) {
     }
 }
 
-void cohort__staff_release(cohort_pool_t *pool) {
-    for (uint32_t i = 0; i < pool->workers; i++) {
-        cohort__worker_t *worker = cohort__pool_worker(pool, i);
-        cohort__slot_let_go(atomic_load(&worker->previous));
-        atomic_store(&worker->previous, 0);
-    }
-}
-
 /* ---- the end of a pool ---------------------------------------------------------------------- */
 
 /* Workers go by the state as soon as it is there, so it is never taken back: not the journal's, one
@@ -380,11 +419,24 @@ void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     cohort__notify(&pool->changed, COHORT__ALL);
 }
 
+/* The slots that the places of a pool without workers keep: as long as the pool is not retired,
+ * whichever thread retires it does this first. */
+static void release_kept_slots(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    kept_slots_t kept;
+    do {
+        if (cohort__pool_enter_live(pool, me, tag)) return;
+        kept.count = 0;
+        for (uint32_t i = 0; i < pool->workers; i++)
+            (void)note_kept_slot(cohort__pool_worker(pool, i), &kept);
+        cohort__pool_leave(pool);
+    } while (let_go_of_kept(&kept));
+}
+
 /* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
 void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     cohort__setting_drop(pool, tag);
+    release_kept_slots(pool, me, tag);
     if (cohort__pool_enter_live(pool, me, tag)) return;
-    cohort__staff_release(pool);
     cohort__backend_of(pool)->lost_makers(pool, me);
     cohort__guard_commit(&pool->guard);
     /* others go by it without the guard, so it is never undone */
