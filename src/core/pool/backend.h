@@ -56,9 +56,10 @@ typedef struct {
 
     /* A new pool, which no other thread knows yet, has no jobs. */
     void (*setup)(cohort_pool_t *pool);
-    /* Make a job of the pool that `order` describes, and have it begun. The caller has neither
-     * checked the order, nor whether the pool takes work. */
-    apr_status_t (*submit)(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me,
+    /* Make a job of the pool that `use` means, as `order` describes, and have it begun. The caller
+     * has neither checked the order, nor whether the pool takes work; and the pool may be gone by
+     * now. */
+    apr_status_t (*submit)(cohort_result_t **job, const cohort__call_t *use,
                            const cohort__spec_t *order, apr_pool_t *parent);
 
     /* ---- collect: without a guard */
@@ -114,11 +115,21 @@ extern const cohort__backend_t cohort__backends[COHORT__BACKENDS];
 static inline const cohort__backend_t *cohort__backend_at(uint32_t number) {
     return &cohort__backends[number < COHORT__BACKENDS ? number : COHORT__BACKEND_LOCAL];
 }
+/* The number is of the pool that is meant only as long as that cannot go: the caller has entered
+ * its guard with its tag, or looks at one of its jobs; or it looks at the tag after this, as the
+ * next function does. */
 static inline const cohort__backend_t *cohort__backend_of(const cohort_pool_t *pool) {
-    return cohort__backend_at(pool->backend);
+    return cohort__backend_at(
+        atomic_load_explicit(&((cohort_pool_t *)pool)->backend, memory_order_acquire));
+}
+/* Of the pool that the call means; NULL when that is gone. */
+static inline const cohort__backend_t *cohort__backend_meant(const cohort__call_t *use) {
+    const cohort__backend_t *backend = cohort__backend_of((cohort_pool_t *)use->object);
+    return cohort__call_over(use) ? NULL : backend;
 }
 static inline const cohort__backend_t *cohort__backend_of_job(const cohort_result_t *job) {
-    return cohort__backend_at(atomic_load_explicit(&job->backend, memory_order_relaxed));
+    return cohort__backend_at(
+        atomic_load_explicit(&((cohort_result_t *)job)->backend, memory_order_acquire));
 }
 
 /* What each waiting thread asks, most of it again and again, the local back end answers in line.

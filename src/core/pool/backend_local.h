@@ -25,7 +25,7 @@ static inline uint64_t cohort__word_start(uint64_t word) { return word & 0xfffff
 
 /* ---- jobs: pool_job.c ----------------------------------------------------------------------- */
 
-apr_status_t cohort__job_submit(cohort_result_t **job, cohort_pool_t *pool, cohort__thread_t *me,
+apr_status_t cohort__job_submit(cohort_result_t **job, const cohort__call_t *use,
                                 const cohort__spec_t *order, apr_pool_t *parent);
 /* End the job unless it has ended: all items were run, or it is abandoned with this status. */
 void cohort__job_finish(cohort_result_t *job, cohort__job_end_t end, apr_status_t status);

@@ -72,7 +72,7 @@ static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const 
 }
 
 static void fill_pool(cohort_pool_t *pool, const plan_t *plan) {
-    pool->backend = COHORT__BACKEND_LOCAL;
+    atomic_store_explicit(&pool->backend, COHORT__BACKEND_LOCAL, memory_order_relaxed);
     cohort__backend_of(pool)->setup(pool);
     pool->owner = cohort__self_id();
     pool->workers = plan->workers;

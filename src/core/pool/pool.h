@@ -107,8 +107,8 @@ struct cohort_pool_t {
     cohort__link_t ready;
     _Alignas(64) cohort__pid_t owner;
     uint32_t workers, attempts;
-    uint32_t hands;   /* workers that can run at the same time */
-    uint32_t backend; /* cohort__backend_number_t, see backend.h */
+    uint32_t hands;           /* workers that can run at the same time */
+    _Atomic uint32_t backend; /* cohort__backend_number_t, see backend.h */
     cohort_start_method_t method;
     cohort_signals_t signals;
     cohort_group_t group;

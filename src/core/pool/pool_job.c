@@ -107,6 +107,8 @@ static void cut(cohort_result_t *job, const cohort__spec_t *order, uint32_t work
     job->n = order->n;
     job->chunk = chunk;
     job->chunks = (order->n + chunk - 1) / chunk;
+    /* one without items is over before another thread knows it */
+    if (!job->chunks) atomic_store(&job->state, cohort__job_state(COHORT__JOB_DONE, APR_SUCCESS));
 }
 
 static apr_status_t fill_job(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool,
@@ -115,7 +117,7 @@ static apr_status_t fill_job(cohort__thread_t *me, cohort_result_t *job, cohort_
     uint32_t workers = pool->workers;
     if (!workers) return COHORT_EHANDLE;
     cut(job, order, workers);
-    atomic_store_explicit(&job->backend, pool->backend, memory_order_relaxed);
+    atomic_store_explicit(&job->backend, COHORT__BACKEND_LOCAL, memory_order_relaxed);
     job->submitter = cohort__self_id();
     job->keeper = order->blocking ? cohort__thread_id(me) : 0;
     bool callbacks = !order->blocking && order->options &&
@@ -150,7 +152,6 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
         cohort__guard_set(&pool->guard, &pool->in_flight.word, 0);
         cohort__guard_commit(&pool->guard);
         if (job->chunks) cohort__link_put(&pool->guard, &pool->ready, &job->ready, false);
-        else cohort__job_finish(job, COHORT__JOB_DONE, APR_SUCCESS);
         cohort__guard_commit(&pool->guard);
         cohort__object_publish(me, job, COHORT__RESULT_TAG, parent, destroy_result);
     }
@@ -158,25 +159,28 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
     return status;
 }
 
-apr_status_t cohort__job_submit(cohort_result_t **made, cohort_pool_t *pool, cohort__thread_t *me,
+apr_status_t cohort__job_submit(cohort_result_t **made, const cohort__call_t *use,
                                 const cohort__spec_t *order, apr_pool_t *parent) {
     cohort_result_t *job;
-    uint64_t tag = cohort__pool_tag(pool);
+    cohort_pool_t *pool = (cohort_pool_t *)use->object;
+    cohort__thread_t *me = use->me;
     apr_status_t status = order_check(order);
-    if (!status) status = tag ? refusal(pool) : COHORT_EHANDLE;
+    if (!status) status = refusal(pool);
+    if (cohort__call_over(use)) status = COHORT_EHANDLE;
     if (status) return status;
     status = cohort__object_new(me, COHORT__KIND_RESULT, offsetof(cohort_result_t, changed), &job);
     if (status) return status;
     status = fill_job(me, job, pool, order);
-    if (!status) status = enlist(me, pool, tag, job, parent);
+    if (!status) status = enlist(me, pool, use->life, job, parent);
     if (status) {
         cohort__object_free(me, job);
         return status;
     }
+    *made = job;
     uint64_t wake = job->chunks < pool->workers ? job->chunks : pool->workers;
+    if (!wake) return APR_SUCCESS;
     atomic_thread_fence(memory_order_seq_cst);
     cohort__notify(&pool->work, (int)wake);
-    *made = job;
     return APR_SUCCESS;
 }
 

@@ -25,11 +25,12 @@ static bool look_at_job(const cohort__call_t *use) {
 static void look_end(const cohort__call_t *use) {
     cohort_result_t *job = job_of(use);
     cohort_pool_t *pool = atomic_load(&job->pool);
+    const cohort__backend_t *backend = cohort__backend_of_job(job);
     cohort__call_look_end(use);
     atomic_thread_fence(memory_order_seq_cst);
     if (!cohort__call_over(use)) return;
     cohort__pool_enter(pool, use->me);
-    cohort__backend_of(pool)->left(pool, use->me, job);
+    backend->left(pool, use->me, job);
     cohort__pool_leave_last(pool, use->me);
 }
 
@@ -310,10 +311,12 @@ apr_status_t cohort__result_destroy(cohort_result_t *result) {
                    ? APR_SUCCESS
                    : status;
     cohort_pool_t *pool = atomic_load(&result->pool);
-    if (!pool) return APR_SUCCESS; /* another call has destroyed it, and it is being made anew */
+    const cohort__backend_t *backend = cohort__backend_of_job(result);
+    /* another call has destroyed it, and it may be being made anew */
+    if (cohort__call_over(&use)) return APR_SUCCESS;
     prefetch_result(result);
     cohort__pool_enter(pool, use.me);
-    bool ended = cohort__backend_of(pool)->drop(pool, &use);
+    bool ended = backend->drop(pool, &use);
     cohort__pool_leave_last(pool, use.me);
     if (ended) notify_all(result);
     return APR_SUCCESS;

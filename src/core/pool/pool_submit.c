@@ -2,17 +2,22 @@
 /* Submitting work to a pool. */
 #include "core/pool/backend.h"
 
-static apr_status_t check_pool(cohort_pool_t *pool, cohort__thread_t **me) {
-    apr_status_t status = cohort__enter(me);
-    return status ? status : cohort__object_check(pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+static apr_status_t check_pool(cohort__call_t *use, cohort_pool_t *pool) {
+    return cohort__call_begin(use, pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+}
+
+static apr_status_t submit_spec(cohort_result_t **job, const cohort__call_t *use,
+                                const cohort__spec_t *order, apr_pool_t *parent) {
+    const cohort__backend_t *backend = cohort__backend_meant(use);
+    return backend ? backend->submit(job, use, order, parent) : COHORT_EHANDLE;
 }
 
 /* No other thread has the result, so it lives until this one destroys it. */
 static apr_status_t run_spec(cohort_pool_t *pool, const cohort__spec_t *order) {
     cohort__call_t use;
     cohort_result_t *job;
-    apr_status_t status = check_pool(pool, &use.me);
-    if (!status) status = cohort__backend_of(pool)->submit(&job, pool, use.me, order, NULL);
+    apr_status_t status = check_pool(&use, pool);
+    if (!status) status = submit_spec(&job, &use, order, NULL);
     if (status) return status;
     use.object = &job->object;
     use.life = atomic_load(&use.object->tag);
@@ -25,11 +30,11 @@ static apr_status_t run_spec(cohort_pool_t *pool, const cohort__spec_t *order) {
 static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool,
                            const cohort__spec_t *order, apr_pool_t *parent) {
     cohort__callback_t *callback = NULL;
-    cohort__thread_t *me;
+    cohort__call_t use;
     if (!result) return cohort__null("result");
-    apr_status_t status = check_pool(pool, &me);
+    apr_status_t status = check_pool(&use, pool);
     if (!status) status = cohort__callback_make(&callback, order->options);
-    if (!status) status = cohort__backend_of(pool)->submit(result, pool, me, order, parent);
+    if (!status) status = submit_spec(result, &use, order, parent);
     if (status) cohort__callback_drop(callback);
     else if (callback) cohort__callback_add(callback, *result);
     return status;
