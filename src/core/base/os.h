@@ -230,8 +230,8 @@ static inline bool cohort_os_state_same(const cohort_os_state_t *a, const cohort
 /* ---- adopt: becoming that ------------------------------------------------------------------- */
 
 /* In a server: know what this process is. Then, in a child that it forks for a requester which
- * waits: take over what is wished. The server's maker may have more than it has handed on by
- * exec, so whether it was the same is for the core to see. */
+ * waits: take over what is wished; whether the maker of the server was the same is for the core to
+ * see. Or both, in a child of another thread than it shall be like, after its signals. */
 apr_status_t cohort_os_state_remember(void);
 apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted);
 

@@ -111,6 +111,13 @@ static apr_status_t take_context(cohort_process_t *slot) {
     return APR_SUCCESS;
 }
 
+/* It comes from the thread that replaces workers, and shall be as a child of the first thread. */
+static apr_status_t be_as_asked(const cohort_process_t *slot) {
+    if (!slot->replaces || birth_kind == COHORT__BORN_SERVED) return APR_SUCCESS;
+    apr_status_t status = cohort_os_state_remember();
+    return status ? status : cohort_os_state_adopt(&slot->state);
+}
+
 static apr_status_t prepare_child(cohort_process_t *slot, cohort_os_handle_t lifeline,
                                   cohort__function_t *run, void **args) {
     apr_status_t status =
@@ -127,6 +134,7 @@ static apr_status_t prepare_child(cohort_process_t *slot, cohort_os_handle_t lif
         cohort_os_detach();
     if (!status && birth_kind != COHORT__BORN_FORK)
         cohort_os_signals_begin((cohort_os_signals_t)slot->signals);
+    if (!status) status = be_as_asked(slot);
     if (!status) status = copy_args(slot, args);
     if (!status && slot->role != COHORT__ROLE_WORKER) status = resolve(slot, run, *args);
     return status;

@@ -5,11 +5,11 @@
  */
 #include "core/process/process.h"
 
-/* What replaces a worker may not be more than what the maker's first thread is. */
+/* What replaces a worker may not be more than what the maker's first thread is. What it can take
+ * over of that (its priority, CPUs) it does itself. */
 static apr_status_t check_state(cohort_process_t *slot) {
-    cohort_os_state_t state;
     bool another = false;
-    apr_status_t status = slot->replaces ? cohort__maker_look(&state, &another) : APR_SUCCESS;
+    apr_status_t status = slot->replaces ? cohort__maker_look(&slot->state, &another) : APR_SUCCESS;
     if (!status && another)
         status = cohort__fail(
             COHORT_ESTART,
