@@ -9,7 +9,9 @@
 
 static cohort_os_state_t own;
 
-apr_status_t cohort_os_state_remember(void) { return cohort_os_state_look(0, &own); }
+apr_status_t cohort__state_remember(void) {
+    return cohort_os_state_look(COHORT_OS_LOOK_THREAD, &own);
+}
 
 static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
     for (int i = 0; i < RLIM_NLIMITS; ++i) {
@@ -22,7 +24,7 @@ static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {
+apr_status_t cohort__state_adopt(const cohort_os_state_t *wanted) {
     pid_t group = (pid_t)wanted->wishes[COHORT__WISH_PROCESS_GROUP];
     int nice = (int)(int64_t)wanted->wishes[COHORT__WISH_NICE];
     if (!cohort__leads_group() && group != (pid_t)own.wishes[COHORT__WISH_PROCESS_GROUP] &&

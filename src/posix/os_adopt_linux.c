@@ -75,11 +75,11 @@ static void read_oom(const char *path, char oom[16]) {
     if (fd >= 0) close(fd);
 }
 
-apr_status_t cohort_os_state_remember(void) {
+apr_status_t cohort__state_remember(void) {
     cohort__status_t also;
     if (!own) own = malloc(sizeof *own);
     if (!own) return cohort__fail(APR_ENOMEM, "noting what this fork server is");
-    cohort_os_state_quick(&own->state);
+    (void)cohort_os_state_look(COHORT_OS_LOOK_QUICK, &own->state);
     apr_status_t status = cohort__state_rest(&own->state, &also);
     if (status == APR_SUCCESS) cohort__signals_settled(also.ignored);
     look_at_schedule(0, &own->schedule);
@@ -146,7 +146,7 @@ static apr_status_t adopt_group(uint64_t group) {
                : cohort__fail(errno, "join process group %llu", (unsigned long long)group);
 }
 
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted) {
+apr_status_t cohort__state_adopt(const cohort_os_state_t *wanted) {
     apr_status_t status = APR_SUCCESS;
     if (status == APR_SUCCESS) status = adopt_group(wanted->wishes[COHORT__WISH_PROCESS_GROUP]);
     if (status == APR_SUCCESS) status = adopt_oom(wanted->wishes[COHORT__WISH_PID]);

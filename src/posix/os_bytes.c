@@ -213,7 +213,7 @@ int cohort__channel_take(int reader, cohort_os_event_t *event) {
 /* ---- standard streams ----------------------------------------------------------------------- */
 
 apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
-    cohort_os_streams_t copy = {{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
+    cohort_os_streams_t copy = COHORT_OS_NO_STREAMS;
     apr_status_t status = APR_SUCCESS;
     for (int i = 0; i < 3 && status == APR_SUCCESS; ++i) {
         int fd = fcntl(i, F_DUPFD_CLOEXEC, OWN_FIRST);
@@ -247,30 +247,27 @@ static int move(cohort_os_streams_t *streams, int number) {
     return 0;
 }
 
-/* They lie there already if the process had none: the lowest numbers are given first. */
-apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) {
-    for (int i = 0; i < 3; ++i)
-        if (move(streams, i) != 0) return errno;
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_os_streams_keep(cohort_os_streams_t *streams) {
-    for (int i = 0; i < 3; ++i) {
-        if (streams->handles[i] == COHORT_OS_NONE) continue;
-        streams->handles[i] = cohort__fd_safe((int)streams->handles[i]);
-        if (streams->handles[i] >= 0) continue;
-        apr_status_t status = errno;
-        cohort_os_streams_close(streams);
-        return status;
-    }
-    return APR_SUCCESS;
-}
-
-void cohort_os_streams_drop(void) {
+static void close_all(void) {
 #ifdef SYS_close_range
     if (syscall(SYS_close_range, 0, OWN_FIRST - 1, 0) == 0) return;
 #endif
     for (int fd = 0; fd < OWN_FIRST; ++fd) close(fd);
+}
+
+static bool are_none(const cohort_os_streams_t *streams) {
+    const cohort_os_streams_t none = COHORT_OS_NO_STREAMS;
+    return memcmp(streams, &none, sizeof none) == 0;
+}
+
+/* They lie there already if the process had none: the lowest numbers are given first. */
+apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) {
+    if (are_none(streams)) {
+        close_all();
+        return APR_SUCCESS;
+    }
+    for (int i = 0; i < 3; ++i)
+        if (move(streams, i) != 0) return errno;
+    return APR_SUCCESS;
 }
 
 /* ---- other descriptors ---------------------------------------------------------------------- */
@@ -289,15 +286,6 @@ apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_
     return cohort__fd_pair(raw, reader, writer);
 }
 
-apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
-    int fd;
-    COHORT__RETRY(fd, open("/dev/null", O_RDWR | O_CLOEXEC));
-    fd = cohort__fd_safe(fd);
-    if (fd < 0) return errno;
-    *handle = fd;
-    return APR_SUCCESS;
-}
-
 void cohort_os_close(cohort_os_handle_t handle) {
     if (handle != COHORT_OS_NONE) close((int)handle);
 }
@@ -307,11 +295,4 @@ cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
     if (handle == COHORT_OS_NONE || fstat((int)handle, &facts) != 0)
         return (cohort_os_known_t){.handle = COHORT_OS_NONE};
     return (cohort_os_known_t){handle, (uint64_t)facts.st_dev, (uint64_t)facts.st_ino};
-}
-
-/* None of the library's own is 0, which stands for none as -1 does. */
-bool cohort_os_is_known(const cohort_os_known_t *known) {
-    struct stat facts;
-    if (known->handle <= 0 || fstat((int)known->handle, &facts) != 0) return false;
-    return (uint64_t)facts.st_dev == known->device && (uint64_t)facts.st_ino == known->file;
 }

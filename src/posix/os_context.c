@@ -95,7 +95,7 @@ static apr_status_t enter(const char *cwd, const head_t *head) {
                 : cohort__fail(error, "enter the current directory, which has no path");
 }
 
-apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals) {
+apr_status_t cohort__context_apply(const void *buffer, size_t length, bool signals) {
     head_t head;
     if (length < sizeof head) return APR_EINVAL;
     memcpy(&head, buffer, sizeof head);
@@ -107,8 +107,8 @@ apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool sig
     return status == APR_SUCCESS ? replace_environment(cwd + head.cwd_bytes, &head) : status;
 }
 
-apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
-                                           const char ***environment) {
+apr_status_t cohort__context_environment(const void *buffer, size_t length,
+                                         const char ***environment) {
     head_t head;
     if (length < sizeof head) return APR_EINVAL;
     memcpy(&head, buffer, sizeof head);

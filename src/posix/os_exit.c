@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-_Noreturn void cohort_os_exit(int code, bool flush) {
-    if (flush) {
+_Noreturn void cohort_os_exit(int code, cohort_os_exit_t how) {
+    if (how == COHORT_OS_EXIT_ORDERLY) cohort__leave(code);
+    if (how == COHORT_OS_EXIT_FLUSHED) {
         fflush(stdout);
         fflush(stderr);
     }

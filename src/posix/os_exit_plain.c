@@ -2,7 +2,7 @@
 /*
  * The end of a forked copy, for every POSIX system. The first handler that a copy registers is the
  * last of its own to be called, and ends the process before those that were copied; but no handler
- * gets the exit code, so it does that only where the code is known from cohort_os_leave(). When
+ * gets the exit code, so it does that only where the code is known from cohort_os_exit(). When
  * the user's code has called exit() by itself, the copied handlers run too.
  */
 #ifndef _GNU_SOURCE
@@ -18,7 +18,7 @@ static int exit_code;
 
 static void end_here(void) {
     last();
-    if (leaving) cohort_os_exit(exit_code, true);
+    if (leaving) cohort_os_exit(exit_code, COHORT_OS_EXIT_FLUSHED);
 }
 
 apr_status_t cohort_os_exit_own(void (*run)(void)) {
@@ -28,7 +28,7 @@ apr_status_t cohort_os_exit_own(void (*run)(void)) {
     return atexit(end_here) == 0 ? APR_SUCCESS : APR_ENOMEM;
 }
 
-_Noreturn void cohort_os_leave(int code) {
+_Noreturn void cohort__leave(int code) {
     exit_code = code;
     leaving = true;
     exit(code);

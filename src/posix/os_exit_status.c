@@ -16,7 +16,7 @@ static void (*last)(void);
 static void end_here(int code, void *arg) {
     (void)arg;
     last();
-    cohort_os_exit(code, true);
+    cohort_os_exit(code, COHORT_OS_EXIT_FLUSHED);
 }
 
 apr_status_t cohort_os_exit_own(void (*run)(void)) {
@@ -25,4 +25,4 @@ apr_status_t cohort_os_exit_own(void (*run)(void)) {
     return on_exit(end_here, NULL) == 0 ? APR_SUCCESS : APR_ENOMEM;
 }
 
-_Noreturn void cohort_os_leave(int code) { exit(code); }
+_Noreturn void cohort__leave(int code) { exit(code); }

@@ -34,8 +34,6 @@ void cohort__group_enter(cohort_os_group_t group) {
         (void)setpgid(0, 0);
 }
 
-uint64_t cohort_os_users(void) { return (uint64_t)getuid() << 32 | geteuid(); }
-
-void cohort_os_group_leave(void) {
+void cohort__group_leave(void) {
     if (!cohort__leads_group()) (void)setpgid(0, 0);
 }

@@ -30,9 +30,8 @@ apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) 
 }
 
 /* No group has the number of a process that leads none. */
-void cohort_os_hold_kill(const cohort_os_hold_t *hold) {
+void cohort_os_hold_release(cohort_os_hold_t *hold, bool kill_it) {
+    if (!kill_it) return;
     if (is_unreaped(hold->leader)) (void)kill(-(pid_t)hold->leader.pid, SIGKILL);
     (void)cohort_os_signal(hold->leader, COHORT_OS_KILL);
 }
-
-void cohort_os_hold_release(cohort_os_hold_t *hold) { (void)hold; }

@@ -67,9 +67,8 @@ apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) 
     return status;
 }
 
-void cohort_os_hold_kill(const cohort_os_hold_t *hold) {
-    (void)cohort_os_signal(hold->leader, COHORT_OS_KILL);
-    kill_group(hold);
+void cohort_os_hold_release(cohort_os_hold_t *hold, bool kill_it) {
+    if (kill_it) (void)cohort_os_signal(hold->leader, COHORT_OS_KILL);
+    if (kill_it) kill_group(hold);
+    release(hold);
 }
-
-void cohort_os_hold_release(cohort_os_hold_t *hold) { release(hold); }

@@ -1,11 +1,10 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Processes of macOS, as the system shows them. The birth of a process is its start time in
- * microseconds, by sysctl. There are no process descriptors. */
+ * microseconds, by sysctl. */
 #include "os_posix.h"
 
 #include <mach/mach.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/sysctl.h>
 #include <unistd.h>
 
@@ -21,7 +20,7 @@ int cohort__threads(void) {
 
 bool cohort__is_first_thread(void) { return pthread_main_np() == 1; }
 
-cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
+cohort__life_t cohort__life_by_pid(int64_t pid, uint64_t *birth) {
     struct kinfo_proc info;
     size_t size = sizeof info;
     int name[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, (int)pid};
@@ -30,27 +29,4 @@ cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
     *birth = (uint64_t)info.kp_proc.p_starttime.tv_sec * 1000000u +
              (uint64_t)info.kp_proc.p_starttime.tv_usec + 2;
     return info.kp_proc.p_stat == SZOMB ? COHORT__ENDED : COHORT__RUNS;
-}
-
-int cohort__life_open(int64_t pid, uint64_t *birth) {
-    (void)pid, (void)birth;
-    return -1;
-}
-
-int cohort__wait_exact(int fd, siginfo_t *info, int options) {
-    (void)fd, (void)info, (void)options;
-    errno = EINVAL;
-    return -1;
-}
-
-int cohort__signal_exact(cohort_os_id_t process, int signal) {
-    (void)process, (void)signal;
-    errno = ENOSYS;
-    return -1;
-}
-
-int cohort__signal_group(int fd, cohort_os_id_t leader, int signal) {
-    (void)fd, (void)leader, (void)signal;
-    errno = ENOSYS;
-    return -1;
 }

@@ -105,21 +105,24 @@ static void unprepare(void) {
     prepared = 0;
 }
 
-apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
+static apr_status_t take_armed(cohort_os_handle_t reader, bool lasting) {
     int fd = armed(prepared > 0 ? prepared : reopen((int)reader));
     prepared = 0;
     if (fd < 0) return cohort__lifeline_wait(reader);
-    if (!backed) hold(fd);
+    if (lasting) hold(fd);
     close((int)reader);
     return APR_SUCCESS;
 }
 
-void cohort_os_lifeline_decline(cohort_os_handle_t reader) {
+apr_status_t cohort_os_lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how) {
+    if (how != COHORT_OS_LIFELINE_DECLINED)
+        return take_armed(reader, how == COHORT_OS_LIFELINE_LASTING);
     unprepare();
     cohort_os_close(reader);
+    return APR_SUCCESS;
 }
 
-void cohort_os_lifeline_prepare(cohort_os_handle_t reader) {
+void cohort__lifeline_prepare(cohort_os_handle_t reader) {
     unprepare();
     int fd = reader != COHORT_OS_NONE ? reopen((int)reader) : -1;
     if (fd > 0) prepared = fd;

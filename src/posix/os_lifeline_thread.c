@@ -20,13 +20,13 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
     return cohort_os_pipe_create(reader, keeper);
 }
 
-apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
-    (void)backed;
-    return cohort__lifeline_wait(reader);
+apr_status_t cohort_os_lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how) {
+    if (how != COHORT_OS_LIFELINE_DECLINED) return cohort__lifeline_wait(reader);
+    cohort_os_close(reader);
+    return APR_SUCCESS;
 }
 
-void cohort_os_lifeline_decline(cohort_os_handle_t reader) { cohort_os_close(reader); }
-void cohort_os_lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
+void cohort__lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
 
 static void close_others(int keep) {
     for (int fd = 0, bound = cohort__files_bound(); fd < bound; ++fd)
@@ -47,7 +47,7 @@ static _Noreturn void guard(int reader, cohort_os_id_t program) {
     if (cohort_os_hold_take(program, &hold) != APR_SUCCESS) _exit(0);
     while (cohort_os_alive(program))
         if (ended(reader, 100)) {
-            cohort_os_hold_kill(&hold);
+            cohort_os_hold_release(&hold, true);
             break;
         }
     _exit(0);

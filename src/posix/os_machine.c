@@ -5,7 +5,6 @@
 #endif
 #include "os_posix.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #define SECOND ((int64_t)1000000000)
@@ -39,8 +38,6 @@ int cohort_os_cpu_count(void) {
     if (quota > 0 && quota < count) count = quota;
     return count > 0 ? count : 1;
 }
-
-void cohort_os_yield(void) { sched_yield(); }
 
 void cohort_os_set_name(const char *name) {
     cohort__thread_title(name);

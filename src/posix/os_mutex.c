@@ -16,7 +16,7 @@ _Static_assert(sizeof(mutex_t) <= sizeof(cohort_os_mutex_t), "the seam's mutex m
 
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex) {
     mutex_t *m = (mutex_t *)(void *)mutex->opaque;
-    bool forbidden = cohort_os_allow_cancel(false);
+    bool forbidden = cohort__allow_cancel(false);
     cohort__mutex_acquire(m->lock);
     m->holder = pthread_self();
     m->forbidden = forbidden;
@@ -27,7 +27,7 @@ void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex) {
     bool forbidden = m->forbidden;
     m->forbidden = false;
     cohort__mutex_release(m->lock);
-    if (forbidden) (void)cohort_os_allow_cancel(true);
+    if (forbidden) (void)cohort__allow_cancel(true);
 }
 
 /* The only thread of the copy is the one that forked, and it may be the holder. */
@@ -35,10 +35,10 @@ void cohort_os_mutex_reset(cohort_os_mutex_t *mutex) {
     const mutex_t *m = (const mutex_t *)(const void *)mutex->opaque;
     bool forbidden = m->forbidden && pthread_equal(m->holder, pthread_self());
     memset(mutex, 0, sizeof *mutex);
-    if (forbidden) (void)cohort_os_allow_cancel(true);
+    if (forbidden) (void)cohort__allow_cancel(true);
 }
 
-bool cohort_os_allow_cancel(bool allowed) {
+bool cohort__allow_cancel(bool allowed) {
     int before;
     pthread_setcancelstate(allowed ? PTHREAD_CANCEL_ENABLE : PTHREAD_CANCEL_DISABLE, &before);
     return before == PTHREAD_CANCEL_ENABLE;

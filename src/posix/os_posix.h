@@ -62,7 +62,12 @@ int cohort__arena_object(uint64_t size);
 bool cohort__arena_object_is(int fd, const struct stat *facts);
 bool cohort__arena_handle_is_ours(const cohort_os_arena_t *arena);
 
-/* os_start.c: this thread forks on behalf of cohort_os_start(). */
+/* os_exit_*.c: exit(), in a forked copy as cohort_os_exit_own() says. */
+_Noreturn void cohort__leave(int code);
+
+/* os_start.c: leave terminal and session; the streams are the null device */
+void cohort__detach(void);
+/* this thread forks on behalf of cohort_os_start(). */
 extern _Thread_local bool cohort__forking;
 
 /* os_thread.c */
@@ -71,6 +76,13 @@ extern _Thread_local bool cohort__forking;
 extern _Thread_local const sigset_t *cohort__copy_mask;
 /* of the back end, which last as long as the process */
 extern _Atomic int cohort__own_threads;
+
+/* os_copies_*.c: these pages are to read as zero in copies, where the system can do that; else the
+ * fork handler has to do. */
+void cohort__clear_in_copies(void *pages, size_t size);
+
+/* os_mutex.c: may another thread cancel this one from now on? Tells whether it could. */
+bool cohort__allow_cancel(bool allowed);
 
 /* os_machine.c */
 struct timespec cohort__timespec(int64_t nanoseconds);
@@ -100,6 +112,7 @@ bool cohort__is_unreaped(int fd, cohort_os_id_t child);
 /* os_group*.c */
 /* In the child, before exec of a program or in a copy. Async-signal-safe. */
 void cohort__group_enter(cohort_os_group_t group);
+void cohort__group_leave(void);
 static inline bool cohort__leads_group(void) { return getpgrp() == getpid(); }
 /* Kill this process, with its group if it leads one. Async-signal-safe. */
 static inline void cohort__die(void) { kill(cohort__leads_group() ? 0 : getpid(), SIGKILL); }
@@ -119,17 +132,29 @@ void cohort__signals_exec(cohort_os_signals_t what, bool tidy, bool reexec, cons
  * is to be blocked. */
 void cohort__signals_forked(cohort_os_signals_t what, sigset_t *mask);
 /* The part of the status that is about signals: by asking; what the host would see of it; and, in
- * the child, before cohort_os_signals_begin(). */
+ * the child, before it begins. */
 void cohort__signals_tell(cohort__status_t *status);
 void cohort__signals_complete(cohort__status_t *status);
 void cohort__signals_received(const cohort__status_t *status);
+/* In a new process: from here on they do what `what` says. */
+void cohort__signals_begin(cohort_os_signals_t what);
 /* In a server, which has begun: it ignores these, and only this library will change that. */
 void cohort__signals_settled(uint64_t ignored);
 
 /* os_state_*.c: all but the quick part, and the status, but for what this library does about
  * signals. */
 apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *status);
-/* Know what this process begins with. */
+/* os_context.c: the parts of a context; `signals`: what they did is told. The environment is one
+ * block of malloc()'s, the strings are those in the buffer. */
+apr_status_t cohort__context_apply(const void *buffer, size_t length, bool signals);
+apr_status_t cohort__context_environment(const void *buffer, size_t length,
+                                         const char ***environment);
+
+/* os_adopt_*.c: in a server, know what it is; in its copy, take over what is wished */
+apr_status_t cohort__state_remember(void);
+apr_status_t cohort__state_adopt(const cohort_os_state_t *wanted);
+
+/* os_state_*.c: know what this process begins with. */
 void cohort__state_begin(void);
 /* What lies where among the wishes of a state. */
 enum {
@@ -148,14 +173,23 @@ pid_t cohort__vfork(void (*child)(void *arg, bool tidy), void *arg);
 /* os_lifeline.c: a thread that waits for the end of the pipe, and ends this process then. The
  * handle is consumed. */
 apr_status_t cohort__lifeline_wait(cohort_os_handle_t reader);
-/* os_lifeline_*.c: between fork and exec of a program, in the child: arm `reader` such that it
+/* os_lifeline_*.c: in a server, at first and after each copy that arms this handle, or declines it:
+ * much is done for the next one in advance */
+void cohort__lifeline_prepare(cohort_os_handle_t reader);
+/* between fork and exec of a program, in the child: arm `reader` such that it
  * outlasts exec. Async-signal-safe. */
 apr_status_t cohort__lifeline_exec(int reader);
 
 /* os_life_*.c: processes, as the system shows them. */
 typedef enum { COHORT__GONE, COHORT__ENDED, COHORT__RUNS, COHORT__UNKNOWN } cohort__life_t;
 /* What became of a pid and, if it is there, its birth (0 when that is not known). */
-cohort__life_t cohort__life(int64_t pid, uint64_t *birth);
+cohort__life_t cohort__life_by_pid(int64_t pid, uint64_t *birth);
+/* All threads of this process that run; 0: unknown. */
+int cohort__threads(void);
+bool cohort__is_first_thread(void);
+
+/* os_exact_*.c: by descriptors of processes, or without */
+cohort__life_t cohort__life(int64_t pid, uint64_t *birth); /* the same as by_pid */
 /* The same of a child, by a descriptor that stays open; -1: that cannot be had. */
 int cohort__life_open(int64_t pid, uint64_t *birth);
 /* waitid() for the child of this descriptor; EINVAL where that cannot be had. */
@@ -165,9 +199,6 @@ int cohort__signal_exact(cohort_os_id_t process, int signal);
 /* The same of the group that this process leads or has led, by its descriptor; ESRCH: no process is
  * in it. Any other failure: this cannot be had. */
 int cohort__signal_group(int fd, cohort_os_id_t leader, int signal);
-/* All threads of this process that run; 0: unknown. */
-int cohort__threads(void);
-bool cohort__is_first_thread(void);
 
 /* os_memory_*.c */
 extern const uint64_t cohort__arena_bases[]; /* ends with 0 */

@@ -128,7 +128,7 @@ static void set_of(uint64_t bits, sigset_t *set) {
         if (bits & BIT(number)) sigaddset(set, number);
 }
 
-void cohort_os_signals_begin(cohort_os_signals_t what) {
+void cohort__signals_begin(cohort_os_signals_t what) {
     sigset_t mask;
     uint64_t now = settled ? settled_ignored : received ? ignored_now() : interrupt_ignored(what);
     uint64_t want = wanted(what, received ? received_ignored : now, &interrupts_off);

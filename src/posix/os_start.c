@@ -54,6 +54,7 @@ typedef struct {
     const char *const *argv;
     const char *const *environment;
     const char **env;            /* the same when it had to be made, else NULL */
+    const char **given_env;      /* the one in the context, or NULL */
     char **candidates;           /* paths to try, NULL-terminated */
     char boot[COHORT__BOOT_MAX]; /* "COHORT_BOOT=..." */
     char *boot_pid;              /* where in it the child writes its pid */
@@ -96,10 +97,20 @@ static void give_files(plan_t *plan) {
         if (fcntl(plan->start->files[i], F_SETFD, 0) != 0) fail(plan, GIVE_FILES, errno);
 }
 
+static int open_null(plan_t *plan) {
+    int null;
+    COHORT__RETRY(null, open("/dev/null", O_RDWR | O_CLOEXEC));
+    null = cohort__fd_safe(null);
+    if (null < 0) fail(plan, REDIRECT, errno);
+    return null;
+}
+
 static void redirect(plan_t *plan) {
-    int from[3];
+    int from[3], null = -1;
     for (int i = 0; i < 3; ++i) {
         from[i] = (int)plan->start->stdio[i];
+        if (from[i] == COHORT_OS_NULL && null < 0) null = open_null(plan);
+        if (from[i] == COHORT_OS_NULL) from[i] = null;
         /* a dup2() below would overwrite it */
         bool in_the_way = from[i] >= 0 && from[i] < 3 && from[i] != i;
         if (in_the_way) from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 3);
@@ -257,6 +268,10 @@ static apr_status_t prepare(plan_t *plan) {
     if (status != APR_SUCCESS) return status;
     plan->argv = start->argv;
     plan->environment = start->env ? start->env : (const char *const *)*cohort__environment();
+    if (start->context_size)
+        status = cohort__context_environment(start->context, start->context_size, &plan->given_env);
+    if (status != APR_SUCCESS) return status;
+    if (plan->given_env) plan->environment = plan->given_env;
     if (start->how == COHORT_OS_PROGRAM && (!start->argv || !start->argv[0])) return APR_EINVAL;
     if (start->how == COHORT_OS_REEXEC) own_arguments(plan);
     if (!start->boot) return start->how == COHORT_OS_REEXEC ? APR_EINVAL : APR_SUCCESS;
@@ -269,6 +284,7 @@ static void discard(plan_t *plan) {
     for (char **path = plan->candidates; path && *path; ++path) free(*path);
     free(plan->candidates);
     free((void *)plan->env);
+    free((void *)plan->given_env);
     cohort_os_close(plan->witness[0]);
     cohort_os_close(plan->witness[1]);
 }
@@ -411,12 +427,13 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
     *in_child = pid == 0;
     if (pid == 0) pass_gate(gate);
     if (pid == 0) cohort__signals_forked(start->signals, &before);
-    if (pid == 0 && start->detach) cohort_os_detach();
+    if (pid == 0 && start->detach) cohort__detach();
     if (pid == 0 && !start->detach) cohort__group_enter(start->group);
     if (pid == 0) *child = cohort_os_self();
     if (pid > 0) cohort__child_identify(pid, child);
     if (pid != 0) open_gate(gate);
     pthread_sigmask(SIG_SETMASK, pid != 0 && cohort__copy_mask ? &all : &before, NULL);
+    if (pid > 0 && start->lifeline != COHORT_OS_NONE) cohort__lifeline_prepare(start->lifeline);
     return pid < 0 ? cohort__fail(error, "fork") : APR_SUCCESS;
 }
 
@@ -427,9 +444,9 @@ static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t 
     plan_t plan = {.start = start, .witness = {COHORT_OS_NONE, COHORT_OS_NONE}};
     apr_status_t status = prepare(&plan);
     /* what shares our memory would be cancelled in our place */
-    bool cancellable = cohort_os_allow_cancel(false);
+    bool cancellable = cohort__allow_cancel(false);
     if (status == APR_SUCCESS) status = execute(&plan, child);
-    (void)cohort_os_allow_cancel(cancellable);
+    (void)cohort__allow_cancel(cancellable);
     discard(&plan);
     return status;
 }
@@ -453,7 +470,7 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
 
 /* ---- without a terminal --------------------------------------------------------------------- */
 
-void cohort_os_detach(void) {
+void cohort__detach(void) {
     setsid();
     null_streams(NULL);
 }

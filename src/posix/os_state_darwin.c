@@ -18,7 +18,7 @@ static uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 109
 
 void cohort__state_begin(void) {}
 
-void cohort_os_state_quick(cohort_os_state_t *state) {
+static void look_quickly(cohort_os_state_t *state) {
     struct stat root;
     memset(state->quick, 0, sizeof state->quick);
     state->quick[USERS] = (uint64_t)getuid() << 32 | (uint64_t)geteuid();
@@ -62,12 +62,9 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
 
 _Static_assert(RLIM_NLIMITS <= COHORT__WISH_LIMITS_MAX, "the limits fit");
 
-/* Of others nothing is known; of this process' threads each is the same. */
-apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
+/* Each thread of this process is the same. */
+apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state) {
     cohort__status_t also;
-    if (pid && pid != (int64_t)getpid())
-        return cohort__fail(APR_ENOTIMPL, "what process %lld may do cannot be seen",
-                            (long long)pid);
-    cohort_os_state_quick(state);
-    return cohort__state_rest(state, &also);
+    look_quickly(state);
+    return what == COHORT_OS_LOOK_QUICK ? APR_SUCCESS : cohort__state_rest(state, &also);
 }

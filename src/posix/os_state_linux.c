@@ -187,7 +187,7 @@ static void look_at_root(cohort_os_state_t *state, const char *path) {
         mix(mix(HASH_START, makedev(facts.stx_dev_major, facts.stx_dev_minor)), facts.stx_mnt_id);
 }
 
-void cohort_os_state_quick(cohort_os_state_t *state) {
+static void look_quickly(cohort_os_state_t *state) {
     uid_t users[3] = {0, 0, 0};
     memset(state->quick, 0, sizeof state->quick);
     getresuid(&users[0], &users[1], &users[2]);
@@ -406,7 +406,7 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
 
 static apr_status_t look_at_own(cohort_os_state_t *state) {
     cohort__status_t also;
-    cohort_os_state_quick(state);
+    look_quickly(state);
     return cohort__state_rest(state, &also);
 }
 
@@ -437,8 +437,11 @@ static apr_status_t look_at_first(int64_t pid, cohort_os_state_t *state) {
                               (long long)pid);
 }
 
-apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
-    return pid ? look_at_first(pid, state) : look_at_own(state);
+apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state) {
+    if (what == COHORT_OS_LOOK_FIRST) return look_at_first((int64_t)getpid(), state);
+    if (what == COHORT_OS_LOOK_THREAD) return look_at_own(state);
+    look_quickly(state);
+    return APR_SUCCESS;
 }
 
 /* A container's filter, for one, is there from the beginning. */

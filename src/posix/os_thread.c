@@ -21,7 +21,7 @@ static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
 static pthread_key_t mark_key;
 static int hooks_error;
 static void (*forked_hook)(void);
-static void (*thread_hook)(void *mark);
+static void (*thread_hook)(void *mark, bool first);
 
 static void on_fork(void) {
     cohort__process_forked();
@@ -29,7 +29,7 @@ static void on_fork(void) {
 }
 
 static void on_thread_exit(void *mark) {
-    if (thread_hook) thread_hook(mark);
+    if (thread_hook) thread_hook(mark, cohort__is_first_thread());
 }
 
 static void install_hooks(void) {
@@ -39,12 +39,12 @@ static void install_hooks(void) {
 }
 
 /* exit() calls `at_exit` in the thread that ends the process, while all others go on. */
-apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark),
-                             void (*at_exit)(void)) {
-    forked_hook = forked;
-    thread_hook = thread_exit;
+apr_status_t cohort_os_hooks(const cohort_os_hooks_t *hooks) {
+    forked_hook = hooks->forked;
+    thread_hook = hooks->thread_exit;
     pthread_once(&hooks_once, install_hooks);
-    if (!hooks_error && at_exit && atexit(at_exit) != 0) return APR_ENOMEM;
+    if (hooks->cleared) cohort__clear_in_copies(hooks->cleared, hooks->cleared_size);
+    if (!hooks_error && hooks->at_exit && atexit(hooks->at_exit) != 0) return APR_ENOMEM;
     return hooks_error;
 }
 
@@ -65,8 +65,6 @@ static void *thread_main(void *given) {
     start.run(start.arg);
     return NULL;
 }
-
-bool cohort_os_is_first_thread(void) { return cohort__is_first_thread(); }
 
 int cohort_os_thread_count(void) {
     int count = cohort__threads();

@@ -63,24 +63,12 @@ apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
 apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) {
     return (void)streams, APR_ENOTIMPL;
 }
-apr_status_t cohort_os_streams_keep(cohort_os_streams_t *streams) {
-    return (void)streams, APR_ENOTIMPL;
-}
-void cohort_os_streams_drop(void) {}
 
 apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
     HANDLE in, out;
     if (!CreatePipe(&in, &out, NULL, PIPE_BYTES)) return cohort__last_error();
     *reader = (cohort_os_handle_t)in;
     *writer = (cohort_os_handle_t)out;
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_os_null_open(cohort_os_handle_t *handle) {
-    HANDLE null = CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE,
-                              FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
-    if (null == INVALID_HANDLE_VALUE) return cohort__last_error();
-    *handle = (cohort_os_handle_t)null;
     return APR_SUCCESS;
 }
 
@@ -92,11 +80,7 @@ void cohort_os_close(cohort_os_handle_t handle) {
 /* Code can close a handle that is not its own only by guessing; then the number is not used at
  * once. */
 cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
-    return (cohort_os_known_t){.handle = handle};
-}
-
-bool cohort_os_is_known(const cohort_os_known_t *known) {
     DWORD flags;
-    return known->handle != COHORT_OS_NONE &&
-           GetHandleInformation(cohort__handle(known->handle), &flags);
+    bool open = handle != COHORT_OS_NONE && GetHandleInformation(cohort__handle(handle), &flags);
+    return (cohort_os_known_t){.handle = open ? handle : COHORT_OS_NONE};
 }

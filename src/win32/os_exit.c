@@ -7,8 +7,9 @@
 
 /* ExitProcess() runs the ends of libraries while other threads hang where they were, their locks
  * held; this does not. */
-_Noreturn void cohort_os_exit(int code, bool flush) {
-    if (flush) {
+_Noreturn void cohort_os_exit(int code, cohort_os_exit_t how) {
+    if (how == COHORT_OS_EXIT_ORDERLY) exit(code);
+    if (how == COHORT_OS_EXIT_FLUSHED) {
         fflush(stdout);
         fflush(stderr);
     }
@@ -20,5 +21,3 @@ apr_status_t cohort_os_exit_own(void (*run)(void)) {
     (void)run;
     return APR_ENOTIMPL; /* nothing is forked */
 }
-
-_Noreturn void cohort_os_leave(int code) { exit(code); }

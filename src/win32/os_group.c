@@ -8,10 +8,6 @@
 
 #include <cohort/errors.h>
 
-uint64_t cohort_os_users(void) { return 1; } /* a process keeps its token for life */
-
-void cohort_os_group_leave(void) {}
-
 void cohort_os_group_end(cohort_os_id_t child) {
     HANDLE job = cohort__child_job(child);
     if (!job) return;
@@ -24,5 +20,4 @@ apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) 
     return APR_ENOTIMPL;
 }
 
-void cohort_os_hold_kill(const cohort_os_hold_t *hold) { (void)hold; }
-void cohort_os_hold_release(cohort_os_hold_t *hold) { (void)hold; }
+void cohort_os_hold_release(cohort_os_hold_t *hold, bool kill_it) { (void)hold, (void)kill_it; }

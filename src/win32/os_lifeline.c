@@ -62,18 +62,15 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
 }
 
 /* A process that was started with the lifeline is in the job already and has no handle of it. */
-apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed) {
+apr_status_t cohort_os_lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how) {
     apr_status_t status = APR_SUCCESS;
-    (void)backed;
     if (reader == COHORT_OS_NONE) return APR_SUCCESS;
-    if (!AssignProcessToJobObject(cohort__handle(reader), GetCurrentProcess()))
+    if (how != COHORT_OS_LIFELINE_DECLINED &&
+        !AssignProcessToJobObject(cohort__handle(reader), GetCurrentProcess()))
         status = cohort__last_error();
     cohort_os_close(reader);
     return status;
 }
-
-void cohort_os_lifeline_decline(cohort_os_handle_t reader) { cohort_os_close(reader); }
-void cohort_os_lifeline_prepare(cohort_os_handle_t reader) { (void)reader; }
 
 /* The link that points at the lifeline with this end, or at NULL. */
 static lifeline_t **lifeline_link(HANDLE end) {

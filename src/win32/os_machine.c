@@ -56,8 +56,6 @@ int cohort_os_cpu_count(void) {
 
 bool cohort_os_cpu_is_idle(void) { return false; }
 
-void cohort_os_yield(void) { SwitchToThread(); }
-
 /* A process has the name of its file for ever; its thread can have another, which debuggers and
  * Process Explorer show. */
 void cohort_os_set_name(const char *name) {

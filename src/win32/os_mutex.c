@@ -1,5 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The mutex for threads of one process: the system's. */
+/* The mutex for threads of one process: the system's. Threads are not cancelled there. */
 #include "os_win32.h"
 
 _Static_assert(sizeof(SRWLOCK) <= sizeof(cohort_os_mutex_t),
@@ -12,6 +12,3 @@ void cohort_os_mutex_lock(cohort_os_mutex_t *mutex) { AcquireSRWLockExclusive(lo
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex) { ReleaseSRWLockExclusive(lock_of(mutex)); }
 
 void cohort_os_mutex_reset(cohort_os_mutex_t *mutex) { InitializeSRWLock(lock_of(mutex)); }
-
-/* Threads are not cancelled there. */
-bool cohort_os_allow_cancel(bool allowed) { return (void)allowed, false; }

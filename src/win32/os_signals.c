@@ -13,12 +13,12 @@
 #include <signal.h>
 #include <stdio.h>
 
-static _Atomic bool interrupts_off; /* by cohort_os_signals_begin(), not by the host */
+static _Atomic bool interrupts_off; /* by cohort__signals_begin(), not by the host */
 
 bool cohort__interrupts_off(void) { return atomic_load(&interrupts_off); }
 
 /* Ctrl-C at the console, and the events. */
-void cohort_os_signals_begin(cohort_os_signals_t signals) {
+void cohort__signals_begin(cohort_os_signals_t signals) {
     /* whatever main() has done before */
     if (signals != COHORT_OS_SIGNALS_INHERIT) signal(SIGTERM, SIG_DFL);
     if (signals == COHORT_OS_SIGNALS_RESET) signal(SIGINT, SIG_DFL);

@@ -17,8 +17,6 @@
 #include "os_win32.h"
 
 #include <cohort/errors.h>
-#include <io.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,23 +113,24 @@ static apr_status_t open_page(launch_t *launch) {
     return launch->view && launch->page ? APR_SUCCESS : APR_ENOMEM;
 }
 
+static HANDLE inheritable_null(void) {
+    SECURITY_ATTRIBUTES inherit = {.nLength = sizeof inherit, .bInheritHandle = TRUE};
+    HANDLE null = CreateFileW(L"NUL", GENERIC_READ | GENERIC_WRITE,
+                              FILE_SHARE_READ | FILE_SHARE_WRITE, &inherit, OPEN_EXISTING, 0, NULL);
+    return null == INVALID_HANDLE_VALUE ? NULL : null;
+}
+
 /* A stream that this process does not have is none in the child either. In the background it has
- * none of ours. */
+ * none of ours; where there is no null device, none is as good. */
 static apr_status_t open_streams(launch_t *launch) {
     static const DWORD own[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
-    cohort_os_handle_t null;
     for (int i = 0; i < 3; i++) {
         cohort_os_handle_t given = launch->start->stdio[i];
-        if (given != COHORT_OS_NONE) {
-            launch->stdio[i] = inheritable(cohort__handle(given));
-            if (!launch->stdio[i]) return cohort__last_error();
-        } else if (launch->start->detach) {
-            if (cohort_os_null_open(&null) != APR_SUCCESS) continue; /* none is as good */
-            launch->stdio[i] = inheritable(cohort__handle(null));
-            cohort_os_close(null);
-        } else {
-            launch->stdio[i] = inheritable(GetStdHandle(own[i]));
-        }
+        bool null = given == COHORT_OS_NULL || (given == COHORT_OS_NONE && launch->start->detach);
+        launch->stdio[i] = null                      ? inheritable_null()
+                           : given == COHORT_OS_NONE ? inheritable(GetStdHandle(own[i]))
+                                                     : inheritable(cohort__handle(given));
+        if (!launch->stdio[i] && given != COHORT_OS_NONE) return cohort__last_error();
     }
     return APR_SUCCESS;
 }
@@ -382,17 +381,4 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     clean_up(&launch);
     if (status == APR_SUCCESS && in_child) *in_child = false;
     return status;
-}
-
-/* ---- without a console ---------------------------------------------------------------------- */
-
-void cohort_os_detach(void) {
-    static const DWORD own[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
-    int null = _open("NUL", _O_RDWR);
-    FreeConsole();
-    for (int i = 0; i < 3 && null >= 0; i++) {
-        if (i != null) _dup2(null, i);
-        SetStdHandle(own[i], (HANDLE)_get_osfhandle(i));
-    }
-    if (null > 2) _close(null);
 }

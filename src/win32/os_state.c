@@ -5,12 +5,8 @@
 
 #include <string.h>
 
-void cohort_os_state_quick(cohort_os_state_t *state) {
-    memset(state->quick, 0, sizeof state->quick);
-}
-
-apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state) {
-    (void)pid;
+apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state) {
+    (void)what;
     memset(state, 0, sizeof *state);
     return APR_SUCCESS;
 }

@@ -4,15 +4,16 @@
 
 #include <stdlib.h>
 
-static void (*on_thread_exit)(void *mark);
+static void (*on_thread_exit)(void *mark, bool first);
 static DWORD mark_slot = FLS_OUT_OF_INDEXES;
 static _Atomic bool exiting;
 
 /* At the end of the process nothing needs to be noted, and what the hook would use may be gone. */
 static void process_exits(void) { atomic_store(&exiting, true); }
 
+/* main() itself ends the process when it returns, so no thread that ends is told to be the first. */
 static void WINAPI thread_exits(void *mark) {
-    if (mark && !atomic_load(&exiting)) on_thread_exit(mark);
+    if (mark && !atomic_load(&exiting)) on_thread_exit(mark, false);
 }
 
 /*
@@ -47,13 +48,11 @@ static apr_status_t install_hooks(void) {
     return mark_slot == FLS_OUT_OF_INDEXES ? APR_ENOMEM : call_at_exit(process_exits);
 }
 
-/* There is no fork() here, so `forked` is never called. */
-apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark),
-                             void (*at_exit)(void)) {
-    (void)forked;
-    on_thread_exit = thread_exit;
+/* There is no fork() here, so `forked` is never called, and there are no copies. */
+apr_status_t cohort_os_hooks(const cohort_os_hooks_t *hooks) {
+    on_thread_exit = hooks->thread_exit;
     apr_status_t status = mark_slot == FLS_OUT_OF_INDEXES ? install_hooks() : APR_SUCCESS;
-    return status == APR_SUCCESS && at_exit ? call_at_exit(at_exit) : status;
+    return status == APR_SUCCESS && hooks->at_exit ? call_at_exit(hooks->at_exit) : status;
 }
 
 void cohort_os_thread_mark(void *mark) { FlsSetValue(mark_slot, mark); }
@@ -69,10 +68,6 @@ static DWORD WINAPI thread_main(void *arg) {
     thread.run(thread.arg);
     return 0;
 }
-
-/* A thread that ends is not distinguished from others there; main() itself ends the process when it
- * returns. */
-bool cohort_os_is_first_thread(void) { return false; }
 
 int cohort_os_thread_count(void) { return 0; }
 

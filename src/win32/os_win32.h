@@ -85,7 +85,9 @@ DWORD cohort__exit_status(int signal);
 int cohort__exit_code(DWORD status);
 
 /* os_signals.c */
-/* Has cohort_os_signals_begin() switched them off? */
+/* From here on they do what `signals` says. */
+void cohort__signals_begin(cohort_os_signals_t signals);
+/* Has that switched interrupts off? */
 bool cohort__interrupts_off(void);
 /* The events by which a process is asked to terminate or to interrupt itself. */
 apr_status_t cohort__events_make(cohort_os_id_t id, HANDLE events[COHORT__OWN_SIGNALS]);

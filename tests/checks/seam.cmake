@@ -171,23 +171,23 @@ plant(core/base/fail.h "#include <apr_errno.h>" "#include <unistd.h>"
       "src/core/base/fail.h names an operating system: #include <unistd.h>")
 plant(core/base/os.h " os_mutex.c" ""
       "the head of os.h does not name the files of its groups in their order")
-plant(core/base/os.h "bool cohort_os_allow_cancel("
-      "void cohort_os_planted(void);\nbool cohort_os_allow_cancel("
+plant(core/base/os.h "int cohort_os_cpu_count("
+      "void cohort_os_planted(void);\nint cohort_os_cpu_count("
       "posix: cohort_os_planted is missing\n  win32: cohort_os_planted is missing")
-plant(posix/os_mutex.c "bool cohort_os_allow_cancel("
-      "void cohort_os_planted(void) {}\nbool cohort_os_allow_cancel("
+plant(posix/os_mutex.c "bool cohort__allow_cancel("
+      "void cohort_os_planted(void) {}\nbool cohort__allow_cancel("
       "posix/os_mutex.c: cohort_os_planted is not declared in os.h")
-plant(win32/os_machine.c "void cohort_os_yield(" "void cohort__planted("
-      "win32: cohort_os_yield is missing")
+plant(win32/os_machine.c "int cohort_os_cpu_count(" "int cohort__planted("
+      "win32: cohort_os_cpu_count is missing")
 plant(win32/os_text.c "wchar_t *cohort__wide("
-      "void cohort_os_yield(void) {}\nwchar_t *cohort__wide("
-      "win32/os_text.c: cohort_os_yield belongs in os_machine.c\n\
-  win32: cohort_os_yield is in os_machine.c and os_text.c, ${elsewhere}")
+      "int cohort_os_cpu_count(void) { return 1; }\nwchar_t *cohort__wide("
+      "win32/os_text.c: cohort_os_cpu_count belongs in os_machine.c\n\
+  win32: cohort_os_cpu_count is in os_machine.c and os_text.c, ${elsewhere}")
 plant(posix/os_machine_darwin.c "bool cohort_os_cpu_is_idle(" "bool cohort__planted("
       "posix: cohort_os_cpu_is_idle is in os_machine_linux.c, ${elsewhere}")
 plant(win32/os_mutex.c "void cohort_os_mutex_lock("
-      "bool cohort_os_allow_cancel(bool a) { return a; }\nvoid cohort_os_mutex_lock("
+      "void cohort_os_mutex_reset(cohort_os_mutex_t *m) { (void)m; }\nvoid cohort_os_mutex_lock("
       "win32/os_mutex.c: cohort_os_mutex_lock is not in the order of os.h\n\
-  win32: cohort_os_allow_cancel is in os_mutex.c and os_mutex.c, \
+  win32: cohort_os_mutex_reset is in os_mutex.c and os_mutex.c, \
 not in os_mutex.c or all of its variants")
 file(REMOVE_RECURSE ${WORK})

@@ -2,6 +2,8 @@
 /* Locks that the dead cannot hold, and guards that undo what a dead owner had begun. */
 #include "threads.h"
 
+#include <apr_thread_proc.h>
+
 typedef struct {
     cohort__lock_t lock;
     cohort__guard_t guard;
@@ -93,7 +95,7 @@ static void one_at_a_time_whatever_dies(void) {
         for (int i = 0; i < 3; i++) {
             for (uint64_t goal = atomic_load(&t->counter) + (uint64_t)(round * 17 % 100) + 1;
                  atomic_load(&t->counter) < goal;)
-                cohort_os_yield();
+                apr_thread_yield();
             party_kill(counters[i]);
         }
     }
@@ -172,7 +174,7 @@ static void all_or_nothing_whatever_dies(void) {
         for (int i = 0; i < 3; i++) {
             for (uint64_t goal = atomic_load(&t->counter) + (uint64_t)(round * 13 % 60) + 1;
                  atomic_load(&t->counter) < goal;)
-                cohort_os_yield();
+                apr_thread_yield();
             party_kill(changers[i]);
         }
     }

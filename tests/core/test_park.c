@@ -2,6 +2,8 @@
 /* Waiting: what a wait returns when, and that no wake-up is lost. */
 #include "threads.h"
 
+#include <apr_thread_proc.h>
+
 typedef struct {
     cohort__eventcount_t changed[2];
     _Atomic uint64_t turn;
@@ -160,7 +162,7 @@ static int notify_all_the_time(void *data) {
     while (atomic_load(&p->turn) < p->end) {
         cohort__notify(&p->changed[0], 1);
         cohort__notify(&p->changed[1], COHORT__ALL);
-        cohort_os_yield();
+        apr_thread_yield();
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "core/memory/upward.h"
 #include "core/process/process.h"
 
+#include <apr_thread_proc.h>
 #include <stdlib.h>
 
 typedef struct {
@@ -81,7 +82,7 @@ static void lives_leave_nothing(void) {
 }
 
 static void await_slot(notes_t *n, cohort__slot_state_t state) {
-    while (cohort__process_state(n->slot) != state) cohort_os_yield();
+    while (cohort__process_state(n->slot) != state) apr_thread_yield();
 }
 
 /* Up to a step of a life, and then it is killed. */
@@ -286,7 +287,7 @@ static void orphans_are_found_dead(void) {
         CHECK(cohort__process_alive(n->id, true));
         cohort_os_id_t os = n->slot->os;
         CHECK_STATUS(APR_SUCCESS, cohort_os_signal(os, COHORT_OS_KILL));
-        while (cohort_os_alive(os)) cohort_os_yield();
+        while (cohort_os_alive(os)) apr_thread_yield();
         if (asked) CHECK(cohort__process_check_dead(n->id));
         for (int i = 0; i < 40 && !asked; i++) (void)make(nothing); /* until the table is full */
         while (cohort__process_find(n->id)) apr_sleep(500);

@@ -65,7 +65,7 @@ static int check_mask(void) {
 }
 
 static _Noreturn void arm_and_close_all(const cohort_os_boot_t *boot) {
-    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_arm(boot->lifeline, false));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_take(boot->lifeline, COHORT_OS_LIFELINE_LASTING));
     poll(NULL, 0, 100); /* a variant with a thread: that sleeps by now */
     close_all();
     CHECK_INT(1, write(1, "x", 1));

@@ -11,7 +11,7 @@
 
 #define MIB ((uint64_t)1 << 20)
 #define FORK \
-    { .how = COHORT_OS_FORK }
+    { .how = COHORT_OS_FORK, .lifeline = COHORT_OS_NONE }
 
 enum { TITLE = SEAM_SYSTEM_ROLES, DESCRIPTORS, MASK, ARM_AND_CLOSE_ALL, SESSION };
 

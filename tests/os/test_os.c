@@ -6,6 +6,7 @@
 #include "check.h"
 #include "seam.h"
 
+#include <apr_thread_proc.h>
 #include <cohort/errors.h>
 
 #include <stdlib.h>
@@ -134,7 +135,7 @@ static void ping(uint64_t rounds) {
 
 static void hang(void) {
     change(&shared->other, 1);
-    for (;;) cohort_os_yield();
+    for (;;) apr_thread_yield();
 }
 
 /* Holds a lifeline that its own child is armed with, and waits to be killed. */
@@ -149,7 +150,7 @@ static void hold_lifeline(void) {
     cohort_os_close(reader);
     sleep_until(&shared->other, 1);
     change(&shared->done, 1);
-    for (;;) cohort_os_yield();
+    for (;;) apr_thread_yield();
 }
 
 static int run_role(const cohort_os_boot_t *boot) {
@@ -165,7 +166,8 @@ static int run_role(const cohort_os_boot_t *boot) {
     case CALL: return call_code();
     case BOOT_GONE: return getenv("COHORT_BOOT") != NULL;
     case ARM:
-        CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_arm(boot->lifeline, true));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_os_lifeline_take(boot->lifeline, COHORT_OS_LIFELINE_BACKED));
         hang();
         return 0;
     case HOLD_LIFELINE: hold_lifeline(); return 0;
@@ -184,7 +186,7 @@ void test_reexec(const cohort_os_boot_t *boot) {
         shared = (shared_t *)(void *)arena.base;
         setup_park(false);
     }
-    cohort_os_exit(run_role(boot), true);
+    cohort_os_exit(run_role(boot), COHORT_OS_EXIT_FLUSHED);
 }
 
 /* ---- arena ---------------------------------------------------------------------------------- */
@@ -390,7 +392,7 @@ static void children_not_waited_for_any_more_are_reported(void) {
         again = w.borrow;
         CHECK(!cohort_os_borrow_begin(w.watch, &again)); /* one at a time */
         CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[1], COHORT_OS_KILL));
-        while (cohort_os_alive(children[1])) cohort_os_yield();
+        while (cohort_os_alive(children[1])) apr_thread_yield();
         check_no_report(&w);
         cohort_os_borrow_return(w.watch, &w.borrow, -1);
     } else {
@@ -568,8 +570,8 @@ static void clock_and_cpus(void) {
     CHECK(cohort_os_now() >= first);
     CHECK(cohort_os_cpu_count() >= 1);
     cohort_os_state_t one, other;
-    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(0, &one));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(0, &other));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(COHORT_OS_LOOK_THREAD, &one));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(COHORT_OS_LOOK_THREAD, &other));
     CHECK(cohort_os_state_same_quick(&one, &other));
     CHECK(cohort_os_state_same(&one, &other));
 }
@@ -600,12 +602,13 @@ static void mutex_excludes(void) {
 }
 
 static void ignore_fork(void) {}
-static void thread_gone(void *mark) { change(mark, 7); }
+static void thread_gone(void *mark, bool first) { change(mark, first ? 8 : 7); }
 static void mark_and_end(void *mark) { cohort_os_thread_mark(mark); }
 
 static void end_of_a_marked_thread_is_noticed(void) {
+    const cohort_os_hooks_t hooks = {.forked = ignore_fork, .thread_exit = thread_gone};
     setup();
-    CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(ignore_fork, thread_gone, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(&hooks));
     CHECK_STATUS(APR_SUCCESS, cohort_os_thread_start(mark_and_end, &shared->word));
     sleep_until(&shared->word, 7);
 }

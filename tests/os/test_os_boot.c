@@ -16,6 +16,7 @@ const test_case_t os_boot_cases[] = {{0}};
 
 #include "posix/os_posix.h"
 
+#include <apr_thread_proc.h>
 #include <cohort/errors.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -68,7 +69,7 @@ static void prepare(void) {
 }
 
 static bool fork_child(cohort_os_id_t *id) {
-    cohort_os_start_t start = {.how = COHORT_OS_FORK};
+    cohort_os_start_t start = {.how = COHORT_OS_FORK, .lifeline = COHORT_OS_NONE};
     bool in_child;
     CHECK_STATUS(APR_SUCCESS, cohort_os_start(&start, id, &in_child));
     return in_child;
@@ -98,12 +99,12 @@ static _Noreturn void take(apr_status_t expected, const char *reason) {
         right = right && boot.parent == getppid() && boot.slot == 65537 &&
                 boot.arena == arena.handle && boot.lifeline == lifeline[0];
     if (!right) fprintf(stderr, "status %d, expected %d: %s\n", (int)status, (int)expected, why);
-    cohort_os_exit(right ? 0 : 1, true);
+    cohort_os_exit(right ? 0 : 1, COHORT_OS_EXIT_FLUSHED);
 }
 
 static void borrow(cohort_os_id_t id) {
     int code = -1000;
-    while (APR_STATUS_IS_EAGAIN(cohort_os_reap(id, &code))) cohort_os_yield();
+    while (APR_STATUS_IS_EAGAIN(cohort_os_reap(id, &code))) apr_thread_yield();
     CHECK_INT(0, code);
 }
 
@@ -174,7 +175,7 @@ static void block_of_a_grandparent(void) {
             take(COHORT_EUNTRUSTED, PARENT);
         }
         borrow(id);
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     borrow(middle);
 }
@@ -191,14 +192,14 @@ static void block_of_a_parent_that_has_ended(void) {
         pid_t starter = getpid();
         if (fork_child(&id)) {
             cohort_os_boot_t boot;
-            while (getppid() == starter) cohort_os_yield();
+            while (getppid() == starter) apr_thread_yield();
             cohort__boot_write_pid(pid_at);
             put_variable(-1, NULL, 0);
             if (!APR_STATUS_IS_EOF(cohort_os_boot_take(&boot)) || getenv("COHORT_BOOT"))
                 known = known == 'y' ? 'w' : known;
-            cohort_os_exit(write(ends[1], &known, 1) != 1, true);
+            cohort_os_exit(write(ends[1], &known, 1) != 1, COHORT_OS_EXIT_FLUSHED);
         }
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     borrow(middle);
     close(ends[1]);
@@ -282,14 +283,14 @@ static void arena_lies_where_arenas_do(void) {
 }
 
 static void descriptors_must_be_of_their_kind(void) {
-    cohort_os_handle_t null;
     prepare();
-    CHECK_STATUS(APR_SUCCESS, cohort_os_null_open(&null));
+    int null = open("/dev/null", O_RDWR);
+    CHECK(null > 2);
     offer(LIFELINE, "%d", (int)arena.handle + 1, COHORT_EUNTRUSTED, KIND);
-    offer(LIFELINE, "%d", (int)null + 1, COHORT_EUNTRUSTED, KIND);
+    offer(LIFELINE, "%d", null + 1, COHORT_EUNTRUSTED, KIND);
     offer(LIFELINE, "%d", 1 << 20, COHORT_EUNTRUSTED, KIND);
     offer(CHANNEL, "%d", (int)arena.handle + 1, COHORT_EUNTRUSTED, KIND);
-    offer(CHANNEL, "%d", (int)null + 1, COHORT_EUNTRUSTED, KIND);
+    offer(CHANNEL, "%d", null + 1, COHORT_EUNTRUSTED, KIND);
     if (witness[0] != COHORT_OS_NONE)
         offer(LIFELINE, "%d", (int)witness[0] + 1, COHORT_EUNTRUSTED, KIND);
 }
@@ -324,16 +325,17 @@ static void offer_between(uid_t starter, uid_t finder, apr_status_t expected, co
     cohort_os_id_t middle, id;
     if (!THREE_USERS) SKIP("no call here sets the saved user");
     if (fork_child(&middle)) {
-        if (as(starter, starter, 0)) cohort_os_exit(9, false);
+        if (as(starter, starter, 0)) cohort_os_exit(9, COHORT_OS_EXIT_NOW);
         prepare();
         if (fork_child(&id)) {
-            if (setresuid(0, 0, 0) || as(finder, finder, finder)) cohort_os_exit(9, false);
+            if (setresuid(0, 0, 0) || as(finder, finder, finder))
+                cohort_os_exit(9, COHORT_OS_EXIT_NOW);
             cohort__boot_write_pid(pid_at);
             put_variable(-1, NULL, 0);
             take(expected, reason);
         }
         borrow(id);
-        cohort_os_exit(0, true);
+        cohort_os_exit(0, COHORT_OS_EXIT_FLUSHED);
     }
     borrow(middle);
 }
@@ -353,9 +355,9 @@ static void arena_must_be_of_the_same_user_or_root(void) {
     for (int i = 0; i < 2; i++) {
         cohort_os_id_t middle, id;
         if (fork_child(&middle)) {
-            if (seteuid(owners[i])) cohort_os_exit(9, false);
+            if (seteuid(owners[i])) cohort_os_exit(9, COHORT_OS_EXIT_NOW);
             prepare();
-            if (seteuid(0)) cohort_os_exit(9, false);
+            if (seteuid(0)) cohort_os_exit(9, COHORT_OS_EXIT_NOW);
             cohort__witness_create(witness);
             cohort_os_boot_t boot = {.role = 1,
                                      .slot = 65537,
@@ -366,13 +368,13 @@ static void arena_must_be_of_the_same_user_or_root(void) {
                                      .channel = channel[0]};
             pid_at = cohort__boot_write(text, &boot, witness[0]);
             if (fork_child(&id)) {
-                if (i && as(NOBODY, NOBODY, NOBODY)) cohort_os_exit(9, false);
+                if (i && as(NOBODY, NOBODY, NOBODY)) cohort_os_exit(9, COHORT_OS_EXIT_NOW);
                 cohort__boot_write_pid(pid_at);
                 put_variable(-1, NULL, 0);
                 take(COHORT_EUNTRUSTED, ARENA);
             }
             borrow(id);
-            cohort_os_exit(0, true);
+            cohort_os_exit(0, COHORT_OS_EXIT_FLUSHED);
         }
         borrow(middle);
     }

@@ -36,7 +36,7 @@ const test_case_t os_posix_cases[] = {{0}};
 static int forks_seen;
 
 static void saw_fork(void) { ++forks_seen; }
-static void no_thread(void *mark) { (void)mark; }
+static void no_thread(void *mark, bool first) { (void)mark, (void)first; }
 
 static void fork_makes_a_copy(void) {
     cohort_os_id_t parent = cohort_os_self(), child;
@@ -48,16 +48,17 @@ static void fork_makes_a_copy(void) {
             CHECK_INT(sigismember(&before, number), sigismember(&after, number));
         CHECK(child.pid == getpid() && child.pid != parent.pid && child.birth != 0);
         CHECK(cohort_os_alive(parent) && cohort_os_alive(cohort_os_self()));
-        cohort_os_exit(12, false);
+        cohort_os_exit(12, COHORT_OS_EXIT_NOW);
     }
     CHECK(child.pid != parent.pid);
     CHECK_INT(12, seam_end_code(child));
 }
 
 static void raw_forks_are_noticed_and_ours_are_not(void) {
+    const cohort_os_hooks_t hooks = {.forked = saw_fork, .thread_exit = no_thread};
     cohort_os_id_t child;
-    CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(saw_fork, no_thread, NULL));
-    if (fork_child(&child)) cohort_os_exit(forks_seen, false);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(&hooks));
+    if (fork_child(&child)) cohort_os_exit(forks_seen, COHORT_OS_EXIT_NOW);
     CHECK_INT(0, seam_end_code(child));
     pid_t raw = fork();
     if (raw == 0) _exit(forks_seen + 10);
@@ -76,7 +77,7 @@ static void exit_flushes_when_asked(void) {
     if (fork_child(&child)) {
         dup2((int)writer, 1);
         printf("flushed");
-        cohort_os_exit(0, true);
+        cohort_os_exit(0, COHORT_OS_EXIT_FLUSHED);
     }
     cohort_os_close(writer);
     CHECK_INT(0, seam_end_code(child));
@@ -162,15 +163,14 @@ static void streams_may_be_swapped_and_closed(void) {
         dup2(streams[1], 1);
         dup2(raw[1], 0);
         close(raw[1]);
-        start.stdio[0] = COHORT_OS_NONE;
+        start.stdio[0] = COHORT_OS_NULL;
         start.stdio[1] = 0; /* to the pipe of ours */
         start.stdio[2] = 1; /* to the parent's */
-        CHECK_STATUS(APR_SUCCESS, cohort_os_null_open(&start.stdio[0]));
         CHECK_INT(0, seam_end_code(run(&start)));
         char text[16] = "";
         CHECK_INT(4, read(raw[0], text, sizeof text));
         CHECK(memcmp(text, "out\n", 4) == 0);
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     close(streams[1]);
     CHECK_INT(0, seam_end_code(child));
@@ -220,7 +220,8 @@ static void refuse_clone3(int error) {
     };
     struct sock_fprog filter = {sizeof code / sizeof *code, code};
     CHECK_INT(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) cohort_os_exit(77, false);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+        cohort_os_exit(77, COHORT_OS_EXIT_NOW);
 }
 
 static void programs_start_without_clone3(void) {
@@ -233,7 +234,7 @@ static void programs_start_without_clone3(void) {
             CHECK_INT(errors[i], errno);
             check_signals_of_a_program(SIG_DFL);
             check_signals_of_a_program(not_in_the_child);
-            cohort_os_exit(0, false);
+            cohort_os_exit(0, COHORT_OS_EXIT_NOW);
         }
         int code = seam_end_code(child);
         if (code == 77) SKIP("system calls cannot be filtered here");
@@ -242,16 +243,20 @@ static void programs_start_without_clone3(void) {
 }
 #endif
 
+static void begin_signals(cohort_os_signals_t signals) {
+    CHECK_STATUS(APR_SUCCESS, cohort_os_become(&(cohort_os_become_t){.signals = &signals}));
+}
+
 /* How a child ends that interrupts itself when its signals do what `first` says, then what `second`
  * says, and counts. */
 static int interrupted_as(cohort_os_signals_t first, cohort_os_signals_t second) {
     cohort_os_id_t child;
     if (fork_child(&child)) {
-        cohort_os_signals_begin(first);
+        begin_signals(first);
         raise(SIGINT);
-        cohort_os_signals_begin(second);
+        begin_signals(second);
         raise(SIGINT);
-        cohort_os_exit(4, false);
+        cohort_os_exit(4, COHORT_OS_EXIT_NOW);
     }
     return seam_end_code(child);
 }
@@ -260,7 +265,7 @@ static void interrupts(void) {
     const char *const argv[] = {"sh", "-c", "kill -2 $$; exit 3", NULL};
     cohort_os_id_t child;
     if (fork_child(&child)) {
-        cohort_os_signals_begin(COHORT_OS_SIGNALS_NO_INTERRUPT);
+        begin_signals(COHORT_OS_SIGNALS_NO_INTERRUPT);
         raise(SIGINT);
         cohort_os_start_t start = program(argv);
         CHECK_INT(-2, seam_end_code(run(&start))); /* the program did not ask for it */
@@ -270,7 +275,7 @@ static void interrupts(void) {
         CHECK_INT(3, seam_end_code(run(&start)));
         start.signals = COHORT_OS_SIGNALS_RESET;
         CHECK_INT(-2, seam_end_code(run(&start)));
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
     CHECK_INT(-2, interrupted_as(COHORT_OS_SIGNALS_NO_INTERRUPT, COHORT_OS_SIGNALS_NORMAL));
@@ -301,21 +306,20 @@ static void nothing_is_inherited(void) {
 static void standard_streams_are_not_taken(void) {
     cohort_os_id_t child;
     if (fork_child(&child)) {
-        cohort_os_handle_t handles[7];
+        cohort_os_handle_t handles[6];
         cohort_os_arena_t arena;
         cohort_os_watch_t *watch;
         close(0), close(1), close(2);
         bool made = cohort_os_pipe_create(&handles[0], &handles[1]) == APR_SUCCESS;
         made = made && cohort_os_channel_create(&handles[2], &handles[3]) == APR_SUCCESS;
         made = made && cohort_os_lifeline_create(&handles[4], &handles[5]) == APR_SUCCESS;
-        made = made && cohort_os_null_open(&handles[6]) == APR_SUCCESS;
         made = made && cohort_os_watch_create(&watch) == APR_SUCCESS;
         made = made && cohort_os_arena_create(16 * MIB, &arena) == APR_SUCCESS && arena.handle > 2;
-        for (int i = 0; i < 7; ++i) made = made && handles[i] > 2;
+        for (int i = 0; i < 6; ++i) made = made && handles[i] > 2;
         for (int fd = 0; fd < 3; ++fd) made = made && fcntl(fd, F_GETFD) == -1;
         cohort_os_id_t other = seam_start(DESCRIPTORS, 0);
         made = made && other.pid > 0;
-        cohort_os_exit(made ? 0 : 1, false);
+        cohort_os_exit(made ? 0 : 1, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
 }
@@ -334,9 +338,9 @@ static void detached_has_a_session_of_its_own(void) {
     CHECK_INT(0, seam_end_code(run(&start)));
     cohort_os_id_t child;
     if (fork_child(&child)) {
-        cohort_os_detach();
+        CHECK_STATUS(APR_SUCCESS, cohort_os_become(&(cohort_os_become_t){.detach = true}));
         char byte;
-        cohort_os_exit(getsid(0) == getpid() && read(0, &byte, 1) == 0 ? 0 : 1, false);
+        cohort_os_exit(getsid(0) == getpid() && read(0, &byte, 1) == 0 ? 0 : 1, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
 }

@@ -213,7 +213,7 @@ static void loans_outlast_closefrom(void) {
             }
             CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, child, true, 5));
             lose_a_loan(watch, &room, made_again);
-            cohort_os_exit(0, false);
+            cohort_os_exit(0, COHORT_OS_EXIT_NOW);
         }
         CHECK_INT(0, seam_end_code(runner));
     }
@@ -254,7 +254,7 @@ static void loans_survive_a_reused_descriptor(void) {
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, child, true, 5));
         lose_a_lent_descriptor(watch, &room, child);
         CHECK(!cohort_os_alive(child) || cohort_os_signal(child, COHORT_OS_KILL) == APR_SUCCESS);
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(runner));
 }
@@ -278,7 +278,7 @@ static void watch_outlasts_closefrom(void) {
         CHECK_INT(5, event.cookie);
         CHECK_STATUS(APR_SUCCESS, cohort_os_reap(child, &code));
         CHECK_INT(8, code);
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(runner));
 }

@@ -45,14 +45,14 @@ static void limits_make_the_arena_smaller(void) {
         CHECK(cohort_os_arena_default_size() <= 512 * MIB);
         CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(512 * MIB, &arena));
         CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, 448 * MIB, 64 * MIB));
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
     if (fork_child(&child)) {
         CHECK_STATUS(APR_ENOMEM, create_under(RLIMIT_AS, 768 * MIB));
         cohort_os_arena_t arena;
         CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(cohort_os_arena_default_size(), &arena));
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
 }
@@ -105,7 +105,7 @@ static void out_of_descriptors_is_a_status(void) {
         int code = 0;
         CHECK_STATUS(APR_SUCCESS, cohort_os_reap(other, &code));
         CHECK_INT(3, code);
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
 }
@@ -130,7 +130,8 @@ static void context_is_taken_over(void) {
         umask(0);
         setenv("HOME", "elsewhere", 1);
         unsetenv("COHORT_TEST_VALUE");
-        CHECK_STATUS(APR_SUCCESS, cohort_os_context_apply(buffer, length, false));
+        const cohort_os_become_t what = {.context = buffer, .context_size = length};
+        CHECK_STATUS(APR_SUCCESS, cohort_os_become(&what));
         memset(buffer, 0, sizeof buffer);
         char text[128];
         CHECK_STR("/usr", getcwd(text, sizeof text));
@@ -139,7 +140,7 @@ static void context_is_taken_over(void) {
         CHECK(getenv("HOME") == NULL);
         setenv("HOME", "again", 1);
         CHECK_STR("again", getenv("HOME"));
-        cohort_os_exit(0, false);
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
 }

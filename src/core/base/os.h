@@ -3,17 +3,16 @@
  * THE SEAM: everything Cohort asks of an operating system. src/posix and src/win32 implement it in
  * files of the same names, which are, in the order of the groups below and each named as its group:
  *
- *   os_arena.c os_park.c os_start.c os_boot.c os_exit.c os_state.c os_adopt.c os_context.c
- *   os_signals.c os_process.c os_group.c os_watch.c os_lifeline.c os_bytes.c os_facts.c
- *   os_machine.c os_code.c os_thread.c os_copies.c os_mutex.c
+ *   os_arena.c os_park.c os_start.c os_boot.c os_exit.c os_state.c os_context.c os_become.c
+ *   os_process.c os_group.c os_watch.c os_lifeline.c os_bytes.c os_facts.c os_machine.c
+ *   os_code.c os_thread.c os_mutex.c
  *
  * A function of group X lies in os_X.c, or in each of its variants os_X_*.c, of which the build
- * takes one; the functions of a file come in the order in which they are declared here. No other
- * file defines a function of the seam. The test check.seam compares all that with the sources.
+ * takes one, in the order of declaration here, and in no other file (the test check.seam looks).
  *
  * Contract:
- * - results are apr_status_t: APR_SUCCESS or a reason; outputs are written only on success; where
- *   the reason alone does not tell what failed, cohort__fail() says it (core/base/fail.h);
+ * - results are apr_status_t; outputs are written only on success; where the status alone does not
+ *   tell what failed, cohort__fail() says it (core/base/fail.h);
  * - deadlines are absolute nanoseconds of cohort_os_now(), COHORT_OS_NEVER means no deadline;
  * - interrupted system calls never show (no EINTR);
  * - no child inherits a handle, whichever code it belongs to, unless it is a standard stream or the
@@ -37,11 +36,14 @@
 /* A file descriptor or a HANDLE. */
 typedef intptr_t cohort_os_handle_t;
 #define COHORT_OS_NONE ((cohort_os_handle_t)-1)
+#define COHORT_OS_NULL ((cohort_os_handle_t)-2) /* as a stream of a new process: the null device */
 
 /* Standard input, output and error of a process; NONE for one that it has closed. */
 typedef struct {
     cohort_os_handle_t handles[3];
 } cohort_os_streams_t;
+#define COHORT_OS_NO_STREAMS \
+    ((cohort_os_streams_t){{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}})
 /* A process of the system, as told apart from a later one with the same pid. Lies in the arena. */
 typedef struct {
     int64_t pid;
@@ -125,7 +127,7 @@ typedef enum {
 } cohort_os_how_t;
 /* What the new process does about signals. Nothing has a handler in it and nothing is blocked,
  * except in a FORK, which is a copy. What the starter ignores is ignored there too, but for an
- * interrupt that only the library made it ignore (cohort_os_signals_begin()). */
+ * interrupt that only the library made it ignore (cohort_os_become()). */
 typedef enum {
     /* a request to terminate and the end of a child do what is the default, and the former is
      * not blocked */
@@ -153,10 +155,14 @@ typedef struct {
     const char *const *argv; /* PROGRAM: NULL-terminated; REEXEC: NULL */
     /* NULL = the caller's; "NAME=value", NULL-terminated, any order */
     const char *const *env;
+    const void *context;         /* REEXEC: the environment in it instead */
+    size_t context_size;         /* 0: none */
     const char *cwd;             /* NULL = the caller's */
     const char *name;            /* REEXEC: shown in process lists from the start */
-    cohort_os_handle_t stdio[3]; /* NONE = inherit */
-    cohort_os_handle_t lifeline; /* PROGRAM: reader to die with, or NONE */
+    cohort_os_handle_t stdio[3]; /* NONE = inherit; NULL = the null device */
+    /* PROGRAM: reader to die with, or NONE. FORK, in a process that serves (cohort_os_become()): the
+     * one that the copy will arm; much of that is done in advance for the next one */
+    cohort_os_handle_t lifeline;
     /* numbers of handles that the child shall have under the same numbers, beside the streams;
      * APR_ENOTIMPL where handles have none that could be kept. A FORK has them all */
     const int32_t *files;
@@ -172,8 +178,6 @@ typedef struct {
  * two, errors of exec itself (no such program, no such directory, not executable) are returned
  * here, with errno's meaning, and no child exists then. */
 apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child);
-/* In a forked child: leave terminal and session (background); the streams are the null device. */
-void cohort_os_detach(void);
 
 /* ---- boot: the identity of a re-executed child ---------------------------------------------- */
 
@@ -190,16 +194,19 @@ apr_status_t cohort_os_boot_take(cohort_os_boot_t *boot);
 
 /* ---- exit ----------------------------------------------------------------------------------- */
 
-/* End this process now, without atexit handlers; with `flush`, stdout and stderr are flushed. */
-_Noreturn void cohort_os_exit(int code, bool flush);
+typedef enum {
+    COHORT_OS_EXIT_NOW,     /* no handler is called, nothing is flushed */
+    COHORT_OS_EXIT_FLUSHED, /* no handler is called; stdout and stderr are flushed */
+    COHORT_OS_EXIT_ORDERLY  /* as exit() does it */
+} cohort_os_exit_t;
+/* End this process. */
+_Noreturn void cohort_os_exit(int code, cohort_os_exit_t how);
 /* In a FORK child, first of all: from here on exit() calls the handlers that this process
  * registers, then `run`, and ends the process with stdout and stderr flushed. Handlers that were
  * copied are not called, and what was copied of the two streams' buffers is dropped: both are the
  * original's. APR_ENOMEM. (Some systems give no handler the exit code: there the copied handlers
- * are called, too, when exit() was not called by cohort_os_leave().) */
+ * are called, too, when exit() was not called by cohort_os_exit().) */
 apr_status_t cohort_os_exit_own(void (*run)(void));
-/* exit() */
-_Noreturn void cohort_os_leave(int code);
 
 /* ---- state: what a thread is ---------------------------------------------------------------- */
 
@@ -208,15 +215,18 @@ _Noreturn void cohort_os_leave(int code);
  * of which few system calls give the `quick` part; then what a child can take over (limits,
  * priority, CPUs, process group). The numbers are the system's own. */
 typedef struct {
-    uint64_t quick[5], rest[18], wishes[36];
+    uint64_t quick[5]; /* the first: the users by which the process may signal others */
+    uint64_t rest[18], wishes[36];
     bool unseen; /* something of the rest could not be looked at: it is the same as no other's */
     bool subtle; /* threads may differ with the same quick part (sandboxes) */
 } cohort_os_state_t;
-/* The quick part of the calling thread. */
-void cohort_os_state_quick(cohort_os_state_t *state);
-/* Everything, of the calling thread (`pid` 0), or of the first thread of this or another process;
- * what cannot be seen of another thread is the caller's. */
-apr_status_t cohort_os_state_look(int64_t pid, cohort_os_state_t *state);
+typedef enum {
+    COHORT_OS_LOOK_QUICK,  /* the quick part of the calling thread; does not fail */
+    COHORT_OS_LOOK_THREAD, /* everything, of the calling thread */
+    /* everything, of this process' first thread; what cannot be seen of that is the caller's */
+    COHORT_OS_LOOK_FIRST
+} cohort_os_look_t;
+apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state);
 /* May a process that the one has started stand for a process that the other starts? */
 static inline bool cohort_os_state_same_quick(const cohort_os_state_t *a,
                                               const cohort_os_state_t *b) {
@@ -227,34 +237,36 @@ static inline bool cohort_os_state_same(const cohort_os_state_t *a, const cohort
            !a->unseen;
 }
 
-/* ---- adopt: becoming that ------------------------------------------------------------------- */
-
-/* In a server: know what this process is. Then, in a child that it forks for a requester which
- * waits: take over what is wished; whether the maker of the server was the same is for the core to
- * see. Or both, in a child of another thread than it shall be like, after its signals. */
-apr_status_t cohort_os_state_remember(void);
-apr_status_t cohort_os_state_adopt(const cohort_os_state_t *wanted);
-
 /* ---- context: what a child can be given from outside ---------------------------------------- */
 
-/* The cwd, umask, environment, and what signals do, in opaque bytes. Reads the environment,
- * so only in calls of the host's own threads. capture: *length is the capacity on entry, the need
- * on return; APR_ENOSPC when that was too little. Fills in the state, too, but for the quick part:
- * one look at the system gives some of both. */
+/* The cwd, umask, environment, and what signals do, in opaque bytes. Reads the environment, so only
+ * in calls of the host's own threads. *length is the capacity on entry, the need on return;
+ * APR_ENOSPC when that was too little. Fills in the state, too, but for the quick part: one look at
+ * the system gives some of both. */
 apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state);
-/* `signals`: know also, for cohort_os_signals_begin(), what they did where the context is from. */
-apr_status_t cohort_os_context_apply(const void *buffer, size_t length, bool signals);
-/* The environment in it, NULL-terminated, as one block of malloc()'s; the strings are those in
- * the buffer. */
-apr_status_t cohort_os_context_environment(const void *buffer, size_t length,
-                                           const char ***environment);
 
-/* ---- signals -------------------------------------------------------------------------------- */
+/* ---- become: what a new process makes of itself --------------------------------------------- */
 
-/* In a process that was re-executed, or forked by a server and given its context: from here on
- * signals do what `signals` says, whatever main() has done before. An interrupt that this makes it
- * ignore is not ignored by the children that it starts. */
-void cohort_os_signals_begin(cohort_os_signals_t signals);
+/* All that is left out stays as it is. */
+typedef struct {
+    const void *context; /* take over all of it but what signals do, which `signals` does */
+    size_t context_size; /* 0: none */
+    /* in a child that a server forks for a requester which waits: take over what is wished. Whether
+     * the server's maker was the same in all else is for the core to see */
+    const cohort_os_state_t *state;
+    const cohort_os_state_t *like; /* in the end: be as this thread, which has not started it */
+    bool detach; /* leave terminal and session (background); the streams are the null device */
+    /* in a process that was re-executed, or forked by a server: from here on signals do what this
+     * says, whatever main() has done before, in view of what they did where the context is from. An
+     * interrupt that this makes it ignore is not ignored by the children that it starts */
+    const cohort_os_signals_t *signals;
+    /* this process forks copies for others: it leaves its parent's group, so as to outlive that,
+     * and notes what it is, so that a copy which takes over a state changes only what differs */
+    bool serves;
+    cohort_os_handle_t lifeline; /* with `serves`: the reader that its copies arm, or decline */
+} cohort_os_become_t;
+/* In that order, up to the first that fails. */
+apr_status_t cohort_os_become(const cohort_os_become_t *what);
 
 /* ---- process -------------------------------------------------------------------------------- */
 
@@ -272,11 +284,6 @@ apr_status_t cohort_os_reap(cohort_os_id_t child, int *code);
 
 /* ---- group: what a process has started, as far as the system keeps it together -------------- */
 
-/* Changes when the users do by which this process may signal others. */
-uint64_t cohort_os_users(void);
-/* In a process that starts others for its parent (the fork server): leave the parent's group, so
- * as to outlive that. Children join the former one. */
-void cohort_os_group_leave(void);
 /* `child`, which was started as contained, has ended and was not reaped by this process yet: end
  * what is left of the group that it led. When it has been reaped elsewhere, nothing may happen;
  * what has nothing to do with it is never reached. */
@@ -289,9 +296,8 @@ typedef struct {
 } cohort_os_hold_t;
 /* Fails when the process has ended. */
 apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold);
-/* Kill the process if it runs, and its group. May be repeated. */
-void cohort_os_hold_kill(const cohort_os_hold_t *hold);
-void cohort_os_hold_release(cohort_os_hold_t *hold);
+/* `kill_it`: kill the process first, if it runs, and its group. */
+void cohort_os_hold_release(cohort_os_hold_t *hold, bool kill_it);
 
 /* ---- watch: wait for the ends of processes, and for messages -------------------------------- */
 
@@ -357,15 +363,15 @@ void cohort_os_borrow_return(cohort_os_watch_t *watch, const cohort_os_borrow_t 
 /* The holder keeps `keeper` open (it is never inherited); a process that armed `reader` is killed
  * when the holder is gone. */
 apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper);
-/* Arm it for this process. The handle is consumed. It outlasts a program that closes handles which
- * are not its own, unless it is `backed`: another process will end this one then. (On Linux the
- * former makes the end of a process take 25 ms.) */
-apr_status_t cohort_os_lifeline_arm(cohort_os_handle_t reader, bool backed);
-/* Instead: let go of it. */
-void cohort_os_lifeline_decline(cohort_os_handle_t reader);
-/* For a process that forks copies which arm this handle, and no other, or decline it: at first and
- * after each, so that much is done for the next one in advance. */
-void cohort_os_lifeline_prepare(cohort_os_handle_t reader);
+typedef enum {
+    /* armed, and it outlasts a program that closes handles which are not its own (on Linux that
+     * makes the end of a process take 25 ms) */
+    COHORT_OS_LIFELINE_LASTING,
+    COHORT_OS_LIFELINE_BACKED,  /* armed; another process will end this one then */
+    COHORT_OS_LIFELINE_DECLINED /* not armed; does not fail */
+} cohort_os_lifeline_t;
+/* What this process does with a reader that it was given. The handle is consumed. */
+apr_status_t cohort_os_lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how);
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
@@ -379,16 +385,10 @@ apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
 /* Copies of this process' standard streams, which stay what they are now. */
 apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams);
 /* Make these, which came with a message, the standard streams of this process, and close what it
- * had. */
+ * had. With NO_STREAMS it has none, and what it receives next takes their place at once. */
 apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams);
-/* Instead: keep them out of the way, for this process alone. */
-apr_status_t cohort_os_streams_keep(cohort_os_streams_t *streams);
-/* Close the standard streams of this process. What it receives next takes their place at once. */
-void cohort_os_streams_drop(void);
 /* A byte pipe for the standard streams of a program. */
 apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer);
-/* The null device, for reading and writing. */
-apr_status_t cohort_os_null_open(cohort_os_handle_t *handle);
 void cohort_os_close(cohort_os_handle_t handle);
 /* A handle, and what it is, to know it again: a program may close handles that are not its own,
  * and what has the number then is another's. It must neither be used nor closed. */
@@ -396,9 +396,14 @@ typedef struct {
     cohort_os_handle_t handle;
     uint64_t device, file;
 } cohort_os_known_t;
-cohort_os_known_t cohort_os_know(cohort_os_handle_t handle);
-/* False when it was closed, whatever has its number now; for NONE; and for one that is all 0. */
-bool cohort_os_is_known(const cohort_os_known_t *known);
+cohort_os_known_t cohort_os_know(cohort_os_handle_t handle); /* NONE: it is not open */
+/* False when it was closed, whatever has its number now; for NONE; and for one that is all 0: none
+ * of the library's own is 0. */
+static inline bool cohort_os_is_known(const cohort_os_known_t *known) {
+    if (known->handle == 0 || known->handle == COHORT_OS_NONE) return false;
+    cohort_os_known_t now = cohort_os_know(known->handle);
+    return now.handle == known->handle && now.device == known->device && now.file == known->file;
+}
 /* If it is still the same. It is NONE then. */
 static inline void cohort_os_close_known(cohort_os_known_t *known) {
     if (cohort_os_is_known(known)) cohort_os_close(known->handle);
@@ -406,7 +411,7 @@ static inline void cohort_os_close_known(cohort_os_known_t *known) {
 }
 static inline void cohort_os_streams_close(cohort_os_streams_t *streams) {
     for (int i = 0; i < 3; i++) cohort_os_close(streams->handles[i]);
-    *streams = (cohort_os_streams_t){{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
+    *streams = COHORT_OS_NO_STREAMS;
 }
 
 /* ---- facts ---------------------------------------------------------------------------------- */
@@ -439,10 +444,7 @@ int cohort_os_cpu_count(void);
 /* Is a CPU idle that the calling thread may use, though it shares its own with another thread
  * that can run? False where that is not known. Some microseconds. */
 bool cohort_os_cpu_is_idle(void);
-/* Give up the CPU. */
-void cohort_os_yield(void);
-/* Show this name for the calling process in the system's process lists, as far as the system
- * allows. */
+/* Show this name for the calling process in the system's process lists, as far as that can be. */
 void cohort_os_set_name(const char *name);
 
 /* ---- code ----------------------------------------------------------------------------------- */
@@ -460,28 +462,29 @@ apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address);
 
 /* ---- thread --------------------------------------------------------------------------------- */
 
-/* Hooks: `forked` runs in every fork() copy of this process that is not made by cohort_os_start();
- * `thread_exit` runs when a thread ends that has called cohort_os_thread_mark(), with the pointer
- * it marked; `at_exit`, unless NULL, runs when this process exits in an orderly way, while its
- * threads still run (a library's own atexit() comes too late for that on some systems): the last
- * one given is the first one called. */
-apr_status_t cohort_os_hooks(void (*forked)(void), void (*thread_exit)(void *mark),
-                             void (*at_exit)(void));
+/* What happens in this process by itself. */
+typedef struct {
+    /* in every fork() copy of this process that is not made by cohort_os_start() */
+    void (*forked)(void);
+    /* when a thread ends that has called cohort_os_thread_mark(), with the pointer it marked;
+     * `first`: main() was called in it (never, where the end of that one ends the process) */
+    void (*thread_exit)(void *mark, bool first);
+    /* unless NULL, when this process exits in an orderly way, while its threads still run (a
+     * library's own atexit() comes too late for that on some systems): the last one given is the
+     * first one called */
+    void (*at_exit)(void);
+    /* whole pages of zero-initialised static memory, or NULL: in every copy of this process,
+     * however it is made, they read as zero where the system can do that */
+    void *cleared;
+    size_t cleared_size;
+} cohort_os_hooks_t;
+apr_status_t cohort_os_hooks(const cohort_os_hooks_t *hooks);
 void cohort_os_thread_mark(void *mark);
-/* Is the caller the thread that main() was called in? False where the end of that one ends the
- * process. */
-bool cohort_os_is_first_thread(void);
 /* The threads of this process that run, but for those that the back end has for itself; 0:
  * unknown. */
 int cohort_os_thread_count(void);
 /* Call `run` in a new thread of this process that never takes a signal and never outlives it. */
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg);
-
-/* ---- copies --------------------------------------------------------------------------------- */
-
-/* Have these whole pages of zero-initialised static memory read as zero in every copy of this
- * process. APR_ENOTIMPL where the system has no such thing. */
-apr_status_t cohort_os_clear_in_copies(void *pages, size_t size);
 
 /* ---- mutex ---------------------------------------------------------------------------------- */
 
@@ -493,8 +496,5 @@ typedef struct {
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_reset(cohort_os_mutex_t *mutex);
-/* The same without a mutex: may another thread cancel this one from now on? Tells whether it
- * could. */
-bool cohort_os_allow_cancel(bool allowed);
 
 #endif

@@ -16,25 +16,29 @@ const char *cohort_version(void) { return VERSION; }
 
 static bool hooked;
 
-static void thread_ended(void *mark) {
+static void thread_ended(void *mark, bool first) {
     cohort__thread_exit(mark);
-    cohort__watcher_thread_ended();
+    if (first) cohort__watcher_first_thread_ended();
 }
 
 /* The mark is for a first thread that ends without ever having had a record. */
 static apr_status_t hook(void) {
     static char first;
     if (hooked) return APR_SUCCESS;
-    apr_status_t status = cohort_os_hooks(cohort__forked, thread_ended, cohort__at_exit);
+    const cohort_os_hooks_t hooks = {.forked = cohort__forked,
+                                     .thread_exit = thread_ended,
+                                     .at_exit = cohort__at_exit,
+                                     .cleared = &cohort__identity,
+                                     .cleared_size = sizeof cohort__identity};
+    apr_status_t status = cohort_os_hooks(&hooks);
     if (!status) cohort_os_thread_mark(&first);
-    cohort__identity_prepare();
     hooked = !status;
     return status;
 }
 
 static _Noreturn void refuse(cohort_process_t *slot, apr_status_t status) {
     cohort__slot_refuse(slot, status);
-    cohort_os_exit(255, true);
+    cohort_os_exit(255, COHORT_OS_EXIT_FLUSHED);
 }
 
 /* A process that was given a boot block never becomes a root, whatever is wrong with it: its own
@@ -45,17 +49,18 @@ static _Noreturn void end_untrusted(apr_status_t status) {
             "cohort: process %ld ends, which must not take the boot block that it finds in its "
             "environment (COHORT_BOOT): %s\n",
             (long)cohort_os_self().pid, cohort__reason(status));
-    cohort_os_exit(cohort__exit_for(status), true);
+    cohort_os_exit(cohort__exit_for(status), COHORT_OS_EXIT_FLUSHED);
 }
 
 /* This is a process that Cohort re-executed. It never comes back to main(). */
 static _Noreturn void run_child(const cohort_os_boot_t *boot) {
     cohort_os_arena_t map = {(char *)(uintptr_t)boot->base, boot->size, boot->arena};
     apr_status_t status = cohort__arena_attach(&map);
-    if (status) cohort_os_exit(cohort__exit_for(status), false);
+    if (status) cohort_os_exit(cohort__exit_for(status), COHORT_OS_EXIT_NOW);
     cohort_process_t *slot = cohort__boot_slot(boot);
     /* which takes the start back */
-    if (!slot && !cohort_os_alive((cohort_os_id_t){boot->parent, 0})) cohort_os_exit(255, false);
+    if (!slot && !cohort_os_alive((cohort_os_id_t){boot->parent, 0}))
+        cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     if (!slot)
         end_untrusted(cohort__fail(COHORT_EUNTRUSTED, "the start that it names is not under way"));
     status = hook();
@@ -154,7 +159,8 @@ static apr_status_t initialize(const cohort_options_t *options) {
         if (options) (void)cohort__start_by(options->method, options->executable);
         run_child(&boot);
     }
-    if (APR_STATUS_IS_EOF(status)) cohort_os_exit(255, false); /* no process waits for it */
+    if (APR_STATUS_IS_EOF(status))
+        cohort_os_exit(255, COHORT_OS_EXIT_NOW); /* no process waits for it */
     if (cohort__exit_for(status)) end_untrusted(status);
     if (!APR_STATUS_IS_ENOENT(status)) return status;
     status = arena_size(options, &size);

@@ -13,6 +13,7 @@
 #include "core/memory/arena.h"
 #include "core/memory/upward.h"
 
+#include <apr_thread_proc.h>
 #include <cohort/errors.h>
 
 /* ---- what became of a start ----------------------------------------------------------------- */
@@ -117,7 +118,7 @@ static bool repair_begin(cohort_process_t *slot, cohort__thread_t *me) {
 void cohort__slot_settle(cohort_process_t *slot) {
     cohort__tid_t owner;
     while ((owner = atomic_load(&slot->repairer)) != 0 && cohort__thread_alive(owner, true))
-        cohort_os_yield();
+        apr_thread_yield();
 }
 
 /* The repairer may have come late: the process may have been started again, or the slot be another

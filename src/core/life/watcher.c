@@ -12,6 +12,8 @@
 #include "core/memory/arena.h"
 #include "core/memory/upward.h"
 
+#include <apr_thread_proc.h>
+
 static cohort_os_known_t channel; /* to the thread. Mutex. */
 /* the thread: from its start, and from its first own instruction */
 static _Atomic bool watcher_runs, begun;
@@ -36,8 +38,7 @@ void cohort__watcher_once(int64_t deadline) {
  */
 #define ALONE_LOOK INT64_C(100000000)
 
-void cohort__watcher_thread_ended(void) {
-    if (!cohort_os_is_first_thread()) return;
+void cohort__watcher_first_thread_ended(void) {
     atomic_store(&first_thread_ended, true);
     cohort__watcher_alarm(cohort_os_now());
 }
@@ -191,7 +192,7 @@ static bool stop_thread(void) {
     if (!cohort__watching.watch) return true;
     if (cohort__await(&no_notification, try_tell, NULL, cohort__deadline(RENEWAL_TIME)))
         return false;
-    while (atomic_load(&watcher_runs)) cohort_os_yield();
+    while (atomic_load(&watcher_runs)) apr_thread_yield();
     /* a thread may wait for a child itself, and come back */
     cohort_os_mutex_lock(&cohort__watching.mutex);
     cohort_os_close_known(&channel);
@@ -228,7 +229,7 @@ apr_status_t cohort__watcher_reserve(cohort__watched_t **watched) {
 }
 
 void cohort__watcher_await_begun(void) {
-    while (atomic_load(&watcher_runs) && !atomic_load(&begun)) cohort_os_yield();
+    while (atomic_load(&watcher_runs) && !atomic_load(&begun)) apr_thread_yield();
 }
 
 void cohort__watcher_unreserve(cohort__watched_t *watched) { cohort__watched_free(watched); }

@@ -28,9 +28,9 @@ void cohort__watcher_adopt(cohort_process_t *slot);
 void cohort__watcher_borrow(cohort_process_t *const *slots, int count, int64_t deadline);
 /* Have this process' watcher, if it has one, look after the pools at this time, or earlier. */
 void cohort__watcher_alarm(int64_t when);
-/* The calling thread ends; should it be the first of the process, the watcher sees to it that
- * the process ends with the last one of the others. */
-void cohort__watcher_thread_ended(void);
+/* The calling thread, the first of the process, ends: the watcher sees to it that the process ends
+ * with the last one of the others. */
+void cohort__watcher_first_thread_ended(void);
 /* In a copy of the process: it watches nothing. */
 void cohort__watcher_reset(void);
 /* Returns when the watcher's thread will not touch the arena any more; false: it cannot be

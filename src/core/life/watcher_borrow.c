@@ -79,7 +79,9 @@ static void wait_for_borrowed(cohort_process_t *const *slots, int count, int64_t
 void cohort__watcher_borrow(cohort_process_t *const *slots, int count, int64_t deadline) {
     int64_t until = cohort__deadline(BORROW_TIME);
     if (count > COHORT_OS_BORROW_MAX || deadline == 0) return;
-    bool before = cohort_os_allow_cancel(false);
+    /* no other thread takes it: one that holds a mutex is not cancelled */
+    cohort_os_mutex_t uncancelled = {{0}};
+    cohort_os_mutex_lock(&uncancelled);
     wait_for_borrowed(slots, count, until < deadline ? until : deadline);
-    (void)cohort_os_allow_cancel(before);
+    cohort_os_mutex_unlock(&uncancelled);
 }

@@ -7,11 +7,6 @@ COHORT__PER_PROCESS _Alignas(COHORT_COPIES_ALIGNED) cohort__identity_t cohort__i
 /* outlives the page, so that a copy never comes to a number that its threads remember */
 static COHORT__PER_PROCESS uint32_t last_epoch;
 
-void cohort__identity_prepare(void) {
-    /* else the fork handler does it */
-    (void)cohort_os_clear_in_copies(&cohort__identity, sizeof cohort__identity);
-}
-
 void cohort__self_set(cohort_process_t *slot) {
     cohort__identity.self = slot;
     cohort__identity.id = slot ? cohort__process_id(slot) : 0;

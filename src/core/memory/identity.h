@@ -52,8 +52,6 @@ extern COHORT__PER_PROCESS cohort__identity_t cohort__identity;
  * copy. */
 #define COHORT__ORIGINAL 0x80000000u
 
-/* Have the page emptied in copies. Once in a process, before it becomes a member. */
-void cohort__identity_prepare(void);
 /* Become this process (NULL: none). */
 void cohort__self_set(cohort_process_t *slot);
 /* In a copy, where the system has not done so: it is no member. */
@@ -77,7 +75,7 @@ static inline bool cohort__is_copy(void) { return cohort__identity.original != C
 /* A copy that came back ends here, with this exit code, without any handler and without writing
  * what the original has buffered. */
 static inline void cohort__end_copy(int code) {
-    if (cohort__is_copy()) cohort_os_exit(code & 0xff, false);
+    if (cohort__is_copy()) cohort_os_exit(code & 0xff, COHORT_OS_EXIT_NOW);
 }
 /* The same for a task's status. */
 void cohort__end_copied_task(apr_status_t status);

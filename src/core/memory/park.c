@@ -12,6 +12,8 @@
 #include "core/base/bits.h"
 #include "core/memory/arena.h"
 
+#include <apr_thread_proc.h>
+
 #define SPINS_MOST  128 /* pauses before the CPU is given up, a few microseconds */
 #define SPINS_LEAST 16
 #define EAGER       32 /* of these, with a look after each; then after every fourth */
@@ -95,7 +97,7 @@ static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin, int64_t d
     for (unsigned i = 0; status == APR_EAGAIN && took < ENOUGH && took < deadline - begin &&
                          (i < yields || took < spin_patience);
          i++) {
-        cohort_os_yield();
+        apr_thread_yield();
         status = try(arg, false);
         took = cohort_os_now() - begin;
     }

@@ -2,6 +2,7 @@
 /* What every part of a pool stands on: the guard, and the lists under it. */
 #include "core/pool/backend.h"
 
+#include <apr_thread_proc.h>
 #include <stdio.h>
 
 /* ---- the guard ------------------------------------------------------------------------------ */
@@ -15,7 +16,7 @@ static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
     cohort__guard_leave(&pool->guard);
     process = cohort__thread_process(holder);
     if (process) (void)cohort__process_check_dead(process);
-    cohort_os_yield();
+    apr_thread_yield();
     return false;
 }
 

@@ -39,7 +39,6 @@ static apr_status_t copy_streams(cohort__setting_t *setting) {
 static void setting_free(cohort__setting_t *setting) {
     close_kept_streams(setting);
     free(setting->given.context);
-    free((void *)setting->given.environment);
     free(setting);
 }
 
@@ -67,9 +66,6 @@ apr_status_t cohort__setting_make(const cohort_pool_t *pool, uint64_t tag) {
         .pool = pool, .tag = tag, .users = 1, .given = {.streams = {none, none, none}}};
     apr_status_t status =
         cohort__context_capture(&setting->given.context, &setting->given.size, &state);
-    if (!status)
-        status = cohort_os_context_environment(setting->given.context, setting->given.size,
-                                               &setting->given.environment);
     cohort_os_mutex_lock(&settings_mutex);
     if (!status) status = copy_streams(setting);
     if (!status) {

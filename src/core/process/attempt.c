@@ -10,6 +10,8 @@
 
 #include "core/memory/park.h"
 
+#include <apr_thread_proc.h>
+
 /* ---- begun and given up --------------------------------------------------------------------- */
 
 static void prepare_attempt(cohort_process_t *slot, bool awaited) {
@@ -106,7 +108,7 @@ apr_status_t cohort__await_running(cohort_process_t *slot, const cohort_os_id_t 
 void cohort__attempt_end_child(cohort_os_id_t child) {
     int code;
     (void)cohort_os_signal(child, COHORT_OS_KILL);
-    while (APR_STATUS_IS_EAGAIN(cohort_os_reap(child, &code))) cohort_os_yield();
+    while (APR_STATUS_IS_EAGAIN(cohort_os_reap(child, &code))) apr_thread_yield();
 }
 
 apr_status_t cohort__watch_until_running(cohort_process_t *slot, cohort_os_id_t child,

@@ -10,6 +10,7 @@
 #include "core/memory/upward.h"
 
 #include <cohort/pool.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ cohort_process_t *cohort__boot_slot(const cohort_os_boot_t *boot) {
 
 static _Noreturn void fail(cohort_process_t *slot, apr_status_t status) {
     cohort__slot_refuse(slot, status);
-    cohort_os_exit(255, true);
+    cohort_os_exit(255, COHORT_OS_EXIT_FLUSHED);
 }
 
 /* A private copy of the argument bytes, and of the subclass' instance. */
@@ -73,10 +74,19 @@ static void drop_blocks(cohort_process_t *slot) {
     cohort__block_free(me, &slot->context);
 }
 
-static apr_status_t apply_context(cohort_process_t *slot, bool signals) {
+/* What a copy of its parent does about signals it has done as it was made. */
+static apr_status_t become(cohort_process_t *slot) {
+    cohort_os_signals_t signals = (cohort_os_signals_t)slot->signals;
     void *context = atomic_load(&slot->context);
-    return context ? cohort_os_context_apply(context, (size_t)slot->context_size, signals)
-                   : APR_SUCCESS;
+    const cohort_os_become_t what = {
+        .context = context,
+        .context_size = context ? (size_t)slot->context_size : 0,
+        .state = birth_kind == COHORT__BORN_SERVED ? &slot->state : NULL,
+        /* the thread that replaces workers starts it, and it shall be as a child of the first one */
+        .like = slot->replaces && birth_kind != COHORT__BORN_SERVED ? &slot->state : NULL,
+        .detach = slot->lifetime == COHORT_LIFETIME_BACKGROUND && birth_kind != COHORT__BORN_SPAWN,
+        .signals = birth_kind != COHORT__BORN_FORK ? &signals : NULL};
+    return cohort_os_become(&what);
 }
 
 static apr_status_t try_context(void *arg, bool thorough) {
@@ -95,27 +105,19 @@ static _Noreturn void step_back(cohort_process_t *slot, apr_status_t status) {
     atomic_store(&slot->unfit, 1);
     cohort__notify(&slot->changed, COHORT__ALL);
     if (!cohort__enter(&me)) cohort__thread_exit(me);
-    cohort_os_exit(255, false);
+    cohort_os_exit(255, COHORT_OS_EXIT_NOW);
 }
 
 /* The process that asked the server for this one writes the context while the server forks. */
-static apr_status_t take_context(cohort_process_t *slot) {
+static apr_status_t become_as_told(cohort_process_t *slot) {
     apr_status_t status = try_context(slot, false);
     if (status) status = cohort__await(&slot->changed, try_context, slot, COHORT_OS_NEVER);
     if (status) return status;
     if (atomic_load(&slot->context_state) == COHORT__CONTEXT_FAILED)
         return cohort__slot_refusal(slot);
-    status = apply_context(slot, true);
-    if (!status) status = cohort__server_adopt(slot);
+    status = cohort__server_suits(slot) ? become(slot) : APR_FROM_OS_ERROR(EPERM);
     if (status) step_back(slot, status);
     return APR_SUCCESS;
-}
-
-/* It comes from the thread that replaces workers, and shall be as a child of the first thread. */
-static apr_status_t be_as_asked(const cohort_process_t *slot) {
-    if (!slot->replaces || birth_kind == COHORT__BORN_SERVED) return APR_SUCCESS;
-    apr_status_t status = cohort_os_state_remember();
-    return status ? status : cohort_os_state_adopt(&slot->state);
 }
 
 static apr_status_t prepare_child(cohort_process_t *slot, cohort_os_handle_t lifeline,
@@ -123,18 +125,12 @@ static apr_status_t prepare_child(cohort_process_t *slot, cohort_os_handle_t lif
     apr_status_t status =
         birth_kind == COHORT__BORN_FORK ? cohort_os_exit_own(cohort__at_exit) : APR_SUCCESS;
     if (status) return status;
-    if (slot->bound && lifeline != COHORT_OS_NONE)
-        status = cohort_os_lifeline_arm(lifeline, birth_kind == COHORT__BORN_SERVED);
-    else cohort_os_lifeline_decline(lifeline);
-    if (!status)
-        status = birth_kind == COHORT__BORN_SERVED
-                     ? take_context(slot)
-                     : apply_context(slot, birth_kind == COHORT__BORN_SPAWN);
-    if (!status && slot->lifetime == COHORT_LIFETIME_BACKGROUND && birth_kind != COHORT__BORN_SPAWN)
-        cohort_os_detach();
-    if (!status && birth_kind != COHORT__BORN_FORK)
-        cohort_os_signals_begin((cohort_os_signals_t)slot->signals);
-    if (!status) status = be_as_asked(slot);
+    bool hangs = slot->bound && lifeline != COHORT_OS_NONE;
+    status = cohort_os_lifeline_take(lifeline, !hangs ? COHORT_OS_LIFELINE_DECLINED
+                                               : birth_kind == COHORT__BORN_SERVED
+                                                   ? COHORT_OS_LIFELINE_BACKED
+                                                   : COHORT_OS_LIFELINE_LASTING);
+    if (!status) status = birth_kind == COHORT__BORN_SERVED ? become_as_told(slot) : become(slot);
     if (!status) status = copy_args(slot, args);
     if (!status && slot->role != COHORT__ROLE_WORKER) status = resolve(slot, run, *args);
     return status;
@@ -161,7 +157,7 @@ static _Noreturn void finish(int code) {
         atomic_compare_exchange_strong(&self->outcome, &none, cohort__outcome(life, false, code));
         atomic_store(&self->left, 1);
     }
-    cohort_os_leave(code);
+    cohort_os_exit(code, COHORT_OS_EXIT_ORDERLY);
 }
 
 void cohort__children_begin(void) {
@@ -183,7 +179,7 @@ void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_
     birth_kind = birth;
     instance = NULL;
     cohort__children_begin();
-    if (!cohort__attempt_claim(slot, attempt)) cohort_os_exit(255, false);
+    if (!cohort__attempt_claim(slot, attempt)) cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     atomic_store(&slot->arena, (int64_t)cohort__map.handle);
     cohort__self_set(slot);
     cohort__threads_reset();
@@ -192,7 +188,7 @@ void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_
     apr_status_t status = prepare_child(slot, lifeline, &run, &args);
     if (status) fail(slot, status);
     if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING))
-        cohort_os_exit(255, false);
+        cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     drop_blocks(slot); /* not earlier: until then the start may fail, and be tried again */
     cohort__notify(&slot->changed, COHORT__ALL);
     int code = run_body(slot, run, args);

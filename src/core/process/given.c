@@ -21,10 +21,6 @@ cohort_os_streams_t cohort__given_streams(const cohort__given_t *given) {
     return streams;
 }
 
-const char *const *cohort__given_environment(const cohort__given_t *given) {
-    return given->environment;
-}
-
 apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t *slot) {
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
@@ -60,8 +56,8 @@ apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_sta
  * can hand on only what it is itself. */
 apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another) {
     cohort_os_state_t mine;
-    apr_status_t status = cohort_os_state_look(0, &mine);
-    if (!status) status = cohort_os_state_look(cohort_os_self().pid, state);
+    apr_status_t status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &mine);
+    if (!status) status = cohort_os_state_look(COHORT_OS_LOOK_FIRST, state);
     *another = !status && !cohort_os_state_same(&mine, state);
     return status;
 }

@@ -21,6 +21,7 @@
 #include "core/base/fail.h"
 #include "core/memory/arena.h"
 
+#include <apr_thread_proc.h>
 #include <stdlib.h>
 
 /* the process has ended: what is left of its group is to end, too */
@@ -61,6 +62,12 @@ static apr_status_t exec_keeper(cohort_process_t *slot, cohort_os_handle_t reade
     return status;
 }
 
+static uint64_t own_users(void) {
+    cohort_os_state_t state;
+    (void)cohort_os_state_look(COHORT_OS_LOOK_QUICK, &state);
+    return state.quick[0];
+}
+
 /* No thread waits until it runs: the channel keeps what is written to it. */
 static apr_status_t start_keeper(void) {
     cohort_process_t *slot;
@@ -78,7 +85,7 @@ static apr_status_t start_keeper(void) {
     if (status) goto no_keeper;
     keeper.id = id;
     keeper.channel = cohort_os_know(writer);
-    keeper.users = cohort_os_users();
+    keeper.users = own_users();
     keeper.slot = slot;
     return APR_SUCCESS;
 
@@ -126,8 +133,7 @@ static void renew(void) {
 }
 
 static bool works(void) {
-    return keeper.slot && keeper.users == cohort_os_users() &&
-           cohort__process_alive(keeper.id, false);
+    return keeper.slot && keeper.users == own_users() && cohort__process_alive(keeper.id, false);
 }
 
 void cohort__keeper_hold(cohort_process_t *slot) {
@@ -164,7 +170,7 @@ void cohort__keeper_close(void) {
     int64_t until = cohort__deadline(CLOSE_TIME);
     while (slot && cohort__process_find(id) &&
            cohort__process_state(slot) == COHORT__SLOT_STARTING && cohort_os_now() < until)
-        cohort_os_yield();
+        apr_thread_yield();
     apr_status_t status = slot ? cohort__process_join(id, CLOSE_TIME) : APR_SUCCESS;
     if (status) (void)cohort__process_signal(id, COHORT_OS_KILL);
 }
@@ -199,8 +205,7 @@ static void let_go(ward_t **link) {
     ward_t *ward = *link;
     if (!ward) return;
     *link = ward->next;
-    if (ward->contained) cohort_os_hold_kill(&ward->hold);
-    cohort_os_hold_release(&ward->hold);
+    cohort_os_hold_release(&ward->hold, ward->contained);
     free(ward);
 }
 
@@ -217,7 +222,7 @@ static void take(cohort__pid_t id) {
 }
 
 static void obey(uint64_t message) {
-    if (message == RETIRE) cohort_os_exit(0, false);
+    if (message == RETIRE) cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     if (message & ENDED) let_go(find_ward(message & ~ENDED));
     else take(message);
 }
@@ -234,20 +239,22 @@ static void await_parent(cohort_os_watch_t *watch, cohort__pid_t parent) {
 }
 
 static _Noreturn void end_all(void) {
-    for (const ward_t *ward = wards; ward; ward = ward->next) cohort_os_hold_kill(&ward->hold);
-    cohort_os_exit(0, false);
+    for (ward_t *ward = wards; ward; ward = ward->next) cohort_os_hold_release(&ward->hold, true);
+    cohort_os_exit(0, COHORT_OS_EXIT_NOW);
 }
 
 void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
+    const cohort_os_signals_t signals = COHORT_OS_SIGNALS_NO_INTERRUPT;
     cohort_os_watch_t *watch;
     cohort_os_event_t event;
-    if (!cohort__attempt_claim(slot, cohort__boot_attempt(boot))) cohort_os_exit(255, false);
+    if (!cohort__attempt_claim(slot, cohort__boot_attempt(boot)))
+        cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     cohort__self_set(slot);
-    cohort_os_signals_begin(COHORT_OS_SIGNALS_NO_INTERRUPT);
-    apr_status_t status = cohort_os_watch_create(&watch);
+    apr_status_t status = cohort_os_become(&(cohort_os_become_t){.signals = &signals});
+    if (!status) status = cohort_os_watch_create(&watch);
     if (!status) status = cohort_os_watch_channel(watch, boot->channel, true);
     if (status || !cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING))
-        cohort_os_exit(255, false);
+        cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     cohort__notify(&slot->changed, COHORT__ALL);
     for (;;) {
         if (cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event)) continue;

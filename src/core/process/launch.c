@@ -35,7 +35,9 @@ static apr_status_t execute(cohort_process_t *slot, cohort_os_boot_t *boot,
     apr_status_t status = cohort__reexec_check();
     if (status) return status;
     for (int i = 0; streams && i < 3; i++) start.stdio[i] = streams->handles[i];
-    if (slot->given) start.env = cohort__given_environment(slot->given);
+    const cohort__given_t *given = slot->given;
+    if (given) start.context = given->context;
+    if (given) start.context_size = given->size;
     cohort__process_get_name(slot, name, sizeof name);
     start.boot = boot;
     start.path = cohort__executable();
@@ -120,7 +122,7 @@ apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t life
     status = cohort_os_start(&start, &child, &in_child);
     if (!status && in_child) {
         if (slot->given) status = take_streams(slot->given);
-        if (status) cohort_os_exit(255, false);
+        if (status) cohort_os_exit(255, COHORT_OS_EXIT_NOW);
         cohort__forked();
         cohort__watcher_unreserve(watched);
         cohort__child_main(slot, attempt, COHORT__BORN_FORK, lifeline);

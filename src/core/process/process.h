@@ -152,9 +152,8 @@ void cohort__server_unlock(void);
 
 _Noreturn void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot);
 bool cohort__is_server(void);
-/* In its child, which knows what it shall be: be that. Anything but success: this server
- * cannot have such children. */
-apr_status_t cohort__server_adopt(const cohort_process_t *slot);
+/* In its child, which knows what it shall be: can this server have such children? */
+bool cohort__server_suits(const cohort_process_t *slot);
 /* In the server: have its maker look after its pools. */
 void cohort__server_tell(void);
 
@@ -193,10 +192,8 @@ typedef struct {
     cohort_os_known_t streams[3];
     void *context;
     size_t size;
-    const char **environment; /* the one in the context */
 } cohort__given_t;
 cohort_os_streams_t cohort__given_streams(const cohort__given_t *given);
-const char *const *cohort__given_environment(const cohort__given_t *given);
 /* The slot is to get it; it stays the caller's, and there for as long as the start takes. */
 apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t *slot);
 /* The context of this thread, in a block of malloc()'s, and all but the quick part of its state. */

@@ -39,6 +39,11 @@ static bool retired, ending_requested;
 
 bool cohort__is_server(void) { return me_slot != NULL; }
 
+static void drop_streams(void) {
+    cohort_os_streams_t none = COHORT_OS_NO_STREAMS;
+    (void)cohort_os_streams_take(&none);
+}
+
 static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt) {
     cohort_os_handle_t lifeline = daemons_lifeline;
     me_slot = NULL;
@@ -51,18 +56,18 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     cohort_os_start_t start = cohort__start_of(slot, COHORT_OS_FORK);
     cohort__watched_t *watched;
     cohort_os_id_t child;
-    bool in_child = false, arms = slot->bound;
+    bool in_child = false;
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
     start.signals = COHORT_OS_SIGNALS_INHERIT; /* until the child knows more */
     start.n_files = 0;                         /* a server has none of the starter's */
+    if (slot->bound) start.lifeline = daemons_lifeline;
     cohort__code_warm(&slot->run);
     status = cohort_os_start(&start, &child, &in_child);
     if (!status && !in_child) {
-        cohort_os_streams_drop();
+        drop_streams();
         status = cohort__watcher_add(watched, slot, attempt, child, true);
         if (status) cohort__attempt_end_child(child);
-        if (arms) cohort_os_lifeline_prepare(daemons_lifeline); /* for the next one */
         return status;
     }
     cohort__watcher_unreserve(watched);
@@ -70,11 +75,9 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     return status;
 }
 
-/* In the child: be what the requester is. */
-apr_status_t cohort__server_adopt(const cohort_process_t *slot) {
-    bool same = !memcmp(slot->state.quick, made_for.quick, sizeof made_for.quick) &&
-                !memcmp(slot->state.rest, made_for.rest, sizeof made_for.rest);
-    return same ? cohort_os_state_adopt(&slot->state) : APR_FROM_OS_ERROR(EPERM);
+bool cohort__server_suits(const cohort_process_t *slot) {
+    return !memcmp(slot->state.quick, made_for.quick, sizeof made_for.quick) &&
+           !memcmp(slot->state.rest, made_for.rest, sizeof made_for.rest);
 }
 
 static apr_status_t start_child(cohort_process_t *slot, uint32_t attempt,
@@ -82,7 +85,7 @@ static apr_status_t start_child(cohort_process_t *slot, uint32_t attempt,
     apr_status_t status = event->streams_status;
     if (!status) status = cohort_os_streams_take(&event->streams);
     if (!status) status = fork_child(slot, attempt);
-    if (status) cohort_os_streams_drop();
+    if (status) drop_streams();
     return status;
 }
 
@@ -125,14 +128,21 @@ static int children(bool all, bool kill) {
     return n;
 }
 
-static void listen_to(const cohort_os_event_t *event) {
-    cohort_os_streams_t streams = event->streams;
+/* What comes with a message comes as standard streams. The handle is kept out of their way. */
+static cohort_os_handle_t keep_first(cohort_os_streams_t *streams) {
+    cohort_os_streams_t kept = COHORT_OS_NO_STREAMS;
+    if (!cohort_os_streams_take(streams)) (void)cohort_os_streams_copy(&kept);
+    drop_streams();
+    return kept.handles[0];
+}
+
+static void listen_to(cohort_os_event_t *event) {
     switch (cohort__server_message(event->value)) {
     case COHORT__TELL_RETIRE: retired = true; break;
     case COHORT__TELL_END: ending_requested = true; break;
     case COHORT__TELL_MAKER:
         cohort_os_close(maker);
-        maker = cohort_os_streams_keep(&streams) ? COHORT_OS_NONE : streams.handles[0];
+        maker = keep_first(&event->streams);
         break;
     default: break;
     }
@@ -182,35 +192,40 @@ static _Noreturn void wind_up(void) {
         if (children(!ended, ended) == 0) break;
         cohort__watcher_once(cohort__deadline(WIND_UP_LOOK));
     }
-    cohort_os_exit(0, true);
+    cohort_os_exit(0, COHORT_OS_EXIT_FLUSHED);
 }
 
 /* Called by the watcher: a worker of a pool has ended, which only the pool's maker can replace. */
 void cohort__server_tell(void) { (void)cohort_os_channel_post(maker, COHORT__WATCHER_TEND, NULL); }
 
+static apr_status_t become_server(void) {
+    const cohort_os_signals_t signals = COHORT_OS_SIGNALS_NO_INTERRUPT;
+    const cohort_os_become_t what = {
+        .signals = &signals, .serves = true, .lifeline = daemons_lifeline};
+    return cohort_os_become(&what);
+}
+
 void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
-    if (!cohort__attempt_claim(slot, cohort__boot_attempt(boot))) cohort_os_exit(255, false);
+    if (!cohort__attempt_claim(slot, cohort__boot_attempt(boot)))
+        cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     atomic_store(&slot->arena, (int64_t)cohort__map.handle);
     cohort__self_set(slot);
     cohort__threads_reset();
-    cohort_os_signals_begin(COHORT_OS_SIGNALS_NO_INTERRUPT);
-    cohort_os_group_leave();
     daemons_lifeline = boot->lifeline;
     me_slot = slot;
     made_for = slot->state;
     fflush(stdout); /* what the program wrote on its way here is discarded */
     fflush(stderr);
-    cohort_os_streams_drop();
-    apr_status_t status = cohort_os_state_remember();
+    drop_streams();
+    apr_status_t status = become_server();
     if (!status) status = cohort__watcher_own(boot->channel);
     if (status) {
         cohort__slot_refuse(slot, status);
-        cohort_os_exit(255, false);
+        cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     }
     if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING))
-        cohort_os_exit(255, false);
+        cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     cohort__notify(&slot->changed, COHORT__ALL);
-    cohort_os_lifeline_prepare(daemons_lifeline);
     cohort__watcher_loop(other_event);
     wind_up();
 }

@@ -66,15 +66,12 @@ static void forget_all(void) {
 
 static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t reader) {
     cohort_os_boot_t boot = {.channel = reader};
-    cohort_os_handle_t null;
+    cohort_os_streams_t streams = {{COHORT_OS_NULL, COHORT_OS_NULL, COHORT_OS_NULL}};
     cohort__watched_t *watched;
     cohort_os_id_t child;
     apr_status_t status = cohort__lifeline(&boot.lifeline);
-    if (!status) status = cohort_os_null_open(&null);
     if (status) return status;
-    cohort_os_streams_t streams = {{null, null, null}};
     status = cohort__reexec(slot, &boot, &streams, &child, &watched);
-    cohort_os_close(null);
     return status ? status : cohort__watch_until_running(slot, child, watched);
 }
 
@@ -82,7 +79,7 @@ static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t read
  * is. */
 static apr_status_t confirm(const cohort_os_state_t *before) {
     cohort_os_state_t now;
-    apr_status_t status = cohort_os_state_look(0, &now);
+    apr_status_t status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &now);
     bool same = !memcmp(now.quick, before->quick, sizeof now.quick) &&
                 !memcmp(now.rest, before->rest, sizeof now.rest);
     return status || same ? status : COHORT_EWORKERDIED;
@@ -189,7 +186,8 @@ static apr_status_t attach(cohort_process_t *slot, cohort__thread_t *me, const s
 /* A worker's context is its pool's, and there already. */
 static apr_status_t look_at_state(request_t *request, void **context, size_t *size) {
     if (!request->slot->given) return cohort__context_capture(context, size, &request->state);
-    return request->whole ? APR_SUCCESS : cohort_os_state_look(0, &request->state);
+    return request->whole ? APR_SUCCESS
+                          : cohort_os_state_look(COHORT_OS_LOOK_THREAD, &request->state);
 }
 
 /* While the server forks. The start may be over meanwhile, and the slot another's: this process
@@ -292,12 +290,12 @@ static apr_status_t send_request(request_t *request, bool *full) {
     apr_status_t status = APR_SUCCESS;
     if (request->slot->given) streams = cohort__given_streams(request->slot->given);
     if (request->slot->replaces) status = cohort__maker_look(&request->state, &request->another);
-    else cohort_os_state_quick(&request->state);
+    else status = cohort_os_state_look(COHORT_OS_LOOK_QUICK, &request->state);
     request->whole = request->slot->replaces;
     if (status) return status;
     cohort_os_mutex_lock(&mutex);
     if (is_subtle && !request->whole) {
-        status = cohort_os_state_look(0, &request->state);
+        status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &request->state);
         request->whole = true;
     }
     if (!status) status = serve_request(request, &streams, full);
