@@ -13,7 +13,7 @@ install(EXPORT CohortTargets NAMESPACE Cohort:: DESTINATION ${COHORT_PACKAGE_DIR
 configure_package_config_file(cmake/CohortConfig.cmake.in ${PROJECT_BINARY_DIR}/CohortConfig.cmake
   INSTALL_DESTINATION ${COHORT_PACKAGE_DIR})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/CohortConfigVersion.cmake
-  COMPATIBILITY SameMinorVersion)
+  COMPATIBILITY ${COHORT_COMPATIBILITY})
 install(FILES ${PROJECT_BINARY_DIR}/CohortConfig.cmake
         ${PROJECT_BINARY_DIR}/CohortConfigVersion.cmake cmake/FindAPR.cmake
         DESTINATION ${COHORT_PACKAGE_DIR})

@@ -3,6 +3,18 @@
 # that is not public.
 include(GenerateExportHeader)
 
+# Versions that agree in this can stand in for each other (docs/stability.md). The package, the name
+# of the shared library and the versions of its symbols go by it.
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(COHORT_ABI ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  set(COHORT_COMPATIBILITY SameMinorVersion)
+else()
+  set(COHORT_ABI ${PROJECT_VERSION_MAJOR})
+  set(COHORT_COMPATIBILITY SameMajorVersion)
+endif()
+
+configure_file(include/cohort/version.h.in ${PROJECT_BINARY_DIR}/include/cohort/version.h @ONLY)
+
 function(cohort_strict target)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   if(MSVC)
@@ -27,7 +39,7 @@ function(cohort_library target kind)
     C_VISIBILITY_PRESET hidden
     POSITION_INDEPENDENT_CODE ON
     VERSION ${PROJECT_VERSION}
-    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    SOVERSION ${COHORT_ABI}
     DEFINE_SYMBOL cohort_EXPORTS)
   if(NOT (MSVC AND kind STREQUAL "STATIC"))
     set_target_properties(${target} PROPERTIES OUTPUT_NAME cohort)
@@ -52,8 +64,7 @@ function(cohort_library target kind)
       $<$<C_COMPILER_ID:GNU>:-Wshadow$<SEMICOLON>-Wundef>
       $<$<C_COMPILER_ID:GNU>:-Wmissing-prototypes$<SEMICOLON>-Wconversion>)
   endif()
-  target_compile_definitions(${target} PRIVATE COHORT_VERSION="${PROJECT_VERSION}"
-    ${COHORT_OS_DEFINITIONS})
+  target_compile_definitions(${target} PRIVATE ${COHORT_OS_DEFINITIONS})
   if(kind STREQUAL "STATIC")
     target_compile_definitions(${target} PUBLIC COHORT_STATIC)
   endif()

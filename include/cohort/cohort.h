@@ -35,6 +35,7 @@
 #include <cohort/queue.h>
 #include <cohort/shared.h>
 #include <cohort/sync.h>
+#include <cohort/version.h>
 #include <cohort/wait.h>
 
 #ifdef __cplusplus
@@ -108,7 +109,7 @@ COHORT_API void cohort_finalize(void);
 /**
  * The version of the library that runs.
  *
- * @return "0.1.0", a constant string
+ * @return the COHORT_VERSION_STRING that it was compiled with, as "0.2.0": a constant string
  */
 COHORT_API const char *cohort_version(void);
 

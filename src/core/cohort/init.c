@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION "0.1.0"
-
-const char *cohort_version(void) { return VERSION; }
+const char *cohort_version(void) { return COHORT_VERSION_STRING; }
 
 static bool hooked;
 

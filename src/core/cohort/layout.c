@@ -7,8 +7,13 @@
 #include "core/memory/member.h"
 
 #include <cohort/errors.h>
+#include <cohort/version.h>
 
-#define MAGIC    0x636f686f72743031u  /* "cohort01" */
+#define MAGIC 0x636f686f72743031u /* "cohort01" */
+/* What is in the arena is promised between processes of the same version only. */
+#define VERSION                                                            \
+    (COHORT_OS_BOOT_VERSION << 24 | (uint32_t)COHORT_VERSION_MAJOR << 16 | \
+     (uint32_t)COHORT_VERSION_MINOR << 8 | (uint32_t)COHORT_VERSION_PATCH)
 #define SIZE_MIN ((uint64_t)64 << 20) /* the tables alone need some address space */
 
 static uint64_t place(uint64_t *at, uint64_t size) {
@@ -22,7 +27,7 @@ static void place_tables(cohort__arena_t *arena) {
     uint64_t at = 0;
     (void)place(&at, sizeof *arena);
     arena->magic = MAGIC;
-    arena->version = COHORT_OS_BOOT_VERSION;
+    arena->version = VERSION;
     arena->size = cohort__map.size;
     arena->process_offset = place(&at, COHORT__PROCESSES_MAX * sizeof(cohort_process_t));
     arena->thread_offset = place(&at, COHORT__THREADS_MAX * sizeof(cohort__thread_t));
