@@ -13,6 +13,8 @@ else()
   set(COHORT_COMPATIBILITY SameMajorVersion)
 endif()
 
+include(CohortSymbols)
+
 configure_file(include/cohort/version.h.in ${PROJECT_BINARY_DIR}/include/cohort/version.h @ONLY)
 
 function(cohort_strict target)
@@ -49,6 +51,7 @@ function(cohort_library target kind)
     target_link_options(${target} PRIVATE LINKER:-z,now)
   endif()
   if(kind STREQUAL "SHARED")
+    cohort_export_listed(${target})
     generate_export_header(${target} BASE_NAME cohort EXPORT_MACRO_NAME COHORT_API STATIC_DEFINE
                            COHORT_STATIC
                            EXPORT_FILE_NAME ${PROJECT_BINARY_DIR}/include/cohort/export.h)

@@ -350,6 +350,7 @@ static void all_calls(void) {
     CHECK_STATUS(APR_SUCCESS, apr_file_open(&file, TEST_SYMBOLS, APR_FOPEN_READ, 0, test_pool()));
     while (apr_file_gets(line, sizeof line, file) == APR_SUCCESS) {
         line[strcspn(line, "\r\n")] = 0;
+        if (!strncmp(line, "COHORT_", 7)) continue; /* the version of those that follow */
         if (!returns_none(line) && !was_called(line))
             test_fail(__FILE__, __LINE__, "%s: no failure of it was looked at", line);
         n++;
