@@ -2,8 +2,9 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 #
 # tools/lint.sh BUILD: what reads the code without running it, each with warnings as errors:
-# clang-format, shellcheck, Doxygen, clang-tidy. BUILD is a configured build of the release preset
-# (compile_commands.json). Prints what failed; exit code 0 only when nothing did.
+# clang-format, shellcheck, Doxygen, clang-tidy, and the comparison of the binary interface with the
+# recorded one. BUILD is a configured build of the release preset (compile_commands.json). Prints
+# what failed; exit code 0 only when nothing did.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -44,8 +45,16 @@ tidy() {
     return 1
 }
 
+# Where it cannot be compared, it has said why.
+interface() {
+    local result=0
+    tools/abi.sh "$build" || result=$?
+    [ $result = 0 ] || [ $result = 77 ]
+}
+
 check format formatted
 check shellcheck scripts
 check doxygen doxygen docs/Doxyfile
 check clang-tidy tidy
+check interface interface
 [ ${#failed[@]} = 0 ] || { echo "failed: ${failed[*]}" >&2; exit 1; }

@@ -12,7 +12,10 @@
 ##                                          deaths; in 15 minutes
 ## tools/run.sh macos                       compile and link all for macOS, both architectures; ends
 ##                                          with 77 when the compiler cannot be had
-## tools/run.sh lint                        formatting, scripts, Doxygen, static analysis
+## tools/run.sh lint                        formatting, scripts, Doxygen, static analysis, the
+##                                          binary interface
+## tools/run.sh abi [--record]              compare the binary interface with the recorded one, or
+##                                          record it; ends with 77 where that cannot be done
 ## tools/run.sh bench [--best] [--docs] [SECTION...]
 ##                                          measure Cohort beside its peers and print one table (of
 ##                                          the best rounds, where the machine is disturbed);
@@ -136,6 +139,23 @@ ensure_packages() {
             "$(cmake --version | sed -n '1s/[^0-9]*//p')."
 }
 
+# What a table names, one after the other: one that cannot be had shall not keep the others away.
+ensure_each() { # table
+    local manager what apt dnf pacman brew check package
+    manager=$(package_manager)
+    while read -r what apt dnf pacman brew check; do
+        $check >/dev/null 2>&1 && continue
+        case $manager in
+            apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;;
+            brew) package=$brew ;; *) package=- ;;
+        esac
+        [ "$package" != - ] && say "Installing $what" &&
+            install_packages "$manager" "$package" </dev/null && continue
+        echo "$what could not be installed; its part is left out."
+    done < <("$1")
+    return 0
+}
+
 cmake_is_new_enough() {
     local major minor rest
     IFS=. read -r major minor rest < <(cmake --version | sed -n '1s/[^0-9]*//p')
@@ -144,8 +164,7 @@ cmake_is_new_enough() {
 
 # ---- build --------------------------------------------------------------------------------------
 
-build() { # preset
-    say "Configuring and building preset $1 in build/$1"
+configure() { # preset
     local log=$root/build/$1.log
     mkdir -p "$root/build"
     # Users that only want the library should not fail on a warning that a newer compiler has
@@ -153,6 +172,12 @@ build() { # preset
     (cd "$root" && cmake --preset "$1" -DCOHORT_WERROR="${COHORT_WERROR:-OFF}") >"$log" 2>&1 ||
         { tail -n 40 "$log" >&2
           die "configuring preset $1 failed; the whole output is in build/$1.log."; }
+}
+
+build() { # preset
+    say "Configuring and building preset $1 in build/$1"
+    local log=$root/build/$1.log
+    configure "$1"
     cmake --build "$root/build/$1" -j "$(cores)" >>"$log" 2>&1 ||
         { grep -E -B2 -A12 'FAILED|error' "$log" | head -n 60 >&2
           die "building preset $1 failed; the whole output is in build/$1.log."; }
@@ -263,20 +288,41 @@ run_macos() {
 
 # ---- lint ---------------------------------------------------------------------------------------
 
+# What reads the code. The columns are those of needs().
+readers() {
+    cat <<'TABLE'
+clang-format clang-format clang-tools-extra clang clang-format  have clang-format
+clang-tidy clang-tidy     clang-tools-extra clang llvm          have clang-tidy
+shellcheck shellcheck     ShellCheck    shellcheck  shellcheck  have shellcheck
+Doxygen    doxygen        doxygen       doxygen     doxygen     have doxygen
+TABLE
+}
+
+# What compares binary interfaces; it may be missing.
+interface_readers() {
+    cat <<'TABLE'
+abidiff    abigail-tools  libabigail    -           -           have abidiff
+TABLE
+}
+
 run_lint() {
-    local packages=() tool
+    local what check
     ensure_packages
-    for tool in clang-format clang-tidy shellcheck doxygen; do
-        have $tool || packages+=("$tool")
-    done
-    if [ ${#packages[@]} -gt 0 ]; then
-        say "Installing: ${packages[*]}"
-        install_packages "$(package_manager)" "${packages[@]}" ||
-            die "could not install: ${packages[*]}."
-    fi
+    ensure_each readers
+    while read -r what _ _ _ _ check; do
+        $check >/dev/null 2>&1 || die "$what is needed."
+    done < <(readers)
+    ensure_each interface_readers
     build release
     say "Reading the code"
     "$root/tools/lint.sh" "$root/build/release" || die "see above; clang-format -i FILE formats."
+}
+
+run_abi() {
+    ensure_packages
+    ensure_each interface_readers
+    configure release
+    exec "$root/tools/abi.sh" "$root/build/release" "$@"
 }
 
 # ---- demo ---------------------------------------------------------------------------------------
@@ -345,23 +391,6 @@ TABLE
 
 checks_mpi() { have mpicc || [ -x /usr/lib64/openmpi/bin/mpicc ]; } # the latter on Fedora
 
-# One after the other: one that cannot be had shall not keep the others away.
-ensure_peers() {
-    local manager what apt dnf pacman brew check package
-    manager=$(package_manager)
-    while read -r what apt dnf pacman brew check; do
-        $check >/dev/null 2>&1 && continue
-        case $manager in
-            apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;;
-            brew) package=$brew ;; *) package=- ;;
-        esac
-        [ "$package" != - ] && say "Installing $what" &&
-            install_packages "$manager" "$package" </dev/null && continue
-        echo "$what could not be installed; its part is left out."
-    done < <(peers)
-    return 0
-}
-
 machine() {
     local model
     model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
@@ -383,7 +412,7 @@ run_bench() {
         shift
     done
     ensure_packages
-    ensure_peers
+    ensure_each peers
     build release
     mkdir -p "$work"
     make_input "$work/input.tar"
