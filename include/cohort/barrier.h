@@ -46,6 +46,7 @@ typedef struct cohort_barrier_options_t {
     void *action_arg;
     /** What COHORT_FOREVER means in cohort_barrier_wait(), in microseconds; 0: for ever. */
     apr_interval_time_t timeout;
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 } cohort_barrier_options_t;
 
 /**
@@ -58,6 +59,7 @@ typedef struct cohort_barrier_options_t {
  *                process that made the barrier destroys it with the pool.
  * @return
  *  - APR_SUCCESS
+ *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_EINVAL: no such number of parties, or the time-out in the options is negative
  *  - APR_ENOMEM: the arena is full
  *  - COHORT_ETARGET: the action is in no module

@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /** Options of the cohort; zero means default. */
-typedef struct {
+typedef struct cohort_options_t {
     /** Bytes of address space for the arena; default: COHORT_ARENA_SIZE of the environment (a
      * number with K, M, G or T), else a few times the machine's memory. Memory itself is taken
      * only when used. At least 64 MiB. */
@@ -57,6 +57,7 @@ typedef struct {
      * that has not waited in a call of Cohort for a while may lack what others have come to use
      * since. */
     int dump;
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 } cohort_options_t;
 
 /**
@@ -76,6 +77,7 @@ typedef struct {
  * @param options NULL for the defaults
  * @return
  *  - APR_SUCCESS: this process is the root of a cohort
+ *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - COHORT_ETWICE: second call, or a second copy of the library in the program
  *  - APR_ENOMEM: the address space for options->arena_size is not to be had; without a chosen size
  *    smaller ones are tried

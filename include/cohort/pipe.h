@@ -49,7 +49,7 @@ extern "C" {
 #endif
 
 /** How a pipe is; zero means default throughout. */
-typedef struct {
+typedef struct cohort_pipe_options_t {
     /** Not 0: the first end only receives, the second only sends (Python's duplex=False). */
     int one_way;
     /** Messages on their way in one direction before send() waits; 0 = 64. */
@@ -57,6 +57,7 @@ typedef struct {
     /** Bytes on their way in one direction before send() waits; 0 = 1 MiB. One message may always
      * be on its way, however large. */
     apr_size_t bytes;
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 } cohort_pipe_options_t;
 
 /**
@@ -69,6 +70,7 @@ typedef struct {
  *                on both ends are given up; may be NULL
  * @return
  *  - APR_SUCCESS
+ *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of pipe.h
  */

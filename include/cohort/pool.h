@@ -76,7 +76,7 @@ typedef apr_status_t (*cohort_task_t)(const void *input, void *output);
 typedef apr_status_t (*cohort_initializer_t)(void *args);
 
 /** How to make a pool. Zero means the default everywhere. */
-typedef struct {
+typedef struct cohort_pool_options_t {
     /** Number of workers; 0: one for each CPU that this process may use (cohort_cpu_count()). */
     apr_size_t workers;
     /** The workers are named `"<name>-1"`, `"<name>-2"`, ... The default is `"Pool-<n>"`, counted
@@ -97,6 +97,7 @@ typedef struct {
     cohort_signals_t signals;
     /** The process group of each worker. */
     cohort_group_t group;
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 } cohort_pool_options_t;
 
 /**
@@ -108,7 +109,7 @@ typedef struct {
 typedef void (*cohort_callback_t)(cohort_result_t *result, void *arg);
 
 /** How to run a map. Zero means the default everywhere. */
-typedef struct {
+typedef struct cohort_map_options_t {
     /** Items that a worker takes at once; 0: items / (4 * workers), at least 1, as in Python. */
     apr_size_t chunk;
     /**
@@ -128,7 +129,7 @@ typedef struct {
 } cohort_map_options_t;
 
 /** Why a task failed. The strings live as long as the result. */
-typedef struct {
+typedef struct cohort_task_error_t {
     /** What the task returned, or COHORT_EWORKERDIED. APR_SUCCESS: nothing failed. */
     apr_status_t status;
     const char *message;     /**< From cohort_task_fail(), or a description of the status. */
@@ -166,6 +167,7 @@ typedef struct {
  *                lives until cohort_pool_destroy()
  * @return
  *  - APR_SUCCESS
+ *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_EINVAL: a name that is empty or longer than 50 bytes, no `init_args` with a size, unknown
  *    enumerators
  *  - COHORT_ELIMIT: more than 8192 workers, or functions of too many modules in the cohort

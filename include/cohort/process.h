@@ -116,7 +116,7 @@ typedef enum {
 typedef int (*cohort_target_t)(void *args);
 
 /** Options of a process; zero means default. */
-typedef struct {
+typedef struct cohort_process_options_t {
     /** copied, cut to COHORT_NAME_MAX bytes; default "Process-N", in a child "Process-1:N", of a
      * program the last part of its path */
     const char *name;
@@ -131,8 +131,9 @@ typedef struct {
      * all others it has none, but under COHORT_START_FORK, where all are copied. Not on Windows
      * (APR_ENOTIMPL). What a program gets as its standard streams is in cohort_program_t. */
     const int *files;
-    apr_size_t n_files;   /**< at most 253 */
-    cohort_group_t group; /**< its process group */
+    apr_size_t n_files;       /**< at most 253 */
+    cohort_group_t group;     /**< its process group */
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 } cohort_process_options_t;
 
 /** The base of a process type; see the struct of this name. */
@@ -151,6 +152,7 @@ struct cohort_process_base_t {
     void (*on_start)(cohort_process_base_t *self);
     /** in the child, after run or cohort_exit(); may be NULL */
     void (*on_exit)(cohort_process_base_t *self, int code);
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 };
 
 /** Where a standard stream of a program goes. */
@@ -163,19 +165,21 @@ typedef enum {
 } cohort_stream_kind_t;
 
 /** A standard stream of a program. */
-typedef struct {
+typedef struct cohort_stream_t {
     cohort_stream_kind_t kind; /**< where it goes */
     apr_file_t *file;          /**< FILE: in; PIPE: out, valid after start succeeded */
+    apr_uint64_t reserved[2];  /**< all 0; else COHORT_EOPTION */
 } cohort_stream_t;
 
 /** Another program to run as a process. The struct must stay valid until start; everything in it is
  * read then. */
-typedef struct {
+typedef struct cohort_program_t {
     /** NULL-terminated; argv[0] is the program, searched on PATH if it has no separator */
     const char *const *argv;
     const char *const *env;     /**< "NAME=value", NULL-terminated; NULL: the caller's */
     const char *cwd;            /**< NULL: the caller's */
     cohort_stream_t streams[3]; /**< standard input, output, error */
+    apr_uint64_t reserved[8];   /**< all 0; else COHORT_EOPTION */
 } cohort_program_t;
 
 /**
@@ -191,6 +195,7 @@ typedef struct {
  *                  record goes away at its end); NULL: it lives until cohort_process_destroy()
  * @return
  *  - APR_SUCCESS
+ *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_EINVAL: no target, args NULL with a size, unknown enumerators, files that cannot be meant
  *  - APR_ENOMEM: the arena is full
  *  - COHORT_ELIMIT: too many processes, created and not closed, or functions of too many modules
@@ -212,7 +217,8 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_process_create(
  * @param options NULL for the defaults
  * @param pool    as cohort_process_create()
  * @return as cohort_process_create(); APR_EINVAL also when self->size is smaller than the base or
- *         self->run is NULL; COHORT_ETARGET also for self->on_start and self->on_exit
+ *         self->run is NULL; COHORT_ETARGET also for self->on_start and self->on_exit;
+ *         COHORT_EOPTION also for the reserved words of the base
  */
 COHORT_NODISCARD COHORT_API apr_status_t
 cohort_process_create_object(cohort_process_t **process, const cohort_process_base_t *self,
@@ -230,6 +236,7 @@ cohort_process_create_object(cohort_process_t **process, const cohort_process_ba
  *                parent's end lives in it
  * @return
  *  - APR_SUCCESS
+ *  - COHORT_EOPTION: a reserved word of the program, of a stream or of the options is not 0
  *  - APR_EINVAL: no or an empty argv[0], a stream of no known kind, a file that is NULL, a pipe
  *    without a pool, unknown enumerators, files that cannot be meant
  *  - APR_ENOMEM: the arena is full
@@ -293,6 +300,7 @@ cohort_process_launch_program(cohort_process_t **process, cohort_program_t *prog
  * @param process the process; after a failure it may be started again
  * @return
  *  - APR_SUCCESS
+ *  - COHORT_EOPTION: a reserved word of the program, or of a stream, is not 0 any more
  *  - COHORT_ESTARTED: started before
  *  - COHORT_ENOTOWNER: made by another process
  *  - a reason why there is no child: COHORT_ETARGET, COHORT_EBINARY, COHORT_EADDRESS,

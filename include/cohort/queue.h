@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /** How a queue is; zero means default throughout. */
-typedef struct {
+typedef struct cohort_queue_options_t {
     /** Messages that fit before put() waits, exactly; 0 = as many as the arena holds: the queue
      * grows by blocks of some 32 KiB, which it gives back as it is emptied, but for the one in use
      * and one to spare. */
@@ -44,6 +44,7 @@ typedef struct {
     apr_size_t message_size;
     /** Not 0: task_done() and join() can be used. Costs each get() an entry in a list. */
     int joinable;
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 } cohort_queue_options_t;
 
 /**
@@ -55,6 +56,7 @@ typedef struct {
  *                the pool does not); NULL: it lives until cohort_queue_destroy()
  * @return
  *  - APR_SUCCESS
+ *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_ENOMEM: the arena is full, or the capacity is beyond any arena
  *  - the common statuses of queue.h
  */

@@ -83,11 +83,12 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_alloc_zeroed(void *pointer, apr_
 COHORT_API apr_status_t cohort_free(void *block);
 
 /** The arena in bytes. */
-typedef struct {
+typedef struct cohort_arena_usage_t {
     apr_uint64_t limit;     /**< what it can hold at most */
     apr_uint64_t committed; /**< memory that the system keeps for blocks now */
     apr_uint64_t used;      /**< in blocks in use, rounded up to their sizes */
     apr_uint64_t blocks;    /**< number of blocks in use, those of Cohort's own objects included */
+    apr_uint64_t reserved[8]; /**< written 0 */
 } cohort_arena_usage_t;
 
 /**

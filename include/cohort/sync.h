@@ -167,6 +167,7 @@ typedef struct cohort_semaphore_options_t {
     /** Not 0: never more permits than at first; releasing more often than acquiring is
      * COHORT_EOVERRELEASE. */
     int bounded;
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 } cohort_semaphore_options_t;
 
 /**
@@ -185,6 +186,7 @@ typedef struct cohort_semaphore_options_t {
  * @param pool      lives as long as the semaphore, or NULL
  * @return
  *  - APR_SUCCESS
+ *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_EINVAL: `value` is more than COHORT_SEMAPHORE_VALUE_MAX
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of sync.h

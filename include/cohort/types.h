@@ -63,7 +63,7 @@ extern "C" {
 #define COHORT_EXIT_UNKNOWN (-2147483647)
 
 /** A message, for those calls that put or get several, or say more of one. */
-typedef struct {
+typedef struct cohort_message_t {
     /** To put: its bytes. To get: a buffer. */
     void *data;
     /** To put: bytes of it. To get, in: bytes of the buffer; out: of the message. */

@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /** One thing to wait for; set one of the first two members. */
-typedef struct {
+typedef struct cohort_waitable_t {
     cohort_process_t *process; /**< Ready when it has ended. NULL: see `result`. */
     cohort_result_t *result;   /**< Ready when it is done. NULL: see `process`. */
     int ready;                 /**< Set by cohort_wait(): 1 or 0. */

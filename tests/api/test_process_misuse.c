@@ -27,11 +27,14 @@ static void nulls_are_refused(void) {
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &ends, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &signals, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create(&p, nothing, NULL, 0, &negative, NULL));
-    cohort_process_base_t base = {sizeof base, NULL, NULL, NULL},
-                          small = {1, run_nothing, NULL, NULL};
+    cohort_process_base_t base = {.size = sizeof base}, small = {.size = 1, .run = run_nothing};
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, NULL, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, &base, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, &small, NULL, NULL));
+    cohort_process_base_t whole = {.size = sizeof whole, .run = run_nothing};
+    cohort_program_t program = {.argv = (const char *const[]){"true", NULL}};
+    CHECK_STATUS(APR_EINVAL, cohort_process_create_object(&p, &whole, &ends, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_process_create_program(&p, &program, &ends, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_create_program(&p, NULL, NULL, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_start(NULL));
     CHECK_STATUS(APR_EINVAL, cohort_process_join(NULL, 0));

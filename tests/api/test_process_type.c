@@ -68,7 +68,12 @@ static void hooked_exit(cohort_process_base_t *self, int code) {
 
 static void hooks_run_in_order(void) {
     for (int how = 0; how < 2; how++) {
-        hooked_t h = {{sizeof h, hooked_run, hooked_start, hooked_exit}, party_memory(64), 0, how};
+        hooked_t h = {.base = {.size = sizeof h,
+                               .run = hooked_run,
+                               .on_start = hooked_start,
+                               .on_exit = hooked_exit},
+                      .steps = party_memory(64),
+                      .how = how};
         cohort_process_t *process = NULL;
         CHECK_STATUS(APR_SUCCESS, cohort_process_create_object(&process, &h.base, NULL, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));

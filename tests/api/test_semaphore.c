@@ -3,7 +3,7 @@
 #include "synchronisers.h"
 
 static args_t semaphore_args(unsigned value, int bounded) {
-    cohort_semaphore_options_t options = {bounded};
+    cohort_semaphore_options_t options = {.bounded = bounded};
     args_t args = new_args();
     CHECK_STATUS(APR_SUCCESS,
                  cohort_semaphore_create(&args.semaphore, value, &options, test_pool()));

@@ -1,4 +1,5 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+#include "core/base/reserved.h"
 #include "core/cohort/layout.h"
 #include "core/cohort/registry.h"
 #include "core/process/process.h"
@@ -161,7 +162,9 @@ static apr_status_t initialize(const cohort_options_t *options) {
         cohort_os_exit(255, COHORT_OS_EXIT_NOW); /* no process waits for it */
     if (cohort__exit_for(status)) end_untrusted(status);
     if (!APR_STATUS_IS_ENOENT(status)) return status;
-    status = arena_size(options, &size);
+    status =
+        options ? cohort__check_reserved(options->reserved, 8, "options.reserved") : APR_SUCCESS;
+    if (!status) status = arena_size(options, &size);
     if (!status) status = dumps(options, &dump);
     if (!status && options) status = cohort__start_by(options->method, options->executable);
     if (!status) status = hook();

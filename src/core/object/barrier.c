@@ -32,6 +32,7 @@
  * when the cohort's count of deaths has changed since the last look, or half a second after it,
  * then asking the system (one party does that for all).
  */
+#include "core/base/reserved.h"
 #include "core/object/sync.h"
 
 #include <cohort/barrier.h>
@@ -363,7 +364,8 @@ static apr_status_t barrier_create(cohort_barrier_t **barrier, apr_size_t partie
                             parties, COHORT_BARRIER_PARTIES_MAX);
     }
     if (o->timeout < 0) return cohort__fail(APR_EINVAL, "timeout in the options is negative");
-    apr_status_t status = cohort__enter(&me);
+    apr_status_t status = cohort__check_reserved(o->reserved, 8, "options.reserved");
+    if (!status) status = cohort__enter(&me);
     if (!status)
         status = cohort__object_new(me, COHORT__KIND_BARRIER, offsetof(cohort_barrier_t, word), &b);
     if (status) return status;

@@ -8,6 +8,8 @@
  */
 #include "core/object/pipe_ends.h"
 
+#include "core/base/reserved.h"
+
 #define DEFAULT_MESSAGES 64
 #define DEFAULT_BYTES    ((apr_size_t)1 << 20)
 #define INLINE           232 /* makes cells of 256 bytes */
@@ -55,9 +57,11 @@ static apr_status_t pipe_create(cohort_connection_t **first, cohort_connection_t
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
     if (!first || !second) return cohort__null(first ? "second" : "first");
-    status = cohort__object_new(me, COHORT__KIND_PIPE, sizeof *pipe, &pipe);
+    if (!options) options = &defaults;
+    status = cohort__check_reserved(options->reserved, 8, "options.reserved");
+    if (!status) status = cohort__object_new(me, COHORT__KIND_PIPE, sizeof *pipe, &pipe);
     if (status) return status;
-    status = set_up_pipe(me, pipe, options ? options : &defaults);
+    status = set_up_pipe(me, pipe, options);
     if (status) {
         cohort__object_free(me, pipe);
         return status;

@@ -3,6 +3,8 @@
  * queue_account.c keeps account. */
 #include "core/object/queue.h"
 
+#include "core/base/reserved.h"
+
 #define DEFAULT_MESSAGE 64
 
 cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i) {
@@ -20,7 +22,8 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
     if (status) return status;
     if (!queue) return cohort__null("queue");
     if (!options) options = &defaults;
-    status = cohort__object_new(me, COHORT__KIND_QUEUE, sizeof *q, &q);
+    status = cohort__check_reserved(options->reserved, 8, "options.reserved");
+    if (!status) status = cohort__object_new(me, COHORT__KIND_QUEUE, sizeof *q, &q);
     if (status) return status;
     cohort__owner_ptr_t *parts = q->owner.object.parts;
     q->joinable = options->joinable != 0;

@@ -53,7 +53,7 @@ static apr_status_t usage_of_arena(cohort_arena_usage_t *usage) {
     if (!usage) return cohort__null("usage");
     if (!cohort__arena) return COHORT_ENOTINIT;
     cohort__alloc_usage(&now);
-    *usage = (cohort_arena_usage_t){now.limit, now.committed, now.used, now.blocks};
+    *usage = (cohort_arena_usage_t){now.limit, now.committed, now.used, now.blocks, {0}};
     return APR_SUCCESS;
 }
 

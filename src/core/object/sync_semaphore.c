@@ -8,6 +8,7 @@
  * A process that releases what it does not hold uses the semaphore as a signal. Then it is not
  * possible to know which process a permit belongs to: the holder table is void from there on.
  */
+#include "core/base/reserved.h"
 #include "core/object/holders.h"
 #include "core/object/sync.h"
 
@@ -44,6 +45,8 @@ static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, apr_size_t 
                             COHORT_SEMAPHORE_VALUE_MAX);
     }
     apr_status_t status = semaphore ? cohort__enter(&me) : cohort__null("semaphore");
+    if (!status && options)
+        status = cohort__check_reserved(options->reserved, 8, "options.reserved");
     if (!status) status = cohort__sync_new(me, sizeof *made, &made);
     if (status) return status;
     made->limit = options && options->bounded ? value : COHORT_SEMAPHORE_VALUE_MAX;

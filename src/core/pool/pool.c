@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Pools: made, closed, ended, joined. How a pool works is described in pool.h. */
+#include "core/base/reserved.h"
 #include "core/pool/backend.h"
 
 #include <errno.h>
@@ -40,6 +41,8 @@ static apr_status_t plan_name(plan_t *plan) {
 static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options) {
     if (options) plan->given = *options;
     const cohort_pool_options_t *o = &plan->given;
+    apr_status_t status = cohort__check_reserved(o->reserved, 8, "options.reserved");
+    if (status) return status;
     if (o->init_size && !o->init_args) return cohort__null("init_args");
     if (o->signals < COHORT_SIGNALS_DEFAULT || o->signals > COHORT_SIGNALS_RESET)
         return cohort__fail(APR_EINVAL, "signals is %d", (int)o->signals);
@@ -53,7 +56,7 @@ static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options
     plan->workers = o->workers ? (uint32_t)o->workers : plan->hands;
     if (plan->workers > COHORT__WORKERS_MAX) plan->workers = COHORT__WORKERS_MAX;
     if (plan->hands > plan->workers) plan->hands = plan->workers;
-    apr_status_t status = plan_name(plan);
+    status = plan_name(plan);
     if (status) return status;
     return cohort__code_find((cohort__function_t)o->initializer, &plan->initializer);
 }

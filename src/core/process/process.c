@@ -5,6 +5,7 @@
  */
 #include "core/process/process.h"
 
+#include "core/base/reserved.h"
 #include "core/memory/arena.h"
 #include "core/object/pipe.h"
 
@@ -164,6 +165,11 @@ static apr_status_t made(cohort_process_t *slot, const cohort_process_options_t 
 
 static const cohort_process_options_t no_options;
 
+static apr_status_t check_options(const cohort_process_options_t *o) {
+    if (!o->connections && o->n_connections) return cohort__null("connections in the options");
+    return cohort__check_reserved(o->reserved, 8, "options.reserved");
+}
+
 static apr_status_t set_args(cohort_process_t *slot, const void *args, apr_size_t size) {
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
@@ -192,8 +198,8 @@ static apr_status_t process_create(cohort_process_t **process, cohort_target_t t
     cohort_process_t *slot;
     if (!process || !target) return cohort__null(process ? "target" : "process");
     if (!args && args_size) return cohort__null("args");
-    if (!o->connections && o->n_connections) return cohort__null("connections in the options");
-    apr_status_t status = make_child(&slot, o, args, args_size, (cohort__function_t)target);
+    apr_status_t status = check_options(o);
+    if (!status) status = make_child(&slot, o, args, args_size, (cohort__function_t)target);
     return status ? status : made(slot, o, pool, process);
 }
 
@@ -214,8 +220,9 @@ static apr_status_t process_create_object(cohort_process_t **process,
     if (self->size < sizeof *self)
         return cohort__fail(APR_EINVAL, "self->size is %u, less than its base",
                             (unsigned)self->size);
-    if (!o->connections && o->n_connections) return cohort__null("connections in the options");
-    apr_status_t status = make_child(&slot, o, self, self->size, (cohort__function_t)self->run);
+    apr_status_t status = cohort__check_reserved(self->reserved, 8, "self->reserved");
+    if (!status) status = check_options(o);
+    if (!status) status = make_child(&slot, o, self, self->size, (cohort__function_t)self->run);
     if (status) return status;
     slot->subclass = 1;
     status = cohort__code_find((cohort__function_t)self->on_start, &slot->on_start);
@@ -246,7 +253,7 @@ static apr_status_t check_program(cohort_process_t **process, const cohort_progr
         if (s->kind == COHORT_STREAM_FILE && !s->file)
             return cohort__fail(APR_EINVAL, "program->streams[%d].file is NULL", i);
     }
-    return APR_SUCCESS;
+    return cohort__program_check(program);
 }
 
 static apr_status_t process_create_program(cohort_process_t **process, cohort_program_t *program,
@@ -255,6 +262,7 @@ static apr_status_t process_create_program(cohort_process_t **process, cohort_pr
     const cohort_process_options_t *o = options ? options : &no_options;
     cohort_process_t *slot = NULL;
     apr_status_t status = check_program(process, program, pool);
+    if (!status) status = check_options(o);
     if (status) return status;
     const char *name = o->name ? o->name : apr_filepath_name_get(program->argv[0]);
     status =

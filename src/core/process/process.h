@@ -86,6 +86,8 @@ apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lif
 apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline);
 /* In a copy of the process (fork): everything that belongs to the original is let go of. */
 void cohort__forked(void);
+/* The reserved words of a program and of its streams. */
+apr_status_t cohort__program_check(const cohort_program_t *program);
 /* From NEW on: start the slot's program. */
 apr_status_t cohort__program_launch(cohort_process_t *slot);
 

@@ -5,6 +5,8 @@
  */
 #include "core/process/process.h"
 
+#include "core/base/reserved.h"
+
 #include <apr_portable.h>
 
 /* The child's end of each stream; what was opened for it is closed after the start, whatever came
@@ -83,13 +85,20 @@ static apr_status_t exec_program(cohort_process_t *slot, const cohort_program_t 
     return status;
 }
 
+apr_status_t cohort__program_check(const cohort_program_t *program) {
+    apr_status_t status = cohort__check_reserved(program->reserved, 8, "program->reserved");
+    for (unsigned i = 0; i < 3 && !status; i++)
+        status = cohort__check_reserved_at(program->streams[i].reserved, 2, "program->streams", i);
+    return status;
+}
+
 apr_status_t cohort__program_launch(cohort_process_t *slot) {
     cohort_program_t *program = slot->program;
     streams_t s = {{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
                    {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
                    {false}};
-    apr_status_t status = APR_SUCCESS;
     if (!cohort__attempt_begin(slot, false)) return COHORT_ESTARTED;
+    apr_status_t status = cohort__program_check(program);
     for (int i = 0; i < 3 && !status; i++) status = open_stream(&program->streams[i], i, &s);
     if (!status) status = exec_program(slot, program, &s);
     close_program_streams(&s, status != APR_SUCCESS);

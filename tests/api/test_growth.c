@@ -1,0 +1,246 @@
+/* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
+/* Public structs can grow: a word that this version does not know is refused before anything is
+ * done, and what the library fills is written to the end. */
+#include "parties.h"
+
+#include <stdio.h>
+
+#define WORDS 8
+
+/* The struct of a call, the call, and what comes of it: an object, the unknown word's number and
+ * where the sentence says that it is. */
+typedef struct {
+    const char *call, *words;
+    int last; /* the number of the struct's last word */
+    apr_status_t (*run)(void **made, int word);
+} refusal_t;
+
+/* The word at `word`; none with a number that is less than 0. */
+static void set(apr_uint64_t *reserved, int word) {
+    if (word >= 0) reserved[word] = (apr_uint64_t)1 << 63;
+}
+
+static apr_status_t queue(void **made, int word) {
+    cohort_queue_options_t options = {.joinable = 1};
+    set(options.reserved, word);
+    return cohort_queue_create((cohort_queue_t **)made, &options, NULL);
+}
+
+static apr_status_t pipe_of_two(void **made, int word) {
+    cohort_pipe_options_t options = {.messages = 1};
+    cohort_connection_t *second = NULL;
+    set(options.reserved, word);
+    apr_status_t status = cohort_pipe_create((cohort_connection_t **)made, &second, &options, NULL);
+    if (!status) CHECK_STATUS(APR_SUCCESS, cohort_connection_close(second));
+    else CHECK(!second);
+    return status;
+}
+
+static apr_status_t barrier(void **made, int word) {
+    cohort_barrier_options_t options = {.timeout = 1};
+    set(options.reserved, word);
+    return cohort_barrier_create((cohort_barrier_t **)made, 2, &options, NULL);
+}
+
+static apr_status_t semaphore(void **made, int word) {
+    cohort_semaphore_options_t options = {.bounded = 1};
+    set(options.reserved, word);
+    return cohort_semaphore_create((cohort_semaphore_t **)made, 1, &options, NULL);
+}
+
+static apr_status_t pool(void **made, int word) {
+    cohort_pool_options_t options = {.workers = 1};
+    set(options.reserved, word);
+    return cohort_pool_create((cohort_pool_t **)made, &options, NULL);
+}
+
+static cohort_process_options_t process_options(int word) {
+    cohort_process_options_t options = {.name = "grown"};
+    set(options.reserved, word);
+    return options;
+}
+
+static apr_status_t process(void **made, int word) {
+    cohort_process_options_t options = process_options(word);
+    return cohort_process_create((cohort_process_t **)made, nothing, NULL, 0, &options, NULL);
+}
+
+static int run_object(cohort_process_base_t *self) { return self->size != sizeof *self; }
+
+static apr_status_t object_options(void **made, int word) {
+    cohort_process_base_t base = {.size = sizeof base, .run = run_object};
+    cohort_process_options_t options = process_options(word);
+    return cohort_process_create_object((cohort_process_t **)made, &base, &options, NULL);
+}
+
+static apr_status_t object(void **made, int word) {
+    cohort_process_base_t base = {.size = sizeof base, .run = run_object};
+    set(base.reserved, word);
+    return cohort_process_create_object((cohort_process_t **)made, &base, NULL, NULL);
+}
+
+/* It is read when it is started. */
+static cohort_program_t a_program;
+
+static const char *const no_program[] = {"/no/such/program", NULL};
+
+static apr_status_t create_program(void **made, int word) {
+    cohort_process_options_t options = process_options(word);
+    return cohort_process_create_program((cohort_process_t **)made, &a_program, &options, NULL);
+}
+
+static apr_status_t program_options(void **made, int word) {
+    a_program = (cohort_program_t){.argv = no_program};
+    return create_program(made, word);
+}
+
+static apr_status_t program(void **made, int word) {
+    a_program = (cohort_program_t){.argv = no_program};
+    set(a_program.reserved, word);
+    return create_program(made, -1);
+}
+
+static apr_status_t stream(void **made, int word) {
+    a_program = (cohort_program_t){.argv = no_program};
+    set(a_program.streams[2].reserved, word);
+    return create_program(made, -1);
+}
+
+/* ... of a process that has been created. */
+static apr_status_t program_started(void **made, int word) {
+    cohort_process_t *process = NULL;
+    a_program = (cohort_program_t){.argv = no_program};
+    CHECK_STATUS(APR_SUCCESS, create_program((void **)&process, -1));
+    set(a_program.reserved, word);
+    apr_status_t status = cohort_process_start(process);
+    CHECK_INT(COHORT_EXIT_NONE, cohort_process_exit_code(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
+    (void)made;
+    return status;
+}
+
+/* The calls that start what they have made. */
+static apr_status_t launch(void **made, int word) {
+    cohort_process_options_t options = process_options(word);
+    return cohort_process_launch((cohort_process_t **)made, nothing, NULL, 0, &options, NULL);
+}
+
+static apr_status_t launch_object(void **made, int word) {
+    cohort_process_base_t base = {.size = sizeof base, .run = run_object};
+    set(base.reserved, word);
+    return cohort_process_launch_object((cohort_process_t **)made, &base, NULL, NULL);
+}
+
+static apr_status_t launch_program(void **made, int word) {
+    a_program = (cohort_program_t){.argv = no_program};
+    set(a_program.streams[0].reserved, word);
+    return cohort_process_launch_program((cohort_process_t **)made, &a_program, NULL, NULL);
+}
+
+static const refusal_t refusals[] = {
+    {"cohort_queue_create", "options.reserved[%d]", WORDS - 1, queue},
+    {"cohort_pipe_create", "options.reserved[%d]", WORDS - 1, pipe_of_two},
+    {"cohort_barrier_create", "options.reserved[%d]", WORDS - 1, barrier},
+    {"cohort_semaphore_create", "options.reserved[%d]", WORDS - 1, semaphore},
+    {"cohort_pool_create", "options.reserved[%d]", WORDS - 1, pool},
+    {"cohort_process_create", "options.reserved[%d]", WORDS - 1, process},
+    {"cohort_process_create_object", "options.reserved[%d]", WORDS - 1, object_options},
+    {"cohort_process_create_object", "self->reserved[%d]", WORDS - 1, object},
+    {"cohort_process_create_program", "options.reserved[%d]", WORDS - 1, program_options},
+    {"cohort_process_create_program", "program->reserved[%d]", WORDS - 1, program},
+    {"cohort_process_create_program", "program->streams[2].reserved[%d]", 1, stream},
+    {"cohort_process_start", "program->reserved[%d]", WORDS - 1, program_started},
+    {"cohort_process_launch", "options.reserved[%d]", WORDS - 1, launch},
+    {"cohort_process_launch_object", "self->reserved[%d]", WORDS - 1, launch_object},
+    {"cohort_process_launch_program", "program->streams[0].reserved[%d]", 1, launch_program},
+};
+
+static void check_refusal(const refusal_t *r, int word) {
+    char words[64], sentence[200];
+    void *made = NULL;
+    apr_size_t n = 0;
+    cohort_process_t **children = NULL;
+    apr_uint64_t before = blocks_in_use();
+    CHECK_STATUS(COHORT_EOPTION, r->run(&made, word));
+    snprintf(words, sizeof words, r->words, word);
+    snprintf(sentence, sizeof sentence,
+             "%s: %s is not 0: an option that this version of Cohort does not know", r->call,
+             words);
+    CHECK_STR(sentence, cohort_last_error());
+    CHECK(!made);
+    CHECK_INT(before, blocks_in_use());
+    CHECK_STATUS(APR_SUCCESS, cohort_process_active_children(&children, &n, test_pool()));
+    CHECK_INT(0, n);
+}
+
+static void unknown_options_are_refused(void) {
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        check_refusal(&refusals[i], refusals[i].last);
+        check_refusal(&refusals[i], 0);
+    }
+}
+
+/* The same calls with nothing in these words do make something. */
+static void known_options_are_not(void) {
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        void *made = NULL;
+        if (refusals[i].run == program_started || refusals[i].run == launch_program)
+            continue; /* there is no such program */
+        CHECK_STATUS(APR_SUCCESS, refusals[i].run(&made, -1));
+        CHECK(made);
+    }
+}
+
+/* Another root refuses them before it has anything. */
+static int initialize_anew(void *args) {
+    cohort_options_t options = {.arena_size = *(apr_uint64_t *)args};
+    cohort_finalize();
+    options.reserved[WORDS - 1] = 1;
+    CHECK_STATUS(COHORT_EOPTION, cohort_initialize(&options));
+    CHECK_STR("cohort_initialize: options.reserved[7] is not 0: an option that this version of "
+              "Cohort does not know",
+              cohort_last_error());
+    CHECK_STATUS(COHORT_ENOTINIT, cohort_alloc(&(void *){NULL}, 1));
+    options.reserved[WORDS - 1] = 0;
+    CHECK_STATUS(APR_SUCCESS, cohort_initialize(&options));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(party_memory(1)));
+    cohort_finalize();
+    return 0;
+}
+
+static void a_root_refuses_them(void) {
+    apr_uint64_t size = (apr_uint64_t)64 << 20;
+    party_finish(party_start(initialize_anew, &size, sizeof size));
+}
+
+/* What is filled is filled to its end. */
+static void outputs_are_written_zero(void) {
+    static const apr_uint64_t zero[WORDS];
+    cohort_arena_usage_t usage;
+    memset(&usage, 0xff, sizeof usage);
+    CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&usage));
+    CHECK_INT(sizeof zero, sizeof usage.reserved);
+    CHECK_MEM(zero, usage.reserved, sizeof zero);
+}
+
+/* The sizes for ever, on every system: a program has them in its code. */
+#define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "the size of " #type)
+SIZE(cohort_arena_usage_t, 96);
+SIZE(cohort_barrier_options_t, 88);
+SIZE(cohort_options_t, 96);
+SIZE(cohort_pipe_options_t, 88);
+SIZE(cohort_pool_options_t, 128);
+SIZE(cohort_process_base_t, 96);
+SIZE(cohort_process_options_t, 128);
+SIZE(cohort_program_t, 184);
+SIZE(cohort_queue_options_t, 88);
+SIZE(cohort_semaphore_options_t, 72);
+SIZE(cohort_stream_t, 32);
+
+const test_case_t growth_cases[] = {
+    {"Growth", "unknown_options_are_refused", unknown_options_are_refused},
+    {"Growth", "known_options_are_not", known_options_are_not},
+    {"Growth", "a_root_refuses_them", a_root_refuses_them},
+    {"Growth", "outputs_are_written_zero", outputs_are_written_zero},
+    {0},
+};
