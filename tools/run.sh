@@ -344,7 +344,8 @@ run_demo() {
     ensure_packages
     build release
     mkdir -p "$work"
-    for program in "$root"/build/release/bin/0[0-9]_*; do
+    for program in "$root"/build/release/bin/0[0-9]_* "$root"/build/release/bin/11_cpp; do
+        [ -x "$program" ] || continue
         say "$(basename "$program")"
         "$program" || die "the example $(basename "$program") failed with $?."
     done
