@@ -251,8 +251,9 @@ static int is_able(const char *call, const cohort_connection_t *connection,
                    bool (*can)(const cohort__end_t *)) {
     cohort__end_t use;
     cohort__forget();
-    return cohort__returned(call, cohort__end_enter(connection, &use)) == APR_SUCCESS &&
-           !cohort__end_is_given_up(&use, true) && can(&use);
+    apr_status_t status = cohort__end_enter(connection, &use);
+    if (status) return (void)cohort__returned(call, status), 0;
+    return !cohort__end_is_given_up(&use, true) && can(&use);
 }
 
 int cohort_connection_is_readable(const cohort_connection_t *connection) {
