@@ -47,15 +47,16 @@ static void puts_only(int n) {
 static void gets_only(int n) {
     char message[64];
     for (int i = 0; i < n; i++) {
-        apr_size_t size = sizeof message;
-        MUST(cohort_queue_get(queue, message, &size, COHORT_FOREVER));
+        apr_size_t size;
+        MUST(cohort_queue_get(queue, message, sizeof message, &size, COHORT_FOREVER));
     }
 }
 
 static void batch_of(cohort_message_t *batch) {
     static char bytes[BATCH][64];
     for (int i = 0; i < BATCH; i++)
-        batch[i] = (cohort_message_t){.data = bytes[i], .size = sizeof bytes[i]};
+        batch[i] = (cohort_message_t){
+            .data = bytes[i], .size = sizeof bytes[i], .capacity = sizeof bytes[i]};
 }
 
 static void puts_many(int n) {
@@ -69,8 +70,8 @@ static void puts_many(int n) {
 static void gets_many(int n) {
     cohort_message_t batch[BATCH];
     apr_size_t done = 0;
+    batch_of(batch);
     for (int i = 0; i < n / BATCH; i++) {
-        batch_of(batch);
         MUST(cohort_queue_get_many(queue, batch, BATCH, &done, COHORT_FOREVER));
         bench_check(done == BATCH, "get_many");
     }

@@ -26,8 +26,9 @@ static int echo(void *args) {
     char *buffer = malloc(e->size);
     if (!buffer || !bench_pin(e->cpu)) return 1;
     for (;;) {
-        apr_size_t size = e->size;
-        apr_status_t status = cohort_connection_recv(e->end, buffer, &size, COHORT_FOREVER);
+        apr_size_t size;
+        apr_status_t status =
+            cohort_connection_recv(e->end, buffer, e->size, &size, COHORT_FOREVER);
         if (status) return status != APR_EOF;
         buffer[0]++;
         buffer[size - 1] ^= 1;
@@ -45,12 +46,12 @@ typedef struct {
 static void ping_block(void *arg, int begin, int n) {
     ping_t *p = arg;
     for (int i = begin; i < begin + n; i++) {
-        apr_size_t size = p->size;
+        apr_size_t size;
         char first = (char)i, last = p->size > 1 ? (char)(i >> 8) : first;
         p->buffer[0] = first;
         p->buffer[p->size - 1] = last;
         MUST(cohort_connection_send(p->end, p->buffer, p->size, COHORT_FOREVER));
-        MUST(cohort_connection_recv(p->end, p->buffer, &size, COHORT_FOREVER));
+        MUST(cohort_connection_recv(p->end, p->buffer, p->size, &size, COHORT_FOREVER));
         char one = p->size > 1 ? (char)(first + 1) : (char)((char)(first + 1) ^ 1);
         bench_check(size == p->size && p->buffer[0] == one, "echo");
         bench_check(p->size == 1 || p->buffer[size - 1] == (char)(last ^ 1), "echo's end");
@@ -96,7 +97,7 @@ static void ping(const char *size_name, apr_size_t size, const char *where, cons
 
 static double run_one_way(void *arg, int count) {
     ping_t *p = arg;
-    apr_size_t size = 1;
+    apr_size_t size;
     double begin = bench_now();
     for (int i = 0; i < count; i++) {
         memcpy(p->buffer, &i, sizeof i);
@@ -104,7 +105,7 @@ static double run_one_way(void *arg, int count) {
         MUST(cohort_connection_send(p->end, p->buffer, p->size, COHORT_FOREVER));
     }
     MUST(cohort_connection_send(p->end, NULL, 0, COHORT_FOREVER));
-    MUST(cohort_connection_recv(p->end, p->buffer, &size, COHORT_FOREVER));
+    MUST(cohort_connection_recv(p->end, p->buffer, 1, &size, COHORT_FOREVER));
     bench_check(p->buffer[0] == 1, "all arrived, in order");
     return bench_now() - begin;
 }
@@ -113,8 +114,8 @@ static double run_one_way(void *arg, int count) {
 static int sink_round(cohort_connection_t *end, char *buffer, apr_status_t *status) {
     char good = 1;
     for (int i = 0;; i++) {
-        apr_size_t size = MEGABYTE;
-        *status = cohort_connection_recv(end, buffer, &size, COHORT_FOREVER);
+        apr_size_t size;
+        *status = cohort_connection_recv(end, buffer, MEGABYTE, &size, COHORT_FOREVER);
         if (*status || size == 0) break;
         good &= size == MEGABYTE && !memcmp(buffer, &i, sizeof i) &&
                 !memcmp(buffer + size - sizeof i, &i, sizeof i);

@@ -53,8 +53,10 @@ static int produce(share_t *s) {
 static int consume(share_t *s, score_t *score) {
     apr_uint64_t message[WORDS];
     for (;;) {
-        apr_size_t size = sizeof message;
-        if (cohort_queue_get(s->queue, message, &size, COHORT_FOREVER) || size != s->size) return 1;
+        apr_size_t size;
+        if (cohort_queue_get(s->queue, message, sizeof message, &size, COHORT_FOREVER) ||
+            size != s->size)
+            return 1;
         if (message[0] == END) return 0;
         if (!read_message(message, size, score)) return 1;
     }
@@ -91,10 +93,10 @@ static int read_batch(share_t *s, apr_uint64_t (*text)[8], const cohort_message_
 static int consume_batches(share_t *s, score_t *score) {
     apr_uint64_t text[BATCH][8];
     cohort_message_t messages[BATCH];
+    for (int k = 0; k < BATCH; k++)
+        messages[k] = (cohort_message_t){.data = text[k], .capacity = sizeof text[k]};
     for (;;) {
         apr_size_t done;
-        for (int k = 0; k < BATCH; k++)
-            messages[k] = (cohort_message_t){.data = text[k], .size = sizeof text[k]};
         if (cohort_queue_get_many(s->queue, messages, BATCH, &done, COHORT_FOREVER)) return 1;
         int read = read_batch(s, text, messages, (int)done, score);
         if (read < 0) return 1;

@@ -129,8 +129,8 @@ static int be_small(void *args) {
     char *memory = touch(SMALL);
     for (;;) {
         int count = 0;
-        apr_size_t size = sizeof count;
-        MUST(cohort_connection_recv(end, &count, &size, COHORT_FOREVER));
+        apr_size_t size;
+        MUST(cohort_connection_recv(end, &count, sizeof count, &size, COHORT_FOREVER));
         double took = count ? run_method(&method, count) : 0;
         MUST(cohort_connection_send(end, &took, sizeof took, COHORT_FOREVER));
         if (count == 0) break;
@@ -142,9 +142,9 @@ static int be_small(void *args) {
 static double run_small(void *arg, int count) {
     small_t *small = arg;
     double took = 0;
-    apr_size_t size = sizeof took;
+    apr_size_t size;
     MUST(cohort_connection_send(small->end, &count, sizeof count, COHORT_FOREVER));
-    MUST(cohort_connection_recv(small->end, &took, &size, COHORT_FOREVER));
+    MUST(cohort_connection_recv(small->end, &took, sizeof took, &size, COHORT_FOREVER));
     return took;
 }
 

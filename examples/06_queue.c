@@ -2,9 +2,9 @@
 /*
  * 06: A producer and a consumer process with a queue between them, and a joinable queue.
  *
- * The queue holds three messages: the producer waits for room, the consumer for messages. A message
- * is any number of bytes; the empty one says here that there are no more. A joinable queue also
- * knows when all messages are dealt with.
+ * The queue holds three messages: the producer waits for room, the consumer for messages. The
+ * producer closes the queue after the last one; what is in it still comes out. A joinable queue
+ * also knows when all messages are dealt with.
  */
 #include "check.h"
 
@@ -14,31 +14,29 @@ static int produce(void *args) {
         check(cohort_queue_put(queue, &item, sizeof item, COHORT_FOREVER), "put");
         printf("producer: item %d put\n", item);
     }
-    check(cohort_queue_put(queue, NULL, 0, COHORT_FOREVER), "put");
+    check(cohort_queue_close(queue), "close");
     return 0;
 }
 
 static int consume(void *args) {
     cohort_queue_t *queue = *(cohort_queue_t **)args;
-    for (;;) {
-        int item;
-        apr_size_t size = sizeof item;
-        check(cohort_queue_get(queue, &item, &size, COHORT_FOREVER), "get");
-        if (size == 0) return 0;
+    int item;
+    apr_size_t size;
+    while (cohort_queue_get(queue, &item, sizeof item, &size, COHORT_FOREVER) == APR_SUCCESS)
         printf("consumer: item %d got\n", item);
-    }
+    return 0; /* the queue is closed, and nothing is left in it */
 }
 
 static int consume_and_tell(void *args) {
     cohort_queue_t *queue = *(cohort_queue_t **)args;
     int item;
-    for (apr_size_t size = sizeof item;
-         cohort_queue_get(queue, &item, &size, COHORT_FOREVER) == APR_SUCCESS;) {
+    apr_size_t size;
+    while (cohort_queue_get(queue, &item, sizeof item, &size, COHORT_FOREVER) == APR_SUCCESS) {
         printf("worker: job %d done\n", item);
         fflush(stdout);
         check(cohort_queue_task_done(queue), "task_done");
     }
-    return 0; /* the queue was closed */
+    return 0;
 }
 
 int main(void) {

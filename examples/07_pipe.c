@@ -22,8 +22,9 @@ static int send_numbers(void *args) {
 static int square_numbers(void *args) {
     ends_t *ends = args;
     int number;
-    apr_size_t size = sizeof number;
-    while (cohort_connection_recv(ends->in, &number, &size, COHORT_FOREVER) == APR_SUCCESS) {
+    apr_size_t size;
+    while (cohort_connection_recv(ends->in, &number, sizeof number, &size, COHORT_FOREVER) ==
+           APR_SUCCESS) {
         number *= number;
         check(cohort_connection_send(ends->out, &number, sizeof number, COHORT_FOREVER), "send");
     }
@@ -45,7 +46,7 @@ int main(void) {
     cohort_pipe_options_t one_way = {.one_way = 1};
     cohort_connection_t *numbers_in, *numbers_out, *squares_in, *squares_out;
     int square;
-    apr_size_t size = sizeof square;
+    apr_size_t size;
     apr_status_t status;
     check(cohort_initialize(NULL), "cohort_initialize");
     check(cohort_pipe_create(&numbers_in, &numbers_out, &one_way, NULL), "pipe");
@@ -53,8 +54,8 @@ int main(void) {
     start(send_numbers, (ends_t){.out = numbers_out});
     start(square_numbers, (ends_t){.in = numbers_in, .out = squares_out});
 
-    while ((status = cohort_connection_recv(squares_in, &square, &size, COHORT_FOREVER)) ==
-           APR_SUCCESS)
+    while ((status = cohort_connection_recv(squares_in, &square, sizeof square, &size,
+                                            COHORT_FOREVER)) == APR_SUCCESS)
         printf("%d\n", square);
     printf(APR_STATUS_IS_EOF(status) ? "end\n" : "error\n");
     return !APR_STATUS_IS_EOF(status);

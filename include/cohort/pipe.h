@@ -104,8 +104,10 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_send(cohort_connectio
  *
  * @param connection an end that can receive
  * @param buffer     receives the bytes; what lies behind them is not touched. May be NULL when
- *                   `*size` is 0.
- * @param size       in: the buffer's bytes; out: the message's, also with COHORT_ETOOSMALL
+ *                   `capacity` is 0.
+ * @param capacity   the buffer's bytes
+ * @param size       receives the message's bytes, with APR_SUCCESS and with COHORT_ETOOSMALL only;
+ *                   not NULL
  * @param timeout    how long to wait for a message, in microseconds (see types.h)
  * @return
  *  - APR_SUCCESS: the message has been taken
@@ -117,15 +119,16 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_send(cohort_connectio
  *  - the common statuses of pipe.h
  */
 COHORT_NODISCARD COHORT_API apr_status_t cohort_connection_recv(cohort_connection_t *connection,
-                                                                void *buffer, apr_size_t *size,
+                                                                void *buffer, apr_size_t capacity,
+                                                                apr_size_t *size,
                                                                 apr_interval_time_t timeout);
 
 /**
  * Receive the next message into a buffer of the caller, and be told whether it comes out of turn.
  *
  * @param connection an end that can receive
- * @param message    in: a buffer and its size; out: the message's size, and whether it came back
- *                   from a process that died receiving it
+ * @param message    in: a buffer and its capacity; out: the message's size, and whether it came
+ *                   back from a process that died receiving it
  * @param timeout    how long to wait for a message, in microseconds (see types.h)
  * @return as cohort_connection_recv()
  */
@@ -177,7 +180,8 @@ COHORT_API apr_status_t cohort_connection_poll(cohort_connection_t *connection,
                                                apr_interval_time_t timeout);
 
 /**
- * Give up this process' hold on the end.
+ * Close the end for this process: give up its hold. Nothing more goes in here; what is in still
+ * comes out at the other end.
  *
  * A call that waits on it in this process returns COHORT_ECLOSED. A child that was started by fork
  * holds only what its start options gave it, so it need not close the rest.

@@ -426,7 +426,8 @@ COHORT_API apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_
                                             apr_size_t *n, apr_pool_t *parent);
 
 /**
- * No more work is taken (COHORT_ENOTRUNNING); what was submitted is done, then the workers end.
+ * Close the pool: no more work goes in (COHORT_ENOTRUNNING), and what is in still comes out. Then
+ * the workers end.
  *
  * @param pool the pool; closing again has no effect
  * @return APR_SUCCESS, or one of the common statuses of pool.h
@@ -468,7 +469,7 @@ COHORT_API apr_status_t cohort_pool_terminate(cohort_pool_t *pool);
 COHORT_API apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout);
 
 /**
- * Terminate the pool if it runs, wait for its workers, and release it.
+ * Destroy the pool for all processes: terminate it if it runs, wait for its workers, and free it.
  *
  * Results stay valid. A pool that was not destroyed ends with the process that made it: its workers
  * are stopped, and results that are not done end with COHORT_ETERMINATED.
@@ -477,7 +478,7 @@ COHORT_API apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_
  * @return
  *  - APR_SUCCESS
  *  - COHORT_ENOWAIT: called by one of its workers
- *  - EPERM: as cohort_pool_join(); the pool has ended and is not released
+ *  - EPERM: as cohort_pool_join(); the pool has ended and is not freed
  *  - the common statuses of pool.h
  */
 COHORT_API apr_status_t cohort_pool_destroy(cohort_pool_t *pool);

@@ -23,7 +23,7 @@
  * The common statuses, which any function may return to which they can apply:
  *  - COHORT_ENOTINIT: this process has not called cohort_initialize()
  *  - COHORT_ENOTMEMBER: this process is a raw fork() copy
- *  - COHORT_EHANDLE: the pointer is not a process, or one that was closed
+ *  - COHORT_EHANDLE: the pointer is not a process, or one that was destroyed
  *  - COHORT_ELIMIT: the cohort has too many threads
  *  - APR_EINVAL: NULL where something is needed
  */
@@ -191,14 +191,14 @@ typedef struct cohort_program_t {
  * @param args      copied now and given to the child; may be NULL if args_size is 0
  * @param args_size bytes
  * @param options   NULL for the defaults
- * @param pool      the process is closed with it, unless it still runs then (it goes on, and its
+ * @param pool      the process is destroyed with it, unless it still runs then (it goes on, and its
  *                  record goes away at its end); NULL: it lives until cohort_process_destroy()
  * @return
  *  - APR_SUCCESS
  *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_EINVAL: no target, args NULL with a size, unknown enumerators, files that cannot be meant
  *  - APR_ENOMEM: the arena is full
- *  - COHORT_ELIMIT: too many processes, created and not closed, or functions of too many modules
+ *  - COHORT_ELIMIT: too many processes, created and not destroyed, or functions of too many modules
  *  - COHORT_ETARGET: the target is not in any module
  *  - APR_ENOTIMPL: this system does not have the start method, or `files`
  *  - COHORT_EPRIVILEGED: a start method other than fork in a privileged program
@@ -240,7 +240,7 @@ cohort_process_create_object(cohort_process_t **process, const cohort_process_ba
  *  - APR_EINVAL: no or an empty argv[0], a stream of no known kind, a file that is NULL, a pipe
  *    without a pool, unknown enumerators, files that cannot be meant
  *  - APR_ENOMEM: the arena is full
- *  - COHORT_ELIMIT: too many processes, created and not closed
+ *  - COHORT_ELIMIT: too many processes, created and not destroyed
  *  - APR_ENOTIMPL: this system does not have `files`
  *  - COHORT_EHANDLE, COHORT_ECLOSED: one of the connections is none, or closed
  *  - the common statuses of process.h
@@ -437,7 +437,7 @@ COHORT_API apr_status_t cohort_process_interrupt(cohort_process_t *process);
 COHORT_API apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t grace);
 
 /**
- * Destroy the record of a process: from here on every use of the handle, by any process, is
+ * Destroy the record of a process, for all processes: from here on every use of the handle is
  * COHORT_EHANDLE. Only by the process that made it (Python's Process.close()).
  *
  * @param process one that has ended or was never started; NULL and a destroyed one are fine

@@ -76,7 +76,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **qu
  *  - APR_EAGAIN: full, and `timeout` <= 0
  *  - APR_TIMEUP: still full
  *  - APR_ENOMEM: the arena has no room
- *  - COHORT_ECLOSED: the queue is closed, or was while waiting
+ *  - COHORT_ECLOSED: the queue is closed, or was during the call
  *  - COHORT_EDAMAGED: a process has written over the queue's memory
  *  - the common statuses of queue.h
  */
@@ -103,24 +103,27 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *
 /**
  * Take the next message into a buffer of the caller.
  *
- * @param queue   the queue
- * @param buffer  receives the bytes; what lies behind them is not touched. May be NULL when `*size`
- *                is 0.
- * @param size    in: the buffer's bytes; out: the message's, also with COHORT_ETOOSMALL
- * @param timeout how long to wait for a message, in microseconds (see types.h)
+ * @param queue    the queue
+ * @param buffer   receives the bytes; what lies behind them is not touched. May be NULL when
+ *                 `capacity` is 0.
+ * @param capacity the buffer's bytes
+ * @param size     receives the message's bytes, with APR_SUCCESS and with COHORT_ETOOSMALL only;
+ *                 not NULL
+ * @param timeout  how long to wait for a message, in microseconds (see types.h)
  * @return
  *  - APR_SUCCESS: the message has been taken
  *  - COHORT_ETOOSMALL: the buffer is too small; the message is still the next
- *  - APR_EAGAIN: empty, and `timeout` <= 0
- *  - APR_TIMEUP: still empty
- *  - COHORT_ECLOSED: the queue is closed, or was while waiting
+ *  - APR_EAGAIN: nothing to be had at once, and `timeout` <= 0
+ *  - APR_TIMEUP: nothing to be had meanwhile
+ *  - COHORT_ECLOSED: the queue is closed, nothing is in it, and no thread is in the middle of a put
+ *    or a get; so it will be for ever
  *  - APR_ENOMEM: for joinable queues only; the message is still there
  *  - COHORT_EDAMAGED: a process has written over the queue's memory; a message that cannot
  *    be made sense of is dropped
  *  - the common statuses of queue.h
  */
 COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer,
-                                                          apr_size_t *size,
+                                                          apr_size_t capacity, apr_size_t *size,
                                                           apr_interval_time_t timeout);
 
 /**
@@ -156,8 +159,8 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get_block(cohort_queue_t *
  * Take the next message into a buffer of the caller, and be told whether it comes out of turn.
  *
  * @param queue   the queue
- * @param message in: a buffer and its size; out: the message's size, and whether it came back from
- *                a process that died getting it
+ * @param message in: a buffer and its capacity; out: the message's size, and whether it came back
+ *                from a process that died getting it
  * @param timeout how long to wait for a message, in microseconds (see types.h)
  * @return as cohort_queue_get()
  */
@@ -185,7 +188,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_put_many(cohort_queue_t *q
  * Take several messages: wait for one, then take as many more as are there.
  *
  * @param queue    the queue
- * @param messages in: buffers and their sizes; out: of those that were taken as
+ * @param messages in: buffers and their capacities; out: of those that were taken as
  *                 cohort_queue_get_message(). May be NULL when `count` is 0.
  * @param count    how many at most
  * @param done     receives how many were taken, as cohort_queue_put_many()
@@ -202,7 +205,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_get_many(cohort_queue_t *q
  * How many messages are in the queue; exact while no thread puts or gets (Python's qsize).
  *
  * @param queue the queue
- * @return their number; 0 when the queue is closed, and for what is no live queue
+ * @return their number, also of a closed queue; 0 for what is no live queue
  */
 COHORT_API apr_size_t cohort_queue_size(const cohort_queue_t *queue);
 
@@ -210,7 +213,7 @@ COHORT_API apr_size_t cohort_queue_size(const cohort_queue_t *queue);
  * Is nothing in it?
  *
  * @param queue the queue
- * @return 1 or 0; 1 also when the queue is closed, and for what is no live queue
+ * @return 1 or 0, also of a closed queue; 1 for what is no live queue
  */
 COHORT_API int cohort_queue_is_empty(const cohort_queue_t *queue);
 
@@ -218,12 +221,12 @@ COHORT_API int cohort_queue_is_empty(const cohort_queue_t *queue);
  * Is a bounded queue full? Others never are.
  *
  * @param queue the queue
- * @return 1 or 0; 0 also for what is no live queue
+ * @return 1 or 0, also of a closed queue; 0 for what is no live queue
  */
 COHORT_API int cohort_queue_is_full(const cohort_queue_t *queue);
 
 /**
- * Has it been closed?
+ * Has it been closed, or discarded?
  *
  * @param queue the queue
  * @return 1 or 0; 1 also for what is no live queue
@@ -231,15 +234,40 @@ COHORT_API int cohort_queue_is_full(const cohort_queue_t *queue);
 COHORT_API int cohort_queue_is_closed(const cohort_queue_t *queue);
 
 /**
- * Close the queue for all processes: a call that waits in put or get returns COHORT_ECLOSED, and
- * every later put, get, size, empty and full does.
+ * Close the queue for all processes: nothing more goes in, and what is in it still comes out.
  *
- * Messages in it are lost, but for join() they still count until task_done() was called for them.
+ * Every later put is COHORT_ECLOSED, and so is one that waits for room. A put that is under way has
+ * put its message, which is then got before any get says COHORT_ECLOSED, or is COHORT_ECLOSED
+ * itself. A get takes what there is. It says COHORT_ECLOSED when the queue is empty and no process
+ * is in the middle of a put or a get; until then it waits as long as its time-out lets it, for a
+ * process that dies in the middle of a get gives its message back to those that wait. So processes
+ * that get until COHORT_ECLOSED have had every message between them.
+ *
+ * join() goes on waiting until every message that was put has been dealt with, and task_done(),
+ * size() and the others work on.
  *
  * @param queue the queue; closing again does nothing
  * @return APR_SUCCESS, or one of the common statuses of queue.h
  */
 COHORT_API apr_status_t cohort_queue_close(cohort_queue_t *queue);
+
+/**
+ * Close the queue for all processes, and throw away what is in it. For join() those messages have been
+ * dealt with.
+ *
+ * Waits only for calls that are copying a message right now: one that is got is its getter's, one
+ * that is put is thrown away. After it the queue is empty, and every get is COHORT_ECLOSED. When the
+ * process dies in the middle of it, the queue is closed or is not; if it is, some of its messages
+ * may still be in it, and a get, a join() or another discard that comes by throws them away.
+ *
+ * @param queue the queue, which may be closed; discarding again does nothing
+ * @return
+ *  - APR_SUCCESS
+ *  - COHORT_EDAMAGED: a process has written over the queue's memory; a message that cannot be
+ *    made sense of is dropped, and what is behind it is there for another discard
+ *  - the common statuses of queue.h
+ */
+COHORT_API apr_status_t cohort_queue_discard(cohort_queue_t *queue);
 
 /**
  * Say that one message of a joinable queue has been dealt with.

@@ -66,11 +66,15 @@ extern "C" {
 typedef struct cohort_message_t {
     /** To put: its bytes. To get: a buffer. */
     void *data;
-    /** To put: bytes of it. To get, in: bytes of the buffer; out: of the message. */
+    /** To put: bytes of it. To get, out: bytes of the message, also with COHORT_ETOOSMALL. */
     apr_size_t size;
+    /** To get: bytes of the buffer. Never written, so a message can be used again as it is. */
+    apr_size_t capacity;
     /** To get, out: not 0 when a process died getting this message before. It kept its place, so
      * others that were put after it may have been got before. */
     int returned;
+    /** For later versions. Not read. */
+    apr_uint64_t reserved[2];
 } cohort_message_t;
 
 /** A process of the cohort. Valid in every process of the cohort, as all pointers below. */

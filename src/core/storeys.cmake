@@ -11,8 +11,8 @@ set(COHORT_STOREY_memory
 set(COHORT_STOREY_life
     create.c death.c slots.c watched.c watcher.c watcher_borrow.c watcher_end.c)
 set(COHORT_STOREY_object
-    barrier.c object.c pipe.c pipe_ends.c queue.c queue_account.c ring_chain.c ring_count.c
-    ring_get.c ring_hints.c ring_put.c ring_repair.c ring_wait.c holders.c shared.c
+    barrier.c object.c pipe.c pipe_ends.c queue.c queue_account.c ring_chain.c ring_close.c
+    ring_count.c ring_get.c ring_hints.c ring_put.c ring_repair.c ring_wait.c holders.c shared.c
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)
 set(COHORT_STOREY_process
     ask.c attempt.c child.c given.c keeper.c launch.c lifeline.c method.c orphans.c process.c

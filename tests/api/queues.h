@@ -25,8 +25,8 @@ static inline apr_status_t put_int(cohort_queue_t *queue, int value, apr_interva
 }
 
 static inline apr_status_t get_int(cohort_queue_t *queue, int *value, apr_interval_time_t timeout) {
-    apr_size_t size = sizeof *value;
-    apr_status_t status = cohort_queue_get(queue, value, &size, timeout);
+    apr_size_t size;
+    apr_status_t status = cohort_queue_get(queue, value, sizeof *value, &size, timeout);
     if (!status) CHECK_INT(sizeof *value, size);
     return status;
 }

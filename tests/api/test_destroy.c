@@ -49,10 +49,10 @@ static void make_joinable(slot_t *slot) {
 }
 static apr_status_t use_queue(void *queue, void *second, unsigned n) {
     static char large[4000];
-    apr_size_t size = sizeof large;
+    apr_size_t size;
     (void)second;
     return n % 2 ? cohort_queue_put(queue, large, n % 3 ? 16 : sizeof large, USE_TIME)
-                 : cohort_queue_get(queue, large, &size, USE_TIME);
+                 : cohort_queue_get(queue, large, sizeof large, &size, USE_TIME);
 }
 static apr_status_t use_joinable(void *queue, void *second, unsigned n) {
     if (n % 5 == 4) return cohort_queue_join(queue, USE_TIME);
@@ -75,11 +75,11 @@ static void make_pipe(slot_t *slot) {
 }
 static apr_status_t use_pipe(void *first, void *second, unsigned n) {
     char bytes[16] = "";
-    apr_size_t size = sizeof bytes;
+    apr_size_t size;
     if (n % 8 == 7) (void)cohort_connection_close(first);
     if (n % 8 == 7) return cohort_connection_close(second);
     return n % 2 ? cohort_connection_send(second, bytes, sizeof bytes, USE_TIME)
-                 : cohort_connection_recv(first, bytes, &size, USE_TIME);
+                 : cohort_connection_recv(first, bytes, sizeof bytes, &size, USE_TIME);
 }
 static void destroy_pipe(slot_t *slot) {
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(TAKE(slot)));

@@ -75,27 +75,28 @@ static void put_one(things_t *t) {
 }
 static void get_one(things_t *t) {
     char byte;
-    apr_size_t size = 1;
-    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, &byte, &size, COHORT_FOREVER));
+    apr_size_t size;
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, &byte, 1, &size, COHORT_FOREVER));
 }
 static void finish_one(things_t *t) { CHECK_STATUS(APR_SUCCESS, cohort_queue_task_done(t->queue)); }
 static apr_status_t destroy_queue(things_t *t) { return cohort_queue_destroy(t->queue); }
 static apr_status_t close_queue(things_t *t) { return cohort_queue_close(t->queue); }
+static apr_status_t discard_queue(things_t *t) { return cohort_queue_discard(t->queue); }
 
 static apr_status_t queue_get(things_t *t) {
     char byte;
-    apr_size_t size = 1;
-    return cohort_queue_get(t->queue, &byte, &size, COHORT_FOREVER);
+    apr_size_t size;
+    return cohort_queue_get(t->queue, &byte, 1, &size, COHORT_FOREVER);
 }
 static apr_status_t queue_get_message(things_t *t) {
     char byte;
-    cohort_message_t message = {.data = &byte, .size = 1};
+    cohort_message_t message = {.data = &byte, .capacity = 1};
     return cohort_queue_get_message(t->queue, &message, COHORT_FOREVER);
 }
 static apr_status_t queue_get_many(things_t *t) {
     char byte;
     apr_size_t done;
-    cohort_message_t message = {.data = &byte, .size = 1};
+    cohort_message_t message = {.data = &byte, .capacity = 1};
     return cohort_queue_get_many(t->queue, &message, 1, &done, COHORT_FOREVER);
 }
 static apr_status_t queue_get_copy(things_t *t) {
@@ -144,8 +145,8 @@ static void send_one(things_t *t) {
 static apr_status_t close_end(things_t *t) { return cohort_connection_close(t->ends[0]); }
 static apr_status_t connection_recv(things_t *t) {
     char byte;
-    apr_size_t size = 1;
-    return cohort_connection_recv(t->ends[0], &byte, &size, COHORT_FOREVER);
+    apr_size_t size;
+    return cohort_connection_recv(t->ends[0], &byte, 1, &size, COHORT_FOREVER);
 }
 static apr_status_t connection_poll(things_t *t) {
     return cohort_connection_poll(t->ends[0], COHORT_FOREVER);
@@ -303,24 +304,24 @@ static apr_status_t close_pool(things_t *t) { return cohort_pool_close(t->pool);
 static const row_t rows[] = {
     /* call, made by, waits, what satisfies it, destroy, close, stop | before, destroyed, closed,
      * stopped, maker killed, maker ended */
-    {"queue_get", make_queue, queue_get, put_one, destroy_queue, close_queue, NULL, GONE, GONE,
-     COHORT_ECLOSED, NONE, GOES_ON, GOES_ON},
-    {"queue_get_message", make_queue, queue_get_message, put_one, destroy_queue, close_queue, NULL,
-     GONE, GONE, COHORT_ECLOSED, NONE, GOES_ON, GOES_ON},
-    {"queue_get_many", make_queue, queue_get_many, put_one, destroy_queue, close_queue, NULL, GONE,
-     GONE, COHORT_ECLOSED, NONE, GOES_ON, GOES_ON},
-    {"queue_get_copy", make_queue, queue_get_copy, put_one, destroy_queue, close_queue, NULL, GONE,
-     GONE, COHORT_ECLOSED, NONE, GOES_ON, GOES_ON},
-    {"queue_get_block", make_queue, queue_get_block, put_one, destroy_queue, close_queue, NULL,
-     GONE, GONE, COHORT_ECLOSED, NONE, GOES_ON, GOES_ON},
-    {"queue_put", make_full_queue, queue_put, get_one, destroy_queue, close_queue, NULL, GONE, GONE,
-     COHORT_ECLOSED, NONE, GOES_ON, GOES_ON},
-    {"queue_put_many", make_full_queue, queue_put_many, get_one, destroy_queue, close_queue, NULL,
-     GONE, GONE, COHORT_ECLOSED, NONE, GOES_ON, GOES_ON},
-    {"queue_put_block", make_full_queue, queue_put_block, get_one, destroy_queue, close_queue, NULL,
-     GONE, GONE, COHORT_ECLOSED, NONE, GOES_ON, GOES_ON},
-    {"queue_join", make_full_queue, queue_join, finish_one, destroy_queue, close_queue, NULL, GONE,
-     GONE, GOES_ON, NONE, GOES_ON, GOES_ON},
+    {"queue_get", make_queue, queue_get, put_one, destroy_queue, close_queue, discard_queue, GONE,
+     GONE, COHORT_ECLOSED, COHORT_ECLOSED, GOES_ON, GOES_ON},
+    {"queue_get_message", make_queue, queue_get_message, put_one, destroy_queue, close_queue,
+     discard_queue, GONE, GONE, COHORT_ECLOSED, COHORT_ECLOSED, GOES_ON, GOES_ON},
+    {"queue_get_many", make_queue, queue_get_many, put_one, destroy_queue, close_queue,
+     discard_queue, GONE, GONE, COHORT_ECLOSED, COHORT_ECLOSED, GOES_ON, GOES_ON},
+    {"queue_get_copy", make_queue, queue_get_copy, put_one, destroy_queue, close_queue,
+     discard_queue, GONE, GONE, COHORT_ECLOSED, COHORT_ECLOSED, GOES_ON, GOES_ON},
+    {"queue_get_block", make_queue, queue_get_block, put_one, destroy_queue, close_queue,
+     discard_queue, GONE, GONE, COHORT_ECLOSED, COHORT_ECLOSED, GOES_ON, GOES_ON},
+    {"queue_put", make_full_queue, queue_put, get_one, destroy_queue, close_queue, discard_queue,
+     GONE, GONE, COHORT_ECLOSED, COHORT_ECLOSED, GOES_ON, GOES_ON},
+    {"queue_put_many", make_full_queue, queue_put_many, get_one, destroy_queue, close_queue,
+     discard_queue, GONE, GONE, COHORT_ECLOSED, COHORT_ECLOSED, GOES_ON, GOES_ON},
+    {"queue_put_block", make_full_queue, queue_put_block, get_one, destroy_queue, close_queue,
+     discard_queue, GONE, GONE, COHORT_ECLOSED, COHORT_ECLOSED, GOES_ON, GOES_ON},
+    {"queue_join", make_full_queue, queue_join, finish_one, destroy_queue, close_queue,
+     discard_queue, GONE, GONE, GOES_ON, APR_SUCCESS, GOES_ON, GOES_ON},
     {"connection_recv", make_pipe, connection_recv, send_one, NULL, close_end, NULL, NONE, NONE,
      COHORT_ECLOSED, NONE, APR_EOF, APR_EOF},
     {"connection_poll", make_pipe, connection_poll, send_one, NULL, close_end, NULL, NONE, NONE,

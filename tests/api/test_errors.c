@@ -17,14 +17,14 @@ static void check_said(const char *call, const char *part) {
 static void untouched_by_success(void) {
     cohort_queue_t *queue = NULL;
     char byte = 1, before[400];
-    apr_size_t size = 1;
+    apr_size_t size;
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, test_pool()));
-    CHECK_STATUS(APR_EAGAIN, cohort_queue_get(queue, &byte, &size, 0));
+    CHECK_STATUS(APR_EAGAIN, cohort_queue_get(queue, &byte, 1, &size, 0));
     check_said("cohort_queue_get: ", "would have had to wait");
     const char *first = cohort_last_error();
     apr_cpystrn(before, first, sizeof before);
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, &byte, 1, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(queue, &byte, &size, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(queue, &byte, 1, &size, 0));
     CHECK(first == cohort_last_error());
     CHECK_STR(before, cohort_last_error());
 }
@@ -126,10 +126,10 @@ static void wrong_pointers(void *wrong) {
     void *out;
     apr_size_t number;
     apr_size_t natural;
-    cohort_message_t message = {.data = &byte, .size = 1};
+    cohort_message_t message = {.data = &byte, .size = 1, .capacity = 1};
     uint64_t outside[16] = {0};
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_put(wrong, &byte, 1, 0));
-    FAILS(APR_EINVAL, "the queue is NULL", cohort_queue_get(NULL, &byte, &size, 0));
+    FAILS(APR_EINVAL, "the queue is NULL", cohort_queue_get(NULL, &byte, 1, &size, 0));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_message(wrong, &message, 0));
     FAILS(COHORT_EHANDLE, "not a live queue",
           cohort_queue_get_copy(wrong, &out, &size, 0, test_pool()));
@@ -144,9 +144,10 @@ static void wrong_pointers(void *wrong) {
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_task_done(wrong));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_join(wrong, 0));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_close(wrong));
+    FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_discard(wrong));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_destroy((void *)&outside));
     FAILS(COHORT_EHANDLE, "not a live connection", cohort_connection_send(wrong, &byte, 1, 0));
-    FAILS(APR_EINVAL, "the connection is NULL", cohort_connection_recv(NULL, &byte, &size, 0));
+    FAILS(APR_EINVAL, "the connection is NULL", cohort_connection_recv(NULL, &byte, 1, &size, 0));
     FAILS(COHORT_EHANDLE, "not a live connection",
           cohort_connection_recv_message(wrong, &message, 0));
     FAILS(COHORT_EHANDLE, "not a live connection",
@@ -296,10 +297,11 @@ static void wrong_arguments(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, "four", 4, 0));
     FAILS(COHORT_ETOOSMALL, "the message has 4 bytes, the buffer 1",
-          cohort_queue_get(queue, &argument, &(apr_size_t){1}, 0));
+          cohort_queue_get(queue, &argument, 1, &(apr_size_t){0}, 0));
     FAILS(APR_EINVAL, "not created joinable", cohort_queue_task_done(queue));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_close(queue));
     FAILS(COHORT_ECLOSED, "the queue is closed", cohort_queue_put(queue, "four", 4, 0));
+    FAILS(APR_EINVAL, "size is NULL", cohort_queue_get(queue, &argument, 1, NULL, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(queue));
 }
 

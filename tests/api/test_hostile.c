@@ -57,14 +57,14 @@ static apr_status_t make_result(void **o) {
 static void use_block(void *o) { memset(o, 7, 1000); }
 static void use_queue(void *o) {
     char byte = 1;
-    apr_size_t size = 1;
+    apr_size_t size;
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put(o, &byte, 1, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(o, &byte, &size, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(o, &byte, 1, &size, 0));
 }
 static void use_pipe(void *o) {
     char byte;
-    apr_size_t size = 1;
-    CHECK_STATUS(APR_EOF, cohort_connection_recv(o, &byte, &size, 0));
+    apr_size_t size;
+    CHECK_STATUS(APR_EOF, cohort_connection_recv(o, &byte, 1, &size, 0));
 }
 static void use_lock(void *o) {
     CHECK_STATUS(APR_SUCCESS, cohort_lock_acquire(o, 0));
@@ -177,22 +177,23 @@ static apr_status_t status_said(void) {
 #define CALL(name, expression) \
     static apr_status_t name(void *o) { return expression; }
 CALL(queue_put, cohort_queue_put(o, &byte, 1, 0))
-CALL(queue_get, cohort_queue_get(o, &byte, &size, 0))
+CALL(queue_get, cohort_queue_get(o, &byte, 1, &size, 0))
 CALL(queue_get_copy, cohort_queue_get_copy(o, &out, &size, 0, test_pool()))
 CALL(queue_get_block, cohort_queue_get_block(o, &out, &size, 0))
 CALL(queue_put_many,
      cohort_queue_put_many(o, &(cohort_message_t){.data = &byte, .size = 1}, 1, &size, 0))
 CALL(queue_get_many,
-     cohort_queue_get_many(o, &(cohort_message_t){.data = &byte, .size = 1}, 1, &size, 0))
+     cohort_queue_get_many(o, &(cohort_message_t){.data = &byte, .capacity = 1}, 1, &size, 0))
 ASK(queue_size, cohort_queue_size(o))
 ASK(queue_empty, cohort_queue_is_empty(o))
 ASK(queue_full, cohort_queue_is_full(o))
 ASK(queue_closed, cohort_queue_is_closed(o))
 CALL(queue_close, cohort_queue_close(o))
+CALL(queue_discard, cohort_queue_discard(o))
 CALL(queue_task_done, cohort_queue_task_done(o))
 CALL(queue_join, cohort_queue_join(o, 0))
 CALL(connection_send, cohort_connection_send(o, &byte, 1, 0))
-CALL(connection_recv, cohort_connection_recv(o, &byte, &size, 0))
+CALL(connection_recv, cohort_connection_recv(o, &byte, 1, &size, 0))
 CALL(connection_recv_copy, cohort_connection_recv_copy(o, &out, &size, 0, test_pool()))
 CALL(connection_recv_block, cohort_connection_recv_block(o, &out, &size, 0))
 CALL(connection_poll, cohort_connection_poll(o, 0))
@@ -270,6 +271,7 @@ static const call_t calls[] = {
     USES(QUEUE, queue_full),
     USES(QUEUE, queue_closed),
     USES(QUEUE, queue_close),
+    USES(QUEUE, queue_discard),
     USES(QUEUE, queue_task_done),
     USES(QUEUE, queue_join),
     ENDS(QUEUE, end_queue),
@@ -465,9 +467,8 @@ static void send_until_full(cohort_queue_t *queue, apr_size_t each) {
     apr_status_t status;
     while ((status = cohort_queue_put(queue, bytes, each, 0)) == APR_SUCCESS) n++;
     CHECK_STATUS(APR_ENOMEM, status);
-    for (apr_size_t room = sizeof bytes; cohort_queue_get(queue, bytes, &room, 0) == APR_SUCCESS;
-         room = sizeof bytes)
-        got++;
+    apr_size_t size;
+    while (cohort_queue_get(queue, bytes, sizeof bytes, &size, 0) == APR_SUCCESS) got++;
     CHECK_INT(n, got);
 }
 

@@ -19,19 +19,18 @@ static int echo(void *data) {
 
 static void echo_into_a_buffer(cohort_connection_t *end) {
     char buffer[20];
-    apr_size_t size = sizeof buffer;
+    apr_size_t size;
     memset(buffer, 'x', sizeof buffer);
     send_text(end, "hello");
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(end, buffer, &size, FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(end, buffer, sizeof buffer, &size, FOREVER));
     CHECK_INT(5, size);
     CHECK_MEM("helloxxxxxxxxxxxxxxx", buffer, 20);
     send_text(end, "hello");
-    size = sizeof buffer - 3;
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(end, buffer + 3, &size, FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(end, buffer + 3, 17, &size, FOREVER));
+    CHECK_INT(5, size);
     CHECK_MEM("helhelloxxxxxxxxxxxx", buffer, 20);
     send_text(end, "too long for it");
-    size = 4;
-    CHECK_STATUS(COHORT_ETOOSMALL, cohort_connection_recv(end, buffer, &size, FOREVER));
+    CHECK_STATUS(COHORT_ETOOSMALL, cohort_connection_recv(end, buffer, 4, &size, FOREVER));
     CHECK_INT(15, size);
     check_text("too long for it", end);
 }
@@ -51,10 +50,10 @@ static void echo_polled(cohort_connection_t *end) {
 static void echo_large(cohort_connection_t *end) {
     enum { SIZE = 16 << 20 };
     unsigned char *out = apr_palloc(test_pool(), SIZE), *in = apr_palloc(test_pool(), SIZE);
-    apr_size_t size = SIZE;
+    apr_size_t size;
     for (int i = 0; i < SIZE; i++) out[i] = (unsigned char)(i * 7 + i / 256);
     CHECK_STATUS(APR_SUCCESS, cohort_connection_send(end, out, SIZE, FOREVER));
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(end, in, &size, FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(end, in, SIZE, &size, FOREVER));
     CHECK_INT(SIZE, size);
     CHECK(memcmp(out, in, SIZE) == 0);
 }
@@ -141,17 +140,19 @@ static void CON_04_parts_of_a_buffer(void) {
 static void CON_08_close(void) {
     args_t a = new_args(0);
     char buffer[4];
-    apr_size_t size = sizeof buffer;
+    apr_size_t size;
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.end));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.end));
     CHECK_STATUS(COHORT_ECLOSED, cohort_connection_send(a.end, "x", 1, FOREVER));
-    CHECK_STATUS(COHORT_ECLOSED, cohort_connection_recv(a.end, buffer, &size, FOREVER));
+    CHECK_STATUS(COHORT_ECLOSED,
+                 cohort_connection_recv(a.end, buffer, sizeof buffer, &size, FOREVER));
     CHECK_STATUS(COHORT_ECLOSED, cohort_connection_poll(a.end, FOREVER));
     CHECK_INT(0, cohort_connection_is_readable(a.end));
     CHECK_INT(0, cohort_connection_is_writable(a.end));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far)); /* that frees the pipe */
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_send(a.end, "x", 1, FOREVER));
-    CHECK_STATUS(COHORT_EHANDLE, cohort_connection_recv(a.far, buffer, &size, FOREVER));
+    CHECK_STATUS(COHORT_EHANDLE,
+                 cohort_connection_recv(a.far, buffer, sizeof buffer, &size, FOREVER));
     CHECK_STATUS(COHORT_EHANDLE, cohort_connection_poll(a.far, FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(a.far));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(NULL));
@@ -284,8 +285,8 @@ static void bad_arguments(void) {
     CHECK(end == NULL);
     CHECK_INT(blocks, blocks_in_use());
     CHECK_STATUS(APR_EINVAL, cohort_connection_send(NULL, "x", 1, 0));
-    CHECK_STATUS(APR_EINVAL, cohort_connection_recv(a.end, here, NULL, 0));
-    CHECK_STATUS(APR_EINVAL, cohort_connection_recv(a.end, NULL, &size, 0));
+    CHECK_STATUS(APR_EINVAL, cohort_connection_recv(a.end, here, sizeof here, NULL, 0));
+    CHECK_STATUS(APR_EINVAL, cohort_connection_recv(a.end, NULL, 1, &size, 0));
     CHECK_STATUS(APR_EINVAL, cohort_connection_recv_copy(a.end, &data, &size, 0, NULL));
     CHECK_STATUS(APR_EINVAL, cohort_connection_recv_block(a.end, NULL, &size, 0));
     CHECK_STATUS(APR_EINVAL, cohort_connection_poll(NULL, 0));
@@ -331,8 +332,8 @@ static int square(void *data) {
     apr_status_t status;
     for (;;) {
         int number;
-        apr_size_t size = sizeof number;
-        status = cohort_connection_recv(s->in, &number, &size, FOREVER);
+        apr_size_t size;
+        status = cohort_connection_recv(s->in, &number, sizeof number, &size, FOREVER);
         if (status) break;
         number *= number;
         CHECK_STATUS(APR_SUCCESS, cohort_connection_send(s->out, &number, sizeof number, FOREVER));
@@ -355,15 +356,16 @@ static void squares_over_two_pipes(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(s.out));
     for (int i = 0; i < 10; i++) {
         int number = i;
-        apr_size_t size = sizeof number;
+        apr_size_t size;
         CHECK_STATUS(APR_SUCCESS, cohort_connection_send(to, &number, sizeof number, FOREVER));
-        CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(from, &number, &size, FOREVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_connection_recv(from, &number, sizeof number, &size, FOREVER));
         CHECK_INT(i * i, number);
     }
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(to));
     int number;
-    apr_size_t size = sizeof number;
-    CHECK_STATUS(APR_EOF, cohort_connection_recv(from, &number, &size, FOREVER));
+    apr_size_t size;
+    CHECK_STATUS(APR_EOF, cohort_connection_recv(from, &number, sizeof number, &size, FOREVER));
     party_finish(child);
 }
 

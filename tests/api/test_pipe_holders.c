@@ -150,8 +150,8 @@ static int receive_traffic(void *data) {
     traffic_t *m = apr_palloc(test_pool(), sizeof *m);
     apr_status_t status;
     for (;;) {
-        apr_size_t size = sizeof *m;
-        status = cohort_connection_recv(a->end, m, &size, FOREVER);
+        apr_size_t size;
+        status = cohort_connection_recv(a->end, m, sizeof *m, &size, FOREVER);
         if (status) break;
         traffic_check(m, size);
         tally_count(a->tally, m);
@@ -205,11 +205,12 @@ static void a_receiver_dies(void) {
 
 static int receive_slowly(void *data) {
     args_t *a = data;
-    apr_size_t size = SLOW_TO_COPY;
+    apr_size_t size;
     void *buffer = malloc(SLOW_TO_COPY);
     CHECK(buffer != NULL);
     atomic_store(a->ready, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(a->end, buffer, &size, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_connection_recv(a->end, buffer, SLOW_TO_COPY, &size, COHORT_FOREVER));
     party_wait_for_death();
 }
 
@@ -229,7 +230,8 @@ static void what_came_back_from_the_dead_says_so(void) {
         cohort_process_t *receiver = start_with(a.end, receive_slowly, &a);
         party_await(a.ready, 1);
         party_kill(receiver);
-        message = (cohort_message_t){buffer, SLOW_TO_COPY, 4711};
+        message = (cohort_message_t){
+            .data = buffer, .size = SLOW_TO_COPY, .capacity = SLOW_TO_COPY, .returned = 4711};
         status = cohort_connection_recv_message(a.end, &message, 0);
         if (APR_STATUS_IS_EAGAIN(status)) message.returned = 0; /* it died too late */
         else CHECK_STATUS(APR_SUCCESS, status);
@@ -238,7 +240,6 @@ static void what_came_back_from_the_dead_says_so(void) {
         CHECK(buffer[0] == 7 && buffer[SLOW_TO_COPY - 1] == 7);
     }
     CHECK_STATUS(APR_SUCCESS, cohort_connection_send(a.far, "x", 1, 0));
-    message.size = SLOW_TO_COPY;
     CHECK_STATUS(APR_SUCCESS, cohort_connection_recv_message(a.end, &message, 0));
     CHECK_INT(0, message.returned);
     CHECK_INT(1, message.size);

@@ -304,8 +304,9 @@ static int recurse(void *data) {
 
 static void expect_tree(cohort_connection_t *in, int *id, int depth) {
     int found[4];
-    apr_size_t size = sizeof found;
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(in, found, &size, COHORT_FOREVER));
+    apr_size_t size;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_connection_recv(in, found, sizeof found, &size, COHORT_FOREVER));
     CHECK_MEM(id, found, sizeof found);
     for (int i = 0; depth < 3 && i < 2; i++) {
         id[depth] = i + 1;

@@ -15,8 +15,9 @@ static int upper_caser_run(cohort_process_base_t *self) {
     cohort_connection_t *end = ((upper_caser_t *)self)->child_end;
     for (;;) {
         char text[32];
-        apr_size_t size = sizeof text;
-        CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(end, text, &size, COHORT_FOREVER));
+        apr_size_t size;
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_connection_recv(end, text, sizeof text, &size, COHORT_FOREVER));
         if (size == 0) return 0;
         for (apr_size_t i = 0; i < size; i++) text[i] = (char)(text[i] - 32);
         CHECK_STATUS(APR_SUCCESS, cohort_connection_send(end, text, size, COHORT_FOREVER));
@@ -25,9 +26,10 @@ static int upper_caser_run(cohort_process_base_t *self) {
 
 static void upper_caser_submit(upper_caser_t *u) {
     char text[32];
-    apr_size_t size = sizeof text;
+    apr_size_t size;
     CHECK_STATUS(APR_SUCCESS, cohort_connection_send(u->parent_end, "hello", 5, COHORT_FOREVER));
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(u->parent_end, text, &size, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_connection_recv(u->parent_end, text, sizeof text, &size, COHORT_FOREVER));
     CHECK_INT(5, size);
     CHECK_MEM("HELLO", text, 5);
 }

@@ -18,6 +18,7 @@ static int block(void *data) {
     return 0;
 }
 
+/* Also the puts that wait for room. */
 static void end_under_the_blocked(apr_status_t (*end)(cohort_queue_t *), apr_status_t expected) {
     cohort_process_t *blocked[4];
     for (int puts = 0; puts < 2; puts++) {
@@ -34,6 +35,10 @@ static void end_under_the_blocked(apr_status_t (*end)(cohort_queue_t *), apr_sta
 
 static void close_wakes_the_blocked(void) {
     end_under_the_blocked(cohort_queue_close, COHORT_ECLOSED);
+}
+
+static void discard_wakes_the_blocked(void) {
+    end_under_the_blocked(cohort_queue_discard, COHORT_ECLOSED);
 }
 
 static void destroy_wakes_the_blocked(void) {
@@ -53,6 +58,7 @@ static void use_after_destroy(void) {
         CHECK_INT(1, cohort_queue_is_empty(queue));
         CHECK_INT(1, cohort_queue_is_closed(queue));
         CHECK_STATUS(COHORT_EHANDLE, cohort_queue_close(queue));
+        CHECK_STATUS(COHORT_EHANDLE, cohort_queue_discard(queue));
         CHECK_STATUS(COHORT_EHANDLE, cohort_queue_task_done(queue));
         CHECK_STATUS(COHORT_EHANDLE, cohort_queue_join(queue, 0));
     }
@@ -71,8 +77,8 @@ static void memory_comes_back(void) {
         for (int n = 0; n < 600; n++)
             CHECK_STATUS(APR_SUCCESS, cohort_queue_put(queue, large, n % 3 ? 20 : sizeof large, 0));
         for (int n = 0; n < 300; n++) {
-            apr_size_t size = sizeof large;
-            CHECK_STATUS(APR_SUCCESS, cohort_queue_get(queue, large, &size, 0));
+            apr_size_t size;
+            CHECK_STATUS(APR_SUCCESS, cohort_queue_get(queue, large, sizeof large, &size, 0));
         }
         apr_pool_destroy(pool);
         CHECK_STATUS(COHORT_EHANDLE, put_int(queue, 1, 0));
@@ -116,6 +122,7 @@ static void destroy_under_the_busy(void) {
 
 const test_case_t queue_end_cases[] = {
     {"Queue", "close_wakes_the_blocked", close_wakes_the_blocked},
+    {"Queue", "discard_wakes_the_blocked", discard_wakes_the_blocked},
     {"Queue", "destroy_wakes_the_blocked", destroy_wakes_the_blocked},
     {"Queue", "use_after_destroy", use_after_destroy},
     {"Queue", "memory_comes_back", memory_comes_back},

@@ -23,8 +23,8 @@ static int send_traffic_and_stay(void *data) {
 }
 
 static bool receive_one(args_t *a, traffic_t *m, int *last, apr_interval_time_t timeout) {
-    apr_size_t size = sizeof *m;
-    apr_status_t status = cohort_queue_get(a->queue, m, &size, timeout);
+    apr_size_t size;
+    apr_status_t status = cohort_queue_get(a->queue, m, sizeof *m, &size, timeout);
     if (status == APR_EAGAIN || (!status && size == 0)) return false;
     CHECK_STATUS(APR_SUCCESS, status);
     traffic_check(m, size);
@@ -215,11 +215,12 @@ static void deaths_leave_no_memory(void) {
 
 static int get_slowly(void *data) {
     args_t *a = data;
-    apr_size_t size = SLOW_TO_COPY;
+    apr_size_t size;
     void *buffer = malloc(SLOW_TO_COPY);
     CHECK(buffer != NULL);
     atomic_store(a->ready, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(a->queue, buffer, &size, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_queue_get(a->queue, buffer, SLOW_TO_COPY, &size, COHORT_FOREVER));
     party_wait_for_death();
 }
 
@@ -239,7 +240,8 @@ static void what_came_back_from_the_dead_says_so(void) {
         cohort_process_t *getter = party_start(get_slowly, &a, sizeof a);
         party_await(a.ready, 1);
         party_kill(getter);
-        message = (cohort_message_t){buffer, SLOW_TO_COPY, 4711};
+        message = (cohort_message_t){
+            .data = buffer, .size = SLOW_TO_COPY, .capacity = SLOW_TO_COPY, .returned = 4711};
         status = cohort_queue_get_message(a.queue, &message, 0);
         if (APR_STATUS_IS_EAGAIN(status)) message.returned = 0; /* it died too late */
         else CHECK_STATUS(APR_SUCCESS, status);
@@ -248,7 +250,6 @@ static void what_came_back_from_the_dead_says_so(void) {
         CHECK(buffer[0] == 7 && buffer[SLOW_TO_COPY - 1] == 7);
     }
     CHECK_STATUS(APR_SUCCESS, put_int(a.queue, 1, 0));
-    message.size = SLOW_TO_COPY;
     CHECK_STATUS(APR_SUCCESS, cohort_queue_get_message(a.queue, &message, 0));
     CHECK_INT(0, message.returned);
     CHECK_INT(sizeof(int), message.size);

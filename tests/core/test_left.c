@@ -189,14 +189,13 @@ static void the_pool_of_a_killed_daemon_goes(void) {
 
 static void *APR_THREAD_FUNC use_queue(apr_thread_t *thread, void *data) {
     char message[LARGE] = "";
-    apr_size_t size = sizeof message;
+    apr_size_t size;
     void *block;
     (void)thread;
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put(data, message, sizeof message, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_put(data, message, 10, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(data, message, &size, 0));
-    size = sizeof message;
-    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(data, message, &size, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(data, message, sizeof message, &size, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_get(data, message, sizeof message, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, LARGE));
     CHECK_STATUS(APR_SUCCESS, cohort_free(block));
     return NULL;

@@ -26,8 +26,8 @@ static apr_status_t put(state_t *s, int number) {
 
 static int take(state_t *s) {
     int number = -1;
-    apr_size_t size = sizeof number;
-    apr_status_t status = cohort_queue_get(s->queue, &number, &size, 0);
+    apr_size_t size;
+    apr_status_t status = cohort_queue_get(s->queue, &number, sizeof number, &size, 0);
     if (!APR_STATUS_IS_EAGAIN(status)) CHECK_STATUS(APR_SUCCESS, status);
     return number;
 }
@@ -117,8 +117,8 @@ static void put_next(void *state) {
 
 static void take_next(void *state) {
     int number;
-    apr_size_t size = sizeof number;
-    (void)!cohort_queue_get(((state_t *)state)->queue, &number, &size, 0);
+    apr_size_t size;
+    (void)!cohort_queue_get(((state_t *)state)->queue, &number, sizeof number, &size, 0);
 }
 
 static void check_grown(void *state, bool finished) {
@@ -215,15 +215,15 @@ static void use_and_close(void *state) {
 static void check_pipe(void *state, bool finished) {
     state_t *s = state;
     char byte;
-    apr_size_t size = 1;
-    apr_status_t status = cohort_connection_recv(s->first, &byte, &size, 0);
+    apr_size_t size;
+    apr_status_t status = cohort_connection_recv(s->first, &byte, 1, &size, 0);
     CHECK(status == APR_SUCCESS || (!finished && APR_STATUS_IS_EAGAIN(status)));
     /* this process has the other end too */
-    CHECK_STATUS(APR_EAGAIN, cohort_connection_recv(s->first, &byte, &size, 0));
+    CHECK_STATUS(APR_EAGAIN, cohort_connection_recv(s->first, &byte, 1, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_send(s->second, "y", 1, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->first, &byte, &size, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->first, &byte, 1, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(s->second));
-    CHECK_STATUS(APR_EOF, cohort_connection_recv(s->first, &byte, &size, 0));
+    CHECK_STATUS(APR_EOF, cohort_connection_recv(s->first, &byte, 1, &size, 0));
 }
 
 /* The last hold but the victim's is gone: it closes both ends, and that frees the pipe. */

@@ -92,12 +92,12 @@ static void hold_both(void *state) {
 static void check_last(void *state, bool finished) {
     state_t *s = state;
     char buffer[LARGE];
-    apr_size_t size = sizeof buffer;
+    apr_size_t size;
     (void)finished;
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->first, buffer, &size, 0));
-    CHECK_STATUS(APR_EAGAIN, cohort_connection_recv(s->first, buffer, &size, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->first, buffer, sizeof buffer, &size, 0));
+    CHECK_STATUS(APR_EAGAIN, cohort_connection_recv(s->first, buffer, sizeof buffer, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(s->second));
-    CHECK_STATUS(APR_EOF, cohort_connection_recv(s->first, buffer, &size, 0));
+    CHECK_STATUS(APR_EOF, cohort_connection_recv(s->first, buffer, sizeof buffer, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(s->first));
 }
 
@@ -247,9 +247,10 @@ static void use_pool(void *state) {
 static int wait_for_message(void *args) {
     state_t *s = *(state_t **)args;
     char buffer[8];
-    apr_size_t size = sizeof buffer;
+    apr_size_t size;
     atomic_fetch_add(&s->waiting, 1);
-    atomic_store(&s->ends[0], cohort_queue_get(s->queue, buffer, &size, COHORT_FOREVER));
+    atomic_store(&s->ends[0],
+                 cohort_queue_get(s->queue, buffer, sizeof buffer, &size, COHORT_FOREVER));
     return 0;
 }
 
@@ -314,8 +315,9 @@ static void destroy_queues(void *state) {
 static void check_destroyed(void *state, bool finished) {
     state_t *s = state;
     int value;
-    apr_size_t size = sizeof value;
-    if (finished) CHECK_STATUS(COHORT_EHANDLE, cohort_queue_get(s->other, &value, &size, 0));
+    apr_size_t size;
+    if (finished)
+        CHECK_STATUS(COHORT_EHANDLE, cohort_queue_get(s->other, &value, sizeof value, &size, 0));
     destroy_queues(s);
     end_users(s);
     CHECK_STATUS(COHORT_EHANDLE, atomic_load(&s->ends[0]));

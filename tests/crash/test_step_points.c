@@ -195,10 +195,10 @@ static void use_library(state_t *s) {
     char buffer[900] = "message";
     static const apr_size_t sizes[] = {10, 500, 5000, 100000};
     for (int i = 0; i < 4; i++) {
-        apr_size_t size = sizeof buffer;
+        apr_size_t size;
         (void)!cohort_alloc(&blocks[i], sizes[i]);
         (void)!cohort_queue_put(s->queue, buffer, 200 * (apr_size_t)i + 1, 0);
-        (void)!cohort_queue_get(s->queue, buffer, &size, 0);
+        (void)!cohort_queue_get(s->queue, buffer, sizeof buffer, &size, 0);
         (void)!cohort_lock_acquire(s->lock, 0);
         (void)cohort_lock_release(s->lock);
     }

@@ -30,9 +30,9 @@ static apr_status_t put(state_t *s, unsigned number) {
 
 /* The number of the next message, checked as a whole; 0 when there is none. */
 static unsigned take(state_t *s) {
-    apr_size_t size = sizeof s->buffer;
-    apr_status_t status = s->queue ? cohort_queue_get(s->queue, s->buffer, &size, 0)
-                                   : cohort_connection_recv(s->receiver, s->buffer, &size, 0);
+    apr_size_t size, room = sizeof s->buffer;
+    apr_status_t status = s->queue ? cohort_queue_get(s->queue, s->buffer, room, &size, 0)
+                                   : cohort_connection_recv(s->receiver, s->buffer, room, &size, 0);
     if (APR_STATUS_IS_EAGAIN(status)) return 0;
     CHECK_STATUS(APR_SUCCESS, status);
     CHECK_INT(s->size, size);
@@ -92,9 +92,9 @@ static void put_one(void *state) {
 
 static void take_one(void *state) {
     state_t *s = state;
-    apr_size_t size = sizeof s->buffer;
-    if (s->queue) (void)!cohort_queue_get(s->queue, s->buffer, &size, 0);
-    else (void)!cohort_connection_recv(s->receiver, s->buffer, &size, 0);
+    apr_size_t size, room = sizeof s->buffer;
+    if (s->queue) (void)!cohort_queue_get(s->queue, s->buffer, room, &size, 0);
+    else (void)!cohort_connection_recv(s->receiver, s->buffer, room, &size, 0);
 }
 
 /* Several at once: three are put, or all but the last are taken. */
@@ -118,7 +118,7 @@ static void take_many(void *state) {
     char bytes[MANY][64];
     apr_size_t done;
     for (unsigned i = 0; i < MANY; i++)
-        messages[i] = (cohort_message_t){.data = bytes[i], .size = sizeof bytes[i]};
+        messages[i] = (cohort_message_t){.data = bytes[i], .capacity = sizeof bytes[i]};
     (void)!cohort_queue_get_many(s->queue, messages, MANY, &done, 0);
 }
 
@@ -132,9 +132,9 @@ static void put_in_vain(void *state) {
 
 static void take_in_vain(void *state) {
     state_t *s = state;
-    apr_size_t size = sizeof s->buffer;
-    if (s->queue) (void)!cohort_queue_get(s->queue, s->buffer, &size, 1);
-    else (void)!cohort_connection_recv(s->receiver, s->buffer, &size, 1);
+    apr_size_t size, room = sizeof s->buffer;
+    if (s->queue) (void)!cohort_queue_get(s->queue, s->buffer, room, &size, 1);
+    else (void)!cohort_connection_recv(s->receiver, s->buffer, room, &size, 1);
 }
 
 /* What is left must be from..to in order; then the queue must still do all that a queue does. */

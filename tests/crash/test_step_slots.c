@@ -106,13 +106,13 @@ static void check_handle(void *state, bool finished) {
 static void check_pipe(void *state, bool finished) {
     state_t *s = state;
     char byte;
-    apr_size_t size = sizeof byte;
+    apr_size_t size;
     check_handle(s, finished);
     CHECK_STATUS(APR_SUCCESS, cohort_connection_send(s->first, "x", 1, 0));
-    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->second, &byte, &size, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->second, &byte, sizeof byte, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(s->second));
     /* the process that was never started holds its end no more */
-    CHECK_STATUS(APR_EOF, cohort_connection_recv(s->first, &byte, &size, 0));
+    CHECK_STATUS(APR_EOF, cohort_connection_recv(s->first, &byte, sizeof byte, &size, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_connection_close(s->first));
 }
 

@@ -88,8 +88,8 @@ static apr_status_t queue_put_many(things_t *t) {
     for (size_t i = 0; i < 1500; i++) messages[i] = (cohort_message_t){.data = big, .size = 10};
     apr_status_t status = cohort_queue_put_many(t->queue, messages, 1500 - before, &done, 0);
     CHECK_INT(before + done, queue_count(t));
-    for (apr_size_t i = 0, size = BIG; status && i < done; i++, size = BIG)
-        CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, big, &size, 0));
+    for (apr_size_t i = 0, size; status && i < done; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, big, BIG, &size, 0));
     return status;
 }
 
@@ -97,14 +97,13 @@ static apr_status_t queue_put_many(things_t *t) {
 static void queue_make_used(things_t *t) {
     queue_make(t);
     CHECK_STATUS(APR_SUCCESS, queue_put_many(t));
-    for (apr_size_t size = BIG; cohort_queue_get(t->queue, big, &size, 0) == APR_SUCCESS;
-         size = BIG)
-        continue;
+    apr_size_t size;
+    while (cohort_queue_get(t->queue, big, BIG, &size, 0) == APR_SUCCESS) continue;
 }
 
 static apr_status_t queue_get(things_t *t) {
-    apr_size_t size = BIG;
-    apr_status_t status = cohort_queue_get(t->queue, big, &size, 0);
+    apr_size_t size;
+    apr_status_t status = cohort_queue_get(t->queue, big, BIG, &size, 0);
     CHECK_INT(status != APR_SUCCESS, queue_count(t));
     return status;
 }
@@ -117,13 +116,13 @@ static apr_status_t queue_get_block(things_t *t) {
 }
 
 static apr_status_t queue_round(things_t *t) {
-    apr_size_t size = BIG;
+    apr_size_t size;
     apr_status_t status = cohort_queue_put(t->queue, big, 10, 0);
     if (!status) {
-        status = cohort_queue_get(t->queue, big, &size, 0);
+        status = cohort_queue_get(t->queue, big, BIG, &size, 0);
         if (status) {
             fault_disarm();
-            CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, big, &size, 0));
+            CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, big, BIG, &size, 0));
         }
         apr_status_t done = cohort_queue_task_done(t->queue);
         if (!status) status = done;

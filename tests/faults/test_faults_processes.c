@@ -45,8 +45,8 @@ static apr_status_t process_create_object(things_t *t) {
 static int daemon_until(void *args) {
     cohort_connection_t *end = *(cohort_connection_t **)args;
     char byte;
-    apr_size_t size = sizeof byte;
-    return cohort_connection_recv(end, &byte, &size, COHORT_FOREVER) != APR_SUCCESS;
+    apr_size_t size;
+    return cohort_connection_recv(end, &byte, sizeof byte, &size, COHORT_FOREVER) != APR_SUCCESS;
 }
 static void daemon_make(things_t *t) {
     CHECK_STATUS(APR_SUCCESS, cohort_pipe_create(&t->near, &t->far, 0, NULL));

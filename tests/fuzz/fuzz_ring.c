@@ -94,11 +94,10 @@ static void put_many(input_t *in) {
 }
 
 static void get(input_t *in) {
-    apr_size_t size = byte(in) % 2 ? BIG : 8;
-    apr_size_t limit = size;
-    apr_status_t status = cohort_queue_get(queue, room, &size, 0);
+    apr_size_t size, capacity = byte(in) % 2 ? BIG : 8;
+    apr_status_t status = cohort_queue_get(queue, room, capacity, &size, 0);
     check(status);
-    if (!status && size > limit) abort();
+    if (!status && size > capacity) abort();
 }
 
 static void get_copy(input_t *in) {
@@ -127,7 +126,7 @@ static void get_many(input_t *in) {
     cohort_message_t messages[20];
     apr_size_t done, n = byte(in) % 20 + 1;
     for (apr_size_t i = 0; i < n; i++)
-        messages[i] = (cohort_message_t){.data = rooms[i], .size = sizeof rooms[i]};
+        messages[i] = (cohort_message_t){.data = rooms[i], .capacity = sizeof rooms[i]};
     check(cohort_queue_get_many(queue, messages, n, &done, 0));
 }
 

@@ -210,8 +210,8 @@ static int get_messages(void *args) {
     apr_status_t status;
     for (;;) {
         message_t m;
-        apr_size_t size = sizeof m;
-        status = cohort_queue_get(board->queue, &m, &size, COHORT_FOREVER);
+        apr_size_t size;
+        status = cohort_queue_get(board->queue, &m, sizeof m, &size, COHORT_FOREVER);
         if (status != APR_SUCCESS) break;
         check_message(board, &m, size);
     }

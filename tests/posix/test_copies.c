@@ -304,7 +304,7 @@ static int call_everything(cohort_queue_t *queue, cohort_event_t *event, cohort_
     const apr_status_t said[] = {
         cohort_alloc(&block, 10),
         cohort_queue_put(queue, "x", 1, 0),
-        cohort_queue_get(queue, &byte, &size, 0),
+        cohort_queue_get(queue, &byte, 1, &size, 0),
         cohort_event_set(event),
         cohort_lock_release(lock),
         cohort_connection_send(end, "x", 1, 0),

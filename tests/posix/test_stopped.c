@@ -80,9 +80,8 @@ static void work_and_stop(scene_t *scene, cohort_target_t target) {
 
 static void get_numbers(scene_t *s) {
     int number;
-    cohort_message_t message = {.data = &number, .size = sizeof number};
+    cohort_message_t message = {.data = &number, .capacity = sizeof number};
     while (!atomic_load(&s->end) || atomic_load(&s->got) < atomic_load(&s->put)) {
-        message.size = sizeof number;
         apr_status_t status = cohort_queue_get_message(s->queue, &message, 2000);
         if (APR_STATUS_IS_TIMEUP(status)) continue;
         CHECK_STATUS(APR_SUCCESS, status);
@@ -138,11 +137,9 @@ static void unbounded_queue(void) { exchange(0); }
 static int echo(void *args) {
     scene_t *s = ((member_t *)args)->scene;
     char bytes[600];
-    apr_size_t size = sizeof bytes;
-    while (!cohort_connection_recv(s->ends[0], bytes, &size, COHORT_FOREVER)) {
+    apr_size_t size;
+    while (!cohort_connection_recv(s->ends[0], bytes, sizeof bytes, &size, COHORT_FOREVER))
         CHECK_STATUS(APR_SUCCESS, cohort_connection_send(s->ends[0], bytes, size, COHORT_FOREVER));
-        size = sizeof bytes;
-    }
     return 0;
 }
 
@@ -150,12 +147,13 @@ static int ask_for_echoes(void *args) {
     scene_t *s = ((member_t *)args)->scene;
     unsigned numbers[150] = {0}, back[150];
     for (unsigned n = 1; !atomic_load(&s->end); n++) {
-        apr_size_t size = sizeof back;
+        apr_size_t size;
         numbers[0] = n;
         CHECK_STATUS(APR_SUCCESS, cohort_connection_send(s->ends[1], numbers,
                                                          n % 2 ? sizeof numbers : sizeof *numbers,
                                                          COHORT_FOREVER));
-        CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(s->ends[1], back, &size, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_connection_recv(s->ends[1], back, sizeof back, &size, COHORT_FOREVER));
         CHECK_INT(n, back[0]);
         CHECK_INT(n % 2 ? sizeof numbers : sizeof *numbers, size);
     }

@@ -203,8 +203,9 @@ static void use_queue(void *arg, int index) {
         CHECK_STATUS(APR_SUCCESS,
                      cohort_queue_put(t->queue, parcel(room, i), size_of(i), COHORT_FOREVER));
     while (index % 2 == 1 && atomic_fetch_sub(&t->left, 1) > 0) {
-        apr_size_t size = sizeof room;
-        CHECK_STATUS(APR_SUCCESS, cohort_queue_get(t->queue, room, &size, COHORT_FOREVER));
+        apr_size_t size;
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_queue_get(t->queue, room, sizeof room, &size, COHORT_FOREVER));
         unpack(t, room);
         (void)cohort_queue_task_done(t->queue);
         size = cohort_queue_size(t->queue);
@@ -236,8 +237,9 @@ static void use_pipe(void *arg, int index) {
         CHECK_STATUS(APR_SUCCESS,
                      cohort_connection_send(t->in, parcel(room, i), size_of(i), COHORT_FOREVER));
     while (index % 2 == 1 && atomic_fetch_sub(&t->left, 1) > 0) {
-        apr_size_t size = sizeof room;
-        CHECK_STATUS(APR_SUCCESS, cohort_connection_recv(t->out, room, &size, COHORT_FOREVER));
+        apr_size_t size;
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_connection_recv(t->out, room, sizeof room, &size, COHORT_FOREVER));
         unpack(t, room);
         (void)cohort_connection_poll(t->out, 0);
     }

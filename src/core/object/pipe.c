@@ -160,11 +160,11 @@ static apr_status_t receive_any(cohort_connection_t *connection, cohort__end_t *
 static apr_status_t connection_recv_message(cohort_connection_t *connection,
                                             cohort_message_t *message,
                                             apr_interval_time_t timeout) {
-    if (!message || (!message->data && message->size))
+    if (!message || (!message->data && message->capacity))
         return cohort__null(message ? "the buffer" : "message");
     cohort__end_t u = {.as.receive = {.how = COHORT__RECEIVE_INTO,
                                       .data = message->data,
-                                      .capacity = message->size}};
+                                      .capacity = message->capacity}};
     apr_status_t status = receive_any(connection, &u, timeout);
     if (!status) message->returned = u.as.receive.returned;
     if (!status || status == COHORT_ETOOSMALL) message->size = u.as.receive.size;
@@ -177,17 +177,22 @@ apr_status_t cohort_connection_recv_message(cohort_connection_t *connection,
     return COHORT__CALL(connection_recv_message(connection, message, timeout));
 }
 
-static apr_status_t connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size,
+static apr_status_t connection_recv(cohort_connection_t *connection, void *buffer,
+                                    apr_size_t capacity, apr_size_t *size,
                                     apr_interval_time_t timeout) {
-    cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
-    apr_status_t status = connection_recv_message(connection, size ? &message : NULL, timeout);
+    cohort_message_t message; /* of which a receive reads no more than these two */
+    message.data = buffer;
+    message.capacity = capacity;
+    apr_status_t status = connection_recv_message(connection, &message, timeout);
     if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
 }
 
-apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer, apr_size_t *size,
+apr_status_t cohort_connection_recv(cohort_connection_t *connection, void *buffer,
+                                    apr_size_t capacity, apr_size_t *size,
                                     apr_interval_time_t timeout) {
-    return COHORT__CALL(connection_recv(connection, buffer, size, timeout));
+    return COHORT__CALL(size ? connection_recv(connection, buffer, capacity, size, timeout)
+                             : cohort__null("size"));
 }
 
 static apr_status_t receive_made(cohort_connection_t *connection, cohort__end_t *u, void **data,

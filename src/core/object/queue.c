@@ -46,7 +46,7 @@ apr_status_t cohort_queue_create(cohort_queue_t **queue, const cohort_queue_opti
 }
 
 static bool is_queue_closed(cohort_queue_t *queue) {
-    return atomic_load_explicit(&queue->closed, memory_order_acquire) != 0;
+    return cohort__ring_state(&queue->ring) != COHORT__RING_OPEN;
 }
 
 /* What a call says that finds the queue closed: it may be another queue by now. */
@@ -82,7 +82,9 @@ static apr_status_t put_slowly(put_t *p, apr_interval_time_t timeout) {
  * not seen to here. */
 static bool put_quickly(const cohort__call_t *call, cohort_queue_t *queue, const void *data,
                         size_t size) {
-    cohort_message_t message = {.data = (void *)data, .size = size};
+    cohort_message_t message; /* of which a put reads no more than these two */
+    message.data = (void *)data;
+    message.size = size;
     if (is_queue_closed(queue) || !cohort__ring_put_run(call, &queue->ring, &message, 1))
         return false;
     call->me->waited = &queue->ring.space;
@@ -158,11 +160,23 @@ typedef struct {
     cohort__receive_t receive;
 } get_t;
 
+/* After the look at what is on its way, look once more: that may have brought a message back. */
+static apr_status_t get_the_last(get_t *g, bool thorough) {
+    cohort__ring_t *ring = &cohort__queue_of(&g->call)->ring;
+    if (cohort__ring_is_drained(&g->call, ring, thorough)) return say_closed(&g->call);
+    return thorough ? cohort__ring_get(&g->call, ring, &g->receive, true) : APR_EAGAIN;
+}
+
 static apr_status_t try_get(void *arg, bool thorough) {
     get_t *g = arg;
-    cohort_queue_t *queue = cohort__queue_of(&g->call);
-    if (is_queue_closed(queue)) return say_closed(&g->call);
-    return cohort__ring_get(&g->call, &queue->ring, &g->receive, thorough);
+    cohort__ring_t *ring = &cohort__queue_of(&g->call)->ring;
+    if (cohort__ring_state(ring) == COHORT__RING_DISCARDING) {
+        apr_status_t thrown = cohort__queue_throw_away(&g->call, thorough);
+        return thrown ? thrown : say_closed(&g->call);
+    }
+    apr_status_t status = cohort__ring_get(&g->call, ring, &g->receive, thorough);
+    if (status != APR_EAGAIN || !cohort__ring_state(ring)) return status;
+    return get_the_last(g, thorough);
 }
 
 static apr_status_t get_slowly(get_t *g, apr_interval_time_t timeout) {
@@ -182,17 +196,15 @@ static apr_status_t get_slowly(get_t *g, apr_interval_time_t timeout) {
  * here. */
 static bool get_quickly(const cohort__call_t *call, cohort_queue_t *queue,
                         cohort_message_t *message) {
-    if (queue->joinable || is_queue_closed(queue) ||
-        !cohort__ring_get_run(call, &queue->ring, message, 1))
-        return false;
+    if (queue->joinable || !cohort__ring_get_run(call, &queue->ring, message, 1)) return false;
     call->me->waited = &queue->ring.items;
     return true;
 }
 
 static apr_status_t get_into(get_t *g, cohort_message_t *message, apr_interval_time_t timeout) {
-    if (!message->data && message->size) return cohort__null("the buffer");
+    if (!message->data && message->capacity) return cohort__null("the buffer");
     g->receive.data = message->data;
-    g->receive.capacity = message->size;
+    g->receive.capacity = message->capacity;
     apr_status_t status = get_slowly(g, timeout);
     if (!status) message->returned = g->receive.returned;
     if (!status || status == COHORT_ETOOSMALL) message->size = g->receive.size;
@@ -203,7 +215,7 @@ static apr_status_t queue_get_message(cohort_queue_t *queue, cohort_message_t *m
                                       apr_interval_time_t timeout) {
     cohort__call_t call;
     apr_status_t status = cohort__queue_begin(queue, &call);
-    if (!status && !message) status = cohort__null("size");
+    if (!status && !message) status = cohort__null("message");
     if (status) return status;
     if (get_quickly(&call, queue, message)) return APR_SUCCESS;
     get_t g = {.call = call, .receive = {.how = COHORT__RECEIVE_INTO}};
@@ -215,17 +227,20 @@ apr_status_t cohort_queue_get_message(cohort_queue_t *queue, cohort_message_t *m
     return COHORT__CALL(queue_get_message(queue, message, timeout));
 }
 
-static apr_status_t queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size,
-                              apr_interval_time_t timeout) {
-    cohort_message_t message = {.data = buffer, .size = size ? *size : 0};
-    apr_status_t status = queue_get_message(queue, size ? &message : NULL, timeout);
-    if (size && (!status || status == COHORT_ETOOSMALL)) *size = message.size;
+static apr_status_t queue_get(cohort_queue_t *queue, void *buffer, apr_size_t capacity,
+                              apr_size_t *size, apr_interval_time_t timeout) {
+    cohort_message_t message; /* of which a get reads no more than these two */
+    message.data = buffer;
+    message.capacity = capacity;
+    apr_status_t status = queue_get_message(queue, &message, timeout);
+    if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
 }
 
-apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t *size,
-                              apr_interval_time_t timeout) {
-    return COHORT__CALL(queue_get(queue, buffer, size, timeout));
+apr_status_t cohort_queue_get(cohort_queue_t *queue, void *buffer, apr_size_t capacity,
+                              apr_size_t *size, apr_interval_time_t timeout) {
+    return COHORT__CALL(size ? queue_get(queue, buffer, capacity, size, timeout)
+                             : cohort__null("size"));
 }
 
 static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *messages,
@@ -236,7 +251,7 @@ static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
     if (status) return status;
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; !status && *done < count;) {
-        if (!queue->joinable && !is_queue_closed(queue))
+        if (!queue->joinable)
             *done += cohort__ring_get_run(&g.call, &queue->ring, messages + *done, count - *done);
         if (*done == count) break;
         status = get_into(&g, &messages[*done], *done ? 0 : timeout);
@@ -291,8 +306,7 @@ static apr_status_t queue_ask(const cohort_queue_t *asked, ask_t what, apr_size_
     cohort__call_t call;
     apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
-    apr_size_t size =
-        is_queue_closed(queue) ? 0 : (apr_size_t)cohort__ring_count(&call, &queue->ring);
+    apr_size_t size = (apr_size_t)cohort__ring_count(&call, &queue->ring);
     switch (what) {
     case ASK_SIZE: *answer = size; break;
     case ASK_EMPTY: *answer = size == 0; break;
@@ -332,13 +346,46 @@ static apr_status_t queue_close(cohort_queue_t *queue) {
     cohort__call_t call;
     apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
-    atomic_exchange(&queue->closed, 1);
-    cohort__ring_stir(&queue->ring);
+    cohort__ring_close(&call, &queue->ring, COHORT__RING_CLOSED);
     return APR_SUCCESS;
 }
 
 apr_status_t cohort_queue_close(cohort_queue_t *queue) {
     return COHORT__CALL_ANEW(queue_close(queue));
+}
+
+static apr_status_t drop(const cohort__call_t *call, bool thorough) {
+    cohort_queue_t *queue = cohort__queue_of(call);
+    size_t dropped = 0;
+    apr_status_t status = cohort__ring_drop(call, &queue->ring, thorough, &dropped);
+    if (dropped && queue->joinable) cohort__notify(&queue->done, COHORT__ALL);
+    return status;
+}
+
+/* As a get looks for the last message. */
+apr_status_t cohort__queue_throw_away(const cohort__call_t *call, bool thorough) {
+    apr_status_t status = drop(call, thorough);
+    if (status != APR_EAGAIN) return status;
+    if (cohort__ring_is_drained(call, &cohort__queue_of(call)->ring, thorough)) return APR_SUCCESS;
+    return thorough ? drop(call, true) : APR_EAGAIN;
+}
+
+static apr_status_t try_discard(void *arg, bool thorough) {
+    return cohort__queue_throw_away(arg, thorough);
+}
+
+/* If this process dies in the middle, the next thread that gets, joins or discards goes on. */
+static apr_status_t queue_discard(cohort_queue_t *queue) {
+    cohort__call_t call;
+    apr_status_t status = cohort__queue_begin(queue, &call);
+    if (status) return status;
+    cohort__ring_close(&call, &queue->ring, COHORT__RING_DISCARDING);
+    status = cohort__ring_await(&call, &queue->ring.items, try_discard, &call, COHORT_FOREVER);
+    return cohort__call_over(&call) ? COHORT_EHANDLE : status;
+}
+
+apr_status_t cohort_queue_discard(cohort_queue_t *queue) {
+    return COHORT__CALL_ANEW(queue_discard(queue));
 }
 
 static apr_status_t queue_destroy(cohort_queue_t *queue) {

@@ -18,7 +18,6 @@ _Static_assert(COHORT__QUEUE_HOLDERS + COHORT__HOLDERS_PARTS <= COHORT__PARTS, "
 struct cohort_queue_t {
     cohort__ring_owner_t owner;
     _Alignas(64) cohort__ring_t ring;
-    _Atomic uint32_t closed;
     uint32_t joinable;
     cohort__guard_t guard; /* the ring's chain, and what follows */
     cohort__holders_t outstanding;
@@ -35,6 +34,11 @@ static inline apr_status_t cohort__queue_begin(cohort_queue_t *queue, cohort__ca
 static inline cohort_queue_t *cohort__queue_of(const cohort__call_t *call) {
     return (cohort_queue_t *)call->object;
 }
+
+/* One try to throw away what is in a queue that is being discarded, as any thread that comes by
+ * does: APR_SUCCESS: nothing is in it any more. APR_EAGAIN: something is in the middle of a put or a
+ * get. COHORT_EHANDLE, COHORT_EDAMAGED. */
+apr_status_t cohort__queue_throw_away(const cohort__call_t *call, bool thorough);
 
 /* For cohort__receive_t, of a get from a joinable queue; the argument is the call. The calling
  * process has one more message outstanding. */

@@ -131,6 +131,8 @@ apr_status_t cohort_queue_task_done(cohort_queue_t *queue) {
 static apr_status_t try_join_queue(void *arg, bool thorough) {
     const cohort__call_t *call = arg;
     cohort_queue_t *queue = cohort__queue_of(call);
+    if (thorough && cohort__ring_state(&queue->ring) == COHORT__RING_DISCARDING)
+        (void)cohort__queue_throw_away(call, true);
     for (;;) {
         if (!account_open(call)) return COHORT_EHANDLE;
         cohort__pid_t unrepaired = thorough ? drop_dead(queue) : 0;

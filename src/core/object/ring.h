@@ -29,6 +29,14 @@
  *
  * Messages larger than the cells' inline size are blocks of the arena: filled before a cell is
  * claimed, moved into the cell while WRITING, moved out while READING, and freed after.
+ *
+ * Closing is one store to the ring's state, which a writer looks at before each try. Of those that
+ * have looked too early none claims a cell any more once the ring is *sealed*: puts claim positions
+ * in their order, so a reader that finds no message compares and swaps the first position that is
+ * not claimed from FREE(p) to SEALED(p), which is FREE(p) but for its owner, and no claim swaps
+ * that. The ring is drained when after that each of its cells has been found free; this is noted in
+ * the state, and holds for ever. Where all of a chain is claimed there is no such position: then the
+ * reader enters the guard, and no thread that enters it later lets the chain grow.
  */
 #ifndef COHORT_CORE_RING_H
 #define COHORT_CORE_RING_H
@@ -48,8 +56,18 @@ typedef struct {
     uint64_t inline_size;
     /* there may be taken cells between head and tail, so counting means looking */
     _Atomic uint32_t irregular;
-    cohort__eventcount_t items, space; /* something was published / taken, or the ring closed */
+    _Atomic uint32_t state; /* a cohort__ring_state_t, which only rises */
+    /* Something was published / taken, or the ring closed; items also for each message that is
+     * taken from a closed one, since it may have been the last. */
+    cohort__eventcount_t items, space;
 } cohort__ring_t;
+
+typedef enum {
+    COHORT__RING_OPEN,
+    COHORT__RING_CLOSED,     /* nothing more goes in */
+    COHORT__RING_DISCARDING, /* and what is in is thrown away, by each thread that comes by */
+    COHORT__RING_DRAINED     /* and nothing is in it, nor on its way in or out, nor will be */
+} cohort__ring_state_t;
 
 /* The words that an object which has rings begins with. */
 typedef struct {
@@ -85,7 +103,8 @@ apr_status_t cohort__ring_send_begin(const cohort__call_t *call, const cohort__r
                                      cohort__send_t *send);
 /* After the last try. */
 void cohort__ring_send_end(const cohort__call_t *call);
-/* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. */
+/* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. COHORT_ECLOSED, when a closed
+ * ring would have had to grow; whether it is closed the caller sees to. */
 apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
                               const cohort__send_t *send, bool thorough);
 
@@ -98,7 +117,8 @@ typedef enum {
     COHORT__RECEIVE_INTO,
     COHORT__RECEIVE_COPY,
     COHORT__RECEIVE_BLOCK,
-    COHORT__RECEIVE_PEEK
+    COHORT__RECEIVE_PEEK,
+    COHORT__RECEIVE_DROP
 } cohort__receive_how_t;
 
 typedef struct {
@@ -137,9 +157,24 @@ uint64_t cohort__ring_bytes(const cohort__call_t *call, cohort__ring_t *ring);
 /* The same for a caller that looks at the object and owns its guard. */
 uint64_t cohort__ring_count_inside(cohort__ring_t *ring);
 
-/* Nothing is in a bounded ring, nor on its way in or out; `thorough`: if a dead thread is in its
- * way, see to the repair. */
+/* Nothing is in the ring, nor on its way in or out, or it is destroyed; `thorough`: dead threads
+ * that are in the way are repaired first, which may bring a message back. */
 bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool thorough);
+
+/* Raise the state of the ring, and wake all waiting threads, to see that. */
+void cohort__ring_close(const cohort__call_t *call, cohort__ring_t *ring,
+                        cohort__ring_state_t state);
+static inline cohort__ring_state_t cohort__ring_state(cohort__ring_t *ring) {
+    return (cohort__ring_state_t)atomic_load(&ring->state);
+}
+/* Of a closed ring from which a get has just got APR_EAGAIN: will that be so for ever? Only a
+ * `thorough` look finds it out, and notes it. The waiting thread is woken by ring->items when it may
+ * have become so. */
+bool cohort__ring_is_drained(const cohort__call_t *call, cohort__ring_t *ring, bool thorough);
+/* Throw away what there is, and say how much. APR_EAGAIN: all of it went. COHORT_EHANDLE,
+ * COHORT_EDAMAGED. */
+apr_status_t cohort__ring_drop(const cohort__call_t *call, cohort__ring_t *ring, bool thorough,
+                               size_t *dropped);
 
 /* cohort__await() for a call on a ring; without a look at the clock when there is nothing to wait
  * for. */

@@ -48,6 +48,11 @@ struct cohort__segment_t {
 static inline uint64_t cohort__word(uint64_t position, uint32_t owner, cohort__cell_step_t step) {
     return position << 19 | (uint64_t)owner << 3 | (uint64_t)step;
 }
+/* The first position of a closed ring that was not claimed, and never will be. The owner is no
+ * thread's. */
+static inline uint64_t cohort__word_sealed(uint64_t position) {
+    return cohort__word(position, 0xffff, COHORT__FREE);
+}
 static inline uint64_t cohort__word_position(uint64_t word) { return word >> 19; }
 static inline uint32_t cohort__word_owner(uint64_t word) { return (uint32_t)(word >> 3 & 0xffff); }
 static inline cohort__cell_step_t cohort__word_step(uint64_t word) {
@@ -139,9 +144,13 @@ cohort__segment_t *cohort__segment_hold(const cohort__call_t *call,
  * head was when the walk began. */
 cohort__segment_t *cohort__segment_hold_next(const cohort__call_t *call, cohort__ring_t *ring,
                                              cohort__segment_t *first, cohort__segment_t *next);
-/* The last segment is full: make the next one. APR_ENOMEM, COHORT_EHANDLE. Not within an operation;
- * nor the next. */
+/* The last segment is full: make the next one. APR_ENOMEM, COHORT_EHANDLE, COHORT_ECLOSED. Not
+ * within an operation; nor the next three. */
 apr_status_t cohort__chain_grow(const cohort__call_t *call, cohort__ring_t *ring);
+/* Enter the guard to work on the chain, after what its last owner left half done; the object is
+ * announced. false: destroyed. */
+bool cohort__chain_enter(const cohort__call_t *call, cohort__ring_t *ring);
+void cohort__chain_leave(const cohort__call_t *call, cohort__ring_t *ring);
 /* If all of the first segment is taken and there is a next, go on to that one. */
 apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *ring);
 bool cohort__segment_is_taken(cohort__segment_t *segment);

@@ -141,7 +141,7 @@ void cohort__chain_fix(cohort__thread_t *me, cohort__ring_t *ring) {
         cohort__block_move(me, &leaving->next, &ring->parts[COHORT__RING_OLDEST]);
 }
 
-static bool chain_enter(const cohort__call_t *call, cohort__ring_t *ring) {
+bool cohort__chain_enter(const cohort__call_t *call, cohort__ring_t *ring) {
     if (!cohort__call_look(call)) return false;
     if (!cohort__ring_guard(call, ring, ring->parts, COHORT__RING_PARTS)) {
         cohort__call_look_end(call);
@@ -151,7 +151,7 @@ static bool chain_enter(const cohort__call_t *call, cohort__ring_t *ring) {
     return true;
 }
 
-static void chain_leave(const cohort__call_t *call, cohort__ring_t *ring) {
+void cohort__chain_leave(const cohort__call_t *call, cohort__ring_t *ring) {
     cohort__guard_leave(ring->guard);
     cohort__call_look_end(call);
 }
@@ -185,10 +185,12 @@ static apr_status_t append_segment(const cohort__call_t *call, cohort__ring_t *r
 
 apr_status_t cohort__chain_grow(const cohort__call_t *call, cohort__ring_t *ring) {
     apr_status_t status = APR_SUCCESS;
-    if (!chain_enter(call, ring)) return COHORT_EHANDLE;
+    if (!cohort__chain_enter(call, ring)) return COHORT_EHANDLE;
     cohort__segment_t *last = atomic_load(&ring->tail);
-    if (last && atomic_load(&last->tail) >= last->cells) status = append_segment(call, ring, last);
-    chain_leave(call, ring);
+    if (cohort__ring_state(ring)) status = COHORT_ECLOSED;
+    else if (last && atomic_load(&last->tail) >= last->cells)
+        status = append_segment(call, ring, last);
+    cohort__chain_leave(call, ring);
     return status;
 }
 
@@ -202,7 +204,7 @@ bool cohort__segment_is_taken(cohort__segment_t *segment) {
 }
 
 apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *ring) {
-    if (!chain_enter(call, ring)) return COHORT_EHANDLE;
+    if (!cohort__chain_enter(call, ring)) return COHORT_EHANDLE;
     cohort__segment_t *first = atomic_load(&ring->head),
                       *next = first ? atomic_load(&first->next) : NULL;
     if (next && cohort__segment_is_taken(first)) {
@@ -214,7 +216,7 @@ apr_status_t cohort__chain_advance(const cohort__call_t *call, cohort__ring_t *r
         if (cohort__thread_at_object(call->me, oldest)) break;
         unlink_oldest(call->me, ring);
     }
-    chain_leave(call, ring);
+    cohort__chain_leave(call, ring);
     return APR_SUCCESS;
 }
 

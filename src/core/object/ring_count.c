@@ -1,11 +1,28 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* What is in a ring: counted by its hints while they are right, by a look at each cell where they
- * do not. */
+ * are not; and whether anything is on its way in or out. */
 #include "core/object/ring_cells.h"
 
 typedef struct {
     uint64_t messages, bytes;
 } sum_t;
+
+static void add_cell(sum_t *sum, cohort__cell_t *cell, uint64_t word) {
+    cohort__cell_step_t step = cohort__word_step(word);
+    if (step != COHORT__FULL && step != COHORT__READING) return;
+    sum->messages++;
+    sum->bytes += atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__SIZE_MAX;
+}
+
+/* What is being thrown away counts until it is gone, and the head may have passed it. */
+static sum_t look_at_all(cohort__segment_t *segment) {
+    sum_t sum = {0, 0};
+    for (uint64_t i = 0; i < segment->cells; i++) {
+        cohort__cell_t *cell = cohort__cell_at(segment, i);
+        add_cell(&sum, cell, atomic_load_explicit(&cell->word, memory_order_acquire));
+    }
+    return sum;
+}
 
 static sum_t look_over(cohort__segment_t *segment, uint64_t from, uint64_t to) {
     sum_t sum = {0, 0};
@@ -14,11 +31,7 @@ static sum_t look_over(cohort__segment_t *segment, uint64_t from, uint64_t to) {
          p = cohort__step(segment, p, 1)) {
         cohort__cell_t *cell = cohort__cell_at(segment, p);
         uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
-        cohort__cell_step_t step = cohort__word_step(word);
-        if (cohort__word_position(word) != p || (step != COHORT__FULL && step != COHORT__READING))
-            continue;
-        sum.messages++;
-        sum.bytes += atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__SIZE_MAX;
+        if (cohort__word_position(word) == p) add_cell(&sum, cell, word);
     }
     return sum;
 }
@@ -26,6 +39,7 @@ static sum_t look_over(cohort__segment_t *segment, uint64_t from, uint64_t to) {
 static sum_t sum_of(cohort__segment_t *segment, bool look) {
     uint64_t tail = atomic_load(&segment->tail),
              head = cohort__head_position(atomic_load(&segment->head));
+    if (cohort__ring_state(segment->ring) == COHORT__RING_DISCARDING) return look_at_all(segment);
     if (look) return look_over(segment, head, tail);
     uint64_t ahead = cohort__is_ahead(segment, head, tail) ? cohort__ahead(segment, head, tail) : 0;
     return (sum_t){ahead < segment->cells ? ahead : segment->cells, 0};
@@ -80,13 +94,35 @@ uint64_t cohort__ring_bytes(const cohort__call_t *call, cohort__ring_t *ring) {
     return sum_looked_at(call, ring, true).bytes;
 }
 
+/* The word of a cell that is not free, or 0. */
+static uint64_t busy_cell(cohort__segment_t *segment) {
+    for (uint64_t i = 0; i < segment->cells; i++) {
+        uint64_t word = atomic_load(&cohort__cell_at(segment, i)->word);
+        if (cohort__word_step(word) != COHORT__FREE) return word;
+    }
+    return 0;
+}
+
+/* One walk along the segments; false: it must begin again. Ends the operation. */
+static bool find_busy(const cohort__call_t *call, cohort__ring_t *ring, uint64_t *busy) {
+    cohort__segment_t *first = cohort__segment_hold(call, &ring->head), *segment = first;
+    *busy = 0;
+    if (!first) return true;
+    while (segment && (*busy = busy_cell(segment)) == 0) {
+        cohort__segment_t *next = atomic_load(&segment->next);
+        if (!next) break;
+        segment = cohort__segment_hold_next(call, ring, first, next);
+    }
+    cohort__op_end(call->me);
+    return segment != NULL;
+}
+
 bool cohort__ring_is_idle(const cohort__call_t *call, cohort__ring_t *ring, bool thorough) {
-    uint64_t busy = 0;
-    if (!cohort__call_look(call)) return true;
-    cohort__segment_t *s = atomic_load(&ring->head);
-    for (uint64_t i = 0; s && i < s->cells && cohort__word_step(busy) == COHORT__FREE; i++)
-        busy = atomic_load(&cohort__cell_at(s, i)->word);
-    cohort__call_look_end(call);
-    if (thorough) (void)cohort__ring_clear_way(busy);
-    return cohort__word_step(busy) == COHORT__FREE;
+    for (int repairs = 0;;) {
+        uint64_t busy;
+        if (!find_busy(call, ring, &busy)) continue;
+        if (!busy) return true;
+        if (!thorough || repairs++ == COHORT__REPAIRS || !cohort__ring_clear_way(busy))
+            return false;
+    }
 }

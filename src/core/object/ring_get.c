@@ -29,6 +29,8 @@ static apr_status_t copy_out(cohort__thread_t *me, cohort__cell_t *cell, cohort_
                                                 &me->in_flight[COHORT__IN_FLIGHT_MESSAGE]);
         if (status) return status;
         to = atomic_load_explicit(&me->in_flight[COHORT__IN_FLIGHT_MESSAGE], memory_order_relaxed);
+    } else if (r->how == COHORT__RECEIVE_DROP) {
+        return APR_SUCCESS;
     } else if (r->how == COHORT__RECEIVE_COPY) {
         to = r->data = apr_palloc(r->pool, r->size + 1);
         if (!to) return cohort__fail(APR_ENOMEM, "copying the message to the pool");
@@ -71,6 +73,7 @@ static void commit_get(const cohort__call_t *call, cohort__ring_t *ring, cohort_
     if (out) cohort__block_prefetch(&cohort__cell_at(segment, next)->block);
     cohort__op_end(call->me);
     cohort__notify(&ring->space, 1);
+    if (cohort__ring_state(ring)) cohort__notify(&ring->items, COHORT__ALL);
     if (r->how == COHORT__RECEIVE_BLOCK) r->data = cohort__block_give(in_flight);
     else if (out) cohort__block_free(call->me, in_flight);
 }
@@ -226,8 +229,8 @@ static bool fits_message(const cohort__segment_t *segment, cohort__cell_t *cell,
                          const cohort_message_t *message) {
     uint64_t size = atomic_load_explicit(&cell->size, memory_order_relaxed);
     size &= ~COHORT__RETURNED; /* more than a cell has: out of line, or damaged */
-    return size <= segment->inline_size && size <= message->size &&
-           (message->data || !message->size);
+    return size <= segment->inline_size && size <= message->capacity &&
+           (message->data || !message->capacity);
 }
 
 /* As cohort__ring_put_run(). A get takes 300 instructions by it and 509 by cohort__ring_get(). */
@@ -260,6 +263,9 @@ size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
     }
     if (position != cohort__head_position(head)) cohort__head_raise(segment, head, position);
     cohort__op_end(call->me);
-    if (done) cohort__notify(&ring->space, (int)done);
+    if (done) {
+        cohort__notify(&ring->space, (int)done);
+        if (cohort__ring_state(ring)) cohort__notify(&ring->items, COHORT__ALL);
+    }
     return done;
 }

@@ -153,7 +153,7 @@ typedef struct {
 
 static void take_message(board_t *board, uint32_t lane, void *buffer, apr_interval_time_t timeout,
                          taken_t *t) {
-    cohort_message_t m = {.data = buffer, .size = sizeof(message_t) + LARGE};
+    cohort_message_t m = {.data = buffer, .capacity = sizeof(message_t) + LARGE};
     t->status = lane == PIPE_LANE ? cohort_connection_recv_message(board->receiver, &m, timeout)
                                   : cohort_queue_get_message(board->queues[lane], &m, timeout);
     t->data = buffer;
