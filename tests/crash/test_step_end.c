@@ -297,6 +297,12 @@ static void close_queues(void *state) {
     (void)cohort_queue_close(s->other);
 }
 
+static void discard_queues(void *state) {
+    state_t *s = state;
+    (void)cohort_queue_discard(s->queue);
+    (void)cohort_queue_discard(s->other);
+}
+
 static void check_closed(void *state, bool finished) {
     state_t *s = state;
     if (finished) CHECK(cohort_queue_is_closed(s->other));
@@ -478,6 +484,7 @@ CASE(daemon_makes_pool, nothing, NULL, make_and_use_pool, check_nothing)
 CASE(daemon_uses_pool, nothing, make_pool_and_results, use_pool, check_nothing)
 CASE(daemon_leaves_pool, nothing, make_pool_and_results, step_leave, check_nothing)
 CASE(queue_close_in_use, queues_in_use, NULL, close_queues, check_closed)
+CASE(queue_discard_in_use, queues_in_use, NULL, discard_queues, check_closed)
 CASE(queue_destroy_in_use, queues_in_use, NULL, destroy_queues, check_destroyed)
 CASE(child_of_survivor, a_child, NULL, end_child, check_child)
 CASE(child_of_victim, a_user, own_child, end_child, check_own_child)
@@ -486,22 +493,13 @@ CASE(thread_end, nothing, use_memory, end_thread, check_thread)
 
 #define ENTRIES(function) \
     {"StepEnd", #function, function}, { "StepEnd", #function "_repair", function##_repair }
-const test_case_t step_end_cases[] = {ENTRIES(pipe_close_own),
-                                      ENTRIES(pipe_close_shared),
-                                      ENTRIES(pipe_close_given),
-                                      ENTRIES(objects_pipe),
-                                      ENTRIES(objects_queues),
-                                      ENTRIES(objects_locks),
-                                      ENTRIES(objects_results),
-                                      ENTRIES(objects_pool),
-                                      ENTRIES(objects_processes),
-                                      ENTRIES(daemon_makes_pool),
-                                      ENTRIES(daemon_uses_pool),
-                                      ENTRIES(daemon_leaves_pool),
-                                      ENTRIES(queue_close_in_use),
-                                      ENTRIES(queue_destroy_in_use),
-                                      ENTRIES(child_of_survivor),
-                                      ENTRIES(child_of_victim),
-                                      ENTRIES(permit_of_another),
-                                      ENTRIES(thread_end),
-                                      {0}};
+const test_case_t step_end_cases[] = {ENTRIES(pipe_close_own),       ENTRIES(pipe_close_shared),
+                                      ENTRIES(pipe_close_given),     ENTRIES(objects_pipe),
+                                      ENTRIES(objects_queues),       ENTRIES(objects_locks),
+                                      ENTRIES(objects_results),      ENTRIES(objects_pool),
+                                      ENTRIES(objects_processes),    ENTRIES(daemon_makes_pool),
+                                      ENTRIES(daemon_uses_pool),     ENTRIES(daemon_leaves_pool),
+                                      ENTRIES(queue_close_in_use),   ENTRIES(queue_discard_in_use),
+                                      ENTRIES(queue_destroy_in_use), ENTRIES(child_of_survivor),
+                                      ENTRIES(child_of_victim),      ENTRIES(permit_of_another),
+                                      ENTRIES(thread_end),           {0}};

@@ -230,6 +230,69 @@ static void queue_joinable(void) {
     queue_with(&(cohort_queue_options_t){.capacity = 64, .joinable = 1});
 }
 
+/* The even put until it is closed, the odd get until they are told that it is over; what was not
+ * put is freed. The first of them closes or discards the queue in the middle. */
+typedef struct {
+    cohort_queue_t *queue;
+    apr_status_t (*end)(cohort_queue_t *queue);
+    _Atomic int put, got;
+} ending_t;
+
+static void put_until_closed(ending_t *e, int index) {
+    _Alignas(16) char room[3000] = {0};
+    for (int i = 0;; i++) {
+        if (index == 0 && i == MESSAGES) CHECK_STATUS(APR_SUCCESS, e->end(e->queue));
+        parcel_t *p = parcel(room, i);
+        apr_status_t status = cohort_queue_put(e->queue, p, size_of(i), COHORT_FOREVER);
+        if (!status) {
+            atomic_fetch_add(&e->put, 1);
+            continue;
+        }
+        CHECK_STATUS(COHORT_ECLOSED, status);
+        CHECK_STATUS(APR_SUCCESS, cohort_free(p->number));
+        return;
+    }
+}
+
+static void use_until_closed(void *arg, int index) {
+    _Alignas(16) char room[3000];
+    ending_t *e = arg;
+    apr_size_t size;
+    apr_status_t status;
+    if (index % 2 == 0) {
+        put_until_closed(e, index);
+        return;
+    }
+    while (!(status = cohort_queue_get(e->queue, room, sizeof room, &size, COHORT_FOREVER))) {
+        int *number = ((parcel_t *)(void *)room)->number;
+        *number = -1;
+        CHECK_STATUS(APR_SUCCESS, cohort_free(number));
+        atomic_fetch_add(&e->got, 1);
+        (void)cohort_queue_task_done(e->queue);
+    }
+    CHECK_STATUS(COHORT_ECLOSED, status);
+}
+
+static void end_with(apr_status_t (*end)(cohort_queue_t *queue), bool all_come_out) {
+    static const apr_size_t capacities[] = {1, 5, 0};
+    for (int i = 0; i < 6; i++) {
+        cohort_queue_options_t options = {.capacity = capacities[i % 3], .joinable = i / 3};
+        ending_t e = {.end = end};
+        apr_uint64_t before = blocks_in_use();
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&e.queue, &options, NULL));
+        together(PARTIES, use_until_closed, &e);
+        int lost = atomic_load(&e.put) - atomic_load(&e.got);
+        CHECK(lost >= 0 && (lost == 0 || !all_come_out));
+        CHECK_INT(0, cohort_queue_size(e.queue));
+        if (options.joinable) CHECK_STATUS(APR_SUCCESS, cohort_queue_join(e.queue, 0));
+        CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(e.queue));
+        check_heap(before + (apr_uint64_t)lost); /* what the lost ones had with them */
+    }
+}
+
+static void queue_closed(void) { end_with(cohort_queue_close, true); }
+static void queue_discarded(void) { end_with(cohort_queue_discard, false); }
+
 static void use_pipe(void *arg, int index) {
     _Alignas(16) char room[3000] = {0};
     traffic_t *t = arg;
@@ -511,6 +574,8 @@ const test_case_t races_cases[] = {
     {"Races", "queue_of_one", queue_of_one},
     {"Races", "queue_unbounded", queue_unbounded},
     {"Races", "queue_joinable", queue_joinable},
+    {"Races", "queue_closed", queue_closed},
+    {"Races", "queue_discarded", queue_discarded},
     {"Races", "pipe_of_many", pipe_of_many},
     {"Races", "lock", lock},
     {"Races", "rlock", rlock},

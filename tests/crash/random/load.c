@@ -104,7 +104,8 @@ static bool produce_one(actor_t *me, message_t *m) {
     else atomic_store(&account->lane[lane].begun, number);
     MUST(me->board,
          !status || is_timeout(status) ||
-             (atomic_load(&me->board->stop) && APR_STATUS_IS_EOF(status)),
+             (atomic_load(&me->board->stop) &&
+              (APR_STATUS_IS_EOF(status) || status == COHORT_ECLOSED)),
          "a put into lane %u gave status %d", lane, status);
     return true;
 }
@@ -195,7 +196,9 @@ bool load_take(board_t *board, place_t *place, uint32_t lane, dice_t *dice,
     if (!t.status && t.block) (void)cohort_free(t.data);
     if (place) atomic_store(&place->open, SHUT);
     if (pool) apr_pool_destroy(pool);
-    MUST(board, !t.status || is_timeout(t.status) || APR_STATUS_IS_EOF(t.status),
+    MUST(board,
+         !t.status || is_timeout(t.status) || APR_STATUS_IS_EOF(t.status) ||
+             (atomic_load(&board->stop) && t.status == COHORT_ECLOSED),
          "a get from lane %u gave status %d", lane, t.status);
     if (!t.status && lane == JOINABLE_LANE) {
         apr_status_t status = cohort_queue_task_done(board->queues[lane]);

@@ -465,6 +465,10 @@ static void rage(apr_time_t until, uint64_t deaths) {
 static void end_load(void) {
     phase = "end of the load";
     atomic_store(&board->stop, 1);
+    for (int i = 0; i < PIPE_LANE; i++) {
+        apr_status_t status = cohort_queue_close(board->queues[i]);
+        MUST(board, !status, "closing a queue gave status %d", status);
+    }
     (void)cohort_barrier_abort(board->barrier);
     for (uint32_t i = 0; i < PLACES; i++) {
         apr_status_t status = APR_TIMEUP;
@@ -483,10 +487,12 @@ static void end_load(void) {
     }
 }
 
+/* The queues say by themselves when it is over. */
 static void drain(void) {
     phase = "what is left in the lanes";
     for (uint32_t lane = 0; lane < LANES; lane++) {
-        while (load_take(board, NULL, lane, &dice, 0)) atomic_fetch_add(&beat, 1);
+        apr_interval_time_t timeout = lane == PIPE_LANE ? 0 : COHORT_FOREVER;
+        while (load_take(board, NULL, lane, &dice, timeout)) atomic_fetch_add(&beat, 1);
     }
     phase = "the join of the queue";
     apr_status_t status = cohort_queue_join(board->queues[JOINABLE_LANE], COHORT_FOREVER);
