@@ -117,6 +117,51 @@ static void lives_only(int n) {
     for (int i = 0; i < n / DEAR; i++) creates_only(DEAR), starts_only(DEAR), ends_only(DEAR);
 }
 
+static cohort_event_t *over;
+
+static int stay(void *args) {
+    (void)args;
+    return cohort_event_wait(over, COHORT_FOREVER) != APR_SUCCESS;
+}
+
+static apr_status_t task_of_result(const void *input, void *output) {
+    (void)output;
+    return *(const int *)input ? cohort_event_wait(over, COHORT_FOREVER) : APR_SUCCESS;
+}
+
+/* Two processes and two results, one of each is ready. */
+static cohort_waitable_t *items_to_wait_for(void) {
+    static cohort_waitable_t items[4];
+    static const int waits[] = {1, 0};
+    cohort_pool_t *pool;
+    cohort_process_t *children[2];
+    cohort_result_t *results[2];
+    MUST(cohort_event_create(&over, NULL));
+    MUST(cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, NULL));
+    for (int i = 0; i < 2; i++) {
+        MUST(cohort_process_create(&children[i], i ? idle : stay, NULL, 0, NULL, NULL));
+        MUST(cohort_process_start(children[i]));
+        MUST(cohort_pool_apply_async(&results[i], pool, task_of_result, &waits[i], sizeof waits[i],
+                                     NULL, 0, NULL, NULL));
+        items[i].object = children[i];
+        items[2 + i].object = results[i];
+    }
+    MUST(cohort_process_join(children[1], COHORT_FOREVER));
+    MUST(cohort_result_wait(results[1], COHORT_FOREVER));
+    return items;
+}
+
+static void waits_only(int n) {
+    static cohort_waitable_t *items;
+    if (!items) items = items_to_wait_for();
+    for (int i = 0; i < n; i++) MUST(cohort_wait(items, 4, COHORT_WAIT_ANY, COHORT_FOREVER));
+}
+
+static void waits_end(int n) {
+    (void)n;
+    MUST(cohort_event_set(over));
+}
+
 static void nothing(int n) { (void)n; }
 
 /* Warm up with both halves of a pair, then count one: `before` and `after` keep the pair in
@@ -133,6 +178,7 @@ static const struct {
     {"lock+unlock", {locks_only, nothing}, nothing, locks_only, nothing, 1},
     {"alloc", {allocs_only, frees_only}, nothing, allocs_only, frees_only, 1},
     {"free", {allocs_only, frees_only}, allocs_only, frees_only, nothing, 1},
+    {"wait", {waits_only, nothing}, nothing, waits_only, waits_end, 1},
     {"start", {lives_only, nothing}, creates_only, starts_only, ends_only, DEAR},
 };
 enum { PAIRS = sizeof pairs / sizeof *pairs };
@@ -314,7 +360,7 @@ static int judge(const char *of_key, const char *operation, double value, int *m
 
 int bench_counts_check(const char *program, int record) {
     static const char *const operations[] = {"put",   "get",  "put_many", "get_many", "lock+unlock",
-                                             "alloc", "free", "map-step", "start"};
+                                             "alloc", "free", "wait",     "map-step", "start"};
     apr_pool_t *pool;
     int worse = 0, missing = 0;
     const char *lines = "";

@@ -25,7 +25,7 @@ static int finish_any(cohort_waitable_t *running, int n) {
     MUST(cohort_wait(running, (apr_size_t)n, COHORT_WAIT_ANY, COHORT_FOREVER));
     for (int i = 0; i < n; i++) {
         if (!running[i].ready) continue;
-        bench_finish_child(running[i].process);
+        bench_finish_child(running[i].object);
         running[i] = running[n - 1];
         return n - 1;
     }
@@ -39,7 +39,7 @@ static double run_true(void *arg, int count) {
     double begin = bench_now();
     for (int i = 0; i < count; i++) {
         if (n == JOBS) n = finish_any(running, n);
-        running[n++] = (cohort_waitable_t){.process = start_true()};
+        running[n++] = (cohort_waitable_t){.object = start_true()};
     }
     while (n > 0) n = finish_any(running, n);
     return bench_now() - begin;

@@ -223,7 +223,7 @@ static apr_status_t check_outputs(cohort_result_t *result) {
     return status == APR_EGENERAL ? APR_SUCCESS : status;
 }
 static apr_status_t use_result(void *result, void *second, unsigned n) {
-    cohort_waitable_t item = {.result = result};
+    cohort_waitable_t item = {.object = result};
     cohort_task_error_t error;
     (void)second;
     switch (n % 6) {

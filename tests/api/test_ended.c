@@ -46,7 +46,7 @@ static bool by_status(apr_status_t status) {
 static bool by_join(cohort_process_t *p) { return by_status(cohort_process_join(p, 0)); }
 
 static bool by_wait(cohort_process_t *p) {
-    cohort_waitable_t item = {.process = p};
+    cohort_waitable_t item = {.object = p};
     bool ended = by_status(cohort_wait(&item, 1, COHORT_WAIT_ALL, 0));
     CHECK_INT(ended, item.ready);
     return ended;

@@ -269,11 +269,11 @@ static apr_status_t process_join(things_t *t) {
     return cohort_process_join(t->process, COHORT_FOREVER);
 }
 static apr_status_t wait_process(things_t *t) {
-    cohort_waitable_t item = {.process = t->process};
+    cohort_waitable_t item = {.object = t->process};
     return cohort_wait(&item, 1, COHORT_WAIT_ALL, COHORT_FOREVER);
 }
 static apr_status_t wait_result(things_t *t) {
-    cohort_waitable_t item = {.result = t->result};
+    cohort_waitable_t item = {.object = t->result};
     return cohort_wait(&item, 1, COHORT_WAIT_ALL, COHORT_FOREVER);
 }
 static apr_status_t result_wait(things_t *t) {

@@ -278,7 +278,7 @@ static void wrong_arguments(void) {
     FAILS(APR_ENOMEM, "arena", cohort_alloc(&block, APR_SIZE_MAX / 2));
     FAILS(COHORT_EFREE, "not a block", cohort_free(&argument));
     FAILS(APR_EINVAL, "usage is NULL", cohort_arena_usage(NULL));
-    FAILS(APR_EINVAL, "items[0]", cohort_wait(&item, 1, COHORT_WAIT_ANY, 0));
+    FAILS(APR_EINVAL, "items[0].object is NULL", cohort_wait(&item, 1, COHORT_WAIT_ANY, 0));
     FAILS(COHORT_ELIMIT, "workers is 10000; a pool has at most 8192",
           cohort_pool_create(&pool, &many, NULL));
     FAILS(COHORT_ELIMIT, "a pool has at most 8192", cohort_pool_create(&pool, &negative, NULL));

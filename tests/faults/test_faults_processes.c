@@ -366,6 +366,27 @@ static void host_that_reaps(void) {
 
 /* ---- the cohort itself ---------------------------------------------------------------------- */
 
+/* Up to 32 things are waited for without memory; in vain when there is none for more. */
+static void wait_for_many(void) {
+    cohort_process_t *process;
+    cohort_waitable_t items[33] = {{0}};
+    CHECK_STATUS(APR_SUCCESS, begin_cohort());
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&process, nothing, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    for (int i = 0; i < 33; i++) items[i].object = process;
+    fault_arm(FAULT_ONWARD, 1);
+    apr_status_t few = cohort_wait(items, 32, COHORT_WAIT_ALL, 0);
+    bool hit = fault_disarm();
+    fault_arm(FAULT_ONWARD, 1);
+    apr_status_t many = cohort_wait(items, 33, COHORT_WAIT_ALL, 0);
+    CHECK(!hit && fault_disarm());
+    CHECK_STATUS(APR_SUCCESS, few);
+    CHECK_STATUS(APR_ENOMEM, many);
+    CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 33, COHORT_WAIT_ALL, 0));
+    cohort_finalize();
+}
+
 static void initialize_with(fault_kind_t kind) {
     int failures = 0;
     long n = 1;
@@ -405,5 +426,6 @@ const test_case_t faults_processes_cases[] = {
     {"Faults", "reports", reports},
     {"Faults", "host_that_reaps", host_that_reaps},
     {"Faults", "children", children},
+    {"Faults", "wait_for_many", wait_for_many},
     {0},
 };

@@ -172,13 +172,13 @@ static void a_copy_waits_for_its_own(void) {
 static void long_waiters_are_notified_too(void) {
     cohort_program_t slow = {.argv = SHELL("sleep 1.3; exit 4")},
                      slower = {.argv = SHELL("sleep 1.6; exit 5")};
-    cohort_waitable_t items[2] = {{.process = start_program(&slow, NULL)},
-                                  {.process = start_program(&slower, NULL)}};
+    cohort_waitable_t items[2] = {{.object = start_program(&slow, NULL)},
+                                  {.object = start_program(&slower, NULL)}};
     CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ANY, COHORT_FOREVER));
     CHECK_INT(1, items[0].ready);
     CHECK_STATUS(APR_SUCCESS, cohort_wait(items, 2, COHORT_WAIT_ALL, COHORT_FOREVER));
-    party_end(items[0].process, 4);
-    party_end(items[1].process, 5);
+    party_end(items[0].object, 4);
+    party_end(items[1].object, 5);
 }
 
 const test_case_t program_cases[] = {

@@ -487,7 +487,7 @@ static int sleep_long(void *args) {
 /* Its end is known to the system, and not told: for Cohort it goes on, in whatever way a process
  * asks. */
 static void check_goes_on(cohort_process_t *p) {
-    cohort_waitable_t item = {.process = p};
+    cohort_waitable_t item = {.object = p};
     cohort_process_t **list;
     apr_size_t count;
     await_state(cohort_process_pid(p), false);

@@ -7,13 +7,61 @@
 
 #include "core/memory/arena.h"
 #include "core/memory/upward.h"
-#include "core/object/object.h"
 #include "core/object/pipe.h"
-#include "core/object/ring.h"
+#include "core/object/pipe_ends.h"
+#include "core/object/queue.h"
+#include "core/object/sync.h"
 #include "core/pool/pool.h"
 #include "core/process/process.h"
 
-/* ---- kinds of objects ----------------------------------------------------------------------- */
+#include <cohort/wait.h>
+
+/* ---- types, and kinds of objects ------------------------------------------------------------ */
+
+/* What ends or is done is told to all threads that wait for several things. */
+static cohort__eventcount_t *completed(const cohort__aim_t *aim) {
+    (void)aim;
+    return &cohort__arena->completed;
+}
+
+static const cohort__type_t process_type = {.name = "process",
+                                            .conditions = COHORT_READY_END,
+                                            .usual = COHORT_READY_END,
+                                            .check = cohort__process_waitable,
+                                            .ready = cohort__process_ready,
+                                            .event = completed,
+                                            .await_any = cohort__process_await_any,
+                                            .describe = cohort__process_describe};
+
+static const cohort__type_t queue_types[] = {
+    {.name = "queue", .tag = COHORT__QUEUE_TAG, .describe = cohort__queue_describe}, {0}};
+
+static const cohort__type_t pipe_types[] = {
+    {.name = "connection", .tag = COHORT__PIPE_TAG, .describe = cohort__connection_describe}, {0}};
+
+static const cohort__type_t sync_types[] = {
+    {.name = "lock", .tag = COHORT__TAG_LOCK, .describe = cohort__lock_describe},
+    {.name = "recursive lock", .tag = COHORT__TAG_RLOCK, .describe = cohort__rlock_describe},
+    {.name = "semaphore", .tag = COHORT__TAG_SEMAPHORE, .describe = cohort__semaphore_describe},
+    {.name = "condition", .tag = COHORT__TAG_CONDITION, .describe = cohort__condition_describe},
+    {.name = "event", .tag = COHORT__TAG_EVENT, .describe = cohort__event_describe},
+    {0}};
+
+static const cohort__type_t barrier_types[] = {
+    {.name = "barrier", .tag = COHORT__TAG_BARRIER, .describe = cohort__barrier_describe}, {0}};
+
+static const cohort__type_t pool_types[] = {
+    {.name = "pool", .tag = COHORT__POOL_TAG, .describe = cohort__pool_describe}, {0}};
+
+static const cohort__type_t result_types[] = {{.name = "result",
+                                               .tag = COHORT__RESULT_TAG,
+                                               .conditions = COHORT_READY_END,
+                                               .usual = COHORT_READY_END,
+                                               .ready = cohort__result_ready,
+                                               .event = completed,
+                                               .pace = &cohort__pace_brisk,
+                                               .describe = cohort__result_describe},
+                                              {0}};
 
 static void *queue_ring(void *object, int i) { return cohort__queue_ring(object, i); }
 
@@ -21,12 +69,19 @@ static void *pipe_ring(void *object, int i) { return cohort__pipe_ring(object, i
 
 static const cohort__kind_ops_t kinds[COHORT__KINDS] = {
     [COHORT__KIND_BYTES] = {.name = "bytes"},
-    [COHORT__KIND_QUEUE] = {.name = "queue", .size = 1024, .ring = queue_ring},
-    [COHORT__KIND_PIPE] = {.name = "pipe", .size = 1024, .ring = pipe_ring},
-    [COHORT__KIND_SYNC] = {.name = "synchroniser", .size = 768},
-    [COHORT__KIND_BARRIER] = {.name = "barrier", .size = 768},
-    [COHORT__KIND_POOL] = {.name = "pool", .size = 1024},
-    [COHORT__KIND_RESULT] = {.name = "result", .size = 1024},
+    [COHORT__KIND_QUEUE] = {.name = "queue",
+                            .size = 1024,
+                            .types = queue_types,
+                            .ring = queue_ring},
+    [COHORT__KIND_PIPE] = {.name = "pipe",
+                           .size = 1024,
+                           .types = pipe_types,
+                           .object = cohort__pipe_of,
+                           .ring = pipe_ring},
+    [COHORT__KIND_SYNC] = {.name = "synchroniser", .size = 768, .types = sync_types},
+    [COHORT__KIND_BARRIER] = {.name = "barrier", .size = 768, .types = barrier_types},
+    [COHORT__KIND_POOL] = {.name = "pool", .size = 1024, .types = pool_types},
+    [COHORT__KIND_RESULT] = {.name = "result", .size = 1024, .types = result_types},
 };
 
 /* ---- deaths --------------------------------------------------------------------------------- */
@@ -159,6 +214,7 @@ static const cohort__part_t parts[] = {
 
 static const cohort__upward_t upward = {
     .kinds = kinds,
+    .process = &process_type,
     .check_dead = cohort__process_check_dead,
     .thread_steps = thread_steps,
     .death_steps = death_steps,

@@ -1,129 +1,237 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wait for several things: whatever ends or becomes ready notifies one event count of the cohort,
- * on which all waiting threads for more than one thing sleep; each looks at its own items.
+ * Wait for several things. What each of them is, and how one waits for it, is in the table of
+ * types; no type is known here by name. A thread notes which life of each thing is meant, looks at
+ * all of them, and sleeps on the event count that they notify; what is at the same place by then
+ * is not mistaken for what was meant, whose life is over.
  */
 #include <cohort/wait.h>
 
-#include "core/pool/pool.h"
-#include "core/process/process.h"
+#include "core/base/reserved.h"
+#include "core/memory/upward.h"
+#include "core/object/object.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FEW 32
 
-/* lives[i] says which process, or which result, was at the place of item i when the wait began. */
 typedef struct {
-    cohort_waitable_t *items;
-    uint64_t *lives;
+    const cohort__type_t *type;
+    cohort__aim_t aim;
+    cohort_waitable_t *item;
+    unsigned wanted;
+} thing_t;
+
+typedef struct {
+    thing_t *things; /* one for each item */
     apr_size_t n;
     cohort_wait_mode_t mode;
-    cohort__thread_t *me;
+    bool twice; /* a thing may be in several items */
 } wait_t;
 
-static apr_status_t check_process(const cohort_process_t *process, uint64_t *life) {
-    apr_status_t status = cohort__process_check(process);
-    if (status) return status;
-    if (process == cohort__self()) return COHORT_ENOWAIT;
-    *life = cohort__process_id(process);
-    cohort__slot_state_t state = cohort__process_state(process);
-    return state == COHORT__SLOT_NEW || state == COHORT__SLOT_MAKING ? COHORT_ENOTSTARTED
-                                                                     : APR_SUCCESS;
-}
+/* ---- the items ------------------------------------------------------------------------------ */
 
-static apr_status_t check_result(cohort_result_t *result, uint64_t *life) {
-    cohort__call_t use;
-    apr_status_t status = cohort__result_use(&use, result);
-    if (!status) *life = use.life;
-    return status;
-}
+static const char *const conditions[] = {"COHORT_READY_END", "COHORT_READY_IN", "COHORT_READY_OUT",
+                                         "COHORT_READY_GONE"};
+enum { CONDITIONS = sizeof conditions / sizeof *conditions, KNOWN = (1u << CONDITIONS) - 1 };
 
-static apr_status_t check_items(const wait_t *wait) {
-    for (apr_size_t i = 0; i < wait->n; i++) {
-        cohort_waitable_t *item = &wait->items[i];
-        if (!item->process == !item->result) {
-            return cohort__fail(APR_EINVAL, "items[%lu] has %s", (unsigned long)i,
-                                item->process ? "both a process and a result"
-                                              : "neither a process nor a result");
-        }
-        apr_status_t status = item->process ? check_process(item->process, &wait->lives[i])
-                                            : check_result(item->result, &wait->lives[i]);
-        if (status) return cohort__explain(status, "items[%lu]", (unsigned long)i);
-        item->ready = 0;
+/* "COHORT_READY_IN | COHORT_READY_OUT of that" */
+static void name_conditions(unsigned mask, char *text, size_t size) {
+    size_t length = 0;
+    *text = 0;
+    for (unsigned i = 0; i < CONDITIONS && length < size; i++) {
+        if (!(mask >> i & 1)) continue;
+        length += (size_t)snprintf(text + length, size - length, "%s%s", length ? " | " : "",
+                                   conditions[i]);
     }
+}
+
+/* "items[3] is an open queue with 5 messages" */
+static const char *what_is(const thing_t *thing, apr_size_t i, char *text, size_t size) {
+    char line[160] = "no more what it was";
+    thing->type->describe(&thing->aim, line, sizeof line);
+    snprintf(text, size, "items[%lu] is %s", (unsigned long)i, line);
+    return text;
+}
+
+COHORT__APART static apr_status_t refuse(const cohort_waitable_t *item, apr_size_t i) {
+    apr_status_t status = cohort__check_reserved_at(item->reserved, 2, "items", i);
+    if (status) return status;
+    if (item->wanted & ~(unsigned)KNOWN)
+        return cohort__fail(COHORT_EOPTION, "items[%lu].wanted has unknown bits, 0x%x",
+                            (unsigned long)i, item->wanted & ~(unsigned)KNOWN);
+    return cohort__fail(APR_EINVAL, "items[%lu].object is NULL", (unsigned long)i);
+}
+
+COHORT__APART static apr_status_t refuse_condition(const thing_t *thing, apr_size_t i) {
+    char text[200], names[100];
+    what_is(thing, i, text, sizeof text);
+    if (!thing->item->wanted)
+        return cohort__fail(APR_ENOTIMPL, "%s: nothing waits for that yet", text);
+    name_conditions(thing->wanted & ~thing->type->conditions, names, sizeof names);
+    return cohort__fail(APR_ENOTIMPL, "%s: nothing waits for %s of that yet", text, names);
+}
+
+COHORT__APART static apr_status_t refuse_thing(apr_status_t status, const thing_t *thing,
+                                               apr_size_t i) {
+    char text[200];
+    return cohort__fail(status, "%s", what_is(thing, i, text, sizeof text));
+}
+
+/* From here on the item means what it names now, in the life that it has now. */
+static apr_status_t aim_at(thing_t *thing, apr_size_t i) {
+    cohort_waitable_t *item = thing->item;
+    if (item->reserved[0] | item->reserved[1] | (item->wanted & ~(unsigned)KNOWN) || !item->object)
+        return refuse(item, i);
+    thing->aim.handle = item->object;
+    const cohort__type_t *type = thing->type = cohort__type_of(item->object, &thing->aim.life);
+    if (!type) return cohort__fail(COHORT_EHANDLE, "items[%lu]", (unsigned long)i);
+    thing->wanted = item->wanted ? item->wanted : type->usual;
+    if (!thing->wanted || thing->wanted & ~type->conditions) return refuse_condition(thing, i);
+    apr_status_t status = type->check ? type->check(&thing->aim) : APR_SUCCESS;
+    if (status) return refuse_thing(status, thing, i);
+    item->ready = 0;
     return APR_SUCCESS;
 }
 
-/* A slot that holds another process by now, or one that was not started, held one that has
- * ended. */
-static bool has_ended(cohort__pid_t id, bool thorough) {
-    if (thorough) (void)cohort__process_check_dead(id);
-    cohort_process_t *process = cohort__process_find(id);
-    if (!process) return true;
-    switch (cohort__process_state(process)) {
-    case COHORT__SLOT_STARTING:
-    case COHORT__SLOT_RUNNING:
-    case COHORT__SLOT_DEAD: return cohort__process_find(id) != process;
-    default: return true;
-    }
+/* One of 64 numbers for a thing: when those of two are the same, the things may be. */
+static unsigned number_of(const void *handle) {
+    return (unsigned)((uint64_t)(uintptr_t)handle * 0x61c88647 >> 32) % 64;
 }
 
-static bool is_ready(const wait_t *wait, apr_size_t i, bool thorough) {
-    if (wait->items[i].process) return has_ended(wait->lives[i], thorough);
-    cohort__call_t use = {wait->me, (cohort__object_t *)wait->items[i].result, wait->lives[i]};
-    return cohort__result_try(&use, thorough) != APR_EAGAIN;
+static apr_status_t aim_at_items(wait_t *wait, cohort_waitable_t *items, cohort__thread_t *me) {
+    uint64_t seen = 0, twice = 0;
+    thing_t *thing = wait->things;
+    for (apr_size_t i = 0; i < wait->n; i++, thing++) {
+        thing->item = &items[i];
+        thing->aim.me = me;
+        apr_status_t status = aim_at(thing, i);
+        if (status) return status;
+        unsigned number = number_of(thing->aim.handle);
+        twice |= seen >> number;
+        seen |= (uint64_t)1 << number;
+    }
+    wait->twice = twice & 1;
+    return APR_SUCCESS;
 }
 
-static apr_status_t try_items(void *arg, bool thorough) {
-    wait_t *wait = arg;
-    apr_size_t ready = 0;
-    for (apr_size_t i = 0; i < wait->n; i++) {
-        cohort_waitable_t *item = &wait->items[i];
-        item->ready = item->ready || is_ready(wait, i, thorough);
-        ready += item->ready != 0;
-    }
+/* ---- the look ------------------------------------------------------------------------------- */
+
+static apr_status_t answer(const wait_t *wait, apr_size_t ready) {
     return ready == wait->n || (ready && wait->mode == COHORT_WAIT_ANY) ? APR_SUCCESS : APR_EAGAIN;
 }
 
-/* For one of a few children. */
-static void sleep_on_children(const wait_t *wait, int64_t deadline) {
-    cohort_process_t *children[COHORT_OS_BORROW_MAX];
-    if (wait->mode != COHORT_WAIT_ANY || wait->n == 0 || wait->n > COHORT_OS_BORROW_MAX) return;
-    for (apr_size_t i = 0; i < wait->n; i++) {
-        if (!(children[i] = wait->items[i].process)) return;
+static apr_status_t try_items(void *arg, bool thorough) {
+    const wait_t *wait = arg;
+    const thing_t *end = wait->things + wait->n;
+    apr_size_t ready = 0;
+    for (const thing_t *thing = wait->things; thing < end; thing++) {
+        cohort_waitable_t *item = thing->item;
+        if (!item->ready) item->ready = thing->type->ready(&thing->aim, thing->wanted, thorough);
+        ready += item->ready != 0;
     }
-    cohort__watcher_borrow(children, (int)wait->n, deadline);
+    return answer(wait, ready);
 }
 
-static cohort__pace_t pace(const wait_t *wait) {
+/* ---- things that are there twice ------------------------------------------------------------ */
+
+static int by_handle(const void *a, const void *b) {
+    uintptr_t left = (uintptr_t)((const thing_t *)a)->aim.handle,
+              right = (uintptr_t)((const thing_t *)b)->aim.handle;
+    return left < right ? -1 : left > right;
+}
+
+/* What was seen of one of these is true of all that name the same thing. */
+static void share(const thing_t *things, apr_size_t n) {
+    for (apr_size_t i = 0; i < n; i++) {
+        unsigned ready = things[i].item->ready;
+        for (apr_size_t j = 0; ready && j < n; j++) {
+            if (things[j].aim.handle == things[i].aim.handle)
+                things[j].item->ready |= ready & things[j].wanted;
+        }
+    }
+}
+
+/* The same, of any number. */
+static void share_sorted(thing_t *things, apr_size_t n) {
+    apr_size_t next;
+    qsort(things, n, sizeof *things, by_handle);
+    for (apr_size_t first = 0; first < n; first = next) {
+        unsigned ready = 0;
+        for (next = first; next < n && things[next].aim.handle == things[first].aim.handle;)
+            ready |= things[next++].item->ready;
+        for (apr_size_t i = first; i < next; i++) things[i].item->ready |= ready & things[i].wanted;
+    }
+}
+
+/* The end of the wait. A thing that is there twice was looked at twice, and may have become ready
+ * in between: then both say so. */
+COHORT__APART static apr_status_t agree(wait_t *wait, apr_status_t status) {
+    apr_size_t ready = 0;
+    if (wait->n <= FEW) share(wait->things, wait->n);
+    else share_sorted(wait->things, wait->n);
+    for (apr_size_t i = 0; i < wait->n; i++) ready += wait->things[i].item->ready != 0;
+    return status && answer(wait, ready) == APR_SUCCESS ? APR_SUCCESS : status;
+}
+
+/* ---- the wait ------------------------------------------------------------------------------- */
+
+/* For any of a few things of one type. */
+static void await_few(const wait_t *wait, int64_t deadline) {
+    void *handles[COHORT_OS_BORROW_MAX];
+    if (wait->mode != COHORT_WAIT_ANY || wait->n > COHORT_OS_BORROW_MAX) return;
+    const cohort__type_t *type = wait->things[0].type;
     for (apr_size_t i = 0; i < wait->n; i++) {
-        if (wait->items[i].result) return cohort__pace_brisk;
+        if (wait->things[i].type != type) return;
+        handles[i] = wait->things[i].aim.handle;
+    }
+    if (type->await_any) type->await_any(handles, (int)wait->n, deadline);
+}
+
+static cohort__eventcount_t *event_of(const wait_t *wait) {
+    cohort__eventcount_t *event = wait->things[0].type->event(&wait->things[0].aim);
+    for (apr_size_t i = 1; i < wait->n; i++) {
+        if (wait->things[i].type->event(&wait->things[i].aim) != event)
+            return &cohort__arena->completed;
+    }
+    return event;
+}
+
+static cohort__pace_t pace_of(const wait_t *wait) {
+    for (apr_size_t i = 0; i < wait->n; i++) {
+        if (wait->things[i].type->pace) return *wait->things[i].type->pace;
     }
     return cohort__pace_steady;
 }
 
 static apr_status_t await_items(wait_t *wait, apr_interval_time_t timeout) {
-    apr_status_t status = check_items(wait);
     int64_t deadline = cohort__deadline(timeout);
-    if (status) return status;
-    sleep_on_children(wait, deadline);
-    return cohort__await_paced(&cohort__arena->completed, try_items, wait, deadline, pace(wait));
+    apr_status_t status = try_items(wait, false);
+    if (status != APR_EAGAIN) return status;
+    await_few(wait, deadline);
+    return cohort__await_paced(event_of(wait), try_items, wait, deadline, pace_of(wait));
 }
 
 static apr_status_t wait_for(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode,
                              apr_interval_time_t timeout) {
-    uint64_t few[FEW], *lives = few;
+    thing_t few[FEW], *things = few;
     cohort__thread_t *me;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
     if (n && !items) return cohort__null("items");
     if (mode != COHORT_WAIT_ANY && mode != COHORT_WAIT_ALL)
         return cohort__fail(APR_EINVAL, "mode is %d", (int)mode);
-    if (n > FEW && !(lives = n <= SIZE_MAX / sizeof *lives ? malloc(n * sizeof *lives) : NULL))
+    if (n > FEW && !(things = n <= SIZE_MAX / sizeof *things ? malloc(n * sizeof *things) : NULL))
         return APR_ENOMEM;
-    wait_t wait = {items, lives, n, mode, me};
-    status = await_items(&wait, timeout);
-    if (lives != few) free(lives);
+    wait_t wait = {things, n, mode, false};
+    status = aim_at_items(&wait, items, me);
+    if (!status) {
+        status = await_items(&wait, timeout);
+        if (wait.twice) status = agree(&wait, status);
+    }
+    if (things != few) free(things);
     return status;
 }
 

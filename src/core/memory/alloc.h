@@ -72,6 +72,19 @@ static inline bool cohort__object_place(const void *address, cohort__kind_t kind
         atomic_load_explicit(&cohort__spans.heads[offset / COHORT__SPAN], memory_order_acquire);
     return cohort__span_is_slab_of(head, COHORT__OBJECT_CLASS + (unsigned)kind);
 }
+/* The kind of the objects that lie where the address is; BYTES: none do. */
+static inline cohort__kind_t cohort__object_kind(const void *address) {
+    uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)cohort__spans.data);
+    if (offset % 16 ||
+        offset >= atomic_load_explicit(cohort__spans.top, memory_order_acquire) * COHORT__SPAN)
+        return COHORT__KIND_BYTES;
+    uint64_t head =
+        atomic_load_explicit(&cohort__spans.heads[offset / COHORT__SPAN], memory_order_acquire);
+    return cohort__span_kind(head) == COHORT__HEAP_SLAB &&
+                   cohort__span_class(head) >= COHORT__OBJECT_CLASS
+               ? (cohort__kind_t)(cohort__span_class(head) - COHORT__OBJECT_CLASS)
+               : COHORT__KIND_BYTES;
+}
 /* All blocks of objects of this kind that are in use, published or not (the object's own tag says):
  * the first after `after` (NULL: the very first), NULL after the last. One that is made or freed
  * meanwhile may come or not. */

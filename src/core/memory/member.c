@@ -44,13 +44,19 @@ cohort_process_t *cohort__process_find(cohort__pid_t id) {
                : NULL;
 }
 
+cohort__pid_t cohort__process_named(const cohort_process_t *process) {
+    uint64_t offset = (uint64_t)((uintptr_t)process - (uintptr_t)cohort__process_at(0)),
+             index = offset / sizeof *process;
+    if (offset % sizeof *process || index >= cohort__process_count()) return 0;
+    uint64_t life = cohort__process_life(process);
+    if (cohort__life_state(life) == COHORT__SLOT_FREE) return 0;
+    return cohort__pid(cohort__life_generation(life), (uint32_t)index);
+}
+
 apr_status_t cohort__process_check(const cohort_process_t *process) {
     if (!cohort__arena) return COHORT_ENOTINIT;
     if (!process) return APR_EINVAL;
-    ptrdiff_t offset = (const char *)process - (const char *)cohort__process_at(0);
-    if (offset < 0 || offset % (ptrdiff_t)sizeof *process) return COHORT_EHANDLE;
-    if ((uint64_t)offset / sizeof *process >= cohort__process_count()) return COHORT_EHANDLE;
-    return cohort__process_state(process) == COHORT__SLOT_FREE ? COHORT_EHANDLE : APR_SUCCESS;
+    return cohort__process_named(process) ? APR_SUCCESS : COHORT_EHANDLE;
 }
 
 cohort_os_id_t cohort__process_os(cohort_process_t *slot) {

@@ -198,7 +198,9 @@ bool cohort__process_alive(cohort__pid_t id, bool thorough);
 /* Its identity to the system, as far as is known: a child that is starting has left its pid in the
  * claim. */
 cohort_os_id_t cohort__process_os(cohort_process_t *process);
-/* A pointer that the user gave: is it a slot in use? */
+/* The process in the slot that this pointer names, which the user gave; 0: it is no slot in use. */
+cohort__pid_t cohort__process_named(const cohort_process_t *process);
+/* The same, in a status. */
 apr_status_t cohort__process_check(const cohort_process_t *process);
 
 /* Iterate over all slots ever used; NULL after the last. */

@@ -11,10 +11,51 @@
 #include "core/memory/alloc.h"
 #include "core/memory/member.h"
 
+/* What a caller's pointer names, in the life that was current when the call began. Whatever is at
+ * that place by now, nothing is said of another life. */
+typedef struct {
+    cohort__thread_t *me; /* the caller */
+    void *handle;         /* the pointer that the caller was given when it was made */
+    uint64_t life;        /* an object's tag, or a process' id */
+} cohort__aim_t;
+
+/*
+ * What is known of a type: of what users point at, as they know it. A thread can wait for things of
+ * a type whose entry has `conditions`, `usual`, `ready` and `event`; cohort_wait() needs no more to
+ * know of another one. NULL: there is nothing.
+ */
+typedef struct {
+    const char *name; /* "queue" */
+    uint32_t tag;     /* of its objects; 0: it is no object, but a process */
+    /* COHORT_READY_...: those that `ready` can tell, and those that are meant where none is
+     * named. */
+    unsigned conditions, usual;
+    /* Can the calling thread wait for it? Else why not. */
+    apr_status_t (*check)(const cohort__aim_t *aim);
+    /* Which of these conditions hold? All of them when that life is over. `thorough`: the thread
+     * is about to sleep, so look for deaths that matter; not with a guard held. */
+    unsigned (*ready)(const cohort__aim_t *aim, unsigned wanted, bool thorough);
+    /* The event count that is notified when one of the conditions may have come. A thread that
+     * waits for things with different ones sleeps on cohort__arena->completed, which is notified
+     * too. */
+    cohort__eventcount_t *(*event)(const cohort__aim_t *aim);
+    /* How often a thread that waits for it looks around by itself; NULL: as most do. */
+    const cohort__pace_t *pace;
+    /* A better way to wait for any of a few, up to COHORT_OS_BORROW_MAX, than to sleep on the event
+     * count. Returns when it is over, or when it is time to look. */
+    void (*await_any)(void *const *handles, int count, int64_t deadline);
+    /* One line for people, to be put behind "is": "an open queue with 5 messages". */
+    void (*describe)(const cohort__aim_t *aim, char *text, size_t size);
+} cohort__type_t;
+
 /* What is known of a kind of objects. */
 typedef struct {
     const char *name;
-    uint32_t size; /* of its blocks */
+    uint32_t size;               /* of its blocks */
+    const cohort__type_t *types; /* of its objects; the last one has no name */
+    /* The object in which this handle lies, or NULL; where handles are not the objects'
+     * addresses. */
+    void *(*object)(const void *handle);
     /* The rings in an object that has some, for i = 0, 1, ...; NULL after the last. */
     void *(*ring)(void *object, int i);
 } cohort__kind_ops_t;
@@ -77,6 +118,7 @@ typedef struct {
 
 typedef struct {
     const cohort__kind_ops_t *kinds; /* by cohort__kind_t */
+    const cohort__type_t *process;
     /* If this process has died, have that recorded and repaired. */
     bool (*check_dead)(cohort__pid_t process);
     const cohort__thread_step_t *thread_steps; /* the last one has no name */

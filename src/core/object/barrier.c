@@ -36,11 +36,11 @@
 #include "core/object/sync.h"
 
 #include <cohort/barrier.h>
+#include <stdio.h>
 
-#define TAG_BARRIER COHORT__TAG('B', 'A', 'R', 'R')
-#define HISTORY     6u
-#define SINCE_MAX   0xffffffu
-#define LOOK_AGAIN  500000000 /* nanoseconds */
+#define HISTORY    6u
+#define SINCE_MAX  0xffffffu
+#define LOOK_AGAIN 500000000 /* nanoseconds */
 
 /* ACTION: all are there, and the last is running the action */
 typedef enum { OPEN, ACTION, BROKEN } state_t;
@@ -310,7 +310,8 @@ static apr_status_t try_meet(void *arg, bool thorough) {
 static apr_status_t barrier_wait(cohort_barrier_t *barrier, apr_size_t *index,
                                  apr_interval_time_t timeout) {
     wait_t w = {.barrier = barrier, .polls = timeout <= 0};
-    apr_status_t status = cohort__call_begin(&w.call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    apr_status_t status =
+        cohort__call_begin(&w.call, barrier, COHORT__KIND_BARRIER, COHORT__TAG_BARRIER);
     if (status) return status;
     if (timeout == COHORT_FOREVER) timeout = barrier->timeout;
     if (cohort__call_over(&w.call)) return COHORT_EHANDLE;
@@ -377,7 +378,7 @@ static apr_status_t barrier_create(cohort_barrier_t **barrier, apr_size_t partie
         cohort__object_free(me, b);
         return status;
     }
-    cohort__object_publish(me, b, TAG_BARRIER, pool, destroy_barrier);
+    cohort__object_publish(me, b, COHORT__TAG_BARRIER, pool, destroy_barrier);
     *barrier = b;
     return APR_SUCCESS;
 }
@@ -389,7 +390,8 @@ apr_status_t cohort_barrier_create(cohort_barrier_t **barrier, apr_size_t partie
 
 static apr_status_t barrier_abort(cohort_barrier_t *barrier) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    apr_status_t status =
+        cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, COHORT__TAG_BARRIER);
     if (status) return status;
     for (;;) {
         uint64_t word = load_word(barrier);
@@ -404,7 +406,8 @@ apr_status_t cohort_barrier_abort(cohort_barrier_t *barrier) {
 
 static apr_status_t barrier_reset(cohort_barrier_t *barrier) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    apr_status_t status =
+        cohort__call_begin(&call, barrier, COHORT__KIND_BARRIER, COHORT__TAG_BARRIER);
     if (status) return status;
     uint64_t word = load_word(barrier);
     do {
@@ -421,7 +424,7 @@ apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier) {
 static apr_status_t barrier_ask(const cohort_barrier_t *asked, cohort_barrier_t **barrier) {
     cohort__call_t call;
     *barrier = (cohort_barrier_t *)asked;
-    return cohort__call_begin(&call, *barrier, COHORT__KIND_BARRIER, TAG_BARRIER);
+    return cohort__call_begin(&call, *barrier, COHORT__KIND_BARRIER, COHORT__TAG_BARRIER);
 }
 
 apr_size_t cohort_barrier_parties(const cohort_barrier_t *asked) {
@@ -441,10 +444,21 @@ int cohort_barrier_is_broken(const cohort_barrier_t *asked) {
     return COHORT__CALL(barrier_ask(asked, &barrier)) || state_of(load_word(barrier)) == BROKEN;
 }
 
+void cohort__barrier_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    cohort_barrier_t *b = aim->handle;
+    uint64_t word = load_word(b);
+    if (state_of(word) == BROKEN)
+        snprintf(text, size, "a broken barrier of %u parties", (unsigned)b->parties);
+    else
+        snprintf(text, size, "a barrier with %u of %u parties waiting",
+                 (unsigned)count_of(b, phase_of(word)), (unsigned)b->parties);
+}
+
 static apr_status_t barrier_destroy(cohort_barrier_t *barrier) {
     cohort__call_t call;
     apr_status_t status;
-    if (!cohort__sync_end(&call, barrier, COHORT__KIND_BARRIER, TAG_BARRIER, false, &status))
+    if (!cohort__sync_end(&call, barrier, COHORT__KIND_BARRIER, COHORT__TAG_BARRIER, false,
+                          &status))
         return status;
     cohort__notify(&barrier->changed, COHORT__ALL);
     cohort__object_free(call.me, barrier);

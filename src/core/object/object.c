@@ -59,6 +59,33 @@ void cohort__object_publish(cohort__thread_t *me, void *object, uint32_t tag, ap
     (void)cohort__block_give(&me->in_flight[COHORT__IN_FLIGHT_OBJECT]);
 }
 
+static const cohort__type_t *type_at(const cohort__kind_ops_t *kind, const cohort__object_t *o,
+                                     uint64_t *life) {
+    *life = atomic_load_explicit(&((cohort__object_t *)o)->tag, memory_order_acquire);
+    for (const cohort__type_t *type = kind->types; type->name; type++) {
+        if (type->tag == cohort__tag_type(*life)) return type;
+    }
+    return NULL;
+}
+
+static const cohort__type_t *type_inside(const cohort__kind_ops_t *kind, const void *handle,
+                                         uint64_t *life) {
+    const cohort__object_t *o = kind->object(handle);
+    return o ? type_at(kind, o, life) : NULL;
+}
+
+static const cohort__type_t *type_of_process(const cohort_process_t *process, uint64_t *life) {
+    *life = cohort__process_named(process);
+    return *life ? cohort__upward->process : NULL;
+}
+
+const cohort__type_t *cohort__type_of(const void *handle, uint64_t *life) {
+    cohort__kind_t number = cohort__object_kind(handle);
+    if (number == COHORT__KIND_BYTES) return type_of_process(handle, life);
+    const cohort__kind_ops_t *kind = &cohort__upward->kinds[number];
+    return kind->object ? type_inside(kind, handle, life) : type_at(kind, handle, life);
+}
+
 bool cohort__object_end(void *object, uint32_t tag) {
     cohort__object_t *o = object;
     uint64_t full = atomic_load_explicit(&o->tag, memory_order_acquire);

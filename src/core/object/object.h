@@ -22,6 +22,7 @@
 
 #include "core/life/death.h"
 #include "core/memory/arena.h"
+#include "core/memory/upward.h"
 
 #include <apr_pools.h>
 #include <cohort/errors.h>
@@ -108,6 +109,10 @@ static inline bool cohort__call_look(const cohort__call_t *call) {
     return false;
 }
 static inline void cohort__call_look_end(const cohort__call_t *call) { cohort__op_end(call->me); }
+
+/* What is known of that which the pointer names, and the life of it that is current now: a process
+ * or a live object, of whatever type. NULL: neither. For a caller that has entered. */
+const cohort__type_t *cohort__type_of(const void *handle, uint64_t *life);
 
 /* End its life: true for exactly one caller, which then calls cohort__object_free(); that frees the
  * parts too. */

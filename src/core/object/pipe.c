@@ -10,6 +10,8 @@
 
 #include "core/base/reserved.h"
 
+#include <stdio.h>
+
 #define DEFAULT_MESSAGES 64
 #define DEFAULT_BYTES    ((apr_size_t)1 << 20)
 #define INLINE           232 /* makes cells of 256 bytes */
@@ -267,4 +269,23 @@ int cohort_connection_is_readable(const cohort_connection_t *connection) {
 
 int cohort_connection_is_writable(const cohort_connection_t *connection) {
     return is_able(__func__, connection, can_send);
+}
+
+/* ---- the tables ----------------------------------------------------------------------------- */
+
+void *cohort__pipe_of(const void *connection) {
+    cohort__end_t use;
+    return cohort__end_aim(connection, &use) ? NULL : use.pipe;
+}
+
+void cohort__connection_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    cohort__end_t use = {.call.me = aim->me};
+    if (cohort__end_aim(aim->handle, &use)) return;
+    cohort__ring_t *ring = &use.pipe->rings[use.end];
+    unsigned long n = can_receive(&use) ? (unsigned long)cohort__ring_count(&use.call, ring) : 0;
+    bool gone = cohort__pipe_closed(use.pipe) & COHORT__HOLDS(!use.end);
+    if (cohort__end_is_given_up(&use, false)) snprintf(text, size, "a closed connection");
+    else
+        snprintf(text, size, "an open connection with %lu message%s to receive%s", n,
+                 n == 1 ? "" : "s", gone ? ", whose other end is closed" : "");
 }

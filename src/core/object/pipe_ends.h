@@ -83,6 +83,10 @@ static inline uint64_t cohort__end_own_mark(const cohort__end_t *use) {
     return cohort__holders_peek(&use->pipe->holders, cohort__self_id(), &value) ? value : 0;
 }
 
+/* For the tables of kinds and types. */
+void *cohort__pipe_of(const void *connection);
+void cohort__connection_describe(const cohort__aim_t *aim, char *text, size_t size);
+
 /* ---- pipe_ends.c ---------------------------------------------------------------------------- */
 
 /* A process holds the end from here on. COHORT_ECLOSED, COHORT_EHANDLE, APR_ENOMEM. */

@@ -5,6 +5,8 @@
 
 #include "core/base/reserved.h"
 
+#include <stdio.h>
+
 #define DEFAULT_MESSAGE 64
 
 cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i) {
@@ -338,6 +340,14 @@ int cohort_queue_is_closed(const cohort_queue_t *queue) {
     apr_size_t closed = 1;
     (void)COHORT__CALL(queue_ask(queue, ASK_CLOSED, &closed));
     return (int)closed;
+}
+
+void cohort__queue_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    cohort_queue_t *queue = aim->handle;
+    cohort__call_t call = {aim->me, aim->handle, aim->life};
+    unsigned long n = (unsigned long)cohort__ring_count(&call, &queue->ring);
+    snprintf(text, size, "%s queue with %lu message%s",
+             is_queue_closed(queue) ? "a closed" : "an open", n, n == 1 ? "" : "s");
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */

@@ -40,6 +40,9 @@ static inline cohort_queue_t *cohort__queue_of(const cohort__call_t *call) {
  * get. COHORT_EHANDLE, COHORT_EDAMAGED. */
 apr_status_t cohort__queue_throw_away(const cohort__call_t *call, bool thorough);
 
+/* For the table of types. */
+void cohort__queue_describe(const cohort__aim_t *aim, char *text, size_t size);
+
 /* For cohort__receive_t, of a get from a joinable queue; the argument is the call. The calling
  * process has one more message outstanding. */
 apr_status_t cohort__queue_expect(void *call);

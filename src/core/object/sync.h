@@ -37,7 +37,21 @@ bool cohort__sync_guard(const cohort__call_t *call);
 struct cohort_lock_t {
     cohort__sync_t sync;
 };
-#define COHORT__TAG_LOCK COHORT__TAG('L', 'O', 'C', 'K')
+
+#define COHORT__TAG_LOCK      COHORT__TAG('L', 'O', 'C', 'K')
+#define COHORT__TAG_RLOCK     COHORT__TAG('R', 'L', 'O', 'K')
+#define COHORT__TAG_SEMAPHORE COHORT__TAG('S', 'E', 'M', 'A')
+#define COHORT__TAG_CONDITION COHORT__TAG('C', 'O', 'N', 'D')
+#define COHORT__TAG_EVENT     COHORT__TAG('E', 'V', 'N', 'T')
+#define COHORT__TAG_BARRIER   COHORT__TAG('B', 'A', 'R', 'R')
+
+/* For the table of types. */
+void cohort__lock_describe(const cohort__aim_t *aim, char *text, size_t size);
+void cohort__rlock_describe(const cohort__aim_t *aim, char *text, size_t size);
+void cohort__semaphore_describe(const cohort__aim_t *aim, char *text, size_t size);
+void cohort__condition_describe(const cohort__aim_t *aim, char *text, size_t size);
+void cohort__event_describe(const cohort__aim_t *aim, char *text, size_t size);
+void cohort__barrier_describe(const cohort__aim_t *aim, char *text, size_t size);
 
 /* cohort__lock_acquire() for a lock that lies in call->object: COHORT_EHANDLE when that is
  * destroyed meanwhile. */

@@ -19,10 +19,10 @@
 #include "core/object/sync.h"
 
 #include <cohort/sync.h>
+#include <stdio.h>
 
-#define TAG_CONDITION COHORT__TAG('C', 'O', 'N', 'D')
-#define FIRST         16u
-#define SEGMENTS      3
+#define FIRST    16u
+#define SEGMENTS 3
 static const uint32_t segment_size[SEGMENTS] = {64, 1024, COHORT__THREADS_MAX};
 
 typedef struct {
@@ -242,7 +242,7 @@ static apr_status_t condition_create(cohort_condition_t **condition, cohort_lock
     if (status) return status;
     set_lock(made, lock, call.life);
     atomic_store_explicit(&made->next, 1, memory_order_relaxed);
-    cohort__object_publish(call.me, made, TAG_CONDITION, pool, destroy_condition);
+    cohort__object_publish(call.me, made, COHORT__TAG_CONDITION, pool, destroy_condition);
     *condition = made;
     return APR_SUCCESS;
 }
@@ -254,7 +254,7 @@ apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock
 
 /* The calling thread, the condition and its lock. */
 static apr_status_t begin_condition(wait_t *w, cohort_condition_t *c) {
-    apr_status_t status = cohort__call_begin(&w->call, c, COHORT__KIND_SYNC, TAG_CONDITION);
+    apr_status_t status = cohort__call_begin(&w->call, c, COHORT__KIND_SYNC, COHORT__TAG_CONDITION);
     if (status) return status;
     w->condition = c;
     w->waiter = cohort__thread_id(w->call.me);
@@ -300,10 +300,19 @@ static void wake_all(cohort_condition_t *c) {
     }
 }
 
+void cohort__condition_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    cohort__call_t call = {aim->me, aim->handle, aim->life};
+    if (!cohort__sync_guard(&call)) return;
+    unsigned waiting = count_waiting(aim->handle);
+    cohort__guard_leave(&((cohort__sync_t *)aim->handle)->guard);
+    snprintf(text, size, "a condition with %u waiting thread%s", waiting, waiting == 1 ? "" : "s");
+}
+
 static apr_status_t condition_destroy(cohort_condition_t *condition) {
     cohort__call_t call;
     apr_status_t status;
-    if (!cohort__sync_end(&call, condition, COHORT__KIND_SYNC, TAG_CONDITION, true, &status))
+    if (!cohort__sync_end(&call, condition, COHORT__KIND_SYNC, COHORT__TAG_CONDITION, true,
+                          &status))
         return status;
     wake_all(condition);
     cohort__hold_abandon(&condition->sync.lock);

@@ -8,9 +8,9 @@
 #include "core/object/sync.h"
 
 #include <cohort/sync.h>
+#include <stdio.h>
 
-#define TAG_EVENT COHORT__TAG('E', 'V', 'N', 'T')
-#define IS_SET    ((uint64_t)1)
+#define IS_SET ((uint64_t)1)
 
 struct cohort_event_t {
     cohort__sync_t sync;
@@ -31,7 +31,7 @@ static apr_status_t event_create(cohort_event_t **event, apr_pool_t *pool) {
     if (!status) status = cohort__sync_new(me, sizeof *made, &made);
     if (status) return status;
     atomic_store(&made->sync.word, (atomic_load(&made->sync.word) + 2) & ~IS_SET);
-    cohort__object_publish(me, made, TAG_EVENT, pool, destroy_event);
+    cohort__object_publish(me, made, COHORT__TAG_EVENT, pool, destroy_event);
     *event = made;
     return APR_SUCCESS;
 }
@@ -44,7 +44,7 @@ apr_status_t cohort_event_create(cohort_event_t **event, apr_pool_t *pool) {
  * could do that. */
 static apr_status_t event_set(cohort_event_t *event) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT);
+    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, COHORT__TAG_EVENT);
     if (status) return status;
     uint64_t word = atomic_load(&event->sync.word);
     do {
@@ -59,7 +59,7 @@ apr_status_t cohort_event_set(cohort_event_t *event) { return COHORT__CALL(event
 
 static apr_status_t event_clear(cohort_event_t *event) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT);
+    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, COHORT__TAG_EVENT);
     if (status) return status;
     uint64_t word = atomic_load(&event->sync.word);
     do {
@@ -80,7 +80,7 @@ static apr_status_t try_event(void *arg, bool thorough) {
 
 static apr_status_t event_wait(cohort_event_t *event, apr_interval_time_t timeout) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT);
+    apr_status_t status = cohort__call_begin(&call, event, COHORT__KIND_SYNC, COHORT__TAG_EVENT);
     if (status) return status;
     wait_t w = {&call, event, atomic_load_explicit(&event->sync.word, memory_order_acquire)};
     if (cohort__call_over(&call)) return COHORT_EHANDLE;
@@ -95,14 +95,21 @@ apr_status_t cohort_event_wait(cohort_event_t *event, apr_interval_time_t timeou
 int cohort_event_is_set(const cohort_event_t *asked) {
     cohort__call_t call;
     cohort_event_t *event = (cohort_event_t *)asked;
-    if (COHORT__CALL(cohort__call_begin(&call, event, COHORT__KIND_SYNC, TAG_EVENT))) return 0;
+    if (COHORT__CALL(cohort__call_begin(&call, event, COHORT__KIND_SYNC, COHORT__TAG_EVENT)))
+        return 0;
     return (atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET) != 0;
+}
+
+void cohort__event_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    cohort_event_t *event = aim->handle;
+    bool is_set = atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET;
+    snprintf(text, size, "an event that is %sset", is_set ? "" : "not ");
 }
 
 static apr_status_t event_destroy(cohort_event_t *event) {
     cohort__call_t call;
     apr_status_t status;
-    if (!cohort__sync_end(&call, event, COHORT__KIND_SYNC, TAG_EVENT, false, &status))
+    if (!cohort__sync_end(&call, event, COHORT__KIND_SYNC, COHORT__TAG_EVENT, false, &status))
         return status;
     cohort__notify(&event->sync.changed, COHORT__ALL);
     cohort__object_free(call.me, event);

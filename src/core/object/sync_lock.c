@@ -7,11 +7,11 @@
  * A lock that is destroyed is also given free. The threads that waited get it one after the other,
  * see that its life is over, and let the next have it.
  */
+#include "core/life/slots.h"
 #include "core/object/sync.h"
 
 #include <cohort/sync.h>
-
-#define TAG_RLOCK COHORT__TAG('R', 'L', 'O', 'K')
+#include <stdio.h>
 
 struct cohort_rlock_t {
     cohort__sync_t sync;
@@ -97,6 +97,25 @@ apr_status_t cohort__hold_owner(cohort__lock_t *lock, cohort_process_t **owner) 
     return thread && !*owner ? COHORT_EOWNERDEAD : APR_SUCCESS;
 }
 
+static void describe_hold(const cohort__aim_t *aim, const char *name, char *text, size_t size) {
+    char holder[COHORT__NAME_MAX];
+    cohort_process_t *owner;
+    if (cohort__hold_owner(&((cohort__sync_t *)aim->handle)->lock, &owner)) {
+        snprintf(text, size, "a %s that a dead process holds", name);
+    } else if (owner) {
+        cohort__process_get_name(owner, holder, sizeof holder);
+        snprintf(text, size, "a %s that %s holds", name, holder);
+    } else snprintf(text, size, "a free %s", name);
+}
+
+void cohort__lock_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    describe_hold(aim, "lock", text, size);
+}
+
+void cohort__rlock_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    describe_hold(aim, "recursive lock", text, size);
+}
+
 /* ---- Lock ----------------------------------------------------------------------------------- */
 
 static apr_status_t destroy_lock(void *object) { return cohort_lock_destroy(object); }
@@ -178,7 +197,7 @@ static apr_status_t rlock_create(cohort_rlock_t **lock, apr_pool_t *pool) {
     apr_status_t status = lock ? cohort__enter(&me) : cohort__null("lock");
     if (!status) status = cohort__sync_new(me, sizeof *made, &made);
     if (status) return status;
-    cohort__object_publish(me, made, TAG_RLOCK, pool, destroy_rlock);
+    cohort__object_publish(me, made, COHORT__TAG_RLOCK, pool, destroy_rlock);
     *lock = made;
     return APR_SUCCESS;
 }
@@ -197,7 +216,7 @@ static apr_status_t acquire_again(cohort_rlock_t *lock) {
 
 static apr_status_t rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t timeout) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_RLOCK);
     if (status) return status;
     if (cohort__lock_owner(&lock->sync.lock) == cohort__thread_id(call.me))
         return acquire_again(lock);
@@ -213,7 +232,7 @@ apr_status_t cohort_rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t time
 
 static apr_status_t rlock_release(cohort_rlock_t *lock) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_RLOCK);
     if (status) return status;
     if (cohort__lock_owner(&lock->sync.lock) != cohort__thread_id(call.me)) return COHORT_ENOTOWNER;
     uint32_t depth = atomic_load_explicit(&lock->sync.depth, memory_order_relaxed) - 1;
@@ -228,7 +247,7 @@ apr_status_t cohort_rlock_release(cohort_rlock_t *lock) {
 
 static apr_status_t rlock_owner(cohort_rlock_t *lock, cohort_process_t **owner) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK);
+    apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_RLOCK);
     return status ? status : cohort__hold_owner(&lock->sync.lock, owner);
 }
 
@@ -241,7 +260,8 @@ cohort_process_t *cohort_rlock_owner(const cohort_rlock_t *lock) {
 static apr_status_t rlock_destroy(cohort_rlock_t *lock) {
     cohort__call_t call;
     apr_status_t status;
-    if (!cohort__sync_end(&call, lock, COHORT__KIND_SYNC, TAG_RLOCK, false, &status)) return status;
+    if (!cohort__sync_end(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_RLOCK, false, &status))
+        return status;
     cohort__hold_abandon(&lock->sync.lock);
     cohort__object_free(call.me, lock);
     return APR_SUCCESS;

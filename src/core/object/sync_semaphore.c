@@ -14,8 +14,7 @@
 
 #include <cohort/sync.h>
 #include <limits.h>
-
-#define TAG_SEMAPHORE COHORT__TAG('S', 'E', 'M', 'A')
+#include <stdio.h>
 
 enum { PARTS_HOLDERS }; /* the parts of a semaphore */
 
@@ -52,7 +51,7 @@ static apr_status_t semaphore_create(cohort_semaphore_t **semaphore, apr_size_t 
     made->limit = options && options->bounded ? value : COHORT_SEMAPHORE_VALUE_MAX;
     atomic_store_explicit(&made->value, value, memory_order_relaxed);
     cohort__holders_setup(&made->holders, &made->sync.object.parts[PARTS_HOLDERS]);
-    cohort__object_publish(me, made, TAG_SEMAPHORE, pool, destroy_semaphore);
+    cohort__object_publish(me, made, COHORT__TAG_SEMAPHORE, pool, destroy_semaphore);
     *semaphore = made;
     return APR_SUCCESS;
 }
@@ -132,7 +131,8 @@ static apr_status_t try_semaphore(void *arg, bool thorough) {
 
 static apr_status_t semaphore_acquire(cohort_semaphore_t *semaphore, apr_interval_time_t timeout) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE);
+    apr_status_t status =
+        cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, COHORT__TAG_SEMAPHORE);
     if (status) return status;
     wait_t w = {&call, semaphore, cohort__self_id()};
     return cohort__await(&semaphore->sync.changed, try_semaphore, &w, cohort__deadline(timeout));
@@ -167,8 +167,9 @@ static apr_status_t give_permits(cohort_semaphore_t *s, cohort__pid_t process, u
 
 static apr_status_t semaphore_release(cohort_semaphore_t *semaphore, apr_size_t n) {
     cohort__call_t call;
-    apr_status_t status = n ? cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE)
-                            : cohort__fail(APR_EINVAL, "n is 0");
+    apr_status_t status =
+        n ? cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, COHORT__TAG_SEMAPHORE)
+          : cohort__fail(APR_EINVAL, "n is 0");
     if (status) return status;
     if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
     status = give_permits(semaphore, cohort__self_id(), n);
@@ -183,7 +184,8 @@ apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, apr_size_t 
 
 static apr_status_t semaphore_value(cohort_semaphore_t *semaphore, apr_size_t *value) {
     cohort__call_t call;
-    apr_status_t status = cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE);
+    apr_status_t status =
+        cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, COHORT__TAG_SEMAPHORE);
     if (status) return status;
     if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
     take_back(semaphore);
@@ -200,10 +202,16 @@ apr_size_t cohort_semaphore_value(const cohort_semaphore_t *semaphore) {
     return value;
 }
 
+void cohort__semaphore_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    unsigned long free = (unsigned long)value_of(aim->handle);
+    snprintf(text, size, "a semaphore with %lu free permit%s", free, free == 1 ? "" : "s");
+}
+
 static apr_status_t semaphore_destroy(cohort_semaphore_t *semaphore) {
     cohort__call_t call;
     apr_status_t status;
-    if (!cohort__sync_end(&call, semaphore, COHORT__KIND_SYNC, TAG_SEMAPHORE, true, &status))
+    if (!cohort__sync_end(&call, semaphore, COHORT__KIND_SYNC, COHORT__TAG_SEMAPHORE, true,
+                          &status))
         return status;
     cohort__notify(&semaphore->sync.changed, COHORT__ALL);
     cohort__object_free(call.me, semaphore);

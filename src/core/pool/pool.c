@@ -135,6 +135,13 @@ apr_status_t cohort_pool_create(cohort_pool_t **pool, const cohort_pool_options_
     return COHORT__CALL_ANEW(pool_create(pool, options, parent));
 }
 
+void cohort__pool_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    static const char *const states[] = {"an open", "a closed", "a terminated"};
+    cohort_pool_t *pool = aim->handle;
+    snprintf(text, size, "%s pool with %u worker%s", states[atomic_load(&pool->state)],
+             (unsigned)pool->workers, pool->workers == 1 ? "" : "s");
+}
+
 /* ---- the end -------------------------------------------------------------------------------- */
 
 static apr_status_t check_call(cohort_pool_t *pool, cohort__thread_t **me, uint64_t *tag) {

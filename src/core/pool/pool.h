@@ -259,6 +259,8 @@ void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name)
 
 /* ---- pool.c --------------------------------------------------------------------------------- */
 
+/* For the table of types. */
+void cohort__pool_describe(const cohort__aim_t *aim, char *text, size_t size);
 /* This process ends: so do the pools that it made. */
 void cohort__pools_end(void);
 
@@ -353,6 +355,9 @@ apr_status_t cohort__result_use(cohort__call_t *use, cohort_result_t *result);
 /* Is it done, its callback included? thorough: look after dead workers too; not with a guard held.
  * APR_EAGAIN: no; COHORT_EHANDLE: it was destroyed. */
 apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough);
+/* For the table of types. */
+unsigned cohort__result_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough);
+void cohort__result_describe(const cohort__aim_t *aim, char *text, size_t size);
 /* Wait until it is done. */
 apr_status_t cohort__result_await(cohort__call_t *use, apr_interval_time_t timeout);
 /* Of one that is done: its outputs where they are wanted, and its status. */

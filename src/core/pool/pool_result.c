@@ -3,6 +3,7 @@
 #include "core/base/bits.h"
 #include "core/pool/backend.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,6 +79,17 @@ apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough) {
 
 static apr_status_t try_result(void *arg, bool thorough) {
     return cohort__result_try(arg, thorough);
+}
+
+unsigned cohort__result_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
+    cohort__call_t use = {aim->me, aim->handle, aim->life};
+    apr_status_t status = thorough ? cohort__result_try(&use, true) : peek(&use, false);
+    return status == APR_EAGAIN ? 0 : wanted;
+}
+
+void cohort__result_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    snprintf(text, size, "a result that is %sdone",
+             cohort__result_is_over(aim->handle) ? "" : "not ");
 }
 
 static bool is_short_of_workers(void *arg) {

@@ -12,6 +12,7 @@
 
 #include <apr_pools.h>
 #include <errno.h>
+#include <stdio.h>
 
 apr_status_t cohort__creator_check(cohort_process_t *process) {
     if (atomic_load(&process->creator) == cohort__self_id()) return APR_SUCCESS;
@@ -62,6 +63,52 @@ apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout)
     cohort__watcher_borrow(&slot, 1, deadline);
     return cohort__await(&slot->changed, try_join_process, &j, deadline);
 }
+
+/* ---- among other things to wait for --------------------------------------------------------- */
+
+apr_status_t cohort__process_waitable(const cohort__aim_t *aim) {
+    if (aim->handle == cohort__self()) return COHORT_ENOWAIT;
+    cohort__slot_state_t state = cohort__life_state(cohort__process_life(aim->handle));
+    return state == COHORT__SLOT_NEW || state == COHORT__SLOT_MAKING ? COHORT_ENOTSTARTED
+                                                                     : APR_SUCCESS;
+}
+
+/* A slot that holds another process by now, or one that was not started, held one that has
+ * ended. */
+unsigned cohort__process_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
+    if (thorough) (void)cohort__process_check_dead(aim->life);
+    uint64_t life = cohort__process_life(aim->handle);
+    if (cohort__life_generation(life) != cohort__pid_generation(aim->life)) return wanted;
+    switch (cohort__life_state(life)) {
+    case COHORT__SLOT_STARTING:
+    case COHORT__SLOT_RUNNING:
+    case COHORT__SLOT_DEAD: return 0;
+    default: return wanted;
+    }
+}
+
+void cohort__process_await_any(void *const *processes, int count, int64_t deadline) {
+    cohort_process_t *slots[COHORT_OS_BORROW_MAX];
+    for (int i = 0; i < count; i++) slots[i] = processes[i];
+    cohort__watcher_borrow(slots, count, deadline);
+}
+
+void cohort__process_describe(const cohort__aim_t *aim, char *text, size_t size) {
+    const cohort_process_t *process = aim->handle;
+    char name[COHORT__NAME_MAX];
+    const char *state;
+    switch (cohort__process_state(process)) {
+    case COHORT__SLOT_STARTING: state = "is starting"; break;
+    case COHORT__SLOT_RUNNING: state = "runs"; break;
+    case COHORT__SLOT_DEAD:
+    case COHORT__SLOT_ENDED: state = "has ended"; break;
+    default: state = "was not started"; break;
+    }
+    cohort__process_get_name(process, name, sizeof name);
+    snprintf(text, size, "the process %s, which %s", name, state);
+}
+
+/* ---- asking and signalling ------------------------------------------------------------------ */
 
 /* The id of a process that a caller of the library means; 0: *status says what it is instead. */
 static cohort__pid_t id_of(const cohort_process_t *process, apr_status_t *status) {

@@ -5,6 +5,7 @@
 
 #include "core/life/death.h"
 #include "core/life/watcher.h"
+#include "core/memory/upward.h"
 
 #include <cohort/process.h>
 
@@ -26,6 +27,12 @@ apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group)
  * is gone. */
 apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout);
 apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal);
+/* For the table of types: a process as something to wait for. COHORT_ENOWAIT: the calling process
+ * itself; COHORT_ENOTSTARTED. */
+apr_status_t cohort__process_waitable(const cohort__aim_t *aim);
+unsigned cohort__process_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough);
+void cohort__process_await_any(void *const *processes, int count, int64_t deadline);
+void cohort__process_describe(const cohort__aim_t *aim, char *text, size_t size);
 /* Has this process created it? Else COHORT_ENOTOWNER. */
 apr_status_t cohort__creator_check(cohort_process_t *process);
 
