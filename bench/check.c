@@ -141,8 +141,8 @@ static cohort_waitable_t *items_to_wait_for(void) {
     for (int i = 0; i < 2; i++) {
         MUST(cohort_process_create(&children[i], i ? idle : stay, NULL, 0, NULL, NULL));
         MUST(cohort_process_start(children[i]));
-        MUST(cohort_pool_apply_async(&results[i], pool, task_of_result, &waits[i], sizeof waits[i],
-                                     NULL, 0, NULL, NULL));
+        cohort_job_t job = {.task = task_of_result, COHORT_INPUTS(&waits[i], 1)};
+        MUST(cohort_pool_submit(&results[i], pool, &job, NULL));
         items[i].object = children[i];
         items[2 + i].object = results[i];
     }
@@ -205,8 +205,10 @@ static void count_steps(void) {
                                                ? COHORT_START_SPAWN
                                                : COHORT_START_FORK},
         NULL));
-    MUST(cohort_pool_map(pool, task, in, sizeof *in, (apr_size_t)n, out, sizeof *out,
-                         &(cohort_map_options_t){.chunk = 1}));
+    MUST(cohort_pool_run(pool, &(cohort_job_t){.task = task,
+                                               COHORT_INPUTS(in, (apr_size_t)n),
+                                               COHORT_OUTPUTS(out),
+                                               .chunk = 1}));
     bench_check(out[n - 1] == n - 1, "map");
     MUST(cohort_pool_destroy(pool));
 }

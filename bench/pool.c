@@ -26,8 +26,10 @@ static apr_status_t square(const void *input, void *output) {
 static double map_once(map_t *a, int count) {
     memset(a->out, 0xff, (size_t)count * sizeof *a->out);
     double begin = bench_now();
-    MUST(cohort_pool_map(a->pool, square, a->in, sizeof *a->in, (apr_size_t)count, a->out,
-                         sizeof *a->out, &(cohort_map_options_t){.chunk = a->chunk}));
+    MUST(cohort_pool_run(a->pool, &(cohort_job_t){.task = square,
+                                                  COHORT_INPUTS(a->in, (apr_size_t)count),
+                                                  COHORT_OUTPUTS(a->out),
+                                                  .chunk = a->chunk}));
     double took = bench_now() - begin;
     for (int i = 0; i < count; i++) bench_check(a->out[i] == (apr_int64_t)i * i, "square");
     return took;
@@ -98,8 +100,12 @@ static double run_array(void *arg, int count) {
     array_t *a = arg;
     memset(a->map->out, 0, (size_t)count * sizeof *a->map->out);
     double begin = bench_now();
-    MUST(cohort_pool_map(a->map->pool, ignore, a->elements, a->size, (apr_size_t)count, a->map->out,
-                         sizeof *a->map->out, &(cohort_map_options_t){.chunk = 1}));
+    MUST(cohort_pool_run(a->map->pool, &(cohort_job_t){.task = ignore,
+                                                       .inputs = a->elements,
+                                                       .input_size = a->size,
+                                                       .n = (apr_size_t)count,
+                                                       COHORT_OUTPUTS(a->map->out),
+                                                       .chunk = 1}));
     double took = bench_now() - begin;
     for (int i = 0; i < count; i++) bench_check(a->map->out[i] == 1, "element");
     return took;
@@ -147,8 +153,10 @@ static double run_work(void *arg, int count) {
         w->map->out[i] = 0;
     }
     double begin = bench_now();
-    MUST(cohort_pool_map(w->map->pool, burn_task, in, sizeof *in, (apr_size_t)count, w->map->out,
-                         sizeof *w->map->out, &(cohort_map_options_t){.chunk = w->map->chunk}));
+    MUST(cohort_pool_run(w->map->pool, &(cohort_job_t){.task = burn_task,
+                                                       COHORT_INPUTS(in, (apr_size_t)count),
+                                                       COHORT_OUTPUTS(w->map->out),
+                                                       .chunk = w->map->chunk}));
     double took = bench_now() - begin, after = burn_alone(bench_now, turns);
     for (int i = 0; i < count; i++) bench_check((apr_uint64_t)w->map->out[i] == right, "work");
     return (after < before ? after : before) * count / BURN_WORKERS / took;
@@ -190,7 +198,7 @@ static void idle_pool(void) {
     MUST(apr_pool_create(&memory, NULL));
     MUST(cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = IDLE_WORKERS}, NULL));
     apr_int64_t in[4 * IDLE_WORKERS] = {0}, out[4 * IDLE_WORKERS];
-    MUST(cohort_pool_map(pool, square, in, sizeof *in, 4 * IDLE_WORKERS, out, sizeof *out, NULL));
+    MUST(COHORT_MAP(pool, square, in, 4 * IDLE_WORKERS, out));
     MUST(cohort_pool_workers(pool, &workers, &n, memory));
     apr_sleep(1000000);
     double before = cpu_of(workers, n);

@@ -89,8 +89,10 @@ static double run_tasks(void *arg, int count) {
         m->out[i] = -1;
     }
     double begin = bench_now();
-    MUST(cohort_pool_map(m->pool, square, m->in, sizeof *m->in, (apr_size_t)count, m->out,
-                         sizeof *m->out, &(cohort_map_options_t){.chunk = 1}));
+    MUST(cohort_pool_run(m->pool, &(cohort_job_t){.task = square,
+                                                  COHORT_INPUTS(m->in, (apr_size_t)count),
+                                                  COHORT_OUTPUTS(m->out),
+                                                  .chunk = 1}));
     double took = bench_now() - begin;
     for (int i = 0; i < count; i++) bench_check(m->out[i] == (apr_int64_t)i * i, "square");
     return took;

@@ -2,10 +2,12 @@
 /*
  * 09: A pool of worker processes computes the squares of 0 to 99, in four ways.
  *
- * map runs a task on each element of an array, apply on one; the _async forms return at once with a
- * result to wait for.
+ * A map runs a task on each element of an array, apply on one value; both wait. What else there is
+ * to say about a job stands in a cohort_job_t: it is run, or submitted for a result to wait for.
  */
 #include "check.h"
+
+enum { COUNT = 100 };
 
 static apr_status_t square(const void *input, void *output) {
     int number = *(const int *)input;
@@ -14,50 +16,76 @@ static apr_status_t square(const void *input, void *output) {
     return APR_SUCCESS;
 }
 
+/* Has no input but its index, and what all tasks of the job share. */
+static apr_status_t square_from(const void *input, void *output) {
+    const int *first = cohort_task_context();
+    int number = *first + (int)cohort_task_index();
+    (void)input;
+    *(int *)output = number * number;
+    return APR_SUCCESS;
+}
+
 static void show(const char *how, const int *squares) {
     long sum = 0;
-    for (int i = 0; i < 100; i++) sum += squares[i];
-    printf("%s: %d %d %d ... %d, sum %ld\n", how, squares[0], squares[1], squares[2], squares[99],
-           sum);
+    for (int i = 0; i < COUNT; i++) sum += squares[i];
+    printf("%s: %d %d %d ... %d, sum %ld\n", how, squares[0], squares[1], squares[2],
+           squares[COUNT - 1], sum);
+}
+
+static void map(cohort_pool_t *workers, const int *numbers) {
+    int squares[COUNT];
+    check(COHORT_MAP(workers, square, numbers, COUNT, squares), "map");
+    show("map", squares);
+}
+
+static void apply(cohort_pool_t *workers, const int *numbers) {
+    int squares[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        check(
+            cohort_pool_apply(workers, square, &numbers[i], sizeof(int), &squares[i], sizeof(int)),
+            "apply");
+    show("apply", squares);
+}
+
+static void run(cohort_pool_t *workers) {
+    int first = 0, squares[COUNT];
+    cohort_job_t job = {.task = square_from,
+                        .n = COUNT,
+                        COHORT_OUTPUTS(squares),
+                        .chunk = 10,
+                        .context = &first,
+                        .context_size = sizeof first};
+    check(cohort_pool_run(workers, &job), "run");
+    show("run", squares);
+}
+
+/* One of the tasks fails, and nothing else. */
+static void submit(cohort_pool_t *workers, int *numbers) {
+    int squares[COUNT];
+    cohort_job_t job = {
+        .task = square, COHORT_INPUTS(numbers, COUNT), COHORT_OUTPUTS(squares), .attempts = 3};
+    cohort_result_t *result;
+    cohort_task_error_t error;
+    numbers[7] = -7;
+    check(cohort_pool_submit(&result, workers, &job, NULL), "submit");
+    if (cohort_result_get(result, NULL, 0, COHORT_FOREVER) != APR_EINVAL)
+        check(APR_EGENERAL, "task 7 should have failed");
+    check(cohort_result_error(result, &error), "error");
+    printf("submit: task %d failed: %s\n", (int)error.index, error.message);
+    check(cohort_result_destroy(result), "destroy");
+    squares[7] = 49;
+    show("submit", squares);
 }
 
 int main(void) {
     cohort_pool_t *workers;
-    cohort_result_t *results[100], *all;
-    cohort_task_error_t error;
-    int numbers[100], by_map[100], by_apply[100], by_apply_async[100], by_map_async[100];
-    for (int i = 0; i < 100; i++) numbers[i] = i;
+    int numbers[COUNT];
+    for (int i = 0; i < COUNT; i++) numbers[i] = i;
     check(cohort_initialize(NULL), "cohort_initialize");
     check(cohort_pool_create(&workers, &(cohort_pool_options_t){.workers = 4}, NULL), "pool");
-
-    check(cohort_pool_map(workers, square, numbers, sizeof(int), 100, by_map, sizeof(int), NULL),
-          "map");
-    show("map", by_map);
-
-    for (int i = 0; i < 100; i++)
-        check(cohort_pool_apply(workers, square, &i, sizeof i, &by_apply[i], sizeof(int)), "apply");
-    show("apply", by_apply);
-
-    for (int i = 0; i < 100; i++)
-        check(cohort_pool_apply_async(&results[i], workers, square, &i, sizeof i, NULL, sizeof(int),
-                                      NULL, NULL),
-              "apply_async");
-    for (int i = 0; i < 100; i++) {
-        check(cohort_result_get(results[i], &by_apply_async[i], sizeof(int), COHORT_FOREVER),
-              "get");
-        check(cohort_result_destroy(results[i]), "destroy");
-    }
-    show("apply_async", by_apply_async);
-
-    numbers[7] = -7; /* the task fails, and nothing else */
-    check(cohort_pool_map_async(&all, workers, square, numbers, sizeof(int), 100, by_map_async,
-                                sizeof(int), NULL, NULL),
-          "map_async");
-    if (cohort_result_get(all, NULL, 0, COHORT_FOREVER) != APR_EINVAL) return 1;
-    check(cohort_result_error(all, &error), "error");
-    printf("map_async: task %d failed: %s\n", (int)error.index, error.message);
-    by_map_async[7] = 49;
-    show("map_async", by_map_async);
-    check(cohort_result_destroy(all), "destroy");
+    map(workers, numbers);
+    apply(workers, numbers);
+    run(workers);
+    submit(workers, numbers);
     return cohort_pool_destroy(workers);
 }

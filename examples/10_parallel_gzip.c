@@ -36,7 +36,7 @@ typedef struct {
     slot_t *slots;
     int n_slots, begun, done;
     double bytes_in, bytes_out;
-} job_t;
+} gzip_t;
 
 /* Runs in a worker. The stream's state is the worker's own, for all its blocks. */
 static apr_status_t compress_block(const void *input, void *output) {
@@ -56,25 +56,25 @@ static apr_status_t compress_block(const void *input, void *output) {
 }
 
 /* Read the next block and give it to the workers. Returns 0 at the end of the file. */
-static int begin_block(job_t *job) {
-    slot_t *slot = &job->slots[job->begun++ % job->n_slots];
-    apr_status_t status = apr_file_read_full(job->in, slot->in.data, BLOCK, &slot->in.size);
+static int begin_block(gzip_t *gzip) {
+    slot_t *slot = &gzip->slots[gzip->begun++ % gzip->n_slots];
+    apr_status_t status = apr_file_read_full(gzip->in, slot->in.data, BLOCK, &slot->in.size);
     int more = !APR_STATUS_IS_EOF(status);
     if (more) check(status, "read");
-    check(cohort_pool_apply_async(&slot->result, job->workers, compress_block, &slot->in,
-                                  sizeof slot->in, &slot->out, sizeof slot->out, NULL, NULL),
-          "apply_async");
+    cohort_job_t compression = {
+        .task = compress_block, COHORT_INPUTS(&slot->in, 1), COHORT_OUTPUTS(&slot->out)};
+    check(cohort_pool_submit(&slot->result, gzip->workers, &compression, NULL), "submit");
     return more;
 }
 
 /* Wait for the oldest block and write it. */
-static void finish_block(job_t *job) {
-    slot_t *slot = &job->slots[job->done++ % job->n_slots];
+static void finish_block(gzip_t *gzip) {
+    slot_t *slot = &gzip->slots[gzip->done++ % gzip->n_slots];
     check(cohort_result_get(slot->result, NULL, 0, COHORT_FOREVER), "compress");
     check(cohort_result_destroy(slot->result), "destroy");
-    check(apr_file_write_full(job->out, slot->out.data, slot->out.size, NULL), "write");
-    job->bytes_in += (double)slot->in.size;
-    job->bytes_out += (double)slot->out.size;
+    check(apr_file_write_full(gzip->out, slot->out.data, slot->out.size, NULL), "write");
+    gzip->bytes_in += (double)slot->in.size;
+    gzip->bytes_out += (double)slot->out.size;
 }
 
 static int stderr_is_terminal(apr_pool_t *pool) {
@@ -89,7 +89,7 @@ int main(int argc, char **argv) {
     const int writing = APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_TRUNCATE | APR_FOPEN_BINARY;
     cohort_pool_options_t options = {.name = "gzip", .attempts = ATTEMPTS};
     apr_pool_t *pool;
-    job_t job = {0};
+    gzip_t gzip = {0};
     check(cohort_initialize(NULL), "cohort_initialize");
     options.workers = argc > 2 ? (apr_size_t)apr_atoi64(argv[2]) : cohort_cpu_count();
     if (argc < 2 || options.workers < 1) check(APR_EINVAL, "usage: parallel_gzip FILE [WORKERS]");
@@ -97,24 +97,24 @@ int main(int argc, char **argv) {
     const char *name = apr_pstrcat(pool, argv[1], ".gz", NULL);
     const char *part = apr_pstrcat(pool, name, ".part", NULL);
     apr_time_t start = apr_time_now();
-    check(apr_file_open(&job.in, argv[1], APR_FOPEN_READ | APR_FOPEN_BINARY, APR_OS_DEFAULT, pool),
+    check(apr_file_open(&gzip.in, argv[1], APR_FOPEN_READ | APR_FOPEN_BINARY, APR_OS_DEFAULT, pool),
           argv[1]);
-    check(apr_file_open(&job.out, part, writing, APR_OS_DEFAULT, pool), part);
-    check(cohort_pool_create(&job.workers, &options, NULL), "pool");
-    job.n_slots = BLOCKS_PER_WORKER * options.workers;
-    check(COHORT_ALLOC(&job.slots, job.n_slots), "alloc");
+    check(apr_file_open(&gzip.out, part, writing, APR_OS_DEFAULT, pool), part);
+    check(cohort_pool_create(&gzip.workers, &options, NULL), "pool");
+    gzip.n_slots = BLOCKS_PER_WORKER * options.workers;
+    check(COHORT_ALLOC(&gzip.slots, gzip.n_slots), "alloc");
     int show_progress = stderr_is_terminal(pool), more = 1;
-    while (more || job.done < job.begun) {
-        if (more && job.begun - job.done < job.n_slots) more = begin_block(&job);
-        else finish_block(&job);
-        if (show_progress) fprintf(stderr, "\r%.1f MB", job.bytes_in / 1e6);
+    while (more || gzip.done < gzip.begun) {
+        if (more && gzip.begun - gzip.done < gzip.n_slots) more = begin_block(&gzip);
+        else finish_block(&gzip);
+        if (show_progress) fprintf(stderr, "\r%.1f MB", gzip.bytes_in / 1e6);
     }
     if (show_progress) fprintf(stderr, "\n");
 
-    check(apr_file_close(job.out), part);
+    check(apr_file_close(gzip.out), part);
     check(apr_file_rename(part, name, pool), name);
     double seconds = (double)(apr_time_now() - start) / 1e6;
-    printf("%.0f -> %.0f bytes, ratio %.2f, %.2f s, %d workers\n", job.bytes_in, job.bytes_out,
-           job.bytes_in / job.bytes_out, seconds, (int)options.workers);
-    return cohort_pool_destroy(job.workers);
+    printf("%.0f -> %.0f bytes, ratio %.2f, %.2f s, %d workers\n", gzip.bytes_in, gzip.bytes_out,
+           gzip.bytes_in / gzip.bytes_out, seconds, (int)options.workers);
+    return cohort_pool_destroy(gzip.workers);
 }

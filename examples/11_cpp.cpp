@@ -53,7 +53,7 @@ class workers {
     std::vector<Out> map(cohort_task_t task, const std::vector<In> &inputs) {
         std::vector<Out> outputs(inputs.size());
         check(cohort_pool_map(pool_, task, inputs.data(), sizeof(In), inputs.size(), outputs.data(),
-                              sizeof(Out), nullptr));
+                              sizeof(Out)));
         return outputs;
     }
 

@@ -12,7 +12,7 @@
  *     }
  *     ...
  *     cohort_pool_create(&workers, NULL, pool);
- *     cohort_pool_map(workers, square, in, sizeof *in, 100, out, sizeof *out, NULL);
+ *     COHORT_MAP(workers, square, in, 100, out);
  *
  * What a user can rely on:
  *  - Each task of a map yields exactly one result. A worker that dies while it runs a task, however
@@ -52,8 +52,10 @@ extern "C" {
 /**
  * A task. Runs in the main thread of a worker process.
  *
- * A task may use everything of Cohort. A blocking cohort_pool_map() or cohort_pool_apply() on its
- * own pool needs another worker that is free, as in Python.
+ * A task may use everything of Cohort. A cohort_pool_run(), cohort_pool_map() or
+ * cohort_pool_apply() on its own pool needs another worker that is free, as in Python. It can ask
+ * on which item it is run, and for what its job gives to all tasks: cohort_task_index(),
+ * cohort_task_attempt(), cohort_task_context().
  *
  * @param input  one element of the inputs, `input_size` bytes, aligned as the array elements are;
  *               NULL when the input size is 0. Do not write to it.
@@ -90,8 +92,9 @@ typedef struct cohort_pool_options_t {
     apr_size_t init_size; /**< bytes at `init_args` */
     /** How the workers are started. */
     cohort_start_method_t method;
-    /** How often a task is run in all when its worker dies under it: 0 and 1 mean once, and more
-     * than 8000 mean 8000 times. A task that returns an error is not run again. */
+    /** How often a task is run in all when its worker dies under it, unless its job says so: 0 and
+     * 1 mean once, and more than 8000 mean 8000 times. A task that returns an error is not run
+     * again. */
     apr_size_t attempts;
     /** What signals do in the workers; default: as in any process, and SIGINT is ignored. */
     cohort_signals_t signals;
@@ -101,32 +104,69 @@ typedef struct cohort_pool_options_t {
 } cohort_pool_options_t;
 
 /**
- * Called in the process that submitted, when the work is done. See cohort_map_options_t.
+ * Called in the process that submitted, when the work is done. See cohort_job_t.
  *
  * @param result the result of the work
- * @param arg    what the options have as `callback_arg`
+ * @param arg    what the job has as `callback_arg`
  */
 typedef void (*cohort_callback_t)(cohort_result_t *result, void *arg);
 
-/** How to run a map. Zero means the default everywhere. */
-typedef struct cohort_map_options_t {
-    /** Items that a worker takes at once; 0: items / (4 * workers), at least 1, as in Python. */
+/**
+ * A job: what is to be run on which inputs, and how. Zero means the default everywhere.
+ *
+ *     cohort_job_t job = {.task = square, COHORT_INPUTS(in, 100), COHORT_OUTPUTS(out)};
+ *     status = cohort_pool_run(workers, &job);
+ *
+ * Nothing of the struct itself is needed any more when the call that it was passed to returns.
+ */
+typedef struct cohort_job_t {
+    /** A function of this executable or of a library; the only field without a default. */
+    cohort_task_t task;
+    /** An array of n elements. It is not copied when it lies in the arena (cohort_alloc()), and
+     * then it must not be changed or freed before the job is done; what lies elsewhere is copied
+     * when the job is submitted. May be NULL when input_size or n is 0. */
+    const void *inputs;
+    apr_size_t input_size; /**< bytes of one input; 0: the tasks get none */
+    apr_size_t n;          /**< how many tasks are run; with 0 the job is done at once */
+    /** Room for n elements; output i belongs to input i. Tasks write into it directly when it lies
+     * in the arena. What lies elsewhere is filled by cohort_pool_run() before it returns, or by
+     * cohort_result_get() in the process that submitted. NULL with a size: a result keeps the
+     * outputs (cohort_result_get(), cohort_result_outputs()), cohort_pool_run() drops them. */
+    void *outputs;
+    apr_size_t output_size; /**< bytes of one output; 0: the tasks have none */
+    /** Items that a worker takes at once; 0: n / (4 * workers), at least 1, as in Python. */
     apr_size_t chunk;
+    /** How often a task is run in all when its worker dies under it: 1 means once, and more than
+     * 8000 mean 8000 times; 0: as the pool's options say. */
+    apr_size_t attempts;
     /**
      * Called when every task succeeded.
      *
-     * For the `_async` functions only. Exactly one of the two callbacks is called, once: on_success
-     * when every task succeeded, on_error otherwise (a pool that was terminated included). It runs
-     * in a thread of the submitting process that Cohort starts for this and that all callbacks of
-     * the process share, so one that takes long delays the others. The result counts as ready only
-     * when its callback has returned, so that a thread that waited for it sees what the callback
-     * did (as in Python); within the callback every `cohort_result_` function works on it,
-     * cohort_result_destroy() too. Destroying the result earlier cancels the callback.
+     * For cohort_pool_submit() only; cohort_pool_run() calls neither. Exactly one of the two
+     * callbacks is called, once: on_success when every task succeeded, on_error otherwise (a pool
+     * that was terminated included). It runs in a thread of the submitting process that Cohort
+     * starts for this and that all callbacks of the process share, so one that takes long delays
+     * the others. The result counts as ready only when its callback has returned, so that a thread
+     * that waited for it sees what the callback did (as in Python); within the callback every
+     * `cohort_result_` function works on it, cohort_result_destroy() too. Destroying the result
+     * earlier cancels the callback.
      */
     cohort_callback_t on_success;
     cohort_callback_t on_error; /**< Called otherwise; see `on_success`. */
     void *callback_arg;         /**< Passed to both; stays the caller's. */
-} cohort_map_options_t;
+    /** What all tasks of the job can look at, by cohort_task_context(). With context_size 0 a
+     * pointer into the arena, which the tasks get as it is, or NULL. With a size, that many bytes:
+     * not copied when they lie in the arena, else copied when the job is submitted (aligned for
+     * any type) and freed with it. */
+    const void *context;
+    apr_size_t context_size;  /**< bytes at `context`, or 0 */
+    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
+} cohort_job_t;
+
+/** The fields `inputs`, `input_size` and `n` of a cohort_job_t: the elements of an array. */
+#define COHORT_INPUTS(array, count) .inputs = (array), .input_size = sizeof *(array), .n = (count)
+/** The fields `outputs` and `output_size` of a cohort_job_t, for an array or a typed pointer. */
+#define COHORT_OUTPUTS(array) .outputs = (array), .output_size = sizeof *(array)
 
 /** Why a task failed. The strings live as long as the result. */
 typedef struct cohort_task_error_t {
@@ -139,6 +179,8 @@ typedef struct cohort_task_error_t {
     apr_int64_t pid;         /**< And its process id; 0 when it is not known. */
     int exit_code;           /**< COHORT_EXIT_NONE unless the worker died: then how it ended. */
     apr_size_t attempt;      /**< 1 when the first attempt failed it. */
+    /** Written 0; a later version may tell more in it. */
+    apr_uint64_t reserved[8];
 } cohort_task_error_t;
 
 /**
@@ -182,27 +224,20 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool
                                                             apr_pool_t *parent);
 
 /**
- * Run the task on each of n inputs and wait for all. Output i belongs to input i.
+ * Run a job and wait until it is done.
  *
- * To learn more of what failed use cohort_pool_map_async().
+ * To go on meanwhile, or to learn more of what failed, use cohort_pool_submit().
  *
- * @param pool        the pool
- * @param task        a function of this executable or of a library
- * @param inputs      n elements of input_size bytes; not copied when they lie in the arena, and
- *                    then they must not be changed or freed meanwhile. May be NULL when input_size
- *                    or n is 0.
- * @param input_size  bytes of one input; 0: the tasks get none
- * @param n           how many; 0 is a success at once
- * @param outputs     room for n elements of output_size bytes; tasks write into it directly when it
- *                    lies in the arena. NULL: dropped.
- * @param output_size bytes of one output; 0: the tasks have none
- * @param options     NULL for the defaults; callbacks are ignored
+ * @param pool the pool
+ * @param job  what is to be run; its callbacks are not called
  * @return
  *  - APR_SUCCESS: every task succeeded
  *  - the status of the failed task with the lowest index: what it returned, COHORT_EWORKERDIED, or
  *    COHORT_ETARGET or COHORT_EBINARY of a worker that does not have the task; all other outputs
  *    are valid (nothing is cancelled)
- *  - APR_EINVAL: NULL task, inputs NULL with a size and n > 0, sizes with a product that overflows
+ *  - APR_EINVAL: NULL task, inputs or context NULL with a size (inputs: and n > 0), a context
+ *    without a size that does not lie in the arena, sizes with a product that overflows
+ *  - COHORT_EOPTION: a reserved word of the job is not 0
  *  - COHORT_ELIMIT: more than 4294967294 items, or functions of too many modules in the cohort
  *  - COHORT_ETARGET: the task is in no module
  *  - COHORT_ENOTRUNNING: the pool is closed or terminated
@@ -213,79 +248,67 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_create(cohort_pool_t **pool
  *  - APR_ENOMEM: the arena is full
  *  - the common statuses of pool.h
  */
-COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task,
-                                                         const void *inputs, apr_size_t input_size,
-                                                         apr_size_t n, void *outputs,
-                                                         apr_size_t output_size,
-                                                         const cohort_map_options_t *options);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_run(cohort_pool_t *pool,
+                                                         const cohort_job_t *job);
 
 /**
- * Run the task on each of n inputs without waiting. The result says what failed in a task.
+ * Submit a job without waiting for it. The result says what failed in a task.
  *
- * @param result      receives the result, only on success
- * @param pool        the pool
- * @param task        as cohort_pool_map()
- * @param inputs      as cohort_pool_map(); what does not lie in the arena is copied before this
- *                    returns
- * @param input_size  as cohort_pool_map()
- * @param n           as cohort_pool_map()
- * @param outputs     as cohort_pool_map(). What does not lie in the arena is filled by
- *                    cohort_result_get(), in the calling process. NULL with an output size: the
- *                    result keeps them, see cohort_result_get() and cohort_result_outputs().
- * @param output_size as cohort_pool_map()
- * @param options     NULL for the defaults
- * @param parent      the result is destroyed with this APR pool; NULL: it lives until
- *                    cohort_result_destroy()
+ * @param result receives the result, only on success
+ * @param pool   the pool
+ * @param job    what is to be run
+ * @param parent the result is destroyed with this APR pool; NULL: it lives until
+ *               cohort_result_destroy()
  * @return
- *  - APR_SUCCESS: the work was submitted
- *  - APR_EINVAL: as cohort_pool_map(), and for a NULL result
- *  - COHORT_ELIMIT, COHORT_ETARGET, COHORT_ENOTRUNNING: as cohort_pool_map()
+ *  - APR_SUCCESS: the job was submitted
+ *  - APR_EINVAL: as cohort_pool_run(), and for a NULL result
+ *  - COHORT_EOPTION, COHORT_ELIMIT, COHORT_ETARGET, COHORT_ENOTRUNNING: as cohort_pool_run()
  *  - APR_ENOMEM: the arena is full, or no memory to note the callbacks
  *  - the system's reason why there is no thread for the callbacks
  *  - the common statuses of pool.h
  */
-COHORT_API apr_status_t cohort_pool_map_async(cohort_result_t **result, cohort_pool_t *pool,
-                                              cohort_task_t task, const void *inputs,
-                                              apr_size_t input_size, apr_size_t n, void *outputs,
-                                              apr_size_t output_size,
-                                              const cohort_map_options_t *options,
-                                              apr_pool_t *parent);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_submit(cohort_result_t **result,
+                                                            cohort_pool_t *pool,
+                                                            const cohort_job_t *job,
+                                                            apr_pool_t *parent);
+
+/**
+ * Run the task on each of n inputs and wait for all: the short form of cohort_pool_run().
+ *
+ * COHORT_MAP() takes the sizes from the arrays.
+ *
+ * @param pool        the pool
+ * @param task        as in cohort_job_t
+ * @param inputs      as in cohort_job_t
+ * @param input_size  bytes of one input; 0: the tasks get none
+ * @param n           how many; 0 is a success at once
+ * @param outputs     as in cohort_job_t; NULL: dropped
+ * @param output_size bytes of one output; 0: the tasks have none
+ * @return as cohort_pool_run()
+ */
+COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_map(cohort_pool_t *pool, cohort_task_t task,
+                                                         const void *inputs, apr_size_t input_size,
+                                                         apr_size_t n, void *outputs,
+                                                         apr_size_t output_size);
+
+/** cohort_pool_map() of arrays, or of pointers with a type, from which the sizes follow. */
+#define COHORT_MAP(pool, task, inputs, n, outputs) \
+    cohort_pool_map((pool), (task), (inputs), sizeof *(inputs), (n), (outputs), sizeof *(outputs))
 
 /**
  * Run one task and wait for it: cohort_pool_map() with n = 1.
  *
  * @param pool        the pool
- * @param task        as cohort_pool_map()
- * @param input       input_size bytes; as the inputs of cohort_pool_map()
+ * @param task        as in cohort_job_t
+ * @param input       input_size bytes; as the inputs of a cohort_job_t
  * @param input_size  bytes; 0: the task gets NULL
- * @param output      room for output_size bytes; as the outputs of cohort_pool_map()
+ * @param output      room for output_size bytes; as the outputs of a cohort_job_t
  * @param output_size bytes; 0: the task has none
- * @return the task's status; else as cohort_pool_map()
+ * @return the task's status; else as cohort_pool_run()
  */
-COHORT_API apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task,
-                                          const void *input, apr_size_t input_size, void *output,
-                                          apr_size_t output_size);
-
-/**
- * Run one task without waiting: cohort_pool_map_async() with n = 1.
- *
- * @param result      receives the result, only on success
- * @param pool        the pool
- * @param task        as cohort_pool_map()
- * @param input       input_size bytes; as the inputs of cohort_pool_map_async()
- * @param input_size  bytes; 0: the task gets NULL
- * @param output      room for output_size bytes; as the outputs of cohort_pool_map_async()
- * @param output_size bytes; 0: the task has none
- * @param options     for the callbacks; may be NULL
- * @param parent      as cohort_pool_map_async()
- * @return as cohort_pool_map_async()
- */
-COHORT_API apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort_pool_t *pool,
-                                                cohort_task_t task, const void *input,
-                                                apr_size_t input_size, void *output,
-                                                apr_size_t output_size,
-                                                const cohort_map_options_t *options,
-                                                apr_pool_t *parent);
+COHORT_NODISCARD COHORT_API apr_status_t cohort_pool_apply(cohort_pool_t *pool, cohort_task_t task,
+                                                           const void *input, apr_size_t input_size,
+                                                           void *output, apr_size_t output_size);
 
 /**
  * In a task, or in an initializer: say why it fails.
@@ -302,6 +325,34 @@ COHORT_API apr_status_t cohort_pool_apply_async(cohort_result_t **result, cohort
  */
 COHORT_API apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...)
     COHORT_PRINTF(2, 3);
+
+/**
+ * In a task: which of the inputs it runs on.
+ *
+ * @return its index in the inputs of its job; 0 outside a task: in an initializer, in a process
+ *         that is no worker, in one that a task has started, in a raw fork() copy
+ *
+ * Thread safety: the answer is that of the process, so threads that a task starts get the same as
+ * the task, for as long as the task runs. The same holds for cohort_task_attempt() and
+ * cohort_task_context(). A job that a task runs on a pool changes nothing of its own answers.
+ */
+COHORT_API apr_size_t cohort_task_index(void);
+
+/**
+ * In a task: how often it has been begun, this time included.
+ *
+ * @return 1 the first time, 2 after a worker has died under it, and so on up to the attempts of the
+ *         job; 0 outside a task, as cohort_task_index()
+ */
+COHORT_API apr_size_t cohort_task_attempt(void);
+
+/**
+ * In a task: the context of its job.
+ *
+ * @return what the job has as `context`, or the copy of it; do not write to a copy. NULL when there
+ *         is none, and outside a task, as cohort_task_index()
+ */
+COHORT_API const void *cohort_task_context(void);
 
 /**
  * Wait until the work is done, well or not.
@@ -340,13 +391,13 @@ COHORT_API int cohort_result_is_successful(const cohort_result_t *result);
  * Wait, and copy the outputs. May be called again.
  *
  * @param result  the result
- * @param outputs room for all outputs, or NULL: those that were given to the `_async` call (if it
- *                was made by this process) are filled
+ * @param outputs room for all outputs, or NULL: those of the cohort_job_t (if this process has
+ *                submitted it) are filled
  * @param size    bytes at `outputs`; of no meaning with NULL
  * @param timeout microseconds (see types.h)
  * @return
  *  - APR_SUCCESS: every task succeeded
- *  - the status of the failed task with the lowest index (see cohort_pool_map()); the other outputs
+ *  - the status of the failed task with the lowest index (see cohort_pool_run()); the other outputs
  *    are copied all the same
  *  - COHORT_ETERMINATED, or the status of a start that failed: the work was ended, nothing is
  *    copied
@@ -387,7 +438,8 @@ COHORT_API apr_status_t cohort_result_error(cohort_result_t *result, cohort_task
  * All failed tasks, by index.
  *
  * @param result the result
- * @param errors receives an array in `pool` (NULL when n is 0)
+ * @param errors receives an array of pointers in `pool` (NULL when n is 0); what they point at
+ *               lives as long as `pool`, and its strings as long as the result
  * @param n      receives their number
  * @param pool   not NULL
  * @return
@@ -395,11 +447,11 @@ COHORT_API apr_status_t cohort_result_error(cohort_result_t *result, cohort_task
  *  - APR_EAGAIN: not ready
  *  - the common statuses of pool.h
  */
-COHORT_API apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t **errors,
+COHORT_API apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t ***errors,
                                              apr_size_t *n, apr_pool_t *pool);
 
 /**
- * Release a result and the memory of its inputs and outputs.
+ * Release a result and what was copied for it: inputs, outputs, context.
  *
  * What is not done yet is not begun any more, but a task that runs is not interrupted: it may write
  * into outputs in the arena for as long as it runs. The result works on when its pool is destroyed,

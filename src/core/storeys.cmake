@@ -19,7 +19,7 @@ set(COHORT_STOREY_process
     program.c server.c server_client.c start.c)
 set(COHORT_STOREY_pool
     backend_local.c pool.c pool_callback.c pool_core.c pool_failure.c pool_job.c pool_result.c
-    pool_retry.c pool_setting.c pool_staff.c pool_submit.c pool_worker.c)
+    pool_retry.c pool_setting.c pool_staff.c pool_submit.c pool_task.c pool_worker.c)
 set(COHORT_STOREY_cohort init.c layout.c registry.c wait.c)
 
 # COHORT_CORE_SOURCES: all of them, with their folders.

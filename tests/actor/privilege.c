@@ -96,7 +96,7 @@ static void start_pool(cohort_start_method_t method) {
         say("pool: %s, %s\n", name_of(status), children());
         return;
     }
-    status = cohort_pool_map(pool, square, in, sizeof *in, 10, out, sizeof *out, NULL);
+    status = COHORT_MAP(pool, square, in, 10, out);
     say("pool: %s, %d\n", name_of(status), out[9]);
     cohort_pool_destroy(pool);
 }

@@ -13,6 +13,13 @@ static inline cohort_pool_t *new_pool(int workers) {
     return pool;
 }
 
+/* A job of these members of a cohort_job_t: submitted, or run. */
+#define SUBMIT(result, pool, parent, ...) \
+    CHECK_STATUS(APR_SUCCESS,             \
+                 cohort_pool_submit(result, pool, &(cohort_job_t){__VA_ARGS__}, parent))
+#define RUN(pool, ...) \
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_run(pool, &(cohort_job_t){__VA_ARGS__}))
+
 static inline void finish_pool(cohort_pool_t *pool) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
@@ -44,8 +51,7 @@ static inline void check_works(cohort_pool_t *pool) {
     int in[40], out[40];
     fill(in, 40);
     memset(out, 0, sizeof out);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 40, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, square, in, 40, out));
     check_squares(out, 40);
 }
 

@@ -201,12 +201,15 @@ static void make_result(slot_t *slot) {
         CHECK_STATUS(APR_SUCCESS,
                      cohort_pool_create((cohort_pool_t **)&slot->blocks[0], &options, NULL));
     for (int i = 0; i < ITEMS; i++) inputs[i] = i;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, slot->blocks[0], fail_some, inputs,
-                                                    sizeof *inputs, ITEMS, NULL, ITEM, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&result, slot->blocks[0],
+                                                 &(cohort_job_t){.task = fail_some,
+                                                                 COHORT_INPUTS(inputs, ITEMS),
+                                                                 .output_size = ITEM},
+                                                 NULL));
     PUBLISH(slot, result);
 }
 static apr_status_t look_at_errors(cohort_result_t *result) {
-    cohort_task_error_t *errors;
+    cohort_task_error_t **errors;
     apr_size_t count;
     apr_pool_t *pool;
     CHECK_STATUS(APR_SUCCESS, apr_pool_create(&pool, NULL));
@@ -251,8 +254,9 @@ static apr_status_t use_pool(void *pool, void *second, unsigned n) {
     cohort_result_t *result;
     (void)second;
     if (n % 2) return cohort_pool_apply(pool, fail_some, &input, sizeof input, output, ITEM);
-    apr_status_t status = cohort_pool_apply_async(&result, pool, fail_some, &input, sizeof input,
-                                                  NULL, ITEM, NULL, NULL);
+    apr_status_t status = cohort_pool_submit(
+        &result, pool,
+        &(cohort_job_t){.task = fail_some, COHORT_INPUTS(&input, 1), .output_size = ITEM}, NULL);
     if (status) return status;
     status = cohort_result_wait(result, COHORT_FOREVER);
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));

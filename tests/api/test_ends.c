@@ -256,8 +256,9 @@ static void make_pool(things_t *t) {
 }
 static void make_result(things_t *t) {
     make_pool(t);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&t->result, t->pool, task, &t, sizeof t, NULL,
-                                                      0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_submit(&t->result, t->pool,
+                                    &(cohort_job_t){.task = task, COHORT_INPUTS(&t, 1)}, NULL));
 }
 /* With work under way, and no more to come. */
 static void make_closed_pool(things_t *t) {
@@ -288,7 +289,7 @@ static apr_status_t pool_apply(things_t *t) {
 }
 static apr_status_t pool_map(things_t *t) {
     things_t *inputs[3] = {t, t, t};
-    return cohort_pool_map(t->pool, task, inputs, sizeof *inputs, 3, NULL, 0, NULL);
+    return cohort_pool_map(t->pool, task, inputs, sizeof *inputs, 3, NULL, 0);
 }
 static apr_status_t kill_process(things_t *t) { return cohort_process_kill(t->process); }
 static apr_status_t destroy_result(things_t *t) { return cohort_result_destroy(t->result); }

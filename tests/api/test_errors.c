@@ -207,7 +207,7 @@ static void wrong_pointers(void *wrong) {
     ANSWERS(0, "not a live result", cohort_result_outputs(wrong));
     FAILS(APR_EINVAL, "error is NULL", cohort_result_error(wrong, NULL));
     FAILS(APR_EINVAL, "n is NULL",
-          cohort_result_errors(wrong, (cohort_task_error_t **)&out, NULL, test_pool()));
+          cohort_result_errors(wrong, (cohort_task_error_t ***)&out, NULL, test_pool()));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_destroy((void *)&outside));
 }
 
@@ -285,13 +285,15 @@ static void wrong_arguments(void) {
     FAILS(APR_EINVAL, "name has 0 bytes", cohort_pool_create(&pool, &unnamed, NULL));
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    FAILS(APR_EINVAL, "task is NULL", cohort_pool_map(pool, NULL, &argument, 4, 1, NULL, 0, NULL));
+    FAILS(APR_EINVAL, "task is NULL", cohort_pool_map(pool, NULL, &argument, 4, 1, NULL, 0));
     FAILS(APR_EINVAL, "input is NULL", cohort_pool_apply(pool, task, NULL, 4, NULL, 0));
+    FAILS(APR_EINVAL, "job is NULL", cohort_pool_run(pool, NULL));
+    FAILS(COHORT_EOPTION, "job.reserved[3] is not 0: an option that this version",
+          cohort_pool_run(pool, &(cohort_job_t){.task = task, .reserved = {0, 0, 0, 1}}));
     FAILS(COHORT_ELIMIT, "4294967294 items",
-          cohort_pool_map_async(&result, pool, task, &argument, 0, (apr_size_t)5000000000u, NULL, 0,
-                                NULL, NULL));
+          cohort_pool_submit(&result, pool, &(cohort_job_t){.task = task, .n = 5000000000u}, NULL));
     FAILS(APR_EINVAL, "result is NULL",
-          cohort_pool_apply_async(NULL, pool, task, NULL, 0, NULL, 0, NULL, NULL));
+          cohort_pool_submit(NULL, pool, &(cohort_job_t){.task = task, .n = 1}, NULL));
     FAILS(APR_EINVAL, "neither closed nor terminated", cohort_pool_join(pool, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
@@ -325,7 +327,10 @@ static bool returns_none(const char *call) {
                                        "cohort_connection_is_readable",
                                        "cohort_connection_is_writable",
                                        "cohort_result_is_ready",
-                                       "cohort_task_fail" /* fails nothing itself */};
+                                       "cohort_task_fail", /* fails nothing itself */
+                                       "cohort_task_index",
+                                       "cohort_task_attempt",
+                                       "cohort_task_context"};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         if (!strcmp(list[i], call)) return true;
     }
@@ -436,8 +441,7 @@ static void of_a_task(void) {
     CHECK_STATUS(
         APR_SUCCESS,
         cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2, .name = "mill"}, NULL));
-    CHECK_STATUS(APR_EGENERAL,
-                 cohort_pool_map(pool, picky, inputs, sizeof *inputs, 4, NULL, 0, NULL));
+    CHECK_STATUS(APR_EGENERAL, cohort_pool_map(pool, picky, inputs, sizeof *inputs, 4, NULL, 0));
     check_said("cohort_pool_map: ", "item 2, run by mill-");
     CHECK(said("no more of 3"));
     CHECK_STATUS(APR_EGENERAL, cohort_pool_apply(pool, picky, &inputs[2], sizeof *inputs, NULL, 0));
@@ -458,7 +462,7 @@ static void of_an_initializer(void) {
                  cohort_pool_create(
                      &pool, &(cohort_pool_options_t){.workers = 2, .initializer = refuses}, NULL));
     CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, task, NULL, 0, NULL, 0, NULL, NULL));
+                 cohort_pool_submit(&result, pool, &(cohort_job_t){.task = task, .n = 1}, NULL));
     CHECK_STATUS(APR_EGENERAL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_said("cohort_result_get: ", "no licence");
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));

@@ -227,6 +227,7 @@ static void outputs_are_written_zero(void) {
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "the size of " #type)
 SIZE(cohort_arena_usage_t, 96);
 SIZE(cohort_barrier_options_t, 88);
+SIZE(cohort_job_t, 168);
 SIZE(cohort_options_t, 96);
 SIZE(cohort_pipe_options_t, 88);
 SIZE(cohort_pool_options_t, 128);
@@ -236,6 +237,7 @@ SIZE(cohort_program_t, 184);
 SIZE(cohort_queue_options_t, 88);
 SIZE(cohort_semaphore_options_t, 72);
 SIZE(cohort_stream_t, 32);
+SIZE(cohort_task_error_t, 128);
 
 const test_case_t growth_cases[] = {
     {"Growth", "unknown_options_are_refused", unknown_options_are_refused},

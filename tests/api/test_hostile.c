@@ -49,8 +49,8 @@ static apr_status_t make_process(void **o) {
     return cohort_process_create((cohort_process_t **)o, nothing, "argument", 9, NULL, NULL);
 }
 static apr_status_t make_result(void **o) {
-    return cohort_pool_apply_async((cohort_result_t **)o, crowd, nothing_done, NULL, 0, NULL, 0,
-                                   NULL, NULL);
+    return cohort_pool_submit((cohort_result_t **)o, crowd,
+                              &(cohort_job_t){.task = nothing_done, .n = 1}, NULL);
 }
 
 /* Something is done with it that only a sound object can do. */
@@ -230,12 +230,11 @@ CALL(process_terminate, cohort_process_terminate(o))
 CALL(process_kill, cohort_process_kill(o))
 CALL(process_interrupt, cohort_process_interrupt(o))
 CALL(process_stop, cohort_process_stop(o, 0))
-CALL(pool_map, cohort_pool_map(o, nothing_done, &byte, 1, 1, NULL, 0, NULL))
-CALL(pool_map_async, cohort_pool_map_async((cohort_result_t **)&out, o, nothing_done, &byte, 1, 1,
-                                           NULL, 0, NULL, NULL))
+CALL(pool_map, cohort_pool_map(o, nothing_done, &byte, 1, 1, NULL, 0))
+CALL(pool_run, cohort_pool_run(o, &(cohort_job_t){.task = nothing_done, .n = 1}))
+CALL(pool_submit, cohort_pool_submit((cohort_result_t **)&out, o,
+                                     &(cohort_job_t){.task = nothing_done, .n = 1}, NULL))
 CALL(pool_apply, cohort_pool_apply(o, nothing_done, &byte, 1, NULL, 0))
-CALL(pool_apply_async, cohort_pool_apply_async((cohort_result_t **)&out, o, nothing_done, &byte, 1,
-                                               NULL, 0, NULL, NULL))
 CALL(pool_workers, cohort_pool_workers(o, (cohort_process_t ***)&out, &number, test_pool()))
 CALL(pool_close, cohort_pool_close(o))
 CALL(pool_terminate, cohort_pool_terminate(o))
@@ -246,7 +245,7 @@ ASK(result_successful, cohort_result_is_successful(o))
 CALL(result_get, cohort_result_get(o, NULL, 0, 0))
 ASK(result_outputs, cohort_result_outputs(o))
 CALL(result_error, cohort_result_error(o, &(cohort_task_error_t){0}))
-CALL(result_errors, cohort_result_errors(o, (cohort_task_error_t **)&out, &size, test_pool()))
+CALL(result_errors, cohort_result_errors(o, (cohort_task_error_t ***)&out, &size, test_pool()))
 
 typedef struct {
     const char *name;
@@ -321,10 +320,10 @@ static const call_t calls[] = {
     USES(PROCESS, process_interrupt),
     USES(PROCESS, process_stop),
     ENDS(PROCESS, end_process),
+    USES(POOL, pool_run),
+    USES(POOL, pool_submit),
     USES(POOL, pool_map),
-    USES(POOL, pool_map_async),
     USES(POOL, pool_apply),
-    USES(POOL, pool_apply_async),
     USES(POOL, pool_workers),
     USES(POOL, pool_close),
     USES(POOL, pool_terminate),
@@ -481,14 +480,14 @@ static apr_status_t sum(const void *input, void *output) {
 static void map_in_vain(void) {
     static int in[20000], results[10000];
     for (int i = 0; i < 20000; i++) in[i] = i;
-    CHECK_STATUS(APR_ENOMEM, cohort_pool_map(crowd, sum, in, 2 * sizeof *in, 10000, results,
-                                             sizeof *results, NULL));
+    CHECK_STATUS(APR_ENOMEM,
+                 cohort_pool_map(crowd, sum, in, 2 * sizeof *in, 10000, results, sizeof *results));
 }
 
 static void map_as_ever(void) {
     int in[6] = {1, 2, 3, 4, 5, 6}, results[3] = {0};
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(crowd, sum, in, 2 * sizeof *in, 3, results,
-                                              sizeof *results, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_map(crowd, sum, in, 2 * sizeof *in, 3, results, sizeof *results));
     CHECK_INT(11, results[2]);
 }
 

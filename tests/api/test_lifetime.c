@@ -260,8 +260,10 @@ static void check_worker_takes_its_tree(int way, apr_status_t status) {
     cohort_result_t *result;
     cohort_pool_options_t options = {.workers = 1, .group = COHORT_GROUP_OWN};
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, start_in_a_task, &board,
-                                                      sizeof board, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_submit(
+                     &result, pool,
+                     &(cohort_job_t){.task = start_in_a_task, COHORT_INPUTS(&board, 1)}, NULL));
     await_event(board->ready);
     set_event(board->go);
     CHECK_STATUS(status, cohort_result_get(result, NULL, 0, COHORT_FOREVER));

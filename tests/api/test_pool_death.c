@@ -48,14 +48,13 @@ static void check_mortals(const mortal_t *list, const int *out, int n) {
 static void one_death(death_t death, int code) {
     cohort_pool_t *pool = new_pool(2);
     mortal_t *in = new_mortals(100);
-    cohort_map_options_t options = {.chunk = 10};
     cohort_result_t *result;
-    cohort_task_error_t error, *list;
+    cohort_task_error_t error, **list;
     apr_size_t n;
     int out[100];
     in[57].death = death;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 100, out,
-                                                    sizeof *out, &options, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = mortal, COHORT_INPUTS(in, 100), COHORT_OUTPUTS(out),
+           .chunk = 10);
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_mortals(in, out, 100);
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
@@ -80,21 +79,20 @@ static void death_by_abort(void) { one_death(BY_ABORT, -6); }
 static void every_task_dies(void) {
     cohort_pool_t *pool = new_pool(3);
     mortal_t *in = new_mortals(30);
-    cohort_map_options_t options = {.chunk = 7};
     cohort_result_t *result;
-    cohort_task_error_t *list;
+    cohort_task_error_t **list;
     apr_size_t n;
     int out[30];
     for (int i = 0; i < 30; i++) in[i].death = BY_KILL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 30, out,
-                                                    sizeof *out, &options, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = mortal, COHORT_INPUTS(in, 30), COHORT_OUTPUTS(out),
+           .chunk = 7);
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_mortals(in, out, 30);
     CHECK_STATUS(APR_SUCCESS, cohort_result_errors(result, &list, &n, test_pool()));
     CHECK_INT(30, n);
     for (int i = 0; i < 30; i++) {
-        CHECK_INT(i, list[i].index);
-        CHECK_INT(-9, list[i].exit_code);
+        CHECK_INT(i, list[i]->index);
+        CHECK_INT(-9, list[i]->exit_code);
     }
     check_works(pool);
     finish_pool(pool);
@@ -110,14 +108,12 @@ static cohort_pool_t *patient_pool(int workers, int attempts) {
 static void retries(void) {
     cohort_pool_t *pool = patient_pool(2, 3);
     mortal_t *in = new_mortals(40);
-    cohort_map_options_t options = {.chunk = 5};
     int out[40];
     for (int i = 0; i < 40; i += 10) {
         in[i + 2].death = BY_KILL;
         in[i + 2].times = 2;
     }
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, mortal, in, sizeof *in, 40, out, sizeof *out, &options));
+    RUN(pool, .task = mortal, COHORT_INPUTS(in, 40), COHORT_OUTPUTS(out), .chunk = 5);
     check_squares(out, 40);
     for (int i = 0; i < 40; i++) CHECK_INT(i % 10 == 2 ? 3 : 1, atomic_load(&in[i].gate[i].runs));
     finish_pool(pool);
@@ -131,8 +127,7 @@ static void poison(void) {
     int out[10];
     in[4].death = BY_KILL;
     in[4].times = 1000;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 10, out,
-                                                    sizeof *out, NULL, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = mortal, COHORT_INPUTS(in, 10), COHORT_OUTPUTS(out));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     for (int i = 0; i < 10; i++) CHECK_INT(i == 4 ? 3 : 1, atomic_load(&in[i].gate[i].runs));
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
@@ -145,12 +140,11 @@ static void poison(void) {
 static void death_after_close(void) {
     cohort_pool_t *pool = new_pool(1);
     mortal_t *in = new_mortals(20);
-    cohort_map_options_t options = {.chunk = 20};
     cohort_result_t *result;
     int out[20];
     in[9].death = BY_KILL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, mortal, in, sizeof *in, 20, out,
-                                                    sizeof *out, &options, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = mortal, COHORT_INPUTS(in, 20), COHORT_OUTPUTS(out),
+           .chunk = 20);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, 0));
@@ -165,8 +159,7 @@ static void kill_from_outside(void) {
     cohort_result_t *result;
     cohort_task_error_t error;
     apr_size_t n;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
-                                                      NULL, 0, NULL, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = pass_gate, COHORT_INPUTS(&gate, 1));
     party_await(&gate->begun, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &workers, &n, test_pool()));
     CHECK_INT(2, n);
@@ -206,15 +199,15 @@ static void *APR_THREAD_FUNC kill_workers(apr_thread_t *thread, void *arg) {
 
 /* Whatever was not charged with a death has its right output, and all that was charged says so. */
 static void check_storm(cohort_result_t *result, const int *out, int n) {
-    cohort_task_error_t *list;
+    cohort_task_error_t **list;
     apr_size_t errors, next = 0;
     CHECK_STATUS(APR_SUCCESS, cohort_result_errors(result, &list, &errors, test_pool()));
     for (int i = 0; i < n; i++) {
-        if (next < errors && list[next].index == (apr_size_t)i) {
-            CHECK_STATUS(COHORT_EWORKERDIED, list[next].status);
-            CHECK_INT(-9, list[next].exit_code);
+        if (next < errors && list[next]->index == (apr_size_t)i) {
+            CHECK_STATUS(COHORT_EWORKERDIED, list[next]->status);
+            CHECK_INT(-9, list[next]->exit_code);
             next++;
-            CHECK(next == errors || list[next].index > (apr_size_t)i);
+            CHECK(next == errors || list[next]->index > (apr_size_t)i);
         } else {
             CHECK_INT(i % 5000 * (i % 5000), out[i]);
         }
@@ -225,16 +218,14 @@ static void check_storm(cohort_result_t *result, const int *out, int n) {
 static void storm(apr_size_t chunk) {
     enum { N = 60000, ROUNDS = 12 };
     killer_t killer = {.pool = new_pool(3)};
-    cohort_map_options_t options = {.chunk = chunk};
     int *in = malloc(N * sizeof *in), *out = malloc(N * sizeof *out);
     for (int i = 0; i < N; i++) in[i] = i % 5000;
     apr_thread_t *thread = party_thread(kill_workers, &killer);
     for (int round = 0; round < ROUNDS || atomic_load(&killer.kills) < 20; round++) {
         cohort_result_t *result;
         memset(out, 0xff, N * sizeof *out);
-        CHECK_STATUS(APR_SUCCESS,
-                     cohort_pool_map_async(&result, killer.pool, square, in, sizeof *in, N, out,
-                                           sizeof *out, &options, NULL));
+        SUBMIT(&result, killer.pool, NULL, .task = square, COHORT_INPUTS(in, N),
+               COHORT_OUTPUTS(out), .chunk = chunk);
         (void)!cohort_result_get(result, NULL, 0, COHORT_FOREVER);
         check_storm(result, out, N);
         CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
@@ -285,9 +276,7 @@ static void deaths_leak_nothing(void) {
 _Noreturn static int submit_for_ever(void *args) {
     int in[64], out[64];
     fill(in, 64);
-    for (;;)
-        (void)!cohort_pool_map(((submit_t *)args)->pool, square, in, sizeof *in, 64, out,
-                               sizeof *out, NULL);
+    for (;;) (void)!COHORT_MAP(((submit_t *)args)->pool, square, in, 64, out);
 }
 
 /* Submitters die in the middle of a map: the pool goes on, and nothing of theirs stays. */
@@ -325,8 +314,7 @@ static int own_a_pool(void *args) {
     gate_t *gate = &shared->gate;
     cohort_pool_t *pool = new_pool(2);
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
-                                                      NULL, 0, NULL, NULL));
+    SUBMIT(&result, pool, NULL, .task = pass_gate, COHORT_INPUTS(&gate, 1));
     atomic_store(&shared->pool, pool);
     atomic_store(&shared->result, result);
     atomic_store(&shared->ready, 1);

@@ -46,8 +46,7 @@ static void terminate_10000(void) {
     gate_t *gate = new_gate();
     cohort_result_t **results = malloc(N * sizeof *results);
     for (int i = 0; i < N; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, pass_gate, &gate,
-                                                          sizeof gate, NULL, 0, NULL, NULL));
+        SUBMIT(&results[i], pool, NULL, .task = pass_gate, COHORT_INPUTS(&gate, 1));
     }
     party_await(&gate->begun, 2);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
@@ -72,8 +71,7 @@ static void terminate_stubborn(void) {
     cohort_pool_t *pool = new_pool(2);
     gate_t *gate = new_gate();
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, stubborn, &gate, sizeof gate,
-                                                      NULL, 0, NULL, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = stubborn, COHORT_INPUTS(&gate, 1));
     party_await(&gate->begun, 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
     CHECK_STATUS(APR_EAGAIN, cohort_pool_join(pool, 0));
@@ -92,8 +90,11 @@ static void scope(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, inner));
     check_works(pool);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
-    CHECK_STATUS(COHORT_ENOTRUNNING, cohort_pool_map_async(&result, pool, square, &x, sizeof x, 1,
-                                                           &y, sizeof y, NULL, NULL));
+    CHECK_STATUS(COHORT_ENOTRUNNING,
+                 cohort_pool_submit(
+                     &result, pool,
+                     &(cohort_job_t){.task = square, COHORT_INPUTS(&x, 1), COHORT_OUTPUTS(&y)},
+                     NULL));
     CHECK_STATUS(COHORT_ENOTRUNNING, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
     apr_pool_destroy(inner);
     CHECK_STATUS(COHORT_EHANDLE, cohort_pool_apply(pool, square, &x, sizeof x, &y, sizeof y));
@@ -106,8 +107,8 @@ static void close_finishes(void) {
     cohort_result_t *results[200];
     int out[200], x = 1;
     for (int i = 0; i < 200; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i,
-                                                          &out[i], sizeof *out, NULL, test_pool()));
+        SUBMIT(&results[i], pool, test_pool(), .task = square, COHORT_INPUTS(&i, 1),
+               COHORT_OUTPUTS(&out[i]));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
@@ -123,8 +124,7 @@ static void join_times_out(void) {
     cohort_pool_t *pool = new_pool(1);
     gate_t *gate = new_gate();
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
-                                                      NULL, 0, NULL, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = pass_gate, COHORT_INPUTS(&gate, 1));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_EAGAIN, cohort_pool_join(pool, 0));
     apr_time_t begin = apr_time_now();
@@ -138,17 +138,16 @@ static void join_times_out(void) {
 
 static void use_once(void) {
     cohort_pool_t *pool = new_pool(3);
-    cohort_map_options_t by1 = {.chunk = 1};
     cohort_result_t *results[20];
     int in[2000], out[2000];
     for (int i = 0; i < 2000; i++) in[i] = i % 100;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 2000, out, sizeof *out, &by1));
-    (void)!cohort_pool_map(pool, odd_fails, in, sizeof *in, 2000, out, sizeof *out, &by1);
+    RUN(pool, .task = square, COHORT_INPUTS(in, 2000), COHORT_OUTPUTS(out), .chunk = 1);
+    (void)!cohort_pool_run(
+        pool, &(cohort_job_t){
+                  .task = odd_fails, COHORT_INPUTS(in, 2000), COHORT_OUTPUTS(out), .chunk = 1});
     for (int i = 0; i < 20; i++) {
-        CHECK_STATUS(APR_SUCCESS,
-                     cohort_pool_map_async(&results[i], pool, odd_fails, in, sizeof *in, 100, NULL,
-                                           sizeof *out, NULL, NULL));
+        SUBMIT(&results[i], pool, NULL, .task = odd_fails, COHORT_INPUTS(in, 100),
+               .output_size = sizeof *out);
         if (i % 3 == 0) CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(results[i]));
     }
     if (in[0] == 0) CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
@@ -170,8 +169,9 @@ static int leave_pool_running(void *args) {
     (void)args;
     check_works(pool);
     gate_t *gate = new_gate();
-    return cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate, NULL, 0, NULL,
-                                   NULL) != APR_SUCCESS;
+    return cohort_pool_submit(&result, pool,
+                              &(cohort_job_t){.task = pass_gate, COHORT_INPUTS(&gate, 1)},
+                              NULL) != APR_SUCCESS;
 }
 
 static void exit_with_live_pool(void) {

@@ -19,23 +19,18 @@ static void apply(void) {
 
 static void map(void) {
     cohort_pool_t *pool = new_pool(4);
-    cohort_map_options_t by20 = {.chunk = 20}, by7 = {.chunk = 7}, huge = {.chunk = 1000000};
     int in[1000], out[1000];
     fill(in, 1000);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 10, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, square, in, 10, out));
     check_squares(out, 10);
     memset(out, 0, sizeof out);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 100, out, sizeof *out, &by20));
+    RUN(pool, .task = square, COHORT_INPUTS(in, 100), COHORT_OUTPUTS(out), .chunk = 20);
     check_squares(out, 100);
     memset(out, 0, sizeof out);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &by7));
+    RUN(pool, .task = square, COHORT_INPUTS(in, 1000), COHORT_OUTPUTS(out), .chunk = 7);
     check_squares(out, 1000);
     memset(out, 0, sizeof out);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &huge));
+    RUN(pool, .task = square, COHORT_INPUTS(in, 1000), COHORT_OUTPUTS(out), .chunk = 1000000);
     check_squares(out, 1000);
     finish_pool(pool);
 }
@@ -62,8 +57,7 @@ static void structs(void) {
         in[i].b = i + 1;
         snprintf(in[i].text, sizeof in[i].text, "item %d", i);
     }
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, combine, in, sizeof *in, 30, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, combine, in, 30, out));
     for (int i = 0; i < 30; i++) {
         snprintf(expected, sizeof expected, "item %d:%d", i, i * (i + 1));
         CHECK_STR(expected, out[i]);
@@ -82,8 +76,7 @@ static void in_place(void) {
     cohort_pool_t *pool = new_pool(2);
     int *in = party_memory(50 * sizeof *in);
     const void *(*out)[2] = party_memory(50 * sizeof *out);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, show_places, in, sizeof *in, 50, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, show_places, in, 50, out));
     for (int i = 0; i < 50; i++) {
         CHECK(out[i][0] == &in[i]);
         CHECK(out[i][1] == &out[i][0]);
@@ -99,20 +92,17 @@ static void without_data(void) {
     cohort_pool_t *pool = new_pool(2);
     int in[20];
     fill(in, 20);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, no_data, NULL, 0, 100, NULL, 0, NULL));
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 20, NULL, sizeof(int), NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, no_data, NULL, 0, 100, NULL, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, 20, NULL, sizeof(int)));
     finish_pool(pool);
 }
 
 static void many_items(void) {
     enum { N = 300000 };
     cohort_pool_t *pool = new_pool(3);
-    cohort_map_options_t by1 = {.chunk = 1};
     int *in = malloc(N * sizeof *in), *out = calloc(N, sizeof *out);
     for (int i = 0; i < N; i++) in[i] = i % 1000;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, N, out, sizeof *out, &by1));
+    RUN(pool, .task = square, COHORT_INPUTS(in, N), COHORT_OUTPUTS(out), .chunk = 1);
     for (int i = 0; i < N; i++) CHECK_INT((i % 1000) * (i % 1000), out[i]);
     free(in);
     free(out);
@@ -121,13 +111,11 @@ static void many_items(void) {
 
 static void empty(void) {
     cohort_pool_t *pool = new_pool(2);
-    cohort_map_options_t by1 = {.chunk = 1};
     cohort_result_t *result;
     int x = 0, ok = 0;
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, NULL, sizeof x, 0, NULL, sizeof x, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, &x, sizeof x, 0, &x,
-                                                    sizeof x, &by1, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, NULL, sizeof x, 0, NULL, sizeof x));
+    SUBMIT(&result, pool, test_pool(), .task = square, COHORT_INPUTS(&x, 0), COHORT_OUTPUTS(&x),
+           .chunk = 1);
     CHECK_INT(1, cohort_result_is_ready(result));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, 0));
     ok = cohort_result_is_successful(result);
@@ -142,21 +130,23 @@ static void bad_arguments(void) {
     apr_size_t absurd = ~(apr_size_t)0;
     int x = 3, y = 0;
     for (int i = 0; i < 5; i++) {
-        CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, NULL, &x, sizeof x, 1, &y, sizeof y, NULL));
-        CHECK_STATUS(APR_EINVAL,
-                     cohort_pool_map(pool, square, NULL, sizeof x, 1, &y, sizeof y, NULL));
-        CHECK_STATUS(APR_EINVAL,
-                     cohort_pool_map(pool, square, &x, absurd, 1000, &y, sizeof y, NULL));
-        CHECK_STATUS(APR_EINVAL,
-                     cohort_pool_map(pool, square, &x, sizeof x, 1000, &y, absurd, NULL));
+        CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, NULL, &x, sizeof x, 1, &y, sizeof y));
+        CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, square, NULL, sizeof x, 1, &y, sizeof y));
+        CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, square, &x, absurd, 1000, &y, sizeof y));
+        CHECK_STATUS(APR_EINVAL, cohort_pool_map(pool, square, &x, sizeof x, 1000, &y, absurd));
         CHECK_STATUS(COHORT_ELIMIT,
-                     cohort_pool_map(pool, square, &x, 0, (apr_size_t)1 << 33, &y, 0, NULL));
-        CHECK_STATUS(APR_ENOMEM,
-                     cohort_pool_map(pool, square, &x, sizeof x, 1, NULL, absurd >> 2, NULL));
-        CHECK_STATUS(APR_EINVAL, cohort_pool_map_async(NULL, pool, square, &x, sizeof x, 1, &y,
-                                                       sizeof y, NULL, NULL));
-        CHECK_STATUS(APR_EINVAL, cohort_pool_apply_async(&result, NULL, square, &x, sizeof x, &y,
-                                                         sizeof y, NULL, NULL));
+                     cohort_pool_map(pool, square, &x, 0, (apr_size_t)1 << 33, &y, 0));
+        CHECK_STATUS(APR_ENOMEM, cohort_pool_map(pool, square, &x, sizeof x, 1, NULL, absurd >> 2));
+        CHECK_STATUS(APR_EINVAL,
+                     cohort_pool_submit(
+                         NULL, pool,
+                         &(cohort_job_t){.task = square, COHORT_INPUTS(&x, 1), COHORT_OUTPUTS(&y)},
+                         NULL));
+        CHECK_STATUS(APR_EINVAL,
+                     cohort_pool_submit(
+                         &result, NULL,
+                         &(cohort_job_t){.task = square, COHORT_INPUTS(&x, 1), COHORT_OUTPUTS(&y)},
+                         NULL));
         CHECK_STATUS(COHORT_EHANDLE,
                      cohort_pool_apply(party_memory(64), square, &x, sizeof x, &y, sizeof y));
         check_works(pool);
@@ -173,14 +163,11 @@ static void bad_arguments(void) {
 
 static void large_pool(void) {
     cohort_pool_t *pool = new_pool(200);
-    cohort_map_options_t by1 = {.chunk = 1};
     int in[1000], out[1000];
     fill(in, 1000);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, square, in, 1000, out));
     check_squares(out, 1000);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, square, in, sizeof *in, 1000, out, sizeof *out, &by1));
+    RUN(pool, .task = square, COHORT_INPUTS(in, 1000), COHORT_OUTPUTS(out), .chunk = 1);
     check_squares(out, 1000);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }

@@ -11,8 +11,7 @@ static void map_async(void) {
     int in[100], out[100], again[100], ok = 0;
     void *kept;
     fill(in, 100);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, 100, out,
-                                                    sizeof *out, NULL, NULL));
+    SUBMIT(&result, pool, NULL, .task = square, COHORT_INPUTS(in, 100), COHORT_OUTPUTS(out));
     memset(in, 0xff, sizeof in); /* they were copied */
     CHECK_STATUS(APR_SUCCESS, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_squares(out, 100);
@@ -36,8 +35,7 @@ static void apply_async(void) {
     cohort_pool_t *pool = new_pool(2);
     gate_t *gate = new_gate();
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
-                                                      NULL, 0, NULL, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = pass_gate, COHORT_INPUTS(&gate, 1));
     CHECK_INT(0, cohort_result_is_ready(result));
     CHECK_INT(0, cohort_result_is_successful(result));
     CHECK_STATUS(APR_EAGAIN, cohort_result_get(result, NULL, 0, 0));
@@ -53,8 +51,7 @@ static void async_timeout(void) {
     gate_t *gate = new_gate();
     cohort_result_t *result;
     cohort_task_error_t error;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
-                                                      NULL, 0, NULL, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = pass_gate, COHORT_INPUTS(&gate, 1));
     apr_time_t begin = apr_time_now();
     CHECK_STATUS(APR_TIMEUP, cohort_result_get(result, NULL, 0, A_WHILE));
     AT_LEAST(A_WHILE, begin);
@@ -76,8 +73,8 @@ static void results_outlive_pool(void) {
     cohort_pool_t *pool = new_pool(2);
     cohort_result_t *results[10];
     for (int i = 0; i < 10; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i,
-                                                          NULL, sizeof(int), NULL, NULL));
+        SUBMIT(&results[i], pool, NULL, .task = square, COHORT_INPUTS(&i, 1),
+               .output_size = sizeof(int));
     }
     finish_pool(pool);
     CHECK_STATUS(COHORT_EHANDLE, cohort_pool_close(pool));
@@ -99,8 +96,8 @@ static void kept_results_hide_nothing(void) {
     cohort_result_t *results[N];
     int out[N];
     for (int i = 0; i < N; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&results[i], pool, square, &i, sizeof i,
-                                                          NULL, sizeof i, NULL, NULL));
+        SUBMIT(&results[i], pool, NULL, .task = square, COHORT_INPUTS(&i, 1),
+               .output_size = sizeof i);
         if (i % 4 < 2) CHECK_STATUS(APR_SUCCESS, cohort_result_wait(results[i], COHORT_FOREVER));
         if (i % 8 == 5) kill_worker(pool);
         if (i % 7 == 3) check_works(pool);
@@ -120,12 +117,10 @@ static void destroyed_early(void) {
     cohort_pool_t *pool = new_pool(1);
     gate_t *gate = new_gate();
     cohort_result_t *running, *queued[20];
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&running, pool, pass_gate, &gate, sizeof gate,
-                                                      NULL, 0, NULL, NULL));
+    SUBMIT(&running, pool, NULL, .task = pass_gate, COHORT_INPUTS(&gate, 1));
     party_await(&gate->begun, 1);
     for (int i = 0; i < 20; i++) {
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&queued[i], pool, pass_gate, &gate,
-                                                          sizeof gate, NULL, 0, NULL, NULL));
+        SUBMIT(&queued[i], pool, NULL, .task = pass_gate, COHORT_INPUTS(&gate, 1));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(running));
     for (int i = 0; i < 20; i++) CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(queued[i]));
@@ -140,15 +135,14 @@ static void destroyed_early(void) {
 
 static void errors(void) {
     cohort_pool_t *pool = new_pool(3);
-    cohort_map_options_t options = {.chunk = 2};
     cohort_result_t *result;
-    cohort_task_error_t error, *list;
+    cohort_task_error_t error, **list;
     int in[20], out[20], ok = 1;
     apr_size_t n;
     char text[64], name[64];
     fill(in, 20);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 20,
-                                                    out, sizeof *out, &options, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = odd_fails, COHORT_INPUTS(in, 20),
+           COHORT_OUTPUTS(out), .chunk = 2);
     CHECK_STATUS(APR_ENOTIMPL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     for (int i = 0; i < 20; i++) CHECK_INT(i, out[i]);
     ok = cohort_result_is_successful(result);
@@ -161,15 +155,15 @@ static void errors(void) {
     CHECK_INT(10, n);
     for (int i = 1; i < 10; i++) {
         snprintf(text, sizeof text, "%d is odd", 2 * i + 1);
-        CHECK_INT(2 * i + 1, list[i].index);
-        CHECK_STATUS(APR_EINVAL, list[i].status);
-        CHECK_STR(text, list[i].message);
-        CHECK_INT(strlen(text), list[i].message_size);
-        CHECK_INT(1, list[i].attempt);
-        CHECK_INT(COHORT_EXIT_NONE, list[i].exit_code);
-        snprintf(name, 3, "%s", list[i].worker);
+        CHECK_INT(2 * i + 1, list[i]->index);
+        CHECK_STATUS(APR_EINVAL, list[i]->status);
+        CHECK_STR(text, list[i]->message);
+        CHECK_INT(strlen(text), list[i]->message_size);
+        CHECK_INT(1, list[i]->attempt);
+        CHECK_INT(COHORT_EXIT_NONE, list[i]->exit_code);
+        snprintf(name, 3, "%s", list[i]->worker);
         CHECK_STR("P-", name);
-        CHECK(list[i].pid > 0);
+        CHECK(list[i]->pid > 0);
     }
     finish_pool(pool);
 }
@@ -181,8 +175,8 @@ static void error_statuses(void) {
     int x = 7, y = 0, even = 2;
     CHECK_STATUS(APR_EINVAL, cohort_pool_apply(pool, odd_fails, &x, sizeof x, &y, sizeof y));
     CHECK_INT(7, y);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, odd_fails, &even, sizeof x, &y,
-                                                      sizeof y, NULL, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = odd_fails, COHORT_INPUTS(&even, 1),
+           COHORT_OUTPUTS(&y));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_result_error(result, &error));
     CHECK_STATUS(APR_SUCCESS, error.status);
@@ -204,23 +198,22 @@ static apr_status_t fail_at_length(const void *input, void *output) {
 
 static void no_failfast(void) {
     cohort_pool_t *pool = new_pool(4);
-    cohort_map_options_t options = {.chunk = 1};
     cohort_result_t *result;
-    cohort_task_error_t *list;
+    cohort_task_error_t **list;
     apr_size_t n;
     int in[10], out[10];
     fill(in, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, fail_at_length, in, sizeof *in,
-                                                    10, out, sizeof *out, &options, NULL));
+    SUBMIT(&result, pool, NULL, .task = fail_at_length, COHORT_INPUTS(in, 10), COHORT_OUTPUTS(out),
+           .chunk = 1);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(APR_EGENERAL + 3, cohort_result_get(result, NULL, 0, 0));
     for (int i = 0; i < 10; i++) CHECK_INT(i, out[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_result_errors(result, &list, &n, test_pool()));
     CHECK_INT(2, n);
-    CHECK_INT(LONG_MESSAGE, list[1].message_size);
-    CHECK_INT('a' + 5, list[1].message[LONG_MESSAGE - 1]);
-    CHECK_INT(LONG_MESSAGE, strlen(list[0].message));
+    CHECK_INT(LONG_MESSAGE, list[1]->message_size);
+    CHECK_INT('a' + 5, list[1]->message[LONG_MESSAGE - 1]);
+    CHECK_INT(LONG_MESSAGE, strlen(list[0]->message));
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
@@ -270,19 +263,19 @@ static void on_error(cohort_result_t *result, void *arg) {
 static void callbacks(void) {
     cohort_pool_t *pool = new_pool(4);
     heard_t heard = {0};
-    cohort_map_options_t options = {
-        .on_success = on_success, .on_error = on_error, .callback_arg = &heard};
     cohort_result_t *result;
     int in[10];
     fill(in, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in, 10, NULL,
-                                                    sizeof(int), &options, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = square, COHORT_INPUTS(in, 10),
+           .output_size = sizeof(int), .on_success = on_success, .on_error = on_error,
+           .callback_arg = &heard);
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.successes));
     CHECK_STATUS(APR_SUCCESS, heard.status);
     check_squares(heard.outputs, 10);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, odd_fails, in, sizeof *in, 10,
-                                                    NULL, sizeof(int), &options, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = odd_fails, COHORT_INPUTS(in, 10),
+           .output_size = sizeof(int), .on_success = on_success, .on_error = on_error,
+           .callback_arg = &heard);
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));
     CHECK_STATUS(APR_ENOTIMPL, heard.error.status);
@@ -295,11 +288,10 @@ static void callbacks(void) {
 static void error_callback(void) {
     cohort_pool_t *pool = new_pool(2);
     heard_t heard = {0};
-    cohort_map_options_t options = {.on_error = on_error, .callback_arg = &heard};
     cohort_result_t *result;
     int x = 9, y;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, odd_fails, &x, sizeof x, &y,
-                                                      sizeof y, &options, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = odd_fails, COHORT_INPUTS(&x, 1), COHORT_OUTPUTS(&y),
+           .on_error = on_error, .callback_arg = &heard);
     CHECK_STATUS(APR_EINVAL, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));
     CHECK_STATUS(APR_EINVAL, heard.error.status);
@@ -316,11 +308,10 @@ static void count_and_destroy(cohort_result_t *result, void *arg) {
 static void join_waits_for_callbacks(void) {
     cohort_pool_t *pool = new_pool(3);
     _Atomic int count = 0;
-    cohort_map_options_t options = {.on_success = count_and_destroy, .callback_arg = &count};
     for (int i = 0; i < 500; i++) {
         cohort_result_t *result;
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, square, &i, sizeof i, NULL,
-                                                          sizeof i, &options, NULL));
+        SUBMIT(&result, pool, NULL, .task = square, COHORT_INPUTS(&i, 1), .output_size = sizeof i,
+               .on_success = count_and_destroy, .callback_arg = &count);
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
@@ -332,11 +323,9 @@ static void terminate_calls_back(void) {
     cohort_pool_t *pool = new_pool(1);
     gate_t *gate = new_gate();
     heard_t heard = {0};
-    cohort_map_options_t options = {
-        .on_success = on_success, .on_error = on_error, .callback_arg = &heard};
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, pass_gate, &gate, sizeof gate,
-                                                      NULL, 0, &options, test_pool()));
+    SUBMIT(&result, pool, test_pool(), .task = pass_gate, COHORT_INPUTS(&gate, 1),
+           .on_success = on_success, .on_error = on_error, .callback_arg = &heard);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
     CHECK_INT(1, atomic_load(&heard.failures));

@@ -28,8 +28,7 @@ static void initializers(void) {
     int in[30], out[30];
     fill(in, 30);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, see_initialised, in, sizeof *in, 30, out,
-                                              sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, see_initialised, in, 30, out));
     finish_pool(pool);
     CHECK_INT(3, atomic_load(count));
 }
@@ -69,8 +68,8 @@ static cohort_result_t *submit_squares(cohort_pool_t *pool, int n) {
     int in[100];
     CHECK(n <= 100);
     fill(in, n);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&result, pool, square, in, sizeof *in,
-                                                    (apr_size_t)n, NULL, sizeof *in, NULL, NULL));
+    SUBMIT(&result, pool, NULL, .task = square, COHORT_INPUTS(in, (apr_size_t)n),
+           .output_size = sizeof *in);
     return result;
 }
 
@@ -140,8 +139,7 @@ static void one_worker_will_do(void) {
     atomic_store(&f->spared, 1);
     cohort_pool_t *pool = failing_pool(3, f);
     cohort_result_t *held = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&held, pool, pass_gate, &f->gate,
-                                                      sizeof f->gate, NULL, 0, NULL, NULL));
+    SUBMIT(&held, pool, NULL, .task = pass_gate, COHORT_INPUTS(&f->gate, 1));
     cohort_result_t *waiting = submit_squares(pool, 20);
     party_await(&f->runs, 3 + 9);
     CHECK_INT(0, cohort_result_is_ready(held));

@@ -34,8 +34,8 @@ static cohort_process_t *visitor(doors_t *doors, int number) {
 static cohort_result_t *result_at_door(cohort_pool_t *pool, doors_t *doors, int number) {
     visitor_t v = {doors, number};
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, task_at_door, &v, sizeof v,
-                                                      NULL, 0, NULL, test_pool()));
+    cohort_job_t job = {.task = task_at_door, COHORT_INPUTS(&v, 1)};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&result, pool, &job, test_pool()));
     return result;
 }
 

@@ -194,8 +194,8 @@ static apr_status_t task_of_a_worker(const void *input, void *output) {
 
 static cohort_result_t *result_of(cohort_pool_t *pool, int sleeps) {
     cohort_result_t *result;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, task_of_a_worker, &sleeps,
-                                                      sizeof sleeps, NULL, 0, NULL, test_pool()));
+    cohort_job_t job = {.task = task_of_a_worker, COHORT_INPUTS(&sleeps, 1)};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&result, pool, &job, test_pool()));
     return result;
 }
 

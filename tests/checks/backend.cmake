@@ -5,13 +5,14 @@ cmake_minimum_required(VERSION 3.21)
 set(local backend_local.c pool_job.c pool_worker.c)
 string(CONCAT fields "words?|chunks?|cursor|scanned|visits|by_chunk|first_failed|unwanted|round|"
        "ready|all|inputs|outputs|progress")
-set(of_jobs "state|failures|reason|n|task")
+set(of_jobs "state|failures|reason|n|task|context|attempts")
 set(end "($|[^A-Za-z0-9_(])")
 string(CONCAT pattern "(->|\\.)(${fields})${end}|(job|result)->(${of_jobs})${end}|"
        "backend_local\\.h|cohort__(word|job)_")
-# Not jobs: what is found of one, what a thread of a worker says of its item, and what every pool
-# has.
-set(others "(found|result_find\\([^;]*\\)|running)\\.(outputs|progress)|in_flight\\.word")
+# Not jobs: an order in the making, what is found of a job, what a thread of a worker says of its
+# item, and what every pool has.
+string(CONCAT others "[ {]\\.(inputs|outputs) = |"
+       "(found|result_find\\([^;]*\\)|running)\\.(outputs|progress)|in_flight\\.word")
 
 # What of the local back end `text`, a file, names.
 function(find_names text names)
@@ -45,7 +46,7 @@ endif()
 # The check itself: each of these is found, and no more.
 foreach(planted "#include \"core/pool/backend_local.h\"" "word = job->words[0]"
         "x = atomic_load(&pool->ready.next)" "if (atomic_load(&result->state)) return"
-        "cohort__job_finish(job, end, status)" "y = job_of(use)->chunks")
+        "cohort__job_finish(job, end, status)" "y = job_of(use)->chunks" "job->context = at")
   find_names("${planted}" names)
   list(LENGTH names length)
   if(NOT length EQUAL 1)
@@ -53,7 +54,8 @@ foreach(planted "#include \"core/pool/backend_local.h\"" "word = job->words[0]"
   endif()
 endforeach()
 string(CONCAT innocent "pool->workers, pool->state, pool->failures, found.outputs, "
-       "cohort__result_find(job).outputs, cohort__running.progress")
+       "cohort__result_find(job).outputs, cohort__running.progress, {.task = task, .inputs = in, "
+       ".outputs = out}, job->task(job, &task)")
 find_names("${innocent}" names)
 if(names)
   message(FATAL_ERROR "What any file may name is taken for the back end's: \"${names}\"")

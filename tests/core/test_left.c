@@ -163,8 +163,11 @@ static int have_a_pool(void *args) {
     notes_t *n = *(notes_t **)args, *inputs[2] = {n, n};
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&n->pool, &(cohort_pool_options_t){.workers = 2}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&n->result, n->pool, be_slow, inputs,
-                                                    sizeof *inputs, 2, NULL, LARGE, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&n->result, n->pool,
+                                                 &(cohort_job_t){.task = be_slow,
+                                                                 COHORT_INPUTS(inputs, 2),
+                                                                 .output_size = LARGE},
+                                                 NULL));
     atomic_fetch_add(&n->ready, 1); /* the result is known to the other process, too */
     party_wait_for_death();
 }

@@ -64,7 +64,7 @@ static apr_status_t task(const void *input, void *output) {
 static cohort_result_t *new_result(cohort_pool_t *pool) {
     cohort_result_t *result;
     CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_apply_async(&result, pool, task, NULL, 0, NULL, 0, NULL, NULL));
+                 cohort_pool_submit(&result, pool, &(cohort_job_t){.task = task, .n = 1}, NULL));
     return result;
 }
 

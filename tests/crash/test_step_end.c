@@ -164,11 +164,19 @@ _Noreturn static apr_status_t take_long(const void *input, void *output) {
 
 static void submit(state_t *s, apr_pool_t *pool) {
     static int in[BYTES / sizeof(int)], out[BYTES / sizeof(int)];
-    (void)cohort_pool_map_async(&s->done, s->pool, step_task, in, sizeof *in, BYTES / sizeof(int),
-                                out, sizeof *out, NULL, pool);
+    (void)!cohort_pool_submit(&s->done, s->pool,
+                              &(cohort_job_t){.task = step_task,
+                                              COHORT_INPUTS(in, BYTES / sizeof(int)),
+                                              COHORT_OUTPUTS(out)},
+                              pool);
     (void)cohort_result_wait(s->done, COHORT_FOREVER);
-    (void)cohort_pool_apply_async(&s->pending, s->pool, take_long, in, sizeof in, NULL, sizeof out,
-                                  NULL, pool);
+    (void)!cohort_pool_submit(&s->pending, s->pool,
+                              &(cohort_job_t){.task = take_long,
+                                              .inputs = in,
+                                              .input_size = sizeof in,
+                                              .n = 1,
+                                              .output_size = sizeof out},
+                              pool);
 }
 
 static const cohort_pool_options_t one_worker = {.workers = 1, .method = COHORT_START_FORK};
@@ -234,12 +242,12 @@ static void make_and_use_pool(void *state) {
     state_t *s = state;
     int in = 1, out;
     make_pool(s);
-    (void)cohort_pool_apply(s->pool, step_task, &in, sizeof in, &out, sizeof out);
+    (void)!cohort_pool_apply(s->pool, step_task, &in, sizeof in, &out, sizeof out);
 }
 
 static void use_pool(void *state) {
     int in = 1, out;
-    (void)cohort_pool_apply(((state_t *)state)->pool, step_task, &in, sizeof in, &out, sizeof out);
+    (void)!cohort_pool_apply(((state_t *)state)->pool, step_task, &in, sizeof in, &out, sizeof out);
 }
 
 /* ---- queues that others wait in ------------------------------------------------------------- */

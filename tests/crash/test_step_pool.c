@@ -52,8 +52,7 @@ static state_t *with_pool(void) {
 
 static void check_pool_works(state_t *s) {
     int in[5] = {0, 1, 2, 3, 4}, out[5] = {0};
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(s->pool, step_task, in, sizeof *in, 5, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(s->pool, step_task, in, 5, out));
     for (int i = 0; i < 5; i++) CHECK_INT(i + 1, out[i]);
 }
 
@@ -78,9 +77,12 @@ static void *a_job(void) {
     item_t items[ITEMS];
     for (int i = 0; i < ITEMS; i++) items[i] = (item_t){s, i};
     atomic_store(&s->armed, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, run_item, items,
-                                                    sizeof *items, ITEMS, NULL, sizeof(int),
-                                                    &(cohort_map_options_t){.chunk = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->job, s->pool,
+                                                 &(cohort_job_t){.task = run_item,
+                                                                 COHORT_INPUTS(items, ITEMS),
+                                                                 .output_size = sizeof(int),
+                                                                 .chunk = 1},
+                                                 NULL));
     return s;
 }
 
@@ -91,11 +93,17 @@ static void *two_jobs(void) {
     item_t first = {s, 0}, others[ITEMS - 1];
     for (int i = 1; i < ITEMS; i++) others[i - 1] = (item_t){s, i};
     atomic_store(&s->armed, 1);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&s->before, s->pool, run_item, &first,
-                                                      sizeof first, NULL, sizeof(int), NULL, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map_async(&s->job, s->pool, run_item, others,
-                                                    sizeof *others, ITEMS - 1, NULL, sizeof(int),
-                                                    &(cohort_map_options_t){.chunk = ITEMS}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->before, s->pool,
+                                                 &(cohort_job_t){.task = run_item,
+                                                                 COHORT_INPUTS(&first, 1),
+                                                                 .output_size = sizeof(int)},
+                                                 NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->job, s->pool,
+                                                 &(cohort_job_t){.task = run_item,
+                                                                 COHORT_INPUTS(others, ITEMS - 1),
+                                                                 .output_size = sizeof(int),
+                                                                 .chunk = ITEMS},
+                                                 NULL));
     return s;
 }
 
@@ -114,14 +122,14 @@ static cohort_process_t *the_worker(void *state, step_place_t **place) {
  * the death: how many are. */
 static int check_items(const state_t *s, cohort_result_t *job, int from, int count) {
     int out[ITEMS] = {0};
-    cohort_task_error_t *errors = NULL;
+    cohort_task_error_t **errors = NULL;
     apr_size_t n = 0;
     apr_status_t status = cohort_result_get(job, out, sizeof out, COHORT_FOREVER);
     CHECK(status == APR_SUCCESS || status == COHORT_EWORKERDIED);
     CHECK_STATUS(APR_SUCCESS, cohort_result_errors(job, &errors, &n, test_pool()));
     CHECK_INT(status != APR_SUCCESS, n);
     for (int i = 0; i < count; i++) {
-        bool charged = n == 1 && errors[0].index == (apr_size_t)i;
+        bool charged = n == 1 && errors[0]->index == (apr_size_t)i;
         int runs = atomic_load(&s->runs[from + i]);
         CHECK(charged ? runs <= 1 : runs == 1 && out[i] == from + i + 1);
     }
@@ -145,9 +153,15 @@ static void check_two_jobs(void *state, bool finished) {
 
 static void *a_pool(void) { return with_pool(); }
 
+/* With a context that has a block of its own. */
 static void submit(void *state) {
-    int in = 41, out = 0;
-    (void)cohort_pool_apply(((state_t *)state)->pool, step_task, &in, sizeof in, &out, sizeof out);
+    int in = 41, out = 0, context[1000] = {0};
+    cohort_job_t job = {.task = step_task,
+                        COHORT_INPUTS(&in, 1),
+                        COHORT_OUTPUTS(&out),
+                        .context = context,
+                        .context_size = sizeof context};
+    (void)!cohort_pool_run(((state_t *)state)->pool, &job);
 }
 
 static void check_pool(void *state, bool finished) {
@@ -184,8 +198,9 @@ static void *a_busy_pool(void) {
     for (int i = 0; i < N; i++) inputs[i] = s;
     atomic_store(&s->armed, 1);
     CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map_async(&s->job, s->pool, be_slow, inputs, sizeof *inputs, N, NULL,
-                                       0, &(cohort_map_options_t){.chunk = N}, NULL));
+                 cohort_pool_submit(
+                     &s->job, s->pool,
+                     &(cohort_job_t){.task = be_slow, COHORT_INPUTS(inputs, N), .chunk = N}, NULL));
     while (!atomic_load(&s->runs[0])) sched_yield();
     return s;
 }

@@ -156,8 +156,7 @@ static void start_a_worker(state_t *s) {
     apr_status_t status = cohort_pool_create(&pool, &options, NULL);
     atomic_store(&s->status, status);
     if (status) CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map(pool, step_task, in, sizeof *in, 3, out, sizeof *out, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, step_task, in, 3, out));
     for (int i = 0; i < 3; i++) CHECK_INT(i + 1, out[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }

@@ -134,8 +134,11 @@ static void pool_look(pool_side_t *side, int kill, apr_pool_t *memory) {
 static void pool_map(pool_side_t *side, int kill, apr_pool_t *memory) {
     cohort_result_t *result;
     for (uint32_t i = 0; i < ITEMS; i++) side->in[i] = (uint32_t)side->maps * ITEMS + i;
-    must(cohort_pool_map_async(&result, side->pool, scramble, side->in, sizeof *side->in, ITEMS,
-                               side->out, sizeof *side->out, NULL, NULL),
+    must(cohort_pool_submit(&result, side->pool,
+                            &(cohort_job_t){.task = scramble,
+                                            COHORT_INPUTS(side->in, ITEMS),
+                                            COHORT_OUTPUTS(side->out)},
+                            NULL),
          "map");
     pool_look(side, kill, memory);
     must(cohort_result_get(result, side->out, sizeof side->out, COHORT_FOREVER),

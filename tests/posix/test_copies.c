@@ -104,8 +104,10 @@ static void run_map(int bare, int status, int code, apr_size_t chunk) {
     for (int i = 0; i < ITEMS; i++) in[i] = (item_t){b, i};
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, task, in, sizeof *in, ITEMS, out, sizeof *out,
-                                              &(cohort_map_options_t){.chunk = chunk}));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_run(pool, &(cohort_job_t){.task = task,
+                                                                    COHORT_INPUTS(in, ITEMS),
+                                                                    COHORT_OUTPUTS(out),
+                                                                    .chunk = chunk}));
     for (int i = 0; i < ITEMS; i++) CHECK_INT(i * 10, out[i]);
     for (int i = 0; i < ITEMS; i++) CHECK_INT(1, b->ran[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
@@ -120,6 +122,29 @@ static void a_copied_task_commits_nothing(void) {
         run_map(bare, 0x300, 255, 4); /* a failure does not become success by being cut */
         run_map(bare, APR_SUCCESS, 0, 1);
         run_map(bare, 7, 7, 3);
+    }
+}
+
+/* The copy comes back with 9 if it is told nothing. */
+static apr_status_t ask_in_copy(const void *input, void *output) {
+    board_t *b = *(board_t *const *)input;
+    (void)output;
+    if (in_copy(b))
+        return cohort_task_index() || cohort_task_attempt() || cohort_task_context() ? 1 : 9;
+    return cohort_task_context() == b ? APR_SUCCESS : APR_EGENERAL;
+}
+
+static void a_copied_task_is_told_nothing(void) {
+    for (int bare = 0; bare < WAYS; bare++) {
+        cohort_pool_t *pool;
+        board_t *b = new_board(bare, 0), *in[2] = {b, b};
+        cohort_job_t job = {.task = ask_in_copy, COHORT_INPUTS(in, 2), .context = b};
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_run(pool, &job));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+        check_board(b, 9, 0);
+        CHECK_STATUS(APR_SUCCESS, cohort_free(b));
     }
 }
 
@@ -225,10 +250,13 @@ static void a_copied_callback_ends(void) {
         cohort_result_t *result;
         board_t *b = new_board(i / 2, 0);
         int status = i % 2 * 9;
-        cohort_map_options_t options = {
-            .on_success = called, .on_error = called, .callback_arg = b};
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, give_status, &status,
-                                                          sizeof status, NULL, 0, &options, NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&result, pool,
+                                                     &(cohort_job_t){.task = give_status,
+                                                                     COHORT_INPUTS(&status, 1),
+                                                                     .on_success = called,
+                                                                     .on_error = called,
+                                                                     .callback_arg = b},
+                                                     NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
         check_board(b, 0, 1);
         CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
@@ -421,6 +449,7 @@ static void a_pool_closes_its_own_handle_only(void) {
 
 const test_case_t copies_cases[] = {
     {"Copies", "a_copied_task_commits_nothing", a_copied_task_commits_nothing},
+    {"Copies", "a_copied_task_is_told_nothing", a_copied_task_is_told_nothing},
     {"Copies", "a_copied_initializer_is_no_worker", a_copied_initializer_is_no_worker},
     {"Copies", "a_copied_target_ends_with_its_code", a_copied_target_ends_with_its_code},
     {"Copies", "copied_hooks_are_followed_by_nothing", copied_hooks_are_followed_by_nothing},

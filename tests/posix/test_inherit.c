@@ -219,7 +219,7 @@ static void workers_signals_are_as_asked_for(void) {
             cohort_pool_create(
                 &pool, &(cohort_pool_options_t){.workers = 1, .signals = cases[i].signals}, NULL));
         CHECK_STATUS(APR_SUCCESS,
-                     cohort_pool_map(pool, look_at_signals, NULL, 0, 1, text, sizeof text, NULL));
+                     cohort_pool_map(pool, look_at_signals, NULL, 0, 1, text, sizeof text));
         CHECK_STR(cases[i].ignored, text);
         CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     }
@@ -495,7 +495,7 @@ static void print_from_all(int way) {
     printf("parent's\n");
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, print_in_a_task, NULL, 0, 1, NULL, 0, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, print_in_a_task, NULL, 0, 1, NULL, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));

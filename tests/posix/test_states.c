@@ -124,8 +124,10 @@ static int end_a_pool_of_others(void *args) {
     board_t *board = *(board_t **)args;
     cohort_pool_t *pool = one_worker();
     cohort_result_t *result = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, stay_long, &board,
-                                                      sizeof board, NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_submit(&result, pool,
+                                    &(cohort_job_t){.task = stay_long, COHORT_INPUTS(&board, 1)},
+                                    NULL));
     while (!atomic_load(&board->worker)) apr_sleep(1000);
     CHECK_INT(0, setgroups(0, NULL));
     CHECK_INT(0, setgid(NOBODY));

@@ -329,8 +329,7 @@ static apr_status_t square(const void *input, void *output) {
 static void map_squares(cohort_pool_t *pool) {
     unsigned inputs[ITEMS], outputs[ITEMS] = {0};
     for (unsigned i = 0; i < ITEMS; i++) inputs[i] = i;
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, inputs, sizeof *inputs, ITEMS, outputs,
-                                              sizeof *outputs, NULL));
+    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, square, inputs, ITEMS, outputs));
     for (unsigned i = 0; i < ITEMS; i++) CHECK_INT(i * i, outputs[i]);
 }
 
@@ -374,17 +373,19 @@ static void pool_beside_a_death(void) {
     scene_t *s = party_memory(sizeof *s), *inputs[2] = {s, s};
     cohort_process_t **workers;
     cohort_pool_options_t options = {.workers = 2};
-    cohort_map_options_t one = {.chunk = 1};
     cohort_result_t *result;
-    cohort_task_error_t *errors;
+    cohort_task_error_t **errors;
     apr_size_t count;
     int outputs[2];
     apr_size_t n;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&s->pool, &options, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &workers, &n, test_pool()));
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_map_async(&result, s->pool, wait_for_go, inputs, sizeof *inputs, 2,
-                                       outputs, sizeof *outputs, &one, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&result, s->pool,
+                                                 &(cohort_job_t){.task = wait_for_go,
+                                                                 COHORT_INPUTS(inputs, 2),
+                                                                 COHORT_OUTPUTS(outputs),
+                                                                 .chunk = 1},
+                                                 NULL));
     party_await(&s->inside, 2);
     apr_int64_t pid = cohort_process_pid(workers[0]);
     stop(pid);

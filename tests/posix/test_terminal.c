@@ -82,8 +82,9 @@ static void start_worker(void) {
     cohort_result_t *result;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_apply_async(&result, pool, work, &place, sizeof place,
-                                                      NULL, 0, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_submit(&result, pool,
+                                    &(cohort_job_t){.task = work, COHORT_INPUTS(&place, 1)}, NULL));
 }
 
 static void start_all(void) {

@@ -502,15 +502,15 @@ static void submit(void *arg, int index) {
     CHECK_STATUS(APR_SUCCESS, cohort_alloc((void **)&results, ITEMS * sizeof *in));
     for (int round = 0; round < 50; round++) {
         for (int i = 0; i < ITEMS; i++) in[i] = i + 20 + round;
-        CHECK_STATUS(APR_SUCCESS, cohort_pool_map(pool, square, in, sizeof *in, ITEMS, results,
-                                                  sizeof *in, NULL));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_map(pool, square, in, sizeof *in, ITEMS, results, sizeof *in));
         for (int i = 0; i < ITEMS; i++) CHECK_INT(in[i] * in[i], results[i]);
         CHECK_STATUS(APR_SUCCESS,
                      cohort_pool_apply(pool, square, &one, sizeof one, &result, sizeof result));
         CHECK_INT(one * one, result);
         in[7] = 13;
         CHECK_STATUS(APR_EGENERAL,
-                     cohort_pool_map(pool, square, in, sizeof *in, 30, results, sizeof *in, NULL));
+                     cohort_pool_map(pool, square, in, sizeof *in, 30, results, sizeof *in));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_free(in));
     CHECK_STATUS(APR_SUCCESS, cohort_free(results));

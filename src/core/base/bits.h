@@ -6,15 +6,16 @@
 #include <stdint.h>
 
 /* COHORT__APART: a function that is called less often than what its caller does otherwise, and
- * should be out of the way. COHORT__UNROLL, before a for loop with a condition: several rounds in
- * a row without a jump back. It is for short loops that call into the program. That is far from a
- * shared library, and a processor is slow to follow a far call, a far return and a jump one right
- * after the other; a fifth quicker without the jump. A hint: some compilers know no such thing.
- */
+ * should be out of the way; COHORT__NOINLINE: one that is to have the registers to itself.
+ * COHORT__UNROLL, before a for loop with a condition: several rounds in a row without a jump back.
+ * It is for short loops that call into the program. That is far from a shared library, and a
+ * processor is slow to follow a far call, a far return and a jump one right after the other; a
+ * fifth quicker without the jump. A hint: some compilers know no such thing. */
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
-#define COHORT__APART __declspec(noinline)
+#define COHORT__APART    __declspec(noinline)
+#define COHORT__NOINLINE __declspec(noinline)
 #define COHORT__UNROLL
 static inline int cohort__lowest_bit(uint64_t word) {
     unsigned long index;
@@ -25,8 +26,9 @@ static inline int cohort__count_bits(uint64_t word) { return (int)__popcnt64(wor
 static inline void cohort__prefetch(const void *address) { _m_prefetchw((void *)address); }
 static inline void cohort__relax(void) { _mm_pause(); }
 #else
-#define COHORT__APART  __attribute__((noinline, cold))
-#define COHORT__UNROLL _Pragma("GCC unroll 4")
+#define COHORT__APART    __attribute__((noinline, cold))
+#define COHORT__NOINLINE __attribute__((noinline))
+#define COHORT__UNROLL   _Pragma("GCC unroll 4")
 /* Index of the lowest set bit of a word that is not 0. */
 static inline int cohort__lowest_bit(uint64_t word) { return __builtin_ctzll(word); }
 static inline int cohort__count_bits(uint64_t word) { return __builtin_popcountll(word); }

@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Back ends of pools: the table through which the API and the staff of a pool reach its jobs, in
- * three groups: work is submitted, what has become of it is collected, and what was lost with a
- * dead process is dealt with; and how jobs end otherwise.
+ * groups: work is submitted, what has become of it is collected, what was lost with a dead process
+ * is dealt with, how jobs end otherwise; and what a task can ask about itself.
  *
  * A result is common to all back ends: the object that a user holds, its pool, its callback, its
  * owner. Chunks, lists and which worker has what belong to the back end. So pool_result.c,
@@ -23,16 +23,6 @@ typedef enum {
     COHORT__BACKENDS
 } cohort__backend_number_t;
 
-/* What is to be done. */
-typedef struct {
-    cohort_task_t task;
-    const void *inputs;
-    void *outputs;
-    uint64_t input_size, output_size, n;
-    const cohort_map_options_t *options; /* may be NULL */
-    bool blocking;
-} cohort__spec_t;
-
 /* What a thread that looks at a job finds there. */
 typedef struct {
     void *outputs; /* of all items, from the submission on */
@@ -44,6 +34,12 @@ typedef struct {
     uint64_t first;
     const cohort__failure_t *reason; /* more of why it was abandoned, or NULL */
 } cohort__found_t;
+
+/* What a task can ask about itself. */
+typedef struct {
+    uint64_t index, attempt; /* the attempt is 0 when no task is under way */
+    const void *context;
+} cohort__task_t;
 
 /* "Guard": called with the guard of the pool, which is held throughout. A process can be killed
  * inside each of these functions. Another one calls lost_*, recover and abandon_all again; what a
@@ -57,10 +53,11 @@ typedef struct {
     /* A new pool, which no other thread knows yet, has no jobs. */
     void (*setup)(cohort_pool_t *pool);
     /* Make a job of the pool that `use` means, as `order` describes, and have it begun. The caller
-     * has neither checked the order, nor whether the pool takes work; and the pool may be gone by
-     * now. */
+     * has checked nothing of the order but its reserved words, nor whether the pool takes work; and
+     * the pool may be gone by now. Blocking: the calling thread waits for the job and destroys it,
+     * or its death does; no callback is called. */
     apr_status_t (*submit)(cohort_result_t **job, const cohort__call_t *use,
-                           const cohort__spec_t *order, apr_pool_t *parent);
+                           const cohort_job_t *order, bool blocking, apr_pool_t *parent);
 
     /* ---- collect: without a guard */
 
@@ -107,6 +104,12 @@ typedef struct {
     /* Guard: the caller does not look at the job any more, which may be another by now. Frees it if
      * it was dropped meanwhile and no other thread is at it. */
     void (*left)(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job);
+
+    /* ---- run: in a worker */
+
+    /* The item of the job that this process is at. A thread that has outlived its task may ask too,
+     * when the job is freed or another: the answer is then of no meaning. */
+    void (*task)(const cohort_result_t *job, cohort__task_t *task);
 } cohort__backend_t;
 
 extern const cohort__backend_t cohort__backends[COHORT__BACKENDS];

@@ -60,7 +60,7 @@ static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result
         cohort__job_failed(job, what->index, last->status);
         return true;
     }
-    if (what->attempt < pool->attempts) return false;
+    if (what->attempt < job->attempts) return false;
     record_death(pool, me, chain, what);
     cohort__job_failed(job, what->index, COHORT_EWORKERDIED);
     return true;
@@ -78,7 +78,7 @@ static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_resul
     uint64_t end = job->n - first < job->chunk ? job->n : first + job->chunk;
     if (cohort__word_state(word) != COHORT__CHUNK_RUNNING || cohort__word_worker(word) != number)
         return;
-    uint64_t attempt = item == first + cohort__word_start(word) ? cohort__word_attempt(word) : 0;
+    uint64_t attempt = cohort__word_attempt_of(word, item - first);
     if (cohort__progress_runs(progress)) {
         what->index = item;
         what->attempt = (uint32_t)attempt + 1;
@@ -196,5 +196,6 @@ const cohort__backend_t cohort__backends[COHORT__BACKENDS] = {
                                .abandon_all = local_abandon_all,
                                .has_jobs = local_has_jobs,
                                .drop = local_drop,
-                               .left = cohort__job_left},
+                               .left = cohort__job_left,
+                               .task = cohort__worker_task},
 };

@@ -22,11 +22,21 @@ static inline unsigned cohort__word_state(uint64_t word) { return (unsigned)(wor
 static inline uint64_t cohort__word_attempt(uint64_t word) { return word >> 48 & 0x1fff; }
 static inline uint64_t cohort__word_worker(uint64_t word) { return word >> 32 & 0xffff; }
 static inline uint64_t cohort__word_start(uint64_t word) { return word & 0xffffffff; }
+/* How often an item of the chunk was begun before: the word counts that of its first one that is
+ * not done, whose place in the chunk is `at`; its worker has begun no other. */
+static inline uint64_t cohort__word_attempt_of(uint64_t word, uint64_t at) {
+    return at == cohort__word_start(word) ? cohort__word_attempt(word) : 0;
+}
+
+/* ---- pool_worker.c -------------------------------------------------------------------------- */
+
+/* The item that this worker is at, for its task. */
+void cohort__worker_task(const cohort_result_t *job, cohort__task_t *task);
 
 /* ---- jobs: pool_job.c ----------------------------------------------------------------------- */
 
 apr_status_t cohort__job_submit(cohort_result_t **job, const cohort__call_t *use,
-                                const cohort__spec_t *order, apr_pool_t *parent);
+                                const cohort_job_t *order, bool blocking, apr_pool_t *parent);
 /* End the job unless it has ended: all items were run, or it is abandoned with this status. */
 void cohort__job_finish(cohort_result_t *job, cohort__job_end_t end, apr_status_t status);
 /* Complete it if all chunks are done; after the caller's last store to a word. */

@@ -55,7 +55,7 @@
 #define COHORT__ATTEMPTS_MAX  8000
 #define COHORT__POOL_NAME_MAX 51 /* with its zero; "-8192" still fits a process' name */
 #define COHORT__ITEMS_MAX     UINT64_C(4294967294)
-#define COHORT__INLINE        384 /* bytes of inputs and outputs that lie in the job itself */
+#define COHORT__INLINE        384 /* bytes of inputs, context, outputs that lie in the job itself */
 
 /* An owner pointer with a word that the guard's journal can change. */
 typedef union {
@@ -147,12 +147,14 @@ typedef struct cohort__failure_t {
 } cohort__failure_t;
 
 struct cohort_result_t {
-    cohort__object_t object; /* parts: inputs, outputs, words, failure that is being freed */
+    /* parts: what was copied (inputs, context), outputs, words, failure that is being freed */
+    cohort__object_t object;
     cohort__link_t all, ready;
     _Atomic(cohort_pool_t *) pool;
     cohort__code_t task;
     const char *inputs;
     char *outputs;
+    const void *context; /* of its tasks */
     uint64_t n, input_size, output_size;
     uint64_t chunk, chunks;  /* items in one, and their number */
     _Atomic uint64_t *words; /* of the chunks */
@@ -162,6 +164,7 @@ struct cohort_result_t {
     cohort__pid_t submitter;
     /* blocking calls: the thread that will destroy it; its death destroys it too */
     cohort__tid_t keeper;
+    uint32_t attempts;                    /* of an item, in all */
     uint32_t by_chunk;                    /* failures are kept by chunk, not by worker */
     _Atomic uint32_t callbacks;           /* there is one to be called */
     _Alignas(64) _Atomic uint64_t cursor; /* this line is the workers' */
@@ -380,11 +383,13 @@ apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__owner_ptr_t *own
                                   size_t length);
 /* The last record of a chain, or NULL. */
 cohort__failure_t *cohort__failure_last(cohort__owner_ptr_t *chain);
-/* In a worker: what item is about to run, so that a message of cohort_task_fail() is known to
- * belong to it. */
+/* In a worker: what it is at, so that a task can ask, and a message of cohort_task_fail() is known
+ * to belong to its item. */
 typedef struct {
-    cohort_result_t *job;
+    cohort__pid_t process; /* the worker: what else is said here is not true of its copies */
+    _Atomic(cohort_result_t *) job;
     const _Atomic uint64_t *progress; /* of its record */
+    const _Atomic uint64_t *chunk;    /* likewise */
     const char *worker;
     uint64_t attempt;
     apr_status_t lost; /* why there is no task */
@@ -405,8 +410,7 @@ void cohort__failure_forget(void);
 
 typedef struct cohort__callback_t cohort__callback_t;
 /* Before a job with a callback is submitted: make sure that it can be called. */
-apr_status_t cohort__callback_make(cohort__callback_t **callback,
-                                   const cohort_map_options_t *options);
+apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_job_t *order);
 void cohort__callback_drop(cohort__callback_t *callback);
 /* After it was submitted. */
 void cohort__callback_add(cohort__callback_t *callback, cohort_result_t *job);

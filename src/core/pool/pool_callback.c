@@ -161,14 +161,13 @@ static void unreserve(cohort__callback_t *callback) {
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
 
-apr_status_t cohort__callback_make(cohort__callback_t **callback,
-                                   const cohort_map_options_t *options) {
-    if (!options || (!options->on_success && !options->on_error)) return APR_SUCCESS;
+apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_job_t *order) {
+    if (!order->on_success && !order->on_error) return APR_SUCCESS;
     cohort__callback_t *made = calloc(1, sizeof *made);
     if (!made) return cohort__fail(APR_ENOMEM, "noting the callbacks");
-    made->on_success = options->on_success;
-    made->on_error = options->on_error;
-    made->arg = options->callback_arg;
+    made->on_success = order->on_success;
+    made->on_error = order->on_error;
+    made->arg = order->callback_arg;
     apr_status_t status = reserve();
     if (status) free(made);
     else *callback = made;

@@ -60,7 +60,7 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
         vsnprintf(text, (size_t)length + 1, format, again);
         task_message.text = text;
         task_message.length = (size_t)length;
-        task_message.job = cohort__running.job;
+        task_message.job = atomic_load_explicit(&cohort__running.job, memory_order_relaxed);
         task_message.item = item();
         task_message.is_new = true;
     }
@@ -91,8 +91,9 @@ static cohort__owner_ptr_t *chain_end(cohort__owner_ptr_t *chain) {
 
 const char *cohort__failure_message(apr_status_t status, uint64_t of, char *text, size_t size,
                                     size_t *length) {
-    bool fits = task_message.text && task_message.is_new &&
-                task_message.job == cohort__running.job && task_message.item == of;
+    const cohort_result_t *job = atomic_load_explicit(&cohort__running.job, memory_order_relaxed);
+    bool fits = task_message.text && task_message.is_new && task_message.job == job &&
+                task_message.item == of;
     task_message.is_new = false;
     if (!fits) cohort__describe(status, text, size);
     *length = fits ? task_message.length : strlen(text);

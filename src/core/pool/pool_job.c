@@ -9,7 +9,16 @@
 
 static bool is_product(uint64_t a, uint64_t b) { return a == 0 || b <= (UINT64_MAX >> 1) / a; }
 
-static apr_status_t order_check(const cohort__spec_t *order) {
+static apr_status_t context_check(const cohort_job_t *order) {
+    if (!order->context) return order->context_size ? cohort__null("context") : APR_SUCCESS;
+    if (!order->context_size && !cohort__in_arena(order->context, 1))
+        return cohort__fail(APR_EINVAL, "context_size is 0, and context does not lie in the arena");
+    if (order->context_size > UINT64_MAX >> 2)
+        return cohort__fail(APR_EINVAL, "context_size is too large for a size");
+    return APR_SUCCESS;
+}
+
+static apr_status_t order_check(const cohort_job_t *order) {
     if (!order->task) return cohort__null("task");
     if (order->input_size && order->n && !order->inputs) return cohort__null("the input");
     if (order->n > COHORT__ITEMS_MAX)
@@ -19,7 +28,7 @@ static apr_status_t order_check(const cohort__spec_t *order) {
         return cohort__fail(APR_EINVAL, "n times input_size is too large for a size");
     if (!is_product(order->n, order->output_size))
         return cohort__fail(APR_EINVAL, "n times output_size is too large for a size");
-    return APR_SUCCESS;
+    return context_check(order);
 }
 
 /* Finding the code of a function is slow where the system must be asked; a thread mostly submits
@@ -38,10 +47,12 @@ static apr_status_t find_code(cohort_task_t task, cohort__code_t *code) {
     return APR_SUCCESS;
 }
 
+static uint64_t padded(uint64_t size) { return (size + 15) & ~(uint64_t)15; }
+
 /* Room for something of the job: in the job itself, or a block. */
 static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned part, uint64_t size,
                          uint64_t *used, char **at) {
-    size = (size + 15) & ~(uint64_t)15;
+    size = padded(size);
     if (size <= sizeof job->data - *used) {
         *at = job->data + *used;
         *used += size;
@@ -53,23 +64,31 @@ static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned pa
     return status;
 }
 
+/* What does not lie in the arena is copied. */
+static bool is_private(const void *data, uint64_t size) {
+    return size && !cohort__in_arena(data, (size_t)size);
+}
+
+/* Inputs and context; copies of both share one place. */
 static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job,
-                                 const cohort__spec_t *order, uint64_t *used) {
+                                 const cohort_job_t *order, uint64_t *used) {
     uint64_t size = order->n * order->input_size;
+    uint64_t inputs = is_private(order->inputs, size) ? padded(size) : 0;
+    uint64_t context = is_private(order->context, order->context_size) ? order->context_size : 0;
     char *at;
     job->input_size = order->input_size;
-    if (!size) return APR_SUCCESS;
-    job->inputs = order->inputs;
-    if (cohort__in_arena(order->inputs, (size_t)size)) return APR_SUCCESS;
-    apr_status_t status = room(me, job, 0, size, used, &at);
+    job->inputs = size ? order->inputs : NULL;
+    job->context = order->context;
+    if (!inputs && !context) return APR_SUCCESS;
+    apr_status_t status = room(me, job, 0, inputs + context, used, &at);
     if (status) return status;
-    memcpy(at, order->inputs, (size_t)size);
-    job->inputs = at;
+    if (inputs) job->inputs = memcpy(at, order->inputs, (size_t)size);
+    if (context) job->context = memcpy(at + inputs, order->context, (size_t)context);
     return APR_SUCCESS;
 }
 
 static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job,
-                                  const cohort__spec_t *order, uint64_t *used) {
+                                  const cohort_job_t *order, uint64_t *used) {
     uint64_t size = order->n * order->output_size;
     job->output_size = order->output_size;
     if (!size) return APR_SUCCESS;
@@ -99,8 +118,8 @@ static apr_status_t place_words(cohort__thread_t *me, cohort_result_t *job, uint
     return APR_SUCCESS;
 }
 
-static void cut(cohort_result_t *job, const cohort__spec_t *order, uint32_t workers) {
-    uint64_t chunk = order->options ? order->options->chunk : 0;
+static void cut(cohort_result_t *job, const cohort_job_t *order, uint32_t workers) {
+    uint64_t chunk = order->chunk;
     if (!chunk) chunk = order->n / (4 * (uint64_t)workers);
     if (!chunk) chunk = 1;
     if (chunk > order->n && order->n) chunk = order->n;
@@ -112,16 +131,16 @@ static void cut(cohort_result_t *job, const cohort__spec_t *order, uint32_t work
 }
 
 static apr_status_t fill_job(cohort__thread_t *me, cohort_result_t *job, cohort_pool_t *pool,
-                             const cohort__spec_t *order) {
+                             const cohort_job_t *order, bool blocking) {
     uint64_t used = 0;
     uint32_t workers = pool->workers;
     if (!workers) return COHORT_EHANDLE;
     cut(job, order, workers);
     atomic_store_explicit(&job->backend, COHORT__BACKEND_LOCAL, memory_order_relaxed);
     job->submitter = cohort__self_id();
-    job->keeper = order->blocking ? cohort__thread_id(me) : 0;
-    bool callbacks = !order->blocking && order->options &&
-                     (order->options->on_success || order->options->on_error);
+    job->keeper = blocking ? cohort__thread_id(me) : 0;
+    job->attempts = order->attempts ? cohort__attempts(order->attempts) : pool->attempts;
+    bool callbacks = !blocking && (order->on_success || order->on_error);
     atomic_store_explicit(&job->callbacks, callbacks, memory_order_relaxed);
     apr_status_t status = find_code(order->task, &job->task);
     if (!status) status = place_inputs(me, job, order, &used);
@@ -160,7 +179,7 @@ static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t t
 }
 
 apr_status_t cohort__job_submit(cohort_result_t **made, const cohort__call_t *use,
-                                const cohort__spec_t *order, apr_pool_t *parent) {
+                                const cohort_job_t *order, bool blocking, apr_pool_t *parent) {
     cohort_result_t *job;
     cohort_pool_t *pool = (cohort_pool_t *)use->object;
     cohort__thread_t *me = use->me;
@@ -170,7 +189,7 @@ apr_status_t cohort__job_submit(cohort_result_t **made, const cohort__call_t *us
     if (status) return status;
     status = cohort__object_new(me, COHORT__KIND_RESULT, offsetof(cohort_result_t, changed), &job);
     if (status) return status;
-    status = fill_job(me, job, pool, order);
+    status = fill_job(me, job, pool, order, blocking);
     if (!status) status = enlist(me, pool, use->life, job, parent);
     if (status) {
         cohort__object_free(me, job);

@@ -264,35 +264,49 @@ apr_status_t cohort_result_error(cohort_result_t *result, cohort_task_error_t *e
 }
 
 static int by_index(const void *a, const void *b) {
-    apr_size_t left = ((const cohort_task_error_t *)a)->index,
-               right = ((const cohort_task_error_t *)b)->index;
+    apr_size_t left = (*(cohort_task_error_t *const *)a)->index,
+               right = (*(cohort_task_error_t *const *)b)->index;
     return left < right ? -1 : left > right;
 }
 
-static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t **errors,
+/* An array of pointers, so that a later version can make the elements larger. */
+static cohort_task_error_t **new_errors(apr_pool_t *pool, apr_size_t count) {
+    if (!count) return NULL;
+    cohort_task_error_t **list = apr_palloc(pool, count * sizeof *list);
+    cohort_task_error_t *errors = apr_palloc(pool, count * sizeof *errors);
+    for (apr_size_t i = 0; i < count; i++) list[i] = &errors[i];
+    return list;
+}
+
+static apr_status_t look_for_errors(cohort__call_t *use, cohort_result_t *result,
+                                    cohort_task_error_t ***errors, apr_size_t *n,
+                                    apr_pool_t *pool) {
+    if (!errors || !n || !pool) return cohort__null(!errors ? "errors" : !n ? "n" : "pool");
+    return look_ready(use, result);
+}
+
+static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t ***errors,
                                   apr_size_t *n, apr_pool_t *pool) {
     cohort__call_t use;
-    apr_status_t status = errors && n && pool ? look_ready(&use, result)
-                                              : cohort__null(!errors ? "errors"
-                                                             : !n    ? "n"
-                                                                     : "pool");
+    apr_status_t status = look_for_errors(&use, result, errors, n, pool);
     uint64_t chain = 0;
     apr_size_t count = 0, filled = 0;
     if (status) return status;
     for (cohort__failure_t *at = NULL; (at = next_failure(result, at, &chain)) != NULL;) count++;
-    *errors = count ? apr_palloc(pool, count * sizeof **errors) : NULL;
+    cohort_task_error_t **list = new_errors(pool, count);
     chain = 0;
     for (cohort__failure_t *at = NULL;
          filled < count && (at = next_failure(result, at, &chain)) != NULL;) {
-        describe(at, &(*errors)[filled++]);
+        describe(at, list[filled++]);
     }
     look_end(&use);
-    if (filled) qsort(*errors, filled, sizeof **errors, by_index);
+    if (filled) qsort(list, filled, sizeof *list, by_index);
+    *errors = list;
     *n = filled;
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t **errors,
+apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t ***errors,
                                   apr_size_t *n, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(result_errors(result, errors, n, pool));
 }

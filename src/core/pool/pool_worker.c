@@ -175,6 +175,21 @@ static bool run_range(worker_t *w, uint64_t from, uint64_t to) {
     return true;
 }
 
+/* The word of the chunk that is under way says RUNNING(this worker), and nothing but the death of
+ * this process changes it. */
+void cohort__worker_task(const cohort_result_t *job, cohort__task_t *task) {
+    uint64_t c = atomic_load_explicit(cohort__running.chunk, memory_order_relaxed);
+    uint64_t progress = atomic_load_explicit(cohort__running.progress, memory_order_relaxed);
+    const _Atomic uint64_t *word = job->words + c;
+    if (!cohort__progress_runs(progress) || !cohort__in_arena((const void *)word, sizeof *word))
+        return;
+    uint64_t item = cohort__progress_item(progress), at = item - c * job->chunk;
+    task->index = item;
+    task->attempt =
+        cohort__word_attempt_of(atomic_load_explicit(word, memory_order_relaxed), at) + 1;
+    task->context = job->context;
+}
+
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
 /* The code of one task is mostly that of the one before. */
@@ -203,10 +218,9 @@ static void begin_visit(worker_t *w) {
     w->passing = false;
     look_up(w);
     if (w->job->chunks > 1) atomic_fetch_add_explicit(&w->job->visits, 1, memory_order_relaxed);
-    cohort__running.job = w->job;
     cohort__running.progress = &w->record->progress;
-    cohort__running.worker = w->name;
     cohort__running.visit++;
+    atomic_store_explicit(&cohort__running.job, w->job, memory_order_release);
 }
 
 /* Every chunk was seen taken. Unless some became free again since, the job need not be found any
@@ -226,7 +240,7 @@ static void unlist(worker_t *w) {
 static void leave(worker_t *w) {
     cohort_result_t *job = w->job;
     w->job = NULL;
-    cohort__running.job = NULL;
+    atomic_store_explicit(&cohort__running.job, NULL, memory_order_relaxed);
     atomic_store(&w->record->job, NULL);
     if (!atomic_load(&job->unwanted)) return;
     cohort__pool_enter(w->pool, w->me);
@@ -234,8 +248,9 @@ static void leave(worker_t *w) {
     cohort__pool_leave(w->pool);
 }
 
-/* False: the pool has ended. */
-static bool work(worker_t *w) {
+/* False: the pool has ended. (A function of its own, so that the loop over the items has the
+ * registers to itself.) */
+static COHORT__NOINLINE bool work(worker_t *w) {
     const cohort_result_t *job = w->job;
     uint64_t from, to;
     bool goes_on = true;
@@ -342,6 +357,16 @@ static void report(worker_t *w, apr_status_t status) {
     cohort__pool_leave(w->pool);
 }
 
+/* Nothing of what the process was at that this one is a fork of. */
+static void begin_running(const worker_t *w) {
+    cohort__running_t *running = &cohort__running;
+    atomic_store_explicit(&running->job, NULL, memory_order_relaxed);
+    running->process = cohort__self_id();
+    running->progress = NULL; /* what the record says is of the worker before */
+    running->chunk = &w->record->chunk;
+    running->worker = w->name;
+}
+
 int cohort__pool_worker_main(cohort_process_t *self) {
     worker_t w = {0};
     w.pool = atomic_load(&self->pool);
@@ -349,6 +374,7 @@ int cohort__pool_worker_main(cohort_process_t *self) {
     w.record = cohort__pool_worker(w.pool, w.number);
     if (cohort__enter(&w.me)) return 1;
     cohort__worker_name(w.pool, w.number, w.name);
+    begin_running(&w);
     atomic_store(&w.record->phase, COHORT__WORKER_INITIALISING);
     apr_status_t status = initialise(&w);
     report(&w, status);

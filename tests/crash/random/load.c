@@ -334,11 +334,13 @@ static void submit(actor_t *me) {
     uint32_t outputs[90];
     while (!must_stop(me)) {
         uint32_t n = 1 + (uint32_t)roll_below(&me->dice, 90);
-        cohort_map_options_t options = {.chunk = roll_below(&me->dice, 8)};
         for (uint32_t i = 0; i < n; i++) jobs[i] = (job_t){NULL, i};
         memset(outputs, 0, sizeof outputs);
-        apr_status_t status = cohort_pool_map(me->board->pool, load_task, jobs, sizeof *jobs, n,
-                                              outputs, sizeof *outputs, &options);
+        apr_status_t status =
+            cohort_pool_run(me->board->pool, &(cohort_job_t){.task = load_task,
+                                                             COHORT_INPUTS(jobs, n),
+                                                             COHORT_OUTPUTS(outputs),
+                                                             .chunk = roll_below(&me->dice, 8)});
         MUST(me->board, !status || status == COHORT_EWORKERDIED, "a map gave status %d", status);
         for (uint32_t i = 0; i < n && !status; i++)
             MUST(me->board, outputs[i] == i + 1, "item %u of a map gave %u", i, outputs[i]);

@@ -325,13 +325,15 @@ static struct {
 
 static void begin_job(void) {
     job_t items[ITEMS];
-    cohort_map_options_t options = {.chunk = roll_below(&dice, 5)};
     job.n = 1 + (uint32_t)roll_below(&dice, ITEMS);
     memset((void *)job.runs, 0, ITEMS * sizeof *job.runs);
     for (uint32_t i = 0; i < job.n; i++) items[i] = (job_t){job.runs, i};
-    apr_status_t status =
-        cohort_pool_map_async(&job.result, board->pool, load_task, items, sizeof *items, job.n,
-                              NULL, sizeof(uint32_t), &options, NULL);
+    apr_status_t status = cohort_pool_submit(&job.result, board->pool,
+                                             &(cohort_job_t){.task = load_task,
+                                                             COHORT_INPUTS(items, job.n),
+                                                             .output_size = sizeof(uint32_t),
+                                                             .chunk = roll_below(&dice, 5)},
+                                             NULL);
     MUST(board, !status, "a submission gave status %d", status);
     if (status) job.result = NULL;
 }
@@ -354,7 +356,7 @@ static void check_error(const cohort_task_error_t *e, uint32_t *outputs, bool *f
 static void check_job(void) {
     uint32_t outputs[ITEMS];
     bool failed[ITEMS] = {false};
-    cohort_task_error_t *errors = NULL;
+    cohort_task_error_t **errors = NULL;
     apr_size_t n = 0;
     apr_pool_t *pool;
     apr_pool_create(&pool, NULL);
@@ -362,7 +364,7 @@ static void check_job(void) {
                  listed = cohort_result_errors(job.result, &errors, &n, pool);
     MUST(board, !listed && (!status || status == COHORT_EWORKERDIED || status == TASK_FAILS),
          "a result gave status %d", status);
-    for (apr_size_t i = 0; i < n; i++) check_error(&errors[i], outputs, failed);
+    for (apr_size_t i = 0; i < n; i++) check_error(errors[i], outputs, failed);
     MUST(board, !status == !n, "a result with status %d has %zu errors", status, (size_t)n);
     for (uint32_t i = 0; i < job.n; i++) {
         uint32_t runs = atomic_load(&job.runs[i]);
