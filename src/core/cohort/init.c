@@ -20,7 +20,7 @@ static void thread_ended(void *mark, bool first) {
     if (first) cohort__watcher_first_thread_ended();
 }
 
-/* The mark is for a first thread that ends without ever having had a record. */
+/* `first` marks the first thread, so that its end is reported even if it never had a record. */
 static apr_status_t hook(void) {
     static char first;
     if (hooked) return APR_SUCCESS;
@@ -57,7 +57,7 @@ static _Noreturn void run_child(const cohort_os_boot_t *boot) {
     apr_status_t status = cohort__arena_attach(&map);
     if (status) cohort_os_exit(cohort__exit_for(status), COHORT_OS_EXIT_NOW);
     cohort_process_t *slot = cohort__boot_slot(boot);
-    /* which takes the start back */
+    /* the process that asked for this start is gone, or took it back */
     if (!slot && !cohort_os_alive((cohort_os_id_t){boot->parent, 0}))
         cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     if (!slot)
@@ -100,7 +100,7 @@ static apr_status_t arena_size(const cohort_options_t *options, apr_uint64_t *si
                         text);
 }
 
-static apr_status_t dumps(const cohort_options_t *options, bool *dump) {
+static apr_status_t wants_dump(const cohort_options_t *options, bool *dump) {
     const char *text = variable("COHORT_DUMP");
     *dump = (options && options->dump) || (text && !strcmp(text, "1"));
     if (*dump || !text || !strcmp(text, "0")) return APR_SUCCESS;
@@ -151,8 +151,9 @@ static apr_status_t initialize(const cohort_options_t *options) {
     if (cohort__arena) return COHORT_ETWICE;
     cohort__registry_hand_down();
     apr_status_t status = apr_initialize();
-    if (!status) status = mark_program(); /* before anything of this copy is known to the system */
+    if (!status) status = mark_program(); /* before the system knows of this copy of the library */
     if (status) return status;
+    /* a boot block that is right: a child; ENOENT: there is none; EOF: the parent is gone */
     status = cohort_os_boot_take(&boot);
     if (!status) {
         if (options) (void)cohort__start_by(options->method, options->executable);
@@ -165,7 +166,7 @@ static apr_status_t initialize(const cohort_options_t *options) {
     status =
         options ? cohort__check_reserved(options->reserved, 8, "options.reserved") : APR_SUCCESS;
     if (!status) status = arena_size(options, &size);
-    if (!status) status = dumps(options, &dump);
+    if (!status) status = wants_dump(options, &dump);
     if (!status && options) status = cohort__start_by(options->method, options->executable);
     if (!status) status = hook();
     if (!status) status = cohort__arena_create(size, dump);

@@ -18,7 +18,8 @@ static cohort_os_known_t channel; /* to the thread. Mutex. */
 /* the thread: from its start, and from its first own instruction */
 static _Atomic bool watcher_runs, begun;
 static _Atomic bool first_thread_ended;
-/* when the pools of this process are to be looked after */
+/* when the watcher looks after what has asked for it: pools, a server that cannot report, the end of
+ * the last thread */
 static _Atomic int64_t alarm_time = COHORT_OS_NEVER;
 static _Thread_local bool is_watching; /* the calling thread runs the loop */
 
@@ -36,7 +37,7 @@ void cohort__watcher_once(int64_t deadline) {
  * and has the process end in order if so. No system reports the end of a thread that has not asked
  * for it.
  */
-#define ALONE_LOOK INT64_C(100000000)
+#define ALONE_LOOK_NS INT64_C(100000000)
 
 void cohort__watcher_first_thread_ended(void) {
     atomic_store(&first_thread_ended, true);
@@ -53,21 +54,22 @@ static void look_alone(void) {
     bool alone = cohort_os_thread_count() == 1;
     if (alone && !cohort_os_thread_start(end_process, NULL))
         atomic_store(&first_thread_ended, false);
-    else cohort__watcher_alarm(cohort_os_now() + ALONE_LOOK);
+    else cohort__watcher_alarm(cohort_os_now() + ALONE_LOOK_NS);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
-#define CUT_OFF_LOOK INT64_C(100000000)
+#define CUT_OFF_LOOK_NS INT64_C(100000000)
 
-/* What the pools want next they say while they are looked after. */
+/* The alarm is spent before the work is done; what wants another look sets it again. */
 static void answer_alarm(void) {
     int64_t when = atomic_load(&alarm_time);
     if (when > cohort_os_now() ||
         !atomic_compare_exchange_strong(&alarm_time, &when, COHORT_OS_NEVER))
         return;
     cohort__upward->watch->tend();
-    if (cohort__upward->watch->is_cut_off()) cohort__watcher_alarm(cohort_os_now() + CUT_OFF_LOOK);
+    if (cohort__upward->watch->is_cut_off())
+        cohort__watcher_alarm(cohort_os_now() + CUT_OFF_LOOK_NS);
     if (atomic_load(&first_thread_ended)) look_alone();
 }
 

@@ -26,7 +26,8 @@ void cohort__watcher_adopt(cohort_process_t *slot);
  * them has ended, when that takes long, and at once when one is not of this kind; nothing is sure
  * then. */
 void cohort__watcher_borrow(cohort_process_t *const *slots, int count, int64_t deadline);
-/* Have this process' watcher, if it has one, look after the pools at this time, or earlier. */
+/* The alarm: at this time, or earlier, this process' watcher, if it has one, looks after the pools,
+ * and at what else has asked for it. */
 void cohort__watcher_alarm(int64_t when);
 /* The calling thread, the first of the process, ends: the watcher sees to it that the process ends
  * with the last one of the others. */
@@ -36,12 +37,13 @@ void cohort__watcher_reset(void);
 /* Returns when the watcher's thread will not touch the arena any more; false: it cannot be
  * notified. */
 bool cohort__watcher_stop(void);
-/* For a process that is to watch with its main thread: everything but ends of processes goes to
- * `other`, until that returns false. */
+/* For a process that is to watch with its main thread, in cohort__watcher_loop(): `requests` is
+ * served there, too. */
 apr_status_t cohort__watcher_own(cohort_os_handle_t requests);
 /* Serve one end of a process, if there is one before the deadline. */
 void cohort__watcher_once(int64_t deadline);
-/* ends, too, when they are dealt with */
+/* Serves events until `other`, which is given each of them (an end after it is dealt with), returns
+ * false. */
 void cohort__watcher_loop(bool (*other)(cohort_os_event_t *event));
 /* The watcher's channel, for messages such as COHORT__WATCHER_TEND: look after the pools of
  * this process. NONE: nowhere. */

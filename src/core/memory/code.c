@@ -36,7 +36,7 @@ static apr_status_t add_module(const cohort_os_code_t *code, uint32_t *number) {
     if (status) return status;
     cohort__guard_enter(&cohort__arena->tables, me);
     uint32_t count = atomic_load(&cohort__arena->modules);
-    *number = find_module(code, count);
+    *number = find_module(code, count); /* another thread may have added it meanwhile */
     if (!*number && count >= COHORT__MODULES_MAX) {
         status =
             cohort__fail(COHORT_ELIMIT, "targets from %u modules", (unsigned)COHORT__MODULES_MAX);

@@ -77,7 +77,7 @@ static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const 
 static void fill_pool(cohort_pool_t *pool, const plan_t *plan) {
     atomic_store_explicit(&pool->backend, COHORT__BACKEND_LOCAL, memory_order_relaxed);
     cohort__backend_of(pool)->setup(pool);
-    pool->owner = cohort__self_id();
+    pool->maker = cohort__self_id();
     pool->workers = plan->workers;
     pool->hands = plan->hands;
     pool->attempts = cohort__attempts(plan->given.attempts);
@@ -279,7 +279,7 @@ void cohort__pools_end(void) {
     for (int step = 0; step < 2; step++) {
         for (uint32_t i = 0; i < cohort__process_count(); i++) {
             cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
-            if (pool && cohort__pool_tag(pool) && pool->owner == cohort__self_id())
+            if (pool && cohort__pool_tag(pool) && pool->maker == cohort__self_id())
                 (void)steps[step](pool);
         }
     }

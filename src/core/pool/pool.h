@@ -105,7 +105,7 @@ struct cohort_pool_t {
     /* jobs with chunks that no worker has begun, or over; idle workers look here all the time, so
      * nothing else is here that is written often */
     cohort__link_t ready;
-    _Alignas(64) cohort__pid_t owner;
+    _Alignas(64) cohort__pid_t maker;
     uint32_t workers, attempts;
     uint32_t hands;           /* workers that can run at the same time */
     _Atomic uint32_t backend; /* cohort__backend_number_t, see backend.h */
@@ -130,7 +130,6 @@ struct cohort_pool_t {
     _Alignas(64) cohort__eventcount_t work; /* what idle workers sleep on */
     cohort__eventcount_t changed;           /* workers came and went, callbacks returned */
     cohort__guard_t guard;
-    _Atomic cohort__tid_t holder; /* of the guard */
     cohort__in_flight_t in_flight;
 };
 
@@ -163,7 +162,7 @@ struct cohort_result_t {
     void *destination; /* private memory of the submitter that _get() fills */
     cohort__pid_t submitter;
     /* blocking calls: the thread that will destroy it; its death destroys it too */
-    cohort__tid_t keeper;
+    cohort__tid_t waiter;
     uint32_t attempts;                    /* of an item, in all */
     uint32_t by_chunk;                    /* failures are kept by chunk, not by worker */
     _Atomic uint32_t callbacks;           /* there is one to be called */
@@ -244,7 +243,7 @@ static inline uint64_t cohort__link_address(cohort__link_t *link) {
     return (uint64_t)(uintptr_t)link;
 }
 void cohort__list_setup(cohort__link_t *list);
-/* Guard: five entries of its journal to link, three to unlink. */
+/* Guard: four entries of its journal to link, three to unlink. */
 void cohort__link_put(cohort__guard_t *guard, cohort__link_t *list, cohort__link_t *link,
                       bool front);
 void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link);

@@ -7,23 +7,8 @@
 
 /* ---- the guard ------------------------------------------------------------------------------ */
 
-/* A holder that died may have been moving a block from or to an owner pointer that the guard
- * protects, and its repair finishes that, by what it finds in the owner pointers. So no thread may
- * touch them before the dead thread's record is repaired: then its id names no thread any more. */
-static bool holder_is_settled(cohort_pool_t *pool, cohort__tid_t holder) {
-    cohort__pid_t process;
-    if (!holder || !cohort__thread_find(holder)) return true;
-    cohort__guard_leave(&pool->guard);
-    process = cohort__thread_process(holder);
-    if (process) (void)cohort__process_check_dead(process);
-    apr_thread_yield();
-    return false;
-}
-
 void cohort__pool_enter(cohort_pool_t *pool, cohort__thread_t *me) {
-    do cohort__guard_enter(&pool->guard, me);
-    while (!holder_is_settled(pool, atomic_load_explicit(&pool->holder, memory_order_relaxed)));
-    atomic_store_explicit(&pool->holder, cohort__thread_id(me), memory_order_relaxed);
+    cohort__guard_enter(&pool->guard, me);
     if (atomic_load_explicit(&pool->in_flight.word, memory_order_relaxed))
         cohort__backend_of(pool)->recover(pool, me);
 }
@@ -41,22 +26,20 @@ apr_status_t cohort__pool_enter_live(cohort_pool_t *pool, cohort__thread_t *me, 
     return COHORT_EHANDLE;
 }
 
-void cohort__pool_leave(cohort_pool_t *pool) {
-    cohort__guard_commit(&pool->guard);
-    atomic_store_explicit(&pool->holder, 0, memory_order_relaxed);
-    cohort__guard_leave(&pool->guard);
-}
+void cohort__pool_leave(cohort_pool_t *pool) { cohort__guard_leave(&pool->guard); }
 
-static bool is_left(cohort_pool_t *pool) {
+static bool is_done_with(cohort_pool_t *pool) {
     return cohort__tag_type(atomic_load(&pool->object.tag)) == COHORT__POOL_TAG_RETIRED &&
            !cohort__backend_of(pool)->has_jobs(pool);
 }
 
-/* The claimer of the retired pool frees it, or its repair does. A thread that is inside something
- * else cannot announce that too: then the pool stays until the next death. */
+/* The thread that claims the retired pool frees it, or the repair of that thread does. The changes
+ * are committed before the claim, since an undo must not touch a pool that is claimed. The record of
+ * a thread that is inside another object has no place for the claim: then the pool stays until the
+ * repair of the next death comes here. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
     cohort__guard_commit(&pool->guard);
-    bool last = is_left(pool) && !cohort__thread_is_busy(me) &&
+    bool last = is_done_with(pool) && !cohort__thread_is_busy(me) &&
                 cohort__object_claim(me, pool, COHORT__POOL_TAG_RETIRED);
     cohort__pool_leave(pool);
     if (last) cohort__object_free(me, pool);

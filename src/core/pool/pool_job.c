@@ -49,9 +49,11 @@ static apr_status_t find_code(cohort_task_t task, cohort__code_t *code) {
 
 static uint64_t padded(uint64_t size) { return (size + 15) & ~(uint64_t)15; }
 
-/* Room for something of the job: in the job itself, or a block. */
-static apr_status_t room(cohort__thread_t *me, cohort_result_t *job, unsigned part, uint64_t size,
-                         uint64_t *used, char **at) {
+enum { PART_INPUTS, PART_OUTPUTS, PART_WORDS, PART_FAILURE }; /* the parts of a job */
+
+/* Take room for something of the job: in the job itself, or a block. */
+static apr_status_t take_room(cohort__thread_t *me, cohort_result_t *job, unsigned part,
+                              uint64_t size, uint64_t *used, char **at) {
     size = padded(size);
     if (size <= sizeof job->data - *used) {
         *at = job->data + *used;
@@ -80,7 +82,7 @@ static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job,
     job->inputs = size ? order->inputs : NULL;
     job->context = order->context;
     if (!inputs && !context) return APR_SUCCESS;
-    apr_status_t status = room(me, job, 0, inputs + context, used, &at);
+    apr_status_t status = take_room(me, job, PART_INPUTS, inputs + context, used, &at);
     if (status) return status;
     if (inputs) job->inputs = memcpy(at, order->inputs, (size_t)size);
     if (context) job->context = memcpy(at + inputs, order->context, (size_t)context);
@@ -95,7 +97,7 @@ static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job,
     job->outputs = order->outputs;
     if (order->outputs && cohort__in_arena(order->outputs, (size_t)size)) return APR_SUCCESS;
     job->destination = order->outputs;
-    return room(me, job, 1, size, used, &job->outputs);
+    return take_room(me, job, PART_OUTPUTS, size, used, &job->outputs);
 }
 
 /* Words of the chunks, and the heads of the chains of failures behind them. */
@@ -110,9 +112,9 @@ static apr_status_t place_words(cohort__thread_t *me, cohort_result_t *job, uint
     uint64_t heads = job->by_chunk ? job->chunks : workers,
              size = (job->chunks + heads) * sizeof *job->words;
     apr_status_t status =
-        cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[2]);
+        cohort__block_new(me, COHORT__KIND_BYTES, (size_t)size, &job->object.parts[PART_WORDS]);
     if (status) return status;
-    job->words = atomic_load(&job->object.parts[2]);
+    job->words = atomic_load(&job->object.parts[PART_WORDS]);
     job->failures = (cohort__owner_ptr_t *)(void *)(job->words + job->chunks);
     memset((void *)job->words, 0, (size_t)size);
     return APR_SUCCESS;
@@ -138,7 +140,7 @@ static apr_status_t fill_job(cohort__thread_t *me, cohort_result_t *job, cohort_
     cut(job, order, workers);
     atomic_store_explicit(&job->backend, COHORT__BACKEND_LOCAL, memory_order_relaxed);
     job->submitter = cohort__self_id();
-    job->keeper = blocking ? cohort__thread_id(me) : 0;
+    job->waiter = blocking ? cohort__thread_id(me) : 0;
     job->attempts = order->attempts ? cohort__attempts(order->attempts) : pool->attempts;
     bool callbacks = !blocking && (order->on_success || order->on_error);
     atomic_store_explicit(&job->callbacks, callbacks, memory_order_relaxed);
@@ -246,7 +248,7 @@ void cohort__job_settle(cohort_result_t *job) {
  * back to be the chain: the thread that repeats this after a death finds every record in one of the
  * two. */
 static void free_chain(cohort__thread_t *me, cohort_result_t *job, cohort__owner_ptr_t *chain) {
-    cohort__owner_ptr_t *one = &job->object.parts[3];
+    cohort__owner_ptr_t *one = &job->object.parts[PART_FAILURE];
     for (;;) {
         cohort__failure_t *failure = atomic_load(one);
         if (!failure && atomic_load(chain)) {
@@ -263,7 +265,7 @@ static void free_failures(cohort__thread_t *me, cohort_pool_t *pool, cohort_resu
     uint64_t chains = job->chunks <= 1 ? 1 : job->by_chunk ? job->chunks : pool->workers;
     if (!job->failures || !job->chunks) return;
     /* a repetition: they are gone */
-    if (job->chunks > 1 && !atomic_load(&job->object.parts[2])) return;
+    if (job->chunks > 1 && !atomic_load(&job->object.parts[PART_WORDS])) return;
     for (uint64_t i = 0; i < chains; i++) free_chain(me, job, &job->failures[i]);
 }
 
@@ -303,7 +305,7 @@ void cohort__job_left(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t
 
 static bool is_orphan_job(cohort_result_t *job) {
     if (cohort__tag_type(atomic_load(&job->object.tag)) != COHORT__RESULT_TAG) return true;
-    return job->keeper && !cohort__thread_alive(job->keeper, false);
+    return job->waiter && !cohort__thread_alive(job->waiter, false);
 }
 
 void cohort__jobs_sweep(cohort_pool_t *pool, cohort__thread_t *me) {

@@ -24,14 +24,14 @@ typedef struct {
     cohort_start_method_t method;
     cohort_signals_t signals;
     cohort_group_t group;
-    cohort__pid_t owner;
+    cohort__pid_t maker;
     bool replaces;
 } post_t;
 
 /* Guard. */
 static bool wanted(cohort_pool_t *pool) {
     uint64_t state = atomic_load(&pool->state);
-    if (!cohort__process_alive(pool->owner, false)) return false;
+    if (!cohort__process_alive(pool->maker, false)) return false;
     return state == COHORT__POOL_OPEN ||
            (state == COHORT__POOL_CLOSED && cohort__backend_of(pool)->has_work(pool));
 }
@@ -43,13 +43,13 @@ static bool next_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, u
     if (end > pool->workers) end = pool->workers;
     while (*number < end && atomic_load(&cohort__pool_worker(pool, *number)->process)) ++*number;
     bool open = *number < end && wanted(pool) && cohort__start_may_begin(pool) &&
-                pool->owner == cohort__self_id();
+                pool->maker == cohort__self_id();
     if (open) {
         cohort__worker_name(pool, *number, post->name);
         post->method = pool->method;
         post->signals = pool->signals;
         post->group = pool->group;
-        post->owner = pool->owner;
+        post->maker = pool->maker;
         post->replaces = atomic_load(&pool->staffed) != 0;
     }
     cohort__pool_leave(pool);
@@ -360,7 +360,7 @@ cohort__staff_t cohort__staff_check(cohort_pool_t *pool, cohort__thread_t *me, u
 static void tend_again(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     int64_t next = COHORT_OS_NEVER;
     if (cohort__pool_enter_live(pool, me, tag)) return;
-    bool mine = atomic_load(&pool->staffed) && pool->owner == cohort__self_id();
+    bool mine = atomic_load(&pool->staffed) && pool->maker == cohort__self_id();
     for (uint32_t i = 0; mine && i < pool->workers; i++) {
         if (atomic_load(&cohort__pool_worker(pool, i)->process)) continue;
         if (wanted(pool)) next = cohort__start_next(pool);
@@ -398,7 +398,7 @@ void cohort__pool_tend(cohort_pool_t *pool) {
 void cohort__pools_tend(void) {
     for (cohort_pool_t *pool = NULL;
          (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
-        if (cohort__pool_tag(pool) && pool->owner == cohort__self_id()) cohort__pool_tend(pool);
+        if (cohort__pool_tag(pool) && pool->maker == cohort__self_id()) cohort__pool_tend(pool);
     }
 }
 
@@ -456,7 +456,7 @@ static bool has_staff(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
 
 /* No process takes a place any more when the maker is dead. */
 void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
-    if (cohort__process_alive(pool->owner, true)) return;
+    if (cohort__process_alive(pool->maker, true)) return;
     cohort__pool_end(pool, me, tag);
     (void)cohort__staff_check(pool, me, tag, false);
     if (!has_staff(pool, me, tag)) cohort__pool_retire(pool, me, tag);
