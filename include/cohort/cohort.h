@@ -33,6 +33,7 @@
 #include <cohort/pool.h>
 #include <cohort/process.h>
 #include <cohort/queue.h>
+#include <cohort/result.h>
 #include <cohort/shared.h>
 #include <cohort/sync.h>
 #include <cohort/version.h>
