@@ -252,13 +252,14 @@ COHORT_API int cohort_queue_is_closed(const cohort_queue_t *queue);
 COHORT_API apr_status_t cohort_queue_close(cohort_queue_t *queue);
 
 /**
- * Close the queue for all processes, and throw away what is in it. For join() those messages have been
- * dealt with.
+ * Close the queue for all processes, and throw away what is in it. For join() those messages have
+ * been dealt with.
  *
  * Waits only for calls that are copying a message right now: one that is got is its getter's, one
- * that is put is thrown away. After it the queue is empty, and every get is COHORT_ECLOSED. When the
- * process dies in the middle of it, the queue is closed or is not; if it is, some of its messages
- * may still be in it, and a get, a join() or another discard that comes by throws them away.
+ * that is put is thrown away. After it the queue is empty, and every get is COHORT_ECLOSED. When
+ * the process dies in the middle of it, the queue is closed or is not; if it is, some of its
+ * messages may still be in it, and a get, a join() or another discard that comes by throws them
+ * away.
  *
  * @param queue the queue, which may be closed; discarding again does nothing
  * @return

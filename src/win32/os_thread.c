@@ -11,7 +11,8 @@ static _Atomic bool exiting;
 /* At the end of the process nothing needs to be noted, and what the hook would use may be gone. */
 static void process_exits(void) { atomic_store(&exiting, true); }
 
-/* main() itself ends the process when it returns, so no thread that ends is told to be the first. */
+/* main() itself ends the process when it returns, so no thread that ends is told to be the
+ * first. */
 static void WINAPI thread_exits(void *mark) {
     if (mark && !atomic_load(&exiting)) on_thread_exit(mark, false);
 }

@@ -2,8 +2,8 @@
 /*
  * Death in the three places where the record of a process passes from one hand to another, each by
  * itself: its handle is let go of; the start that its dead creator has left is taken back; its exit
- * code is settled. A slot is never lost: while the process' id names it the handle says what it said
- * before, or what it says after; and the next process that does the same finishes it.
+ * code is settled. A slot is never lost: while the process' id names it the handle says what it
+ * said before, or what it says after; and the next process that does the same finishes it.
  */
 #include "check.h"
 #include "core/life/slots.h"

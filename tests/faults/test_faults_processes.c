@@ -331,7 +331,8 @@ static cohort_os_id_t start_exiting(void) {
     return child;
 }
 
-/* Between the report of the end and the library's reaping, of which no call may depend on memory. */
+/* Between the report of the end and the library's reaping, of which no call may depend on
+ * memory. */
 static int reap_as_host(long n) {
     cohort_os_watch_t *watch;
     cohort_os_watch_room_t room;

@@ -160,8 +160,8 @@ typedef struct {
     const char *cwd;             /* NULL = the caller's */
     const char *name;            /* REEXEC: shown in process lists from the start */
     cohort_os_handle_t stdio[3]; /* NONE = inherit; NULL = the null device */
-    /* PROGRAM: reader to die with, or NONE. FORK, in a process that serves (cohort_os_become()): the
-     * one that the copy will arm; much of that is done in advance for the next one */
+    /* PROGRAM: reader to die with, or NONE. FORK, in a process that serves (cohort_os_become()):
+     * the one that the copy will arm; much of that is done in advance for the next one */
     cohort_os_handle_t lifeline;
     /* numbers of handles that the child shall have under the same numbers, beside the streams;
      * APR_ENOTIMPL where handles have none that could be kept. A FORK has them all */

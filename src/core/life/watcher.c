@@ -18,8 +18,8 @@ static cohort_os_known_t channel; /* to the thread. Mutex. */
 /* the thread: from its start, and from its first own instruction */
 static _Atomic bool watcher_runs, begun;
 static _Atomic bool first_thread_ended;
-/* when the watcher looks after what has asked for it: pools, a server that cannot report, the end of
- * the last thread */
+/* when the watcher looks after what has asked for it: pools, a server that cannot report, the end
+ * of the last thread */
 static _Atomic int64_t alarm_time = COHORT_OS_NEVER;
 static _Thread_local bool is_watching; /* the calling thread runs the loop */
 

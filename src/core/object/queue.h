@@ -36,8 +36,8 @@ static inline cohort_queue_t *cohort__queue_of(const cohort__call_t *call) {
 }
 
 /* One try to throw away what is in a queue that is being discarded, as any thread that comes by
- * does: APR_SUCCESS: nothing is in it any more. APR_EAGAIN: something is in the middle of a put or a
- * get. COHORT_EHANDLE, COHORT_EDAMAGED. */
+ * does: APR_SUCCESS: nothing is in it any more. APR_EAGAIN: something is in the middle of a put or
+ * a get. COHORT_EHANDLE, COHORT_EDAMAGED. */
 apr_status_t cohort__queue_throw_away(const cohort__call_t *call, bool thorough);
 
 /* For the table of types. */

@@ -35,8 +35,8 @@
  * in their order, so a reader that finds no message compares and swaps the first position that is
  * not claimed from FREE(p) to SEALED(p), which is FREE(p) but for its owner, and no claim swaps
  * that. The ring is drained when after that each of its cells has been found free; this is noted in
- * the state, and holds for ever. Where all of a chain is claimed there is no such position: then the
- * reader enters the guard, and no thread that enters it later lets the chain grow.
+ * the state, and holds for ever. Where all of a chain is claimed there is no such position: then
+ * the reader enters the guard, and no thread that enters it later lets the chain grow.
  */
 #ifndef COHORT_CORE_RING_H
 #define COHORT_CORE_RING_H
@@ -103,8 +103,8 @@ apr_status_t cohort__ring_send_begin(const cohort__call_t *call, const cohort__r
                                      cohort__send_t *send);
 /* After the last try. */
 void cohort__ring_send_end(const cohort__call_t *call);
-/* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. COHORT_ECLOSED, when a closed
- * ring would have had to grow; whether it is closed the caller sees to. */
+/* One try. APR_EAGAIN: no room. APR_ENOMEM. COHORT_EHANDLE: destroyed. COHORT_ECLOSED, when a
+ * closed ring would have had to grow; whether it is closed the caller sees to. */
 apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
                               const cohort__send_t *send, bool thorough);
 
@@ -168,8 +168,8 @@ static inline cohort__ring_state_t cohort__ring_state(cohort__ring_t *ring) {
     return (cohort__ring_state_t)atomic_load(&ring->state);
 }
 /* Of a closed ring from which a get has just got APR_EAGAIN: will that be so for ever? Only a
- * `thorough` look finds it out, and notes it. The waiting thread is woken by ring->items when it may
- * have become so. */
+ * `thorough` look finds it out, and notes it. The waiting thread is woken by ring->items when it
+ * may have become so. */
 bool cohort__ring_is_drained(const cohort__call_t *call, cohort__ring_t *ring, bool thorough);
 /* Throw away what there is, and say how much. APR_EAGAIN: all of it went. COHORT_EHANDLE,
  * COHORT_EDAMAGED. */

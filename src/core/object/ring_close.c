@@ -41,7 +41,8 @@ static seal_t seal_segment(cohort__segment_t *segment) {
     return ALL_CLAIMED;
 }
 
-/* Nobody claims a cell of this closed ring any more. A chain neither grows nor shrinks meanwhile. */
+/* No thread claims a cell of this closed ring any more. A chain neither grows nor shrinks
+ * meanwhile. */
 static bool seal(const cohort__call_t *call, cohort__ring_t *ring) {
     bool chain = ring->capacity == 0;
     if (!(chain ? cohort__chain_enter(call, ring) : cohort__call_look(call))) return true;

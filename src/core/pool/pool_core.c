@@ -34,9 +34,9 @@ static bool is_done_with(cohort_pool_t *pool) {
 }
 
 /* The thread that claims the retired pool frees it, or the repair of that thread does. The changes
- * are committed before the claim, since an undo must not touch a pool that is claimed. The record of
- * a thread that is inside another object has no place for the claim: then the pool stays until the
- * repair of the next death comes here. */
+ * are committed before the claim, since an undo must not touch a pool that is claimed. The record
+ * of a thread that is inside another object has no place for the claim: then the pool stays until
+ * the repair of the next death comes here. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
     cohort__guard_commit(&pool->guard);
     bool last = is_done_with(pool) && !cohort__thread_is_busy(me) &&

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PATIENCE       INT64_C(1000000000) /* nanoseconds that a watcher is given to replace a worker */
+#define PATIENCE       INT64_C(1000000000) /* ns that a watcher has to replace a worker */
 #define PLACES_AT_ONCE 32                  /* copied under one guard entry */
 
 /* ---- starting ------------------------------------------------------------------------------- */

@@ -82,7 +82,7 @@ static apr_status_t become(cohort_process_t *slot) {
         .context = context,
         .context_size = context ? (size_t)slot->context_size : 0,
         .state = birth_kind == COHORT__BORN_SERVED ? &slot->state : NULL,
-        /* the thread that replaces workers starts it, and it shall be as a child of the first one */
+        /* the replacing thread starts it, and it shall be as a child of the first one */
         .like = slot->replaces && birth_kind != COHORT__BORN_SERVED ? &slot->state : NULL,
         .detach = slot->lifetime == COHORT_LIFETIME_BACKGROUND && birth_kind != COHORT__BORN_SPAWN,
         .signals = birth_kind != COHORT__BORN_FORK ? &signals : NULL};
