@@ -67,7 +67,14 @@ void cohort__forget(void);
  * not taken for the reason of this call's failure. */
 #define COHORT__CALL_ANEW(expression) cohort__returned(__func__, (cohort__forget(), (expression)))
 
+#if defined __clang_analyzer__ && !defined COHORT__ERRORS
+static inline apr_status_t cohort__call_failed(const char *call, apr_status_t status) {
+    (void)call;
+    return status;
+}
+#else
 COHORT__APART apr_status_t cohort__call_failed(const char *call, apr_status_t status);
+#endif
 static inline apr_status_t cohort__returned(const char *call, apr_status_t status) {
     return status ? cohort__call_failed(call, status) : APR_SUCCESS;
 }

@@ -235,6 +235,7 @@ static apr_status_t queue_get(cohort_queue_t *queue, void *buffer, apr_size_t ca
     message.data = buffer;
     message.capacity = capacity;
     apr_status_t status = queue_get_message(queue, &message, timeout);
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): both statuses come with a size */
     if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
 }
