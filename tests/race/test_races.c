@@ -223,6 +223,65 @@ static void queue_with(const cohort_queue_options_t *options) {
     check_heap(before);
 }
 
+/* In runs that are longer than the ring has cells, so that a run laps its own hint, beside single
+ * calls. The even put, the odd get. */
+#define RUN_LENGTH 200
+#define RUNS       2000
+
+static void put_runs(traffic_t *t, int index) {
+    static const int32_t one = 1;
+    cohort_message_t messages[RUN_LENGTH];
+    for (int i = 0; i < RUN_LENGTH; i++)
+        messages[i] = (cohort_message_t){.data = (void *)&one, .size = sizeof one};
+    for (int i = 0; i < RUNS; i++) {
+        apr_size_t done = 0, n = index % 4 ? 1 : RUN_LENGTH;
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_queue_put_many(t->queue, messages, n, &done, COHORT_FOREVER));
+        CHECK_INT(n, done);
+    }
+}
+
+static void get_runs(traffic_t *t, int index) {
+    int32_t rooms[RUN_LENGTH];
+    cohort_message_t messages[RUN_LENGTH];
+    for (;;) {
+        for (int i = 0; i < RUN_LENGTH; i++)
+            messages[i] = (cohort_message_t){.data = &rooms[i], .capacity = sizeof *rooms};
+        apr_size_t done = 0, n = index % 4 == 1 ? RUN_LENGTH : 1;
+        apr_status_t status = cohort_queue_get_many(t->queue, messages, n, &done, COHORT_FOREVER);
+        if (status == COHORT_ECLOSED) return;
+        CHECK_STATUS(APR_SUCCESS, status);
+        for (apr_size_t i = 0; i < done; i++) CHECK_INT(1, rooms[i]);
+        atomic_fetch_add(&t->sum, (int)done);
+    }
+}
+
+static void use_runs(void *arg, int index) {
+    traffic_t *t = arg;
+    if (index % 2) {
+        get_runs(t, index);
+        return;
+    }
+    put_runs(t, index);
+    if (atomic_fetch_sub(&t->left, 1) == 1) CHECK_STATUS(APR_SUCCESS, cohort_queue_close(t->queue));
+}
+
+static void runs_of(apr_size_t capacity) {
+    traffic_t t = {.left = PARTIES / 2};
+    int expected = 0;
+    cohort_queue_options_t options = {.capacity = capacity};
+    for (int i = 0; i < PARTIES; i += 2) expected += RUNS * (i % 4 ? 1 : RUN_LENGTH);
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&t.queue, &options, NULL));
+    together(PARTIES, use_runs, &t);
+    CHECK_INT(expected, atomic_load(&t.sum));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_destroy(t.queue));
+}
+
+static void queue_runs_in_one_cell(void) { runs_of(1); }
+static void queue_runs_in_few_cells(void) {
+    for (apr_size_t capacity = 2; capacity < 6; capacity++) runs_of(capacity);
+}
+
 static void queue_bounded(void) { queue_with(&(cohort_queue_options_t){.capacity = 5}); }
 static void queue_of_one(void) { queue_with(&(cohort_queue_options_t){.capacity = 1}); }
 static void queue_unbounded(void) { queue_with(&(cohort_queue_options_t){0}); }
@@ -572,6 +631,8 @@ const test_case_t races_cases[] = {
     {"Races", "blocks", blocks},
     {"Races", "queue_bounded", queue_bounded},
     {"Races", "queue_of_one", queue_of_one},
+    {"Races", "queue_runs_in_one_cell", queue_runs_in_one_cell},
+    {"Races", "queue_runs_in_few_cells", queue_runs_in_few_cells},
     {"Races", "queue_unbounded", queue_unbounded},
     {"Races", "queue_joinable", queue_joinable},
     {"Races", "queue_closed", queue_closed},

@@ -117,7 +117,8 @@ static apr_status_t queue_put_many(cohort_queue_t *queue, const cohort_message_t
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; *done < count;) {
         if (!is_queue_closed(queue))
-            *done += cohort__ring_put_run(&p.call, &queue->ring, messages + *done, count - *done);
+            *done += cohort__ring_put_run(&p.call, &queue->ring, messages + *done,
+                                          cohort__ring_run_of(&queue->ring, count - *done));
         if (*done == count) break;
         p.send = (cohort__send_t){messages[*done].data, messages[*done].size, false};
         status = put_slowly(&p, timeout);
@@ -255,7 +256,8 @@ static apr_status_t queue_get_many(cohort_queue_t *queue, cohort_message_t *mess
     if (!done || (!messages && count)) return cohort__null(done ? "messages" : "done");
     for (*done = 0; !status && *done < count;) {
         if (!queue->joinable)
-            *done += cohort__ring_get_run(&g.call, &queue->ring, messages + *done, count - *done);
+            *done += cohort__ring_get_run(&g.call, &queue->ring, messages + *done,
+                                          cohort__ring_run_of(&queue->ring, count - *done));
         if (*done == count) break;
         status = get_into(&g, &messages[*done], *done ? 0 : timeout);
         *done += !status;

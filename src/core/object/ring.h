@@ -108,8 +108,12 @@ void cohort__ring_send_end(const cohort__call_t *call);
 apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
                               const cohort__send_t *send, bool thorough);
 
+/* So many messages can be put or got in one run: no more than a lap. */
+static inline size_t cohort__ring_run_of(const cohort__ring_t *ring, size_t count) {
+    return ring->capacity && count > ring->capacity ? (size_t)ring->capacity : count;
+}
 /* Put as many of these messages as there is room for, and say how many. Stops at a large one and at
- * whatever cohort__ring_put() would see to. */
+ * whatever cohort__ring_put() would see to. `count` is what cohort__ring_run_of() says. */
 size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
                             const cohort_message_t *messages, size_t count);
 

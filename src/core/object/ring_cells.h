@@ -96,10 +96,12 @@ static inline bool cohort__is_taken(const cohort__segment_t *segment, uint64_t w
     return there == position ? cohort__word_step(word) == COHORT__READING
                              : cohort__is_ahead(segment, position, there);
 }
-/* No ring gets there: what is at a position that a hint says now is at most a lap ahead of it. */
+/* No ring gets there. Positions are claimed at most a lap from a hint as it is at some time; the
+ * head may go back after that, by less than a lap, when a message comes back. So what is at a
+ * position that a hint says now is at most two laps ahead of it. */
 static inline bool cohort__is_absurd(const cohort__segment_t *segment, uint64_t word,
                                      uint64_t position) {
-    return cohort__ahead(segment, position, cohort__word_position(word)) > segment->cells &&
+    return cohort__ahead(segment, position, cohort__word_position(word)) > 2 * segment->cells &&
            cohort__is_ahead(segment, position, cohort__word_position(word));
 }
 static inline uint64_t cohort__free_again(const cohort__segment_t *segment, uint64_t position) {

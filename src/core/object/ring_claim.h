@@ -47,6 +47,15 @@ static inline void cohort__cell_prefetch(cohort__segment_t *segment, uint64_t po
     cohort__prefetch(cell + 64);
 }
 
+/* A run claims no position that is a lap or more from the hint as it was when the run began, so
+ * that the hint never lags by more. What it passes over at `position` shortens it; its caller has
+ * seen to it that `count` itself is no more than a lap. */
+static inline size_t cohort__run_bound(const cohort__segment_t *segment, uint64_t first,
+                                       uint64_t position, size_t done, size_t count) {
+    uint64_t left = segment->cells - 1 - cohort__ahead(segment, first, position);
+    return count - done > left ? done + (size_t)left : count;
+}
+
 static inline bool cohort__is_within(const cohort__segment_t *segment, uint64_t position) {
     return segment->laps || position < segment->cells;
 }

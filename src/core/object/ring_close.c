@@ -22,9 +22,9 @@ void cohort__ring_close(const cohort__call_t *call, cohort__ring_t *ring,
 typedef enum { SEALED, ALL_CLAIMED, NOT_FREE } seal_t;
 
 /* The first position of a segment that is not claimed. NOT_FREE: what was there in the lap before
- * is still in its cell, or the segment is damaged, since a sound one has no more than a lap. */
+ * is still in its cell, or the segment is damaged, since a sound one has no more than two laps. */
 static seal_t seal_segment(cohort__segment_t *segment) {
-    uint64_t p = cohort__head_position(atomic_load(&segment->head)), left = segment->cells;
+    uint64_t p = cohort__head_position(atomic_load(&segment->head)), left = 2 * segment->cells;
     while (cohort__is_within(segment, p)) {
         cohort__cell_t *cell = cohort__cell_at(segment, p);
         uint64_t word = atomic_load(&cell->word), free = cohort__word(p, 0, COHORT__FREE);

@@ -257,6 +257,8 @@ size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
         } else if (!cohort__is_taken(segment, word, position) ||
                    cohort__is_absurd(segment, word, position)) {
             break;
+        } else {
+            count = cohort__run_bound(segment, cohort__head_position(head), position, done, count);
         }
         position = cohort__step(segment, position, 1);
         cohort__cell_prefetch(segment, position);

@@ -80,7 +80,8 @@ apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
     }
 }
 
-/* Each message is its own commit; the tail and the sleepers hear of all of them at the end. The
+/* Each message is its own commit; the tail and the sleepers hear of all of them at the end, which
+ * is a lap after the tail at the latest: no position is claimed that is further from it. The
  * walk along the cells is a second one beside claim_free(): it keeps its place from one message to
  * the next, and leaves to the other whatever else there is to see to. A queue tries it first for
  * single messages too: a put takes 252 instructions by it and 314 by cohort__ring_put(), as
@@ -105,6 +106,8 @@ size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
         } else if (!cohort__is_put(segment, word, position) ||
                    cohort__is_absurd(segment, word, position)) {
             break;
+        } else {
+            count = cohort__run_bound(segment, first, position, done, count);
         }
         position = cohort__step(segment, position, 1);
         cohort__cell_prefetch(segment, position);
