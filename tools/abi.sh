@@ -83,7 +83,10 @@ if ! compare "$record" "$work/now.abi" --no-added-syms; then
     die "not what ${record#"$root"/} says; see CONTRIBUTING.md, \"The binary interface\""
 fi
 if compare "$record" "$work/now.abi" --harmless; then echo "abi: as recorded"
-else
+elif [ $? -ge 4 ]; then # a change; below that abidiff has failed
     cat "$work/report"
     echo "abi: what is new is compatible; record it"
+else
+    cat "$work/report"
+    die "abidiff has failed"
 fi

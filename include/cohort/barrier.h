@@ -132,7 +132,7 @@ COHORT_API apr_size_t cohort_barrier_parties(const cohort_barrier_t *barrier);
 COHORT_API apr_size_t cohort_barrier_waiting(const cohort_barrier_t *barrier);
 
 /**
- * Is it broken?
+ * Is it broken? A party that has died breaks it, as for one that waits.
  *
  * @param barrier the barrier
  * @return 1 or 0; 1 also for what is no live barrier

@@ -94,9 +94,10 @@ COHORT_API const char *cohort_error_name(apr_status_t status);
  * It is a sentence with the call's name, what it failed at, and the message of its status, as
  * "cohort_process_start: chdir /no/such: No such file or directory".
  *
- * Each failing call of Cohort sets it, APR_EAGAIN and the like included; calls that succeed leave
- * it as it is, as do those that return no status. It is for people: programs go by the status. As
- * errno and strerror() are for POSIX, GetLastError() and FormatMessage() for Win32.
+ * Each failing call of Cohort sets it, APR_EAGAIN and the like included, and so does a question
+ * about what is no live object; calls that succeed leave it as it is. It is for people: programs go
+ * by the status. As errno and strerror() are for POSIX, GetLastError() and FormatMessage() for
+ * Win32.
  *
  * @return the sentence, at most 319 bytes; "" when no call of this thread has failed yet. It is the
  *         library's, and valid until the thread's next call that fails, or its end.

@@ -57,10 +57,10 @@ extern "C" {
  * on which item it is run, and for what its job gives to all tasks: cohort_task_index(),
  * cohort_task_attempt(), cohort_task_context().
  *
- * @param input  one element of the inputs, `input_size` bytes, aligned as the array elements are;
- *               NULL when the input size is 0. Do not write to it.
- * @param output where its output goes, `output_size` bytes, aligned as the array elements are; NULL
- *               when the output size is 0
+ * @param input  one element of the inputs, `input_size` bytes, aligned as the array elements are,
+ * to               64 bytes at most; NULL when the input size is 0. Do not write to it.
+ * @param output where its output goes, `output_size` bytes, aligned as the array elements are, to
+ * 64               bytes at most; NULL when the output size is 0
  * @return APR_SUCCESS, or any status: the task has failed then, and says more with
  *         cohort_task_fail() if it likes
  */

@@ -251,7 +251,7 @@ cohort_process_create_program(cohort_process_t **process, cohort_program_t *prog
 
 /**
  * Make a process from a function and start it: cohort_process_create(), then
- * cohort_process_start(). When it does not start, nothing is left of it.
+ * cohort_process_start(). When it does not start, nothing is left of it but some bytes of `pool`.
  *
  * @param process   receives it, only on success
  * @param target    as cohort_process_create()
@@ -267,7 +267,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_process_launch(
 
 /**
  * Make a process from a "subclass" and start it: cohort_process_create_object(), then
- * cohort_process_start(). When it does not start, nothing is left of it.
+ * cohort_process_start(). When it does not start, nothing is left of it but some bytes of `pool`.
  *
  * @param process receives it, only on success
  * @param self    as cohort_process_create_object()
@@ -281,7 +281,8 @@ cohort_process_launch_object(cohort_process_t **process, const cohort_process_ba
 
 /**
  * Run another program: cohort_process_create_program(), then cohort_process_start(). When it does
- * not start, nothing is left of it. The program's description may go when this returns.
+ * not start, nothing is left of it but some bytes of `pool`. The program's description may go when
+ * this returns.
  *
  * @param process receives it, only on success
  * @param program as cohort_process_create_program(); receives the parent's ends of pipes

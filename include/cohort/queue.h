@@ -258,8 +258,8 @@ COHORT_API apr_status_t cohort_queue_close(cohort_queue_t *queue);
  * Waits only for calls that are copying a message right now: one that is got is its getter's, one
  * that is put is thrown away. After it the queue is empty, and every get is COHORT_ECLOSED. When
  * the process dies in the middle of it, the queue is closed or is not; if it is, some of its
- * messages may still be in it, and a get, a join() or another discard that comes by throws them
- * away.
+ * messages may still be in it: a get may take them, and a get that waits, a join() or another
+ * discard throws them away.
  *
  * @param queue the queue, which may be closed; discarding again does nothing
  * @return

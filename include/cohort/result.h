@@ -51,7 +51,8 @@ typedef struct cohort_task_error_t {
 COHORT_API apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t timeout);
 
 /**
- * Is it done? Never blocks.
+ * Is it done? Never waits. Deaths that make it ready are noticed within 50 ms by a process that
+ * asks again and again.
  *
  * @param result the result
  * @return 1 or 0; 1 also for what is no live result

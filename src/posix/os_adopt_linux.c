@@ -3,7 +3,8 @@
  * Becoming what a requester of a server is, in the child that the server has forked, on Linux. What
  * that is was looked at in os_state_linux.c. Scheduling, CPUs and the score for the OOM killer are
  * looked at here, in the requester, which waits meanwhile; and all that is the server's already
- * costs no call.
+ * costs no call. A worker that replaces another one under fork or spawn becomes like its maker's
+ * first thread by the same steps.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

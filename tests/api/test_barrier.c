@@ -497,6 +497,16 @@ static void killed_at_any_moment(void) {
     }
 }
 
+/* No thread waits any more, and none comes. */
+static void a_look_sees_a_death(void) {
+    args_t args = new_args(2, 1, NULL);
+    cohort_process_t *child = party_start(expect_met, &args, sizeof args);
+    await_waiting(args.barrier, 1);
+    party_kill(child);
+    while (!cohort_barrier_is_broken(args.barrier)) apr_sleep(1000);
+    check_waiting(0, args.barrier);
+}
+
 const test_case_t barrier_cases[] = {
     {"Barrier", "two_meet", two_meet},
     {"Barrier", "five_meet", five_meet},
@@ -526,4 +536,5 @@ const test_case_t barrier_cases[] = {
     {"Barrier", "killed_between_meetings_under_parties", killed_between_meetings_under_parties},
     {"Barrier", "thread_ends_between_meetings", thread_ends_between_meetings},
     {"Barrier", "killed_at_any_moment", killed_at_any_moment},
+    {"Barrier", "a_look_sees_a_death", a_look_sees_a_death},
     {0}};

@@ -453,6 +453,90 @@ static void errors_have_a_tail(void) {
     finish_pool(pool);
 }
 
+/* ---- what is asked of a result -------------------------------------------------------------- */
+
+typedef struct {
+    cohort_pool_t *pool;
+    gate_t *gate;
+    cohort_result_t *result;
+    _Atomic int submitted;
+} call_t;
+
+static void never_called(cohort_result_t *result, void *arg) { (void)result, (void)arg; }
+
+static int submit_with_callback(void *args) {
+    call_t *s = *(call_t **)args;
+    cohort_job_t job = {.task = pass_gate, COHORT_INPUTS(&s->gate, 1), .on_success = never_called};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->result, s->pool, &job, NULL));
+    atomic_store(&s->submitted, 1);
+    party_wait_for_death();
+}
+
+/* The process that was to call the callback is dead when the work is done. */
+static void a_look_sees_the_death_of_the_submitter(void) {
+    call_t *s = party_memory(sizeof *s);
+    s->pool = new_pool(1);
+    s->gate = new_gate();
+    cohort_process_t *child = party_start(submit_with_callback, &s, sizeof s);
+    party_await(&s->submitted, 1);
+    CHECK_INT(0, cohort_result_is_ready(s->result));
+    party_kill(child);
+    atomic_store(&s->gate->open, 1);
+    while (!cohort_result_is_ready(s->result)) apr_sleep(1000);
+    CHECK_INT(1, cohort_result_is_successful(s->result));
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(s->result));
+    finish_pool(s->pool);
+}
+
+/* ---- where inputs and outputs lie ----------------------------------------------------------- */
+
+typedef struct {
+    _Alignas(64) char bytes[64];
+} line_t;
+
+static apr_status_t write_line(const void *input, void *output) {
+    if ((uintptr_t)output % _Alignof(line_t) || (uintptr_t)input % _Alignof(int))
+        return cohort_task_fail(APR_EGENERAL, "the output is at %p", output);
+    memset(((line_t *)output)->bytes, *(const int *)input, sizeof(line_t));
+    return APR_SUCCESS;
+}
+
+static void outputs_are_aligned(void) {
+    cohort_pool_t *pool = new_pool(1);
+    for (apr_size_t n = 1; n < 8; n++) {
+        int in[8] = {7, 7, 7, 7, 7, 7, 7, 7};
+        line_t out[8];
+        memset(out, 0, sizeof out);
+        CHECK_STATUS(APR_SUCCESS, COHORT_MAP(pool, write_line, in, n, out));
+        CHECK_INT(7, out[n - 1].bytes[63]);
+    }
+    finish_pool(pool);
+}
+
+/* ---- what a task has said ------------------------------------------------------------------- */
+
+static apr_status_t complain_and_succeed(const void *input, void *output) {
+    (void)input, (void)output;
+    (void)cohort_task_fail(APR_EGENERAL, "of another task");
+    return APR_SUCCESS;
+}
+
+static apr_status_t fail_without_a_word(const void *input, void *output) {
+    (void)input, (void)output;
+    return APR_EGENERAL;
+}
+
+/* The next job may lie where the first one did. */
+static void words_are_of_one_task(void) {
+    cohort_pool_t *pool = new_pool(1);
+    for (int i = 0; i < 20; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, complain_and_succeed, NULL, 0, NULL, 0));
+        CHECK_STATUS(APR_EGENERAL, cohort_pool_apply(pool, fail_without_a_word, NULL, 0, NULL, 0));
+        CHECK(strstr(cohort_last_error(), "of another task") == NULL);
+    }
+    finish_pool(pool);
+}
+
 const test_case_t pool_job_cases[] = {
     {"Pool", "bad_jobs", bad_jobs},
     {"Pool", "unknown_options", unknown_options},
@@ -467,5 +551,8 @@ const test_case_t pool_job_cases[] = {
     {"Pool", "contexts_are_freed", contexts_are_freed},
     {"Pool", "a_destroyed_result_frees_its_context", a_destroyed_result_frees_its_context},
     {"Pool", "errors_have_a_tail", errors_have_a_tail},
+    {"Pool", "a_look_sees_the_death_of_the_submitter", a_look_sees_the_death_of_the_submitter},
+    {"Pool", "outputs_are_aligned", outputs_are_aligned},
+    {"Pool", "words_are_of_one_task", words_are_of_one_task},
     {0},
 };

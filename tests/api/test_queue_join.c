@@ -131,8 +131,8 @@ static int get_one(void *data) {
     return 0;
 }
 
-/* More getters than the roster has places in the object; and one process says for all that it is
- * done. */
+/* More getters than the holder table has places in the object; and one process says for all that it
+ * is done. */
 static void many_have_something_outstanding(void) {
     enum { GETTERS = 20 };
     cohort_process_t *getters[GETTERS];

@@ -1,9 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death in a run of puts or gets that is longer than the ring has cells, since a partner makes room,
- * or refills it, meanwhile. The partner looks all the time and never sleeps, so that the run laps
- * the ring without a pause. Whatever the victim has not come to, the queue works on: no message is
- * lost or comes twice, and no call finds it damaged.
+ * Death in a run of puts or gets that is longer than the ring has cells, since a partner makes
+ * room, or refills it, meanwhile. The partner looks all the time and never sleeps, so that the run
+ * laps the ring without a pause. Whatever the victim has not come to, the queue works on: no
+ * message is lost or comes twice, and no call finds it damaged.
  */
 #include "check.h"
 #include "step.h"

@@ -2,10 +2,11 @@
 /*
  * src/core/object/ring_close.c: a closed ring and the last message. PUTTERS put one message each,
  * GETTERS get until they are told that the queue is closed or do something else after a message, a
- * closer closes it. Each may be killed
- * before any of its steps, KILLS of them; then its repair finishes or undoes what it was doing, and
- * wakes everybody. The ring is a segment of CELLS that is used for one lap. Event counts are taken
- * to work (park.pml): a change of the count between the look and the sleep keeps a thread awake.
+ * closer closes it. Each may be killed before any of its steps, KILLS of them; then its repair
+ * finishes or undoes what it was doing, and wakes all. The ring is a segment of CELLS that is used
+ * for one lap, and its hints are left out (the stepping tests StepRuns have them lag). Event counts
+ * are taken to work (park.pml): a change of the count between the look and the sleep keeps a thread
+ * awake.
  *
  * Checked: no message is put once a getter has been told that it is over, nor is one in the middle
  * of a get then, and each that was put has been got; and when nothing moves any more in a closed

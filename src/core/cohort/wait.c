@@ -138,10 +138,16 @@ static apr_status_t try_items(void *arg, bool thorough) {
 
 /* ---- things that are there twice ------------------------------------------------------------ */
 
-static int by_handle(const void *a, const void *b) {
-    uintptr_t left = (uintptr_t)((const thing_t *)a)->aim.handle,
-              right = (uintptr_t)((const thing_t *)b)->aim.handle;
-    return left < right ? -1 : left > right;
+/* The same life of it: another thing may have been made in its place between two looks. */
+static bool is_same(const thing_t *a, const thing_t *b) {
+    return a->aim.handle == b->aim.handle && a->aim.life == b->aim.life;
+}
+
+static int by_thing(const void *a, const void *b) {
+    const cohort__aim_t *left = &((const thing_t *)a)->aim, *right = &((const thing_t *)b)->aim;
+    uintptr_t here = (uintptr_t)left->handle, there = (uintptr_t)right->handle;
+    if (here != there) return here < there ? -1 : 1;
+    return left->life < right->life ? -1 : left->life > right->life;
 }
 
 /* What was seen of one of these is true of all that name the same thing. */
@@ -149,8 +155,7 @@ static void share(const thing_t *things, apr_size_t n) {
     for (apr_size_t i = 0; i < n; i++) {
         unsigned ready = things[i].item->ready;
         for (apr_size_t j = 0; ready && j < n; j++) {
-            if (things[j].aim.handle == things[i].aim.handle)
-                things[j].item->ready |= ready & things[j].wanted;
+            if (is_same(&things[j], &things[i])) things[j].item->ready |= ready & things[j].wanted;
         }
     }
 }
@@ -158,10 +163,10 @@ static void share(const thing_t *things, apr_size_t n) {
 /* The same, of any number. */
 static void share_sorted(thing_t *things, apr_size_t n) {
     apr_size_t next;
-    qsort(things, n, sizeof *things, by_handle);
+    qsort(things, n, sizeof *things, by_thing);
     for (apr_size_t first = 0; first < n; first = next) {
         unsigned ready = 0;
-        for (next = first; next < n && things[next].aim.handle == things[first].aim.handle;)
+        for (next = first; next < n && is_same(&things[next], &things[first]);)
             ready |= things[next++].item->ready;
         for (apr_size_t i = first; i < next; i++) things[i].item->ready |= ready & things[i].wanted;
     }

@@ -421,27 +421,32 @@ apr_status_t cohort_barrier_reset(cohort_barrier_t *barrier) {
     return COHORT__CALL(barrier_reset(barrier));
 }
 
+/* A party that is dead breaks it, also for a process that only looks. */
 static apr_status_t barrier_ask(const cohort_barrier_t *asked, cohort_barrier_t **barrier) {
     cohort__call_t call;
     *barrier = (cohort_barrier_t *)asked;
-    return cohort__call_begin(&call, *barrier, COHORT__KIND_BARRIER, COHORT__TAG_BARRIER);
+    apr_status_t status =
+        cohort__call_begin(&call, *barrier, COHORT__KIND_BARRIER, COHORT__TAG_BARRIER);
+    if (!status) look_for_missing(&call, *barrier);
+    return status;
 }
 
 apr_size_t cohort_barrier_parties(const cohort_barrier_t *asked) {
     cohort_barrier_t *barrier;
-    return COHORT__CALL(barrier_ask(asked, &barrier)) ? 0 : barrier->parties;
+    return COHORT__CALL_ANEW(barrier_ask(asked, &barrier)) ? 0 : barrier->parties;
 }
 
 apr_size_t cohort_barrier_waiting(const cohort_barrier_t *asked) {
     cohort_barrier_t *barrier;
-    if (COHORT__CALL(barrier_ask(asked, &barrier))) return 0;
+    if (COHORT__CALL_ANEW(barrier_ask(asked, &barrier))) return 0;
     uint64_t word = load_word(barrier);
     return state_of(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
 }
 
 int cohort_barrier_is_broken(const cohort_barrier_t *asked) {
     cohort_barrier_t *barrier;
-    return COHORT__CALL(barrier_ask(asked, &barrier)) || state_of(load_word(barrier)) == BROKEN;
+    return COHORT__CALL_ANEW(barrier_ask(asked, &barrier)) ||
+           state_of(load_word(barrier)) == BROKEN;
 }
 
 void cohort__barrier_describe(const cohort__aim_t *aim, char *text, size_t size) {

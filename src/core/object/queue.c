@@ -311,13 +311,13 @@ static apr_status_t queue_ask(const cohort_queue_t *asked, ask_t what, apr_size_
     cohort__call_t call;
     apr_status_t status = cohort__queue_begin(queue, &call);
     if (status) return status;
+    *answer = what == ASK_CLOSED ? is_queue_closed(queue) : 0;
+    /* the messages of an unbounded one are counted under its guard */
+    if (what == ASK_CLOSED || (what == ASK_FULL && !queue->ring.capacity)) return APR_SUCCESS;
     apr_size_t size = (apr_size_t)cohort__ring_count(&call, &queue->ring);
-    switch (what) {
-    case ASK_SIZE: *answer = size; break;
-    case ASK_EMPTY: *answer = size == 0; break;
-    case ASK_FULL: *answer = queue->ring.capacity && size >= queue->ring.capacity; break;
-    case ASK_CLOSED: *answer = is_queue_closed(queue); break;
-    }
+    *answer = what == ASK_SIZE    ? size
+              : what == ASK_EMPTY ? size == 0
+                                  : size >= queue->ring.capacity;
     return APR_SUCCESS;
 }
 
@@ -387,7 +387,8 @@ static apr_status_t try_discard(void *arg, bool thorough) {
     return cohort__queue_throw_away(arg, thorough);
 }
 
-/* If this process dies in the middle, the next thread that gets, joins or discards goes on. */
+/* If this process dies in the middle, the next thread that waits in a get, joins or discards goes
+ * on. */
 static apr_status_t queue_discard(cohort_queue_t *queue) {
     cohort__call_t call;
     apr_status_t status = cohort__queue_begin(queue, &call);

@@ -217,7 +217,7 @@ typedef struct {
 
 static apr_status_t press(join_t *join) {
     cohort_pool_t *pool = join->pool;
-    cohort__pool_look(pool, join->me);
+    cohort__pool_look(pool, join->me, true);
     if (atomic_load(&pool->state) != COHORT__POOL_ENDED ||
         cohort_os_now() - atomic_load(&pool->ended) < GRACE)
         return APR_SUCCESS;

@@ -183,6 +183,7 @@ struct cohort_result_t {
     _Atomic uint32_t called;       /* the callback has returned */
     /* threads other than workers may look at it, announced in their records; see pool_result.c */
     _Atomic uint32_t looked;
+    _Atomic int64_t asked; /* when a thread that does not wait last looked for deaths */
     cohort__eventcount_t
         changed; /* from here on nothing is cleared: a thread may come late to notify it */
     _Atomic uint32_t backend; /* its pool's */
@@ -303,9 +304,9 @@ void cohort__pool_abandon(cohort_pool_t *pool, cohort__thread_t *me, uint64_t ta
 /* Called by the repair of each death: the process that was to end, to retire or to free a pool may
  * be the dead one. */
 void cohort__pools_repair(void);
-/* For threads that wait for a pool's work: see to it that dead workers are noticed and replaced.
- * Not with a guard held. */
-void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me);
+/* For threads that wait for a pool's work, or ask after it: see to it that dead workers are noticed
+ * and, if the thread `waits`, replaced. Not with a guard held. */
+void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me, bool waits);
 /* The pool is joined: free it, or let its last job do that. Nothing when it is gone. */
 void cohort__pool_retire(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 

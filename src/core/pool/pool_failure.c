@@ -23,7 +23,7 @@ static uint64_t item(void) {
 static _Thread_local struct {
     char *text;
     size_t length;
-    cohort_result_t *job;
+    uint64_t visit; /* of the worker to a job */
     uint64_t item;
     bool is_new;
 } task_message;
@@ -60,7 +60,7 @@ apr_status_t cohort_task_fail(apr_status_t status, const char *format, ...) {
         vsnprintf(text, (size_t)length + 1, format, again);
         task_message.text = text;
         task_message.length = (size_t)length;
-        task_message.job = atomic_load_explicit(&cohort__running.job, memory_order_relaxed);
+        task_message.visit = cohort__running.visit;
         task_message.item = item();
         task_message.is_new = true;
     }
@@ -91,9 +91,8 @@ static cohort__owner_ptr_t *chain_end(cohort__owner_ptr_t *chain) {
 
 const char *cohort__failure_message(apr_status_t status, uint64_t of, char *text, size_t size,
                                     size_t *length) {
-    const cohort_result_t *job = atomic_load_explicit(&cohort__running.job, memory_order_relaxed);
-    bool fits = task_message.text && task_message.is_new && task_message.job == job &&
-                task_message.item == of;
+    bool fits = task_message.text && task_message.is_new &&
+                task_message.visit == cohort__running.visit && task_message.item == of;
     task_message.is_new = false;
     if (!fits) cohort__describe(status, text, size);
     *length = fits ? task_message.length : strlen(text);

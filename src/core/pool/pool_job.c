@@ -97,6 +97,7 @@ static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job,
     job->outputs = order->outputs;
     if (order->outputs && cohort__in_arena(order->outputs, (size_t)size)) return APR_SUCCESS;
     job->destination = order->outputs;
+    *used = (*used + 63) & ~(uint64_t)63;
     return take_room(me, job, PART_OUTPUTS, size, used, &job->outputs);
 }
 

@@ -64,17 +64,23 @@ static void end_with_pool(const cohort__call_t *use) {
     look_end(use);
 }
 
-apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough) {
+/* Dead processes are noticed, and what they leave undone is done; workers that are missing are
+ * started only by a thread that waits. */
+static apr_status_t look_around(const cohort__call_t *use, bool waits) {
     cohort_result_t *job = job_of(use);
-    apr_status_t status = peek(use, thorough);
-    if (status != APR_EAGAIN || !thorough || cohort__result_is_over(job)) return status;
+    apr_status_t status = peek(use, true);
+    if (status != APR_EAGAIN || cohort__result_is_over(job)) return status;
     cohort_pool_t *pool = atomic_load(&job->pool);
     end_with_pool(use);
     status = peek(use, true);
     if (status != APR_EAGAIN || cohort__result_is_over(job)) return status;
     /* if that is another pool by now, it is looked after for once */
-    cohort__pool_look(pool, use->me);
+    cohort__pool_look(pool, use->me, waits);
     return peek(use, true);
+}
+
+apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough) {
+    return thorough ? look_around(use, true) : peek(use, false);
 }
 
 static apr_status_t try_result(void *arg, bool thorough) {
@@ -114,10 +120,21 @@ apr_status_t cohort_result_wait(cohort_result_t *result, apr_interval_time_t tim
     return COHORT__CALL_ANEW(result_wait(result, timeout));
 }
 
+#define ASK_AGAIN_NS INT64_C(50000000)
+
+/* True once in that time, for one caller. */
+static bool is_time_to_look(cohort_result_t *job) {
+    int64_t now = cohort_os_now(), asked = atomic_load_explicit(&job->asked, memory_order_relaxed);
+    return now - asked >= ASK_AGAIN_NS && atomic_compare_exchange_strong(&job->asked, &asked, now);
+}
+
+/* A process that asks again and again notices deaths as one that waits does. */
 int cohort_result_is_ready(const cohort_result_t *asked) {
     cohort_result_t *result = (cohort_result_t *)asked;
     cohort__call_t use;
     if (COHORT__CALL_ANEW(cohort__result_use(&use, result))) return 1;
+    if (peek(&use, false) != APR_EAGAIN) return 1;
+    if (is_time_to_look(result)) return look_around(&use, false) != APR_EAGAIN;
     if (!cohort__result_is_over(result)) end_with_pool(&use);
     return peek(&use, false) != APR_EAGAIN;
 }
@@ -127,7 +144,7 @@ int cohort_result_is_ready(const cohort_result_t *asked) {
 /* If the result is ready: look at it. */
 static apr_status_t look_ready(cohort__call_t *use, cohort_result_t *result) {
     apr_status_t status = cohort__result_use(use, result);
-    if (!status) status = cohort__result_try(use, true);
+    if (!status) status = look_around(use, false);
     if (status) return status;
     return look_at_job(use) ? APR_SUCCESS : COHORT_EHANDLE;
 }

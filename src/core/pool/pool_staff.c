@@ -479,12 +479,12 @@ void cohort__pools_repair(void) {
 
 /* Replacing workers is the watcher's work; only if that has not been done for a while, the waiting
  * thread does it. */
-void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me) {
+void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me, bool waits) {
     uint64_t tag = cohort__pool_tag(pool);
     if (!tag) return;
     cohort__staff_t staff = cohort__staff_check(pool, me, tag, true);
     cohort__pool_abandon(pool, me, tag);
-    if (staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
+    if (!waits || staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
     int64_t vacant = atomic_load(&pool->vacant), retry = atomic_load(&pool->retry);
     if (cohort_os_now() - (retry > vacant ? retry : vacant) > PATIENCE) cohort__pool_tend(pool);
 }

@@ -139,22 +139,21 @@ static inline void chunk_done(const range_t *r, uint64_t c, uint64_t end) {
                           memory_order_release);
 }
 
-/* False: the pool has ended, the rest of the chunk is abandoned. One store says
- * that an item is done and that the next one begins. */
+/* False: the pool has ended, the rest of the chunk is abandoned. One store says that an item is
+ * done and that the next one begins. */
 static inline bool run_chunk(worker_t *w, const range_t *r, uint64_t c, uint64_t word) {
     const uint64_t first = c * r->chunk, end = r->n - first < r->chunk ? r->n : first + r->chunk;
-    const uint64_t begin_visit = first + cohort__word_start(word), last = underway(end - 1);
-    uintptr_t input = r->inputs + begin_visit * r->input_size,
-              output = r->outputs + begin_visit * r->output_size;
-    uint64_t now = underway(begin_visit);
+    const uint64_t begin = first + cohort__word_start(word), last = underway(end - 1);
+    uintptr_t input = r->inputs + begin * r->input_size,
+              output = r->outputs + begin * r->output_size;
+    uint64_t now = underway(begin);
     COHORT__UNROLL
     for (; atomic_load_explicit(r->state, memory_order_relaxed) != COHORT__POOL_ENDED;
          now += underway(1) - underway(0)) {
         atomic_store_explicit(r->progress, now, memory_order_release);
         apr_status_t status = r->task((const void *)input, (void *)output);
         if (cohort__is_unusual(status))
-            item_failed(w, c, status,
-                        now == underway(begin_visit) ? cohort__word_attempt(word) : 0);
+            item_failed(w, c, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
         if (now == last) {
             chunk_done(r, c, end);
             return true;
@@ -181,7 +180,8 @@ void cohort__worker_task(const cohort_result_t *job, cohort__task_t *task) {
     uint64_t c = atomic_load_explicit(cohort__running.chunk, memory_order_relaxed);
     uint64_t progress = atomic_load_explicit(cohort__running.progress, memory_order_relaxed);
     const _Atomic uint64_t *word = job->words + c;
-    if (!cohort__progress_runs(progress) || !cohort__in_arena((const void *)word, sizeof *word))
+    if (!cohort__progress_runs(progress) || c >= job->chunks ||
+        !cohort__in_arena((const void *)word, sizeof *word))
         return;
     uint64_t item = cohort__progress_item(progress), at = item - c * job->chunk;
     task->index = item;

@@ -68,7 +68,9 @@ apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout)
 
 apr_status_t cohort__process_waitable(const cohort__aim_t *aim) {
     if (aim->handle == cohort__self()) return COHORT_ENOWAIT;
-    cohort__slot_state_t state = cohort__life_state(cohort__process_life(aim->handle));
+    uint64_t life = cohort__process_life(aim->handle);
+    if (cohort__life_generation(life) != cohort__pid_generation(aim->life)) return APR_SUCCESS;
+    cohort__slot_state_t state = cohort__life_state(life);
     return state == COHORT__SLOT_NEW || state == COHORT__SLOT_MAKING ? COHORT_ENOTSTARTED
                                                                      : APR_SUCCESS;
 }
