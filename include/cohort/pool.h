@@ -351,7 +351,7 @@ COHORT_API const void *cohort_task_context(void);
  * @param parent  not NULL
  * @return APR_SUCCESS, or one of the common statuses of pool.h
  */
-COHORT_API apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers,
+COHORT_API apr_status_t cohort_pool_workers(const cohort_pool_t *pool, cohort_process_t ***workers,
                                             apr_size_t *n, apr_pool_t *parent);
 
 /**

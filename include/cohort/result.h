@@ -113,7 +113,8 @@ COHORT_API void *cohort_result_outputs(const cohort_result_t *result);
  *  - APR_EAGAIN: not ready
  *  - the common statuses of pool.h
  */
-COHORT_API apr_status_t cohort_result_error(cohort_result_t *result, cohort_task_error_t *error);
+COHORT_API apr_status_t cohort_result_error(const cohort_result_t *result,
+                                            cohort_task_error_t *error);
 
 /**
  * All failed tasks, by index.
@@ -128,8 +129,9 @@ COHORT_API apr_status_t cohort_result_error(cohort_result_t *result, cohort_task
  *  - APR_EAGAIN: not ready
  *  - the common statuses of pool.h
  */
-COHORT_API apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t ***errors,
-                                             apr_size_t *n, apr_pool_t *pool);
+COHORT_API apr_status_t cohort_result_errors(const cohort_result_t *result,
+                                             cohort_task_error_t ***errors, apr_size_t *n,
+                                             apr_pool_t *pool);
 
 /**
  * Release a result and what was copied for it: inputs, outputs, context.

@@ -312,7 +312,7 @@ static apr_status_t pool_workers(cohort_pool_t *pool, cohort_process_t ***worker
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_pool_workers(cohort_pool_t *pool, cohort_process_t ***workers, apr_size_t *n,
-                                 apr_pool_t *parent) {
-    return COHORT__CALL_ANEW(pool_workers(pool, workers, n, parent));
+apr_status_t cohort_pool_workers(const cohort_pool_t *pool, cohort_process_t ***workers,
+                                 apr_size_t *n, apr_pool_t *parent) {
+    return COHORT__CALL_ANEW(pool_workers((cohort_pool_t *)pool, workers, n, parent));
 }

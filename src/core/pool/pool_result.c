@@ -276,8 +276,8 @@ static apr_status_t result_error(cohort_result_t *result, cohort_task_error_t *e
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_result_error(cohort_result_t *result, cohort_task_error_t *error) {
-    return COHORT__CALL_ANEW(result_error(result, error));
+apr_status_t cohort_result_error(const cohort_result_t *result, cohort_task_error_t *error) {
+    return COHORT__CALL_ANEW(result_error((cohort_result_t *)result, error));
 }
 
 static int by_index(const void *a, const void *b) {
@@ -323,9 +323,9 @@ static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t *
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_result_errors(cohort_result_t *result, cohort_task_error_t ***errors,
+apr_status_t cohort_result_errors(const cohort_result_t *result, cohort_task_error_t ***errors,
                                   apr_size_t *n, apr_pool_t *pool) {
-    return COHORT__CALL_ANEW(result_errors(result, errors, n, pool));
+    return COHORT__CALL_ANEW(result_errors((cohort_result_t *)result, errors, n, pool));
 }
 
 /* ---- releasing ------------------------------------------------------------------------------ */
