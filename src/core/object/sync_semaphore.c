@@ -157,9 +157,8 @@ static apr_status_t give_permits(cohort_semaphore_t *s, cohort__pid_t process, u
     uint64_t held = mine ? atomic_load(&mine->value) : 0;
     if (n > held) take_back(s);
     if (n > s->limit || value_of(s) + n > s->limit)
-        return cohort__fail(
-            COHORT_EOVERRELEASE,
-            "%" APR_UINT64_T_FMT " permits more than the initial %" APR_UINT64_T_FMT, n, s->limit);
+        return cohort__fail(COHORT_EOVERRELEASE, "%llu permits more than the initial %llu",
+                            (unsigned long long)n, (unsigned long long)s->limit);
     give_up_permits(s, mine, held, n);
     cohort__guard_set(&s->sync.guard, &s->value, value_of(s) + n);
     return APR_SUCCESS;
