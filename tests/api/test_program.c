@@ -114,15 +114,15 @@ static void files_as_streams(void) {
     char path[] = "program_file.XXXXXX";
     apr_file_t *file = new_file(path);
     cohort_program_t out = {.argv = ACT("say", "one"),
-                            .streams = {[1] = {COHORT_STREAM_FILE, file}}};
+                            .streams = {[1] = {.kind = COHORT_STREAM_FILE, .file = file}}};
     run_program(&out, 0);
     cohort_program_t err = {.argv = ACT("cry", "two"),
-                            .streams = {[2] = {COHORT_STREAM_FILE, file}}};
+                            .streams = {[2] = {.kind = COHORT_STREAM_FILE, .file = file}}};
     run_program(&err, 0);
     check_contents("one\ntwo\n", file); /* it is still ours, and open */
     rewind_file(file);
     cohort_program_t in = {.argv = ACT("line", "line", "no-line"),
-                           .streams = {{COHORT_STREAM_FILE, file}}};
+                           .streams = {{.kind = COHORT_STREAM_FILE, .file = file}}};
     run_program(&in, 0);
     CHECK_STATUS(APR_SUCCESS, apr_file_close(file));
 }

@@ -46,7 +46,7 @@ static void streams_are_inherited(void) {
     apr_off_t start = 0;
     apr_file_t *file = new_file(path);
     cohort_program_t outer = {.argv = SHELL("exec sh -c 'echo inherited'"),
-                              .streams = {[1] = {COHORT_STREAM_FILE, file}}};
+                              .streams = {[1] = {.kind = COHORT_STREAM_FILE, .file = file}}};
     run_program(&outer, 0);
     CHECK_STATUS(APR_SUCCESS, apr_file_seek(file, APR_SET, &start));
     CHECK_STATUS(APR_SUCCESS, apr_file_read(file, text, &size));
