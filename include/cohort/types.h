@@ -34,7 +34,7 @@ extern "C" {
 #define COHORT_PRINTF(n, m)
 #endif
 
-/** A function whose status a program must look at: whether the lock is held, whether there is a
+/** The status of this function must be looked at: whether the lock is held, whether there is a
  * message. Where a program can know that it succeeds, `(void)!function()` says so. */
 #if defined __GNUC__
 #define COHORT_NODISCARD __attribute__((warn_unused_result))

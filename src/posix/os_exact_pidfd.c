@@ -33,7 +33,7 @@
 #define TO_GROUP           4u /* PIDFD_SIGNAL_PROCESS_GROUP */
 
 /* Closes on exec by itself. A kernel (or a tool that plays one) without the call is asked once. */
-static int open_pidfd(int64_t pid) {
+int cohort__pidfd_open(int64_t pid) {
     static _Atomic bool absent;
     if (atomic_load(&absent)) {
         errno = ENOSYS;
@@ -64,7 +64,7 @@ static bool has_ended(int fd) {
 }
 
 cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
-    int fd = open_pidfd(pid);
+    int fd = cohort__pidfd_open(pid);
     if (fd < 0) {
         /* the latter: a thread has that number now */
         if (errno == ESRCH || errno == EINVAL || errno == ENOENT) return COHORT__GONE;
@@ -79,7 +79,7 @@ cohort__life_t cohort__life(int64_t pid, uint64_t *birth) {
 }
 
 int cohort__life_open(int64_t pid, uint64_t *birth) {
-    int fd = open_pidfd(pid);
+    int fd = cohort__pidfd_open(pid);
     if (fd >= 0 && fd <= 2) fd = cohort__fd_safe(fd);
     if (fd < 0) return -1;
     *birth = inode_birth(fd);
@@ -100,7 +100,7 @@ static bool is_exactly(int fd, cohort_os_id_t process) {
 }
 
 int cohort__signal_exact(cohort_os_id_t process, int signal) {
-    int fd = open_pidfd(process.pid), result = -1, error = ESRCH;
+    int fd = cohort__pidfd_open(process.pid), result = -1, error = ESRCH;
     if (fd < 0) {
         if (errno != ESRCH && errno != EINVAL && errno != ENOENT) errno = ENOSYS;
         else errno = ESRCH;

@@ -99,6 +99,8 @@ void cohort__process_forked(void); /* in a forked copy */
  * and kept for the watcher, so that the code of a child is known that is reaped elsewhere. */
 void cohort__child_identify(pid_t pid, cohort_os_id_t *id);
 /* The descriptor kept for this child, which is the caller's then; -1: none. */
+/* A descriptor of the process with this number, which closes on exec; -1 and errno. */
+int cohort__pidfd_open(int64_t pid);
 int cohort__child_descriptor(cohort_os_id_t child);
 void cohort__child_keep(cohort_os_id_t child, int fd);
 /* Exit codes seen by a watcher before another waiter could take them. */

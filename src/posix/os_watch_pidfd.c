@@ -29,10 +29,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -187,7 +183,7 @@ static void unlink_entry(cohort_os_watch_t *watch, entry_t *entry) {
 static int descriptor(cohort_os_id_t process) {
     int kept = cohort__child_descriptor(process);
     if (kept >= 0) return kept;
-    int fd = (int)syscall(SYS_pidfd_open, (pid_t)process.pid, 0); /* closes on exec by itself */
+    int fd = cohort__pidfd_open(process.pid);
     if (fd >= 0 && fd <= 2) fd = cohort__fd_safe(fd);
     if (fd < 0) return -1;
     uint64_t birth = 0;

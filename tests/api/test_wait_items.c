@@ -158,7 +158,7 @@ static const struct {
     {"an open queue with 5 messages", queue_of_five},
     {"a closed queue with 0 messages", closed_queue},
     {"an open connection with 2 messages to receive", connection_with_two},
-    {"an open connection with 1 message to receive, whose other end is closed",
+    {"an open connection with 1 message to receive, with the other end closed",
      connection_left_alone},
     {"an open connection with 0 messages to receive", writing_end},
     {"a closed connection", closed_connection},

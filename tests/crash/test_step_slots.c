@@ -135,7 +135,7 @@ static void *failed_start(void) {
     return s;
 }
 
-/* By a child that is dead by now: whose pid it is has ended and left nothing. */
+/* By a child that is dead by now: the process with that pid has ended and left nothing. */
 static void *claimed_start(void) {
     state_t *s = a_start();
     uint64_t open = atomic_load(&s->process->claim);

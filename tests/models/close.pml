@@ -47,7 +47,9 @@ byte put, got; /* messages that were published, and taken */
 
 #define STEP(what) atomic { if :: alive[me] -> what :: else -> goto dead fi }
 #define WAKE_ALL count++; asleep[0] = false; asleep[GETTERS - 1] = false
-#define WAKE_ONE count++; if :: asleep[0] -> asleep[0] = false :: else -> asleep[GETTERS - 1] = false fi
+#define WAKE_ONE \
+    count++; \
+    if :: asleep[0] -> asleep[0] = false :: else -> asleep[GETTERS - 1] = false fi
 
 proctype putter(byte me) {
     byte p = 0;
@@ -58,7 +60,8 @@ proctype putter(byte me) {
            :: !alive[me] -> goto dead
            :: alive[me] && p == CELLS -> goto dead
            :: alive[me] && p < CELLS && cell[p] == FREE -> cell[p] = WRITING; owner[p] = me; break
-           :: alive[me] && p < CELLS && cell[p] == SEALED -> goto dead /* looks again, finds it closed */
+           /* looks again, finds it closed */
+           :: alive[me] && p < CELLS && cell[p] == SEALED -> goto dead
            :: else -> p++
            fi
        }

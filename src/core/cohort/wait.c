@@ -3,7 +3,7 @@
  * Wait for several things. What each of them is, and how one waits for it, is in the table of
  * types; no type is known here by name. A thread notes which life of each thing is meant, looks at
  * all of them, and sleeps on the event count that they notify; what is at the same place by then
- * is not mistaken for what was meant, whose life is over.
+ * is not mistaken for what was meant, of which the life is over.
  */
 #include <cohort/wait.h>
 

@@ -61,26 +61,26 @@ typedef struct {
 } cohort__spans_t;
 extern cohort__spans_t cohort__spans;
 
-/* Does the address lie where objects of this kind do? Quicker than block_is, and enough beside the
- * object's own tag. */
-static inline bool cohort__object_place(const void *address, cohort__kind_t kind) {
+/* The head of the span that an object at this address would lie in; false: none can lie there. */
+static inline bool cohort__object_span(const void *address, uint64_t *head) {
     uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)cohort__spans.data);
     if (offset % 16 ||
         offset >= atomic_load_explicit(cohort__spans.top, memory_order_acquire) * COHORT__SPAN)
         return false;
-    uint64_t head =
-        atomic_load_explicit(&cohort__spans.heads[offset / COHORT__SPAN], memory_order_acquire);
-    return cohort__span_is_slab_of(head, COHORT__OBJECT_CLASS + (unsigned)kind);
+    *head = atomic_load_explicit(&cohort__spans.heads[offset / COHORT__SPAN], memory_order_acquire);
+    return true;
+}
+/* Does the address lie where objects of this kind do? Quicker than block_is, and enough beside the
+ * object's own tag. */
+static inline bool cohort__object_place(const void *address, cohort__kind_t kind) {
+    uint64_t head;
+    return cohort__object_span(address, &head) &&
+           cohort__span_is_slab_of(head, COHORT__OBJECT_CLASS + (unsigned)kind);
 }
 /* The kind of the objects that lie where the address is; BYTES: none do. */
 static inline cohort__kind_t cohort__object_kind(const void *address) {
-    uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)cohort__spans.data);
-    if (offset % 16 ||
-        offset >= atomic_load_explicit(cohort__spans.top, memory_order_acquire) * COHORT__SPAN)
-        return COHORT__KIND_BYTES;
-    uint64_t head =
-        atomic_load_explicit(&cohort__spans.heads[offset / COHORT__SPAN], memory_order_acquire);
-    return cohort__span_kind(head) == COHORT__HEAP_SLAB &&
+    uint64_t head;
+    return cohort__object_span(address, &head) && cohort__span_kind(head) == COHORT__HEAP_SLAB &&
                    cohort__span_class(head) >= COHORT__OBJECT_CLASS
                ? (cohort__kind_t)(cohort__span_class(head) - COHORT__OBJECT_CLASS)
                : COHORT__KIND_BYTES;

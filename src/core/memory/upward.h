@@ -21,8 +21,8 @@ typedef struct {
 
 /*
  * What is known of a type: of what users point at, as they know it. A thread can wait for things of
- * a type whose entry has `conditions`, `usual`, `ready` and `event`; cohort_wait() needs no more to
- * know of another one. NULL: there is nothing.
+ * a type if its entry has `conditions`, `usual`, `ready` and `event`; cohort_wait() needs no more
+ * to know of another one. NULL: there is nothing.
  */
 typedef struct {
     const char *name; /* "queue" */

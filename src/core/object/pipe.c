@@ -287,5 +287,5 @@ void cohort__connection_describe(const cohort__aim_t *aim, char *text, size_t si
     if (cohort__end_is_given_up(&use, false)) snprintf(text, size, "a closed connection");
     else
         snprintf(text, size, "an open connection with %lu message%s to receive%s", n,
-                 n == 1 ? "" : "s", gone ? ", whose other end is closed" : "");
+                 n == 1 ? "" : "s", gone ? ", with the other end closed" : "");
 }

@@ -23,7 +23,7 @@ static inline uint64_t cohort__word_attempt(uint64_t word) { return word >> 48 &
 static inline uint64_t cohort__word_worker(uint64_t word) { return word >> 32 & 0xffff; }
 static inline uint64_t cohort__word_start(uint64_t word) { return word & 0xffffffff; }
 /* How often an item of the chunk was begun before: the word counts that of its first one that is
- * not done, whose place in the chunk is `at`; its worker has begun no other. */
+ * not done, at the place `at` in the chunk; its worker has begun no other. */
 static inline uint64_t cohort__word_attempt_of(uint64_t word, uint64_t at) {
     return at == cohort__word_start(word) ? cohort__word_attempt(word) : 0;
 }
