@@ -1,7 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Processes as users make them: from a function, an object or a program, each with its options; and
- * the handle, which is closed at last.
+ * the record, which is destroyed at last.
  */
 #include "core/process/process.h"
 
@@ -339,7 +339,7 @@ apr_status_t cohort_process_launch_program(cohort_process_t **process, cohort_pr
     return COHORT__CALL_ANEW(process_launch_program(process, program, options, pool));
 }
 
-/* ---- the handle is closed ------------------------------------------------------------------- */
+/* ---- the record is destroyed ---------------------------------------------------------------- */
 
 static apr_status_t process_destroy(cohort_process_t *process) {
     if (!process) return APR_SUCCESS;
