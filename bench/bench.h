@@ -90,12 +90,16 @@ double bench_private_dirty_kib(apr_int64_t pid); /* memory that it shares with n
 const char *bench_libc(void);                    /* "glibc-2.36"; "libc" if not known */
 
 void bench_section_start(void);
+void bench_section_run(void);
 void bench_section_pipe(void);
 void bench_section_queue(void);
 void bench_section_barrier(void);
 void bench_section_pool(void);
+void bench_section_imap(void);
 void bench_section_alloc(void);
 void bench_section_lock(void);
+void bench_section_wait(void);
+void bench_section_gift(void);
 void bench_section_commands(void);
 void bench_section_scale(void);
 

@@ -25,7 +25,7 @@ static inline double burn_alone(double (*now)(void), uint64_t turns) {
     double best = 1e9;
     for (int i = 0; i < 5; i++) {
         double begin = now();
-        for (uint64_t k = 0; k < tasks; k++) sum += burn(turns);
+        for (uint64_t k = 0; k < tasks; k++) sum = sum + burn(turns);
         double took = (now() - begin) / (double)tasks;
         best = took < best ? took : best;
     }
@@ -37,7 +37,8 @@ static inline uint64_t burn_turns(double (*now)(void), double us) {
     return 1 + (uint64_t)(us / burn_alone(now, 2000000) * 2000000);
 }
 
-/* What a metric "pool.eff.10us" says; 0: nothing of the kind. */
+/* What a metric "pool.eff.10us", or one of its kinds, as "pool.eff.10us.range", says; 0: it is
+ * nothing like that. */
 static inline double burn_microseconds(const char *metric) {
     static const struct {
         const char *name;
@@ -50,7 +51,7 @@ static inline double burn_microseconds(const char *metric) {
     for (int i = 0; i < 5; i++) {
         const char *a = tasks[i].name, *b = metric;
         while (*a && *a == *b) a++, b++;
-        if (*a == *b) return tasks[i].us;
+        if (!*a && (!*b || *b == '.')) return tasks[i].us;
     }
     return 0;
 }

@@ -17,19 +17,22 @@ static const struct {
     {"queue", bench_section_queue}, {"barrier", bench_section_barrier},
     {"pool", bench_section_pool},   {"alloc", bench_section_alloc},
     {"lock", bench_section_lock},   {"commands", bench_section_commands},
-    {"scale", bench_section_scale},
+    {"scale", bench_section_scale}, {"imap", bench_section_imap},
+    {"run", bench_section_run},     {"wait", bench_section_wait},
+    {"gift", bench_section_gift},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
 static int usage(void) {
-    fprintf(stderr, "usage: cohort-bench [--json] [--rounds] "
-                    "[start|pipe|queue|barrier|pool|alloc|lock|commands|scale ...]\n"
-                    "       --rounds: each round's figures, too, in comment lines\n"
-                    "       cohort-bench --check    "
-                    "compare the instructions of the hot paths with those recorded\n"
-                    "       cohort-bench --record   record them\n"
-                    "BENCH_REPEATS: rounds of each contest (15). "
-                    "BENCH_FILE: what the section commands compresses.\n");
+    fprintf(stderr,
+            "usage: cohort-bench [--json] [--rounds] "
+            "[start|pipe|queue|barrier|pool|alloc|lock|commands|scale|imap|run|wait|gift ...]\n"
+            "       --rounds: each round's figures, too, in comment lines\n"
+            "       cohort-bench --check    "
+            "compare the instructions of the hot paths with those recorded\n"
+            "       cohort-bench --record   record them\n"
+            "BENCH_REPEATS: rounds of each contest (15). "
+            "BENCH_FILE: what the section commands compresses.\n");
     return 2;
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     cohort_pool_t *pool;
     apr_int64_t *in, *out;
     apr_size_t chunk;
+    int range; /* its task does ranges */
 } map_t;
 
 /* ---- map and apply -------------------------------------------------------------------------- */
@@ -23,10 +24,18 @@ static apr_status_t square(const void *input, void *output) {
     return APR_SUCCESS;
 }
 
+static apr_status_t squares(const void *inputs, void *outputs, apr_size_t first, apr_size_t last) {
+    const apr_int64_t *in = inputs;
+    apr_int64_t *out = outputs;
+    for (apr_size_t i = first; i < last; i++) out[i] = in[i] * in[i];
+    return APR_SUCCESS;
+}
+
 static double map_once(map_t *a, int count) {
     memset(a->out, 0xff, (size_t)count * sizeof *a->out);
     double begin = bench_now();
-    MUST(cohort_pool_run(a->pool, &(cohort_job_t){.task = square,
+    MUST(cohort_pool_run(a->pool, &(cohort_job_t){.task = a->range ? NULL : square,
+                                                  .range = a->range ? squares : NULL,
                                                   COHORT_INPUTS(a->in, (apr_size_t)count),
                                                   COHORT_OUTPUTS(a->out),
                                                   .chunk = a->chunk}));
@@ -73,6 +82,10 @@ static void maps(map_t *a) {
     a->chunk = 0;
     BENCH_CONTEST((&(bench_contest_t){"pool.map.x*x.default", "ns", BENCH_NS, TASKS, 0}), cohort,
                   "openmp:static raw:fetch_add python:Pool");
+    a->range = 1;
+    BENCH_CONTEST((&(bench_contest_t){"pool.map.x*x.range", "ns", BENCH_NS, TASKS, 0}), cohort,
+                  "openmp:static");
+    a->range = 0;
     bench_contestant_t hot[] = {{"cohort", run_apply, a, NULL}},
                        idle[] = {{"cohort", run_apply_idle, a, NULL}};
     BENCH_CONTEST((&(bench_contest_t){"pool.apply.hot", "us", BENCH_US, 100, 1000000}), hot,
@@ -129,10 +142,127 @@ static void arrays(map_t *map) {
     for (int i = 0; i < 3; i++) MUST(cohort_free(array[i].elements));
 }
 
+/* ---- times ---------------------------------------------------------------------------------- */
+
+static double run_timed(map_t *a, int count, cohort_job_t job) {
+    memset(a->out, 0xff, (size_t)count * sizeof *a->out);
+    job.task = square;
+    job.inputs = a->in;
+    job.input_size = sizeof *a->in;
+    job.n = (apr_size_t)count;
+    job.outputs = a->out;
+    job.output_size = sizeof *a->out;
+    double begin = bench_now();
+    MUST(cohort_pool_run(a->pool, &job));
+    double took = bench_now() - begin;
+    for (int i = 0; i < count; i++) bench_check(a->out[i] == (apr_int64_t)i * i, "square");
+    return took;
+}
+
+static double run_untimed_map(void *arg, int count) {
+    return run_timed(arg, count, (cohort_job_t){0});
+}
+
+static double run_map_with_time(void *arg, int count) {
+    return run_timed(arg, count, (cohort_job_t){.timeout = 60000000, .queue_timeout = 60000000});
+}
+
+static double run_items_with_times(void *arg, int count) {
+    return run_timed(arg, count, (cohort_job_t){.task_timeout = 10000000});
+}
+
+/* The same map without times, with times for all of it, and with one for each item. */
+static void times(map_t *map) {
+    bench_contestant_t cohort[] = {
+        {"cohort", run_untimed_map, map, "pool.times.none"},
+        {"cohort", run_map_with_time, map, "pool.times.job"},
+        {"cohort", run_items_with_times, map, "pool.times.items"},
+    };
+    BENCH_CONTEST((&(bench_contest_t){"pool.times.none", "ns", BENCH_NS, 100000, 0}), cohort, NULL);
+}
+
+/* ---- inputs and outputs with a size each ---------------------------------------------------- */
+
+enum { DATA_ITEMS = 1000, DATA_SIZE = 4096 };
+
+typedef struct {
+    cohort_pool_t *pool;
+    char *in, *out; /* outside the arena */
+    cohort_bytes_t *in_bytes, *out_bytes;
+} data_t;
+
+static apr_status_t copy_fixed(const void *input, void *output) {
+    memcpy(output, input, DATA_SIZE);
+    return APR_SUCCESS;
+}
+
+static apr_status_t copy_bytes(const void *input, void *output) {
+    apr_size_t size = cohort_task_input_size();
+    output = cohort_task_output(size);
+    if (!output) return APR_ENOMEM;
+    memcpy(output, input, size);
+    return APR_SUCCESS;
+}
+
+static double run_fixed(void *arg, int count) {
+    data_t *d = arg;
+    memset(d->out, 0, (size_t)count * DATA_SIZE);
+    double begin = bench_now();
+    MUST(cohort_pool_map(d->pool, copy_fixed, d->in, DATA_SIZE, (apr_size_t)count, d->out,
+                         DATA_SIZE));
+    double took = bench_now() - begin;
+    bench_check(!memcmp(d->in, d->out, (size_t)count * DATA_SIZE), "data");
+    return took;
+}
+
+/* The outputs are freed within the time. */
+static double run_bytes(void *arg, int count) {
+    data_t *d = arg;
+    double begin = bench_now();
+    MUST(cohort_pool_map(d->pool, copy_bytes, d->in_bytes, COHORT_BYTES, (apr_size_t)count,
+                         d->out_bytes, COHORT_BYTES));
+    double took = bench_now() - begin;
+    for (int i = 0; i < count; i++)
+        bench_check(!memcmp(d->out_bytes[i].data, d->in_bytes[i].data, DATA_SIZE), "data");
+    begin = bench_now();
+    for (int i = 0; i < count; i++) MUST(cohort_free(d->out_bytes[i].data));
+    return took + bench_now() - begin;
+}
+
+/* In turns, since they are compared with each other. */
+static void data(cohort_pool_t *pool) {
+    static const char fixed[] = "pool.data.4KiB.fixed", bytes[] = "pool.data.4KiB.bytes";
+    data_t d = {.pool = pool};
+    bench_contestant_t cohort[] = {{"cohort", run_fixed, &d, fixed},
+                                   {"cohort", run_bytes, &d, bytes}};
+    d.in = malloc((size_t)DATA_ITEMS * DATA_SIZE);
+    d.out = malloc((size_t)DATA_ITEMS * DATA_SIZE);
+    d.in_bytes = malloc(DATA_ITEMS * sizeof *d.in_bytes);
+    d.out_bytes = malloc(DATA_ITEMS * sizeof *d.out_bytes);
+    bench_check(d.in && d.out && d.in_bytes && d.out_bytes, "memory");
+    for (int i = 0; i < DATA_ITEMS; i++) {
+        memset(d.in + (size_t)i * DATA_SIZE, i, DATA_SIZE);
+        d.in_bytes[i] = (cohort_bytes_t){d.in + (size_t)i * DATA_SIZE, DATA_SIZE};
+    }
+    BENCH_CONTEST((&(bench_contest_t){fixed, "ns", BENCH_NS, DATA_ITEMS, 0}), cohort, NULL);
+    free(d.in);
+    free(d.out);
+    free(d.in_bytes);
+    free(d.out_bytes);
+}
+
 /* ---- efficiency ----------------------------------------------------------------------------- */
 
 static apr_status_t burn_task(const void *input, void *output) {
     *(apr_uint64_t *)output = burn(*(const apr_uint64_t *)input);
+    return APR_SUCCESS;
+}
+
+static apr_status_t burn_range(const void *inputs, void *outputs, apr_size_t first,
+                               apr_size_t last) {
+    const apr_uint64_t *turns = inputs;
+    apr_uint64_t *out = outputs;
+    for (apr_size_t i = first; i < last; i++) out[i] = burn(turns[i]);
     return APR_SUCCESS;
 }
 
@@ -153,7 +283,8 @@ static double run_work(void *arg, int count) {
         w->map->out[i] = 0;
     }
     double begin = bench_now();
-    MUST(cohort_pool_run(w->map->pool, &(cohort_job_t){.task = burn_task,
+    MUST(cohort_pool_run(w->map->pool, &(cohort_job_t){.task = w->map->range ? NULL : burn_task,
+                                                       .range = w->map->range ? burn_range : NULL,
                                                        COHORT_INPUTS(in, (apr_size_t)count),
                                                        COHORT_OUTPUTS(w->map->out),
                                                        .chunk = w->map->chunk}));
@@ -173,6 +304,44 @@ static void efficiency(map_t *map) {
         BENCH_CONTEST((&(bench_contest_t){metrics[i], "frac", BENCH_FIGURE, count, 0}), cohort,
                       "openmp:dynamic,1 raw:fetch_add");
     }
+    work_t work = {map, burn_microseconds("pool.eff.1us")};
+    bench_contestant_t cohort[] = {{"cohort", run_work, &work, NULL}};
+    map->chunk = 0;
+    map->range = 1;
+    BENCH_CONTEST((&(bench_contest_t){"pool.eff.1us.range", "frac", BENCH_FIGURE, 400000, 0}),
+                  cohort, "openmp:dynamic,1");
+    map->range = 0;
+}
+
+/* ---- statistics ------------------------------------------------------------------------------ */
+
+/* Tasks that take a microsecond. */
+static double run_burn(void *arg, int count) {
+    map_t *a = arg;
+    apr_uint64_t turns = burn_turns(bench_now, 1);
+    for (int i = 0; i < count; i++) a->in[i] = (apr_int64_t)turns;
+    double begin = bench_now();
+    MUST(COHORT_MAP(a->pool, burn_task, a->in, (apr_size_t)count, a->out));
+    double took = bench_now() - begin;
+    for (int i = 0; i < count; i++) a->in[i] = i;
+    bench_check((apr_uint64_t)a->out[count - 1] == burn(turns), "work");
+    return took;
+}
+
+/* The same map in a pool that counts and in one that does not, of empty tasks and longer ones. */
+static void statistics(map_t *map) {
+    map_t counted = *map;
+    cohort_pool_options_t options = {.workers = BURN_WORKERS, .statistics = 1};
+    MUST(cohort_pool_create(&counted.pool, &options, NULL));
+    bench_contestant_t empty[] = {{"cohort", run_untimed_map, map, "pool.statistics.off"},
+                                  {"cohort", run_untimed_map, &counted, "pool.statistics.on"}};
+    bench_contestant_t burns[] = {{"cohort", run_burn, map, "pool.statistics.1us.off"},
+                                  {"cohort", run_burn, &counted, "pool.statistics.1us.on"}};
+    bench_contest_t contest = {"pool.statistics.off", "ns", BENCH_NS, 100000, 0};
+    BENCH_CONTEST(&contest, empty, NULL);
+    contest.metric = "pool.statistics.1us.off";
+    BENCH_CONTEST(&contest, burns, NULL);
+    MUST(cohort_pool_destroy(counted.pool));
 }
 
 /* ---- idle ----------------------------------------------------------------------------------- */
@@ -220,7 +389,10 @@ void bench_section_pool(void) {
     for (int i = 0; i < TASKS; i++) a.in[i] = i;
     maps(&a);
     arrays(&a);
+    times(&a);
+    data(a.pool);
     efficiency(&a);
+    statistics(&a);
     MUST(cohort_pool_destroy(a.pool));
     MUST(cohort_free(a.in));
     MUST(cohort_free(a.out));

@@ -9,6 +9,7 @@ function(cohort_version_script list path)
   file(STRINGS ${list} lines)
   set(script "")
   set(end "")
+  set(before "") # a variable of the project above may have that name
   set(hidden " local: *;\n")
   foreach(line IN LISTS lines)
     if(line MATCHES "^COHORT_")

@@ -20,6 +20,12 @@ if(NOT APR_PREFIX)
     "pkg-config knows no apr-1 of version 1.7 or newer (libapr1-dev, apr-devel, apr), \
 and APR_PREFIX is not set")
   if(APR_FOUND)
+    # APR's headers need no extensions, and these flags reach all programs that use Cohort
+    get_target_property(options PkgConfig::APR_PC INTERFACE_COMPILE_OPTIONS)
+    if(options)
+      list(REMOVE_ITEM options -D_GNU_SOURCE)
+      set_property(TARGET PkgConfig::APR_PC PROPERTY INTERFACE_COMPILE_OPTIONS ${options})
+    endif()
     add_library(APR::APR INTERFACE IMPORTED)
     target_link_libraries(APR::APR INTERFACE PkgConfig::APR_PC)
   endif()

@@ -6,14 +6,19 @@ set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR x86_64)
 set(COHORT_TRIPLET x86_64-w64-mingw32)
 
-# Debian names the flavour with posix threads "-posix"; others have only that flavour.
+# Debian names the flavour with posix threads "-posix"; others have only that flavour. A program in
+# C needs no compiler for C++.
 find_program(COHORT_MINGW_CC NAMES ${COHORT_TRIPLET}-gcc-posix ${COHORT_TRIPLET}-gcc REQUIRED)
-find_program(COHORT_MINGW_CXX NAMES ${COHORT_TRIPLET}-g++-posix ${COHORT_TRIPLET}-g++ REQUIRED)
+find_program(COHORT_MINGW_CXX NAMES ${COHORT_TRIPLET}-g++-posix ${COHORT_TRIPLET}-g++)
 set(CMAKE_C_COMPILER ${COHORT_MINGW_CC})
-set(CMAKE_CXX_COMPILER ${COHORT_MINGW_CXX})
+if(COHORT_MINGW_CXX)
+  set(CMAKE_CXX_COMPILER ${COHORT_MINGW_CXX})
+endif()
 set(CMAKE_RC_COMPILER ${COHORT_TRIPLET}-windres)
 
-list(PREPEND CMAKE_FIND_ROOT_PATH /usr/${COHORT_TRIPLET}) # a caller may have named more places
+# A caller may have named more places, and packages of its own by CMAKE_PREFIX_PATH.
+list(PREPEND CMAKE_FIND_ROOT_PATH /usr/${COHORT_TRIPLET})
+list(APPEND CMAKE_FIND_ROOT_PATH ${CMAKE_PREFIX_PATH})
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)

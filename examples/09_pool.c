@@ -59,11 +59,15 @@ static void run(cohort_pool_t *workers) {
     show("run", squares);
 }
 
-/* One of the tasks fails, and nothing else. */
+/* One of the tasks fails, three times, a moment apart, and nothing else. */
 static void submit(cohort_pool_t *workers, int *numbers) {
     int squares[COUNT];
-    cohort_job_t job = {
-        .task = square, COHORT_INPUTS(numbers, COUNT), COHORT_OUTPUTS(squares), .attempts = 3};
+    cohort_job_t job = {.task = square,
+                        COHORT_INPUTS(numbers, COUNT),
+                        COHORT_OUTPUTS(squares),
+                        .attempts = 3,
+                        .retry_on = {APR_EINVAL},
+                        .retry_delay = 1000};
     cohort_result_t *result;
     cohort_task_error_t error;
     numbers[7] = -7;
@@ -77,15 +81,28 @@ static void submit(cohort_pool_t *workers, int *numbers) {
     show("submit", squares);
 }
 
+/* Is counted as the options of the pool say; for people there is cohort_pool_print_statistics(). */
+static void show_statistics(cohort_pool_t *workers) {
+    cohort_pool_statistics_t *statistics;
+    apr_pool_t *pool;
+    check(apr_pool_create(&pool, NULL), "apr_pool_create");
+    check(cohort_pool_statistics(workers, &statistics, pool), "statistics");
+    printf("statistics: %d done, %d failed, by %d workers\n", (int)statistics->counts.done,
+           (int)statistics->counts.failed, (int)statistics->n);
+    apr_pool_destroy(pool);
+}
+
 int main(void) {
     cohort_pool_t *workers;
     int numbers[COUNT];
     for (int i = 0; i < COUNT; i++) numbers[i] = i;
     check(cohort_initialize(NULL), "cohort_initialize");
-    check(cohort_pool_create(&workers, &(cohort_pool_options_t){.workers = 4}, NULL), "pool");
+    cohort_pool_options_t options = {.workers = 4, .statistics = 1};
+    check(cohort_pool_create(&workers, &options, NULL), "pool");
     map(workers, numbers);
     apply(workers, numbers);
     run(workers);
     submit(workers, numbers);
+    show_statistics(workers);
     return cohort_pool_destroy(workers);
 }

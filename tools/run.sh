@@ -12,6 +12,14 @@
 ##                                          deaths; in 15 minutes
 ## tools/run.sh macos                       compile and link all for macOS, both architectures; ends
 ##                                          with 77 when the compiler cannot be had
+## tools/run.sh builds [NAME...]            build it as distributions and other projects do
+##                                          (hardened, LTO, static, as a subproject), and run a pool
+##                                          in each
+## tools/run.sh package debian              Debian's packages: built twice, compared, read by
+##                                          lintian, installed on a bare Debian 12 and used there;
+##                                          77: as above
+## tools/run.sh debian13 [...]              build, test and install it on a bare Debian 13; further
+##                                          arguments go to ctest; 77: as above
 ## tools/run.sh lint                        formatting, scripts, Doxygen, static analysis, the
 ##                                          binary interface
 ## tools/run.sh abi [--record]              compare the binary interface with the recorded one, or
@@ -198,6 +206,7 @@ run_test() {
         shift 2 ;;
     esac
     ensure_packages
+    [ "$preset" != clang ] || ensure_debian clang++ clang
     build "$preset"
     ctest_preset "$preset" "$@"
 }
@@ -284,6 +293,44 @@ run_macos() {
         install_packages apt-get googletest || true
     say "Compiling and linking for macOS"
     exec "$root/tools/check-macos.sh" "$root/build/macos"
+}
+
+# ---- builds and packages ------------------------------------------------------------------------
+
+run_builds() {
+    ensure_packages
+    [ $# -gt 0 ] || set -- hardened lto static subproject directories m32
+    say "Building in other ways: $*"
+    exec "$root/tests/consumer/builds/builds.sh" "$root" "$root/build/builds" "${CC:-cc}" "$@"
+}
+
+# What these two need comes from Debian; where it cannot be had they end with 77 and say why.
+ensure_debian() { # command package...
+    local missing=()
+    while [ $# -ge 2 ]; do
+        have "$1" || missing+=("$2")
+        shift 2
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    have apt-get || { echo "This system has no apt-get."; exit 77; }
+    say "Installing with apt-get: ${missing[*]}"
+    install_packages apt-get "${missing[@]}" ||
+        { echo "Not to be had: ${missing[*]}"; exit 77; }
+}
+
+run_package() {
+    [ "${1-}" = debian ] || die "which package? There is: debian."
+    ensure_packages
+    ensure_debian dpkg-buildpackage dpkg-dev dh debhelper lintian lintian debootstrap debootstrap \
+        fakeroot fakeroot
+    say "Debian's packages, in build/debian/one"
+    exec "$root/tools/package-debian.sh" "$root/build/debian"
+}
+
+run_debian13() {
+    ensure_debian debootstrap debootstrap
+    say "Debian 13, in build/debian13"
+    exec "$root/tools/debian13.sh" "$root/build/debian13" "$@"
 }
 
 # ---- lint ---------------------------------------------------------------------------------------

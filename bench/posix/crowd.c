@@ -3,6 +3,7 @@
 #include "peer.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,7 @@ static void consume(void *arg) {
         if (message[0] == ~(uint64_t)0) break;
         mine.sum += message[0];
         mine.number++;
-        __atomic_store_n(&score->so_far, mine.number, __ATOMIC_RELAXED);
+        atomic_store_explicit(&score->so_far, mine.number, memory_order_relaxed);
     }
     score->time = crowd.queue->counted ? mine.time : peer_now();
     score->sum = mine.sum;

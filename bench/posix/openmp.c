@@ -21,6 +21,16 @@ static void squares_static(long count) {
     for (long i = 0; i < count; i++) out[i] = (uint64_t)i * (uint64_t)i;
 }
 
+/* Of an array, as the ranges of a pool. */
+static const uint64_t *inputs;
+
+static void squares_of_inputs(long count) {
+    uint64_t *out = results;
+    const uint64_t *in = inputs;
+#pragma omp parallel for schedule(static) num_threads(BURN_WORKERS)
+    for (long i = 0; i < count; i++) out[i] = in[i] * in[i];
+}
+
 static double run_map(long count, void (*squares)(long)) {
     results = malloc(sizeof *results * (size_t)count);
     squares(count);
@@ -38,8 +48,11 @@ static double run_dynamic(const char *metric, long count) {
 }
 
 static double run_static(const char *metric, long count) {
-    (void)metric;
-    return run_map(count, squares_static);
+    if (!strstr(metric, "range")) return run_map(count, squares_static);
+    uint64_t *in = malloc(sizeof *in * (size_t)count);
+    for (long i = 0; i < count; i++) in[i] = (uint64_t)i;
+    inputs = in;
+    return run_map(count, squares_of_inputs);
 }
 
 static void burn_all(long count, uint64_t turns) {
@@ -49,7 +62,7 @@ static void burn_all(long count, uint64_t turns) {
 }
 
 static double run_work(const char *metric, long count) {
-    results = calloc(sizeof *results, (size_t)count);
+    results = calloc((size_t)count, sizeof *results);
     uint64_t turns = burn_turns(peer_now, burn_microseconds(metric)), right = burn(turns);
     double before = burn_alone(peer_now, turns);
     burn_all(2, 1); /* the threads are there */

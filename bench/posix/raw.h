@@ -27,6 +27,7 @@ void raw_wake(word_t *word, int n);
 double raw_fork(const char *metric, long count);
 double raw_vfork(const char *metric, long count);
 double raw_posix_spawn(const char *metric, long count);
+double raw_run(const char *metric, long count);
 double raw_vfork_exec(const char *metric, long count);
 double raw_fork_exec(const char *metric, long count);
 double raw_commands(const char *metric, long count);
@@ -55,5 +56,9 @@ double raw_apply_futex(const char *metric, long count);
 
 double raw_lock_mutex(const char *metric, long count);
 double raw_lock_robust(const char *metric, long count);
+
+double raw_gift(const char *metric, long count);
+
+double raw_epoll(const char *metric, long count);
 
 #endif

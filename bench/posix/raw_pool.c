@@ -114,7 +114,7 @@ static void apply_idle(void *arg, long first, long n) {
 
 static double apply(const char *metric, long count) {
     int idle = strstr(metric, "idle") != NULL;
-    double took, *each = calloc(sizeof *each, (size_t)count);
+    double took, *each = calloc((size_t)count, sizeof *each);
     job = peer_shared(sizeof *job);
     job->results = peer_shared(sizeof *job->results);
     job->count = 1;

@@ -81,6 +81,18 @@ def start_program(peer, metric, count):
     return took
 
 
+def run_program(peer, metric, count):
+    import subprocess
+
+    size = 10485760 if "10MiB" in metric else 1024
+
+    def once():
+        done = subprocess.run(["head", "-c", str(size), "/dev/zero"], capture_output=True)
+        assert done.returncode == 0 and len(done.stdout) == size
+
+    return blocks(once, count)
+
+
 def commands(peer, metric, count):
     import concurrent.futures
     import subprocess
@@ -250,6 +262,17 @@ def pool_map(peer, metric, count):
     return took
 
 
+def pool_imap(peer, metric, count):
+    import multiprocessing
+
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pool.map(square, range(1000))
+        begin = now()
+        for i, result in enumerate(pool.imap(square, range(count))):
+            assert result == i * i
+        return now() - begin
+
+
 def pool_apply(peer, metric, count):
     import multiprocessing
     import statistics
@@ -270,6 +293,7 @@ def pool_apply(peer, metric, count):
 WORK = {
     "start.fn": start_function,
     "start.program": start_program,
+    "run.collect": run_program,
     "commands.true": commands,
     "pingpong": pingpong,
     "oneway": oneway,
@@ -277,6 +301,7 @@ WORK = {
     "barrier": barrier,
     "pool.map": pool_map,
     "pool.apply": pool_apply,
+    "imap": pool_imap,
 }
 
 if __name__ == "__main__":

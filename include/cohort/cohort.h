@@ -29,15 +29,26 @@
 #define COHORT_H
 
 #include <cohort/barrier.h>
+#include <cohort/completed.h>
+#include <cohort/gift.h>
 #include <cohort/pipe.h>
 #include <cohort/pool.h>
 #include <cohort/process.h>
+#include <cohort/progress.h>
 #include <cohort/queue.h>
+#include <cohort/region.h>
 #include <cohort/result.h>
+#include <cohort/run.h>
+#include <cohort/settings.h>
 #include <cohort/shared.h>
+#include <cohort/statistics.h>
+#include <cohort/imap.h>
+#include <cohort/supervise.h>
 #include <cohort/sync.h>
+#include <cohort/terminal.h>
 #include <cohort/version.h>
 #include <cohort/wait.h>
+#include <cohort/waitset.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -55,7 +55,9 @@ extern "C" {
       "a program with rights that its caller may not have (set-user-id, set-group-id, file " \
       "capabilities) starts processes by fork only") \
     X(COHORT_EUNTRUSTED, 29, "COHORT_BOOT in the environment is not for this process") \
-    X(COHORT_EOPTION, 30, "an option that this version of Cohort does not know")
+    X(COHORT_EOPTION, 30, "an option that this version of Cohort does not know") \
+    X(COHORT_ECANCELLED, 31, "the work was cancelled") \
+    X(COHORT_EDEADLINE, 32, "the work was not done within its time")
 /* clang-format on */
 
 /** Cohort's own statuses: the codes of COHORT_ERROR_LIST, each with its message. */

@@ -31,6 +31,9 @@
 #define COHORT_PROCESS_H
 
 #include <cohort/errors.h>
+#include <cohort/gift.h>
+#include <cohort/settings.h>
+#include <cohort/supervise.h>
 
 #include <apr_file_io.h>
 
@@ -57,11 +60,11 @@ typedef enum {
     COHORT_LIFETIME_FOREGROUND,
     /** ends with its parent, however that ends. What it has started by whatever means ends with
      * it, but for background processes: on Windows all of it (a job), on POSIX what has stayed
-     * in its process group (see cohort_group_t). */
+     * in its process group (see cohort_group_t), unless cohort_containment_t says otherwise. */
     COHORT_LIFETIME_DAEMON,
     /** own session, no terminal, survives its parent, and has none of its streams: standard
-     * input, output and error are the null device, except for those streams of a program that
-     * are given (cohort_program_t) */
+     * input, output and error are the null device, except for those that are given (the option
+     * `streams`; cohort_program_t), as to a log file (COHORT_STREAM_LOG) */
     COHORT_LIFETIME_BACKGROUND
 } cohort_lifetime_t;
 
@@ -81,6 +84,29 @@ typedef enum {
     COHORT_GROUP_PARENT,
     COHORT_GROUP_OWN /**< its own. Reading from a terminal would stop it (SIGTTIN) */
 } cohort_group_t;
+
+/**
+ * How much of what a process has started, by whatever means, ends with it, however it ends: killed
+ * before any process learns of its end. Background processes of Cohort's, and what they start, are
+ * spared. What is promised on which system is in docs/processes.md, "What ends with a process".
+ */
+typedef enum {
+    /** COHORT_CONTAIN_GROUP for daemons and workers of pools, else COHORT_CONTAIN_NONE */
+    COHORT_CONTAIN_DEFAULT = 0,
+    /** nothing: also of a daemon that leads a process group, or is in a job, what it has started
+     * goes on when it, or its parent, has ended */
+    COHORT_CONTAIN_NONE,
+    /** what has stayed in its process group, if it leads one (cohort_group_t); on Windows all of it
+     * (a job) */
+    COHORT_CONTAIN_GROUP,
+    /** all of it: the group, and also what has left the group or the session (setsid, a shell's
+     * job control), and what has lost its parent (a double fork). On Linux it is found by a mark, a
+     * variable of the environment (COHORT_TREE), which what it starts inherits, in a search of
+     * /proc at its end. Not found is what has left the group, has lost its parent, and has lost the
+     * mark too: its environment replaced, or not to be read, and another program executed. On
+     * Windows as COHORT_CONTAIN_GROUP. APR_ENOTIMPL on other systems, and without /proc. */
+    COHORT_CONTAIN_TREE
+} cohort_containment_t;
 
 /**
  * What signals do in a new process, whatever its start method, and in a program. No child has a
@@ -115,6 +141,43 @@ typedef enum {
  */
 typedef int (*cohort_target_t)(void *args);
 
+/** Where a standard stream of a process goes, or comes from. */
+typedef enum {
+    COHORT_STREAM_INHERIT = 0, /**< the parent's; in the background none, the null device */
+    COHORT_STREAM_NULL,        /**< nowhere, or end of file */
+    COHORT_STREAM_FILE,        /**< the open file in `file`; stays the caller's */
+    /** a new pipe; `file` receives the parent's end from start, in the process' pool.
+     * apr_file_pipe_timeout_set() makes its reads and writes wait for so long at most, on every
+     * system. */
+    COHORT_STREAM_PIPE,
+    COHORT_STREAM_PARENT, /**< the parent's; COHORT_STREAM_INHERIT by another name */
+    COHORT_STREAM_OUTPUT, /**< of standard error alone: where standard output goes */
+    /** not of standard input: the end of the file `path`, which start makes if it is not there.
+     * Several processes may write to one log. (On Windows those that were started with it at the
+     * same place in the file overwrite one another's lines.) */
+    COHORT_STREAM_LOG,
+    /**
+     * A new pseudo-terminal, the same for all streams of the process that are of this kind:
+     * the process leads a session of its own and has it as its controlling terminal, so that what
+     * the parent writes to it is typed there (the byte 3, Ctrl-C, is SIGINT to its foreground
+     * group). `file` receives the parent's side from start, in the process' pool: one file, for
+     * reading and writing, of all these streams; read it by cohort_terminal_read() (terminal.h).
+     * When it is closed the terminal is hung up: SIGHUP. The modes are the system's: lines are
+     * edited and echoed, and end in carriage return and newline. APR_ENOTIMPL at start on Windows.
+     */
+    COHORT_STREAM_TERMINAL
+} cohort_stream_kind_t;
+
+/** A standard stream of a process. */
+typedef struct cohort_stream_t {
+    cohort_stream_kind_t kind; /**< where it goes */
+    apr_file_t *file;          /**< FILE: in; PIPE, TERMINAL: out, valid after start succeeded */
+    const char *path;          /**< LOG: of the file, from the caller's working directory */
+    apr_uint16_t columns;      /**< TERMINAL, the first of them: its width; 0: 80 */
+    apr_uint16_t rows;         /**< and its height; 0: 24 */
+    apr_uint64_t reserved[2];  /**< all 0; else COHORT_EOPTION */
+} cohort_stream_t;
+
 /** Options of a process; zero means default. */
 typedef struct cohort_process_options_t {
     /** copied, cut to COHORT_NAME_MAX bytes; default "Process-N", in a child "Process-1:N", of a
@@ -131,9 +194,27 @@ typedef struct cohort_process_options_t {
      * all others it has none, but under COHORT_START_FORK, where all are copied. Not on Windows
      * (APR_ENOTIMPL). What a program gets as its standard streams is in cohort_program_t. */
     const int *files;
-    apr_size_t n_files;       /**< at most 253 */
-    cohort_group_t group;     /**< its process group */
-    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
+    apr_size_t n_files;   /**< at most 253 */
+    cohort_group_t group; /**< its process group */
+    /** what ends with it. With COHORT_CONTAIN_GROUP and _TREE, a process that is no daemon has the
+     * process group that a daemon has by default; COHORT_GROUP_PARENT with the former is
+     * APR_EINVAL */
+    cohort_containment_t containment;
+    /** what else the child has open, and takes there by name or index (gift.h), on every system;
+     * open when the process is made (else APR_EBADF), and the same when it is started */
+    const cohort_gift_t *gifts;
+    apr_size_t n_gifts; /**< with `n_files` at most 253 */
+    /** what the child is made different in: directory, environment, user, limits, ...; copied when
+     * the process is made. NULL: nothing */
+    const cohort_settings_t *settings;
+    /** of a function's process: three, its standard input, output and error, read and written as
+     * those of a program (cohort_program_t), and valid until it was started. NULL: it has its
+     * parent's, in the background the null device. Not for programs (APR_EINVAL). */
+    cohort_stream_t *streams;
+    /** when it is started again (supervise.h): it is a service then. Copied when the process is
+     * made. NULL: never */
+    const cohort_restart_t *restart;
+    apr_uint64_t reserved[7]; /**< all 0; else COHORT_EOPTION */
 } cohort_process_options_t;
 
 /** The base of a process type; see the struct of this name. */
@@ -154,22 +235,6 @@ struct cohort_process_base_t {
     void (*on_exit)(cohort_process_base_t *self, int code);
     apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 };
-
-/** Where a standard stream of a program goes. */
-typedef enum {
-    COHORT_STREAM_INHERIT = 0, /**< the parent's; in the background none, the null device */
-    COHORT_STREAM_NULL,        /**< nowhere, or end of file */
-    COHORT_STREAM_FILE,        /**< the open file in `file`; stays the caller's */
-    /** a new pipe; `file` receives the parent's end from start, in the process' pool */
-    COHORT_STREAM_PIPE
-} cohort_stream_kind_t;
-
-/** A standard stream of a program. */
-typedef struct cohort_stream_t {
-    cohort_stream_kind_t kind; /**< where it goes */
-    apr_file_t *file;          /**< FILE: in; PIPE: out, valid after start succeeded */
-    apr_uint64_t reserved[2];  /**< all 0; else COHORT_EOPTION */
-} cohort_stream_t;
 
 /** Another program to run as a process. The struct must stay valid until start; everything in it is
  * read then. */
@@ -192,15 +257,17 @@ typedef struct cohort_program_t {
  * @param args_size bytes
  * @param options   NULL for the defaults
  * @param pool      the process is destroyed with it, unless it still runs then (it goes on, and its
- *                  record goes away at its end); NULL: it lives until cohort_process_destroy()
+ *                  record goes away at its end); NULL: it lives until cohort_process_destroy(), and
+ *                  no stream is a pipe or terminal, since the parent's end of it lives in the pool
  * @return
  *  - APR_SUCCESS
- *  - COHORT_EOPTION: a reserved word of the options is not 0
- *  - APR_EINVAL: no target, args NULL with a size, unknown enumerators, files that cannot be meant
+ *  - COHORT_EOPTION: a reserved word of the options, or of a stream in them, is not 0
+ *  - APR_EINVAL: no target, args NULL with a size, unknown enumerators, files that cannot be meant,
+ *    streams as in cohort_process_create_program()
  *  - APR_ENOMEM: the arena is full
  *  - COHORT_ELIMIT: too many processes, created and not destroyed, or functions of too many modules
  *  - COHORT_ETARGET: the target is not in any module
- *  - APR_ENOTIMPL: this system does not have the start method, or `files`
+ *  - APR_ENOTIMPL: this system does not have the start method, `files` or the containment
  *  - COHORT_EPRIVILEGED: a start method other than fork in a privileged program
  *  - COHORT_EHANDLE, COHORT_ECLOSED: one of the connections is none, or closed
  *  - the common statuses of process.h
@@ -232,16 +299,16 @@ cohort_process_create_object(cohort_process_t **process, const cohort_process_ba
  * @param program must stay valid until the process was started; start writes the parents' ends of
  *                pipes into it
  * @param options NULL for the defaults
- * @param pool    as cohort_process_create(), but must not be NULL when a stream is a pipe: the
- *                parent's end lives in it
+ * @param pool    as cohort_process_create()
  * @return
  *  - APR_SUCCESS
  *  - COHORT_EOPTION: a reserved word of the program, of a stream or of the options is not 0
- *  - APR_EINVAL: no or an empty argv[0], a stream of no known kind, a file that is NULL, a pipe
- *    without a pool, unknown enumerators, files that cannot be meant
+ *  - APR_EINVAL: no or an empty argv[0], a stream of no known kind, or of one that it cannot be, a
+ *    file or path that is NULL, a pipe or terminal without a pool, `streams` in the options,
+ *    unknown enumerators, files that cannot be meant
  *  - APR_ENOMEM: the arena is full
  *  - COHORT_ELIMIT: too many processes, created and not destroyed
- *  - APR_ENOTIMPL: this system does not have `files`
+ *  - APR_ENOTIMPL: this system does not have `files` or the containment
  *  - COHORT_EHANDLE, COHORT_ECLOSED: one of the connections is none, or closed
  *  - the common statuses of process.h
  */
@@ -302,13 +369,14 @@ cohort_process_launch_program(cohort_process_t **process, cohort_program_t *prog
  * @return
  *  - APR_SUCCESS
  *  - COHORT_EOPTION: a reserved word of the program, or of a stream, is not 0 any more
+ *  - APR_ENOTIMPL: a stream is a terminal, and this system has none to give
  *  - COHORT_ESTARTED: started before
  *  - COHORT_ENOTOWNER: made by another process
  *  - a reason why there is no child: COHORT_ETARGET, COHORT_EBINARY, COHORT_EADDRESS,
  *    COHORT_EVERSION, COHORT_ESTART, COHORT_EPRIVILEGED, COHORT_EUNTRUSTED (errors.h says what they
- *    mean), APR_ENOMEM, the system's reasons (EAGAIN: too many processes; EBADF: one of `files` is
- *    not open), and for programs errno's meaning of exec (APR_STATUS_IS_ENOENT: no such program or
- *    directory; EACCES ...)
+ *    mean), APR_ENOMEM, the system's reasons (EAGAIN: too many processes; EBADF: one of `files`, or
+ *    the file of a stream, is not open; why a log cannot be opened), and for programs
+ *    errno's meaning of exec (APR_STATUS_IS_ENOENT: no such program or directory; EACCES ...)
  *  - the common statuses of process.h
  */
 COHORT_NODISCARD COHORT_API apr_status_t cohort_process_start(cohort_process_t *process);
@@ -416,6 +484,28 @@ COHORT_API apr_status_t cohort_process_terminate(cohort_process_t *process);
 COHORT_API apr_status_t cohort_process_kill(cohort_process_t *process);
 
 /**
+ * End it now, and all that it has started, whatever its containment: the processes are found by
+ * their parents, and where it is COHORT_CONTAIN_TREE also those that have lost theirs. They are
+ * stopped as they are found, so that they start no more, and killed when no more are found, which
+ * is before this returns (after at most five seconds, for a tree that grows faster than it is
+ * found). Background processes of this cohort, and what they start, are spared; so are processes
+ * that the caller may not signal. A process may end its own tree, or one that it is in: it is
+ * killed last. A caller that is killed meanwhile may leave them stopped. Linux with /proc, and
+ * Windows.
+ *
+ * @param process as cohort_process_terminate()
+ * @return
+ *  - APR_SUCCESS, also when it has ended
+ *  - COHORT_ENOTSTARTED: it was never started
+ *  - APR_ENOTIMPL: this system does not tell what a process has started; nothing was done
+ *  - APR_ENOMEM: it was killed, and not all that it has started
+ *  - APR_TIMEUP: it was killed, and new processes of its tree were found to the last
+ *  - the system's reason (EPERM)
+ *  - the common statuses of process.h
+ */
+COHORT_API apr_status_t cohort_process_kill_tree(cohort_process_t *process);
+
+/**
  * Interrupt it as Ctrl-C would (SIGINT).
  *
  * @param process as cohort_process_terminate()
@@ -436,6 +526,34 @@ COHORT_API apr_status_t cohort_process_interrupt(cohort_process_t *process);
  *  - the common statuses of process.h
  */
 COHORT_API apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t grace);
+
+/**
+ * Ask it and all that it has started to end (SIGTERM), wait, then kill what is left of it, and what
+ * was started meanwhile, as cohort_process_kill_tree() does. Returns when it has ended, and the
+ * others are killed. On Windows a program that does not belong to the cohort cannot be asked: it is
+ * ended at once.
+ *
+ * @param process any process but the calling one
+ * @param grace   how long to wait before the kill, in microseconds, for all of them together
+ * @return
+ *  - APR_SUCCESS: it has ended
+ *  - COHORT_ENOWAIT: it is the caller itself
+ *  - as cohort_process_kill_tree()
+ */
+COHORT_API apr_status_t cohort_process_stop_tree(cohort_process_t *process,
+                                                 apr_interval_time_t grace);
+
+/**
+ * Send it a signal of the system.
+ *
+ * @param process as cohort_process_terminate()
+ * @param signal  the system's number (SIGUSR1); 0 sends none: it asks whether one could be sent. On
+ *                Windows 2, 15 and 9 do what cohort_process_interrupt(), _terminate() and _kill()
+ *                do, and there are no others.
+ * @return as cohort_process_terminate(); APR_EINVAL: no system has such a signal; APR_ENOTIMPL:
+ *         this one does not have it
+ */
+COHORT_API apr_status_t cohort_process_signal(cohort_process_t *process, int signal);
 
 /**
  * Destroy the record of a process, for all processes: from here on every use of the handle is
@@ -476,6 +594,54 @@ COHORT_API cohort_process_t *cohort_process_parent(void);
  */
 COHORT_API apr_status_t cohort_process_active_children(cohort_process_t ***list, apr_size_t *count,
                                                        apr_pool_t *pool);
+
+/** What a process of the cohort is. */
+typedef enum {
+    COHORT_PROCESS_ROOT,     /**< that which has called cohort_initialize() */
+    COHORT_PROCESS_FUNCTION, /**< a function's or an object's */
+    COHORT_PROCESS_PROGRAM,  /**< another program */
+    COHORT_PROCESS_WORKER,   /**< of a pool */
+    COHORT_PROCESS_HELPER,   /**< one of the library's own: a fork server, a keeper */
+    COHORT_PROCESS_SERVICE   /**< a process that is started again, over its runs (supervise.h) */
+} cohort_process_kind_t;
+
+/** How far a process is. */
+typedef enum {
+    COHORT_PROCESS_NEW,      /**< made and not started */
+    COHORT_PROCESS_STARTING, /**< being started */
+    COHORT_PROCESS_RUNNING,  /**< running, or its end is not recorded yet */
+    COHORT_PROCESS_ENDED     /**< it has ended (see the head of process.h) */
+} cohort_process_state_t;
+
+/** What is to be known of a process. */
+typedef struct cohort_process_info_t {
+    cohort_process_t *process;      /**< its handle, which its creator may destroy at any time */
+    cohort_process_t *parent;       /**< that of its parent; NULL: the root's, or gone */
+    apr_int64_t pid;                /**< the system's id; 0 until it runs */
+    char name[COHORT_NAME_MAX + 1]; /**< its name */
+    cohort_process_kind_t kind;     /**< what it is */
+    cohort_process_state_t state;   /**< how far it is */
+    cohort_lifetime_t lifetime;     /**< never the default */
+    int exit_code;                  /**< as cohort_process_exit_code() */
+    apr_time_t started;             /**< when it began to run; 0 until then */
+    apr_interval_time_t cpu_time;   /**< microseconds that it has used; -1: not known */
+    apr_int64_t memory;       /**< bytes that it has in memory now, with what it has touched of
+                                   * the arena; -1: not known */
+    apr_uint64_t reserved[4]; /**< written as 0 */
+} cohort_process_info_t;
+
+/**
+ * All processes of the cohort, with what is known of each, for any member to see: also those of
+ * other processes, programs, workers of pools, those that were made and not started, those that
+ * have ended and were not destroyed, and the library's own helpers. As ps, for the cohort.
+ *
+ * @param list  receives an array in `pool`, in no particular order
+ * @param count receives how many
+ * @param pool  not NULL
+ * @return APR_SUCCESS, APR_EINVAL (a parameter is NULL), or one of the common statuses of process.h
+ */
+COHORT_API apr_status_t cohort_processes(cohort_process_info_t **list, apr_size_t *count,
+                                         apr_pool_t *pool);
 
 /**
  * End the calling process in the order in which a target's return would: exit hook, children joined

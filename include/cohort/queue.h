@@ -44,6 +44,13 @@ typedef struct cohort_queue_options_t {
     apr_size_t message_size;
     /** Not 0: task_done() and join() can be used. Costs each get() an entry in a list. */
     int joinable;
+    /** Its producers: an end of a pipe; they are the processes that hold this end (pipe.h), which
+     * they are given and close as any other. When no process holds it any more and the queue is
+     * empty, a get is APR_EOF; what producers that died had put comes before. A put does not ask
+     * whether the caller is one of them, and is COHORT_ECLOSED once a get has found that none is
+     * left. Messages may go through the pipe as well; it can be declared for one queue. NULL: any
+     * process may always put something. */
+    cohort_connection_t *producers;
     apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
 } cohort_queue_options_t;
 
@@ -58,6 +65,8 @@ typedef struct cohort_queue_options_t {
  *  - APR_SUCCESS
  *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_ENOMEM: the arena is full, or the capacity is beyond any arena
+ *  - COHORT_EHANDLE: `producers` is no end of a pipe
+ *  - APR_EINVAL: `producers` is an end of a pipe that was declared for another queue
  *  - the common statuses of queue.h
  */
 COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_create(cohort_queue_t **queue,
@@ -115,6 +124,7 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_queue_put_block(cohort_queue_t *
  *  - COHORT_ETOOSMALL: the buffer is too small; the message is still the next
  *  - APR_EAGAIN: nothing to be had at once, and `timeout` <= 0
  *  - APR_TIMEUP: nothing to be had meanwhile
+ *  - APR_EOF: nothing is in it, and no producer is left (`producers` of its options)
  *  - COHORT_ECLOSED: the queue is closed, nothing is in it, and no thread is in the middle of a put
  *    or a get; so it will be for ever
  *  - APR_ENOMEM: for joinable queues only; the message is still there

@@ -10,7 +10,7 @@
 static cohort_os_state_t own;
 
 apr_status_t cohort__state_remember(void) {
-    return cohort_os_state_look(COHORT_OS_LOOK_THREAD, &own);
+    return cohort_os_state_look(COHORT_OS_LOOK_THREAD, &own, NULL);
 }
 
 static apr_status_t adopt_limits(const cohort_os_state_t *wanted) {

@@ -80,7 +80,7 @@ apr_status_t cohort__state_remember(void) {
     cohort__status_t also;
     if (!own) own = malloc(sizeof *own);
     if (!own) return cohort__fail(APR_ENOMEM, "noting what this fork server is");
-    (void)cohort_os_state_look(COHORT_OS_LOOK_QUICK, &own->state);
+    (void)cohort_os_state_look(COHORT_OS_LOOK_QUICK, &own->state, NULL);
     apr_status_t status = cohort__state_rest(&own->state, &also);
     if (status == APR_SUCCESS) cohort__signals_settled(also.ignored);
     look_at_schedule(0, &own->schedule);

@@ -28,15 +28,19 @@
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
 
-static uint64_t soft_limit(int resource) {
+static uint64_t soft_limit(int failed, const struct rlimit *limit) { /* of getrlimit() */
+    return failed || limit->rlim_cur == RLIM_INFINITY ? UINT64_MAX : (uint64_t)limit->rlim_cur;
+}
+
+static uint64_t file_limit(void) {
     struct rlimit limit;
-    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
-    return (uint64_t)limit.rlim_cur;
+    return soft_limit(getrlimit(RLIMIT_FSIZE, &limit), &limit);
 }
 
 /* What may still be mapped. */
 static uint64_t space_left(void) {
-    uint64_t limit = soft_limit(RLIMIT_AS);
+    struct rlimit space;
+    uint64_t limit = soft_limit(getrlimit(RLIMIT_AS, &space), &space);
     if (limit == UINT64_MAX) return limit;
     uint64_t used = cohort__address_space_used();
     return used < limit ? limit - used : 0;
@@ -120,7 +124,7 @@ static void keep_out_of_dumps(const cohort_os_arena_t *arena) {
 static unsigned long in_mib(uint64_t size) { return (unsigned long)(size / MIB); }
 
 static apr_status_t check_limits(uint64_t size) {
-    uint64_t file = soft_limit(RLIMIT_FSIZE), space = space_left();
+    uint64_t file = file_limit(), space = space_left();
     if (size > file)
         return cohort__fail(APR_ENOMEM, "an arena of %lu MiB; ulimit -f allows files of %lu MiB",
                             in_mib(size), in_mib(file));
@@ -178,22 +182,30 @@ void cohort_os_arena_detach(cohort_os_arena_t *arena) {
     *arena = (cohort_os_arena_t){NULL, 0, COHORT_OS_NONE};
 }
 
-void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+static void dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
 #ifdef TAKE_IN
-    if (offset <= arena->size && length <= arena->size - offset)
-        madvise(arena->base + offset, length, TAKE_IN);
+    madvise(arena->base + offset, length, TAKE_IN);
 #else
     (void)arena, (void)offset, (void)length;
 #endif
 }
 
-uint64_t cohort_os_arena_default_size(void) {
+apr_status_t cohort_os_arena_pages(const cohort_os_arena_t *arena, cohort_os_pages_t how,
+                                   uint64_t offset, uint64_t length) {
+    if (offset > arena->size || length > arena->size - offset) return APR_EINVAL;
+    if (how == COHORT_OS_PAGES_COMMIT) return cohort__pages_commit(arena, offset, length);
+    if (how == COHORT_OS_PAGES_DISCARD) cohort__pages_discard(arena, offset, length);
+    else dump(arena, offset, length);
+    return APR_SUCCESS;
+}
+
+uint64_t cohort__arena_default_size(void) {
     uint64_t size = cohort__memory_size() * 4,
              most = cohort__arena_limit(cohort__arena_bases[0]) - cohort__arena_bases[0];
     if (size < 4 * GIB) size = 4 * GIB;
     if (size > most) size = most;
     if (size > 256 * GIB) size = 256 * GIB;
-    uint64_t file = soft_limit(RLIMIT_FSIZE), space = space_left();
+    uint64_t file = file_limit(), space = space_left();
     if (size > file) size = file;
     if (size > space / 2) size = space / 2;
     size -= size % MIB;

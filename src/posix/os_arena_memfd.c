@@ -63,9 +63,8 @@ static apr_status_t populate(const cohort_os_arena_t *arena, uint64_t offset, ui
     return errno == EFAULT ? APR_ENOMEM : errno;
 }
 
-apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
-                                    uint64_t length) {
-    if (offset > arena->size || length > arena->size - offset) return APR_EINVAL;
+apr_status_t cohort__pages_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                  uint64_t length) {
     if (!cohort__arena_handle_is_ours(arena)) return populate(arena, offset, length);
     while (length) {
         uint64_t step = length < STEP ? length : STEP;
@@ -78,7 +77,6 @@ apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t off
     return APR_SUCCESS;
 }
 
-void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
-    if (offset <= arena->size && length <= arena->size - offset)
-        madvise(arena->base + offset, length, MADV_REMOVE);
+void cohort__pages_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+    madvise(arena->base + offset, length, MADV_REMOVE);
 }

@@ -78,9 +78,8 @@ static apr_status_t reserve(const cohort_os_arena_t *arena, uint64_t offset, uin
     return touch(arena, offset, length);
 }
 
-apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
-                                    uint64_t length) {
-    if (offset > arena->size || length > arena->size - offset) return APR_EINVAL;
+apr_status_t cohort__pages_commit(const cohort_os_arena_t *arena, uint64_t offset,
+                                  uint64_t length) {
     apr_status_t status = APR_SUCCESS;
     while (length && status == APR_SUCCESS) {
         uint64_t step = length < STEP ? length : STEP;
@@ -91,10 +90,9 @@ apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t off
     return status;
 }
 
-void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+void cohort__pages_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
 #if defined(MADV_REMOVE)
-    if (offset <= arena->size && length <= arena->size - offset)
-        madvise(arena->base + offset, length, MADV_REMOVE);
+    madvise(arena->base + offset, length, MADV_REMOVE);
 #else
     (void)arena, (void)offset, (void)length; /* no means that every process would see */
 #endif

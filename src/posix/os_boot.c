@@ -171,7 +171,7 @@ static bool is_our_parent(const block_t *block) {
 static bool parent_has_ended(const block_t *block) {
     uid_t user;
     if (block->witness == COHORT_OS_NONE ||
-        cohort_os_alive((cohort_os_id_t){block->boot.parent, 0}))
+        cohort_os_alive((cohort_os_id_t){block->boot.parent, 0}, NULL))
         return false;
     return cohort__parent_user((int)block->witness, block->boot.parent, &user) && is_trusted(user);
 }

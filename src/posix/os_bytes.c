@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -73,6 +74,48 @@ size_t cohort__write_all(int fd, const void *buffer, size_t size) {
     return total;
 }
 
+/* ---- pipes ---------------------------------------------------------------------------------- */
+
+#ifdef COHORT_HAVE_SEQPACKET
+#define CHANNEL_TYPE (SOCK_SEQPACKET | SOCK_CLOEXEC)
+#else
+#define CHANNEL_TYPE SOCK_STREAM
+#endif
+
+static int channel(int raw[2]) {
+    int room = 1 << 20;
+    if (socketpair(AF_UNIX, CHANNEL_TYPE, 0, raw) != 0) return -1;
+    setsockopt(raw[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+#ifdef SO_NOSIGPIPE
+    room = 1;
+    setsockopt(raw[1], SOL_SOCKET, SO_NOSIGPIPE, &room, sizeof room);
+#endif
+    shutdown(raw[0], SHUT_WR);
+    return 0;
+}
+
+static int raw_pipe(int raw[2]) {
+#ifdef COHORT_HAVE_PIPE2
+    return pipe2(raw, O_CLOEXEC);
+#else
+    return pipe(raw);
+#endif
+}
+
+/* A lifeline is opened once more by those that hang on it, as whatever user they run then
+ * (os_lifeline_sigio.c). A process that may look into them to find it may do more than that. */
+apr_status_t cohort_os_pipe_create(cohort_os_pipe_t what, cohort_os_handle_t *reader,
+                                   cohort_os_handle_t *writer) {
+    int raw[2];
+    if (what == COHORT_OS_PIPE_TERMINAL) return cohort__terminal_create(reader, writer);
+    if ((what == COHORT_OS_PIPE_MESSAGES ? channel(raw) : raw_pipe(raw)) != 0) return errno;
+    if (what == COHORT_OS_PIPE_OUTWARD) (void)fcntl(raw[1], F_SETFL, O_NONBLOCK);
+    if (what == COHORT_OS_PIPE_LIFELINE) (void)fchmod(raw[0], S_IRUSR | S_IRGRP | S_IROTH);
+    for (int i = 0; i < 2 && what == COHORT_OS_PIPE_FLAG; ++i)
+        (void)fcntl(raw[i], F_SETFL, O_NONBLOCK);
+    return cohort__fd_pair(raw, reader, writer);
+}
+
 /* ---- channels ------------------------------------------------------------------------------- */
 
 #define OWN_FIRST 3 /* what is not a standard stream begins here */
@@ -92,26 +135,9 @@ typedef union {
     char bytes[CMSG_SPACE(3 * sizeof(int))];
 } rights_t;
 
-#ifdef COHORT_HAVE_SEQPACKET
-#define CHANNEL_TYPE (SOCK_SEQPACKET | SOCK_CLOEXEC)
-#else
-#define CHANNEL_TYPE SOCK_STREAM
-#endif
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* then SO_NOSIGPIPE is there */
 #endif
-
-apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
-    int raw[2], room = 1 << 20;
-    if (socketpair(AF_UNIX, CHANNEL_TYPE, 0, raw) != 0) return errno;
-    setsockopt(raw[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-#ifdef SO_NOSIGPIPE
-    room = 1;
-    setsockopt(raw[1], SOL_SOCKET, SO_NOSIGPIPE, &room, sizeof room);
-#endif
-    shutdown(raw[0], SHUT_WR);
-    return cohort__fd_pair(raw, reader, writer);
-}
 
 static int put_rights(rights_t *rights, const cohort_os_streams_t *streams, message_t *message) {
     int fds[3], n = 0;
@@ -163,14 +189,34 @@ static apr_status_t posted(ssize_t sent) {
                                                                                            : errno;
 }
 
+/* What is no descriptor yet is one now. *null: what was opened for that, or -1. */
+static apr_status_t settle(cohort_os_streams_t *streams, int *null) {
+    for (int i = 0; i < 3; ++i) {
+        cohort_os_handle_t *handle = &streams->handles[i];
+        if (*handle == COHORT_OS_OUTPUT) *handle = streams->handles[1];
+        if (*handle != COHORT_OS_NULL) continue;
+        if (*null < 0) *null = cohort__null_open();
+        if (*null < 0) return cohort__fail(APR_ENOMEM, "opening the null device");
+        *handle = *null;
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t post_with(int writer, uint64_t value, cohort_os_streams_t given) {
+    ssize_t sent = put(writer, value, &given);
+    if (sent < 0 && errno == EBADF && leave_out_closed(&given)) sent = put(writer, value, &given);
+    return posted(sent);
+}
+
 apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
                                     const cohort_os_streams_t *streams) {
+    int null = -1;
     if (!streams) return posted(put((int)writer, value, NULL));
     cohort_os_streams_t given = *streams;
-    ssize_t sent = put((int)writer, value, &given);
-    if (sent < 0 && errno == EBADF && leave_out_closed(&given))
-        sent = put((int)writer, value, &given);
-    return posted(sent);
+    apr_status_t status = settle(&given, &null);
+    if (status == APR_SUCCESS) status = post_with((int)writer, value, given);
+    if (null >= 0) close(null);
+    return status;
 }
 
 /* All of them or none: where there was no room for a descriptor, the system has left some out. */
@@ -212,7 +258,20 @@ int cohort__channel_take(int reader, cohort_os_event_t *event) {
 
 /* ---- standard streams ----------------------------------------------------------------------- */
 
-apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
+/* A full pipe is readable, too. */
+void cohort_os_flag(cohort_os_handle_t reader, cohort_os_handle_t writer, bool readable) {
+    char bytes[64] = {0};
+    ssize_t count;
+    if (readable) {
+        COHORT__RETRY(count, write((int)writer, bytes, 1));
+        return;
+    }
+    do {
+        COHORT__RETRY(count, read((int)reader, bytes, sizeof bytes));
+    } while (count == (ssize_t)sizeof bytes);
+}
+
+apr_status_t cohort__streams_copy(cohort_os_streams_t *streams) {
     cohort_os_streams_t copy = COHORT_OS_NO_STREAMS;
     apr_status_t status = APR_SUCCESS;
     for (int i = 0; i < 3 && status == APR_SUCCESS; ++i) {
@@ -247,44 +306,22 @@ static int move(cohort_os_streams_t *streams, int number) {
     return 0;
 }
 
-static void close_all(void) {
+/* They lie there already if the process had none: the lowest numbers are given first. */
+int cohort__streams_take(const cohort_os_streams_t *streams) {
+    cohort_os_streams_t given = *streams;
+    for (int i = 0; i < 3; ++i)
+        if (move(&given, i) != 0) return -1;
+    return 0;
+}
+
+void cohort__streams_drop(void) {
 #ifdef SYS_close_range
     if (syscall(SYS_close_range, 0, OWN_FIRST - 1, 0) == 0) return;
 #endif
     for (int fd = 0; fd < OWN_FIRST; ++fd) close(fd);
 }
 
-static bool are_none(const cohort_os_streams_t *streams) {
-    const cohort_os_streams_t none = COHORT_OS_NO_STREAMS;
-    return memcmp(streams, &none, sizeof none) == 0;
-}
-
-/* They lie there already if the process had none: the lowest numbers are given first. */
-apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) {
-    if (are_none(streams)) {
-        close_all();
-        return APR_SUCCESS;
-    }
-    for (int i = 0; i < 3; ++i)
-        if (move(streams, i) != 0) return errno;
-    return APR_SUCCESS;
-}
-
 /* ---- other descriptors ---------------------------------------------------------------------- */
-
-static int raw_pipe(int raw[2]) {
-#ifdef COHORT_HAVE_PIPE2
-    return pipe2(raw, O_CLOEXEC);
-#else
-    return pipe(raw);
-#endif
-}
-
-apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
-    int raw[2];
-    if (raw_pipe(raw) != 0) return errno;
-    return cohort__fd_pair(raw, reader, writer);
-}
 
 void cohort_os_close(cohort_os_handle_t handle) {
     if (handle != COHORT_OS_NONE) close((int)handle);
@@ -294,5 +331,12 @@ cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
     struct stat facts;
     if (handle == COHORT_OS_NONE || fstat((int)handle, &facts) != 0)
         return (cohort_os_known_t){.handle = COHORT_OS_NONE};
-    return (cohort_os_known_t){handle, (uint64_t)facts.st_dev, (uint64_t)facts.st_ino};
+    cohort_os_known_t known = {
+        .handle = handle, .device = (uint64_t)facts.st_dev, .file = (uint64_t)facts.st_ino};
+    struct winsize window;
+    if (S_ISCHR(facts.st_mode) && ioctl((int)handle, TIOCGWINSZ, &window) == 0) {
+        known.columns = window.ws_col ? window.ws_col : 80;
+        known.has_moves = true;
+    }
+    return known;
 }

@@ -43,11 +43,17 @@ static void look_at_nameless(head_t *head) {
     head->inode = (uint64_t)facts.st_ino;
 }
 
-apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state) {
+/* Of a process that has closed all of them: none. */
+static apr_status_t copy_streams(cohort_os_streams_t *streams) {
+    return streams ? cohort__streams_copy(streams) : APR_SUCCESS;
+}
+
+apr_status_t cohort__context_look(cohort_os_state_t *state, cohort_os_context_t *context) {
     char cwd[COHORT_OS_PATH_MAX] = "", **environment = *cohort__environment();
     head_t head = {.variables = 0};
     apr_status_t status = cohort__state_rest(state, &head.status);
     if (status != APR_SUCCESS) return status;
+    if (!context->bytes) return copy_streams(context->streams);
     cohort__signals_complete(&head.status);
     if (!getcwd(cwd, sizeof cwd)) {
         cwd[0] = 0;
@@ -55,14 +61,26 @@ apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_s
     }
     head.cwd_bytes = (uint32_t)strlen(cwd) + 1;
     head.env_bytes = (uint32_t)environment_size(environment, &head.variables);
-    size_t need = sizeof head + head.cwd_bytes + head.env_bytes, room = *length;
-    *length = need;
+    size_t need = sizeof head + head.cwd_bytes + head.env_bytes, room = context->size;
+    context->size = need;
     if (need > room) return APR_ENOSPC;
-    char *at = put(buffer, &head, sizeof head);
+    char *at = put(context->bytes, &head, sizeof head);
     at = put(at, cwd, head.cwd_bytes);
     for (uint32_t i = 0; i < head.variables; ++i)
         at = put(at, environment[i], strlen(environment[i]) + 1);
-    return APR_SUCCESS;
+    return copy_streams(context->streams);
+}
+
+/* As this process has it: then that stays. A copy would cost each child of a fork server, and so
+ * each worker, two pages of its own. Not in a copy of the host, a thread of which may have been
+ * changing the environment. */
+static bool is_environment(const char *strings, const head_t *head) {
+    char **here = *cohort__environment();
+    uint32_t i = 0;
+    if (!here) return false;
+    for (; i < head->variables && here[i] && strcmp(strings, here[i]) == 0; ++i)
+        strings += strlen(strings) + 1;
+    return i == head->variables && !here[i];
 }
 
 /* The strings must stay as long as the process, so they are copied, once. */
@@ -104,7 +122,9 @@ apr_status_t cohort__context_apply(const void *buffer, size_t length, bool signa
     if (signals) cohort__signals_received(&head.status);
     umask((mode_t)head.status.mode);
     apr_status_t status = enter(cwd, &head);
-    return status == APR_SUCCESS ? replace_environment(cwd + head.cwd_bytes, &head) : status;
+    const char *environment = cwd + head.cwd_bytes;
+    if (status != APR_SUCCESS || (signals && is_environment(environment, &head))) return status;
+    return replace_environment(environment, &head);
 }
 
 apr_status_t cohort__context_environment(const void *buffer, size_t length,

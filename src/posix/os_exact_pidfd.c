@@ -95,7 +95,7 @@ int cohort__wait_exact(int fd, siginfo_t *info, int options) {
 static bool is_exactly(int fd, cohort_os_id_t process) {
     uint64_t birth = inode_birth(fd);
     /* asked after opening: then it is the same */
-    if (!birth || !(process.birth & COHORT__BIRTH_INODE)) return cohort_os_alive(process);
+    if (!birth || !(process.birth & COHORT__BIRTH_INODE)) return cohort_os_alive(process, NULL);
     return birth == process.birth && !has_ended(fd);
 }
 

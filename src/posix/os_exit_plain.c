@@ -21,7 +21,7 @@ static void end_here(void) {
     if (leaving) cohort_os_exit(exit_code, COHORT_OS_EXIT_FLUSHED);
 }
 
-apr_status_t cohort_os_exit_own(void (*run)(void)) {
+apr_status_t cohort__exit_own(void (*run)(void)) {
     cohort__streams_purge();
     last = run;
     leaving = false;

@@ -19,7 +19,7 @@ static void end_here(int code, void *arg) {
     cohort_os_exit(code, COHORT_OS_EXIT_FLUSHED);
 }
 
-apr_status_t cohort_os_exit_own(void (*run)(void)) {
+apr_status_t cohort__exit_own(void (*run)(void)) {
     cohort__streams_purge();
     last = run;
     return on_exit(end_here, NULL) == 0 ? APR_SUCCESS : APR_ENOMEM;

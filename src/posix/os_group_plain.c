@@ -19,19 +19,18 @@ static bool is_unreaped(cohort_os_id_t leader) {
            (birth == leader.birth || !leader.birth);
 }
 
-void cohort_os_group_end(cohort_os_id_t child) {
+void cohort__group_end(cohort_os_id_t child) {
     if (cohort__is_unreaped(-1, child)) (void)kill(-(pid_t)child.pid, SIGKILL);
 }
 
-apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) {
-    *hold =
-        (cohort_os_hold_t){.leader = leader, .reader = COHORT_OS_NONE, .writer = COHORT_OS_NONE};
-    return cohort_os_alive(leader) ? APR_SUCCESS : ESRCH;
+apr_status_t cohort_os_hold_take(cohort_os_id_t leader, bool alone, cohort_os_hold_t *hold) {
+    *hold = (cohort_os_hold_t){leader, COHORT_OS_NONE, COHORT_OS_NONE, alone};
+    return cohort_os_alive(leader, NULL) ? APR_SUCCESS : ESRCH;
 }
 
 /* No group has the number of a process that leads none. */
 void cohort_os_hold_release(cohort_os_hold_t *hold, bool kill_it) {
     if (!kill_it) return;
-    if (is_unreaped(hold->leader)) (void)kill(-(pid_t)hold->leader.pid, SIGKILL);
+    if (!hold->alone && is_unreaped(hold->leader)) (void)kill(-(pid_t)hold->leader.pid, SIGKILL);
     (void)cohort_os_signal(hold->leader, COHORT_OS_KILL);
 }

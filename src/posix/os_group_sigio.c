@@ -27,11 +27,11 @@ static void release(cohort_os_hold_t *hold) {
     hold->reader = hold->writer = COHORT_OS_NONE;
 }
 
-static apr_status_t hold_group(cohort_os_id_t leader, cohort_os_hold_t *hold) {
+static apr_status_t hold_group(cohort_os_id_t leader, bool alone, cohort_os_hold_t *hold) {
     *hold =
         (cohort_os_hold_t){.leader = leader, .reader = COHORT_OS_NONE, .writer = COHORT_OS_NONE};
-    if (getpgid((pid_t)leader.pid) != (pid_t)leader.pid) return APR_SUCCESS;
-    apr_status_t status = cohort_os_pipe_create(&hold->reader, &hold->writer);
+    if (alone || getpgid((pid_t)leader.pid) != (pid_t)leader.pid) return APR_SUCCESS;
+    apr_status_t status = cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &hold->reader, &hold->writer);
     if (status == APR_SUCCESS && !own((int)hold->reader, (pid_t)leader.pid)) status = errno;
     if (status != APR_SUCCESS) release(hold);
     return status;
@@ -47,21 +47,21 @@ static void kill_group(const cohort_os_hold_t *hold) {
 
 static void end_unreaped(cohort_os_id_t child, int fd) {
     cohort_os_hold_t hold;
-    apr_status_t status = hold_group(child, &hold);
+    apr_status_t status = hold_group(child, false, &hold);
     if (status == APR_SUCCESS && cohort__is_unreaped(fd, child)) kill_group(&hold);
     release(&hold);
 }
 
-void cohort_os_group_end(cohort_os_id_t child) {
+void cohort__group_end(cohort_os_id_t child) {
     int fd = cohort__child_descriptor(child);
     if (cohort__signal_group(fd, child, SIGKILL) != 0 && errno != ESRCH) end_unreaped(child, fd);
     if (fd >= 0) cohort__child_keep(child, fd);
 }
 
-apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) {
+apr_status_t cohort_os_hold_take(cohort_os_id_t leader, bool alone, cohort_os_hold_t *hold) {
     cohort_os_hold_t taken;
-    apr_status_t status = hold_group(leader, &taken);
-    if (status == APR_SUCCESS && !cohort_os_alive(leader)) status = ESRCH;
+    apr_status_t status = hold_group(leader, alone, &taken);
+    if (status == APR_SUCCESS && !cohort_os_alive(leader, NULL)) status = ESRCH;
     if (status == APR_SUCCESS) *hold = taken;
     else release(&taken);
     return status;

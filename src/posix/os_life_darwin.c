@@ -3,7 +3,9 @@
  * microseconds, by sysctl. */
 #include "os_posix.h"
 
+#include <libproc.h>
 #include <mach/mach.h>
+#include <mach/mach_time.h>
 #include <pthread.h>
 #include <sys/sysctl.h>
 #include <unistd.h>
@@ -29,4 +31,15 @@ cohort__life_t cohort__life_by_pid(int64_t pid, uint64_t *birth) {
     *birth = (uint64_t)info.kp_proc.p_starttime.tv_sec * 1000000u +
              (uint64_t)info.kp_proc.p_starttime.tv_usec + 2;
     return info.kp_proc.p_stat == SZOMB ? COHORT__ENDED : COHORT__RUNS;
+}
+
+cohort_os_usage_t cohort__usage(int64_t pid) {
+    struct proc_taskinfo info;
+    mach_timebase_info_data_t base;
+    int size = proc_pidinfo((int)pid, PROC_PIDTASKINFO, 0, &info, (int)sizeof info);
+    if (size != (int)sizeof info || mach_timebase_info(&base) != KERN_SUCCESS || base.denom == 0)
+        return (cohort_os_usage_t){-1, -1};
+    uint64_t ticks = info.pti_total_user + info.pti_total_system;
+    return (cohort_os_usage_t){(int64_t)(ticks * base.numer / base.denom),
+                               (int64_t)info.pti_resident_size};
 }

@@ -26,20 +26,11 @@
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* Out of the way of shell scripts, which use low descriptors freely. */
 #define OUT_OF_THE_WAY 200
-
-/* This process and its children open the pipe once more, as whatever user they run then. A
- * process that may look into them to find it may do more than that. */
-apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper) {
-    apr_status_t status = cohort_os_pipe_create(reader, keeper);
-    if (status == APR_SUCCESS) (void)fchmod((int)*reader, S_IRUSR | S_IRGRP | S_IROTH);
-    return status;
-}
 
 /* "/proc/self/fd/N" without stdio, which may not be used between fork and exec. */
 static void fd_path(char *path, int fd) {
@@ -69,17 +60,18 @@ static bool hung_up(int fd) {
     return poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-static int arm(int fd) {
-    struct f_owner_ex owner = {cohort__leads_group() ? F_OWNER_PGRP : F_OWNER_PID, getpid()};
+static int arm(int fd, bool alone) {
+    bool group = !alone && cohort__leads_group();
+    struct f_owner_ex owner = {group ? F_OWNER_PGRP : F_OWNER_PID, getpid()};
     if (fcntl(fd, F_SETOWN_EX, &owner) != 0 || fcntl(fd, F_SETSIG, SIGKILL) != 0) return -1;
     if (fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) != 0) return -1;
-    if (hung_up(fd)) cohort__die();
+    if (hung_up(fd)) cohort__die(alone);
     return 0;
 }
 
 /* The descriptor when it could be armed, or -1 with errno. */
-static int armed(int fd) {
-    if (fd < 0 || arm(fd) == 0) return fd;
+static int armed(int fd, bool alone) {
+    if (fd < 0 || arm(fd, alone) == 0) return fd;
     int error = errno;
     close(fd);
     errno = error;
@@ -105,18 +97,19 @@ static void unprepare(void) {
     prepared = 0;
 }
 
-static apr_status_t take_armed(cohort_os_handle_t reader, bool lasting) {
-    int fd = armed(prepared > 0 ? prepared : reopen((int)reader));
+static apr_status_t take_armed(cohort_os_handle_t reader, bool lasting, bool alone) {
+    int fd = armed(prepared > 0 ? prepared : reopen((int)reader), alone);
     prepared = 0;
-    if (fd < 0) return cohort__lifeline_wait(reader);
+    if (fd < 0) return cohort__lifeline_wait(reader, alone);
     if (lasting) hold(fd);
     close((int)reader);
     return APR_SUCCESS;
 }
 
-apr_status_t cohort_os_lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how) {
+apr_status_t cohort__lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how,
+                                   bool alone) {
     if (how != COHORT_OS_LIFELINE_DECLINED)
-        return take_armed(reader, how == COHORT_OS_LIFELINE_LASTING);
+        return take_armed(reader, how == COHORT_OS_LIFELINE_LASTING, alone);
     unprepare();
     cohort_os_close(reader);
     return APR_SUCCESS;
@@ -128,8 +121,8 @@ void cohort__lifeline_prepare(cohort_os_handle_t reader) {
     if (fd > 0) prepared = fd;
 }
 
-apr_status_t cohort__lifeline_exec(int reader) {
-    int fd = armed(reopen(reader));
+apr_status_t cohort__lifeline_exec(int reader, bool alone) {
+    int fd = armed(reopen(reader), alone);
     if (fd < 0) return errno;
     return fcntl(fd, F_SETFD, 0) == 0 ? APR_SUCCESS : errno;
 }

@@ -16,12 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper) {
-    return cohort_os_pipe_create(reader, keeper);
-}
-
-apr_status_t cohort_os_lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how) {
-    if (how != COHORT_OS_LIFELINE_DECLINED) return cohort__lifeline_wait(reader);
+apr_status_t cohort__lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how,
+                                   bool alone) {
+    if (how != COHORT_OS_LIFELINE_DECLINED) return cohort__lifeline_wait(reader, alone);
     cohort_os_close(reader);
     return APR_SUCCESS;
 }
@@ -39,13 +36,13 @@ static bool ended(int reader, int milliseconds) {
     return poll(&look, 1, milliseconds) == 1 && (look.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-static _Noreturn void guard(int reader, cohort_os_id_t program) {
+static _Noreturn void guard(int reader, cohort_os_id_t program, bool alone) {
     if (fork() != 0) _exit(0);
     setsid();
     close_others(reader);
     cohort_os_hold_t hold;
-    if (cohort_os_hold_take(program, &hold) != APR_SUCCESS) _exit(0);
-    while (cohort_os_alive(program))
+    if (cohort_os_hold_take(program, alone, &hold) != APR_SUCCESS) _exit(0);
+    while (cohort_os_alive(program, NULL))
         if (ended(reader, 100)) {
             cohort_os_hold_release(&hold, true);
             break;
@@ -53,12 +50,12 @@ static _Noreturn void guard(int reader, cohort_os_id_t program) {
     _exit(0);
 }
 
-apr_status_t cohort__lifeline_exec(int reader) {
+apr_status_t cohort__lifeline_exec(int reader, bool alone) {
     cohort_os_id_t program = {(int64_t)getpid(), 0};
     cohort__life((int64_t)getpid(), &program.birth);
     pid_t between = fork();
     if (between < 0) return errno;
-    if (between == 0) guard(reader, program);
+    if (between == 0) guard(reader, program, alone);
     int result;
     COHORT__RETRY(result, (int)waitpid(between, NULL, 0));
     return APR_SUCCESS;

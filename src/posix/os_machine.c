@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The clock, CPUs, names. What differs between POSIX systems is in os_machine_*.c. */
+/* The clock, CPUs, what this process uses. What differs between POSIX systems is in
+ * os_machine_*.c. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -32,14 +33,28 @@ int cohort__milliseconds(int64_t deadline) {
 
 /* ---- CPUs ----------------------------------------------------------------------------------- */
 
-int cohort_os_cpu_count(void) {
+static int cpu_count(void) {
     int count = cohort__affinity_count(), quota = cohort__cpu_quota();
     if (count <= 0) count = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (quota > 0 && quota < count) count = quota;
     return count > 0 ? count : 1;
 }
 
-void cohort_os_set_name(const char *name) {
-    cohort__thread_title(name);
-    cohort__title_set(name);
+/* ---- figures -------------------------------------------------------------------------------- */
+
+static int64_t used_threads(void) {
+    int count = cohort__threads();
+    return count > 0 ? count - atomic_load(&cohort__own_threads) : 0;
+}
+
+int64_t cohort_os_figure(cohort_os_figure_t what) {
+    switch (what) {
+    case COHORT_OS_CPUS: return cpu_count();
+    case COHORT_OS_CPU_IDLE: return cohort__cpu_is_idle();
+    case COHORT_OS_ARENA_SIZE: return (int64_t)cohort__arena_default_size();
+    case COHORT_OS_USED_THREADS: return used_threads();
+    case COHORT_OS_USED_MEMORY: return (int64_t)cohort__memory_peak();
+    case COHORT_OS_USED_OWN_MEMORY: return (int64_t)cohort__memory_own();
+    }
+    return 0;
 }

@@ -8,9 +8,22 @@
 #include <stdio.h>
 #include <unistd.h>
 
+size_t cohort__affinity_get(int64_t tid, void *set, size_t size) {
+    (void)tid, (void)set, (void)size;
+    return 0;
+}
+
+int cohort__affinity_set(const void *set, size_t size) {
+    (void)set, (void)size;
+    errno = ENOTSUP;
+    return -1;
+}
+
+const int cohort__memory_limit = -1;
+
 int cohort__affinity_count(void) { return 0; }
 
-bool cohort_os_cpu_is_idle(void) { return false; }
+bool cohort__cpu_is_idle(void) { return false; }
 
 int cohort__cpu_quota(void) { return 0; }
 
@@ -27,4 +40,9 @@ int cohort__files_bound(void) {
 void cohort__streams_purge(void) {
     fpurge(stdout);
     fpurge(stderr);
+}
+
+void cohort__input_purge(void) {
+    fpurge(stdin);
+    clearerr(stdin);
 }

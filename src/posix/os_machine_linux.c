@@ -34,6 +34,12 @@ size_t cohort__affinity_get(int64_t tid, void *set, size_t size) {
     return used > 0 ? (size_t)used : 0;
 }
 
+int cohort__affinity_set(const void *set, size_t size) {
+    return (int)syscall(SYS_sched_setaffinity, 0, size, set);
+}
+
+const int cohort__memory_limit = RLIMIT_DATA;
+
 int cohort__affinity_count(void) {
     unsigned char set[1024];
     size_t used = cohort__affinity_get(0, set, sizeof set);
@@ -44,7 +50,7 @@ int cohort__affinity_count(void) {
 
 /* Two share one CPU, so with at most as many threads that can run as this one may use CPUs, one
  * of these is idle. */
-bool cohort_os_cpu_is_idle(void) {
+bool cohort__cpu_is_idle(void) {
     char text[128];
     int allowed = cohort__affinity_count(), running;
     if (allowed < 2 || cohort__read_text("/proc/loadavg", text, sizeof text) <= 0) return false;
@@ -154,4 +160,9 @@ int cohort__files_bound(void) {
 void cohort__streams_purge(void) {
     __fpurge(stdout);
     __fpurge(stderr);
+}
+
+void cohort__input_purge(void) {
+    __fpurge(stdin);
+    clearerr(stdin);
 }

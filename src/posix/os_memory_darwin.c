@@ -3,7 +3,9 @@
  * macOS. */
 #include "os_posix.h"
 
+#include <mach/mach.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sysctl.h>
 
 /* The low addresses are the system's on arm64. */
@@ -14,6 +16,19 @@ uint64_t cohort__arena_limit(uint64_t base) {
 }
 
 uint64_t cohort__address_space_used(void) { return 0; }
+
+uint64_t cohort__memory_peak(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
+}
+
+uint64_t cohort__memory_own(void) {
+    task_vm_info_data_t info;
+    mach_msg_type_number_t count = TASK_VM_INFO_COUNT;
+    if (task_info(mach_task_self(), TASK_VM_INFO, (task_info_t)&info, &count) != KERN_SUCCESS)
+        return 0;
+    return info.internal + info.compressed;
+}
 
 uint64_t cohort__memory_size(void) {
     uint64_t bytes = 0;

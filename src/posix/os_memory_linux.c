@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +25,23 @@ uint64_t cohort__address_space_used(void) {
     char text[128];
     if (cohort__read_text("/proc/self/statm", text, sizeof text) <= 0) return 0;
     return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Not by getrusage(): that counts what the process was before it executed this program. */
+uint64_t cohort__memory_peak(void) {
+    char text[4096];
+    if (cohort__read_text("/proc/self/status", text, sizeof text) <= 0) return 0;
+    const char *peak = strstr(text, "VmHWM:");
+    return peak ? strtoull(peak + 6, NULL, 10) * 1024 : 0;
+}
+
+/* The second number is what is real, the third what of that is of files and shared memory. */
+uint64_t cohort__memory_own(void) {
+    char text[128], *at = text;
+    if (cohort__read_text("/proc/self/statm", text, sizeof text) <= 0) return 0;
+    (void)strtoull(at, &at, 10);
+    uint64_t resident = strtoull(at, &at, 10), shared = strtoull(at, &at, 10);
+    return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 uint64_t cohort__memory_size(void) {

@@ -12,11 +12,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-apr_status_t cohort_os_park_setup(void *region, bool fresh) {
-    (void)region, (void)fresh;
-    return APR_SUCCESS;
-}
-
 apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline) {
     struct timespec at, *until = NULL;
     if (deadline != COHORT_OS_NEVER) {

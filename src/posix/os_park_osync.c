@@ -31,13 +31,11 @@ static void find(const char *name, void *function) {
     *(void **)function = dlsym(RTLD_DEFAULT, name);
 }
 
-apr_status_t cohort_os_park_setup(void *region, bool fresh) {
-    (void)region, (void)fresh;
+__attribute__((constructor)) static void find_all(void) {
     find("os_sync_wait_on_address", &osync_wait);
     find("os_sync_wait_on_address_with_timeout", &osync_wait_for);
     find("os_sync_wake_by_address_any", &osync_wake_any);
     find("os_sync_wake_by_address_all", &osync_wake_all);
-    return APR_SUCCESS;
 }
 
 static bool have_osync(void) {

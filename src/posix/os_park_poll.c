@@ -19,11 +19,6 @@
 #define PAUSE_FIRST INT64_C(20000) /* nanoseconds */
 #define PAUSE_LAST  INT64_C(8000000)
 
-apr_status_t cohort_os_park_setup(void *region, bool fresh) {
-    (void)region, (void)fresh;
-    return APR_SUCCESS;
-}
-
 static void rest(int64_t nanoseconds) {
     struct timespec pause = {0, (long)nanoseconds};
     (void)nanosleep(&pause, NULL);

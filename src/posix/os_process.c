@@ -119,6 +119,9 @@ static void drop_descriptors(void) {
 }
 
 void cohort__process_forked(void) {
+    cohort__mutexes_forked();
+    cohort__witness_forked();
+    cohort__offers_forked();
     cohort_os_mutex_reset(&seen.mutex);
     drop_descriptors();
     atomic_store(&known_pid, 0); /* a copy may have the pid of a dead ancestor, but not its birth */
@@ -146,7 +149,7 @@ static bool same_birth(uint64_t known, uint64_t found) {
     return known == found;
 }
 
-bool cohort_os_alive(cohort_os_id_t process) {
+static bool is_alive(cohort_os_id_t process) {
     uint64_t birth = 0;
     int code;
     if (process.pid <= 0 || process.birth == COHORT__BIRTH_GONE) return false;
@@ -157,14 +160,26 @@ bool cohort_os_alive(cohort_os_id_t process) {
     return life == COHORT__RUNS && same_birth(process.birth, birth);
 }
 
-apr_status_t cohort_os_signal(cohort_os_id_t process, cohort_os_signal_t signal) {
-    static const int numbers[] = {SIGTERM, SIGKILL, SIGINT};
+/* The usage first: another process may have had the number until now. */
+bool cohort_os_alive(cohort_os_id_t process, cohort_os_usage_t *usage) {
+    cohort_os_usage_t found = {-1, -1};
+    if (usage) found = cohort__usage(process.pid);
+    bool alive = is_alive(process);
+    if (usage && alive) *usage = found;
+    return alive;
+}
+
+_Static_assert(COHORT_OS_INTERRUPT == SIGINT && COHORT_OS_KILL == SIGKILL &&
+                   COHORT_OS_TERMINATE == SIGTERM,
+               "their numbers");
+
+apr_status_t cohort_os_signal(cohort_os_id_t process, int signal) {
     if (process.pid <= 0) return ESRCH;
-    if (cohort__signal_exact(process, numbers[signal]) == 0) return APR_SUCCESS;
+    if (cohort__signal_exact(process, signal) == 0) return APR_SUCCESS;
     /* a filter of system calls may refuse what kill() is allowed */
     if (errno != ENOSYS && errno != EPERM && errno != EACCES) return errno;
-    if (!cohort_os_alive(process)) return ESRCH;
-    return kill((pid_t)process.pid, numbers[signal]) == 0 ? APR_SUCCESS : errno;
+    if (!cohort_os_alive(process, NULL)) return ESRCH;
+    return kill((pid_t)process.pid, signal) == 0 ? APR_SUCCESS : errno;
 }
 
 static int exit_code(const siginfo_t *info) {

@@ -17,10 +17,11 @@
 #include <unistd.h>
 
 /* The first thread has no file any more when it has ended before others. */
+static const char own[] = "/proc/self/exe", own_of_thread[] = "/proc/thread-self/exe";
+
 static const char *own_link(void) {
-    static const char own[] = "/proc/self/exe";
     char byte;
-    return readlink(own, &byte, 1) < 0 ? "/proc/thread-self/exe" : own;
+    return readlink(own, &byte, 1) < 0 ? own_of_thread : own;
 }
 
 static bool is_same_file(const char *one, const char *other) {
@@ -113,8 +114,12 @@ static bool is_marked(const char *path) {
 /* The name of the file is nicer to see in process lists than "exe". */
 apr_status_t cohort__own_executable(char *path, size_t size) {
     struct stat facts;
-    const char *link = own_link();
+    const char *link = own;
     ssize_t length = readlink(link, path, size - 1);
+    if (length < 0) {
+        link = own_of_thread;
+        length = readlink(link, path, size - 1);
+    }
     if (length < 0) return by_name(path, size);
     path[length] = 0;
     if (is_marked(path) ? !is_same_file(path, link) : stat(path, &facts) != 0) strcpy(path, link);

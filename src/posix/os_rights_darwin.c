@@ -18,9 +18,8 @@ int cohort__change_user(uid_t user) { return setreuid(user, user); }
 int cohort__change_group(gid_t group) { return setregid(group, group); }
 
 /* The kernel tells every process of each other. */
-void cohort__witness_create(cohort_os_handle_t witness[2]) {
-    witness[0] = witness[1] = COHORT_OS_NONE;
-}
+cohort_os_handle_t cohort__witness_take(bool *own) { return *own = false, COHORT_OS_NONE; }
+void cohort__witness_forked(void) {}
 
 bool cohort__parent_user(int witness, int64_t parent, uid_t *user) {
     struct kinfo_proc info;

@@ -22,17 +22,47 @@ bool cohort__is_privileged(void) { return getauxval(AT_SECURE) != 0; }
 int cohort__change_user(uid_t user) { return (int)syscall(SYS_setresuid, user, user, user); }
 int cohort__change_group(gid_t group) { return (int)syscall(SYS_setresgid, group, group, group); }
 
-/* The kernel notes in each of a pair which process made it. Where a sandbox allows no sockets, the
- * child reads /proc. */
-void cohort__witness_create(cohort_os_handle_t witness[2]) {
+/* ---- the witness ---------------------------------------------------------------------------- */
+
+/* The kernel notes in each of a pair which process made it, and as which user; that the other one
+ * is closed changes nothing. Where a sandbox allows no sockets, the child reads /proc. */
+static cohort_os_handle_t make_witness(void) {
     int raw[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, raw) != 0) return;
-    witness[0] = raw[0];
-    witness[1] = raw[1];
-    if (raw[0] > 2 && raw[1] > 2) return;
-    if (cohort__fd_pair(raw, &witness[0], &witness[1]) != APR_SUCCESS)
-        witness[0] = witness[1] = COHORT_OS_NONE;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, raw) != 0) return COHORT_OS_NONE;
+    int first = raw[0] > 2 ? raw[0] : cohort__fd_safe(raw[0]);
+    close(raw[1]);
+    return first < 0 ? COHORT_OS_NONE : first;
 }
+
+/* A pair costs as much as twenty other calls, so the first one is kept, and is right as long as the
+ * process is the same user. It is not closed while the process lives: a start in another thread may
+ * be about to hand it on. */
+static struct {
+    cohort_os_mutex_t mutex;
+    cohort_os_known_t end;
+    pid_t pid;
+    uid_t user;
+} kept;
+
+/* Mutex. In a copy of the process that made it, no thread has handed it on. */
+static void renew(uid_t user) {
+    cohort_os_close_known(&kept.end);
+    kept.end = cohort_os_know(make_witness());
+    kept.user = user;
+    kept.pid = getpid();
+}
+
+cohort_os_handle_t cohort__witness_take(bool *own) {
+    uid_t user = geteuid();
+    cohort_os_mutex_lock(&kept.mutex);
+    if (kept.pid != getpid() || !cohort_os_is_known(&kept.end)) renew(user);
+    cohort_os_handle_t end = kept.user == user ? kept.end.handle : COHORT_OS_NONE;
+    cohort_os_mutex_unlock(&kept.mutex);
+    *own = end == COHORT_OS_NONE;
+    return *own ? make_witness() : end;
+}
+
+void cohort__witness_forked(void) { cohort_os_mutex_reset(&kept.mutex); }
 
 static bool user_from_proc(int64_t pid, uid_t *user) {
     char path[40], text[4096];

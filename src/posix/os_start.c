@@ -36,17 +36,20 @@ _Thread_local bool cohort__forking;
 typedef enum {
     CLOSE_FILES,
     GIVE_HANDLES,
-    REDIRECT,
     GIVE_FILES,
+    REDIRECT,
+    TERMINAL,
     CHANGE_DIRECTORY,
     ARM_LIFELINE,
     SETTLE_USER,
+    TAKE_SETTINGS,
     EXECUTE
 } step_t;
 
 typedef struct {
     int error; /* 0: it is another program by now */
     step_t at; /* where it failed */
+    int step;  /* of the settings */
 } outcome_t;
 
 typedef struct {
@@ -58,13 +61,16 @@ typedef struct {
     char **candidates;           /* paths to try, NULL-terminated */
     char boot[COHORT__BOOT_MAX]; /* "COHORT_BOOT=..." */
     char *boot_pid;              /* where in it the child writes its pid */
-    /* a socket pair, by which the child knows its parent: its end, the parent's; NONE */
-    cohort_os_handle_t witness[2];
+    cohort_os_handle_t witness;  /* by which the child knows its parent; NONE */
+    bool own_witness;            /* it is for this child alone */
+    char mark[sizeof COHORT__MARK_NAME + COHORT__MARK_MAX];
+    bool marked;
     char title[TITLE_ROOM + 1];
     const char *self_argv[3];
     int report[2];          /* how the outcome comes back when memory is not shared; -1 = it is */
     const sigset_t *before; /* what the starter has blocked */
     int gate[2];            /* the child waits there until we know it; -1 = it does not */
+    int step;               /* of the settings, which failed */
     volatile int shared;    /* the child runs in our memory */
     volatile outcome_t outcome;
 } plan_t;
@@ -72,7 +78,7 @@ typedef struct {
 /* ---- in the child: only async-signal-safe calls, no allocation ------------------------------ */
 
 static _Noreturn void fail(plan_t *plan, step_t at, int error) {
-    outcome_t outcome = {error, at};
+    outcome_t outcome = {error, at, plan->step};
     plan->outcome = outcome;
     if (plan->report[1] >= 0) (void)cohort__write_all(plan->report[1], &outcome, sizeof outcome);
     _exit(127);
@@ -88,53 +94,7 @@ static void give_boot_handles(plan_t *plan) {
     give_one(plan, boot->arena);
     give_one(plan, boot->lifeline);
     give_one(plan, boot->channel);
-    give_one(plan, plan->witness[0]);
-}
-
-/* Under the number that it has. */
-static void give_files(plan_t *plan) {
-    for (uint32_t i = 0; i < plan->start->n_files; ++i)
-        if (fcntl(plan->start->files[i], F_SETFD, 0) != 0) fail(plan, GIVE_FILES, errno);
-}
-
-static int open_null(plan_t *plan) {
-    int null;
-    COHORT__RETRY(null, open("/dev/null", O_RDWR | O_CLOEXEC));
-    null = cohort__fd_safe(null);
-    if (null < 0) fail(plan, REDIRECT, errno);
-    return null;
-}
-
-static void redirect(plan_t *plan) {
-    int from[3], null = -1;
-    for (int i = 0; i < 3; ++i) {
-        from[i] = (int)plan->start->stdio[i];
-        if (from[i] == COHORT_OS_NULL && null < 0) null = open_null(plan);
-        if (from[i] == COHORT_OS_NULL) from[i] = null;
-        /* a dup2() below would overwrite it */
-        bool in_the_way = from[i] >= 0 && from[i] < 3 && from[i] != i;
-        if (in_the_way) from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 3);
-        if (in_the_way && from[i] < 0) fail(plan, REDIRECT, errno);
-    }
-    for (int i = 0; i < 3; ++i) {
-        int result;
-        if (from[i] < 0) fcntl(i, F_SETFD, 0); /* if it is open */
-        if (from[i] < 0) continue;
-        COHORT__RETRY(result, from[i] == i ? fcntl(i, F_SETFD, 0) : dup2(from[i], i));
-        if (result < 0) fail(plan, REDIRECT, errno);
-    }
-}
-
-/* The null device where `given` (NULL: nowhere) names no stream. What cannot have it is closed:
- * nothing of the parent's may stay open. */
-static void null_streams(const cohort_os_handle_t *given) {
-    int null;
-    COHORT__RETRY(null, open("/dev/null", O_RDWR));
-    for (int i = 0; i < 3; ++i) {
-        if (i == null || (given && given[i] != COHORT_OS_NONE)) continue;
-        if (null < 0 || dup2(null, i) < 0) close(i);
-    }
-    if (null > 2) close(null);
+    give_one(plan, plan->witness);
 }
 
 static void try_all(plan_t *plan) {
@@ -157,6 +117,13 @@ static void pass_gate(const int gate[2]) {
     close(gate[0]);
 }
 
+static void take_settings(plan_t *plan) {
+    const cohort_os_start_t *start = plan->start;
+    int end = start->cwd ? COHORT__TAKE_DIRECTORY : COHORT__TAKE_STEPS; /* its own counts */
+    plan->step = cohort__settings_take(start->settings, end, true);
+    if (plan->step >= 0) fail(plan, TAKE_SETTINGS, errno);
+}
+
 static void child_main(void *arg, bool tidy) {
     plan_t *plan = arg;
     const cohort_os_start_t *start = plan->start;
@@ -165,19 +132,21 @@ static void child_main(void *arg, bool tidy) {
     if (plan->boot_pid) cohort__boot_write_pid(plan->boot_pid);
     if (cohort__files_close_on_exec(3) != 0) fail(plan, CLOSE_FILES, errno);
     if (start->boot) give_boot_handles(plan);
-    if (start->detach) setsid();
+    if (start->detach || start->terminal.own) setsid();
     else cohort__group_enter(start->group);
-    redirect(plan);
-    if (start->detach) null_streams(start->stdio);
-    give_files(plan);
+    if (cohort__gifts_give(start) != 0) fail(plan, GIVE_FILES, errno);
+    if (cohort__streams_redirect(start->stdio) != 0) fail(plan, REDIRECT, errno);
+    if (start->detach) cohort__streams_null(start->stdio);
+    if (cohort__terminal_enter(&start->terminal) != 0) fail(plan, TERMINAL, errno);
     if (start->cwd && chdir(start->cwd) != 0) fail(plan, CHANGE_DIRECTORY, errno);
     if (start->how == COHORT_OS_PROGRAM && start->lifeline != COHORT_OS_NONE) {
-        apr_status_t status = cohort__lifeline_exec((int)start->lifeline);
+        apr_status_t status = cohort__lifeline_exec((int)start->lifeline, start->alone);
         if (status != APR_SUCCESS) fail(plan, ARM_LIFELINE, status);
     }
     cohort__signals_exec(start->signals, tidy, start->how == COHORT_OS_REEXEC, plan->before);
     if (start->how == COHORT_OS_REEXEC && cohort__boot_settle_user() != 0)
         fail(plan, SETTLE_USER, errno);
+    if (start->how == COHORT_OS_PROGRAM && start->settings) take_settings(plan);
     try_all(plan);
     _exit(127);
 }
@@ -236,16 +205,19 @@ static apr_status_t program_paths(plan_t *plan) {
     return APR_SUCCESS;
 }
 
-/* The environment with the boot block in front, and no other. */
-static apr_status_t boot_environment(plan_t *plan) {
+/* The environment with the boot block and the mark in front, and no other. */
+static apr_status_t add_to_environment(plan_t *plan) {
     const char *const *from = plan->environment;
     size_t count = 0, n = 0;
     while (from && from[count]) ++count;
-    plan->env = calloc(count + 2, sizeof *plan->env);
+    plan->env = calloc(count + 3, sizeof *plan->env);
     if (!plan->env) return APR_ENOMEM;
-    plan->env[n++] = plan->boot;
-    for (size_t i = 0; i < count; ++i)
-        if (!cohort__boot_is(from[i])) plan->env[n++] = from[i];
+    if (plan->start->boot) plan->env[n++] = plan->boot;
+    if (plan->marked) plan->env[n++] = plan->mark;
+    for (size_t i = 0; i < count; ++i) {
+        bool ours = plan->start->boot ? cohort__boot_is(from[i]) : false;
+        if (!ours && !(plan->marked && cohort__mark_is(from[i]))) plan->env[n++] = from[i];
+    }
     plan->environment = plan->env;
     return APR_SUCCESS;
 }
@@ -271,13 +243,18 @@ static apr_status_t prepare(plan_t *plan) {
     if (start->context_size)
         status = cohort__context_environment(start->context, start->context_size, &plan->given_env);
     if (status != APR_SUCCESS) return status;
+    if (start->how == COHORT_OS_PROGRAM && start->settings && start->settings->n_env) {
+        plan->given_env = cohort__settings_environment(start->settings, plan->environment);
+        if (!plan->given_env) return APR_ENOMEM;
+    }
     if (plan->given_env) plan->environment = plan->given_env;
     if (start->how == COHORT_OS_PROGRAM && (!start->argv || !start->argv[0])) return APR_EINVAL;
     if (start->how == COHORT_OS_REEXEC) own_arguments(plan);
-    if (!start->boot) return start->how == COHORT_OS_REEXEC ? APR_EINVAL : APR_SUCCESS;
-    cohort__witness_create(plan->witness);
-    plan->boot_pid = cohort__boot_write(plan->boot, start->boot, plan->witness[0]);
-    return boot_environment(plan);
+    if (!start->boot && start->how == COHORT_OS_REEXEC) return APR_EINVAL;
+    if (start->boot) plan->witness = cohort__witness_take(&plan->own_witness);
+    if (start->boot) plan->boot_pid = cohort__boot_write(plan->boot, start->boot, plan->witness);
+    plan->marked = cohort__mark_variable(start, plan->mark);
+    return start->boot || plan->marked ? add_to_environment(plan) : APR_SUCCESS;
 }
 
 static void discard(plan_t *plan) {
@@ -285,14 +262,13 @@ static void discard(plan_t *plan) {
     free(plan->candidates);
     free((void *)plan->env);
     free((void *)plan->given_env);
-    cohort_os_close(plan->witness[0]);
-    cohort_os_close(plan->witness[1]);
+    if (plan->own_witness) cohort_os_close(plan->witness);
 }
 
 /* ---- in the parent -------------------------------------------------------------------------- */
 
 static outcome_t outcome_of(plan_t *plan) {
-    outcome_t outcome = {0, EXECUTE};
+    outcome_t outcome = {0, EXECUTE, 0};
     if (plan->shared || plan->report[0] < 0) return plan->outcome;
     if (cohort__read_all(plan->report[0], &outcome, sizeof outcome) != sizeof outcome)
         outcome.error = 0;
@@ -305,12 +281,15 @@ static apr_status_t explain(const plan_t *plan, outcome_t outcome) {
     switch (outcome.at) {
     case CLOSE_FILES: return cohort__fail(outcome.error, "keeping descriptors from %s", program);
     case GIVE_FILES:
-        return cohort__fail(outcome.error, "keeping the descriptors of the option files for %s",
+        return cohort__fail(outcome.error, "giving %s what the options gifts and files name",
                             program);
     case GIVE_HANDLES:
         return cohort__fail(outcome.error, "passing descriptors of the cohort to %s", program);
     case REDIRECT:
         return cohort__fail(outcome.error, "connecting the standard streams of %s", program);
+    case TERMINAL: return cohort__fail(outcome.error, "giving %s a terminal", program);
+    case TAKE_SETTINGS:
+        return cohort__settings_failed(start->settings, outcome.step, outcome.error);
     case CHANGE_DIRECTORY: return cohort__fail(outcome.error, "chdir %s", start->cwd);
     case ARM_LIFELINE:
         return cohort__fail(outcome.error, "binding %s to the life of its parent", program);
@@ -339,7 +318,7 @@ static apr_status_t make_gate(int gate[2]) {
     cohort_os_handle_t reader, writer;
     gate[0] = gate[1] = -1;
     if (!children_vanish()) return APR_SUCCESS;
-    apr_status_t status = cohort_os_pipe_create(&reader, &writer);
+    apr_status_t status = cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &reader, &writer);
     if (status != APR_SUCCESS) return status;
     gate[0] = (int)reader;
     gate[1] = (int)writer;
@@ -373,7 +352,7 @@ static _Atomic bool vfork_shares; /* as has been seen */
 
 static apr_status_t make_report(int report[2]) {
     cohort_os_handle_t reader, writer;
-    apr_status_t status = cohort_os_pipe_create(&reader, &writer);
+    apr_status_t status = cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &reader, &writer);
     if (status != APR_SUCCESS) return status;
     report[0] = (int)reader;
     report[1] = (int)writer;
@@ -411,6 +390,24 @@ static apr_status_t execute(plan_t *plan, cohort_os_id_t *id) {
     return status;
 }
 
+/* In the copy. */
+static apr_status_t be_copy(const cohort_os_start_t *start, const int gate[2], sigset_t *before) {
+    pass_gate(gate);
+    cohort__signals_forked(start->signals, before);
+    if (start->detach) cohort__detach(false);
+    else if (start->terminal.own) setsid();
+    else cohort__group_enter(start->group);
+    if (cohort__gifts_give(start) != 0) return cohort__fail(errno, "giving a copy its gifts");
+    if ((start->streams ? cohort__streams_take(start->streams)
+                        : cohort__streams_redirect(start->stdio)) != 0)
+        return cohort__fail(errno, "connecting the standard streams of a copy");
+    if (!start->streams && start->stdio[0] != COHORT_OS_NONE) cohort__input_purge();
+    if (cohort__terminal_enter(&start->terminal) != 0)
+        return cohort__fail(errno, "giving a copy a terminal");
+    apr_status_t status = start->at_exit ? cohort__exit_own(start->at_exit) : APR_SUCCESS;
+    return status == APR_SUCCESS ? status : cohort__fail(status, "atexit in a copy");
+}
+
 static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *child,
                               bool *in_child) {
     sigset_t all, before;
@@ -422,26 +419,23 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
     if (cohort__copy_mask) before = *cohort__copy_mask;
     cohort__forking = true;
     pid_t pid = fork();
-    int error = pid < 0 ? errno : 0;
+    if (pid < 0) status = cohort__fail(errno, "fork");
     cohort__forking = false;
     *in_child = pid == 0;
-    if (pid == 0) pass_gate(gate);
-    if (pid == 0) cohort__signals_forked(start->signals, &before);
-    if (pid == 0 && start->detach) cohort__detach();
-    if (pid == 0 && !start->detach) cohort__group_enter(start->group);
+    if (pid == 0) status = be_copy(start, gate, &before);
     if (pid == 0) *child = cohort_os_self();
     if (pid > 0) cohort__child_identify(pid, child);
     if (pid != 0) open_gate(gate);
     pthread_sigmask(SIG_SETMASK, pid != 0 && cohort__copy_mask ? &all : &before, NULL);
     if (pid > 0 && start->lifeline != COHORT_OS_NONE) cohort__lifeline_prepare(start->lifeline);
-    return pid < 0 ? cohort__fail(error, "fork") : APR_SUCCESS;
+    return status;
 }
 
 /* Needs much of the stack. A function of its own keeps that out of the way of fork(): its copies
  * would have to copy one more page. */
 static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t *start,
                                                         cohort_os_id_t *child) {
-    plan_t plan = {.start = start, .witness = {COHORT_OS_NONE, COHORT_OS_NONE}};
+    plan_t plan = {.start = start, .witness = COHORT_OS_NONE};
     apr_status_t status = prepare(&plan);
     /* what shares our memory would be cancelled in our place */
     bool cancellable = cohort__allow_cancel(false);
@@ -451,26 +445,12 @@ static __attribute__((noinline)) apr_status_t carry_out(const cohort_os_start_t 
     return status;
 }
 
-static apr_status_t check_files(const cohort_os_start_t *start) {
-    for (uint32_t i = 0; i < start->n_files; ++i)
-        if (fcntl(start->files[i], F_GETFD) < 0)
-            return cohort__fail(errno, "descriptor %d of the option files", (int)start->files[i]);
-    return APR_SUCCESS;
-}
-
 apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child,
                              bool *in_child) {
-    apr_status_t status = check_files(start);
+    apr_status_t status = cohort__gifts_open(start);
     if (status != APR_SUCCESS) return status;
     if (start->how == COHORT_OS_FORK) return duplicate(start, child, in_child);
     status = carry_out(start, child);
     if (status == APR_SUCCESS) *in_child = false;
     return status;
-}
-
-/* ---- without a terminal --------------------------------------------------------------------- */
-
-void cohort__detach(void) {
-    setsid();
-    null_streams(NULL);
 }

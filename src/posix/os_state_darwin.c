@@ -63,8 +63,10 @@ apr_status_t cohort__state_rest(cohort_os_state_t *state, cohort__status_t *also
 _Static_assert(RLIM_NLIMITS <= COHORT__WISH_LIMITS_MAX, "the limits fit");
 
 /* Each thread of this process is the same. */
-apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state) {
+apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state,
+                                  cohort_os_context_t *context) {
     cohort__status_t also;
+    if (what == COHORT_OS_LOOK_CONTEXT) return cohort__context_look(state, context);
     look_quickly(state);
     return what == COHORT_OS_LOOK_QUICK ? APR_SUCCESS : cohort__state_rest(state, &also);
 }

@@ -437,7 +437,9 @@ static apr_status_t look_at_first(int64_t pid, cohort_os_state_t *state) {
                               (long long)pid);
 }
 
-apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state) {
+apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state,
+                                  cohort_os_context_t *context) {
+    if (what == COHORT_OS_LOOK_CONTEXT) return cohort__context_look(state, context);
     if (what == COHORT_OS_LOOK_FIRST) return look_at_first((int64_t)getpid(), state);
     if (what == COHORT_OS_LOOK_THREAD) return look_at_own(state);
     look_quickly(state);

@@ -66,11 +66,6 @@ static void *thread_main(void *given) {
     return NULL;
 }
 
-int cohort_os_thread_count(void) {
-    int count = cohort__threads();
-    return count > 0 ? count - atomic_load(&cohort__own_threads) : 0;
-}
-
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
     thread_start_t *start = malloc(sizeof *start);
     pthread_attr_t attributes;

@@ -18,6 +18,20 @@
 static char *area;
 static size_t area_size;
 
+static void set_title(const char *name) {
+    if (!area) return;
+    size_t used = strnlen(name, area_size - 2);
+    memcpy(area, name, used);
+    memset(area + used, 0, area_size - used);
+    /* what is not a 0 there tells Linux that the line has been rewritten and ends at the first 0 */
+    area[area_size - 1] = ' ';
+}
+
+void cohort__name_show(const char *name) {
+    cohort__thread_title(name);
+    set_title(name);
+}
+
 #if defined(__GLIBC__) || defined(__APPLE__)
 static int first_argc;
 static char **first_argv;
@@ -37,17 +51,8 @@ void cohort__title_take(void) {
     snprintf(text, sizeof text, "%.*s", (int)length, name);
     area = first_argv[0];
     area_size = (size_t)(name + padded + 1 - area);
-    cohort_os_set_name(text);
+    cohort__name_show(text);
 }
 #else
 void cohort__title_take(void) {}
 #endif
-
-void cohort__title_set(const char *name) {
-    if (!area) return;
-    size_t used = strnlen(name, area_size - 2);
-    memcpy(area, name, used);
-    memset(area + used, 0, area_size - used);
-    /* what is not a 0 there tells Linux that the line has been rewritten and ends at the first 0 */
-    area[area_size - 1] = ' ';
-}

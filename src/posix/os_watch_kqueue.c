@@ -76,7 +76,7 @@ static void unlink_entry(entry_t *entry) {
 static void prefetch(cohort_os_watch_t *watch, entry_t *entry) {
     uintptr_t pid = (uintptr_t)entry->process.pid;
     bool added = change(watch, pid, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, entry) == 0;
-    if (added && cohort_os_alive(entry->process)) return;
+    if (added && cohort_os_alive(entry->process, NULL)) return;
     if (added) change(watch, pid, EVFILT_PROC, EV_DELETE, 0, NULL);
     change(watch, (uintptr_t)entry, EVFILT_USER, EV_ADD | EV_ONESHOT, 0, entry);
     change(watch, (uintptr_t)entry, EVFILT_USER, 0, NOTE_TRIGGER, entry);

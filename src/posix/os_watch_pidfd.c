@@ -273,7 +273,7 @@ static void report_end(cohort_os_watch_t *watch, entry_t *entry, cohort_os_event
 static bool has_ended(const entry_t *entry) {
     int code;
     return (entry->child && cohort__code_peek(-1, entry->process.pid, &code)) ||
-           !cohort_os_alive(entry->process);
+           !cohort_os_alive(entry->process, NULL);
 }
 
 static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {
@@ -315,7 +315,10 @@ static bool translate(cohort_os_watch_t *watch, void *what, unsigned borrowings,
                       cohort_os_event_t *event) {
     uint64_t count;
     if (what == &watch->channel) return take_message(watch, event);
-    if (what == &watch->nudge) return read(watch->nudge, &count, sizeof count) < 0 && false;
+    if (what == &watch->nudge) {
+        /* another thread may have taken it */
+        return (void)!read(watch->nudge, &count, sizeof count), false;
+    }
     cohort_os_mutex_lock(&watch->mutex);
     bool ended = watch->borrowings == borrowings || is_still_so(watch, what);
     if (ended) report_end(watch, what, event);

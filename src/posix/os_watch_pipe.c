@@ -122,7 +122,7 @@ static bool has_ended(entry_t *entry) {
         cohort__code_remember(entry->process, code);
         return true;
     }
-    return !cohort_os_alive(entry->process) && !is_held(entry);
+    return !cohort_os_alive(entry->process, NULL) && !is_held(entry);
 }
 
 static bool ask(cohort_os_watch_t *watch, cohort_os_event_t *event) {

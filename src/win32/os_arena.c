@@ -2,7 +2,8 @@
 /*
  * The arena is a section backed by the paging file, reserved only: address space costs page-table
  * entries, memory is charged when a range is committed, and a commit in one process is a commit in
- * all. It has no name and ends with its last handle and view.
+ * all. It has no name and ends with its last handle and view. Behind the arena lies what os_park.c
+ * needs.
  *
  * Windows places what it chooses itself in the low terabyte (randomised) and below 0x7FFF_FFFF_FFFF
  * (images, stacks); 0x2000_0000_0000 lies far from both. A child finds the arena mapped by its
@@ -28,7 +29,8 @@ static bool is_base(uint64_t base) {
 void cohort__arena_premapped(uint64_t base) { premapped = base; }
 
 static apr_status_t map_at(uint64_t base, uint64_t size, HANDLE section) {
-    if (MapViewOfFileEx(section, FILE_MAP_ALL_ACCESS, 0, 0, (SIZE_T)size, (void *)(uintptr_t)base))
+    if (MapViewOfFileEx(section, FILE_MAP_ALL_ACCESS, 0, 0, (SIZE_T)(size + COHORT__PARK_BYTES),
+                        (void *)(uintptr_t)base))
         return APR_SUCCESS;
     switch (GetLastError()) {
     case ERROR_NOT_ENOUGH_MEMORY:
@@ -69,28 +71,40 @@ static void keep_out_of_dumps(const cohort_os_arena_t *arena) {
     each_block(arena, "WerRegisterExcludedMemoryBlock");
 }
 
+/* In a process that has the arena mapped. */
+static apr_status_t begin(const cohort_os_arena_t *arena, bool fresh) {
+    char *end = arena->base + arena->size;
+    apr_status_t status =
+        fresh && !VirtualAlloc(end, (SIZE_T)COHORT__PARK_BYTES, MEM_COMMIT, PAGE_READWRITE)
+            ? APR_ENOMEM
+            : cohort__park_begin(end, fresh);
+    if (status == APR_SUCCESS) keep_out_of_dumps(arena);
+    else UnmapViewOfFile(arena->base);
+    return status;
+}
+
 apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena) {
+    cohort_os_arena_t made;
     if (size == 0 || size % MIB != 0) return APR_EINVAL;
+    uint64_t all = size + COHORT__PARK_BYTES;
     HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE,
-                                        (DWORD)(size >> 32), (DWORD)size, NULL);
+                                        (DWORD)(all >> 32), (DWORD)all, NULL);
     if (!section) return APR_ENOMEM; /* nothing but a limit can fail it */
-    apr_status_t status = map_somewhere(arena, size, section);
-    if (status != APR_SUCCESS) CloseHandle(section);
-    else keep_out_of_dumps(arena);
+    apr_status_t status = map_somewhere(&made, size, section);
+    if (status == APR_SUCCESS) status = begin(&made, true);
+    if (status == APR_SUCCESS) *arena = made;
+    else CloseHandle(section);
     return status;
 }
 
 apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena) {
     uint64_t base = (uint64_t)(uintptr_t)arena->base;
     if (!is_base(base)) return APR_EINVAL;
-    if (premapped && premapped == base) {
-        premapped = 0;
-        keep_out_of_dumps(arena);
-        return APR_SUCCESS;
-    }
-    apr_status_t status = map_at(base, arena->size, cohort__handle(arena->handle));
-    if (status == APR_SUCCESS) keep_out_of_dumps(arena);
-    return status;
+    bool mapped = premapped && premapped == base;
+    if (mapped) premapped = 0;
+    apr_status_t status =
+        mapped ? APR_SUCCESS : map_at(base, arena->size, cohort__handle(arena->handle));
+    return status == APR_SUCCESS ? begin(arena, false) : status;
 }
 
 /* Code can close a handle that is not its own only by guessing. */
@@ -104,15 +118,13 @@ apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
 
 void cohort_os_arena_detach(cohort_os_arena_t *arena) {
     if (!arena->base) return;
-    cohort__park_drop(arena->base, arena->size);
+    cohort__park_end(arena->base + arena->size);
     UnmapViewOfFile(arena->base);
     cohort_os_close(arena->handle);
     *arena = (cohort_os_arena_t){NULL, 0, COHORT_OS_NONE};
 }
 
-apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
-                                    uint64_t length) {
-    if (offset > arena->size || length > arena->size - offset) return APR_ENOMEM;
+static apr_status_t commit(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
     if (length == 0) return APR_SUCCESS;
     return VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_COMMIT, PAGE_READWRITE)
                ? APR_SUCCESS
@@ -121,22 +133,28 @@ apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t off
 
 /* A view's pages cannot be uncommitted; MEM_RESET makes them worthless, so that they are dropped
  * instead of paged out. */
-void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
-    if (offset <= arena->size && length && length <= arena->size - offset) {
-        VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_RESET, PAGE_READWRITE);
-    }
+static void discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+    if (length) VirtualAlloc(arena->base + offset, (SIZE_T)length, MEM_RESET, PAGE_READWRITE);
 }
 
 /* All of it: what is not committed is in no dump. */
-void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length) {
+static void dump(const cohort_os_arena_t *arena) {
     static _Atomic bool done;
-    (void)offset, (void)length;
     if (!atomic_exchange(&done, true)) each_block(arena, "WerUnregisterExcludedMemoryBlock");
+}
+
+apr_status_t cohort_os_arena_pages(const cohort_os_arena_t *arena, cohort_os_pages_t how,
+                                   uint64_t offset, uint64_t length) {
+    if (offset > arena->size || length > arena->size - offset) return APR_EINVAL;
+    if (how == COHORT_OS_PAGES_COMMIT) return commit(arena, offset, length);
+    if (how == COHORT_OS_PAGES_DISCARD) discard(arena, offset, length);
+    else dump(arena);
+    return APR_SUCCESS;
 }
 
 /* A reserved section costs eight bytes of page-table prototypes for each page of 4 KiB, so modesty
  * pays here. */
-uint64_t cohort_os_arena_default_size(void) {
+uint64_t cohort__arena_default_size(void) {
     MEMORYSTATUSEX memory = {.dwLength = sizeof memory};
     uint64_t size = GlobalMemoryStatusEx(&memory) ? memory.ullTotalPhys * 2 : 0;
     if (size < 4 * GIB) size = 4 * GIB;

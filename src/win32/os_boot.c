@@ -132,14 +132,14 @@ void cohort__page_write(cohort__page_t *page, const cohort_os_boot_t *boot, coho
 
 /* abort() ends with code 3 here; say what it was. Nothing of a crash may wait for a user to press
  * a button. */
-static void aborted(int number) {
+void cohort__aborted(int number) {
     (void)number;
     TerminateProcess(GetCurrentProcess(), cohort__exit_status(COHORT__SIGABRT));
 }
 
 static void fail_silently(void) {
     SetErrorMode(GetErrorMode() | SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
-    void (*before)(int) = signal(SIGABRT, aborted);
+    void (*before)(int) = signal(SIGABRT, cohort__aborted);
     if (before != SIG_DFL && before != SIG_ERR) signal(SIGABRT, before);
 }
 

@@ -20,7 +20,7 @@ static bool random_name(wchar_t name[COHORT__EVENT_NAME]) {
     return true;
 }
 
-apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
+static apr_status_t create_channel(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
     wchar_t name[COHORT__EVENT_NAME];
     if (!random_name(name)) return APR_EGENERAL;
     HANDLE in = CreateNamedPipeW(
@@ -39,6 +39,64 @@ apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_hand
     return APR_SUCCESS;
 }
 
+static apr_status_t create_bytes(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
+    HANDLE in, out;
+    if (!CreatePipe(&in, &out, NULL, PIPE_BYTES)) return cohort__last_error();
+    *reader = (cohort_os_handle_t)in;
+    *writer = (cohort_os_handle_t)out;
+    return APR_SUCCESS;
+}
+
+/* As CreatePipe() makes it, but for the end that this process keeps: that one is overlapped. */
+static apr_status_t create_flow(DWORD reader_flags, DWORD writer_flags, cohort_os_handle_t *reader,
+                                cohort_os_handle_t *writer) {
+    wchar_t name[COHORT__EVENT_NAME];
+    if (!random_name(name)) return APR_EGENERAL;
+    HANDLE in =
+        CreateNamedPipeW(name, PIPE_ACCESS_INBOUND | FILE_FLAG_FIRST_PIPE_INSTANCE | reader_flags,
+                         PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_REJECT_REMOTE_CLIENTS, 1,
+                         PIPE_BYTES, PIPE_BYTES, 0, cohort__own_security());
+    if (in == INVALID_HANDLE_VALUE) return cohort__last_error();
+    HANDLE out = CreateFileW(name, GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, NULL, OPEN_EXISTING,
+                             writer_flags, NULL);
+    if (out == INVALID_HANDLE_VALUE) {
+        apr_status_t status = cohort__last_error();
+        CloseHandle(in);
+        return status;
+    }
+    *reader = (cohort_os_handle_t)in;
+    *writer = (cohort_os_handle_t)out;
+    return APR_SUCCESS;
+}
+
+/* An event stands for both ends. */
+static apr_status_t create_flag(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
+    HANDLE self = GetCurrentProcess(), flag = CreateEventW(NULL, TRUE, FALSE, NULL), same;
+    if (!flag) return cohort__last_error();
+    if (!DuplicateHandle(self, flag, self, &same, 0, FALSE, DUPLICATE_SAME_ACCESS)) {
+        apr_status_t status = cohort__last_error();
+        CloseHandle(flag);
+        return status;
+    }
+    *reader = (cohort_os_handle_t)flag;
+    *writer = (cohort_os_handle_t)same;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_os_pipe_create(cohort_os_pipe_t what, cohort_os_handle_t *reader,
+                                   cohort_os_handle_t *writer) {
+    switch (what) {
+    case COHORT_OS_PIPE_MESSAGES: return create_channel(reader, writer);
+    case COHORT_OS_PIPE_LIFELINE: return cohort__job_create(reader, writer);
+    case COHORT_OS_PIPE_INWARD: return create_flow(FILE_FLAG_OVERLAPPED, 0, reader, writer);
+    case COHORT_OS_PIPE_OUTWARD: return create_flow(0, FILE_FLAG_OVERLAPPED, reader, writer);
+    case COHORT_OS_PIPE_FLAG: return create_flag(reader, writer);
+    case COHORT_OS_PIPE_TERMINAL:
+        return cohort__fail(APR_ENOTIMPL, "this system has no terminals to be made");
+    default: return create_bytes(reader, writer);
+    }
+}
+
 /* A process gives its streams to a child as it starts it, so none ever goes through a channel. */
 apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
                                     const cohort_os_streams_t *streams) {
@@ -53,28 +111,30 @@ apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
     }
 }
 
-/* What a pool's maker had when it made the pool is not kept: a worker has what the maker has when
- * it is started. */
-apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams) {
-    *streams = cohort_os_facts()->streams;
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams) {
-    return (void)streams, APR_ENOTIMPL;
-}
-
-apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer) {
-    HANDLE in, out;
-    if (!CreatePipe(&in, &out, NULL, PIPE_BYTES)) return cohort__last_error();
-    *reader = (cohort_os_handle_t)in;
-    *writer = (cohort_os_handle_t)out;
-    return APR_SUCCESS;
+void cohort_os_flag(cohort_os_handle_t reader, cohort_os_handle_t writer, bool readable) {
+    if (readable) SetEvent(cohort__handle(writer));
+    else ResetEvent(cohort__handle(reader));
 }
 
 void cohort_os_close(cohort_os_handle_t handle) {
     if (handle == COHORT_OS_NONE || handle == 0) return;
-    if (!cohort__job_close(cohort__handle(handle))) CloseHandle(cohort__handle(handle));
+    HANDLE closed = cohort__handle(handle);
+    if (!cohort__job_close(closed) && !cohort__flow_close(closed)) CloseHandle(closed);
+}
+
+#ifndef ENABLE_VIRTUAL_TERMINAL_PROCESSING
+#define ENABLE_VIRTUAL_TERMINAL_PROCESSING 0x0004
+#endif
+
+/* A console that would take control sequences when it is asked to is asked. */
+static void look_at_console(HANDLE handle, cohort_os_known_t *known) {
+    CONSOLE_SCREEN_BUFFER_INFO info;
+    DWORD mode;
+    if (GetFileType(handle) != FILE_TYPE_CHAR || !GetConsoleScreenBufferInfo(handle, &info)) return;
+    known->columns = info.srWindow.Right - info.srWindow.Left + 1;
+    if (!GetConsoleMode(handle, &mode)) return;
+    known->has_moves = (mode & ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0 ||
+                       SetConsoleMode(handle, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0;
 }
 
 /* Code can close a handle that is not its own only by guessing; then the number is not used at
@@ -82,5 +142,7 @@ void cohort_os_close(cohort_os_handle_t handle) {
 cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
     DWORD flags;
     bool open = handle != COHORT_OS_NONE && GetHandleInformation(cohort__handle(handle), &flags);
-    return (cohort_os_known_t){.handle = open ? handle : COHORT_OS_NONE};
+    cohort_os_known_t known = {.handle = open ? handle : COHORT_OS_NONE};
+    if (open) look_at_console(cohort__handle(handle), &known);
+    return known;
 }

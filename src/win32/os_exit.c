@@ -16,8 +16,3 @@ _Noreturn void cohort_os_exit(int code, cohort_os_exit_t how) {
     TerminateProcess(GetCurrentProcess(), (UINT)code);
     for (;;) Sleep(INFINITE);
 }
-
-apr_status_t cohort_os_exit_own(void (*run)(void)) {
-    (void)run;
-    return APR_ENOTIMPL; /* nothing is forked */
-}

@@ -8,13 +8,14 @@ static cohort_os_facts_t facts;
  * what is contained. */
 static BOOL CALLBACK find_facts(INIT_ONCE *once, void *given, void **result) {
     (void)once, (void)given, (void)result;
-    facts = (cohort_os_facts_t){.park_region = cohort__park_region,
-                                .streams = {{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}},
+    facts = (cohort_os_facts_t){.streams = {{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}},
                                 .can_fork = false,
                                 .fork_is_default = false,
                                 .privileged = cohort__is_privileged(),
                                 .can_reexec = true,
                                 .can_keep_files = false,
+                                .can_offer_sockets = false,
+                                .settings = COHORT_OS_SET_CPUS | COHORT__LIMITS_HERE,
                                 .needs_keeper = false};
     return TRUE;
 }

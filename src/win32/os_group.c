@@ -8,15 +8,15 @@
 
 #include <cohort/errors.h>
 
-void cohort_os_group_end(cohort_os_id_t child) {
+void cohort__group_end(cohort_os_id_t child) {
     HANDLE job = cohort__child_job(child);
     if (!job) return;
     TerminateJobObject(job, cohort__exit_status(COHORT__SIGKILL));
     CloseHandle(job);
 }
 
-apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold) {
-    (void)leader, (void)hold;
+apr_status_t cohort_os_hold_take(cohort_os_id_t leader, bool alone, cohort_os_hold_t *hold) {
+    (void)leader, (void)alone, (void)hold;
     return APR_ENOTIMPL;
 }
 

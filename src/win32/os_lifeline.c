@@ -40,7 +40,7 @@ static void remember(lifeline_t *lifeline) {
     ReleaseSRWLockExclusive(&lifelines_lock);
 }
 
-apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper) {
+apr_status_t cohort__job_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper) {
     HANDLE job, copy, self = GetCurrentProcess();
     lifeline_t *lifeline = malloc(sizeof *lifeline);
     if (!lifeline) return APR_ENOMEM;
@@ -62,7 +62,7 @@ apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_han
 }
 
 /* A process that was started with the lifeline is in the job already and has no handle of it. */
-apr_status_t cohort_os_lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how) {
+apr_status_t cohort__lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how) {
     apr_status_t status = APR_SUCCESS;
     if (reader == COHORT_OS_NONE) return APR_SUCCESS;
     if (how != COHORT_OS_LIFELINE_DECLINED &&

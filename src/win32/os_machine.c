@@ -1,9 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The clock, the CPUs, names. A function that came with late versions of Windows 10 is looked up at
- * run time, so that its absence costs a name in a debugger and not the start of the program. */
+/* The clock, the CPUs, what this process uses. */
 #include "os_win32.h"
 
-#include <stdlib.h>
+#include <psapi.h>
 
 #define SECOND 1000000000
 
@@ -45,7 +44,7 @@ static int job_share(void) {
     return (rate.ControlFlags & hard) == hard && rate.CpuRate ? (int)rate.CpuRate : 10000;
 }
 
-int cohort_os_cpu_count(void) {
+static int cpu_count(void) {
     int allowed = affinity_count();
     int share =
         (int)(((int64_t)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS) * job_share() + 9999) /
@@ -54,16 +53,44 @@ int cohort_os_cpu_count(void) {
     return allowed > 0 ? allowed : 1;
 }
 
-bool cohort_os_cpu_is_idle(void) { return false; }
+static int64_t used_memory(bool own) {
+    PROCESS_MEMORY_COUNTERS_EX counters = {0}; /* Wine tells nothing of private memory */
+    if (!K32GetProcessMemoryInfo(GetCurrentProcess(), (PROCESS_MEMORY_COUNTERS *)&counters,
+                                 sizeof counters))
+        return 0;
+    if (!own) return (int64_t)counters.PeakWorkingSetSize;
+    return (int64_t)(counters.PrivateUsage ? counters.PrivateUsage : counters.WorkingSetSize);
+}
 
-/* A process has the name of its file for ever; its thread can have another, which debuggers and
- * Process Explorer show. */
-void cohort_os_set_name(const char *name) {
-    typedef HRESULT(WINAPI * describe_t)(HANDLE, PCWSTR);
-    HMODULE kernel = GetModuleHandleW(L"kernel32.dll");
-    describe_t describe =
-        kernel ? (describe_t)(void (*)(void))GetProcAddress(kernel, "SetThreadDescription") : NULL;
-    wchar_t *wide = describe ? cohort__wide_name(name) : NULL;
-    if (wide) describe(GetCurrentThread(), wide);
-    free(wide);
+/* Of those that it may use, counted from 0, and round. */
+static DWORD_PTR nth_cpu(HANDLE process, uint32_t n) {
+    DWORD_PTR mask = 0, all, one = 1;
+    unsigned count = 0, at = 0;
+    if (!GetProcessAffinityMask(process, &mask, &all) || !mask) return 0;
+    for (DWORD_PTR rest = mask; rest; rest &= rest - 1) count++;
+    for (; !(mask & one) || at++ != n % count; one <<= 1) {
+    }
+    return one;
+}
+
+apr_status_t cohort__set_cpus(HANDLE process, const cohort_os_settings_t *s) {
+    DWORD_PTR mask = 0;
+    const uint32_t *cpus = s ? (const uint32_t *)cohort_os_settings_part(s, s->cpus) : NULL;
+    for (uint32_t i = 0; s && i < s->n_cpus; i++) {
+        if (cpus[i] < 64) mask |= (DWORD_PTR)1 << cpus[i];
+    }
+    if (s && s->set & COHORT_OS_SET_NTH_CPU) mask = nth_cpu(process, cpus[0]);
+    if (!s || !s->n_cpus || SetProcessAffinityMask(process, mask)) return APR_SUCCESS;
+    return cohort__fail(cohort__last_error(), "using %u CPUs, the first of them %u",
+                        (unsigned)s->n_cpus, (unsigned)cpus[0]);
+}
+
+int64_t cohort_os_figure(cohort_os_figure_t what) {
+    switch (what) {
+    case COHORT_OS_CPUS: return cpu_count();
+    case COHORT_OS_ARENA_SIZE: return (int64_t)cohort__arena_default_size();
+    case COHORT_OS_USED_MEMORY: return used_memory(false);
+    case COHORT_OS_USED_OWN_MEMORY: return used_memory(true);
+    default: return 0;
+    }
 }

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* The mutex for threads of one process: the system's. Threads are not cancelled there. */
+/* The mutex for threads of one process: the system's. Threads are not cancelled there, and one
+ * that is zero is free. */
 #include "os_win32.h"
 
 _Static_assert(sizeof(SRWLOCK) <= sizeof(cohort_os_mutex_t),
@@ -10,5 +11,3 @@ static SRWLOCK *lock_of(cohort_os_mutex_t *mutex) { return (SRWLOCK *)(void *)mu
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex) { AcquireSRWLockExclusive(lock_of(mutex)); }
 
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex) { ReleaseSRWLockExclusive(lock_of(mutex)); }
-
-void cohort_os_mutex_reset(cohort_os_mutex_t *mutex) { InitializeSRWLock(lock_of(mutex)); }

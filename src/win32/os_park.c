@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sleeping on a word. WaitOnAddress() does not reach across processes, so each sleeping thread owns
- * an entry of a table in the arena, which says on which word it sleeps, and an event of the system
- * that belongs to the entry.
+ * an entry of a table behind the arena, which says on which word it sleeps, and an event of the
+ * system that belongs to the entry.
  *
  *   sleeper: entry.word = word; if *word still has the expected value, wait for the event;
  *   entry.word = none
@@ -49,7 +49,7 @@ static uint64_t key_of(cohort_os_id_t process) {
     return process.birth << 32 | (uint32_t)process.pid;
 }
 
-const size_t cohort__park_region = sizeof(region_t);
+_Static_assert(sizeof(region_t) <= COHORT__PARK_BYTES, "there is room for it behind the arena");
 
 static void WINAPI thread_gone(void *mark) {
     uint32_t index = (uint32_t)(uintptr_t)mark;
@@ -59,7 +59,7 @@ static void WINAPI thread_gone(void *mark) {
     atomic_store(&table->owner[index - 1], 0);
 }
 
-apr_status_t cohort_os_park_setup(void *memory, bool fresh) {
+apr_status_t cohort__park_begin(void *memory, bool fresh) {
     region_t *table = memory;
     if (fresh && BCryptGenRandom(NULL, (PUCHAR)table->cohort, sizeof table->cohort,
                                  BCRYPT_USE_SYSTEM_PREFERRED_RNG) < 0) {
@@ -72,8 +72,8 @@ apr_status_t cohort_os_park_setup(void *memory, bool fresh) {
     return APR_SUCCESS;
 }
 
-void cohort__park_drop(const char *base, uint64_t size) {
-    if ((const char *)region < base || (const char *)region >= base + size) return;
+void cohort__park_end(const void *memory) {
+    if (region != memory) return;
     cohort_os_park_forget(cohort_os_self());
     region = NULL;
     for (uint32_t i = 0; i < ENTRIES; i++) {

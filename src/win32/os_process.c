@@ -8,6 +8,7 @@
  */
 #include "os_win32.h"
 
+#include <psapi.h>
 #include <stdlib.h>
 
 /* ---- exit codes ----------------------------------------------------------------------------- */
@@ -149,11 +150,27 @@ HANDLE cohort__child_job(cohort_os_id_t id) {
 
 /* ---- the seam ------------------------------------------------------------------------------- */
 
-bool cohort_os_alive(cohort_os_id_t id) {
-    HANDLE process = cohort__process_open(id, 0);
-    /* there is one, and of another user */
-    if (!process) return GetLastError() == ERROR_ACCESS_DENIED;
-    CloseHandle(process);
+static int64_t nanoseconds_of(const FILETIME *time) {
+    return (int64_t)(((uint64_t)time->dwHighDateTime << 32 | time->dwLowDateTime) * 100);
+}
+
+static cohort_os_usage_t usage_of(HANDLE process) {
+    cohort_os_usage_t usage = {-1, -1};
+    FILETIME birth, end, kernel, user;
+    PROCESS_MEMORY_COUNTERS memory = {.cb = sizeof memory};
+    if (GetProcessTimes(process, &birth, &end, &kernel, &user))
+        usage.cpu_time = nanoseconds_of(&kernel) + nanoseconds_of(&user);
+    if (K32GetProcessMemoryInfo(process, &memory, sizeof memory))
+        usage.memory = (int64_t)memory.WorkingSetSize;
+    return usage;
+}
+
+bool cohort_os_alive(cohort_os_id_t id, cohort_os_usage_t *usage) {
+    HANDLE process = cohort__process_open(id, usage ? PROCESS_QUERY_LIMITED_INFORMATION : 0);
+    if (!process && GetLastError() != ERROR_ACCESS_DENIED) return false;
+    /* without a handle there is one, and of another user */
+    if (usage) *usage = process ? usage_of(process) : (cohort_os_usage_t){-1, -1};
+    if (process) CloseHandle(process);
     return true;
 }
 
@@ -166,16 +183,23 @@ static bool is_ending(HANDLE process) {
     return ending;
 }
 
-apr_status_t cohort_os_signal(cohort_os_id_t id, cohort_os_signal_t kind) {
+/* 1: it is one of those that there are here; 0: of those that others have; -1: of none. */
+static int is_signal(int number) {
+    if (number == 0 || number == COHORT__SIGKILL || number == COHORT__SIGTERM ||
+        number == COHORT__SIGINT)
+        return 1;
+    return number > 0 && number <= 64 ? 0 : -1;
+}
+
+apr_status_t cohort_os_signal(cohort_os_id_t id, int number) {
     apr_status_t status = APR_SUCCESS;
-    int number = kind == COHORT_OS_KILL        ? COHORT__SIGKILL
-                 : kind == COHORT_OS_TERMINATE ? COHORT__SIGTERM
-                                               : COHORT__SIGINT;
+    int known = is_signal(number);
+    if (known != 1) return known ? APR_EINVAL : APR_ENOTIMPL;
     HANDLE process = cohort__process_open(id, PROCESS_TERMINATE);
     if (!process)
         return GetLastError() == ERROR_ACCESS_DENIED ? cohort__last_error()
                                                      : APR_FROM_OS_ERROR(ESRCH);
-    bool raised = kind != COHORT_OS_KILL && cohort__event_raise(id, number);
+    bool raised = !number || (number != COHORT__SIGKILL && cohort__event_raise(id, number));
     if (!raised && !TerminateProcess(process, cohort__exit_status(number)) && !is_ending(process))
         status = cohort__last_error();
     CloseHandle(process);

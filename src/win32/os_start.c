@@ -36,9 +36,11 @@ typedef struct {
     HANDLE job;
     bool job_is_ours;
     HANDLE contained; /* the job of what the child starts, or NULL */
-    HANDLE jobs[2];
+    HANDLE limited;   /* the job with its limits, or NULL */
+    HANDLE jobs[3];
     LPPROC_THREAD_ATTRIBUTE_LIST attributes;
-    HANDLE inherited[4];
+    HANDLE *inherited; /* 4 and one for each gift */
+    HANDLE *gifts;     /* of a program: inheritable copies */
     PROCESS_INFORMATION process;
 } launch_t;
 
@@ -67,9 +69,13 @@ static bool is_directory(const wchar_t *path) {
     return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY);
 }
 
+static const char *cwd_of(const cohort_os_start_t *start) {
+    if (start->cwd || !start->settings || !start->settings->cwd) return start->cwd;
+    return cohort_os_settings_part(start->settings, start->settings->cwd);
+}
+
 static apr_status_t lost_directory(const cohort_os_start_t *start) {
-    return cohort__fail(APR_FROM_OS_ERROR(ERROR_PATH_NOT_FOUND), "going to the directory %s",
-                        start->cwd);
+    return cohort__fail(APR_FROM_OS_ERROR(ERROR_PATH_NOT_FOUND), "chdir %s", cwd_of(start));
 }
 
 static apr_status_t describe(launch_t *launch) {
@@ -78,7 +84,7 @@ static apr_status_t describe(launch_t *launch) {
     const char *only[] = {start->path, NULL};
     wchar_t variable[64];
     SetLastError(ERROR_INVALID_PARAMETER);
-    if (start->cwd && !(launch->cwd = cohort__wide(start->cwd)))
+    if (cwd_of(start) && !(launch->cwd = cohort__wide(cwd_of(start))))
         return cohort__fail(cohort__last_error(), "reading cwd as UTF-8");
     if (program && !start->path) return APR_EINVAL;
     /* before a file is looked for in it */
@@ -91,7 +97,8 @@ static apr_status_t describe(launch_t *launch) {
     else launch->line = own_line(launch->path, start->name);
     _snwprintf(variable, 64, COHORT__BOOT_VARIABLE L"=%u:%llx", COHORT_OS_BOOT_VERSION,
                (unsigned long long)(uintptr_t)launch->page);
-    launch->environment = cohort__environment(start->env, launch->page ? variable : NULL);
+    launch->environment =
+        cohort__environment(start->env, start->settings, launch->page ? variable : NULL);
     return launch->line && launch->environment ? APR_SUCCESS : APR_EINVAL;
 }
 
@@ -101,6 +108,12 @@ static HANDLE inheritable(HANDLE handle) {
     HANDLE copy = NULL, self = GetCurrentProcess();
     if (!handle || handle == INVALID_HANDLE_VALUE) return NULL;
     return DuplicateHandle(self, handle, self, &copy, 0, TRUE, DUPLICATE_SAME_ACCESS) ? copy : NULL;
+}
+
+static apr_status_t ungiven(const cohort_os_start_t *start, uint32_t i) {
+    apr_status_t status = cohort__last_error();
+    return cohort__fail(status, "duplicating gift %u%s%s", (unsigned)i,
+                        *start->gifts[i].name ? ", " : "", start->gifts[i].name);
 }
 
 static apr_status_t open_page(launch_t *launch) {
@@ -127,10 +140,32 @@ static apr_status_t open_streams(launch_t *launch) {
     for (int i = 0; i < 3; i++) {
         cohort_os_handle_t given = launch->start->stdio[i];
         bool null = given == COHORT_OS_NULL || (given == COHORT_OS_NONE && launch->start->detach);
+        if (given == COHORT_OS_OUTPUT) {
+            launch->stdio[i] = inheritable(launch->stdio[1]);
+            continue;
+        }
         launch->stdio[i] = null                      ? inheritable_null()
                            : given == COHORT_OS_NONE ? inheritable(GetStdHandle(own[i]))
                                                      : inheritable(cohort__handle(given));
         if (!launch->stdio[i] && given != COHORT_OS_NONE) return cohort__last_error();
+    }
+    return APR_SUCCESS;
+}
+
+/* What a program is given it inherits, so that it can be told what the handles are; another process
+ * of ours gets its own copies (furnish()). */
+static apr_status_t open_gifts(launch_t *launch) {
+    const cohort_os_start_t *start = launch->start;
+    launch->inherited = calloc(4 + (size_t)start->n_gifts, sizeof *launch->inherited);
+    launch->gifts = calloc(1 + (size_t)start->n_gifts, sizeof *launch->gifts);
+    if (!launch->inherited || !launch->gifts) return APR_ENOMEM;
+    for (uint32_t i = 0; i < start->n_gifts; i++) {
+        cohort_os_gift_t *gift = &start->gifts[i];
+        if (gift->numbered) return APR_ENOTIMPL;
+        if (start->how != COHORT_OS_PROGRAM) continue;
+        launch->gifts[i] = inheritable(cohort__handle((cohort_os_handle_t)gift->handle));
+        if (!launch->gifts[i]) return ungiven(start, i);
+        atomic_store(&gift->there, (int64_t)(intptr_t)launch->gifts[i]);
     }
     return APR_SUCCESS;
 }
@@ -157,14 +192,46 @@ static apr_status_t open_job(launch_t *launch) {
     return cohort__last_error();
 }
 
+/* One that ends with its parent alone is in a job by itself, in place of the lifeline's: what it
+ * starts is in neither. */
+static bool is_by_itself(const launch_t *launch) {
+    return launch->start->alone && !launch->job_is_ours;
+}
+
 static apr_status_t open_contained(launch_t *launch) {
-    if (!launch->start->contained) return APR_SUCCESS;
+    DWORD flags = JOB_OBJECT_LIMIT_BREAKAWAY_OK;
+    if (!launch->start->contained && !is_by_itself(launch)) return APR_SUCCESS;
+    if (!launch->job_is_ours) flags |= JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+    if (is_by_itself(launch)) flags |= JOB_OBJECT_LIMIT_SILENT_BREAKAWAY_OK;
     launch->contained = CreateJobObjectW(NULL, NULL);
     if (!launch->contained) return cohort__last_error();
-    if (job_limits(launch->contained,
-                   JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_BREAKAWAY_OK))
+    return job_limits(launch->contained, flags) ? APR_SUCCESS : cohort__last_error();
+}
+
+/* A job for the limits alone: it ends nothing, and stays as long as a process is in it. What the
+ * child starts is in it too only where it counts processes. */
+static apr_status_t open_limits(launch_t *launch) {
+    const cohort_os_settings_t *s = launch->start->settings;
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {0};
+    uint32_t set = s ? s->set : 0;
+    DWORD flags = JOB_OBJECT_LIMIT_BREAKAWAY_OK;
+    if (!(set & COHORT__LIMITS_HERE)) return APR_SUCCESS;
+    if (set & COHORT_OS_SET_LIMIT) flags |= JOB_OBJECT_LIMIT_PROCESS_MEMORY;
+    if (set & COHORT_OS_SET_LIMIT << 1) flags |= JOB_OBJECT_LIMIT_PROCESS_TIME;
+    if (set & COHORT_OS_SET_LIMIT << 3) flags |= JOB_OBJECT_LIMIT_ACTIVE_PROCESS;
+    else flags |= JOB_OBJECT_LIMIT_SILENT_BREAKAWAY_OK;
+    limits.ProcessMemoryLimit = (SIZE_T)s->limits[0];
+    limits.BasicLimitInformation.PerProcessUserTimeLimit.QuadPart =
+        (LONGLONG)(s->limits[1] < 900000000000 ? s->limits[1] * 10000000 : INT64_MAX);
+    limits.BasicLimitInformation.ActiveProcessLimit =
+        s->limits[3] < MAXDWORD ? (DWORD)s->limits[3] : MAXDWORD;
+    limits.BasicLimitInformation.LimitFlags = flags;
+    launch->limited = CreateJobObjectW(NULL, NULL);
+    if (launch->limited &&
+        SetInformationJobObject(launch->limited, JobObjectExtendedLimitInformation, &limits,
+                                sizeof limits))
         return APR_SUCCESS;
-    return cohort__last_error();
+    return cohort__fail(cohort__last_error(), "making a job with the limits");
 }
 
 static apr_status_t list_attributes(launch_t *launch) {
@@ -181,9 +248,14 @@ static apr_status_t list_attributes(launch_t *launch) {
         if (launch->stdio[i]) launch->inherited[count++] = launch->stdio[i];
     }
     if (launch->page) launch->inherited[count++] = launch->page;
-    launch->jobs[0] = launch->job; /* the outer one first */
-    launch->jobs[1] = launch->contained;
-    SIZE_T jobs = (launch->contained ? 2 : 1) * sizeof(HANDLE);
+    for (uint32_t i = 0; i < launch->start->n_gifts; i++) {
+        if (launch->gifts[i]) launch->inherited[count++] = launch->gifts[i];
+    }
+    int jobs_count = 0;
+    if (!is_by_itself(launch)) launch->jobs[jobs_count++] = launch->job; /* the outer one first */
+    if (launch->contained) launch->jobs[jobs_count++] = launch->contained;
+    if (launch->limited) launch->jobs[jobs_count++] = launch->limited;
+    SIZE_T jobs = (SIZE_T)jobs_count * sizeof(HANDLE);
     bool done = UpdateProcThreadAttribute(list, 0, PROC_THREAD_ATTRIBUTE_JOB_LIST, launch->jobs,
                                           jobs, NULL, NULL);
     if (done && count) {
@@ -198,8 +270,18 @@ static apr_status_t list_attributes(launch_t *launch) {
 /* A process without a console (background, a service) must not make one pop up for each of its
  * children. Ours have none either, since each console is a process more; a program gets one that
  * does not show, for itself and what it starts. */
+static DWORD priority_class(const launch_t *launch) {
+    int nice = launch->start->settings ? launch->start->settings->nice : 0;
+    return nice >= 10    ? IDLE_PRIORITY_CLASS
+           : nice > 0    ? BELOW_NORMAL_PRIORITY_CLASS
+           : nice == 0   ? 0
+           : nice <= -10 ? HIGH_PRIORITY_CLASS
+                         : ABOVE_NORMAL_PRIORITY_CLASS;
+}
+
 static DWORD creation_flags(const launch_t *launch) {
-    DWORD flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT;
+    DWORD flags = priority_class(launch) | CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT |
+                  EXTENDED_STARTUPINFO_PRESENT;
     if (launch->start->group == COHORT_OS_GROUP_OWN) flags |= CREATE_NEW_PROCESS_GROUP;
     if (launch->start->detach)
         flags |= DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP | CREATE_BREAKAWAY_FROM_JOB;
@@ -272,8 +354,8 @@ static apr_status_t map_in_child(launch_t *launch) {
     launch->view->premapped = false;
     if (boot->arena == COHORT_OS_NONE || !map_view) return APR_SUCCESS;
     if (!map_view(cohort__handle(boot->arena), launch->process.hProcess,
-                  (void *)(uintptr_t)boot->base, 0, (SIZE_T)boot->size, 0, PAGE_READWRITE, NULL,
-                  0)) {
+                  (void *)(uintptr_t)boot->base, 0, (SIZE_T)(boot->size + COHORT__PARK_BYTES), 0,
+                  PAGE_READWRITE, NULL, 0)) {
         return COHORT_EADDRESS;
     }
     launch->view->premapped = true;
@@ -293,6 +375,16 @@ static apr_status_t make_events(launch_t *launch, cohort_os_id_t id) {
     return status;
 }
 
+static apr_status_t hand_over_gifts(launch_t *launch) {
+    const cohort_os_start_t *start = launch->start;
+    for (uint32_t i = 0; i < start->n_gifts; i++) {
+        cohort_os_handle_t handle = (cohort_os_handle_t)start->gifts[i].handle;
+        if (hand_over(launch, &handle) != APR_SUCCESS) return ungiven(start, i);
+        atomic_store(&start->gifts[i].there, (int64_t)handle);
+    }
+    return APR_SUCCESS;
+}
+
 static apr_status_t furnish(launch_t *launch, cohort_os_id_t id) {
     cohort__page_t *page = launch->view;
     apr_status_t status = map_in_child(launch);
@@ -302,6 +394,7 @@ static apr_status_t furnish(launch_t *launch, cohort_os_id_t id) {
         cohort__interrupts_off() && launch->start->signals != COHORT_OS_SIGNALS_INHERIT;
     status = hand_over(launch, &page->boot.arena);
     if (status == APR_SUCCESS) status = hand_over(launch, &page->boot.channel);
+    if (status == APR_SUCCESS) status = hand_over_gifts(launch);
     return status == APR_SUCCESS ? make_events(launch, id) : status;
 }
 
@@ -320,6 +413,8 @@ static apr_status_t launch_once(launch_t *launch, cohort_os_id_t *child) {
     cohort_os_id_t id = {(int64_t)launch->process.dwProcessId,
                          cohort__birth(launch->process.hProcess)};
     if (launch->page) status = furnish(launch, id);
+    if (status == APR_SUCCESS)
+        status = cohort__set_cpus(launch->process.hProcess, launch->start->settings);
     /* it was started, and has ended */
     if (status != APR_SUCCESS && is_killed(launch, status)) status = APR_SUCCESS;
     if (status == APR_SUCCESS)
@@ -342,8 +437,10 @@ static apr_status_t prepare(launch_t *launch) {
     apr_status_t status = launch->start->how == COHORT_OS_REEXEC ? open_page(launch) : APR_SUCCESS;
     if (status == APR_SUCCESS) status = describe(launch);
     if (status == APR_SUCCESS) status = open_streams(launch);
+    if (status == APR_SUCCESS) status = open_gifts(launch);
     if (status == APR_SUCCESS) status = open_job(launch);
     if (status == APR_SUCCESS) status = open_contained(launch);
+    if (status == APR_SUCCESS) status = open_limits(launch);
     if (status == APR_SUCCESS) status = list_attributes(launch);
     return status;
 }
@@ -356,8 +453,14 @@ static void clean_up(launch_t *launch) {
     for (int i = 0; i < 3; i++) {
         if (launch->stdio[i]) CloseHandle(launch->stdio[i]);
     }
+    for (uint32_t i = 0; launch->gifts && i < launch->start->n_gifts; i++) {
+        if (launch->gifts[i]) CloseHandle(launch->gifts[i]);
+    }
+    free(launch->gifts);
+    free(launch->inherited);
     if (launch->job && launch->job_is_ours) CloseHandle(launch->job);
     if (launch->contained) CloseHandle(launch->contained);
+    if (launch->limited) CloseHandle(launch->limited);
     if (launch->view) UnmapViewOfFile(launch->view);
     if (launch->page) CloseHandle(launch->page);
     free(launch->path);
@@ -371,7 +474,6 @@ apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *chi
     launch_t launch = {.start = start};
     if (start->how == COHORT_OS_FORK) return APR_ENOTIMPL;
     if (start->how == COHORT_OS_REEXEC && !start->boot) return APR_EINVAL;
-    if (start->n_files) return APR_ENOTIMPL;
     apr_status_t status = prepare(&launch);
     if (status == APR_SUCCESS) {
         status = COHORT_EADDRESS;

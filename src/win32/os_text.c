@@ -172,11 +172,32 @@ static void list_given(list_t *list, const char *const *env) {
     list_add(list, finish(&line));
 }
 
-wchar_t *cohort__environment(const char *const *env, const wchar_t *extra) {
+/* "NAME=value" takes the place of what there is of that name, "NAME" removes it. */
+static void list_change(list_t *list, const char *change) {
+    wchar_t *wide = cohort__wide(change), *value = wide ? wcschr(wide, L'=') : NULL;
+    size_t kept = 0;
+    if (!wide) list->failed = true;
+    if (!wide) return;
+    if (value) *value = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_named(list->entries[i], wide)) free(list->entries[i]);
+        else list->entries[kept++] = list->entries[i];
+    }
+    list->count = kept;
+    if (value) *value = L'=';
+    if (value) list_add(list, wide);
+    else free(wide);
+}
+
+wchar_t *cohort__environment(const char *const *env, const cohort_os_settings_t *settings,
+                             const wchar_t *extra) {
     list_t list = {0};
     line_t block = {0};
     if (env) list_given(&list, env);
     else list_own(&list);
+    const char *change = settings ? cohort_os_settings_part(settings, settings->env) : NULL;
+    for (uint32_t i = 0; settings && i < settings->n_env; i++, change += strlen(change) + 1)
+        list_change(&list, change);
     if (extra) list_add(&list, _wcsdup(extra));
     if (list.count) qsort(list.entries, list.count, sizeof *list.entries, by_name);
     block.failed = list.failed;

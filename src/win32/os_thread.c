@@ -70,8 +70,6 @@ static DWORD WINAPI thread_main(void *arg) {
     return 0;
 }
 
-int cohort_os_thread_count(void) { return 0; }
-
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg) {
     thread_t *thread = malloc(sizeof *thread);
     if (!thread) return APR_ENOMEM;

@@ -23,6 +23,10 @@
  * SIGABRT is 22). */
 enum { COHORT__SIGINT = 2, COHORT__SIGABRT = 6, COHORT__SIGKILL = 9, COHORT__SIGTERM = 15 };
 
+/* of a job: memory, CPU time, processes */
+#define COHORT__LIMITS_HERE \
+    (COHORT_OS_SET_LIMIT | COHORT_OS_SET_LIMIT << 1 | COHORT_OS_SET_LIMIT << 3)
+
 static inline HANDLE cohort__handle(cohort_os_handle_t handle) { return (HANDLE)handle; }
 
 /* os_text.c: UTF-8 outside, UTF-16 to the system. Results are from malloc(); NULL: no memory, or
@@ -34,9 +38,12 @@ wchar_t *cohort__wide_name(const char *name);
 bool cohort__narrow(const wchar_t *text, char *buffer, size_t size);
 /* A command line that the C runtime of the child takes apart into exactly these arguments. */
 wchar_t *cohort__command_line(const char *const *argv);
-/* The environment block of a child: `env`, or the caller's own when NULL, sorted, without the boot
- * block, plus `extra` unless NULL. */
-wchar_t *cohort__environment(const char *const *env, const wchar_t *extra);
+/* The environment block of a child: `env`, or the caller's own when NULL, with the changes of the
+ * settings unless NULL, sorted, without the boot block, plus `extra` unless NULL. */
+wchar_t *cohort__environment(const char *const *env, const cohort_os_settings_t *settings,
+                             const wchar_t *extra);
+/* A child that does not run yet uses the CPUs of the settings, unless NULL. */
+apr_status_t cohort__set_cpus(HANDLE process, const cohort_os_settings_t *settings);
 /* A path that may be longer than MAX_PATH: made absolute and prefixed when it is. Takes and gives
  * ownership. */
 wchar_t *cohort__long_path(wchar_t *path);
@@ -47,6 +54,10 @@ apr_status_t cohort__last_error(void);
 
 /* Milliseconds until a deadline, rounded up; INFINITE for none. */
 DWORD cohort__milliseconds(int64_t deadline);
+
+void cohort__aborted(int number); /* os_boot.c: what SIGABRT does unless the program has a say */
+/* os_crash.c: from here on this process says of its crash there what is known. */
+apr_status_t cohort__crash_begin(cohort_os_crash_t *crash);
 
 /* os_boot.c: the page that a child learns its identity from. */
 #define COHORT__PAGE_MAGIC 0x746f6f62u
@@ -80,6 +91,7 @@ apr_status_t cohort__child_add(cohort_os_id_t id, HANDLE process, HANDLE job, bo
 /* A new handle of a child that has not been reaped, ended or not; else NULL. */
 HANDLE cohort__child_handle(cohort_os_id_t id);
 HANDLE cohort__child_job(cohort_os_id_t id);
+void cohort__group_end(cohort_os_id_t child); /* the job of a child */
 /* The code that says "ended by this signal", and what a code means: 0, positive, or -signal. */
 DWORD cohort__exit_status(int signal);
 int cohort__exit_code(DWORD status);
@@ -102,10 +114,19 @@ wchar_t *cohort__find_program(const cohort_os_start_t *start, const wchar_t *cwd
 
 /* os_arena.c: the parent has mapped the arena at this base already. */
 void cohort__arena_premapped(uint64_t base);
-/* os_park.c: the size of its region, and: the arena goes away. */
-extern const size_t cohort__park_region;
-void cohort__park_drop(const char *base, uint64_t size);
-/* os_lifeline.c: if it is an end of a lifeline, close it (a keeper ends the processes that were to
+/* os_lifeline.c: what a new process does with the one that it was given */
+apr_status_t cohort__lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how);
+/* os_flow.c: the same as cohort__job_close(), for a flow that has been waited for */
+bool cohort__flow_close(HANDLE handle);
+uint64_t cohort__arena_default_size(void);
+/* os_park.c: how much memory it has behind the arena, a multiple of 1 MiB; it is there now, `fresh`
+ * in the process that made it; it goes away */
+#define COHORT__PARK_BYTES ((uint64_t)1 << 20)
+apr_status_t cohort__park_begin(void *memory, bool fresh);
+void cohort__park_end(const void *memory);
+/* os_lifeline.c: two handles of a new job, the ends of a lifeline */
+apr_status_t cohort__job_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper);
+/* if it is an end of a lifeline, close it (a keeper ends the processes that were to
  * die with it): true. */
 bool cohort__job_close(HANDLE end);
 /* After a start with this reader: was the keeper closed before? */

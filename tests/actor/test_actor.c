@@ -2,10 +2,13 @@
 /*
  * A program that knows nothing of Cohort and does what its arguments say, one after the other;
  * output is UTF-8, lines end with LF on every system:
- *  - say TEXT, cry TEXT: write it to stdout, to stderr; variable NAME: write its value, or (none);
- *    cwd: write the working directory
+ *  - say TEXT, cry TEXT: write it to stdout, to stderr; add TEXT: to stdout, without an end of the
+ *    line; flood BYTES: so many to both, by turns; flush: stdout; variable NAME: write its value,
+ *    or (none); cwd: write the working directory
  *  - cat: copy stdin to stdout; line: read one line, end with 1 when there was none; no-line: end
  *    with 1 when there is one
+ *  - leave: start another one that waits for some seconds with the same streams
+ *  - session: leave the group and the session (POSIX), write the pid, wait for ever
  *  - wait: for ever; close: all descriptors, or handles of files, that it has
  *  - exit CODE: end; crash: end by a bad address; arguments: write the rest of them as <one><two>,
  *    and end
@@ -53,6 +56,26 @@ static void close_all(void) {
 
 static void wait_for_death(void) { Sleep(INFINITE); }
 
+static void wait_for_seconds(void) { Sleep(3000); }
+
+static void be_session(void) { exit(122); }
+
+/* It has the streams, which it inherits. */
+static void leave(const char *self) {
+    wchar_t path[1024], line[] = L"actor linger";
+    STARTUPINFOW info = {.cb = sizeof info};
+    PROCESS_INFORMATION process;
+    (void)self;
+    info.dwFlags = STARTF_USESTDHANDLES;
+    info.hStdInput = GetStdHandle(STD_INPUT_HANDLE);
+    info.hStdOutput = GetStdHandle(STD_OUTPUT_HANDLE);
+    info.hStdError = GetStdHandle(STD_ERROR_HANDLE);
+    GetModuleFileNameW(NULL, path, 1024);
+    if (!CreateProcessW(path, line, NULL, NULL, TRUE, CREATE_BREAKAWAY_FROM_JOB, NULL, NULL, &info,
+                        &process))
+        exit(122);
+}
+
 static void crash(void) {
     volatile int *volatile nowhere = (volatile int *)16;
     *nowhere = 1;
@@ -77,6 +100,22 @@ static void wait_for_death(void) {
     for (;;) pause();
 }
 
+static void wait_for_seconds(void) { sleep(3); }
+
+static void be_session(void) {
+    setsid();
+    printf("%ld\n", (long)getpid());
+    fflush(stdout);
+    wait_for_death();
+}
+
+static void leave(const char *self) {
+    if (fork() != 0) return;
+    setsid();
+    execl(self, self, "linger", (char *)NULL);
+    _exit(122);
+}
+
 /* A sanitizer would take the fault for itself. */
 static void crash(void) {
     signal(SIGSEGV, SIG_DFL);
@@ -86,6 +125,17 @@ static void crash(void) {
 
 static void copy(void) {
     for (int c; (c = getchar()) != EOF;) putchar(c);
+}
+
+static void flood(int bytes) {
+    char out[1000], err[1000];
+    memset(out, 'o', sizeof out);
+    memset(err, 'e', sizeof err);
+    for (int n; bytes > 0; bytes -= n) {
+        n = bytes < 1000 ? bytes : 1000;
+        fwrite(out, 1, (size_t)n, stdout);
+        fwrite(err, 1, (size_t)n, stderr);
+    }
 }
 
 static int has_line(void) {
@@ -103,6 +153,12 @@ int main(int argc, char **argv) {
         const char *what = *at, *text = at[1] ? at[1] : "";
         if (!strcmp(what, "say")) printf("%s\n", text), at++;
         else if (!strcmp(what, "cry")) fprintf(stderr, "%s\n", text), at++;
+        else if (!strcmp(what, "add")) printf("%s", text), at++;
+        else if (!strcmp(what, "flood")) flood(atoi(text)), at++;
+        else if (!strcmp(what, "flush")) fflush(stdout);
+        else if (!strcmp(what, "leave")) leave(argv[0]);
+        else if (!strcmp(what, "session")) be_session();
+        else if (!strcmp(what, "linger")) wait_for_seconds();
         else if (!strcmp(what, "variable"))
             printf("%s\n", variable(text) ? variable(text) : "(none)"), at++;
         else if (!strcmp(what, "cwd")) printf("%s\n", directory());

@@ -35,7 +35,7 @@ static inline int count_workers(cohort_pool_t *pool) {
 
 static inline apr_status_t square(const void *input, void *output) {
     int x = *(const int *)input;
-    *(int *)output = x * x;
+    *(int *)output = (int)((unsigned)x * (unsigned)x); /* of large ones what is left */
     return APR_SUCCESS;
 }
 

@@ -5,12 +5,14 @@
  * the end every block is free again.
  */
 #include "parties.h"
+#include "watchdog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define USE_TIME 2000 /* microseconds that a use waits at most */
 #define LIST_MAX 10
+#define ENOUGH   apr_time_from_sec(15) /* after which there are no more rounds */
 
 /* Handles of the object in the slot; a use may find those of one that is gone, but never half of
  * one and half of another. */
@@ -242,6 +244,38 @@ static void destroy_result(slot_t *slot) {
     CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(TAKE(slot)));
 }
 
+static void make_imap(slot_t *slot) {
+    int inputs[ITEMS];
+    cohort_imap_t *imap;
+    cohort_pool_options_t options = {.workers = 2};
+    if (!slot->blocks[0])
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_pool_create((cohort_pool_t **)&slot->blocks[0], &options, NULL));
+    for (int i = 0; i < ITEMS; i++) inputs[i] = i;
+    cohort_job_t job = {
+        .task = fail_some, COHORT_INPUTS(inputs, ITEMS), .output_size = ITEM, .chunk = 3};
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_imap(&imap, slot->blocks[0], &job,
+                                  &(cohort_imap_options_t){.window = 20, .unordered = 1}, NULL));
+    PUBLISH(slot, imap);
+}
+static apr_status_t use_imap(void *imap, void *second, unsigned n) {
+    unsigned char output[ITEM];
+    cohort_item_t item = {.data = output, .capacity = n % 2 ? ITEM : 0};
+    cohort_waitable_t wait = {.object = imap};
+    (void)second;
+    if (n % 5 == 4) return cohort_wait(&wait, 1, COHORT_WAIT_ANY, USE_TIME);
+    if (n % 2 == 0) item.data = NULL;
+    apr_status_t status = cohort_imap_next(imap, &item, USE_TIME);
+    if (status) return status == APR_EOF ? APR_SUCCESS : status;
+    CHECK_INT(item.index % 3 ? APR_SUCCESS : APR_EGENERAL, item.status);
+    if (!item.status) CHECK_INT(item.index, ((unsigned char *)item.data)[ITEM - 1]);
+    return cohort_item_release(&item);
+}
+static void destroy_imap(slot_t *slot) {
+    CHECK_STATUS(APR_SUCCESS, cohort_imap_destroy(TAKE(slot)));
+}
+
 static void make_pool(slot_t *slot) {
     cohort_pool_t *pool;
     cohort_pool_options_t options = {.workers = 1};
@@ -326,6 +360,7 @@ static const kind_t kinds[] = {
      3000,
      {COHORT_EBROKEN}},
     {"result", make_result, use_result, destroy_result, 4, 1, 300, {0}},
+    {"imap", make_imap, use_imap, destroy_imap, 4, 1, 300, {0}},
     {"pool", make_pool, use_pool, destroy_pool, 3, 1, 25, {COHORT_ETERMINATED, COHORT_ENOTRUNNING}},
     {"process", make_process, use_process, destroy_process, 3, 1, 60, {COHORT_ENOTSTARTED}},
 };
@@ -357,6 +392,7 @@ static void *APR_THREAD_FUNC use(apr_thread_t *thread, void *given) {
         if (!is_allowed(kind, status))
             test_fail(__FILE__, __LINE__, "%s, use %u: status %d", kind->name, n, status);
         atomic_fetch_add(&user->slot->used, 1);
+        if (status == COHORT_EHANDLE) apr_thread_yield();
     }
     return NULL;
 }
@@ -388,8 +424,10 @@ static void race(int k) {
         user_t user = {slot, k, i * 3};
         users[i] = party_start(user_main, &user, sizeof user);
     }
-    for (int round = 0; round < kind->rounds; round++) {
+    apr_time_t start = apr_time_now();
+    for (int round = 0; round < kind->rounds && apr_time_now() - start < ENOUGH; round++) {
         int used = atomic_load(&slot->used);
+        test_watchdog_step(round);
         /* all may be waiting for this very destruction, and in most rounds it comes while they
          * arrive */
         apr_time_t begin = apr_time_now();
@@ -400,10 +438,13 @@ static void race(int k) {
         kind->destroy(slot);
         used = atomic_load(&slot->used);
         /* all find it gone */
-        while (round % 3 == 0 && atomic_load(&slot->used) < used + 2 * kind->processes)
+        while (round % 3 == 0 && atomic_load(&slot->used) < used + 2 * kind->processes) {
             check_users(users, kind);
+            apr_thread_yield();
+        }
         kind->make(slot);
     }
+    test_watchdog_step(-1); /* the end */
     atomic_store(&slot->stop, 1);
     kind->destroy(slot);
     parties_finish(users, kind->processes);
@@ -418,6 +459,7 @@ static void race_of(const char *name) {
     for (int k = 0; k < (int)(sizeof kinds / sizeof *kinds); k++) {
         if (!strcmp(kinds[k].name, name)) race(k);
     }
+    test_watchdog_step(-2);
     while (blocks_in_use() > blocks) apr_sleep(1000); /* the watchdog sees to it that this ends */
     CHECK_INT(blocks, blocks_in_use());
 }
@@ -437,6 +479,7 @@ RACE(barrier)
 RACE(barrier_that_meets)
 RACE(large_barrier)
 RACE(result)
+RACE(imap)
 RACE(pool)
 RACE(process)
 
@@ -454,6 +497,7 @@ const test_case_t destroy_cases[] = {
     {"Destroy", "barrier_that_meets", race_barrier_that_meets},
     {"Destroy", "large_barrier", race_large_barrier},
     {"Destroy", "result", race_result},
+    {"Destroy", "imap", race_imap},
     {"Destroy", "pool", race_pool},
     {"Destroy", "process", race_process},
     {0},

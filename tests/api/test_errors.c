@@ -125,6 +125,8 @@ static void wrong_pointers(void *wrong) {
     apr_size_t natural;
     cohort_message_t message = {.data = &byte, .size = 1, .capacity = 1};
     uint64_t outside[16] = {0};
+    cohort_outcome_t outcome;
+    cohort_command_t command = {.argv = (const char *const[]){"none", NULL}};
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_put(wrong, &byte, 1, 0));
     FAILS(APR_EINVAL, "the queue is NULL", cohort_queue_get(NULL, &byte, 1, &size, 0));
     FAILS(COHORT_EHANDLE, "not a live queue", cohort_queue_get_message(wrong, &message, 0));
@@ -184,28 +186,77 @@ static void wrong_pointers(void *wrong) {
     ANSWERS(0, "not a live barrier", cohort_barrier_waiting(wrong));
     ANSWERS(1, "not a live barrier", cohort_barrier_is_broken(wrong));
     FAILS(COHORT_EHANDLE, "not a live barrier", cohort_barrier_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live region", cohort_region_alloc(&out, wrong, 1));
+    FAILS(COHORT_EHANDLE, "not a live region", cohort_region_clear(wrong));
+    FAILS(COHORT_EHANDLE, "not a live region", cohort_region_destroy((void *)&outside));
     FAILS(COHORT_EHANDLE, "not a live process", cohort_process_start(wrong));
     FAILS(APR_EINVAL, "the process is NULL", cohort_process_join(NULL, 0));
     FAILS(COHORT_EHANDLE, "not a live process", cohort_process_name(wrong, &byte, 1));
     FAILS(COHORT_EHANDLE, "not a live process", cohort_process_set_name(wrong, "name"));
     FAILS(COHORT_EHANDLE, "not a live process", cohort_process_terminate(wrong));
     FAILS(COHORT_EHANDLE, "not a live process", cohort_process_kill(wrong));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_kill_tree(wrong));
     FAILS(COHORT_EHANDLE, "not a live process", cohort_process_interrupt(wrong));
     FAILS(COHORT_EHANDLE, "not a live process", cohort_process_stop(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_stop_tree(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_restart(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live process",
+          cohort_process_service(wrong, &(cohort_service_info_t){.pid = 0}));
+    FAILS(COHORT_EHANDLE, "processes[0]: not a live object",
+          cohort_processes_stop(&(cohort_process_t *){wrong}, 1, 0));
+    FAILS(COHORT_EHANDLE, "not a live process", cohort_process_signal(wrong, 15));
+    FAILS(COHORT_EHANDLE, "not a live runner", cohort_runner_submit(NULL, wrong, &command));
+    FAILS(COHORT_EHANDLE, "not a live runner", cohort_runner_next(wrong, (cohort_run_t **)&out, 0));
+    FAILS(COHORT_EHANDLE, "not a live runner", cohort_runner_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live run", cohort_run_wait(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live run", cohort_run_cancel(wrong));
+    FAILS(COHORT_EHANDLE, "not a live run", cohort_run_destroy((void *)&outside));
+    ANSWERS(0, "not a live run", cohort_run_outcome(wrong));
+    FAILS(APR_EINVAL, "pool is NULL", cohort_run(&outcome, &command, NULL));
+    FAILS(APR_EINVAL, "runner is NULL", cohort_runner_create(NULL, NULL, NULL));
     FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_close(wrong));
     FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_terminate(wrong));
     FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_join(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_stop(wrong, 0));
+    FAILS(APR_EINVAL, "grace is -1", cohort_pool_stop(wrong, -1));
+    FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_wait_ready(wrong, 0));
+    FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_resize(wrong, 1));
+    FAILS(APR_EINVAL, "task is NULL", cohort_pool_run_on_each(wrong, NULL, NULL, 0, NULL, 0, NULL));
+    FAILS(APR_EINVAL, "no worker of a pool", cohort_task_set_worker_state(wrong));
     FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_destroy((void *)&outside));
     FAILS(APR_EINVAL, "parent is NULL",
           cohort_pool_workers(wrong, (cohort_process_t ***)&out, &number, NULL));
+    FAILS(APR_EINVAL, "list is NULL", cohort_pool_activity(wrong, NULL, &number, test_pool()));
+    FAILS(APR_EINVAL, "parent is NULL",
+          cohort_pool_statistics(wrong, (cohort_pool_statistics_t **)&out, NULL));
+    FAILS(APR_EINVAL, "statistics is NULL",
+          cohort_statistics_table((char **)&out, NULL, test_pool()));
+    FAILS(COHORT_EHANDLE, "not a live pool", cohort_pool_print_statistics((void *)&outside, NULL));
+    FAILS(APR_EINVAL, "object is NULL", cohort_progress_watch((void *)&outside, NULL, NULL, NULL));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_wait(wrong, 0));
+    FAILS(APR_EINVAL, "callback is NULL", cohort_result_add_callback(wrong, NULL, NULL));
+    FAILS(APR_EINVAL, "pool is NULL",
+          cohort_completed_create((cohort_completed_t **)&out, NULL, 0, NULL));
+    FAILS(APR_EINVAL, "completed is NULL", cohort_completed_add(NULL, wrong));
+    FAILS(APR_EINVAL, "completed is NULL", cohort_completed_next(NULL, NULL, NULL, 0));
     ANSWERS(0, "not a live result", cohort_result_is_successful(wrong));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_get(wrong, NULL, 0, 0));
     ANSWERS(0, "not a live result", cohort_result_outputs(wrong));
     FAILS(APR_EINVAL, "error is NULL", cohort_result_error(wrong, NULL));
     FAILS(APR_EINVAL, "n is NULL",
           cohort_result_errors(wrong, (cohort_task_error_t ***)&out, NULL, test_pool()));
+    FAILS(APR_EINVAL, "item is NULL", cohort_result_item(wrong, 0, NULL));
+    FAILS(COHORT_EHANDLE, "not a live result", cohort_result_cancel(wrong, COHORT_CANCEL_SOFT));
+    FAILS(APR_EINVAL, "how is 7", cohort_result_cancel(wrong, (cohort_cancel_t)7));
+    FAILS(COHORT_EHANDLE, "not a live result",
+          cohort_result_cancel_item(wrong, 0, COHORT_CANCEL_SOFT));
+    ANSWERS(COHORT_RESULT_NONE, "not a live result", cohort_result_state(wrong));
+    FAILS(APR_EINVAL, "data is NULL", cohort_result_take(wrong, 0, NULL, &size));
+    ANSWERS(0, "not that of a task", cohort_task_output(1));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_destroy((void *)&outside));
+    FAILS(COHORT_EHANDLE, "not a live imap", cohort_imap_next(wrong, &(cohort_item_t){0}, 0));
+    FAILS(COHORT_EHANDLE, "not a live imap", cohort_imap_destroy((void *)&outside));
+    FAILS(COHORT_EFREE, "not a block", cohort_item_release(&(cohort_item_t){.data = &byte}));
 }
 
 static int target(void *args) {
@@ -221,6 +272,38 @@ static apr_status_t task(const void *input, void *output) {
 static int of_object(cohort_process_base_t *self) {
     (void)self;
     return 0;
+}
+
+static apr_status_t no_more(void *arg, void *input) {
+    (void)arg, (void)input;
+    return APR_EOF;
+}
+
+static void done(cohort_result_t *result, void *arg) { (void)result, (void)arg; }
+
+/* What an imap cannot have. */
+static void refused_imaps(cohort_pool_t *pool) {
+    cohort_imap_t *imap;
+    cohort_imap_options_t source = {.source = no_more}, options = {.window = 65537},
+                          reserved = {.reserved = {0, 1}};
+    char bytes[4] = "";
+    cohort_job_t job = {.task = task}, plain = {.task = task, COHORT_INPUTS(bytes, 4)};
+    FAILS(APR_EINVAL, "job is NULL", cohort_pool_imap(&imap, pool, NULL, NULL, NULL));
+    FAILS(APR_EINVAL, "inputs beside a source",
+          cohort_pool_imap(&imap, pool, &plain, &source, NULL));
+    FAILS(COHORT_ELIMIT, "65536", cohort_pool_imap(&imap, pool, &job, &options, NULL));
+    FAILS(COHORT_EOPTION, "options.reserved[1]",
+          cohort_pool_imap(&imap, pool, &job, &reserved, NULL));
+    plain.outputs = bytes;
+    FAILS(APR_EINVAL, "outputs", cohort_pool_imap(&imap, pool, &plain, NULL, NULL));
+    job.on_success = done;
+    FAILS(APR_EINVAL, "callback", cohort_pool_imap(&imap, pool, &job, NULL, NULL));
+    job = (cohort_job_t){.task = task, .input_size = 4, .n = 1};
+    FAILS(APR_EINVAL, "input is NULL", cohort_pool_imap(&imap, pool, &job, NULL, NULL));
+    job = (cohort_job_t){.n = 1};
+    FAILS(APR_EINVAL, "task is NULL", cohort_pool_imap(&imap, pool, &job, NULL, NULL));
+    job = (cohort_job_t){.task = task, .n = 5000000000u};
+    FAILS(COHORT_ELIMIT, "4294967294 items", cohort_pool_imap(&imap, pool, &job, NULL, NULL));
 }
 
 /* What creating and submitting refuse, by the name of the argument or the limit. */
@@ -241,6 +324,8 @@ static void wrong_arguments(void) {
     cohort_pool_options_t many = {.workers = 10000}, negative = {.workers = (apr_size_t)-1},
                           unnamed = {.name = ""};
     cohort_waitable_t item = {0};
+    cohort_waitset_t *wrong_set = (cohort_waitset_t *)&item;
+    apr_size_t number;
     FAILS(COHORT_ETWICE, "already initialised", cohort_initialize(NULL));
     FAILS(APR_EINVAL, "method is 77", cohort_set_start_method((cohort_start_method_t)wrong, NULL));
     FAILS(APR_EINVAL, "target is NULL", cohort_process_create(&process, NULL, NULL, 0, NULL, NULL));
@@ -256,8 +341,22 @@ static void wrong_arguments(void) {
     FAILS(APR_EINVAL, "pool is NULL",
           cohort_process_create_program(&process, &unpiped, NULL, NULL));
     FAILS(APR_EINVAL, "list is NULL", cohort_process_active_children(NULL, &argument, test_pool()));
+    FAILS(APR_EINVAL, "count is NULL",
+          cohort_processes(&(cohort_process_info_t *){NULL}, NULL, test_pool()));
+    FAILS(APR_EINVAL, "gift is NULL",
+          cohort_gift_send(&(cohort_parcel_t){{0}}, NULL, COHORT_FOREVER));
+    FAILS(APR_EINVAL, "file is NULL", cohort_parcel_file(NULL, NULL, 0, test_pool()));
+    FAILS(APR_EINVAL, "socket is NULL", cohort_parcel_socket(NULL, NULL, 0, test_pool()));
+    FAILS(APR_EINVAL, "parcel is NULL", cohort_parcel_handle(&(apr_os_file_t){0}, NULL, 0));
+    FAILS(APR_EINVAL, "parcel is NULL", cohort_parcel_discard(NULL));
+    FAILS(APR_EINVAL, "file is NULL", cohort_gift_file(NULL, NULL, 0, test_pool()));
+    FAILS(APR_EINVAL, "socket is NULL", cohort_gift_socket(NULL, NULL, 0, test_pool()));
+    FAILS(APR_NOTFOUND, "no gift 0, but 0",
+          cohort_gift_handle(&(apr_os_file_t){0}, NULL, argument));
+    FAILS(APR_EINVAL, "file is NULL", cohort_terminal_read(NULL, &argument, 1, &argument));
     FAILS(COHORT_ERUNNING, "still running", cohort_process_destroy(cohort_process_current()));
     FAILS(APR_EINVAL, "queue is NULL", cohort_queue_create(NULL, NULL, NULL));
+    FAILS(APR_EINVAL, "region is NULL", cohort_region_create(NULL, NULL, NULL));
     FAILS(APR_EINVAL, "second is NULL", cohort_pipe_create(&connection, NULL, NULL, NULL));
     FAILS(APR_EINVAL, "lock is NULL", cohort_lock_create(NULL, NULL));
     FAILS(APR_EINVAL, "lock is NULL", cohort_rlock_create(NULL, NULL));
@@ -276,6 +375,13 @@ static void wrong_arguments(void) {
     FAILS(COHORT_EFREE, "not a block", cohort_free(&argument));
     FAILS(APR_EINVAL, "usage is NULL", cohort_arena_usage(NULL));
     FAILS(APR_EINVAL, "items[0].object is NULL", cohort_wait(&item, 1, COHORT_WAIT_ANY, 0));
+    FAILS(APR_EINVAL, "set is NULL", cohort_waitset_create(NULL, NULL));
+    FAILS(COHORT_EHANDLE, "not a live wait set", cohort_waitset_add(wrong_set, &item));
+    FAILS(APR_EINVAL, "item names 0 things", cohort_waitset_remove(wrong_set, &item));
+    FAILS(APR_EINVAL, "most is 0", cohort_waitset_wait(wrong_set, &item, 0, &number, 0));
+    FAILS(APR_EINVAL, "descriptor is NULL", cohort_waitset_descriptor(wrong_set, NULL));
+    FAILS(COHORT_EHANDLE, "not a live wait set", cohort_waitset_destroy(wrong_set));
+    ANSWERS(0, "not a live wait set", cohort_waitset_count(wrong_set));
     FAILS(COHORT_ELIMIT, "workers is 10000; a pool has at most 8192",
           cohort_pool_create(&pool, &many, NULL));
     FAILS(COHORT_ELIMIT, "a pool has at most 8192", cohort_pool_create(&pool, &negative, NULL));
@@ -283,6 +389,8 @@ static void wrong_arguments(void) {
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
     FAILS(APR_EINVAL, "task is NULL", cohort_pool_map(pool, NULL, &argument, 4, 1, NULL, 0));
+    FAILS(APR_EINVAL, "range is NULL",
+          cohort_pool_map_ranges(pool, NULL, &argument, 4, 1, NULL, 0));
     FAILS(APR_EINVAL, "input is NULL", cohort_pool_apply(pool, task, NULL, 4, NULL, 0));
     FAILS(APR_EINVAL, "job is NULL", cohort_pool_run(pool, NULL));
     FAILS(COHORT_EOPTION, "job.reserved[3] is not 0: an option that this version",
@@ -291,6 +399,8 @@ static void wrong_arguments(void) {
           cohort_pool_submit(&result, pool, &(cohort_job_t){.task = task, .n = 5000000000u}, NULL));
     FAILS(APR_EINVAL, "result is NULL",
           cohort_pool_submit(NULL, pool, &(cohort_job_t){.task = task, .n = 1}, NULL));
+    FAILS(APR_EINVAL, "imap is NULL", cohort_pool_imap(NULL, pool, NULL, NULL, NULL));
+    refused_imaps(pool);
     FAILS(APR_EINVAL, "neither closed nor terminated", cohort_pool_join(pool, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&queue, NULL, NULL));
@@ -311,6 +421,7 @@ static bool returns_none(const char *call) {
                                        "cohort_last_error",
                                        "cohort_version",
                                        "cohort_cpu_count",
+                                       "cohort_gift_count",
                                        "cohort_is_shared",
                                        "cohort_start_method",
                                        "cohort_finalize",
@@ -324,10 +435,17 @@ static bool returns_none(const char *call) {
                                        "cohort_connection_is_readable",
                                        "cohort_connection_is_writable",
                                        "cohort_result_is_ready",
-                                       "cohort_task_fail", /* fails nothing itself */
+                                       "cohort_task_fail",
+                                       "cohort_task_fail_at", /* fails nothing itself */
+                                       "cohort_progress_line",
+                                       "cohort_progress_stop",
                                        "cohort_task_index",
+                                       "cohort_waitset_interrupt",
+                                       "cohort_task_input_size",
                                        "cohort_task_attempt",
-                                       "cohort_task_context"};
+                                       "cohort_task_context",
+                                       "cohort_task_worker_state",
+                                       "cohort_task_should_stop"};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         if (!strcmp(list[i], call)) return true;
     }
@@ -373,6 +491,7 @@ static void silent_successes(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
     CHECK_STATUS(APR_SUCCESS, cohort_process_kill(process)); /* which has ended */
+    CHECK_STATUS(APR_SUCCESS, cohort_process_kill_tree(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_stop(process, 0));
     CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
     CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));

@@ -48,6 +48,12 @@ static apr_status_t semaphore(void **made, int word) {
     return cohort_semaphore_create((cohort_semaphore_t **)made, 1, &options, NULL);
 }
 
+static apr_status_t region(void **made, int word) {
+    cohort_region_options_t options = {.lasting = 1};
+    set(options.reserved, word);
+    return cohort_region_create((cohort_region_t **)made, &options, NULL);
+}
+
 static apr_status_t pool(void **made, int word) {
     cohort_pool_options_t options = {.workers = 1};
     set(options.reserved, word);
@@ -62,6 +68,13 @@ static cohort_process_options_t process_options(int word) {
 
 static apr_status_t process(void **made, int word) {
     cohort_process_options_t options = process_options(word);
+    return cohort_process_create((cohort_process_t **)made, nothing, NULL, 0, &options, NULL);
+}
+
+static apr_status_t service(void **made, int word) {
+    cohort_restart_t policy = {.when = COHORT_RESTART_ALWAYS};
+    cohort_process_options_t options = {.restart = &policy};
+    set(policy.reserved, word);
     return cohort_process_create((cohort_process_t **)made, nothing, NULL, 0, &options, NULL);
 }
 
@@ -106,6 +119,14 @@ static apr_status_t stream(void **made, int word) {
     return create_program(made, -1);
 }
 
+static apr_status_t own_stream(void **made, int word) {
+    static cohort_stream_t streams[3];
+    cohort_process_options_t options = {.streams = streams};
+    memset(streams, 0, sizeof streams);
+    set(streams[1].reserved, word);
+    return cohort_process_create((cohort_process_t **)made, nothing, NULL, 0, &options, NULL);
+}
+
 /* ... of a process that has been created. */
 static apr_status_t program_started(void **made, int word) {
     cohort_process_t *process = NULL;
@@ -137,22 +158,39 @@ static apr_status_t launch_program(void **made, int word) {
     return cohort_process_launch_program((cohort_process_t **)made, &a_program, NULL, NULL);
 }
 
+static apr_status_t runner(void **made, int word) {
+    cohort_runner_options_t options = {0};
+    set(options.reserved, word);
+    return cohort_runner_create((cohort_runner_t **)made, &options, test_pool());
+}
+
+static apr_status_t command(void **made, int word) {
+    cohort_command_t bad = {.argv = no_program};
+    set(bad.reserved, word);
+    return cohort_run(*(cohort_outcome_t **)made, &bad, test_pool());
+}
+
 static const refusal_t refusals[] = {
     {"cohort_queue_create", "options.reserved[%d]", WORDS - 1, queue},
     {"cohort_pipe_create", "options.reserved[%d]", WORDS - 1, pipe_of_two},
     {"cohort_barrier_create", "options.reserved[%d]", WORDS - 1, barrier},
     {"cohort_semaphore_create", "options.reserved[%d]", WORDS - 1, semaphore},
-    {"cohort_pool_create", "options.reserved[%d]", WORDS - 1, pool},
-    {"cohort_process_create", "options.reserved[%d]", WORDS - 1, process},
-    {"cohort_process_create_object", "options.reserved[%d]", WORDS - 1, object_options},
+    {"cohort_pool_create", "options.reserved[%d]", 3, pool},
+    {"cohort_region_create", "options.reserved[%d]", 5, region},
+    {"cohort_process_create", "options.reserved[%d]", WORDS - 2, process},
+    {"cohort_process_create", "options->streams[1].reserved[%d]", 1, own_stream},
+    {"cohort_process_create_object", "options.reserved[%d]", WORDS - 2, object_options},
+    {"cohort_process_create", "restart->reserved[%d]", 3, service},
     {"cohort_process_create_object", "self->reserved[%d]", WORDS - 1, object},
-    {"cohort_process_create_program", "options.reserved[%d]", WORDS - 1, program_options},
+    {"cohort_process_create_program", "options.reserved[%d]", WORDS - 2, program_options},
     {"cohort_process_create_program", "program->reserved[%d]", WORDS - 1, program},
     {"cohort_process_create_program", "program->streams[2].reserved[%d]", 1, stream},
     {"cohort_process_start", "program->reserved[%d]", WORDS - 1, program_started},
-    {"cohort_process_launch", "options.reserved[%d]", WORDS - 1, launch},
+    {"cohort_process_launch", "options.reserved[%d]", WORDS - 2, launch},
     {"cohort_process_launch_object", "self->reserved[%d]", WORDS - 1, launch_object},
     {"cohort_process_launch_program", "program->streams[0].reserved[%d]", 1, launch_program},
+    {"cohort_runner_create", "options.reserved[%d]", WORDS - 1, runner},
+    {"cohort_run", "command->reserved[%d]", WORDS - 1, command},
 };
 
 static void check_refusal(const refusal_t *r, int word) {
@@ -184,7 +222,8 @@ static void unknown_options_are_refused(void) {
 static void known_options_are_not(void) {
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         void *made = NULL;
-        if (refusals[i].run == program_started || refusals[i].run == launch_program)
+        if (refusals[i].run == program_started || refusals[i].run == launch_program ||
+            refusals[i].run == command)
             continue; /* there is no such program */
         CHECK_STATUS(APR_SUCCESS, refusals[i].run(&made, -1));
         CHECK(made);
@@ -225,19 +264,40 @@ static void outputs_are_written_zero(void) {
 
 /* The sizes for ever, on every system: a program has them in its code. */
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "the size of " #type)
+SIZE(cohort_activity_t, 192);
 SIZE(cohort_arena_usage_t, 96);
 SIZE(cohort_barrier_options_t, 88);
-SIZE(cohort_job_t, 168);
+SIZE(cohort_bytes_t, 16);
+SIZE(cohort_collected_t, 24);
+SIZE(cohort_command_t, 352);
+SIZE(cohort_counts_t, 224);
+SIZE(cohort_gift_t, 64);
+SIZE(cohort_imap_options_t, 104);
+SIZE(cohort_item_t, 112);
+SIZE(cohort_job_t, 240);
 SIZE(cohort_options_t, 96);
+SIZE(cohort_outcome_t, 160);
+SIZE(cohort_parcel_t, 32);
 SIZE(cohort_pipe_options_t, 88);
-SIZE(cohort_pool_options_t, 128);
+SIZE(cohort_pool_options_t, 216);
+SIZE(cohort_pool_statistics_t, 424);
 SIZE(cohort_process_base_t, 96);
-SIZE(cohort_process_options_t, 128);
-SIZE(cohort_program_t, 184);
-SIZE(cohort_queue_options_t, 88);
+SIZE(cohort_process_info_t, 160);
+SIZE(cohort_process_options_t, 160);
+SIZE(cohort_program_t, 232);
+SIZE(cohort_progress_options_t, 120);
+SIZE(cohort_progress_t, 88);
+SIZE(cohort_queue_options_t, 96);
+SIZE(cohort_runner_options_t, 80);
+SIZE(cohort_region_options_t, 72);
+SIZE(cohort_restart_t, 64);
 SIZE(cohort_semaphore_options_t, 72);
-SIZE(cohort_stream_t, 32);
-SIZE(cohort_task_error_t, 128);
+SIZE(cohort_service_info_t, 328);
+SIZE(cohort_settings_t, 216);
+SIZE(cohort_spread_t, 40);
+SIZE(cohort_stream_t, 48);
+SIZE(cohort_task_error_t, 136);
+SIZE(cohort_worker_statistics_t, 336);
 
 const test_case_t growth_cases[] = {
     {"Growth", "unknown_options_are_refused", unknown_options_are_refused},

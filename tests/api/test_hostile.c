@@ -11,6 +11,19 @@
 
 /* ---- objects, by their kinds ---------------------------------------------------------------- */
 
+static apr_status_t no_range_done(const void *inputs, void *outputs, apr_size_t first,
+                                  apr_size_t last) {
+    (void)inputs, (void)outputs, (void)first, (void)last;
+    return APR_SUCCESS;
+}
+
+static void no_callback(cohort_result_t *result, void *arg) { (void)result, (void)arg; }
+
+static apr_status_t complete_one(void *result) {
+    cohort_completed_t *completed;
+    return cohort_completed_create(&completed, (cohort_result_t **)&result, 1, test_pool());
+}
+
 static apr_status_t nothing_done(const void *input, void *output) {
     (void)input, (void)output;
     return APR_SUCCESS;
@@ -45,12 +58,20 @@ static apr_status_t make_event(void **o) { return cohort_event_create((cohort_ev
 static apr_status_t make_barrier(void **o) {
     return cohort_barrier_create((cohort_barrier_t **)o, 1, NULL, NULL);
 }
+static apr_status_t make_region(void **o) {
+    return cohort_region_create((cohort_region_t **)o, NULL, NULL);
+}
 static apr_status_t make_process(void **o) {
     return cohort_process_create((cohort_process_t **)o, nothing, "argument", 9, NULL, NULL);
 }
 static apr_status_t make_result(void **o) {
     return cohort_pool_submit((cohort_result_t **)o, crowd,
                               &(cohort_job_t){.task = nothing_done, .n = 1}, NULL);
+}
+
+static apr_status_t make_imap(void **o) {
+    return cohort_pool_imap((cohort_imap_t **)o, crowd,
+                            &(cohort_job_t){.task = nothing_done, .n = 1}, NULL, NULL);
 }
 
 /* Something is done with it that only a sound object can do. */
@@ -88,9 +109,18 @@ static void use_event(void *o) {
     CHECK_STATUS(APR_SUCCESS, cohort_event_wait(o, 0));
 }
 static void use_barrier(void *o) { CHECK_STATUS(APR_SUCCESS, cohort_barrier_wait(o, NULL, 0)); }
+static void use_region(void *o) { CHECK_STATUS(APR_SUCCESS, cohort_region_clear(o)); }
 static void use_process(void *o) { CHECK_STATUS(COHORT_ENOTSTARTED, cohort_process_join(o, 0)); }
 static void use_result(void *o) {
     CHECK_STATUS(APR_SUCCESS, cohort_result_wait(o, COHORT_FOREVER));
+}
+static bool is_full; /* the arena */
+/* An input that cannot be taken in ends with the reason. */
+static void use_imap(void *o) {
+    cohort_item_t item = {0};
+    apr_status_t status = cohort_imap_next(o, &item, COHORT_FOREVER);
+    if (!is_full || status != APR_ENOMEM) CHECK_STATUS(APR_SUCCESS, status);
+    CHECK_STATUS(APR_EOF, cohort_imap_next(o, &item, COHORT_FOREVER));
 }
 
 static apr_status_t end_block(void *o) { return cohort_free(o); }
@@ -102,8 +132,11 @@ static apr_status_t end_semaphore(void *o) { return cohort_semaphore_destroy(o);
 static apr_status_t end_condition(void *o) { return cohort_condition_destroy(o); }
 static apr_status_t end_event(void *o) { return cohort_event_destroy(o); }
 static apr_status_t end_barrier(void *o) { return cohort_barrier_destroy(o); }
+static apr_status_t end_region(void *o) { return cohort_region_destroy(o); }
 static apr_status_t end_process(void *o) { return cohort_process_destroy(o); }
 static apr_status_t end_result(void *o) { return cohort_result_destroy(o); }
+static apr_status_t end_runner(void *o) { return cohort_runner_destroy(o); }
+static apr_status_t end_imap(void *o) { return cohort_imap_destroy(o); }
 
 typedef enum {
     BLOCK,
@@ -117,10 +150,14 @@ typedef enum {
     CONDITION,
     EVENT,
     BARRIER,
+    REGION,
     PROCESS,
     RESULT,
+    IMAP,
     KINDS,
-    POOL
+    POOL,
+    RUNNER,
+    RUN
 } kind_t;
 
 static const struct {
@@ -140,8 +177,10 @@ static const struct {
     [CONDITION] = {"condition", make_condition, use_condition, end_condition},
     [EVENT] = {"event", make_event, use_event, end_event},
     [BARRIER] = {"barrier", make_barrier, use_barrier, end_barrier},
+    [REGION] = {"region", make_region, use_region, end_region},
     [PROCESS] = {"process", make_process, use_process, end_process},
     [RESULT] = {"result", make_result, use_result, end_result},
+    [IMAP] = {"imap", make_imap, use_imap, end_imap},
 };
 
 /* A worker that was at a job which is destroyed frees it when it leaves. */
@@ -222,25 +261,53 @@ CALL(barrier_reset, cohort_barrier_reset(o))
 ASK(barrier_parties, cohort_barrier_parties(o))
 ASK(barrier_waiting, cohort_barrier_waiting(o))
 ASK(barrier_broken, cohort_barrier_is_broken(o))
+CALL(region_alloc, cohort_region_alloc(&(void *){NULL}, o, 1))
+CALL(region_clear, cohort_region_clear(o))
 CALL(process_start, cohort_process_start(o))
 CALL(process_join, cohort_process_join(o, 0))
 CALL(process_name, cohort_process_name(o, &byte, 1))
 CALL(process_set_name, cohort_process_set_name(o, "name"))
 CALL(process_terminate, cohort_process_terminate(o))
 CALL(process_kill, cohort_process_kill(o))
+CALL(process_kill_tree, cohort_process_kill_tree(o))
 CALL(process_interrupt, cohort_process_interrupt(o))
 CALL(process_stop, cohort_process_stop(o, 0))
+CALL(process_stop_tree, cohort_process_stop_tree(o, 0))
+CALL(process_restart, cohort_process_restart(o, 0))
+CALL(process_service, cohort_process_service(o, &(cohort_service_info_t){.pid = 0}))
+CALL(processes_stop, cohort_processes_stop(&(cohort_process_t *){o}, 1, 0))
+CALL(process_signal, cohort_process_signal(o, 15))
 CALL(pool_map, cohort_pool_map(o, nothing_done, &byte, 1, 1, NULL, 0))
+CALL(pool_map_ranges, cohort_pool_map_ranges(o, no_range_done, &byte, 1, 1, NULL, 0))
 CALL(pool_run, cohort_pool_run(o, &(cohort_job_t){.task = nothing_done, .n = 1}))
 CALL(pool_submit, cohort_pool_submit((cohort_result_t **)&out, o,
                                      &(cohort_job_t){.task = nothing_done, .n = 1}, NULL))
 CALL(pool_apply, cohort_pool_apply(o, nothing_done, &byte, 1, NULL, 0))
 CALL(pool_workers, cohort_pool_workers(o, (cohort_process_t ***)&out, &number, test_pool()))
+CALL(pool_activity, cohort_pool_activity(o, (cohort_activity_t ***)&out, &number, test_pool()))
+CALL(pool_statistics, cohort_pool_statistics(o, (cohort_pool_statistics_t **)&out, test_pool()))
+CALL(pool_print_statistics, cohort_pool_print_statistics(o, NULL))
+CALL(pool_wait_ready, cohort_pool_wait_ready(o, 0))
+CALL(pool_resize, cohort_pool_resize(o, 1))
+CALL(pool_run_on_each, cohort_pool_run_on_each(o, nothing_done, NULL, 0, NULL, 0, NULL))
 CALL(pool_close, cohort_pool_close(o))
 CALL(pool_terminate, cohort_pool_terminate(o))
 CALL(pool_join, cohort_pool_join(o, 0))
 CALL(end_pool, cohort_pool_destroy(o))
+CALL(pool_imap,
+     cohort_pool_imap((cohort_imap_t **)&out, o, &(cohort_job_t){.task = nothing_done}, NULL, NULL))
+CALL(imap_next, cohort_imap_next(o, &(cohort_item_t){0}, 0))
+CALL(runner_submit,
+     cohort_runner_submit(NULL, o,
+                          &(cohort_command_t){.argv = (const char *const[]){"none", NULL}}))
+CALL(runner_next, cohort_runner_next(o, (cohort_run_t **)&out, 0))
+CALL(run_wait, cohort_run_wait(o, 0))
+CALL(run_cancel, cohort_run_cancel(o))
+ASK(run_outcome, cohort_run_outcome(o))
+CALL(end_run, cohort_run_destroy(o))
 CALL(result_wait, cohort_result_wait(o, 0))
+CALL(result_add_callback, cohort_result_add_callback(o, no_callback, NULL))
+CALL(completed_create, complete_one(o))
 ASK(result_successful, cohort_result_is_successful(o))
 CALL(result_get, cohort_result_get(o, NULL, 0, 0))
 ASK(result_outputs, cohort_result_outputs(o))
@@ -311,31 +378,59 @@ static const call_t calls[] = {
     USES(BARRIER, barrier_waiting),
     USES(BARRIER, barrier_broken),
     ENDS(BARRIER, end_barrier),
+    USES(REGION, region_alloc),
+    USES(REGION, region_clear),
+    ENDS(REGION, end_region),
     USES(PROCESS, process_start),
     USES(PROCESS, process_join),
     USES(PROCESS, process_name),
     USES(PROCESS, process_set_name),
     USES(PROCESS, process_terminate),
     USES(PROCESS, process_kill),
+    USES(PROCESS, process_kill_tree),
     USES(PROCESS, process_interrupt),
     USES(PROCESS, process_stop),
+    USES(PROCESS, process_stop_tree),
+    USES(PROCESS, process_restart),
+    USES(PROCESS, process_service),
+    USES(PROCESS, processes_stop),
+    USES(PROCESS, process_signal),
     ENDS(PROCESS, end_process),
     USES(POOL, pool_run),
     USES(POOL, pool_submit),
+    USES(POOL, pool_imap),
     USES(POOL, pool_map),
+    USES(POOL, pool_map_ranges),
     USES(POOL, pool_apply),
     USES(POOL, pool_workers),
+    USES(POOL, pool_activity),
+    USES(POOL, pool_statistics),
+    USES(POOL, pool_print_statistics),
+    USES(POOL, pool_wait_ready),
+    USES(POOL, pool_resize),
+    USES(POOL, pool_run_on_each),
     USES(POOL, pool_close),
     USES(POOL, pool_terminate),
     USES(POOL, pool_join),
     ENDS(POOL, end_pool),
     USES(RESULT, result_wait),
+    USES(RESULT, result_add_callback),
+    USES(RESULT, completed_create),
     USES(RESULT, result_successful),
     USES(RESULT, result_get),
     USES(RESULT, result_outputs),
     USES(RESULT, result_error),
     USES(RESULT, result_errors),
     ENDS(RESULT, end_result),
+    USES(IMAP, imap_next),
+    ENDS(IMAP, end_imap),
+    USES(RUNNER, runner_submit),
+    USES(RUNNER, runner_next),
+    ENDS(RUNNER, end_runner),
+    USES(RUN, run_wait),
+    USES(RUN, run_cancel),
+    USES(RUN, run_outcome),
+    ENDS(RUN, end_run),
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
@@ -455,7 +550,9 @@ static void make_until_full(kind_t k) {
     while (n < MOST && (status = kinds[k].make(&objects[n])) == APR_SUCCESS) n++;
     if (status != APR_ENOMEM)
         test_fail(__FILE__, __LINE__, "a %s in a full arena: %d", kinds[k].name, (int)status);
+    is_full = true;
     for (int i = 0; i < n; i++) kinds[k].use(objects[i]);
+    is_full = false;
     while (n > 0) CHECK_STATUS(APR_SUCCESS, kinds[k].end(objects[--n]));
     free(objects);
 }

@@ -112,12 +112,13 @@ static void kept_results_hide_nothing(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
 
-/* What was destroyed before its turn is not run. */
+/* What was destroyed before its turn is not run, and of a chunk that is under way no further
+ * item. */
 static void destroyed_early(void) {
     cohort_pool_t *pool = new_pool(1);
-    gate_t *gate = new_gate();
+    gate_t *gate = new_gate(), *gates[5] = {gate, gate, gate, gate, gate};
     cohort_result_t *running, *queued[20];
-    SUBMIT(&running, pool, NULL, .task = pass_gate, COHORT_INPUTS(&gate, 1));
+    SUBMIT(&running, pool, NULL, .task = pass_gate, COHORT_INPUTS(gates, 5), .chunk = 5);
     party_await(&gate->begun, 1);
     for (int i = 0; i < 20; i++) {
         SUBMIT(&queued[i], pool, NULL, .task = pass_gate, COHORT_INPUTS(&gate, 1));

@@ -2,16 +2,18 @@
 # The API and the staff of a pool reach its jobs through the table of src/core/pool/backend.h: only
 # the files of the local back end include its header, and name fields of a job that are its alone.
 cmake_minimum_required(VERSION 3.21)
-set(local backend_local.c pool_job.c pool_worker.c)
+set(local backend_local.c pool_again.c pool_bytes.c pool_cancel.c pool_deadline.c pool_delay.c
+    pool_each.c pool_fair.c pool_job.c pool_job_count.c pool_job_item.c pool_retire.c pool_room.c
+    pool_run.c pool_tally.c pool_worker.c)
 string(CONCAT fields "words?|chunks?|cursor|scanned|visits|by_chunk|first_failed|unwanted|round|"
-       "ready|all|inputs|outputs|progress")
+       "ready|all|inputs|outputs|progress|needs")
 set(of_jobs "state|failures|reason|n|task|context|attempts")
 set(end "($|[^A-Za-z0-9_(])")
 string(CONCAT pattern "(->|\\.)(${fields})${end}|(job|result)->(${of_jobs})${end}|"
-       "backend_local\\.h|cohort__(word|job)_")
+       "(backend_local|pool_run)\\.h|cohort__(word|job)_")
 # Not jobs: an order in the making, what is found of a job, what a thread of a worker says of its
 # item, and what every pool has.
-string(CONCAT others "[ {]\\.(inputs|outputs) = |"
+string(CONCAT others "[ {]\\.(inputs|outputs) = |order(->|\\.)[a-z_]+|"
        "(found|result_find\\([^;]*\\)|running)\\.(outputs|progress)|in_flight\\.word")
 
 # What of the local back end `text`, a file, names.

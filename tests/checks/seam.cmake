@@ -1,10 +1,11 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 # The seam, src/core/base/os.h. No operating system is named on its upper side, that is outside
 # src/posix and src/win32: not its macros, not its headers. Below it, the functions that os.h
-# declares are those that each back end defines, in the files that the head of os.h names, and in
-# the order in which they are declared; each of the variants of a file has the same ones. BUILT are
-# the sources of the back end in this build, with commas between them, which have each function
-# once. WORK is a directory of this check's own, for trees that break these rules on purpose.
+# declares, at most 50, are those that each back end defines, in the files that the head of os.h
+# names, and in the order in which they are declared; each of the variants of a file has the same
+# ones. BUILT are the sources of the back end in this build, with commas between them, which have
+# each function once. WORK is a directory of this check's own, for trees that break these rules on
+# purpose.
 cmake_minimum_required(VERSION 3.21)
 set(macros
   "_WIN32|_WIN64|WIN32|__CYGWIN__|__MINGW(32|64)__\
@@ -15,6 +16,7 @@ set(headers
 set(names "(^|[^A-Za-z0-9_])(${macros})($|[^A-Za-z0-9_])|#[ ]*include[ ]*[<\"](${headers})[>\"]")
 set(function "^[A-Za-z_][^(;]*[ *](cohort_os_[a-z_]+)\\(.*")
 set(group "^/\\* ---- ([a-z]+).*")
+set(most 50)
 
 # Lines above the seam at `root` that name an operating system.
 macro(find_names root)
@@ -54,6 +56,10 @@ macro(read_seam root)
   endforeach()
   if(NOT head STREQUAL groups)
     list(APPEND found "the head of os.h does not name the files of its groups in their order")
+  endif()
+  list(LENGTH declared count)
+  if(count GREATER most)
+    list(APPEND found "os.h declares ${count} functions, and ${most} are the most")
   endif()
 endmacro()
 
@@ -127,7 +133,6 @@ function(find_faults root faults)
   endforeach()
   list(JOIN found "\n  " text)
   set(${faults} "${text}" PARENT_SCOPE)
-  list(LENGTH declared count)
   set(functions ${count} PARENT_SCOPE)
 endfunction()
 
@@ -171,23 +176,25 @@ plant(core/base/fail.h "#include <apr_errno.h>" "#include <unistd.h>"
       "src/core/base/fail.h names an operating system: #include <unistd.h>")
 plant(core/base/os.h " os_mutex.c" ""
       "the head of os.h does not name the files of its groups in their order")
-plant(core/base/os.h "int cohort_os_cpu_count("
-      "void cohort_os_planted(void);\nint cohort_os_cpu_count("
-      "posix: cohort_os_planted is missing\n  win32: cohort_os_planted is missing")
+plant(core/base/os.h "int64_t cohort_os_figure("
+      "void cohort_os_planted(void);\nint64_t cohort_os_figure("
+      "os.h declares 51 functions, and 50 are the most
+  posix: cohort_os_planted is missing\n  win32: cohort_os_planted is missing")
 plant(posix/os_mutex.c "bool cohort__allow_cancel("
       "void cohort_os_planted(void) {}\nbool cohort__allow_cancel("
       "posix/os_mutex.c: cohort_os_planted is not declared in os.h")
-plant(win32/os_machine.c "int cohort_os_cpu_count(" "int cohort__planted("
-      "win32: cohort_os_cpu_count is missing")
+plant(win32/os_machine.c "int64_t cohort_os_figure(" "int cohort__planted("
+      "win32: cohort_os_figure is missing")
 plant(win32/os_text.c "wchar_t *cohort__wide("
-      "int cohort_os_cpu_count(void) { return 1; }\nwchar_t *cohort__wide("
-      "win32/os_text.c: cohort_os_cpu_count belongs in os_machine.c\n\
-  win32: cohort_os_cpu_count is in os_machine.c and os_text.c, ${elsewhere}")
-plant(posix/os_machine_darwin.c "bool cohort_os_cpu_is_idle(" "bool cohort__planted("
-      "posix: cohort_os_cpu_is_idle is in os_machine_linux.c, ${elsewhere}")
+      "int64_t cohort_os_figure(void) { return 1; }\nwchar_t *cohort__wide("
+      "win32/os_text.c: cohort_os_figure belongs in os_machine.c\n\
+  win32: cohort_os_figure is in os_machine.c and os_text.c, ${elsewhere}")
+plant(posix/os_state_darwin.c "apr_status_t cohort_os_state_look(" "apr_status_t cohort__planted("
+      "posix: cohort_os_state_look is in os_state_linux.c, \
+not in os_state.c or all of its variants")
 plant(win32/os_mutex.c "void cohort_os_mutex_lock("
-      "void cohort_os_mutex_reset(cohort_os_mutex_t *m) { (void)m; }\nvoid cohort_os_mutex_lock("
+      "void cohort_os_mutex_unlock(cohort_os_mutex_t *m) { (void)m; }\nvoid cohort_os_mutex_lock("
       "win32/os_mutex.c: cohort_os_mutex_lock is not in the order of os.h\n\
-  win32: cohort_os_mutex_reset is in os_mutex.c and os_mutex.c, \
+  win32: cohort_os_mutex_unlock is in os_mutex.c and os_mutex.c, \
 not in os_mutex.c or all of its variants")
 file(REMOVE_RECURSE ${WORK})

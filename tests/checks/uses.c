@@ -22,6 +22,18 @@ int ends(const char *why) {
     cohort_exit(COHORT_NAME_MAX);
 }
 
+/* What it does with those of pool.h. */
+static apr_status_t squares(const void *inputs, void *outputs, apr_size_t first, apr_size_t last) {
+    for (apr_size_t i = first; i < last; i++)
+        ((float *)outputs)[i] = ((const float *)inputs)[i] * ((const float *)inputs)[i];
+    return APR_SUCCESS;
+}
+
+apr_status_t maps_ranges(cohort_pool_t *pool, const float *in, float *out);
+apr_status_t maps_ranges(cohort_pool_t *pool, const float *in, float *out) {
+    return COHORT_MAP_RANGES(pool, squares, in, 10, out);
+}
+
 apr_interval_time_t uses(int *codes);
 apr_interval_time_t uses(int *codes) {
     codes[0] = COHORT_EXIT_NONE;

@@ -57,6 +57,30 @@ static void results_of_waits(void) {
     CHECK_STATUS(COHORT_EBROKEN, cohort__await(&p->changed[0], fail_at_once, &w, COHORT_OS_NEVER));
 }
 
+/* A notification of an event count that is shared is one of the completions', once, whether or not
+ * a thread sleeps on the former. */
+static void shared_with_completions(void) {
+    cohort__eventcount_t *ec = party_memory(sizeof *ec), *all = &cohort__arena->completed;
+    for (int sleeps = 0; sleeps < 2; sleeps++) {
+        cohort__notify(all, COHORT__ALL);
+        uint32_t before = atomic_fetch_or(&all->word, COHORT__EVENT_SLEEPS) | COHORT__EVENT_SLEEPS;
+        cohort__notify(ec, 1);
+        CHECK_INT(before, atomic_load(&all->word)); /* not shared yet */
+        cohort__event_share(ec);
+        if (sleeps) atomic_fetch_or(&ec->word, COHORT__EVENT_SLEEPS);
+        uint32_t shared = atomic_load(&ec->word);
+        cohort__notify(ec, 1);
+        CHECK_INT(before - COHORT__EVENT_SLEEPS + COHORT__EVENT_CHANGE, atomic_load(&all->word));
+        /* no thread was found asleep, so both bits are gone */
+        CHECK_INT((shared & ~3u) + COHORT__EVENT_CHANGE, atomic_load(&ec->word));
+        before = atomic_fetch_or(&all->word, COHORT__EVENT_SLEEPS) | COHORT__EVENT_SLEEPS;
+        cohort__notify(ec, COHORT__ALL);
+        CHECK_INT(before, atomic_load(&all->word));
+    }
+    cohort__notify(all, COHORT__ALL);
+    CHECK_STATUS(APR_SUCCESS, cohort_free(ec));
+}
+
 static int sleep_for_turn(void *data) {
     waiter_t *w = data;
     atomic_fetch_add(&w->place->ready, 1);
@@ -202,6 +226,7 @@ static void killed_sleepers_do_no_harm(void) {
 
 const test_case_t park_cases[] = {
     {"CorePark", "deadlines_of_timeouts", deadlines_of_timeouts},
+    {"CorePark", "shared_with_completions", shared_with_completions},
     {"CorePark", "results_of_waits", results_of_waits},
     {"CorePark", "all_are_woken", all_are_woken},
     {"CorePark", "no_wake_up_is_lost", no_wake_up_is_lost},

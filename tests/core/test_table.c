@@ -287,7 +287,7 @@ static void orphans_are_found_dead(void) {
         CHECK(cohort__process_alive(n->id, true));
         cohort_os_id_t os = n->slot->os;
         CHECK_STATUS(APR_SUCCESS, cohort_os_signal(os, COHORT_OS_KILL));
-        while (cohort_os_alive(os)) apr_thread_yield();
+        while (cohort_os_alive(os, NULL)) apr_thread_yield();
         if (asked) CHECK(cohort__process_check_dead(n->id));
         for (int i = 0; i < 40 && !asked; i++) (void)make(nothing); /* until the table is full */
         while (cohort__process_find(n->id)) apr_sleep(500);

@@ -7,6 +7,7 @@
 #include "left.h"
 #include "step_trace.h"
 
+#include <apr_thread_proc.h>
 #include <cohort/cohort.h>
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 /* and of one that may be killed after each of them, not only where others can notice */
 #define STEPS_ALL 2000
 #define REPAIRS   6       /* deaths with a measured repair, and one */
+#define HELD      5       /* ms for which a victim is held while another thread may wait for it */
 #define STEPS_MAX 4000000 /* an operation of more instructions than that is hanging */
 
 /* What the tracer and a stepped process share; in the arena. The scenario is code and data of this
@@ -359,6 +361,60 @@ void step_through(const char *name, const step_scenario_t *scenario) {
     for (; !try_deaths(name, scenario, death, NULL); death.count += stride)
         stride = next_stride(stride, ++points);
     printf("crash: %s: killed at %ld points of %s\n", name, points + 1, among(length));
+}
+
+typedef struct {
+    void (*meanwhile)(void *state);
+    void *state;
+    _Atomic int over;
+} beside_t;
+
+static void *APR_THREAD_FUNC run_beside(apr_thread_t *thread, void *arg) {
+    beside_t *beside = arg;
+    (void)thread;
+    beside->meanwhile(beside->state);
+    atomic_store(&beside->over, 1);
+    return NULL;
+}
+
+/* What runs beside it may have to wait until the victim moves. */
+static void let_run_beside(stepped_t *victim, beside_t *beside) {
+    apr_thread_t *thread;
+    apr_status_t status;
+    CHECK_STATUS(APR_SUCCESS, apr_thread_create(&thread, NULL, run_beside, beside, test_pool()));
+    for (int i = 0; i < HELD && !atomic_load(&beside->over); i++) apr_sleep(1000);
+    trace_let_go(&victim->traced);
+    while (!is_done(victim) && cohort_process_is_alive(victim->process)) sched_yield();
+    CHECK(is_done(victim));
+    CHECK_STATUS(APR_SUCCESS, apr_thread_join(&status, thread));
+}
+
+static bool try_beside(const char *name, const step_scenario_t *scenario, death_t held,
+                       void (*meanwhile)(void *state)) {
+    left_t before = left_now();
+    void *state = scenario->prepare();
+    stepped_t victim = begin_victim(scenario, state);
+    advance(&victim, held);
+    bool finished = is_done(&victim);
+    beside_t beside = {.meanwhile = meanwhile, .state = state};
+    let_run_beside(&victim, &beside);
+    end(&victim);
+    scenario->check(state, true);
+    scenario->discard(state);
+    check_left(name, &before, held, NULL);
+    return finished;
+}
+
+void step_beside(const char *name, const step_scenario_t *scenario,
+                 void (*meanwhile)(void *state)) {
+    require_tracing();
+    length_t length = measure(name, scenario);
+    long stride = stride_for(places(length), deaths_wanted(length.steps)), points = 0;
+    srand((unsigned)getpid());
+    death_t held = {rand() % stride, by_points(length)};
+    for (; !try_beside(name, scenario, held, meanwhile); held.count += stride)
+        stride = next_stride(stride, ++points);
+    printf("crash: %s: held at %ld points of %s\n", name, points + 1, among(length));
 }
 
 /* Repairers, at all their places; each of a victim that died somewhere. Returns how many. */

@@ -63,6 +63,10 @@ void step_through(const char *name, const step_scenario_t *scenario);
  * instruction, before the survivor repairs both. */
 void step_through_repair(const char *name, const step_scenario_t *scenario);
 
+/* Nothing is killed: the victim is held at a point until meanwhile(), in a thread of the survivor,
+ * has ended or waits for the victim, which then goes on to its end. */
+void step_beside(const char *name, const step_scenario_t *scenario, void (*meanwhile)(void *state));
+
 /* A scenario of these members, by the name of its case, and the same with a repairer's death. */
 #define STEP_CASES(function, ...)                                                 \
     static const step_scenario_t function##_scenario = {__VA_ARGS__};             \

@@ -108,6 +108,10 @@ void trace_move(traced_t *traced) {
     if (!traced->ended) moved(traced, status);
 }
 
+void trace_let_go(traced_t *traced) {
+    CHECK(traced->ended || ptrace(PTRACE_DETACH, traced->pid, NULL, NULL) == 0);
+}
+
 void trace_kill(traced_t *traced) {
     int status = 0;
     if (traced->ended) return;

@@ -27,6 +27,8 @@ traced_t trace_child(pid_t parent);
 bool trace_at_point(traced_t *traced);
 /* On by one instruction, or repetition. */
 void trace_move(traced_t *traced);
+/* It runs on by itself, held no more. */
+void trace_let_go(traced_t *traced);
 /* For one that is no child of this process. */
 void trace_kill(traced_t *traced);
 

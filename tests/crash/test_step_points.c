@@ -242,7 +242,7 @@ static void stores_are_seen(void) {
     step_each(&scenario, look);
     printf("%ld steps, %ld of them changed the arena, %ld said to, %ld system calls\n", seen.steps,
            seen.changes, seen.stores, seen.calls);
-    CHECK(seen.changes > 2000);
+    CHECK(seen.changes > 500); /* a copy of a block may be one instruction, or thousands */
     CHECK(seen.calls >= CALLS);
 }
 

@@ -4,40 +4,7 @@
  * process that starts another one, and one that ends. Each item of a job has one outcome, the pool
  * goes on, and of the dead, of what they had made and of those they had started nothing is left.
  */
-#include "check.h"
-#include "step.h"
-
-#include <cohort/cohort.h>
-#include <sched.h>
-#include <signal.h>
-#include <unistd.h>
-
-#define ITEMS 3
-
-typedef struct {
-    cohort_pool_t *pool;
-    cohort_result_t *job;
-    cohort_result_t *before;      /* that one, done and kept */
-    cohort_start_method_t method; /* of a process that the victim starts */
-    step_place_t place;
-    _Atomic int armed; /* the first item is to be stopped in */
-    _Atomic int runs[ITEMS];
-} state_t;
-
-typedef struct {
-    state_t *state;
-    int item;
-} item_t;
-
-static state_t *new_state(void) { return step_new(sizeof(state_t)); }
-
-static void discard(void *state) {
-    state_t *s = state;
-    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(s->job));
-    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(s->before));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(s->pool));
-    CHECK_STATUS(APR_SUCCESS, cohort_free(s));
-}
+#include "step_pool.h"
 
 static const cohort_pool_options_t one_worker = {
     .workers = 1, .method = COHORT_START_FORK, .name = "stepped"};
@@ -50,28 +17,6 @@ static state_t *with_pool(void) {
 
 /* ---- a worker ------------------------------------------------------------------------------- */
 
-static void check_pool_works(state_t *s) {
-    int in[5] = {0, 1, 2, 3, 4}, out[5] = {0};
-    CHECK_STATUS(APR_SUCCESS, COHORT_MAP(s->pool, step_task, in, 5, out));
-    for (int i = 0; i < 5; i++) CHECK_INT(i + 1, out[i]);
-}
-
-/* The stepping begins in the first item and ends in the last: in between lie two results and two
- * tasks that are taken. */
-static apr_status_t run_item(const void *input, void *output) {
-    const item_t *item = input;
-    state_t *s = item->state;
-    atomic_fetch_add(&s->runs[item->item], 1);
-    if (item->item == 0 && atomic_exchange(&s->armed, 0)) {
-        atomic_store(&s->place.ready, 1);
-        while (!atomic_load(&s->place.go)) sched_yield();
-        raise(SIGTRAP);
-    }
-    if (item->item == ITEMS - 1) atomic_store(&s->place.done, 1);
-    *(int *)output = item->item + 1;
-    return APR_SUCCESS;
-}
-
 static void *a_job(void) {
     state_t *s = with_pool();
     item_t items[ITEMS];
@@ -82,6 +27,29 @@ static void *a_job(void) {
                                                                  COHORT_INPUTS(items, ITEMS),
                                                                  .output_size = sizeof(int),
                                                                  .chunk = 1},
+                                                 NULL));
+    return s;
+}
+
+/* The same for the items of a range, of which the first and the last are in two. */
+static apr_status_t run_range(const void *inputs, void *outputs, apr_size_t first,
+                              apr_size_t last) {
+    const item_t *items = inputs;
+    int *out = outputs;
+    for (apr_size_t i = first; i < last; i++) (void)!run_item(&items[i], &out[i]);
+    return APR_SUCCESS;
+}
+
+static void *a_job_of_ranges(void) {
+    state_t *s = with_pool();
+    item_t items[ITEMS];
+    for (int i = 0; i < ITEMS; i++) items[i] = (item_t){s, i};
+    atomic_store(&s->armed, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->job, s->pool,
+                                                 &(cohort_job_t){.range = run_range,
+                                                                 COHORT_INPUTS(items, ITEMS),
+                                                                 .output_size = sizeof(int),
+                                                                 .chunk = 2},
                                                  NULL));
     return s;
 }
@@ -107,33 +75,28 @@ static void *two_jobs(void) {
     return s;
 }
 
-static cohort_process_t *the_worker(void *state, step_place_t **place) {
-    state_t *s = state;
-    cohort_process_t **list;
-    apr_size_t n = 0;
-    *place = &s->place;
+/* While the worker is in the first item another job comes. So it gives back what is left of its
+ * chunk, goes there, and comes back. */
+static void *a_job_that_gives_way(void) {
+    state_t *s = with_pool();
+    item_t items[ITEMS];
+    int in = 41;
+    for (int i = 0; i < ITEMS; i++) items[i] = (item_t){s, i};
+    atomic_store(&s->armed, 1);
+    s->slow = 2000;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->job, s->pool,
+                                                 &(cohort_job_t){.task = run_item,
+                                                                 COHORT_INPUTS(items, ITEMS),
+                                                                 .output_size = sizeof(int),
+                                                                 .chunk = ITEMS},
+                                                 NULL));
     while (!atomic_load(&s->place.ready)) sched_yield();
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &list, &n, test_pool()));
-    CHECK_INT(1, n);
-    return list[0];
-}
-
-/* Each item, from this one on, ran once at most and has one outcome; at most one is charged with
- * the death: how many are. */
-static int check_items(const state_t *s, cohort_result_t *job, int from, int count) {
-    int out[ITEMS] = {0};
-    cohort_task_error_t **errors = NULL;
-    apr_size_t n = 0;
-    apr_status_t status = cohort_result_get(job, out, sizeof out, COHORT_FOREVER);
-    CHECK(status == APR_SUCCESS || status == COHORT_EWORKERDIED);
-    CHECK_STATUS(APR_SUCCESS, cohort_result_errors(job, &errors, &n, test_pool()));
-    CHECK_INT(status != APR_SUCCESS, n);
-    for (int i = 0; i < count; i++) {
-        bool charged = n == 1 && errors[0]->index == (apr_size_t)i;
-        int runs = atomic_load(&s->runs[from + i]);
-        CHECK(charged ? runs <= 1 : runs == 1 && out[i] == from + i + 1);
-    }
-    return (int)n;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->before, s->pool,
+                                                 &(cohort_job_t){.task = step_task,
+                                                                 COHORT_INPUTS(&in, 1),
+                                                                 .output_size = sizeof(int)},
+                                                 NULL));
+    return s;
 }
 
 static void check_job(void *state, bool finished) {
@@ -146,6 +109,16 @@ static void check_two_jobs(void *state, bool finished) {
     state_t *s = state;
     (void)finished;
     CHECK(check_items(s, s->job, 1, ITEMS - 1) + check_items(s, s->before, 0, 1) <= 1);
+    check_pool_works(s);
+}
+
+static void check_way_given(void *state, bool finished) {
+    state_t *s = state;
+    int out = 0;
+    apr_status_t status = cohort_result_get(s->before, &out, sizeof out, COHORT_FOREVER);
+    (void)finished;
+    CHECK(status == COHORT_EWORKERDIED || (status == APR_SUCCESS && out == 42));
+    CHECK(check_items(s, s->job, 0, ITEMS) + (status != APR_SUCCESS) <= 1);
     check_pool_works(s);
 }
 
@@ -248,6 +221,8 @@ static void start_and_join(void *state) {
     STEP_CASES(function, prepare_, NULL, operate_, victim_, check_, discard, NULL)
 
 CASE(worker_publishes_and_takes, a_job, NULL, the_worker, check_job)
+CASE(worker_runs_ranges, a_job_of_ranges, NULL, the_worker, check_job)
+CASE(worker_gives_way, a_job_that_gives_way, NULL, the_worker, check_way_given)
 CASE(worker_passes_over, two_jobs, NULL, the_worker, check_two_jobs)
 CASE(pool_submit, a_pool, submit, NULL, check_pool)
 CASE(pool_terminate, a_busy_pool, terminate_pool, NULL, check_ended_or_not)
@@ -260,6 +235,8 @@ CASE(process_exit, nothing, step_leave, NULL, check_nothing_left)
 #define ENTRIES(function) \
     {"StepPool", #function, function}, { "StepPool", #function "_repair", function##_repair }
 const test_case_t step_pool_cases[] = {ENTRIES(worker_publishes_and_takes),
+                                       ENTRIES(worker_runs_ranges),
+                                       ENTRIES(worker_gives_way),
                                        ENTRIES(worker_passes_over),
                                        ENTRIES(pool_submit),
                                        ENTRIES(pool_terminate),

@@ -86,8 +86,8 @@ static void warm_put(void *state) {
 
 static void put_one(void *state) {
     state_t *s = state;
-    (void)(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 0)
-                    : cohort_connection_send(s->sender, s->buffer, s->size, 0));
+    (void)!(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 0)
+                     : cohort_connection_send(s->sender, s->buffer, s->size, 0));
 }
 
 static void take_one(void *state) {
@@ -126,8 +126,8 @@ static void take_many(void *state) {
  * back. */
 static void put_in_vain(void *state) {
     state_t *s = state;
-    (void)(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 1)
-                    : cohort_connection_send(s->sender, s->buffer, s->size, 1));
+    (void)!(s->queue ? cohort_queue_put(s->queue, s->buffer, s->size, 1)
+                     : cohort_connection_send(s->sender, s->buffer, s->size, 1));
 }
 
 static void take_in_vain(void *state) {

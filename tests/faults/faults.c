@@ -286,18 +286,19 @@ apr_status_t __wrap_cohort__block_new(cohort__thread_t *me, cohort__kind_t what,
                                     : __real_cohort__block_new(me, what, size, owner_ptr);
 }
 
-apr_status_t __real_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
-                                           uint64_t length);
-apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
-                                           uint64_t length);
-apr_status_t __wrap_cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
-                                           uint64_t length) {
-    return now("cohort_os_arena_commit") ? APR_ENOMEM
-                                         : __real_cohort_os_arena_commit(arena, offset, length);
+apr_status_t __real_cohort_os_arena_pages(const cohort_os_arena_t *arena, cohort_os_pages_t how,
+                                          uint64_t offset, uint64_t length);
+apr_status_t __wrap_cohort_os_arena_pages(const cohort_os_arena_t *arena, cohort_os_pages_t how,
+                                          uint64_t offset, uint64_t length);
+apr_status_t __wrap_cohort_os_arena_pages(const cohort_os_arena_t *arena, cohort_os_pages_t how,
+                                          uint64_t offset, uint64_t length) {
+    return how == COHORT_OS_PAGES_COMMIT && now("cohort_os_arena_pages")
+               ? APR_ENOMEM
+               : __real_cohort_os_arena_pages(arena, how, offset, length);
 }
 
-apr_status_t __real_cohort_os_exit_own(void (*run)(void));
-apr_status_t __wrap_cohort_os_exit_own(void (*run)(void));
-apr_status_t __wrap_cohort_os_exit_own(void (*run)(void)) {
-    return now("cohort_os_exit_own") ? APR_ENOMEM : __real_cohort_os_exit_own(run);
+apr_status_t __real_cohort__exit_own(void (*run)(void));
+apr_status_t __wrap_cohort__exit_own(void (*run)(void));
+apr_status_t __wrap_cohort__exit_own(void (*run)(void)) {
+    return now("cohort__exit_own") ? APR_ENOMEM : __real_cohort__exit_own(run);
 }

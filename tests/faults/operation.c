@@ -13,6 +13,7 @@
 
 #include "core/memory/arena.h"
 #include "core/process/process.h"
+#include "posix/os_posix.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -39,7 +40,15 @@ static int processes(void) {
     return n;
 }
 
+/* One descriptor that a process keeps from its first start on. */
+static void have_witness(void) {
+    bool own;
+    cohort_os_handle_t witness = cohort__witness_take(&own);
+    if (own) cohort_os_close(witness);
+}
+
 holdings_t holdings_now(void) {
+    have_witness();
     holdings_t h = {.descriptors = entries("/proc/self/fd"), .processes = processes()};
     if (cohort__arena) CHECK_STATUS(APR_SUCCESS, cohort_arena_usage(&h.usage));
     return h;

@@ -55,8 +55,8 @@ static void begin(void) {
     arena = cohort__map;
     arena.handle = fcntl((int)cohort__map.handle, F_DUPFD_CLOEXEC, 100);
     cohort__arena_detach();
-    if (cohort_os_lifeline_create(&lifeline[0], &lifeline[1]) ||
-        cohort_os_channel_create(&channel[0], &channel[1]))
+    if (cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &lifeline[0], &lifeline[1]) ||
+        cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &channel[0], &channel[1]))
         abort();
 }
 

@@ -1,11 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * src/core/memory/park.c: event counts, by cohort__notify() (how the hand-off waiter of a lock is
- * woken is handoff.pml). SLEEPERS wait for NEEDS tokens each, in cohort__await(); WAKERS make one
- * each and notify one sleeper. Each may be killed before any of its steps, KILLS of them; then a
- * living process notices the death and calls cohort__wake_all_sleepers(). A sleep here has no end
- * of its own: what the library's second is for (a stopped process, or a death that is not noticed)
- * must not be needed.
+ * woken is handoff.pml, how a thread that waits for several things is told of one, several.pml).
+ * SLEEPERS wait for NEEDS tokens each, in cohort__await(); WAKERS make one each and notify one
+ * sleeper. Each may be killed before any of its steps, KILLS of them; then a living process notices
+ * the death and calls cohort__wake_all_sleepers(). A sleep here has no end of its own: what the
+ * library's second is for (a stopped process, or a death that is not noticed) must not be needed.
  *
  * Checked: when nothing moves any more, no live sleeper sleeps while there is a token. With
  * -DMISTAKE=1 a sleeper does not look once more after it has announced itself; with -DMISTAKE=2
@@ -30,7 +30,7 @@
 #define ALL 255
 #define PEOPLE (SLEEPERS + WAKERS)
 
-byte word; /* ec->word: changes * 2 | a thread sleeps */
+byte word; /* ec->word: changes * 2 | a thread sleeps; the other bit is in several.pml */
 byte tokens;
 byte deaths; /* cohort__arena->death */
 bool alive[PEOPLE + 1] = true; /* the last: the one that notices deaths */

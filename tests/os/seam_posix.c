@@ -33,12 +33,16 @@ static bool shows(const char *file, const char *text) {
     return found;
 }
 
+static void become_named(const char *name) {
+    CHECK_STATUS(APR_SUCCESS, cohort_os_become(&(cohort_os_become_t){.name = name}));
+}
+
 static int check_title(void) {
     if (!shows("comm", "seam-test") || !shows("cmdline", "seam-test")) return 1;
-    cohort_os_set_name("another name, and a long one");
+    become_named("another name, and a long one");
     if (!shows("comm", "another name, a\n") || !shows("cmdline", "another name, and a long one"))
         return 2;
-    cohort_os_set_name("x");
+    become_named("x");
     return shows("comm", "x\n") && shows("cmdline", "x") ? 0 : 3;
 }
 
@@ -65,7 +69,9 @@ static int check_mask(void) {
 }
 
 static _Noreturn void arm_and_close_all(const cohort_os_boot_t *boot) {
-    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_take(boot->lifeline, COHORT_OS_LIFELINE_LASTING));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_os_become(&(cohort_os_become_t){.lifeline = boot->lifeline,
+                                                        .hangs = COHORT_OS_LIFELINE_LASTING}));
     poll(NULL, 0, 100); /* a variant with a thread: that sleeps by now */
     close_all();
     CHECK_INT(1, write(1, "x", 1));

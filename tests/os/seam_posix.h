@@ -10,8 +10,11 @@
 #include <unistd.h>
 
 #define MIB ((uint64_t)1 << 20)
-#define FORK \
-    { .how = COHORT_OS_FORK, .lifeline = COHORT_OS_NONE }
+#define FORK                                                                              \
+    {                                                                                     \
+        .how = COHORT_OS_FORK, .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}, \
+        .lifeline = COHORT_OS_NONE                                                        \
+    }
 
 enum { TITLE = SEAM_SYSTEM_ROLES, DESCRIPTORS, MASK, ARM_AND_CLOSE_ALL, SESSION };
 

@@ -41,20 +41,10 @@ enum {
 
 /* ---- support -------------------------------------------------------------------------------- */
 
-static void setup_park(bool fresh) {
-    size_t size = cohort_os_facts()->park_region;
-    uint64_t at = ARENA_SIZE / 2;
-    if (size)
-        CHECK_STATUS(APR_SUCCESS,
-                     cohort_os_arena_commit(&arena, at, (size + 65535) / 65536 * 65536));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_park_setup(arena.base + at, fresh));
-}
-
 static void setup(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(ARENA_SIZE, &arena));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, 0, 65536));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, 0, 65536));
     shared = (shared_t *)(void *)arena.base;
-    setup_park(true);
 }
 
 cohort_os_start_t seam_reexec(cohort_os_boot_t *boot, uint32_t role, uint64_t argument) {
@@ -94,7 +84,7 @@ void seam_await_end(cohort_os_id_t id, bool child) {
     CHECK_INT(COHORT_OS_ENDED, event.kind);
     CHECK_INT(77, event.cookie);
     cohort_os_watch_destroy(watch);
-    CHECK(!cohort_os_alive(id));
+    CHECK(!cohort_os_alive(id, NULL));
 }
 
 int seam_end_code(cohort_os_id_t id) {
@@ -143,7 +133,7 @@ static void hold_lifeline(void) {
     cohort_os_handle_t reader, keeper;
     cohort_os_boot_t boot;
     bool in_child;
-    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&reader, &keeper));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &reader, &keeper));
     cohort_os_start_t start = seam_reexec(&boot, ARM, 0);
     boot.lifeline = reader;
     CHECK_STATUS(APR_SUCCESS, cohort_os_start(&start, &shared->grandchild, &in_child));
@@ -167,7 +157,8 @@ static int run_role(const cohort_os_boot_t *boot) {
     case BOOT_GONE: return getenv("COHORT_BOOT") != NULL;
     case ARM:
         CHECK_STATUS(APR_SUCCESS,
-                     cohort_os_lifeline_take(boot->lifeline, COHORT_OS_LIFELINE_BACKED));
+                     cohort_os_become(&(cohort_os_become_t){.lifeline = boot->lifeline,
+                                                            .hangs = COHORT_OS_LIFELINE_BACKED}));
         hang();
         return 0;
     case HOLD_LIFELINE: hold_lifeline(); return 0;
@@ -184,7 +175,6 @@ void test_reexec(const cohort_os_boot_t *boot) {
     if (boot->base) {
         CHECK_STATUS(APR_SUCCESS, cohort_os_arena_attach(&arena));
         shared = (shared_t *)(void *)arena.base;
-        setup_park(false);
     }
     cohort_os_exit(run_role(boot), COHORT_OS_EXIT_FLUSHED);
 }
@@ -208,20 +198,24 @@ static void arena_refuses_a_taken_address(void) {
 static void arena_commits_what_was_discarded(void) {
     setup();
     for (int i = 0; i < 3; ++i) {
-        CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, 1 << 20, 4 << 20));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, 1 << 20, 4 << 20));
         memset(arena.base + (1 << 20), 0x5a, 4 << 20);
-        cohort_os_arena_discard(&arena, 1 << 20, 4 << 20);
+        (void)cohort_os_arena_pages(&arena, COHORT_OS_PAGES_DISCARD, 1 << 20, 4 << 20);
     }
-    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, ARENA_SIZE - 65536, 65536));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, ARENA_SIZE - 65536, 65536));
     arena.base[ARENA_SIZE - 1] = 1;
-    CHECK(cohort_os_arena_commit(&arena, ARENA_SIZE - 65536, 131072) != APR_SUCCESS);
+    CHECK(cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, ARENA_SIZE - 65536, 131072) !=
+          APR_SUCCESS);
 }
 
 static void arena_default_size_can_be_had(void) {
-    uint64_t size = cohort_os_arena_default_size();
+    uint64_t size = (uint64_t)cohort_os_figure(COHORT_OS_ARENA_SIZE);
     CHECK(size > 0 && size % ((uint64_t)1 << 20) == 0);
     CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(size, &arena));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, size - 65536, 65536));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, size - 65536, 65536));
     arena.base[size - 1] = 1;
     cohort_os_arena_detach(&arena);
     CHECK(arena.base == NULL);
@@ -313,7 +307,7 @@ static void reap_tells_how_it_stands(void) {
     setup();
     cohort_os_id_t child = seam_start(HANG, 0);
     sleep_until(&shared->other, 1);
-    CHECK(cohort_os_alive(child));
+    CHECK(cohort_os_alive(child, NULL));
     CHECK_STATUS(APR_EAGAIN, cohort_os_reap(child, &code));
     CHECK_STATUS(APR_SUCCESS, cohort_os_signal(child, COHORT_OS_KILL));
     CHECK_INT(-9, seam_end_code(child));
@@ -392,7 +386,7 @@ static void children_not_waited_for_any_more_are_reported(void) {
         again = w.borrow;
         CHECK(!cohort_os_borrow_begin(w.watch, &again)); /* one at a time */
         CHECK_STATUS(APR_SUCCESS, cohort_os_signal(children[1], COHORT_OS_KILL));
-        while (cohort_os_alive(children[1])) apr_thread_yield();
+        while (cohort_os_alive(children[1], NULL)) apr_thread_yield();
         check_no_report(&w);
         cohort_os_borrow_return(w.watch, &w.borrow, -1);
     } else {
@@ -418,10 +412,10 @@ static void terminate_ends_it(void) {
 
 static void another_birth_is_another_process(void) {
     cohort_os_id_t self = cohort_os_self(), impostor = {self.pid, self.birth ^ 5};
-    CHECK(cohort_os_alive(self));
-    CHECK(!cohort_os_alive(impostor));
+    CHECK(cohort_os_alive(self, NULL));
+    CHECK(!cohort_os_alive(impostor, NULL));
     CHECK(cohort_os_signal(impostor, COHORT_OS_KILL) != APR_SUCCESS);
-    CHECK(!cohort_os_alive((cohort_os_id_t){0, 0}));
+    CHECK(!cohort_os_alive((cohort_os_id_t){0, 0}, NULL));
 }
 
 /* ---- watch ---------------------------------------------------------------------------------- */
@@ -487,7 +481,7 @@ static void channel_brings_messages_and_the_end(void) {
     cohort_os_watch_t *watch;
     cohort_os_event_t event;
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&reader, &writer));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &reader, &writer));
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_channel(watch, reader, false));
     CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now(), &event));
     for (uint64_t i = 0; i < 100; ++i)
@@ -506,7 +500,7 @@ static void channel_brings_messages_and_the_end(void) {
 
 static void post_to_no_reader_is_an_error(void) {
     cohort_os_handle_t reader, writer;
-    CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&reader, &writer));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &reader, &writer));
     cohort_os_close(reader);
     CHECK(cohort_os_channel_post(writer, 1, NULL) != APR_SUCCESS);
     cohort_os_close(writer);
@@ -518,7 +512,7 @@ static void lifeline_kills_with_its_keeper(void) {
     setup();
     cohort_os_id_t holder = seam_start(HOLD_LIFELINE, 0);
     sleep_until(&shared->done, 1);
-    CHECK(cohort_os_alive(shared->grandchild));
+    CHECK(cohort_os_alive(shared->grandchild, NULL));
     CHECK_STATUS(APR_SUCCESS, cohort_os_signal(holder, COHORT_OS_KILL));
     CHECK_INT(-9, seam_end_code(holder));
     seam_await_end(shared->grandchild, false);
@@ -530,7 +524,7 @@ static void lifeline_armed_too_late_kills_too(void) {
     cohort_os_id_t id;
     bool in_child;
     setup();
-    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&reader, &keeper));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &reader, &keeper));
     cohort_os_close(keeper);
     cohort_os_start_t start = seam_reexec(&boot, ARM, 0);
     boot.lifeline = reader;
@@ -568,10 +562,10 @@ static void code_of_another_build_is_refused(void) {
 static void clock_and_cpus(void) {
     int64_t first = cohort_os_now();
     CHECK(cohort_os_now() >= first);
-    CHECK(cohort_os_cpu_count() >= 1);
+    CHECK(cohort_os_figure(COHORT_OS_CPUS) >= 1);
     cohort_os_state_t one, other;
-    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(COHORT_OS_LOOK_THREAD, &one));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(COHORT_OS_LOOK_THREAD, &other));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(COHORT_OS_LOOK_THREAD, &one, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_state_look(COHORT_OS_LOOK_THREAD, &other, NULL));
     CHECK(cohort_os_state_same_quick(&one, &other));
     CHECK(cohort_os_state_same(&one, &other));
 }

@@ -50,26 +50,31 @@ enum {
 };
 
 static cohort_os_arena_t arena;
-static cohort_os_handle_t lifeline[2], channel[2], witness[2] = {COHORT_OS_NONE, COHORT_OS_NONE};
+static cohort_os_handle_t lifeline[2], channel[2], witness = COHORT_OS_NONE;
+static bool own_witness;
 static char text[COHORT__BOOT_MAX], *pid_at;
 
 /* What a starter writes. */
 static void prepare(void) {
     cohort_os_boot_t boot = {.role = 1, .slot = 65537};
     CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(SIZE, &arena));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&lifeline[0], &lifeline[1]));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&channel[0], &channel[1]));
-    cohort__witness_create(witness);
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &lifeline[0], &lifeline[1]));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &channel[0], &channel[1]));
+    witness = cohort__witness_take(&own_witness);
     boot.base = (uint64_t)(uintptr_t)arena.base;
     boot.size = arena.size;
     boot.arena = arena.handle;
     boot.lifeline = lifeline[0];
     boot.channel = channel[0];
-    pid_at = cohort__boot_write(text, &boot, witness[0]);
+    pid_at = cohort__boot_write(text, &boot, witness);
 }
 
 static bool fork_child(cohort_os_id_t *id) {
-    cohort_os_start_t start = {.how = COHORT_OS_FORK, .lifeline = COHORT_OS_NONE};
+    cohort_os_start_t start = {.how = COHORT_OS_FORK,
+                               .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                               .lifeline = COHORT_OS_NONE};
     bool in_child;
     CHECK_STATUS(APR_SUCCESS, cohort_os_start(&start, id, &in_child));
     return in_child;
@@ -188,7 +193,7 @@ static void block_of_a_parent_that_has_ended(void) {
     CHECK_INT(0, pipe(ends));
     if (fork_child(&middle)) {
         prepare();
-        char known = witness[0] == COHORT_OS_NONE ? 'n' : 'y';
+        char known = witness == COHORT_OS_NONE ? 'n' : 'y';
         pid_t starter = getpid();
         if (fork_child(&id)) {
             cohort_os_boot_t boot;
@@ -214,7 +219,7 @@ static void witness_must_be_the_parents(void) {
     cohort_os_id_t id;
     int pair[2];
     prepare();
-    if (witness[0] == COHORT_OS_NONE) SKIP("the system tells of parents without it");
+    if (witness == COHORT_OS_NONE) SKIP("the system tells of parents without it");
     offer(WITNESS, "%d", (int)lifeline[0] + 1, COHORT_EUNTRUSTED, PARENT);
     offer(WITNESS, "%d", (int)arena.handle + 1, COHORT_EUNTRUSTED, PARENT);
     offer(WITNESS, "%d", 1 << 20, COHORT_EUNTRUSTED, PARENT);
@@ -226,6 +231,36 @@ static void witness_must_be_the_parents(void) {
     }
     borrow(id);
     if (access("/proc/self/status", R_OK) == 0) offer(WITNESS, "0", 0, APR_SUCCESS, "");
+}
+
+static bool is_of_this_process(cohort_os_handle_t end) {
+    uid_t user;
+    return cohort__parent_user((int)end, (int64_t)getpid(), &user) && user == geteuid();
+}
+
+/* Made once in each process, and for another user each time. */
+static void witness_is_kept_while_it_is_right(void) {
+    bool own;
+    cohort_os_id_t copy;
+    cohort_os_handle_t first = cohort__witness_take(&own);
+    if (first == COHORT_OS_NONE) SKIP("the system tells of parents without it");
+    CHECK(!own && is_of_this_process(first));
+    CHECK(cohort__witness_take(&own) == first && !own);
+    if (fork_child(&copy)) {
+        cohort_os_handle_t another = cohort__witness_take(&own);
+        cohort_os_exit(!own && is_of_this_process(another) ? 0 : 1, COHORT_OS_EXIT_NOW);
+    }
+    borrow(copy);
+    close((int)first); /* by a program that closes everything */
+    CHECK_INT(first, open("/dev/null", O_RDONLY));
+    CHECK(is_of_this_process(cohort__witness_take(&own)) && !own);
+    CHECK(fcntl((int)first, F_GETFD) >= 0);
+    if (geteuid() != 0) return;
+    CHECK_INT(0, seteuid(NOBODY));
+    cohort_os_handle_t other = cohort__witness_take(&own);
+    CHECK(own && is_of_this_process(other));
+    CHECK_INT(0, seteuid(0));
+    cohort_os_close(other);
 }
 
 static int sized_file(int fd) {
@@ -291,8 +326,7 @@ static void descriptors_must_be_of_their_kind(void) {
     offer(LIFELINE, "%d", 1 << 20, COHORT_EUNTRUSTED, KIND);
     offer(CHANNEL, "%d", (int)arena.handle + 1, COHORT_EUNTRUSTED, KIND);
     offer(CHANNEL, "%d", null + 1, COHORT_EUNTRUSTED, KIND);
-    if (witness[0] != COHORT_OS_NONE)
-        offer(LIFELINE, "%d", (int)witness[0] + 1, COHORT_EUNTRUSTED, KIND);
+    if (witness != COHORT_OS_NONE) offer(LIFELINE, "%d", (int)witness + 1, COHORT_EUNTRUSTED, KIND);
 }
 
 static void block_for_another_program(void) {
@@ -358,7 +392,7 @@ static void arena_must_be_of_the_same_user_or_root(void) {
             if (seteuid(owners[i])) cohort_os_exit(9, COHORT_OS_EXIT_NOW);
             prepare();
             if (seteuid(0)) cohort_os_exit(9, COHORT_OS_EXIT_NOW);
-            cohort__witness_create(witness);
+            witness = cohort__witness_take(&own_witness);
             cohort_os_boot_t boot = {.role = 1,
                                      .slot = 65537,
                                      .base = (uint64_t)(uintptr_t)arena.base,
@@ -366,7 +400,7 @@ static void arena_must_be_of_the_same_user_or_root(void) {
                                      .arena = arena.handle,
                                      .lifeline = lifeline[0],
                                      .channel = channel[0]};
-            pid_at = cohort__boot_write(text, &boot, witness[0]);
+            pid_at = cohort__boot_write(text, &boot, witness);
             if (fork_child(&id)) {
                 if (i && as(NOBODY, NOBODY, NOBODY)) cohort_os_exit(9, COHORT_OS_EXIT_NOW);
                 cohort__boot_write_pid(pid_at);
@@ -388,6 +422,7 @@ const test_case_t os_boot_cases[] = {
     {"OsBoot", "block_of_a_grandparent", block_of_a_grandparent},
     {"OsBoot", "block_of_a_parent_that_has_ended", block_of_a_parent_that_has_ended},
     {"OsBoot", "witness_must_be_the_parents", witness_must_be_the_parents},
+    {"OsBoot", "witness_is_kept_while_it_is_right", witness_is_kept_while_it_is_right},
     {"OsBoot", "arena_must_be_one", arena_must_be_one},
     {"OsBoot", "arena_lies_where_arenas_do", arena_lies_where_arenas_do},
     {"OsBoot", "descriptors_must_be_of_their_kind", descriptors_must_be_of_their_kind},

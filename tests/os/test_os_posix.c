@@ -47,7 +47,7 @@ static void fork_makes_a_copy(void) {
         for (int number = 1; number < 32; ++number)
             CHECK_INT(sigismember(&before, number), sigismember(&after, number));
         CHECK(child.pid == getpid() && child.pid != parent.pid && child.birth != 0);
-        CHECK(cohort_os_alive(parent) && cohort_os_alive(cohort_os_self()));
+        CHECK(cohort_os_alive(parent, NULL) && cohort_os_alive(cohort_os_self(), NULL));
         cohort_os_exit(12, COHORT_OS_EXIT_NOW);
     }
     CHECK(child.pid != parent.pid);
@@ -72,7 +72,7 @@ static void exit_flushes_when_asked(void) {
     cohort_os_handle_t reader, writer;
     cohort_os_id_t child;
     char text[16] = "";
-    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&reader, &writer));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &reader, &writer));
     fflush(stdout);
     if (fork_child(&child)) {
         dup2((int)writer, 1);
@@ -83,6 +83,66 @@ static void exit_flushes_when_asked(void) {
     CHECK_INT(0, seam_end_code(child));
     CHECK_INT(7, read((int)reader, text, sizeof text - 1));
     CHECK_STR("flushed", text);
+}
+
+static void say_copied(void) { printf("copied;"); }
+static void say_own(void) { printf("own;"); }
+static void say_last(void) { printf("last"); }
+
+/* What waits in the buffer, and the handlers, are the original's. */
+static void copy_ends_by_its_own_handlers(void) {
+    cohort_os_handle_t reader, writer;
+    cohort_os_id_t middle, copy;
+    char text[32] = "";
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &reader, &writer));
+    fflush(stdout);
+    if (fork_child(&middle)) {
+        cohort_os_start_t start = FORK;
+        bool in_child;
+        start.at_exit = say_last;
+        CHECK_INT(0, atexit(say_copied));
+        dup2((int)writer, 1);
+        printf("buffered;");
+        CHECK_STATUS(APR_SUCCESS, cohort_os_start(&start, &copy, &in_child));
+        if (in_child && atexit(say_own) == 0) cohort_os_exit(6, COHORT_OS_EXIT_ORDERLY);
+        cohort_os_exit(seam_end_code(copy), COHORT_OS_EXIT_NOW);
+    }
+    cohort_os_close(writer);
+    CHECK_INT(6, seam_end_code(middle));
+    CHECK_INT(8, read((int)reader, text, sizeof text - 1));
+    CHECK_STR("own;last", text);
+}
+
+/* Each in another's place, and one closed; a failure is the copy's to tell. */
+static void copy_has_the_streams_it_is_given(void) {
+    cohort_os_id_t child;
+    int out[2];
+    CHECK_INT(0, pipe(out));
+    if (fork_child(&child)) {
+        CHECK_INT(1, dup2(open("/dev/null", O_RDONLY), 1));
+        CHECK_INT(0, dup2(out[1], 0));
+        cohort_os_streams_t streams = {{1, 0, COHORT_OS_NONE}};
+        cohort_os_start_t start = FORK;
+        cohort_os_id_t copy;
+        bool in_child;
+        char byte;
+        start.streams = &streams;
+        CHECK_STATUS(APR_SUCCESS, cohort_os_start(&start, &copy, &in_child));
+        if (in_child)
+            _exit(read(0, &byte, 1) == 0 && write(1, "given", 5) == 5 && fcntl(2, F_GETFD) < 0 ? 0
+                                                                                               : 1);
+        CHECK_INT(0, seam_end_code(copy));
+        streams.handles[0] = 9999;
+        apr_status_t status = cohort_os_start(&start, &copy, &in_child);
+        if (in_child) _exit(status == EBADF ? 5 : 1);
+        CHECK_STATUS(APR_SUCCESS, status);
+        CHECK_INT(5, seam_end_code(copy));
+        cohort_os_exit(0, COHORT_OS_EXIT_NOW);
+    }
+    char text[16] = "";
+    CHECK_INT(0, seam_end_code(child));
+    CHECK_INT(5, read(out[0], text, sizeof text));
+    CHECK_STR("given", text);
 }
 
 /* ---- programs ------------------------------------------------------------------------------- */
@@ -129,7 +189,7 @@ static void programs_get_arguments_environment_and_directory(void) {
     const char *const env[] = {"NAME=value", "PATH=/usr/bin:/bin", NULL};
     cohort_os_handle_t reader, writer;
     char text[128] = "";
-    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&reader, &writer));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &reader, &writer));
     cohort_os_start_t start = program(argv);
     start.env = env;
     start.cwd = "/";
@@ -187,7 +247,7 @@ static void check_signals_of_a_program(void (*children)(int)) {
     cohort_os_handle_t reader, writer;
     cohort_os_boot_t boot;
     cohort_os_start_t start = seam_reexec(&boot, MASK, 0);
-    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&reader, &writer));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &reader, &writer));
     start.stdio[0] = reader; /* it must not end while SIGCHLD is ignored, or its code is lost */
     signal(SIGCHLD, children);
     signal(SIGPIPE, SIG_IGN);
@@ -289,9 +349,12 @@ static void interrupts(void) {
 static void nothing_is_inherited(void) {
     cohort_os_handle_t handles[6];
     cohort_os_watch_t *watch;
-    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&handles[0], &handles[1]));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&handles[2], &handles[3]));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&handles[4], &handles[5]));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &handles[0], &handles[1]));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &handles[2], &handles[3]));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &handles[4], &handles[5]));
     CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
     for (int fd = 3; fd < 1024; ++fd) { /* what the test's own parent left open is not ours */
         int flags = fcntl(fd, F_GETFD);
@@ -310,9 +373,12 @@ static void standard_streams_are_not_taken(void) {
         cohort_os_arena_t arena;
         cohort_os_watch_t *watch;
         close(0), close(1), close(2);
-        bool made = cohort_os_pipe_create(&handles[0], &handles[1]) == APR_SUCCESS;
-        made = made && cohort_os_channel_create(&handles[2], &handles[3]) == APR_SUCCESS;
-        made = made && cohort_os_lifeline_create(&handles[4], &handles[5]) == APR_SUCCESS;
+        bool made =
+            cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &handles[0], &handles[1]) == APR_SUCCESS;
+        made = made && cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &handles[2], &handles[3]) ==
+                           APR_SUCCESS;
+        made = made && cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &handles[4], &handles[5]) ==
+                           APR_SUCCESS;
         made = made && cohort_os_watch_create(&watch) == APR_SUCCESS;
         made = made && cohort_os_arena_create(16 * MIB, &arena) == APR_SUCCESS && arena.handle > 2;
         for (int i = 0; i < 6; ++i) made = made && handles[i] > 2;
@@ -354,6 +420,8 @@ const test_case_t os_posix_cases[] = {
     {"OsPosix", "fork_makes_a_copy", fork_makes_a_copy},
     {"OsPosix", "raw_forks_are_noticed_and_ours_are_not", raw_forks_are_noticed_and_ours_are_not},
     {"OsPosix", "exit_flushes_when_asked", exit_flushes_when_asked},
+    {"OsPosix", "copy_ends_by_its_own_handlers", copy_ends_by_its_own_handlers},
+    {"OsPosix", "copy_has_the_streams_it_is_given", copy_has_the_streams_it_is_given},
     {"OsPosix", "failures_of_exec_are_errors_of_start", failures_of_exec_are_errors_of_start},
     {"OsPosix", "programs_report_how_they_end", programs_report_how_they_end},
     {"OsPosix", "programs_get_arguments_environment_and_directory",

@@ -72,7 +72,7 @@ static void zombie_is_dead(void) {
     if (fork_child(&child)) _exit(0);
     siginfo_t info;
     CHECK_INT(0, waitid(P_PID, (id_t)child.pid, &info, WEXITED | WNOWAIT));
-    CHECK(!cohort_os_alive(child));
+    CHECK(!cohort_os_alive(child, NULL));
     CHECK(cohort_os_signal(child, COHORT_OS_TERMINATE) != APR_SUCCESS);
     CHECK_INT(0, seam_end_code(child));
 }
@@ -109,7 +109,7 @@ static void process_lives_on_without_its_first_thread(void) {
     }
     close(go[0]);
     for (int i = 0; i < 20; ++i) {
-        CHECK(cohort_os_alive(child));
+        CHECK(cohort_os_alive(child, NULL));
         poll(NULL, 0, 1);
     }
     close(go[1]);
@@ -155,23 +155,30 @@ static void holder_of_a_mutex_is_not_cancelled(void) {
     CHECK(may_be_cancelled());
 }
 
-/* The copy holds nothing any more, in whatever order it learns that; and a thread that wants not to
- * be cancelled stays so. */
+static void nothing_at_fork(void) {}
+static void nothing_at_end(void *mark, bool first) { (void)mark, (void)first; }
+
+/* The copy holds nothing any more; and a thread that wants not to be cancelled stays so. */
 static void copy_of_a_holder_may_be_cancelled(void) {
+    const cohort_os_hooks_t hooks = {.forked = nothing_at_fork, .thread_exit = nothing_at_end};
     cohort_os_id_t child;
+    CHECK_STATUS(APR_SUCCESS, cohort_os_hooks(&hooks));
     for (int wanted = 0; wanted < 2; ++wanted) {
         pthread_setcancelstate(wanted ? PTHREAD_CANCEL_ENABLE : PTHREAD_CANCEL_DISABLE, NULL);
         cohort_os_mutex_lock(&outer);
         cohort_os_mutex_lock(&inner);
         if (fork_child(&child)) {
-            bool forbidden = !may_be_cancelled();
+            bool allowed = may_be_cancelled();
             cohort_os_mutex_reset(&outer);
             cohort_os_mutex_reset(&inner);
-            _exit(forbidden && may_be_cancelled() == (wanted == 1) ? 0 : 1);
+            cohort_os_mutex_lock(&outer);
+            bool forbidden = !may_be_cancelled();
+            cohort_os_mutex_unlock(&outer);
+            _exit(forbidden && allowed == (wanted == 1) && may_be_cancelled() == allowed ? 0 : 1);
         }
-        cohort_os_mutex_unlock(&inner);
+        cohort_os_mutex_unlock(wanted ? &outer : &inner); /* in either order */
         CHECK(!may_be_cancelled());
-        cohort_os_mutex_unlock(&outer);
+        cohort_os_mutex_unlock(wanted ? &inner : &outer);
         CHECK_INT(wanted, may_be_cancelled());
         CHECK_INT(0, seam_end_code(child));
     }
@@ -189,7 +196,7 @@ static void lose_a_loan(cohort_os_watch_t *watch, cohort_os_watch_room_t *room, 
     CHECK(!cohort_os_borrow_begin(watch, &second));
     close_all();
     for (int i = 0; i < FILES; ++i) files[i] = open("/dev/null", O_RDONLY);
-    while (borrowed && cohort_os_alive(borrow.children[0])) poll(NULL, 0, 1);
+    while (borrowed && cohort_os_alive(borrow.children[0], NULL)) poll(NULL, 0, 1);
     if (borrowed && made_again)
         CHECK_STATUS(APR_TIMEUP, cohort_os_watch_wait(watch, cohort_os_now() + 30000000, &event));
     if (borrowed) cohort_os_borrow_return(watch, &borrow, -1);
@@ -253,7 +260,8 @@ static void loans_survive_a_reused_descriptor(void) {
         }
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, child, true, 5));
         lose_a_lent_descriptor(watch, &room, child);
-        CHECK(!cohort_os_alive(child) || cohort_os_signal(child, COHORT_OS_KILL) == APR_SUCCESS);
+        CHECK(!cohort_os_alive(child, NULL) ||
+              cohort_os_signal(child, COHORT_OS_KILL) == APR_SUCCESS);
         cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(runner));
@@ -287,14 +295,14 @@ static void lifeline_outlasts_closefrom(void) {
     cohort_os_handle_t reader, keeper, out, in;
     cohort_os_boot_t boot;
     char byte;
-    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&reader, &keeper));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(&out, &in));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &reader, &keeper));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &out, &in));
     cohort_os_start_t start = seam_reexec(&boot, ARM_AND_CLOSE_ALL, 0);
     boot.lifeline = reader;
     start.stdio[1] = in;
     cohort_os_id_t id = run(&start);
     CHECK_INT(1, read((int)out, &byte, 1));
-    CHECK(cohort_os_alive(id));
+    CHECK(cohort_os_alive(id, NULL));
     cohort_os_close(keeper);
     CHECK_INT(-9, seam_end_code(id));
 }
@@ -303,10 +311,10 @@ static void programs_die_with_their_lifeline(void) {
     const char *const argv[] = {"sleep", "1000", NULL};
     cohort_os_handle_t reader, keeper;
     cohort_os_start_t start = program(argv);
-    CHECK_STATUS(APR_SUCCESS, cohort_os_lifeline_create(&reader, &keeper));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &reader, &keeper));
     start.lifeline = reader;
     cohort_os_id_t first = run(&start), second = run(&start);
-    CHECK(cohort_os_alive(first) && cohort_os_alive(second));
+    CHECK(cohort_os_alive(first, NULL) && cohort_os_alive(second, NULL));
     cohort_os_close(keeper);
     CHECK_INT(-9, seam_end_code(first));
     CHECK_INT(-9, seam_end_code(second));

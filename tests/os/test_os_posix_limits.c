@@ -42,16 +42,18 @@ static void limits_make_the_arena_smaller(void) {
     if (fork_child(&child)) {
         CHECK_STATUS(APR_ENOMEM, create_under(RLIMIT_FSIZE, 512 * MIB));
         cohort_os_arena_t arena;
-        CHECK(cohort_os_arena_default_size() <= 512 * MIB);
+        CHECK((uint64_t)cohort_os_figure(COHORT_OS_ARENA_SIZE) <= 512 * MIB);
         CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(512 * MIB, &arena));
-        CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, 448 * MIB, 64 * MIB));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, 448 * MIB, 64 * MIB));
         cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
     if (fork_child(&child)) {
         CHECK_STATUS(APR_ENOMEM, create_under(RLIMIT_AS, 768 * MIB));
         cohort_os_arena_t arena;
-        CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(cohort_os_arena_default_size(), &arena));
+        CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(
+                                      (uint64_t)cohort_os_figure(COHORT_OS_ARENA_SIZE), &arena));
         cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     }
     CHECK_INT(0, seam_end_code(child));
@@ -60,10 +62,10 @@ static void limits_make_the_arena_smaller(void) {
 static void discarded_memory_is_zero_again(void) {
     cohort_os_arena_t arena;
     CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(16 * MIB, &arena));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, MIB, MIB));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, MIB, MIB));
     memset(arena.base + MIB, 1, MIB);
-    cohort_os_arena_discard(&arena, MIB, MIB);
-    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, MIB, MIB));
+    (void)cohort_os_arena_pages(&arena, COHORT_OS_PAGES_DISCARD, MIB, MIB);
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, MIB, MIB));
     CHECK_INT(0, arena.base[MIB]);
     CHECK_INT(0, arena.base[2 * MIB - 1]);
 }
@@ -72,11 +74,11 @@ static void commit_does_not_write_into_a_stranger(void) {
     cohort_os_arena_t arena;
     struct stat facts;
     CHECK_STATUS(APR_SUCCESS, cohort_os_arena_create(16 * MIB, &arena));
-    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_commit(&arena, 0, MIB));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, 0, MIB));
     FILE *stranger = tmpfile();
     CHECK(stranger != NULL);
     CHECK_INT(arena.handle, dup2(fileno(stranger), (int)arena.handle));
-    apr_status_t status = cohort_os_arena_commit(&arena, MIB, MIB);
+    apr_status_t status = cohort_os_arena_pages(&arena, COHORT_OS_PAGES_COMMIT, MIB, MIB);
     CHECK_INT(0, fstat(fileno(stranger), &facts));
     CHECK_INT(0, facts.st_size);
     if (status == APR_SUCCESS) memset(arena.base + MIB, 1, MIB);
@@ -94,9 +96,10 @@ static void out_of_descriptors_is_a_status(void) {
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_create(&watch));
         CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &value));
         while (dup(1) >= 0) continue;
-        CHECK_STATUS(EMFILE, cohort_os_pipe_create(&handles[0], &handles[1]));
-        CHECK_STATUS(EMFILE, cohort_os_channel_create(&handles[0], &handles[1]));
-        CHECK(cohort_os_alive(cohort_os_self()));
+        CHECK_STATUS(EMFILE, cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &handles[0], &handles[1]));
+        CHECK_STATUS(EMFILE,
+                     cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &handles[0], &handles[1]));
+        CHECK(cohort_os_alive(cohort_os_self(), NULL));
         cohort_os_id_t other;
         if (fork_child(&other)) _exit(3);
         CHECK_STATUS(APR_SUCCESS, cohort_os_watch_process(watch, &room, other, true, 4));
@@ -112,25 +115,40 @@ static void out_of_descriptors_is_a_status(void) {
 
 /* ---- context -------------------------------------------------------------------------------- */
 
+static apr_status_t look_at_context(cohort_os_context_t *context) {
+    cohort_os_state_t unused;
+    return cohort_os_state_look(COHORT_OS_LOOK_CONTEXT, &unused, context);
+}
+
 static void context_is_taken_over(void) {
     char buffer[65536];
-    size_t length = 1;
+    cohort_os_context_t context = {.bytes = buffer, .size = 1};
     cohort_os_id_t child;
-    cohort_os_state_t state;
-    CHECK_STATUS(APR_ENOSPC, cohort_os_context_capture(buffer, &length, &state));
-    CHECK(length > 1 && length < sizeof buffer);
+    CHECK_STATUS(APR_ENOSPC, look_at_context(&context));
+    CHECK(context.size > 1 && context.size < sizeof buffer);
     if (fork_child(&child)) { /* the requester */
+        const char *path = getenv("PATH");
+        context.size = sizeof buffer;
+        CHECK_STATUS(APR_SUCCESS, look_at_context(&context));
+        const cohort_os_signals_t signals = COHORT_OS_SIGNALS_INHERIT;
+        cohort_os_become_t same = {
+            .context = buffer, .context_size = context.size, .signals = &signals};
+        CHECK_STATUS(APR_SUCCESS, cohort_os_become(&same));
+        CHECK(getenv("PATH") == path); /* an environment that is the same stays where it is */
+        same.signals = NULL;
+        CHECK_STATUS(APR_SUCCESS, cohort_os_become(&same));
+        CHECK(getenv("PATH") != path); /* a copy does not look at its own */
         CHECK_INT(0, chdir("/usr"));
         umask(013);
         setenv("COHORT_TEST_VALUE", "here", 1);
         unsetenv("HOME");
-        length = sizeof buffer;
-        CHECK_STATUS(APR_SUCCESS, cohort_os_context_capture(buffer, &length, &state));
+        context.size = sizeof buffer;
+        CHECK_STATUS(APR_SUCCESS, look_at_context(&context));
         CHECK_INT(0, chdir("/"));
         umask(0);
         setenv("HOME", "elsewhere", 1);
         unsetenv("COHORT_TEST_VALUE");
-        const cohort_os_become_t what = {.context = buffer, .context_size = length};
+        const cohort_os_become_t what = {.context = buffer, .context_size = context.size};
         CHECK_STATUS(APR_SUCCESS, cohort_os_become(&what));
         memset(buffer, 0, sizeof buffer);
         char text[128];
@@ -167,7 +185,7 @@ static void threads_take_no_signal(void) {
 static void post_raises_no_signal(void) {
     cohort_os_handle_t reader, writer;
     signal(SIGPIPE, SIG_DFL);
-    CHECK_STATUS(APR_SUCCESS, cohort_os_channel_create(&reader, &writer));
+    CHECK_STATUS(APR_SUCCESS, cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &reader, &writer));
     cohort_os_close(reader);
     CHECK_STATUS(EPIPE, cohort_os_channel_post(writer, 1, NULL));
 }
@@ -181,7 +199,7 @@ static void no_other_cpu_is_idle_where_there_is_one(void) {
     for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
         if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
     CHECK_INT(0, sched_setaffinity(0, sizeof one, &one));
-    for (int i = 0; i < 100; i++) CHECK(!cohort_os_cpu_is_idle());
+    for (int i = 0; i < 100; i++) CHECK(!cohort_os_figure(COHORT_OS_CPU_IDLE));
 #else
     SKIP("this system has no such sets");
 #endif

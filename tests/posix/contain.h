@@ -78,6 +78,37 @@ static inline apr_int64_t child_named(apr_int64_t parent, const char *name) {
     return found;
 }
 
+/* The command name of a process becomes that of the program when it has been exec'ed. */
+static inline void await_exec(apr_int64_t pid) {
+    char path[64], name[32] = "";
+    snprintf(path, sizeof path, "/proc/%lld/comm", (long long)pid);
+    if (access(path, R_OK)) SKIP("needs /proc");
+    while (strncmp(name, "test_actor", 10)) {
+        FILE *file = fopen(path, "r");
+        CHECK(file != NULL);
+        if (!fgets(name, sizeof name, file)) name[0] = 0;
+        fclose(file);
+        apr_sleep(1000);
+    }
+}
+
+static inline apr_int64_t await_child_named(apr_int64_t parent, const char *name,
+                                            apr_int64_t other_than) {
+    apr_int64_t pid;
+    while ((pid = child_named(parent, name)) == 0 || pid == other_than) apr_sleep(1000);
+    return pid;
+}
+
+/* A parent that is killed while its keeper begins leaves a daemon that has lost its lifeline. A
+ * keeper that has begun sleeps, and one that begins does not for long. */
+static inline void await_keeper(apr_int64_t parent) {
+    int of = 0;
+    if (!strcmp(test_method(), "forkserver")) return;
+    apr_int64_t keeper = await_child_named(parent, "cohort-keeper", 0);
+    for (int asleep = 0; asleep < 20; apr_sleep(1000))
+        asleep = process_state(keeper, &of) == 'S' ? asleep + 1 : 0;
+}
+
 /* Each case runs without a terminal, whether or not the tests have one. */
 static inline void leave_terminal(void) {
     int fd = open("/dev/tty", O_RDWR | O_NOCTTY);
@@ -92,5 +123,24 @@ static inline void leave_terminal(void) {
         name();                    \
     }
 #define ENTRY(name) {"Contain", #name, run_##name},
+
+static inline int leave_at_once(void *args) {
+    (void)args;
+    return 0;
+}
+
+static inline bool has_trees(void) {
+    cohort_process_t *process = NULL;
+    cohort_process_options_t options = {.containment = COHORT_CONTAIN_TREE};
+    apr_status_t status = cohort_process_create(&process, leave_at_once, NULL, 0, &options, NULL);
+    if (APR_STATUS_IS_ENOTIMPL(status)) return false;
+    CHECK_STATUS(APR_SUCCESS, status);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(process));
+    return true;
+}
+
+static inline void skip_without_trees(void) {
+    if (!has_trees()) SKIP("this system does not tell what a process has started");
+}
 
 #endif

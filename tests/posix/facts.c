@@ -5,6 +5,8 @@
 
 bool system_runs(int64_t pid) { return process_runs(pid); }
 
+bool system_kill(int64_t pid) { return kill((pid_t)pid, SIGKILL) == 0; }
+
 int system_handles(void) { return count_descriptors(getpid()); }
 
 static bool read_about(int64_t pid, const char *what, char *text, size_t size) {

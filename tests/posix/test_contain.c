@@ -47,20 +47,6 @@ static void await_tree_gone(board_t *board) {
     await_gone(board->orphan);
 }
 
-/* The command name of a process becomes that of the program when it has been exec'ed. */
-static void await_exec(apr_int64_t pid) {
-    char path[64], name[32] = "";
-    snprintf(path, sizeof path, "/proc/%lld/comm", (long long)pid);
-    if (access(path, R_OK)) SKIP("needs /proc");
-    while (strncmp(name, "test_actor", 10)) {
-        FILE *file = fopen(path, "r");
-        CHECK(file != NULL);
-        if (!fgets(name, sizeof name, file)) name[0] = 0;
-        fclose(file);
-        apr_sleep(1000);
-    }
-}
-
 static void check_tree_runs(board_t *board) {
     CHECK(process_runs(board->daemon));
     CHECK(process_runs(board->child));
@@ -154,22 +140,6 @@ static void await_daemon(board_t *board) {
     await_event(board->ready);
     if (board->what == EXECS || board->what == CLOSES_AND_EXECS) await_exec(board->daemon);
     while (board->what == CLOSES && count_descriptors(board->daemon) > 3) apr_sleep(1000);
-}
-
-static apr_int64_t await_child_named(apr_int64_t parent, const char *name, apr_int64_t other_than) {
-    apr_int64_t pid;
-    while ((pid = child_named(parent, name)) == 0 || pid == other_than) apr_sleep(1000);
-    return pid;
-}
-
-/* A parent that is killed while its keeper begins leaves a daemon that has lost its lifeline. A
- * keeper that has begun sleeps, and one that begins does not for long. */
-static void await_keeper(apr_int64_t parent) {
-    int of = 0;
-    if (!strcmp(test_method(), "forkserver")) return;
-    apr_int64_t keeper = await_child_named(parent, "cohort-keeper", 0);
-    for (int asleep = 0; asleep < 20; apr_sleep(1000))
-        asleep = process_state(keeper, &of) == 'S' ? asleep + 1 : 0;
 }
 
 static void check_parent(what_t what, bool alone, bool kill) {

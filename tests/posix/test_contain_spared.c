@@ -76,6 +76,71 @@ static void what_a_foreground_process_leaves_goes_on(void) {
     free_board(board);
 }
 
+/* ---- nothing ends with it ------------------------------------------------------------------- */
+
+static int be_free(void *args) {
+    board_t *board = board_of(args);
+    atomic_store(&board->child, start_child(false));
+    atomic_store(&board->orphan, start_orphan());
+    atomic_store(&board->daemon, getpid());
+    set_event(board->ready);
+    if (board->what == WAITS) party_wait_for_death();
+    return 6;
+}
+
+static cohort_process_t *start_free(board_t *board, cohort_group_t group) {
+    cohort_process_options_t options = {
+        .lifetime = COHORT_LIFETIME_DAEMON, .group = group, .containment = COHORT_CONTAIN_NONE};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&process, be_free, &board, sizeof board, &options, NULL));
+    return process;
+}
+
+static void check_goes_on(board_t *board) {
+    CHECK(process_runs(board->child));
+    CHECK(process_runs(board->orphan));
+    CHECK_INT(0, kill((pid_t)board->child, SIGKILL));
+    CHECK_INT(0, kill((pid_t)board->orphan, SIGKILL));
+    free_board(board);
+}
+
+static int start_free_and_wait(void *args) {
+    (void)start_free(board_of(args), COHORT_GROUP_OWN);
+    party_wait_for_death();
+}
+
+static void nothing_ends_with_a_process_of_that_kind(void) {
+    board_t *board = new_board(RETURNS);
+    party_end(start_free(board, COHORT_GROUP_DEFAULT), 6);
+    check_goes_on(board);
+    board = new_board(WAITS);
+    cohort_process_t *process = start_free(board, COHORT_GROUP_OWN);
+    await_event(board->ready);
+    party_kill(process);
+    check_goes_on(board);
+    board = new_board(WAITS);
+    process = start_as(COHORT_LIFETIME_FOREGROUND, start_free_and_wait, &board, sizeof board);
+    await_event(board->ready);
+    await_keeper(cohort_process_pid(process));
+    party_kill(process);
+    await_gone(board->daemon);
+    for (int i = 0; i < 50; i++) apr_sleep(2000); /* what would end it has done so by then */
+    check_goes_on(board);
+}
+
+static void a_foreground_process_may_contain_its_group(void) {
+    board_t *board = new_board(RETURNS);
+    cohort_process_options_t options = {.containment = COHORT_CONTAIN_GROUP};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&process, be_free, &board, sizeof board, &options, NULL));
+    party_end(process, 6);
+    await_gone(board->child);
+    await_gone(board->orphan);
+    free_board(board);
+}
+
 /* ---- the background has none of its parent's streams ---------------------------------------- */
 
 typedef struct {
@@ -287,6 +352,8 @@ static void what_has_left_the_group_goes_on(void) {
     X(background_processes_of_a_daemon_are_spared) \
     X(what_a_foreground_process_leaves_goes_on)    \
     X(the_background_keeps_no_output_open)         \
+    X(nothing_ends_with_a_process_of_that_kind)    \
+    X(a_foreground_process_may_contain_its_group)  \
     X(a_host_as_process_1_keeps_no_zombies)        \
     X(groups_are_as_asked_for)                     \
     X(children_of_daemons_join_their_group)        \

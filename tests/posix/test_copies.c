@@ -96,23 +96,43 @@ static apr_status_t task(const void *input, void *output) {
     return APR_SUCCESS;
 }
 
-static void run_map(int bare, int status, int code, apr_size_t chunk) {
+/* The copy returns in the middle of it. */
+static apr_status_t range(const void *inputs, void *outputs, apr_size_t first, apr_size_t last) {
+    apr_status_t status = APR_SUCCESS;
+    for (apr_size_t i = first; i < last; i++) {
+        status = task((const item_t *)inputs + i, (int *)outputs + i);
+        if (getpid() != original) break;
+    }
+    return status;
+}
+
+static void run_job(int bare, int status, int code, cohort_job_t job) {
     cohort_pool_t *pool;
     item_t in[ITEMS];
     int out[ITEMS];
     board_t *b = new_board(bare, status);
     for (int i = 0; i < ITEMS; i++) in[i] = (item_t){b, i};
+    job.inputs = in;
+    job.input_size = sizeof *in;
+    job.n = ITEMS;
+    job.outputs = out;
+    job.output_size = sizeof *out;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_run(pool, &(cohort_job_t){.task = task,
-                                                                    COHORT_INPUTS(in, ITEMS),
-                                                                    COHORT_OUTPUTS(out),
-                                                                    .chunk = chunk}));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_run(pool, &job));
     for (int i = 0; i < ITEMS; i++) CHECK_INT(i * 10, out[i]);
     for (int i = 0; i < ITEMS; i++) CHECK_INT(1, b->ran[i]);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
     check_board(b, code, 0);
     CHECK_STATUS(APR_SUCCESS, cohort_free(b));
+}
+
+static void run_map(int bare, int status, int code, apr_size_t chunk) {
+    run_job(bare, status, code, (cohort_job_t){.task = task, .chunk = chunk});
+}
+
+static void run_ranges(int bare, int status, int code, apr_size_t chunk) {
+    run_job(bare, status, code, (cohort_job_t){.range = range, .chunk = chunk});
 }
 
 static void a_copied_task_commits_nothing(void) {
@@ -122,6 +142,54 @@ static void a_copied_task_commits_nothing(void) {
         run_map(bare, 0x300, 255, 4); /* a failure does not become success by being cut */
         run_map(bare, APR_SUCCESS, 0, 1);
         run_map(bare, 7, 7, 3);
+        run_ranges(bare, APR_SUCCESS, 0, 4);
+        run_ranges(bare, 7, 7, 3);
+    }
+}
+
+/* Both have the output that was made before the fork; the copy can neither change its size nor end
+ * the item. */
+static apr_status_t make_output(const void *input, void *output) {
+    const item_t *item = input;
+    int *made = cohort_task_output(sizeof *made);
+    (void)output;
+    if (!made) return APR_ENOMEM;
+    if (!board) know(item->board);
+    atomic_fetch_add(&board->ran[item->index], 1);
+    if (item->index % 4 == FORKS_AT && in_copy(board))
+        return cohort_task_output(100000) ? 99 : board->status;
+    made = cohort_task_output(100000);
+    if (!made) return APR_ENOMEM;
+    *made = item->index * 10;
+    return APR_SUCCESS;
+}
+
+static void run_outputs(int bare, int status, int code) {
+    cohort_pool_t *pool;
+    item_t in[ITEMS];
+    cohort_bytes_t out[ITEMS];
+    board_t *b = new_board(bare, status);
+    for (int i = 0; i < ITEMS; i++) in[i] = (item_t){b, i};
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_run(pool, &(cohort_job_t){.task = make_output,
+                                                                    COHORT_INPUTS(in, ITEMS),
+                                                                    COHORT_OUTPUT_BYTES(out)}));
+    for (int i = 0; i < ITEMS; i++) {
+        CHECK_INT(1, b->ran[i]);
+        CHECK_INT(100000, out[i].size);
+        CHECK_INT(i * 10, *(int *)out[i].data);
+        CHECK_STATUS(APR_SUCCESS, cohort_free(out[i].data));
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+    check_board(b, code, 0);
+    CHECK_STATUS(APR_SUCCESS, cohort_free(b));
+}
+
+static void a_copied_task_makes_nothing(void) {
+    for (int bare = 0; bare < WAYS; bare++) {
+        run_outputs(bare, APR_SUCCESS, 0);
+        run_outputs(bare, 7, 7);
     }
 }
 
@@ -130,7 +198,10 @@ static apr_status_t ask_in_copy(const void *input, void *output) {
     board_t *b = *(board_t *const *)input;
     (void)output;
     if (in_copy(b))
-        return cohort_task_index() || cohort_task_attempt() || cohort_task_context() ? 1 : 9;
+        return cohort_task_index() || cohort_task_attempt() || cohort_task_context() ||
+                       cohort_task_input_size()
+                   ? 1
+                   : 9;
     return cohort_task_context() == b ? APR_SUCCESS : APR_EGENERAL;
 }
 
@@ -260,6 +331,37 @@ static void a_copied_callback_ends(void) {
         CHECK_STATUS(APR_SUCCESS, cohort_result_wait(result, COHORT_FOREVER));
         check_board(b, 0, 1);
         CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
+    }
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+}
+
+static apr_status_t source_in_copy(void *arg, void *input) {
+    board_t *b = arg;
+    *(int *)input = 0;
+    if (atomic_fetch_add(&b->later, 1)) return APR_EOF;
+    (void)in_copy(b);
+    return APR_SUCCESS;
+}
+
+static void a_copied_source_ends(void) {
+    cohort_pool_t *pool;
+    original = getpid();
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 1}, NULL));
+    for (int i = 0; i < WAYS; i++) {
+        cohort_imap_t *imap;
+        cohort_item_t item = {0};
+        int status = 0;
+        board_t *b = new_board(i, 0);
+        cohort_job_t job = {.task = give_status, .input_size = sizeof status};
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_imap(&imap, pool, &job,
+                                                   &(cohort_imap_options_t){
+                                                       .source = source_in_copy, .source_arg = b},
+                                                   NULL));
+        CHECK_STATUS(APR_SUCCESS, cohort_imap_next(imap, &item, COHORT_FOREVER));
+        CHECK_STATUS(APR_EOF, cohort_imap_next(imap, &item, COHORT_FOREVER));
+        check_board(b, 0, 2);
+        CHECK_STATUS(APR_SUCCESS, cohort_imap_destroy(imap));
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
 }
@@ -449,11 +551,13 @@ static void a_pool_closes_its_own_handle_only(void) {
 
 const test_case_t copies_cases[] = {
     {"Copies", "a_copied_task_commits_nothing", a_copied_task_commits_nothing},
+    {"Copies", "a_copied_task_makes_nothing", a_copied_task_makes_nothing},
     {"Copies", "a_copied_task_is_told_nothing", a_copied_task_is_told_nothing},
     {"Copies", "a_copied_initializer_is_no_worker", a_copied_initializer_is_no_worker},
     {"Copies", "a_copied_target_ends_with_its_code", a_copied_target_ends_with_its_code},
     {"Copies", "copied_hooks_are_followed_by_nothing", copied_hooks_are_followed_by_nothing},
     {"Copies", "a_copied_callback_ends", a_copied_callback_ends},
+    {"Copies", "a_copied_source_ends", a_copied_source_ends},
     {"Copies", "a_copied_action_releases_no_party", a_copied_action_releases_no_party},
     {"Copies", "a_copied_predicate_waits_for_nothing", a_copied_predicate_waits_for_nothing},
     {"Copies", "a_copy_is_no_member", a_copy_is_no_member},

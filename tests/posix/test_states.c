@@ -108,11 +108,13 @@ static void replacements_read_no_environment(void) {
 
 typedef struct {
     _Atomic int64_t worker;
+    _Atomic int user; /* of the worker */
 } board_t;
 
 static apr_status_t stay_long(const void *input, void *output) {
     board_t *board = *(board_t *const *)input;
     (void)output;
+    atomic_store(&board->user, (int)getuid());
     atomic_store(&board->worker, getpid());
     for (;;) pause();
     return APR_SUCCESS;
@@ -120,18 +122,28 @@ static apr_status_t stay_long(const void *input, void *output) {
 
 static void check_refused(apr_status_t status) { CHECK_INT(EPERM, APR_TO_OS_ERROR(status)); }
 
-static int end_a_pool_of_others(void *args) {
-    board_t *board = *(board_t **)args;
-    cohort_pool_t *pool = one_worker();
+/* The worker is in a task that never ends. */
+static cohort_result_t *with_long_task(cohort_pool_t *pool, board_t *board) {
     cohort_result_t *result = NULL;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_submit(&result, pool,
                                     &(cohort_job_t){.task = stay_long, COHORT_INPUTS(&board, 1)},
                                     NULL));
     while (!atomic_load(&board->worker)) apr_sleep(1000);
+    return result;
+}
+
+static void become_nobody(void) {
     CHECK_INT(0, setgroups(0, NULL));
     CHECK_INT(0, setgid(NOBODY));
     CHECK_INT(0, setuid(NOBODY));
+}
+
+static int end_a_pool_of_others(void *args) {
+    board_t *board = *(board_t **)args;
+    cohort_pool_t *pool = one_worker();
+    cohort_result_t *result = with_long_task(pool, board);
+    become_nobody();
     check_refused(cohort_pool_terminate(pool));
     CHECK_STATUS(COHORT_ETERMINATED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
     check_refused(cohort_pool_join(pool, COHORT_FOREVER));
@@ -146,6 +158,37 @@ static void pools_of_others_say_so(void) {
     if (SANITIZED) SKIP("the leak check needs the privileges");
     board_t *board = party_memory(sizeof *board);
     party_finish(party_start(end_a_pool_of_others, &board, sizeof board));
+    await_gone(atomic_load(&board->worker));
+}
+
+/* Workers of another user, which the host may end as long as it is root: each way to end the pool
+ * says that it may not, whatever grace it has, and waits no longer than that. */
+static int stop_a_pool_of_another_user(void *args) {
+    board_t *board = *(board_t **)args;
+    const cohort_settings_t other = {.user = "23456", .group = "23456"};
+    cohort_pool_t *pool = NULL;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_create(
+                     &pool, &(cohort_pool_options_t){.workers = 1, .settings = &other}, NULL));
+    cohort_result_t *result = with_long_task(pool, board);
+    become_nobody();
+    check_refused(cohort_pool_stop(pool, COHORT_FOREVER));
+    CHECK_STATUS(COHORT_ETERMINATED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
+    check_refused(cohort_pool_stop(pool, 1000));
+    check_refused(cohort_pool_stop(pool, 0));
+    check_refused(cohort_pool_terminate(pool));
+    check_refused(cohort_pool_join(pool, COHORT_FOREVER));
+    check_refused(cohort_pool_destroy(pool));
+    CHECK(process_runs(atomic_load(&board->worker)));
+    return 0;
+}
+
+static void pools_of_another_user_say_so(void) {
+    if (geteuid() != 0) SKIP("only root can become somebody else");
+    if (SANITIZED) SKIP("the leak check needs the privileges");
+    board_t *board = party_memory(sizeof *board);
+    party_finish(party_start(stop_a_pool_of_another_user, &board, sizeof board));
+    CHECK_INT(23456, atomic_load(&board->user));
     await_gone(atomic_load(&board->worker));
 }
 
@@ -224,6 +267,7 @@ const test_case_t states_cases[] = {
      replacements_begin_where_the_pool_was_made},
     {"States", "replacements_read_no_environment", replacements_read_no_environment},
     {"States", "pools_of_others_say_so", pools_of_others_say_so},
+    {"States", "pools_of_another_user_say_so", pools_of_another_user_say_so},
 #ifdef __linux__
     {"States", "starts_without_execve_say_so", starts_without_execve_say_so},
     {"States", "the_host_is_no_subreaper", the_host_is_no_subreaper},

@@ -19,6 +19,7 @@ typedef struct {
     cohort_event_t *events[2];
     cohort_barrier_t *barrier;
     cohort_pool_t *pool;
+    cohort_result_t *result;
     _Atomic int end, inside, most, put, got, tokens, steps;
     unsigned plain; /* what a lock protects */
     _Atomic unsigned char seen[NUMBERS];
@@ -408,6 +409,74 @@ static void pool_beside_a_death(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(s->pool));
 }
 
+static apr_status_t stop_oneself(const void *input, void *output) {
+    scene_t *s = *(scene_t *const *)input;
+    (void)output;
+    if (atomic_fetch_add(&s->inside, 1) == 0) CHECK_INT(0, raise(SIGSTOP));
+    return APR_SUCCESS;
+}
+
+/* A worker that is stopped in its item is late, and ended; the others are not. */
+static void late_worker(void) {
+    scene_t *s = party_memory(sizeof *s), *inputs[20];
+    cohort_pool_options_t options = {.workers = 2};
+    cohort_result_t *result;
+    cohort_task_error_t **errors;
+    apr_size_t count;
+    for (int i = 0; i < 20; i++) inputs[i] = s;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&s->pool, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&result, s->pool,
+                                                 &(cohort_job_t){.task = stop_oneself,
+                                                                 COHORT_INPUTS(inputs, 20),
+                                                                 .chunk = 4,
+                                                                 .task_timeout = A_WHILE},
+                                                 NULL));
+    CHECK_STATUS(COHORT_EDEADLINE, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_result_errors(result, &errors, &count, test_pool()));
+    CHECK_INT(1, count);
+    CHECK_INT(20, atomic_load(&s->inside));
+    map_squares(s->pool);
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(s->pool));
+}
+
+static int keep_the_time(void *args) {
+    scene_t *s = ((member_t *)args)->scene;
+    cohort_pool_options_t options = {.workers = 1};
+    scene_t *inputs[2] = {s, s};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&s->pool, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->result, s->pool,
+                                                 &(cohort_job_t){.task = wait_for_go,
+                                                                 COHORT_INPUTS(inputs, 2),
+                                                                 .output_size = sizeof(int),
+                                                                 .chunk = 2,
+                                                                 .task_timeout = 2 * A_WHILE},
+                                                 NULL));
+    atomic_store(&s->steps, 1);
+    while (!atomic_load(&s->end)) apr_sleep(500);
+    return 0;
+}
+
+/* Asking for a state looks after nothing. While the process that keeps the time is stopped, nothing
+ * is ended; what is late by then is when it goes on, though no thread waits. */
+static void late_keeper(void) {
+    scene_t *s = party_memory(sizeof *s);
+    cohort_process_t *member = start_member(keep_the_time, s, 0);
+    party_await(&s->steps, 1);
+    party_await(&s->inside, 1);
+    stop(cohort_process_pid(member));
+    for (int i = 0; i < 4; i++) {
+        apr_sleep(A_WHILE);
+        CHECK_INT(COHORT_RESULT_RUNNING, cohort_result_state(s->result));
+    }
+    go_on(cohort_process_pid(member));
+    while (cohort_result_state(s->result) == COHORT_RESULT_RUNNING) apr_sleep(1000);
+    CHECK_STATUS(COHORT_EDEADLINE, cohort_result_get(s->result, NULL, 0, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(s->result));
+    atomic_store(&s->end, 1);
+    party_finish(member);
+}
+
 /* ---- starts, and the ends of processes ------------------------------------------------------ */
 
 static int return_number(void *args) { return *(int *)args; }
@@ -542,6 +611,71 @@ static void reaper_that_never_comes(void) {
     go_on(server);
 }
 
+#define PARCELS 40 /* more than wait to be told to a process that is stopped */
+
+typedef struct {
+    cohort_queue_t *parcels;
+    cohort_event_t *sent;
+} sender_t;
+
+static int send_and_wait(void *args) {
+    const sender_t *s = args;
+    apr_file_t *reader, *writer;
+    cohort_parcel_t parcel;
+    char byte;
+    CHECK_STATUS(APR_SUCCESS, apr_file_pipe_create(&reader, &writer, test_pool()));
+    const cohort_gift_t gift = {.file = writer};
+    for (int i = 0; i < PARCELS; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_gift_send(&parcel, &gift, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_queue_put(s->parcels, &parcel, sizeof parcel, COHORT_FOREVER));
+    }
+    CHECK_STATUS(APR_SUCCESS, apr_file_close(writer));
+    CHECK_STATUS(APR_SUCCESS, apr_file_pipe_timeout_set(reader, 1000));
+    CHECK_STATUS(APR_SUCCESS, cohort_event_set(s->sent));
+    /* a sender sees what has been taken; until there is no writer left */
+    for (;;) {
+        apr_size_t size = 1;
+        apr_status_t status = apr_file_read(reader, &byte, &size);
+        if (APR_STATUS_IS_EOF(status)) return 0;
+        CHECK(APR_STATUS_IS_TIMEUP(status));
+        const cohort_gift_t any = {.file = reader};
+        CHECK_STATUS(APR_SUCCESS, cohort_gift_send(&parcel, &any, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS, cohort_parcel_discard(&parcel));
+    }
+}
+
+static void a_sender_that_is_stopped(void) {
+    sender_t s = {NULL, new_event()};
+    cohort_parcel_t parcel, probe;
+    apr_os_file_t handle;
+    apr_size_t size;
+    apr_file_t *null;
+    CHECK_STATUS(APR_SUCCESS, apr_file_open(&null, "/dev/null", APR_FOPEN_READ,
+                                            APR_FPROT_OS_DEFAULT, test_pool()));
+    const cohort_gift_t gift = {.file = null};
+    if (APR_STATUS_IS_ENOTIMPL(cohort_gift_send(&probe, &gift, COHORT_FOREVER)))
+        SKIP("this system hands descriptors on to children alone");
+    CHECK_STATUS(APR_SUCCESS, cohort_parcel_discard(&probe));
+    CHECK_STATUS(APR_SUCCESS, cohort_queue_create(&s.parcels, NULL, test_pool()));
+    cohort_process_t *sender = party_start(send_and_wait, &s, sizeof s);
+    await_event(s.sent);
+    stop(cohort_process_pid(sender));
+    for (int i = 0; i < PARCELS; i++) {
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_queue_get(s.parcels, &parcel, sizeof parcel, &size, COHORT_FOREVER));
+        apr_status_t status = cohort_parcel_handle(&handle, &parcel, 0);
+        if (APR_STATUS_IS_TIMEUP(status)) { /* it has to be asked */
+            party_kill(sender);
+            return;
+        }
+        CHECK_STATUS(APR_SUCCESS, status);
+        close(handle);
+    }
+    go_on(cohort_process_pid(sender));
+    party_finish(sender);
+}
+
 const test_case_t stopped_cases[] = {
     {"Stopped", "bounded_queue", bounded_queue},
     {"Stopped", "unbounded_queue", unbounded_queue},
@@ -554,6 +688,9 @@ const test_case_t stopped_cases[] = {
     {"Stopped", "barrier", barrier},
     {"Stopped", "pool", pool},
     {"Stopped", "pool_beside_a_death", pool_beside_a_death},
+    {"Stopped", "a_sender_that_is_stopped", a_sender_that_is_stopped},
+    {"Stopped", "late_worker", late_worker},
+    {"Stopped", "late_keeper", late_keeper},
     {"Stopped", "starter", starter},
     {"Stopped", "fork_server", fork_server},
     {"Stopped", "slow_reaper", slow_reaper},

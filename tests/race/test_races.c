@@ -1,133 +1,15 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/*
- * For ThreadSanitizer, which sees nothing across processes: the participants are threads over one
- * arena, all at once at the same objects. What they hand to each other is plain memory, so that an
- * order which an object does not establish is a race. This program is linked with a library in
- * which the identity of a process belongs to the thread (COHORT__PER_PROCESS): each participant is
- * a process of the cohort, with a slot and a record of its own, and so are the workers of pools,
- * which are started as threads here. Without the sanitizer these are tests of the same invariants.
- */
-#include "../api/parties.h"
+/* Races: what an order that an object does not establish would be. threads.h says how. */
+#include "threads.h"
 
-#include "core/memory/arena.h"
-#include "core/pool/pool.h"
+#include "core/pool/pool_result.h"
 #include "core/process/process.h"
 
 #include <apr_thread_proc.h>
-#include <cohort/cohort.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #define PARTIES 4
-#define MOST    16
-
-/* ---- threads that are processes ------------------------------------------------------------- */
-
-typedef struct {
-    cohort_process_t *slot;
-    void (*run)(void *arg, int index);
-    void *arg;
-    int index;
-} life_t;
-
-static cohort_process_t *root;
-
-static cohort_process_t *new_slot(void) {
-    cohort_process_t *slot;
-    CHECK_STATUS(APR_SUCCESS, cohort__process_make(&slot, COHORT__ROLE_CHILD, NULL,
-                                                   COHORT_LIFETIME_FOREGROUND, COHORT_START_SPAWN));
-    slot->os = cohort_os_self();
-    CHECK(cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
-    CHECK(cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
-    return slot;
-}
-
-/* Its death is recorded by the root; for that, the thread goes on in the root's name. */
-static void end_slot(cohort_process_t *slot) {
-    cohort__thread_t *me;
-    CHECK_STATUS(APR_SUCCESS, cohort__enter(&me));
-    cohort__thread_exit(me);
-    cohort__self_set(root);
-    cohort__process_ended(slot, 0);
-    if (!cohort__enter(&me)) cohort__thread_exit(me);
-}
-
-static void *APR_THREAD_FUNC live(apr_thread_t *thread, void *given) {
-    life_t *life = given;
-    (void)thread;
-    cohort__self_set(life->slot);
-    life->run(life->arg, life->index);
-    end_slot(life->slot);
-    return NULL;
-}
-
-static void together(int n, void (*run)(void *arg, int index), void *arg) {
-    apr_thread_t *threads[MOST];
-    life_t lives[MOST];
-    apr_status_t status;
-    root = cohort_process_current();
-    for (int i = 0; i < n; i++) {
-        lives[i] = (life_t){new_slot(), run, arg, i};
-        CHECK_STATUS(APR_SUCCESS,
-                     apr_thread_create(&threads[i], NULL, live, &lives[i], test_pool()));
-    }
-    for (int i = 0; i < n; i++) (void)apr_thread_join(&status, threads[i]);
-    for (int i = 0; i < n; i++) CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(lives[i].slot));
-}
-
-/* The linker gives these two calls of the library to us. */
-
-typedef struct {
-    void (*run)(void *arg);
-    void *arg;
-    cohort_process_t *self;
-} helper_t;
-
-static void help(void *given) {
-    helper_t h = *(helper_t *)given;
-    free(given);
-    cohort__self_set(h.self);
-    h.run(h.arg);
-}
-
-apr_status_t __real_cohort_os_thread_start(void (*run)(void *arg), void *arg);
-apr_status_t __wrap_cohort_os_thread_start(void (*run)(void *arg), void *arg);
-apr_status_t __wrap_cohort_os_thread_start(void (*run)(void *arg), void *arg) {
-    helper_t *h = malloc(sizeof *h);
-    CHECK(h != NULL);
-    *h = (helper_t){run, arg, cohort__self()};
-    return __real_cohort_os_thread_start(help, h);
-}
-
-static void *APR_THREAD_FUNC be_worker(apr_thread_t *thread, void *given) {
-    cohort_process_t *slot = given;
-    (void)thread;
-    cohort__self_set(slot);
-    CHECK_INT(0, cohort__pool_worker_main(slot));
-    end_slot(slot);
-    return NULL;
-}
-
-static apr_thread_t *workers[MOST];
-static _Atomic int started;
-
-apr_status_t __real_cohort__process_launch(cohort_process_t *slot);
-apr_status_t __wrap_cohort__process_launch(cohort_process_t *slot);
-apr_status_t __wrap_cohort__process_launch(cohort_process_t *slot) {
-    if (slot->role != COHORT__ROLE_WORKER) return __real_cohort__process_launch(slot);
-    slot->os = cohort_os_self();
-    CHECK(cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
-    CHECK(cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
-    int i = atomic_fetch_add(&started, 1);
-    CHECK(i < MOST);
-    return apr_thread_create(&workers[i], NULL, be_worker, slot, test_pool());
-}
-
-static void check_heap(apr_uint64_t blocks) {
-    char why[200];
-    CHECK_INT(blocks, blocks_in_use());
-    if (!cohort__alloc_sound(why, sizeof why)) test_fail(__FILE__, __LINE__, "%s", why);
-}
 
 /* ---- the allocator -------------------------------------------------------------------------- */
 
@@ -575,19 +457,60 @@ static void submit(void *arg, int index) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(results));
 }
 
-static void dispatch(void) {
-    apr_status_t status;
+static void with_pool(void (*run)(void *arg, int index)) {
     apr_uint64_t before = blocks_in_use();
-    root = cohort_process_current();
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 3}, NULL));
-    together(3, submit, NULL);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_close(pool));
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
-    for (int i = 0; i < atomic_load(&started); i++) (void)apr_thread_join(&status, workers[i]);
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
-    check_heap(before);
+    pool = begin_pool(3);
+    together(3, run, NULL);
+    end_pool(pool, before);
 }
+
+static void dispatch(void) { with_pool(submit); }
+enum { ABOUT_TO_END = 300 };
+static cohort_result_t *_Atomic handed; /* to those that cancel it; one destroys it meanwhile */
+static _Atomic int cancels, over;
+
+static apr_status_t heed(const void *input, void *output) {
+    apr_status_t told = cohort_task_should_stop();
+    if (told) return told;
+    *(int *)output = *(const int *)input + 1;
+    return APR_SUCCESS;
+}
+
+/* Every item has its output, or its status says that it was cancelled. */
+static void check_each(const cohort_result_t *result, const int *results) {
+    cohort_item_t item;
+    for (apr_size_t i = 0; i < ABOUT_TO_END; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_result_item(result, i, &item));
+        if (item.status) CHECK_STATUS(COHORT_ECANCELLED, item.status);
+        else CHECK_INT((int)i + 1, results[i]);
+        if (item.status) atomic_store(&cancels, 1);
+    }
+}
+
+/* One submits, waits and destroys, the others cancel whatever there is, or was. */
+static void cancel_each(void *arg, int index) {
+    int in[ABOUT_TO_END], results[ABOUT_TO_END];
+    (void)arg;
+    for (int i = 0; i < ABOUT_TO_END; i++) in[i] = i;
+    for (int round = 0; index ? !atomic_load(&over) : round < 200 || !cancels; round++) {
+        cohort_job_t job = {heed, COHORT_INPUTS(in, ABOUT_TO_END), COHORT_OUTPUTS(results)};
+        cohort_result_t *result = atomic_load(&handed);
+        if (index == 1 && result) (void)cohort_result_cancel(result, COHORT_CANCEL_SOFT);
+        if (index == 2 && result)
+            (void)cohort_result_cancel_item(result, (apr_size_t)round % ABOUT_TO_END, 0);
+        if (index) continue;
+        job.chunk = (apr_size_t)(round % 9 + 1);
+        job.task_timeout = round % 2 ? apr_time_from_sec(100) : 0;
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&result, pool, &job, NULL));
+        atomic_store(&handed, result);
+        (void)!cohort_result_get(result, NULL, 0, COHORT_FOREVER);
+        check_each(result, results);
+        CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(result));
+    }
+    atomic_store(&over, 1);
+}
+
+static void cancellation(void) { with_pool(cancel_each); }
 
 /* ---- can this check fail? ------------------------------------------------------------------- */
 
@@ -646,5 +569,6 @@ const test_case_t races_cases[] = {
     {"Races", "barrier", barrier},
     {"Races", "comings_and_goings", comings_and_goings},
     {"Races", "dispatch", dispatch},
+    {"Races", "cancellation", cancellation},
     {0},
 };

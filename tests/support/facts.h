@@ -10,6 +10,8 @@
 
 /* Does this process exist and run? One that has ended and is only kept for its parent does not. */
 bool system_runs(int64_t pid);
+/* End this process at once; false: that could not be done. */
+bool system_kill(int64_t pid);
 /* Open descriptors or handles of this process, -1 when the system does not tell. */
 int system_handles(void);
 /* The name under which the system shows this process, which may be cut off; false when it shows

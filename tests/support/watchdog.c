@@ -18,6 +18,7 @@ static struct {
     apr_thread_cond_t *changed;
     bool begun, ended;
     int seconds;
+    volatile int step;
     const char *suite, *name;
 } dog;
 
@@ -38,7 +39,8 @@ static void *APR_THREAD_FUNC watch(apr_thread_t *thread, void *unused) {
         apr_thread_cond_timedwait(dog.changed, dog.mutex, deadline - apr_time_now());
     }
     if (!dog.ended) {
-        fprintf(stderr, "%s.%s has not ended after %d seconds\n", dog.suite, dog.name, dog.seconds);
+        fprintf(stderr, "%s.%s has not ended after %d seconds, in step %d\n", dog.suite, dog.name,
+                dog.seconds, dog.step);
         abort();
     }
     apr_thread_mutex_unlock(dog.mutex);
@@ -52,6 +54,7 @@ void test_watchdog_start(const char *suite, const char *name) {
     dog.name = name;
     dog.seconds = seconds_allowed();
     dog.begun = dog.ended = false;
+    dog.step = 0;
     if (apr_pool_create(&dog.pool, NULL) != APR_SUCCESS ||
         apr_thread_mutex_create(&dog.mutex, APR_THREAD_MUTEX_DEFAULT, dog.pool) != APR_SUCCESS ||
         apr_thread_cond_create(&dog.changed, dog.pool) != APR_SUCCESS ||
@@ -63,6 +66,8 @@ void test_watchdog_start(const char *suite, const char *name) {
     while (!dog.begun) apr_thread_cond_wait(dog.changed, dog.mutex);
     apr_thread_mutex_unlock(dog.mutex);
 }
+
+void test_watchdog_step(int step) { dog.step = step; }
 
 void test_watchdog_stop(void) {
     apr_status_t unused;

@@ -12,6 +12,8 @@ extern "C" {
  * COHORT_TEST_TIMEOUT seconds (180 by default). */
 void test_watchdog_start(const char *suite, const char *name);
 void test_watchdog_stop(void);
+/* What the case is at, for the message; 0 from the start. */
+void test_watchdog_step(int step);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,13 @@ bool system_runs(int64_t pid) {
     return runs;
 }
 
+bool system_kill(int64_t pid) {
+    HANDLE process = OpenProcess(PROCESS_TERMINATE, FALSE, (DWORD)pid);
+    bool killed = process && TerminateProcess(process, 1);
+    if (process) CloseHandle(process);
+    return killed;
+}
+
 int system_handles(void) {
     DWORD count = 0;
     return GetProcessHandleCount(GetCurrentProcess(), &count) ? (int)count : -1;

@@ -3,9 +3,10 @@
  * are counted. */
 #include "check.h"
 
-#define NO_FORK   "there is no fork()"
-#define NO_SERVER "there is no fork server"
-#define NO_SUCH   "there is no such property"
+#define NO_FORK     "there is no fork()"
+#define NO_SERVER   "there is no fork server"
+#define NO_TERMINAL "no pseudo-terminals are made"
+#define NO_SUCH     "there is no such property"
 
 #define ABSENT(suite, name, reason) \
     static void absent_##name(void) { SKIP(reason); }
@@ -54,6 +55,21 @@
     X(Inherit, copies_of_a_child_end_alone, "there is no fork()")                              \
     X(Inherit, terminate_works_whatever_the_parent_does,                                       \
       "a request to terminate is an event, which no process inherits")                         \
+    X(OwnTerminal, what_is_typed_arrives, NO_TERMINAL)                                         \
+    X(OwnTerminal, the_end_is_waited_for, NO_TERMINAL)                                         \
+    X(OwnTerminal, reads_have_time_outs, NO_TERMINAL)                                          \
+    X(LeftOpen, gifts, "handles are counted by nothing_is_left alone")                         \
+    X(LeftOpen, pipes, "handles are counted by nothing_is_left alone")                         \
+    X(LeftOpen, logs, "handles are counted by nothing_is_left alone")                          \
+    X(LeftOpen, terminals, "handles are counted by nothing_is_left alone")                     \
+    X(LeftOpen, daemons, "handles are counted by nothing_is_left alone")                       \
+    X(LeftOpen, programs, "handles are counted by nothing_is_left alone")                      \
+    X(LeftOpen, failures, "handles are counted by nothing_is_left alone")                      \
+    X(LeftOpen, runs, "handles are counted by nothing_is_left alone")                          \
+    X(LeftOpen, parcels, "handles are counted by nothing_is_left alone")                       \
+    X(OwnTerminal, commands_have_terminals, NO_TERMINAL)                                       \
+    X(OwnTerminal, programs_hang_up, NO_TERMINAL)                                              \
+    X(OwnTerminal, the_background_is_a_session, "there are no sessions")                       \
     X(Program, any_bytes_arrive, "strings are UTF-8")                                          \
     X(Program, killed_by_itself, "no program sends itself signals")                            \
     X(Program, signal_state_is_clean, "there is no signal mask to inherit")

@@ -3,9 +3,9 @@
  * THE SEAM: everything Cohort asks of an operating system. src/posix and src/win32 implement it in
  * files of the same names, which are, in the order of the groups below and each named as its group:
  *
- *   os_arena.c os_park.c os_start.c os_boot.c os_exit.c os_state.c os_context.c os_become.c
- *   os_process.c os_group.c os_watch.c os_lifeline.c os_bytes.c os_facts.c os_machine.c
- *   os_code.c os_thread.c os_mutex.c
+ *   os_arena.c os_park.c os_start.c os_boot.c os_exit.c os_state.c os_become.c
+ *   os_process.c os_group.c os_tree.c os_watch.c os_bytes.c os_flow.c os_offer.c
+ *   os_facts.c os_machine.c os_code.c os_thread.c os_mutex.c
  *
  * A function of group X lies in os_X.c, or in each of its variants os_X_*.c, of which the build
  * takes one, in the order of declaration here, and in no other file (the test check.seam looks).
@@ -22,6 +22,7 @@
 #define COHORT_CORE_OS_H
 
 #include "core/base/fail.h"
+#include "core/base/os_types.h"
 
 #include <apr_errno.h>
 #include <stdatomic.h>
@@ -33,25 +34,9 @@
 #define COHORT_OS_NEVER    INT64_MAX
 #define COHORT_OS_PATH_MAX 4096
 
-/* A file descriptor or a HANDLE. */
-typedef intptr_t cohort_os_handle_t;
-#define COHORT_OS_NONE ((cohort_os_handle_t)-1)
-#define COHORT_OS_NULL ((cohort_os_handle_t)-2) /* as a stream of a new process: the null device */
-
-/* Standard input, output and error of a process; NONE for one that it has closed. */
-typedef struct {
-    cohort_os_handle_t handles[3];
-} cohort_os_streams_t;
-#define COHORT_OS_NO_STREAMS \
-    ((cohort_os_streams_t){{COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}})
-/* A process of the system, as told apart from a later one with the same pid. Lies in the arena. */
-typedef struct {
-    int64_t pid;
-    uint64_t birth; /* any number that differs between two processes with one pid; 0 = unknown */
-} cohort_os_id_t;
-
 /* ---- arena ---------------------------------------------------------------------------------- */
 
+/* What the back end itself wants of shared memory, for parking, lies beside it. */
 typedef struct {
     char *base;
     uint64_t size;
@@ -59,7 +44,7 @@ typedef struct {
 } cohort_os_arena_t;
 /* Make shared memory of `size` bytes (a multiple of 1 MiB) and map it at the first base of this
  * system's list that is free. Address space only: no page may be touched before
- * cohort_os_arena_commit(). Nothing with a name stays behind, ever. COHORT_EADDRESS: no base was
+ * cohort_os_arena_pages(). Nothing with a name stays behind, ever. COHORT_EADDRESS: no base was
  * free. APR_ENOMEM: the system's limits do not allow this size (a smaller one may do). */
 apr_status_t cohort_os_arena_create(uint64_t size, cohort_os_arena_t *arena);
 /* Map an existing arena at exactly arena->base, from arena->handle. COHORT_EADDRESS when something
@@ -71,34 +56,31 @@ apr_status_t cohort_os_arena_attach(const cohort_os_arena_t *arena);
 apr_status_t cohort_os_arena_reopen(cohort_os_arena_t *arena, int64_t from,
                                     cohort_os_handle_t there);
 void cohort_os_arena_detach(cohort_os_arena_t *arena);
-/* Make [offset, offset + length) usable: after success no access to it can fault for want of
- * memory. 64 KiB granules. */
-apr_status_t cohort_os_arena_commit(const cohort_os_arena_t *arena, uint64_t offset,
-                                    uint64_t length);
-/* Give the memory back where the system can; its contents are lost, and it must be committed again
- * before use. */
-void cohort_os_arena_discard(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
-/* Have this range in this process' core dumps, which the whole arena is kept out of until then:
- * reading all of it would make all of it real. In a forked copy it is as in the original. */
-void cohort_os_arena_dump(const cohort_os_arena_t *arena, uint64_t offset, uint64_t length);
-/* Bytes of address space that are sensible by default on this machine (a few times its memory,
- * within the bases' limits). */
-uint64_t cohort_os_arena_default_size(void);
+typedef enum {
+    /* usable: after success no access to it can fault for want of memory. 64 KiB granules */
+    COHORT_OS_PAGES_COMMIT,
+    /* given back where the system can; the contents are lost, and it must be committed again before
+     * use */
+    COHORT_OS_PAGES_DISCARD,
+    /* in this process' core dumps, which the whole arena is kept out of until then: reading all of
+     * it would make all of it real. In a forked copy it is as in the original */
+    COHORT_OS_PAGES_DUMP
+} cohort_os_pages_t;
+/* Have [offset, offset + length) so; only the first fails. */
+apr_status_t cohort_os_arena_pages(const cohort_os_arena_t *arena, cohort_os_pages_t how,
+                                   uint64_t offset, uint64_t length);
 
 /* ---- park: sleep on a word of the arena ----------------------------------------------------- */
 
-/* Called once in each process after the arena is mapped, with the back end's region of it
- * (`park_region` of the facts). `fresh` in the process that made it. */
-apr_status_t cohort_os_park_setup(void *region, bool fresh);
 /* Sleep while *word == expected, until woken or the deadline: APR_SUCCESS (woken, changed, or for
- * no reason) or APR_TIMEUP. Works between processes. A sleeper or waker that is killed at any point
- * harms no other process. */
+ * no reason) or APR_TIMEUP. Works between all that have the arena. A sleeper or waker that is
+ * killed at any point harms no other process. */
 apr_status_t cohort_os_park(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 /* Wake up to `count` sleepers of the word, which was changed before; returns how many were woken.
  * Too high an estimate is allowed; 0 only when no thread sleeps, or when the change alone wakes all
  * sleepers. */
 int cohort_os_wake(_Atomic uint32_t *word, int count);
-/* A process has died: drop what it left in the region. */
+/* A process has died: drop what is left of it as a sleeper. */
 void cohort_os_park_forget(cohort_os_id_t dead);
 
 /* ---- start ---------------------------------------------------------------------------------- */
@@ -119,33 +101,6 @@ typedef struct {
 } cohort_os_boot_t;
 #define COHORT_OS_BOOT_VERSION 4u
 
-typedef enum {
-    /* a copy of the caller, its calling thread alone; APR_ENOTIMPL where there is none */
-    COHORT_OS_FORK,
-    COHORT_OS_REEXEC, /* the own executable again, with `boot` */
-    COHORT_OS_PROGRAM /* another program */
-} cohort_os_how_t;
-/* What the new process does about signals. Nothing has a handler in it and nothing is blocked,
- * except in a FORK, which is a copy. What the starter ignores is ignored there too, but for an
- * interrupt that only the library made it ignore (cohort_os_become()). */
-typedef enum {
-    /* a request to terminate and the end of a child do what is the default, and the former is
-     * not blocked */
-    COHORT_OS_SIGNALS_NORMAL,
-    COHORT_OS_SIGNALS_NO_INTERRUPT, /* the same, and interrupts (Ctrl-C) are ignored */
-    COHORT_OS_SIGNALS_INHERIT,      /* whatever the starter ignores or has blocked stays so */
-    /* everything does what is the default, nothing is blocked, in a FORK too */
-    COHORT_OS_SIGNALS_RESET
-} cohort_os_signals_t;
-/* The process group that a new process belongs to (POSIX). */
-typedef enum {
-    COHORT_OS_GROUP_JOIN, /* its starter's */
-    /* its own, unless it has a terminal, from which another group could not read: then its
-     * starter's */
-    COHORT_OS_GROUP_QUIET,
-    COHORT_OS_GROUP_OWN /* its own */
-} cohort_os_group_t;
-
 typedef struct {
     cohort_os_how_t how;
     cohort_os_signals_t signals;
@@ -155,28 +110,44 @@ typedef struct {
     const char *const *argv; /* PROGRAM: NULL-terminated; REEXEC: NULL */
     /* NULL = the caller's; "NAME=value", NULL-terminated, any order */
     const char *const *env;
-    const void *context;         /* REEXEC: the environment in it instead */
-    size_t context_size;         /* 0: none */
-    const char *cwd;             /* NULL = the caller's */
-    const char *name;            /* REEXEC: shown in process lists from the start */
-    cohort_os_handle_t stdio[3]; /* NONE = inherit; NULL = the null device */
+    const void *context; /* REEXEC: the environment in it instead */
+    size_t context_size; /* 0: none */
+    const char *cwd;     /* NULL = the caller's */
+    const char *name;    /* REEXEC: shown in process lists from the start */
+    /* NONE = inherit; NULL = the null device; OUTPUT, the last one = as the one before */
+    cohort_os_handle_t stdio[3];
+    /* FORK: these instead become the copy's, which closes them, and it has no others; NULL: not */
+    const cohort_os_streams_t *streams;
+    /* `own`: it is in a session of its own, the terminal of which is the one of its streams that is
+     * the writing end of such a pipe */
+    cohort_os_terminal_t terminal;
+    /* FORK, unless NULL: exit() in the copy calls the handlers that the copy registers, then this,
+     * and ends it with stdout and stderr flushed. Copied handlers are not called, and what was
+     * copied of the two streams' buffers is dropped. (Some systems give no handler the exit code:
+     * there the copied handlers are called, too, after an exit() not by cohort_os_exit().) */
+    void (*at_exit)(void);
     /* PROGRAM: reader to die with, or NONE. FORK, in a process that serves (cohort_os_become()):
      * the one that the copy will arm; much of that is done in advance for the next one */
     cohort_os_handle_t lifeline;
-    /* numbers of handles that the child shall have under the same numbers, beside the streams;
-     * APR_ENOTIMPL where handles have none that could be kept. A FORK has them all */
-    const int32_t *files;
-    uint32_t n_files;
+    /* handles that the child shall have beside the streams; a `numbered` one is APR_ENOTIMPL where
+     * handles have no numbers that could be kept. A FORK has all that there are */
+    cohort_os_gift_t *gifts;
+    uint32_t n_gifts;
+    /* unless NULL: of a PROGRAM, and where nothing but its starter can make a process so, of any */
+    const cohort_os_settings_t *settings;
     cohort_os_group_t group;
-    bool contained; /* cohort_os_group_end() will end what it leaves behind */
+    bool contained; /* cohort_os_tree_end() will end what it leaves behind */
+    bool alone;     /* what it starts does not end with it, nor with the lifeline */
+    /* unless NULL: it and all that it will start is in this tree. A FORK becomes it by itself */
+    const cohort_os_tree_t *tree;
     /* own session, no terminal, survives the caller (background); the null device where stdio
      * says NONE */
     bool detach;
 } cohort_os_start_t;
 
-/* Start a process. In a FORK child this returns APR_SUCCESS with *in_child = true. For the other
- * two, errors of exec itself (no such program, no such directory, not executable) are returned
- * here, with errno's meaning, and no child exists then. */
+/* Start a process. In a FORK child this returns with *in_child = true, and fails if the copy could
+ * not be given what it should have. For the other two, errors of exec itself (no such program, no
+ * such directory, not executable) are returned here, with errno's meaning, and no child exists. */
 apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child);
 
 /* ---- boot: the identity of a re-executed child ---------------------------------------------- */
@@ -201,32 +172,20 @@ typedef enum {
 } cohort_os_exit_t;
 /* End this process. */
 _Noreturn void cohort_os_exit(int code, cohort_os_exit_t how);
-/* In a FORK child, first of all: from here on exit() calls the handlers that this process
- * registers, then `run`, and ends the process with stdout and stderr flushed. Handlers that were
- * copied are not called, and what was copied of the two streams' buffers is dropped: both are the
- * original's. APR_ENOMEM. (Some systems give no handler the exit code: there the copied handlers
- * are called, too, when exit() was not called by cohort_os_exit().) */
-apr_status_t cohort_os_exit_own(void (*run)(void));
 
 /* ---- state: what a thread is ---------------------------------------------------------------- */
 
-/* What a thread is, for its children to be the same: first what a process has from its beginning
- * and no request can give it (users, groups, capabilities, sandbox, root, namespaces, session),
- * of which few system calls give the `quick` part; then what a child can take over (limits,
- * priority, CPUs, process group). The numbers are the system's own. */
+/* What a child can be given from outside. */
 typedef struct {
-    uint64_t quick[5]; /* the first: the users by which the process may signal others */
-    uint64_t rest[18], wishes[36];
-    bool unseen; /* something of the rest could not be looked at: it is the same as no other's */
-    bool subtle; /* threads may differ with the same quick part (sandboxes) */
-} cohort_os_state_t;
-typedef enum {
-    COHORT_OS_LOOK_QUICK,  /* the quick part of the calling thread; does not fail */
-    COHORT_OS_LOOK_THREAD, /* everything, of the calling thread */
-    /* everything, of this process' first thread; what cannot be seen of that is the caller's */
-    COHORT_OS_LOOK_FIRST
-} cohort_os_look_t;
-apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state);
+    /* the cwd, umask, environment, and what signals do, unless NULL. Reads the environment, so only
+     * in calls of the host's own threads */
+    void *bytes;
+    size_t size; /* the capacity on entry, then the need; APR_ENOSPC when that was too little */
+    cohort_os_streams_t *streams; /* unless NULL: copies of this process' standard streams */
+} cohort_os_context_t;
+/* `context`: with COHORT_OS_LOOK_CONTEXT, else NULL. One look at the system gives some of both. */
+apr_status_t cohort_os_state_look(cohort_os_look_t what, cohort_os_state_t *state,
+                                  cohort_os_context_t *context);
 /* May a process that the one has started stand for a process that the other starts? */
 static inline bool cohort_os_state_same_quick(const cohort_os_state_t *a,
                                               const cohort_os_state_t *b) {
@@ -237,33 +196,50 @@ static inline bool cohort_os_state_same(const cohort_os_state_t *a, const cohort
            !a->unseen;
 }
 
-/* ---- context: what a child can be given from outside ---------------------------------------- */
+/* ---- become: what a process makes of itself ------------------------------------------------- */
 
-/* The cwd, umask, environment, and what signals do, in opaque bytes. Reads the environment, so only
- * in calls of the host's own threads. *length is the capacity on entry, the need on return;
- * APR_ENOSPC when that was too little. Fills in the state, too, but for the quick part: one look at
- * the system gives some of both. */
-apr_status_t cohort_os_context_capture(void *buffer, size_t *length, cohort_os_state_t *state);
+/* A lifeline: a process that armed it dies with the one that holds the writing end, however that
+ * dies. */
+typedef enum {
+    COHORT_OS_LIFELINE_LEFT, /* nothing is done */
+    /* armed, and it outlasts a program that closes handles which are not its own (on Linux that
+     * makes the end of a process take 25 ms) */
+    COHORT_OS_LIFELINE_LASTING,
+    COHORT_OS_LIFELINE_BACKED,  /* armed; another process will end this one then */
+    COHORT_OS_LIFELINE_DECLINED /* not armed; does not fail */
+} cohort_os_lifeline_t;
 
-/* ---- become: what a new process makes of itself --------------------------------------------- */
-
-/* All that is left out stays as it is. */
+/* All that is left out stays as it is. Everything but the name is for a new process. */
 typedef struct {
+    /* what it does with the reader that it was given, `lifeline`, which is consumed */
+    cohort_os_lifeline_t hangs;
+    bool alone;          /* with `hangs`: the group that it leads does not end with it */
+    const char *name;    /* shown in the system's process lists, as far as that can be */
     const void *context; /* take over all of it but what signals do, which `signals` does */
     size_t context_size; /* 0: none */
     /* in a child that a server forks for a requester which waits: take over what is wished. Whether
      * the server's maker was the same in all else is for the core to see */
     const cohort_os_state_t *state;
     const cohort_os_state_t *like; /* in the end: be as this thread, which has not started it */
-    bool detach; /* leave terminal and session (background); the streams are the null device */
+    /* leave terminal and session (background), and the tree that this process is in; the streams
+     * are the null device, unless this process has what it shall have */
+    bool detach, has_streams;
+    cohort_os_tree_t *tree; /* in a copy, unless NULL: it is in this tree, which it completes */
     /* in a process that was re-executed, or forked by a server: from here on signals do what this
      * says, whatever main() has done before, in view of what they did where the context is from. An
      * interrupt that this makes it ignore is not ignored by the children that it starts */
     const cohort_os_signals_t *signals;
-    /* this process forks copies for others: it leaves its parent's group, so as to outlive that,
-     * and notes what it is, so that a copy which takes over a state changes only what differs */
+    /* unless NULL: then it makes itself different from its starter by these, where it can itself */
+    const cohort_os_settings_t *settings;
+    /* this process forks copies for others: it has no standard streams (those that come with a
+     * message take their places), leaves its parent's group, so as to outlive that, and notes what
+     * it is, so that a copy which takes over a state changes only what differs */
     bool serves;
-    cohort_os_handle_t lifeline; /* with `serves`: the reader that its copies arm, or decline */
+    /* with `hangs`, or, with `serves`, the reader that its copies arm, or decline */
+    cohort_os_handle_t lifeline;
+    /* unless NULL: if it crashes it says so there, in bounded time, and then ends as it would have,
+     * once handlers that were set before have had their turn. This thread has a stack for it */
+    cohort_os_crash_t *crash;
 } cohort_os_become_t;
 /* In that order, up to the first that fails. */
 apr_status_t cohort_os_become(const cohort_os_become_t *what);
@@ -271,12 +247,15 @@ apr_status_t cohort_os_become(const cohort_os_become_t *what);
 /* ---- process -------------------------------------------------------------------------------- */
 
 cohort_os_id_t cohort_os_self(void);
-/* False when it has ended, zombies included, or when the pid is another process by now. */
-bool cohort_os_alive(cohort_os_id_t process);
-typedef enum { COHORT_OS_TERMINATE, COHORT_OS_KILL, COHORT_OS_INTERRUPT } cohort_os_signal_t;
+/* False when it has ended, zombies included, or when the pid is another process by now. `usage`,
+ * unless NULL: what one that runs uses; both -1 where nothing is to be seen of it. */
+bool cohort_os_alive(cohort_os_id_t process, cohort_os_usage_t *usage);
+/* Their numbers on every system that has numbers for them; other numbers are the system's own. */
+enum { COHORT_OS_INTERRUPT = 2, COHORT_OS_KILL = 9, COHORT_OS_TERMINATE = 15 };
 /* APR_ESRCH-like (APR_FROM_OS_ERROR(ESRCH)) when it has ended; never reaches a later process with
- * the same pid. */
-apr_status_t cohort_os_signal(cohort_os_id_t process, cohort_os_signal_t signal);
+ * the same pid. 0: could it be signalled? APR_ENOTIMPL: this system has no such signal, APR_EINVAL:
+ * none has. */
+apr_status_t cohort_os_signal(cohort_os_id_t process, int signal);
 /* Take the exit code of an ended child of this process: 0, >0, or -signal. APR_EAGAIN: not ended
  * yet. APR_ENOENT: it is no child of ours, or another waiter took the code. Also releases what the
  * system keeps for it. */
@@ -284,20 +263,25 @@ apr_status_t cohort_os_reap(cohort_os_id_t child, int *code);
 
 /* ---- group: what a process has started, as far as the system keeps it together -------------- */
 
-/* `child`, which was started as contained, has ended and was not reaped by this process yet: end
- * what is left of the group that it led. When it has been reaped elsewhere, nothing may happen;
- * what has nothing to do with it is never reached. */
-void cohort_os_group_end(cohort_os_id_t child);
-/* A hold of a process, and of the group that it leads: what is ended by it is never another
- * process or group that has the number by now. */
-typedef struct {
-    cohort_os_id_t leader;
-    cohort_os_handle_t reader, writer; /* the back end's; NONE: it leads no group */
-} cohort_os_hold_t;
 /* Fails when the process has ended. */
-apr_status_t cohort_os_hold_take(cohort_os_id_t leader, cohort_os_hold_t *hold);
+apr_status_t cohort_os_hold_take(cohort_os_id_t leader, bool alone, cohort_os_hold_t *hold);
 /* `kill_it`: kill the process first, if it runs, and its group. */
 void cohort_os_hold_release(cohort_os_hold_t *hold, bool kill_it);
+
+/* ---- tree: what a process has started, wherever it is --------------------------------------- */
+
+/* Kill all that is in this tree, started by the process `leader`. `whole`: and `leader`, if it
+ * runs, from which all are known that have a living parent (in no tree: NULL). `ask` not 0, with
+ * `whole`: all that are found are asked to terminate first, and have until this time for it. Those
+ * that are detached in the tree, or of which `spares` says so, and what they start, go on.
+ * APR_TIMEUP, APR_ENOMEM: not all; else a failure has killed no process. This process is the last
+ * to be killed, if it is one of them. APR_ENOTIMPL: this system tells nothing of the kind; so it
+ * says of a tree without a mark, too, of which nothing is killed. NULL, and not whole: what is left
+ * of the group that `leader` led, a contained child that has ended and was not reaped by this
+ * process yet. When it has been reaped elsewhere, nothing may happen; what has nothing to do with
+ * it is never reached. */
+apr_status_t cohort_os_tree_end(const cohort_os_tree_t *tree, cohort_os_id_t leader, bool whole,
+                                int64_t ask, bool (*spares)(int64_t pid));
 
 /* ---- watch: wait for the ends of processes, and for messages -------------------------------- */
 
@@ -358,43 +342,28 @@ apr_status_t cohort_os_borrow_wait(const cohort_os_borrow_t *borrow, int64_t dea
 void cohort_os_borrow_return(cohort_os_watch_t *watch, const cohort_os_borrow_t *borrow,
                              int reported);
 
-/* ---- lifeline: die with another process, however it dies ------------------------------------ */
-
-/* The holder keeps `keeper` open (it is never inherited); a process that armed `reader` is killed
- * when the holder is gone. */
-apr_status_t cohort_os_lifeline_create(cohort_os_handle_t *reader, cohort_os_handle_t *keeper);
-typedef enum {
-    /* armed, and it outlasts a program that closes handles which are not its own (on Linux that
-     * makes the end of a process take 25 ms) */
-    COHORT_OS_LIFELINE_LASTING,
-    COHORT_OS_LIFELINE_BACKED,  /* armed; another process will end this one then */
-    COHORT_OS_LIFELINE_DECLINED /* not armed; does not fail */
-} cohort_os_lifeline_t;
-/* What this process does with a reader that it was given. The handle is consumed. */
-apr_status_t cohort_os_lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how);
-
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
-/* 64-bit messages from any number of writers to one watcher. post: APR_EOF-like (APR_EPIPE) when
- * the reader is gone, APR_ENOMEM when it may go better later; no signal. With `streams`, unless
- * NULL, which of them are closed is found by then; one writer at a time, and APR_ENOTIMPL where
- * there is no fork(), so no process that would want them. */
-apr_status_t cohort_os_channel_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer);
+/* Of a terminal the reading end is this process' side, and bytes go both ways. APR_ENOTIMPL: this
+ * system has no such pipe. */
+apr_status_t cohort_os_pipe_create(cohort_os_pipe_t what, cohort_os_handle_t *reader,
+                                   cohort_os_handle_t *writer);
+/* APR_EOF-like (APR_EPIPE) when the reader is gone, APR_ENOMEM when it may go better later; no
+ * signal. With `streams`, unless NULL, which of them are closed is found by then (NULL and OUTPUT
+ * are what they are to a start); one writer at a time, and APR_ENOTIMPL where there is no fork(),
+ * so no process that would want them. */
 apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
                                     const cohort_os_streams_t *streams);
-/* Copies of this process' standard streams, which stay what they are now. */
-apr_status_t cohort_os_streams_copy(cohort_os_streams_t *streams);
-/* Make these, which came with a message, the standard streams of this process, and close what it
- * had. With NO_STREAMS it has none, and what it receives next takes their place at once. */
-apr_status_t cohort_os_streams_take(cohort_os_streams_t *streams);
-/* A byte pipe for the standard streams of a program. */
-apr_status_t cohort_os_pipe_create(cohort_os_handle_t *reader, cohort_os_handle_t *writer);
+/* Have the reader of a flag readable or not. Raising it is safe in a signal handler. */
+void cohort_os_flag(cohort_os_handle_t reader, cohort_os_handle_t writer, bool readable);
 void cohort_os_close(cohort_os_handle_t handle);
 /* A handle, and what it is, to know it again: a program may close handles that are not its own,
  * and what has the number then is another's. It must neither be used nor closed. */
 typedef struct {
     cohort_os_handle_t handle;
     uint64_t device, file;
+    int32_t columns; /* of a terminal, as wide as it is now, 80 if unknown; 0: it is none */
+    bool has_moves;  /* of a terminal: it takes the control sequences that move the cursor */
 } cohort_os_known_t;
 cohort_os_known_t cohort_os_know(cohort_os_handle_t handle); /* NONE: it is not open */
 /* False when it was closed, whatever has its number now; for NONE; and for one that is all 0: none
@@ -414,11 +383,43 @@ static inline void cohort_os_streams_close(cohort_os_streams_t *streams) {
     *streams = COHORT_OS_NO_STREAMS;
 }
 
+/* ---- flow: bytes through many pipes, by one thread ------------------------------------------ */
+
+apr_status_t cohort_os_port_create(cohort_os_port_t *port);
+/* After its flows. In a forked copy it releases the copy's handles only, as closing a flow does. */
+void cohort_os_port_close(cohort_os_port_t *port);
+/* The wait that is under way, or the next one, is over. By any thread. */
+void cohort_os_port_wake(const cohort_os_port_t *port);
+/* What has not gone out yet is lost. By the thread that waits at its port. */
+static inline void cohort_os_flow_close(cohort_os_flow_t *flow) {
+    cohort_os_close(flow->handle);
+    flow->handle = COHORT_OS_NONE;
+}
+/* Until bytes have moved through one of the flows, or one has failed, or the port was woken.
+ * `moved` and `status` are written for each of them. One thread at a time. APR_TIMEUP: none of
+ * this until the deadline. */
+apr_status_t cohort_os_port_wait(const cohort_os_port_t *port, cohort_os_flow_t *const *flows,
+                                 int count, int64_t deadline);
+
+/* ---- offer: a handle that other processes may have ------------------------------------------ */
+
+/* Keep a copy of this handle, for as long as this process lives or until the offer's end.
+ * APR_ENOTIMPL: this system has no way for that. */
+apr_status_t cohort_os_offer_make(cohort_os_handle_t handle, cohort_os_offer_t *offer);
+/* Have a copy of what `owner` keeps. `win` is asked when it is there: if it says no, the copy is
+ * closed (APR_NOTFOUND); else the owner's is, some time later if this process dies now. `told`:
+ * the owner closes it; false: it could not be told, and keeps it until cohort_os_offer_end().
+ * APR_NOTFOUND also: it is kept no more. APR_EOF: the owner has ended. APR_TIMEUP. */
+apr_status_t cohort_os_offer_fetch(const cohort_os_offer_t *offer, cohort_os_id_t owner,
+                                   int64_t deadline, bool (*win)(void *arg), void *arg,
+                                   cohort_os_handle_t *handle, bool *told);
+/* In the owner: keep it no more. `taken`: it has been won, so it may have been closed already. */
+void cohort_os_offer_end(const cohort_os_offer_t *offer, bool taken);
+
 /* ---- facts ---------------------------------------------------------------------------------- */
 
 /* What cannot change while a process runs. */
 typedef struct {
-    size_t park_region; /* bytes of the arena, zeroed, that the back end wants for parking */
     /* the standard streams of a process, open or closed; NONE where no process could post them */
     cohort_os_streams_t streams;
     bool can_fork;        /* COHORT_OS_FORK works */
@@ -430,8 +431,10 @@ typedef struct {
      * would have them again. */
     bool privileged;
     bool can_reexec; /* COHORT_OS_REEXEC works: executed again, this program takes its boot block */
-    bool can_keep_files; /* handles have numbers that a child can keep: `files` of a start */
-    bool needs_keeper;   /* contained processes outlive their parent, unless another holds them */
+    bool can_keep_files;    /* handles have numbers that a child can keep: a gift `numbered` */
+    bool can_offer_sockets; /* a socket is a handle as any other, to cohort_os_offer_make() */
+    uint32_t settings;      /* which optional settings there are: COHORT_OS_SET_... */
+    bool needs_keeper; /* contained processes outlive their parent, unless another holds them */
 } cohort_os_facts_t;
 const cohort_os_facts_t *cohort_os_facts(void);
 
@@ -439,24 +442,14 @@ const cohort_os_facts_t *cohort_os_facts(void);
 
 /* Nanoseconds of one monotonic clock that all processes of the machine share. */
 int64_t cohort_os_now(void);
-/* CPUs that this process may use: affinity and control groups considered; at least 1. */
-int cohort_os_cpu_count(void);
-/* Is a CPU idle that the calling thread may use, though it shares its own with another thread
- * that can run? False where that is not known. Some microseconds. */
-bool cohort_os_cpu_is_idle(void);
-/* Show this name for the calling process in the system's process lists, as far as that can be. */
-void cohort_os_set_name(const char *name);
+/* How many, or how much; 0: unknown. Up to tens of microseconds. */
+int64_t cohort_os_figure(cohort_os_figure_t what);
 
 /* ---- code ----------------------------------------------------------------------------------- */
 
 /* A code address as (module path, offset, build id), stable over runs; and back. An empty path is
  * the executable itself. code_at loads the module when it must: COHORT_ETARGET when it cannot,
  * COHORT_EBINARY when it is another build. */
-typedef struct {
-    char path[512];
-    uint64_t offset;
-    uint8_t build[20];
-} cohort_os_code_t;
 apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code);
 apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address);
 
@@ -480,21 +473,20 @@ typedef struct {
 } cohort_os_hooks_t;
 apr_status_t cohort_os_hooks(const cohort_os_hooks_t *hooks);
 void cohort_os_thread_mark(void *mark);
-/* The threads of this process that run, but for those that the back end has for itself; 0:
- * unknown. */
-int cohort_os_thread_count(void);
 /* Call `run` in a new thread of this process that never takes a signal and never outlives it. */
 apr_status_t cohort_os_thread_start(void (*run)(void *arg), void *arg);
 
 /* ---- mutex ---------------------------------------------------------------------------------- */
 
-/* A mutex for threads of this process alone, usable when zero; `reset` makes it free in a forked
- * copy. A thread that another one cancels ends only when it holds none. */
+/* A mutex for threads of this process alone, usable when zero; a forked copy, the thread of which
+ * holds none, resets it. A thread that another one cancels ends only when it holds none. */
 typedef struct {
-    _Alignas(8) unsigned char opaque[64];
+    _Alignas(8) unsigned char opaque[48];
 } cohort_os_mutex_t;
 void cohort_os_mutex_lock(cohort_os_mutex_t *mutex);
 void cohort_os_mutex_unlock(cohort_os_mutex_t *mutex);
-void cohort_os_mutex_reset(cohort_os_mutex_t *mutex);
+static inline void cohort_os_mutex_reset(cohort_os_mutex_t *mutex) {
+    *mutex = (cohort_os_mutex_t){{0}};
+}
 
 #endif

@@ -58,7 +58,7 @@ static _Noreturn void run_child(const cohort_os_boot_t *boot) {
     if (status) cohort_os_exit(cohort__exit_for(status), COHORT_OS_EXIT_NOW);
     cohort_process_t *slot = cohort__boot_slot(boot);
     /* the process that asked for this start is gone, or took it back */
-    if (!slot && !cohort_os_alive((cohort_os_id_t){boot->parent, 0}))
+    if (!slot && !cohort_os_alive((cohort_os_id_t){boot->parent, 0}, NULL))
         cohort_os_exit(255, COHORT_OS_EXIT_NOW);
     if (!slot)
         end_untrusted(cohort__fail(COHORT_EUNTRUSTED, "the start that it names is not under way"));

@@ -32,19 +32,13 @@ static void place_tables(cohort__arena_t *arena) {
     arena->process_offset = place(&at, COHORT__PROCESSES_MAX * sizeof(cohort_process_t));
     arena->thread_offset = place(&at, COHORT__THREADS_MAX * sizeof(cohort__thread_t));
     arena->module_offset = place(&at, COHORT__MODULES_MAX * sizeof(cohort_os_code_t));
-    arena->park_offset = place(&at, cohort_os_facts()->park_region);
+    arena->parcel_offset = place(&at, (uint64_t)COHORT__PARCELS_MAX * COHORT__PARCEL_SIZE);
     arena->heap_offset = at;
 }
 
 static apr_status_t lay_out_arena(cohort__arena_t *arena) {
     place_tables(arena);
-    apr_status_t status =
-        cohort__arena_commit((char *)arena + arena->heap_offset, (size_t)COHORT__GRANULE);
-    if (!status && cohort_os_facts()->park_region) {
-        status = cohort__arena_commit((char *)arena + arena->park_offset,
-                                      cohort_os_facts()->park_region);
-    }
-    return status;
+    return cohort__arena_commit((char *)arena + arena->heap_offset, (size_t)COHORT__GRANULE);
 }
 
 /* What this library would have laid out in a map of this size, to the byte. Counts of the tables'
@@ -53,14 +47,15 @@ static bool is_ours(const cohort__arena_t *arena) {
     cohort__arena_t ours = {0};
     if (cohort__map.size < SIZE_MIN) return false;
     place_tables(&ours);
-    bool same = arena->magic == ours.magic && arena->version == ours.version &&
-                arena->size == ours.size && arena->process_offset == ours.process_offset &&
-                arena->thread_offset == ours.thread_offset &&
-                arena->module_offset == ours.module_offset &&
-                arena->park_offset == ours.park_offset && arena->heap_offset == ours.heap_offset;
+    bool same =
+        arena->magic == ours.magic && arena->version == ours.version && arena->size == ours.size &&
+        arena->process_offset == ours.process_offset &&
+        arena->thread_offset == ours.thread_offset && arena->module_offset == ours.module_offset &&
+        arena->parcel_offset == ours.parcel_offset && arena->heap_offset == ours.heap_offset;
     return same && atomic_load(&arena->processes) <= COHORT__PROCESSES_MAX &&
            atomic_load(&arena->threads) <= COHORT__THREADS_MAX &&
-           atomic_load(&arena->modules) <= COHORT__MODULES_MAX;
+           atomic_load(&arena->modules) <= COHORT__MODULES_MAX &&
+           atomic_load(&arena->parcels) <= COHORT__PARCELS_MAX;
 }
 
 static apr_status_t enter_map(bool fresh) {
@@ -69,8 +64,6 @@ static apr_status_t enter_map(bool fresh) {
     apr_status_t status = fresh                    ? lay_out_arena(cohort__arena)
                           : is_ours(cohort__arena) ? APR_SUCCESS
                                                    : COHORT_EVERSION;
-    if (!status)
-        status = cohort_os_park_setup(cohort__map.base + cohort__arena->park_offset, fresh);
     if (!status && !cohort__alloc_setup(fresh)) status = COHORT_EVERSION;
     if (status) cohort__arena_detach();
     return status;
@@ -79,7 +72,7 @@ static apr_status_t enter_map(bool fresh) {
 static apr_status_t create_map(uint64_t size) {
     apr_status_t status = cohort_os_arena_create(size, &cohort__map);
     if (status) return status;
-    status = cohort_os_arena_commit(&cohort__map, 0, COHORT__GRANULE);
+    status = cohort_os_arena_pages(&cohort__map, COHORT_OS_PAGES_COMMIT, 0, COHORT__GRANULE);
     if (status) cohort_os_arena_detach(&cohort__map);
     return status;
 }
@@ -88,7 +81,7 @@ static apr_status_t create_map(uint64_t size) {
  * is the least that is of use. */
 apr_status_t cohort__arena_create(uint64_t size, bool dump) {
     bool chosen = size != 0;
-    if (!chosen) size = cohort_os_arena_default_size();
+    if (!chosen) size = (uint64_t)cohort_os_figure(COHORT_OS_ARENA_SIZE);
     size = (size + (1 << 20) - 1) >> 20 << 20;
     if (!chosen && size < SIZE_MIN) size = SIZE_MIN;
     if (size < SIZE_MIN)

@@ -5,96 +5,26 @@
  * all of them, and sleeps on the event count that they notify; what is at the same place by then
  * is not mistaken for what was meant, of which the life is over.
  */
-#include <cohort/wait.h>
+#include "core/cohort/thing.h"
+#include "core/cohort/waitset.h"
+#include "core/memory/arena.h"
 
-#include "core/base/reserved.h"
-#include "core/memory/upward.h"
-#include "core/object/object.h"
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define FEW 32
 
-typedef struct {
-    const cohort__type_t *type;
-    cohort__aim_t aim;
-    cohort_waitable_t *item;
-    unsigned wanted;
-} thing_t;
+typedef cohort__thing_t thing_t;
 
 typedef struct {
     thing_t *things; /* one for each item */
     apr_size_t n;
     cohort_wait_mode_t mode;
-    bool twice; /* a thing may be in several items */
+    bool twice;                  /* a thing may be in several items */
+    bool polled;                 /* one is a socket, a file or a descriptor */
+    cohort__eventcount_t *event; /* on which the thread sleeps */
 } wait_t;
 
 /* ---- the items ------------------------------------------------------------------------------ */
-
-static const char *const conditions[] = {"COHORT_READY_END", "COHORT_READY_IN", "COHORT_READY_OUT",
-                                         "COHORT_READY_GONE"};
-enum { CONDITIONS = sizeof conditions / sizeof *conditions, KNOWN = (1u << CONDITIONS) - 1 };
-
-/* "COHORT_READY_IN | COHORT_READY_OUT of that" */
-static void name_conditions(unsigned mask, char *text, size_t size) {
-    size_t length = 0;
-    *text = 0;
-    for (unsigned i = 0; i < CONDITIONS && length < size; i++) {
-        if (!(mask >> i & 1)) continue;
-        length += (size_t)snprintf(text + length, size - length, "%s%s", length ? " | " : "",
-                                   conditions[i]);
-    }
-}
-
-/* "items[3] is an open queue with 5 messages" */
-static const char *what_is(const thing_t *thing, apr_size_t i, char *text, size_t size) {
-    char line[160] = "no more what it was";
-    thing->type->describe(&thing->aim, line, sizeof line);
-    snprintf(text, size, "items[%lu] is %s", (unsigned long)i, line);
-    return text;
-}
-
-COHORT__APART static apr_status_t refuse(const cohort_waitable_t *item, apr_size_t i) {
-    apr_status_t status = cohort__check_reserved_at(item->reserved, 2, "items", i);
-    if (status) return status;
-    if (item->wanted & ~(unsigned)KNOWN)
-        return cohort__fail(COHORT_EOPTION, "items[%lu].wanted has unknown bits, 0x%x",
-                            (unsigned long)i, item->wanted & ~(unsigned)KNOWN);
-    return cohort__fail(APR_EINVAL, "items[%lu].object is NULL", (unsigned long)i);
-}
-
-COHORT__APART static apr_status_t refuse_condition(const thing_t *thing, apr_size_t i) {
-    char text[200], names[100];
-    what_is(thing, i, text, sizeof text);
-    if (!thing->item->wanted)
-        return cohort__fail(APR_ENOTIMPL, "%s: nothing waits for that yet", text);
-    name_conditions(thing->wanted & ~thing->type->conditions, names, sizeof names);
-    return cohort__fail(APR_ENOTIMPL, "%s: nothing waits for %s of that yet", text, names);
-}
-
-COHORT__APART static apr_status_t refuse_thing(apr_status_t status, const thing_t *thing,
-                                               apr_size_t i) {
-    char text[200];
-    return cohort__fail(status, "%s", what_is(thing, i, text, sizeof text));
-}
-
-/* From here on the item means what it names now, in the life that it has now. */
-static apr_status_t aim_at(thing_t *thing, apr_size_t i) {
-    cohort_waitable_t *item = thing->item;
-    if (item->reserved[0] | item->reserved[1] | (item->wanted & ~(unsigned)KNOWN) || !item->object)
-        return refuse(item, i);
-    thing->aim.handle = item->object;
-    const cohort__type_t *type = thing->type = cohort__type_of(item->object, &thing->aim.life);
-    if (!type) return cohort__fail(COHORT_EHANDLE, "items[%lu]", (unsigned long)i);
-    thing->wanted = item->wanted ? item->wanted : type->usual;
-    if (!thing->wanted || thing->wanted & ~type->conditions) return refuse_condition(thing, i);
-    apr_status_t status = type->check ? type->check(&thing->aim) : APR_SUCCESS;
-    if (status) return refuse_thing(status, thing, i);
-    item->ready = 0;
-    return APR_SUCCESS;
-}
 
 /* One of 64 numbers for a thing: when those of two are the same, the things may be. */
 static unsigned number_of(const void *handle) {
@@ -105,11 +35,9 @@ static apr_status_t aim_at_items(wait_t *wait, cohort_waitable_t *items, cohort_
     uint64_t seen = 0, twice = 0;
     thing_t *thing = wait->things;
     for (apr_size_t i = 0; i < wait->n; i++, thing++) {
-        thing->item = &items[i];
-        thing->aim.me = me;
-        apr_status_t status = aim_at(thing, i);
-        if (status) return status;
-        /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): aim_at() has set it */
+        apr_status_t status = cohort__thing_aim(thing, &items[i], i, me);
+        if (status == COHORT__POLLED) wait->polled = true;
+        else if (status) return status;
         unsigned number = number_of(thing->aim.handle);
         twice |= seen >> number;
         seen |= (uint64_t)1 << number;
@@ -120,9 +48,26 @@ static apr_status_t aim_at_items(wait_t *wait, cohort_waitable_t *items, cohort_
 
 /* ---- the look ------------------------------------------------------------------------------- */
 
-static apr_status_t answer(const wait_t *wait, apr_size_t ready) {
-    return ready == wait->n || (ready && wait->mode == COHORT_WAIT_ANY) ? APR_SUCCESS : APR_EAGAIN;
+static bool has_failed(const thing_t *thing) {
+    return thing->item->ready && thing->type->failed && thing->type->failed(&thing->aim);
 }
+
+static bool any_failed(const wait_t *wait) {
+    for (apr_size_t i = 0; i < wait->n; i++) {
+        if (has_failed(&wait->things[i])) return true;
+    }
+    return false;
+}
+
+static apr_status_t answer(const wait_t *wait, apr_size_t ready) {
+    bool over = ready == wait->n;
+    if (ready && !over && wait->mode == COHORT_WAIT_ANY) over = true;
+    if (ready && !over && wait->mode == COHORT_WAIT_FAILURE) over = any_failed(wait);
+    return over ? APR_SUCCESS : APR_EAGAIN;
+}
+
+/* What has ended stays so; all else is as this look finds it. */
+static bool is_final(const thing_t *thing) { return thing->item->ready & COHORT_READY_END; }
 
 static apr_status_t try_items(void *arg, bool thorough) {
     const wait_t *wait = arg;
@@ -130,7 +75,8 @@ static apr_status_t try_items(void *arg, bool thorough) {
     apr_size_t ready = 0;
     for (const thing_t *thing = wait->things; thing < end; thing++) {
         cohort_waitable_t *item = thing->item;
-        if (!item->ready) item->ready = thing->type->ready(&thing->aim, thing->wanted, thorough);
+        if (!is_final(thing))
+            item->ready = thing->type->ready(&thing->aim, thing->wanted, thorough);
         ready += item->ready != 0;
     }
     return answer(wait, ready);
@@ -196,13 +142,26 @@ static void await_few(const wait_t *wait, int64_t deadline) {
     if (type->await_any) type->await_any(handles, (int)wait->n, deadline);
 }
 
-static cohort__eventcount_t *event_of(const wait_t *wait) {
-    cohort__eventcount_t *event = wait->things[0].type->event(&wait->things[0].aim);
-    for (apr_size_t i = 1; i < wait->n; i++) {
-        if (wait->things[i].type->event(&wait->things[i].aim) != event)
+/* That of all things, if they have the same one. */
+static cohort__eventcount_t *only_event(const wait_t *wait) {
+    cohort__eventcount_t *event = cohort__thing_event(wait->things, 0);
+    for (apr_size_t i = 0; i < wait->n; i++) {
+        const thing_t *thing = &wait->things[i];
+        if (cohort__thing_event(thing, 0) != event || cohort__thing_event(thing, 1))
             return &cohort__arena->completed;
     }
     return event;
+}
+
+/* What the thread sleeps on is told of all that it waits for. */
+static void share_events(void *arg) {
+    const wait_t *wait = arg;
+    cohort__eventcount_t *event;
+    for (apr_size_t i = 0; i < wait->n; i++) {
+        const thing_t *thing = &wait->things[i];
+        for (int k = 0; !is_final(thing) && (event = cohort__thing_event(thing, k)) != NULL; k++)
+            if (event != wait->event) cohort__event_share(event);
+    }
 }
 
 static cohort__pace_t pace_of(const wait_t *wait) {
@@ -217,7 +176,10 @@ static apr_status_t await_items(wait_t *wait, apr_interval_time_t timeout) {
     apr_status_t status = try_items(wait, false);
     if (status != APR_EAGAIN) return status;
     await_few(wait, deadline);
-    return cohort__await_paced(event_of(wait), try_items, wait, deadline, pace_of(wait));
+    wait->event = only_event(wait);
+    cohort__pace_t pace = pace_of(wait);
+    pace.share = share_events;
+    return cohort__await_paced(wait->event, try_items, wait, deadline, pace);
 }
 
 static apr_status_t wait_for(cohort_waitable_t *items, apr_size_t n, cohort_wait_mode_t mode,
@@ -227,13 +189,15 @@ static apr_status_t wait_for(cohort_waitable_t *items, apr_size_t n, cohort_wait
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
     if (n && !items) return cohort__null("items");
-    if (mode != COHORT_WAIT_ANY && mode != COHORT_WAIT_ALL)
+    if (mode != COHORT_WAIT_ANY && mode != COHORT_WAIT_ALL && mode != COHORT_WAIT_FAILURE)
         return cohort__fail(APR_EINVAL, "mode is %d", (int)mode);
     if (n > FEW && !(things = n <= SIZE_MAX / sizeof *things ? malloc(n * sizeof *things) : NULL))
         return APR_ENOMEM;
-    wait_t wait = {things, n, mode, false};
+    wait_t wait = {.things = things, .n = n, .mode = mode};
     status = aim_at_items(&wait, items, me);
-    if (!status) {
+    if (!status && wait.polled) {
+        status = cohort__wait_polled(items, n, mode, cohort__deadline(timeout));
+    } else if (!status) {
         status = await_items(&wait, timeout);
         if (wait.twice) status = agree(&wait, status);
     }

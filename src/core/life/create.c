@@ -66,6 +66,7 @@ static void fresh(cohort_process_t *slot) {
                  cohort__outcome(cohort__process_life(slot), false, COHORT_EXIT_NONE));
     atomic_store(&slot->start_status, APR_SUCCESS);
     atomic_store(&slot->reaper, 0);
+    atomic_store(&slot->started, 0);
     atomic_store(&slot->claim, cohort__claim_next(atomic_load(&slot->claim)));
     atomic_store(&slot->children, 0);
     atomic_store(&slot->left, 0);
@@ -73,16 +74,22 @@ static void fresh(cohort_process_t *slot) {
     atomic_store(&slot->watches, 0);
     atomic_store(&slot->pool, NULL);
     atomic_store(&slot->worker, 0);
+    atomic_store(&slot->serves, 0);
+    atomic_store(&slot->current, 0);
+    atomic_store(&slot->over, 0);
+    atomic_store(&slot->tries, 0);
     slot->os = (cohort_os_id_t){0, 0};
     slot->name[0][0] = slot->name[1][0] = slot->identity[0] = 0;
-    slot->program = slot->program_pool = NULL;
+    slot->program = slot->program_pool = slot->streams = NULL;
+    slot->terminal = (cohort_os_terminal_t){0};
+    slot->attended = 0;
     atomic_store(&slot->renamed, 0);
     atomic_store(&slot->awaited, 0);
     slot->run = slot->on_start = slot->on_exit = (cohort__code_t){0, 0, 0};
     slot->subclass = slot->replaces = 0;
     slot->given = NULL;
     slot->args_size = slot->context_size = 0;
-    slot->n_files = 0;
+    slot->n_gifts = slot->n_files = 0;
     atomic_store(&slot->unfit, 0);
     atomic_store(&slot->context_state, COHORT__CONTEXT_UNDERWAY);
 }

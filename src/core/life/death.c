@@ -129,7 +129,7 @@ static bool is_life_over(cohort_process_t *slot, uint64_t life) {
     if (!cohort__is_same_start(now, life)) return false;
     int64_t pid = cohort__claim_pid(atomic_load(&slot->claim));
     if (state == COHORT__SLOT_STARTING)
-        return pid == 0 || !cohort_os_alive((cohort_os_id_t){pid, 0});
+        return pid == 0 || !cohort_os_alive((cohort_os_id_t){pid, 0}, NULL);
     return state == COHORT__SLOT_DEAD;
 }
 
@@ -166,25 +166,32 @@ void cohort__handles_drop(cohort__pid_t dead) {
     }
 }
 
+/* A process of which a start has failed keeps what goes with it until its end. */
+static uint32_t repair_needed(const cohort_process_t *slot) {
+    return cohort__process_state(slot) < COHORT__SLOT_RUNNING ? COHORT__REPAIRED_START
+                                                              : COHORT__REPAIRED_ALL;
+}
+
 /* A thread that is busy cannot announce that it destroys something, so it leaves that to others: to
  * the watcher that sees this end, or to a thread that waits for it. Returns how far the repair
  * is. */
 static uint32_t repair_as_far_as_may_be(cohort_process_t *slot, cohort__thread_t *me) {
     cohort__pid_t dead = cohort__process_id(slot);
-    /* a program has nothing but the ends of pipes that it was given */
-    bool member = slot->role != COHORT__ROLE_PROGRAM;
+    /* others have nothing but the ends of pipes that they were given */
+    bool member = !cohort__is_no_member(slot);
     if (member) cohort_os_park_forget(slot->os);
     bool all = !member || cohort__threads_repair(dead);
     if (!all || cohort__thread_is_busy(me)) return COHORT__REPAIRED_THREADS;
     atomic_store(&slot->repaired, COHORT__REPAIRED_THREADS);
+    uint32_t needed = repair_needed(slot); /* before the steps: it may become DEAD meanwhile */
     for (const cohort__death_step_t *step = cohort__upward->death_steps; step->name; step++) {
         if (member || step->programs) step->died(dead);
     }
-    return COHORT__REPAIRED_ALL;
+    return needed;
 }
 
 static bool is_repaired(cohort_process_t *slot) {
-    return atomic_load(&slot->repaired) == COHORT__REPAIRED_ALL;
+    return atomic_load(&slot->repaired) >= repair_needed(slot);
 }
 
 /* True when this call has brought it further. */
@@ -192,8 +199,7 @@ static bool repair(cohort_process_t *slot, uint64_t life) {
     cohort__thread_t *me;
     if (is_repaired(slot) || cohort__enter(&me) || !repair_begin(slot, me)) return false;
     uint32_t before = atomic_load(&slot->repaired), after = before;
-    if (before != COHORT__REPAIRED_ALL && is_life_over(slot, life))
-        after = repair_as_far_as_may_be(slot, me);
+    if (!is_repaired(slot) && is_life_over(slot, life)) after = repair_as_far_as_may_be(slot, me);
     if (after != before) atomic_store(&slot->repaired, after);
     atomic_store(&slot->repairer, 0);
     return after != before;
@@ -325,7 +331,7 @@ void cohort__start_died(cohort__pid_t id, uint64_t life, int code) {
     }
     if (!cohort__slot_step_of(slot, life, COHORT__SLOT_DEAD, COHORT__SLOT_ENDED)) return;
     cohort__notify(&slot->changed, COHORT__ALL);
-    cohort__notify(&cohort__arena->completed, COHORT__ALL);
+    cohort__notify_completed(slot);
     announce_death();
     cohort__slot_release(slot);
 }

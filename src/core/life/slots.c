@@ -7,6 +7,7 @@
 #include "core/memory/upward.h"
 
 #include <apr_strings.h>
+#include <apr_time.h>
 #include <string.h>
 
 /* ---- steps of a life ------------------------------------------------------------------------ */
@@ -14,6 +15,7 @@
 bool cohort__slot_step(cohort_process_t *slot, cohort__slot_state_t from, cohort__slot_state_t to) {
     uint64_t life = cohort__process_life(slot);
     bool starts = from == COHORT__SLOT_NEW && to == COHORT__SLOT_STARTING;
+    if (to == COHORT__SLOT_RUNNING) atomic_store(&slot->started, apr_time_now());
     uint64_t next = starts ? cohort__life_started(life) : cohort__life_with(life, to);
     return cohort__life_state(life) == from &&
            atomic_compare_exchange_strong(&slot->life, &life, next);
@@ -79,6 +81,9 @@ static void slot_free(cohort_process_t *slot, cohort__slot_state_t from) {
         cohort__block_free(me, &slot->args);
         cohort__block_free(me, &slot->context);
         cohort__block_free(me, &slot->files);
+        cohort__block_free(me, &slot->settings);
+        cohort__block_free(me, &slot->service);
+        cohort__block_free(me, &slot->kept);
         atomic_store(&slot->creator, 0); /* none while it is free */
         if (cohort__slot_step(slot, from, COHORT__SLOT_FREE)) cohort__slot_freed();
     }

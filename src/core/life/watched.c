@@ -107,7 +107,9 @@ void cohort__watched_reap_all(void) {
     int code;
     for (unsigned i = 0; i < LISTS; i++) {
         for (const cohort__watched_t *w = all[i]; w; w = w->next) {
-            if (w->child && w->contained) cohort_os_group_end(w->os);
+            if (w->child && w->contained) (void)cohort_os_tree_end(NULL, w->os, false, 0, NULL);
+            if (w->child && w->tree.token)
+                (void)cohort_os_tree_end(&w->tree, w->os, false, 0, cohort__is_spared);
             if (w->child) (void)cohort_os_reap(w->os, &code);
         }
     }

@@ -17,6 +17,8 @@ struct cohort__watched_t {
     cohort_os_id_t os;
     uint32_t attempt;
     bool child, contained;
+    bool bound;            /* it ends with its parent, so a keeper may hold it */
+    cohort_os_tree_t tree; /* as far as its starter knows it */
 };
 
 typedef struct {
@@ -24,7 +26,7 @@ typedef struct {
     cohort_os_watch_t *watch; /* NULL: none yet, or no more */
     unsigned gone;            /* so many watches are, with all their records */
 } cohort__watching_t;
-extern cohort__watching_t cohort__watching;
+extern COHORT__HIDDEN cohort__watching_t cohort__watching;
 
 /* ---- records (watched.c) -------------------------------------------------------------------- */
 
@@ -53,9 +55,10 @@ bool cohort__watched_is(cohort_process_t *slot, const cohort__watched_t *w);
 /* Release what the system keeps of a child that has ended, and return its exit code. Under the
  * slot's guard, so that no thread signals the pid over its release. */
 int cohort__end_reap(cohort_process_t *slot, cohort_os_id_t child);
-/* Before its end is announced. By this process while it is not reaped; what another one
- * has reaped only the keeper still knows. */
-void cohort__end_contained(cohort__pid_t id, cohort_os_id_t os);
+/* What is contained in this process, which has ended, is ended, before the end is announced. Its
+ * group by this process while it is not reaped; what another one has reaped only the keeper still
+ * knows. */
+void cohort__end_contained(cohort__pid_t id, cohort_os_id_t os, const cohort_os_tree_t *tree);
 /* May there be processes of which it would have seen the ends, and which another process is to
  * watch from here on? Of one that is forgotten already that is not known. */
 bool cohort__end_leaves_others(cohort__pid_t id);

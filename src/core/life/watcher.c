@@ -39,6 +39,10 @@ void cohort__watcher_once(int64_t deadline) {
  */
 #define ALONE_LOOK_NS INT64_C(100000000)
 
+static _Atomic int discounted;
+
+void cohort__watcher_discount(int threads) { atomic_fetch_add(&discounted, threads); }
+
 void cohort__watcher_first_thread_ended(void) {
     atomic_store(&first_thread_ended, true);
     cohort__watcher_alarm(cohort_os_now());
@@ -51,7 +55,7 @@ static void end_process(void *arg) {
 }
 
 static void look_alone(void) {
-    bool alone = cohort_os_thread_count() == 1;
+    bool alone = cohort_os_figure(COHORT_OS_USED_THREADS) == 1 + atomic_load(&discounted);
     if (alone && !cohort_os_thread_start(end_process, NULL))
         atomic_store(&first_thread_ended, false);
     else cohort__watcher_alarm(cohort_os_now() + ALONE_LOOK_NS);
@@ -105,7 +109,7 @@ void cohort__watcher_alarm(int64_t when) {
 /* Mutex. */
 static apr_status_t make_channel(cohort_os_watch_t *of) {
     cohort_os_handle_t reader, writer;
-    apr_status_t status = cohort_os_channel_create(&reader, &writer);
+    apr_status_t status = cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &reader, &writer);
     if (status) return status;
     status = cohort_os_watch_channel(of, reader, false);
     if (status) cohort_os_close(reader);
@@ -168,6 +172,13 @@ no_channel:
     return status;
 }
 
+apr_status_t cohort__watcher_begin(void) {
+    cohort_os_mutex_lock(&cohort__watching.mutex);
+    apr_status_t status = begin_watching();
+    cohort_os_mutex_unlock(&cohort__watching.mutex);
+    return status;
+}
+
 /* No watcher will see the ends of our children: joiners find out themselves. */
 static void disown(void) {
     uint32_t count = cohort__process_count();
@@ -222,9 +233,7 @@ apr_status_t cohort__watcher_own(cohort_os_handle_t requests) {
 apr_status_t cohort__watcher_reserve(cohort__watched_t **watched) {
     cohort__watched_t *w = cohort__watched_new();
     if (!w) return cohort__fail(APR_ENOMEM, "noting a child to be watched");
-    cohort_os_mutex_lock(&cohort__watching.mutex);
-    apr_status_t status = begin_watching();
-    cohort_os_mutex_unlock(&cohort__watching.mutex);
+    apr_status_t status = cohort__watcher_begin();
     if (status) cohort__watched_free(w);
     else *watched = w;
     return status;
@@ -244,6 +253,8 @@ apr_status_t cohort__watcher_add(cohort__watched_t *w, cohort_process_t *slot, u
     w->attempt = attempt;
     w->child = child;
     w->contained = cohort__is_contained(slot);
+    w->bound = slot->bound && !cohort__is_helper(slot);
+    w->tree = slot->tree;
     cohort__watched_remember(w);
     apr_status_t status = cohort_os_watch_process(cohort__watching.watch, &w->room, os, child,
                                                   (uint64_t)(uintptr_t)w);

@@ -29,9 +29,13 @@ void cohort__watcher_borrow(cohort_process_t *const *slots, int count, int64_t d
 /* The alarm: at this time, or earlier, this process' watcher, if it has one, looks after the pools,
  * and at what else has asked for it. */
 void cohort__watcher_alarm(int64_t when);
+/* See to it that this process has a watcher. */
+apr_status_t cohort__watcher_begin(void);
 /* The calling thread, the first of the process, ends: the watcher sees to it that the process ends
  * with the last one of the others. */
 void cohort__watcher_first_thread_ended(void);
+/* A thread of the library's own begins (1) or has ended (-1) that must not keep this process. */
+void cohort__watcher_discount(int threads);
 /* In a copy of the process: it watches nothing. */
 void cohort__watcher_reset(void);
 /* Returns when the watcher's thread will not touch the arena any more; false: it cannot be

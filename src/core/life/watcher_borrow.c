@@ -23,7 +23,8 @@ typedef struct {
     cohort_os_borrow_t os;
     cohort__pid_t ids[COHORT_OS_BORROW_MAX];
     cohort__watched_t *watched[COHORT_OS_BORROW_MAX]; /* gone when the watch is */
-    bool contained[COHORT_OS_BORROW_MAX];
+    bool contained[COHORT_OS_BORROW_MAX], bound[COHORT_OS_BORROW_MAX];
+    cohort_os_tree_t trees[COHORT_OS_BORROW_MAX];
     unsigned watches_gone;
 } borrowing_t;
 
@@ -39,6 +40,8 @@ static bool borrow_children(cohort_process_t *const *slots, int count, borrowing
               cohort__watched_is(slots[i], a->watched[i]);
         if (can) a->os.rooms[i] = &a->watched[i]->room;
         if (can) a->contained[i] = a->watched[i]->contained;
+        if (can) a->bound[i] = a->watched[i]->bound;
+        if (can) a->trees[i] = a->watched[i]->tree;
     }
     return can && cohort_os_borrow_begin(cohort__watching.watch, &a->os);
 }
@@ -68,8 +71,11 @@ static void wait_for_borrowed(cohort_process_t *const *slots, int count, int64_t
     if (cohort_os_borrow_wait(&a.os, until, &reported, &code)) reported = -1;
     bool watched = reported >= 0 && cohort__end_leaves_others(a.ids[reported]);
     if (reported >= 0 && a.contained[reported])
-        cohort__end_contained(a.ids[reported], a.os.children[reported]);
+        cohort__end_contained(a.ids[reported], a.os.children[reported], &a.trees[reported]);
+    else if (reported >= 0 && a.bound[reported]) cohort__upward->watch->held_ended(a.ids[reported]);
     if (reported >= 0) cohort__process_died(a.ids[reported], code);
+    const cohort__role_ops_t *role = reported >= 0 ? cohort__role_ops(slots[reported]) : NULL;
+    if (role && role->ended) role->ended(a.ids[reported], NULL);
     if (watched) cohort__upward->watch->adopt(a.ids[reported]);
     if (reported >= 0 && !is_recorded(a.ids[reported])) reported = -1;
     return_children(&a, reported);

@@ -27,16 +27,26 @@ int cohort__end_reap(cohort_process_t *slot, cohort_os_id_t child) {
     return code;
 }
 
-void cohort__end_contained(cohort__pid_t id, cohort_os_id_t os) {
-    cohort_os_group_end(os);
-    cohort__upward->watch->contained_ended(id);
+/* The process has completed what its slot says of its tree, if the slot is still its own. */
+static void end_tree(cohort__pid_t id, cohort_os_id_t os, cohort_os_tree_t tree) {
+    const cohort_process_t *slot = cohort__process_find(id);
+    cohort_os_tree_t whole = slot ? slot->tree : tree;
+    if (slot && cohort__process_find(id) == slot && whole.token == tree.token) tree = whole;
+    (void)cohort_os_tree_end(&tree, os, false, 0, cohort__is_spared);
+}
+
+void cohort__end_contained(cohort__pid_t id, cohort_os_id_t os, const cohort_os_tree_t *tree) {
+    (void)cohort_os_tree_end(NULL, os, false, 0, NULL);
+    if (tree->token) end_tree(id, os, *tree);
+    cohort__upward->watch->held_ended(id);
 }
 
 static int take_code(cohort_process_t *slot, const cohort__watched_t *w) {
     bool ours = !slot || atomic_load(&slot->reaper) == cohort__self_id() ||
                 cohort__process_find(w->id) != slot;
     if (!ours) return COHORT_EXIT_NONE; /* that one will record it */
-    if (w->contained) cohort__end_contained(w->id, w->os);
+    if (w->contained) cohort__end_contained(w->id, w->os, &w->tree);
+    else if (w->bound) cohort__upward->watch->held_ended(w->id);
     return cohort__end_reap(slot, w->os);
 }
 

@@ -87,9 +87,11 @@ static inline void small_put(cohort__slab_t *meta, const cohort__place_t *p, uin
 
 static COHORT__APART apr_status_t sized_new(cohort__thread_t *me, size_t size,
                                             cohort__owner_ptr_t *owner_ptr, void **block) {
+    if (size <= COHORT__SMALL_MAX) {
+        size_t units = (size + COHORT__UNIT - 1) / COHORT__UNIT;
+        return small_new(me, cohort__here.class_of_unit[units], owner_ptr, block);
+    }
     if (size > cohort__heap()->spans * COHORT__SPAN) return cohort__heap_is_full(size);
-    if (size <= cohort__class_size(COHORT__BYTE_CLASSES - 1))
-        return small_new(me, cohort__class_for(size), owner_ptr, block);
     return cohort__large_new(me, size, owner_ptr, block);
 }
 

@@ -22,6 +22,7 @@ typedef enum {
     COHORT__KIND_BARRIER,
     COHORT__KIND_POOL,
     COHORT__KIND_RESULT,
+    COHORT__KIND_IMAP,
     COHORT__KINDS
 } cohort__kind_t;
 #define COHORT__OBJECT_SIZE_MAX 1024 /* of a KIND_* object header block */
@@ -59,7 +60,7 @@ typedef struct {
     _Atomic uint64_t *heads, *top;
     char *data;
 } cohort__spans_t;
-extern cohort__spans_t cohort__spans;
+extern COHORT__HIDDEN cohort__spans_t cohort__spans;
 
 /* The head of the span that an object at this address would lie in; false: none can lie there. */
 static inline bool cohort__object_span(const void *address, uint64_t *head) {

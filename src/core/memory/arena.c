@@ -17,7 +17,7 @@ cohort_os_arena_t cohort__map;
 
 /* ---- core dumps ----------------------------------------------------------------------------- */
 
-#define PARTS 10
+#define PARTS 9
 static _Atomic uint64_t dumped[PARTS]; /* how much of each part this process has in its dumps */
 
 static bool extent(unsigned i, uint64_t *offset, uint64_t *size) {
@@ -26,8 +26,7 @@ static bool extent(unsigned i, uint64_t *offset, uint64_t *size) {
         {0, sizeof *arena},
         {arena->process_offset, atomic_load(&arena->processes) * sizeof(cohort_process_t)},
         {arena->thread_offset, atomic_load(&arena->threads) * sizeof(cohort__thread_t)},
-        {arena->module_offset, atomic_load(&arena->modules) * sizeof(cohort_os_code_t)},
-        {arena->park_offset, cohort_os_facts()->park_region}};
+        {arena->module_offset, atomic_load(&arena->modules) * sizeof(cohort_os_code_t)}};
     unsigned count = sizeof parts / sizeof *parts;
     if (i >= count) return cohort__alloc_extent(i - count, offset, size);
     *offset = parts[i][0];
@@ -42,7 +41,8 @@ void cohort__arena_dump(void) {
         uint64_t before = atomic_load(&dumped[i]);
         size = (size + COHORT__GRANULE - 1) & ~(COHORT__GRANULE - 1);
         if (size <= before) continue;
-        cohort_os_arena_dump(&cohort__map, offset + before, size - before);
+        (void)cohort_os_arena_pages(&cohort__map, COHORT_OS_PAGES_DUMP, offset + before,
+                                    size - before);
         atomic_store(&dumped[i], size);
     }
 }
@@ -57,11 +57,13 @@ apr_status_t cohort__arena_commit(const void *at, size_t size) {
     uint64_t from = (uint64_t)((const char *)at - cohort__map.base);
     uint64_t to = (from + size + COHORT__GRANULE - 1) & ~(COHORT__GRANULE - 1);
     from &= ~(COHORT__GRANULE - 1);
-    apr_status_t status = cohort_os_arena_commit(&cohort__map, from, to - from);
+    apr_status_t status =
+        cohort_os_arena_pages(&cohort__map, COHORT_OS_PAGES_COMMIT, from, to - from);
     if (status)
         return cohort__explain(status, "getting %lu KiB of memory for the arena",
                                (unsigned long)((to - from) >> 10));
-    if (cohort__arena->dump) cohort_os_arena_dump(&cohort__map, from, to - from);
+    if (cohort__arena->dump)
+        (void)cohort_os_arena_pages(&cohort__map, COHORT_OS_PAGES_DUMP, from, to - from);
     return APR_SUCCESS;
 }
 
@@ -76,7 +78,7 @@ static apr_status_t reopen(void) {
     uint32_t count = cohort__process_count();
     for (uint32_t i = 0; i < count && status; i++) {
         cohort_process_t *slot = cohort__process_at(i);
-        bool has = slot != cohort__self() && slot->role != COHORT__ROLE_PROGRAM &&
+        bool has = slot != cohort__self() && !cohort__is_no_member(slot) &&
                    cohort__process_state(slot) == COHORT__SLOT_RUNNING;
         if (has)
             status = cohort_os_arena_reopen(&cohort__map, slot->os.pid,

@@ -6,10 +6,14 @@
 
 #include "core/memory/alloc.h"
 #include "core/memory/lock.h"
+#include "core/memory/news.h"
 
 #define COHORT__MODULES_MAX 256u
+#define COHORT__PARCELS_MAX 1024u /* what is on its way between processes (process/parcel.c) */
+#define COHORT__PARCEL_SIZE 192u
 /* in which memory of the arena is made usable, and tables begin */
-#define COHORT__GRANULE ((uint64_t)65536)
+#define COHORT__GRANULE   ((uint64_t)65536)
+#define COHORT__ENDED_LOG 1024
 
 typedef struct cohort__arena_t {
     uint64_t magic;
@@ -27,12 +31,19 @@ typedef struct cohort__arena_t {
     /* any process ended, any result became ready: what wait-any sleeps on */
     cohort__eventcount_t completed;
     cohort__guard_t tables; /* new processes, threads, modules; growing */
-    uint64_t process_offset, thread_offset, module_offset, park_offset, heap_offset;
+    /* the log of results that have ended and were followed, see pool_completed.c */
+    _Atomic uint64_t ended_next, ended[COHORT__ENDED_LOG];
+    uint64_t process_offset, thread_offset, module_offset, parcel_offset, heap_offset;
+    _Atomic uint32_t parcels; /* of the table, that can be used: none before the first is sent */
+    _Atomic uint32_t regions; /* there are no more than so many (object/region.c) */
+    _Atomic uint32_t next_parcel; /* where the search for a free one begins */
+    cohort__news_t news;          /* what of the threads' shared event counts was notified */
 } cohort__arena_t;
+_Static_assert(sizeof(cohort__arena_t) <= COHORT__GRANULE, "it is made usable as one granule");
 
 /* The header, NULL while this process is not in a cohort. */
-extern cohort__arena_t *cohort__arena;
-extern cohort_os_arena_t cohort__map;
+extern COHORT__HIDDEN cohort__arena_t *cohort__arena;
+extern COHORT__HIDDEN cohort_os_arena_t cohort__map;
 
 /* A process that has its arena dumped must learn of memory that others have made usable: called
  * at its beginning, and whenever it has waited. */

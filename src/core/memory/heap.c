@@ -53,7 +53,8 @@ static uint32_t size_of_class(unsigned class) {
                                                                  : 0;
 }
 
-unsigned cohort__class_for(size_t size) {
+/* The smallest class of blocks of so many bytes, which there is. */
+static unsigned class_for(size_t size) {
     unsigned low = 0, high = COHORT__BYTE_CLASSES - 1;
     while (low < high) {
         unsigned middle = (low + high) / 2;
@@ -81,7 +82,9 @@ bool cohort__alloc_setup(bool fresh) {
         cohort__here.classes[class].inverse = (((uint64_t)1 << 32) + size - 1) / size;
     }
     for (unsigned i = 0; i <= COHORT__TINY / 16; i++)
-        cohort__here.class_of_16[i] = (uint8_t)cohort__class_for((size_t)i * 16);
+        cohort__here.class_of_16[i] = (uint8_t)class_for((size_t)i * 16);
+    for (unsigned i = 0; i <= COHORT__SMALL_MAX / COHORT__UNIT; i++)
+        cohort__here.class_of_unit[i] = (uint8_t)class_for((size_t)i * COHORT__UNIT);
     return true;
 }
 

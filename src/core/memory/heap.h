@@ -33,7 +33,9 @@
 
 #define COHORT__SLAB_WORDS   32u /* of a bitmap: 2048 blocks of 32 bytes */
 #define COHORT__BYTE_CLASSES 32
-#define COHORT__TINY         1024u /* up to here a table gives the class of a size */
+#define COHORT__SMALL_MAX    32768u /* the largest blocks of slabs */
+#define COHORT__TINY         1024u  /* up to here classes are told apart by units of 16 bytes */
+#define COHORT__UNIT         64u    /* and from there on by these */
 #define COHORT__HEAP_GROUPS  65536u
 
 /* What is known of the blocks of a slab. */
@@ -57,7 +59,7 @@ typedef struct {
 } cohort__heap_t;
 
 /* What every call needs, kept by each process: where the tables lie, what is known of each class,
- * and the class for each 16 bytes of size. */
+ * and the class for each size in units. */
 typedef struct {
     cohort__heap_t *heap;
     _Atomic uint64_t *partial;
@@ -69,8 +71,9 @@ typedef struct {
         uint64_t inverse;
     } classes[COHORT__CLASSES_MAX];
     uint8_t class_of_16[COHORT__TINY / 16 + 1];
+    uint8_t class_of_unit[COHORT__SMALL_MAX / COHORT__UNIT + 1];
 } cohort__heap_here_t;
-extern cohort__heap_here_t cohort__here;
+extern COHORT__HIDDEN cohort__heap_here_t cohort__here;
 
 static inline cohort__heap_t *cohort__heap(void) { return cohort__here.heap; }
 static inline uint64_t cohort__load(_Atomic uint64_t *word) {
@@ -197,9 +200,6 @@ void cohort__run_take(const cohort__run_t *run, uint64_t count, uint64_t word);
 void cohort__run_free(uint64_t at, uint64_t count);
 /* The status and message of a heap that has no room for so many bytes. */
 COHORT__APART apr_status_t cohort__heap_is_full(uint64_t size);
-
-/* The smallest class of blocks of so many bytes, which there is. */
-unsigned cohort__class_for(size_t size);
 
 apr_status_t cohort__large_new(cohort__thread_t *me, size_t size, cohort__owner_ptr_t *owner_ptr,
                                void **block);

@@ -139,6 +139,7 @@ void cohort__run_free(uint64_t at, uint64_t count) {
                         cohort__free_word(keep ? COHORT__HEAP_READY : COHORT__HEAP_FREE, count));
     if (keep) cohort__store(&h->ready, cohort__load(&h->ready) + count);
     else
-        cohort_os_arena_discard(&cohort__map, (uint64_t)(cohort__span_data(at) - cohort__map.base),
-                                count * COHORT__SPAN);
+        (void)cohort_os_arena_pages(&cohort__map, COHORT_OS_PAGES_DISCARD,
+                                    (uint64_t)(cohort__span_data(at) - cohort__map.base),
+                                    count * COHORT__SPAN);
 }

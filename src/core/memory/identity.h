@@ -8,6 +8,7 @@
 #ifndef COHORT_CORE_IDENTITY_H
 #define COHORT_CORE_IDENTITY_H
 
+#include "core/base/bits.h"
 #include "core/base/os.h"
 
 #include <cohort/types.h>
@@ -46,11 +47,11 @@ typedef union {
     };
     char alone[COHORT_COPIES_ALIGNED];
 } cohort__identity_t;
-extern COHORT__PER_PROCESS cohort__identity_t cohort__identity;
+extern COHORT__HIDDEN COHORT__PER_PROCESS cohort__identity_t cohort__identity;
 
-/* No status has this value, so one comparison shows both that a status is 0 and that this is no
- * copy. */
-#define COHORT__ORIGINAL 0x80000000u
+/* The one number that only 0 is below, so one comparison shows both that a status is 0 and that
+ * this is no copy. */
+#define COHORT__ORIGINAL 1u
 
 /* Become this process (NULL: none). */
 void cohort__self_set(cohort_process_t *slot);
@@ -68,6 +69,20 @@ static inline uint32_t cohort__membership(void) {
     return atomic_load_explicit(&cohort__identity.epoch, memory_order_relaxed);
 }
 
+/* What a process keeps for itself belongs to one membership, which it names; it begins anew in the
+ * next. True, for one thread of those that come first: the caller puts it in order, and then has it
+ * name the membership, which the others wait for. A copy may find that one was at it in the
+ * original. */
+static inline bool cohort__membership_is_new(_Atomic uint32_t *named) {
+    const uint32_t now = cohort__membership(), begun = now | (uint32_t)1 << 31;
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(named, memory_order_acquire);
+        if (seen == now) return false;
+        if (seen != begun && atomic_compare_exchange_strong(named, &seen, begun)) return true;
+        cohort__relax();
+    }
+}
+
 /* After each call of a function of the user's (a task, a target, a hook, a callback, an action): is
  * this still the process that called it, and not a copy that the function has made and that came
  * back too? A copy must do nothing in the name of the original. */
@@ -81,7 +96,7 @@ static inline void cohort__end_copy(int code) {
 void cohort__end_copied_task(apr_status_t status);
 /* False when the task has succeeded, in the original. */
 static inline bool cohort__is_unusual(apr_status_t status) {
-    return ((uint32_t)status ^ COHORT__ORIGINAL) != cohort__identity.original;
+    return (uint32_t)status >= cohort__identity.original;
 }
 
 #endif

@@ -40,7 +40,7 @@ static inline void *cohort__intent_large(void *block) { return (char *)block + 1
 static inline bool cohort__intent_is_large(const void *intended) { return (uintptr_t)intended & 1; }
 /* The block that a note names. */
 static inline void *cohort__intent_block(void *intended) {
-    return (char *)intended - cohort__intent_is_large(intended);
+    return cohort__intent_is_large(intended) ? (char *)intended - 1 : intended;
 }
 
 static inline void cohort__owner_ptr_set(cohort__owner_ptr_t *owner_ptr, void *block) {

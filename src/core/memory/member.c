@@ -66,12 +66,30 @@ cohort_os_id_t cohort__process_os(cohort_process_t *slot) {
     return slot->os;
 }
 
+/* A service is no process of the system: it goes on while its supervisor does, and until that one,
+ * or the process that stops it, says that it is over. */
+static bool service_goes_on(cohort_process_t *slot, bool thorough) {
+    return !atomic_load(&slot->over) && cohort__process_alive(atomic_load(&slot->parent), thorough);
+}
+
 bool cohort__process_alive(cohort__pid_t id, bool thorough) {
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot || !cohort__may_act(cohort__process_state(slot))) return false;
+    if (slot->role == COHORT__ROLE_SERVICE) return service_goes_on(slot, thorough);
     if (!thorough || id == cohort__self_id()) return true;
     cohort_os_id_t os = cohort__process_os(slot);
-    return (os.pid == 0 || cohort_os_alive(os)) && cohort__process_find(id) == slot;
+    return (os.pid == 0 || cohort_os_alive(os, NULL)) && cohort__process_find(id) == slot;
+}
+
+bool cohort__is_spared(int64_t pid) {
+    uint32_t count = cohort__process_count();
+    for (uint32_t i = 0; i < count; i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        if (slot->lifetime == COHORT_LIFETIME_BACKGROUND && cohort__process_os(slot).pid == pid &&
+            cohort__may_act(cohort__process_state(slot)))
+            return true;
+    }
+    return false;
 }
 
 bool cohort__thread_alive(cohort__tid_t id, bool thorough) {

@@ -38,6 +38,7 @@ typedef enum {
     COHORT__ROLE_PROGRAM,
     COHORT__ROLE_WORKER, /* a child that is a pool's worker */
     COHORT__ROLE_KEEPER,
+    COHORT__ROLE_SERVICE, /* no process of the system: a supervised one over its runs */
     COHORT__ROLES
 } cohort__role_t;
 
@@ -53,6 +54,7 @@ struct cohort_process_t {
     _Atomic cohort__pid_t reaper;  /* the process with the watcher that will see it end */
     /* of the child that is starting: attempt << 32 | pid, 0 = not there yet; see below */
     _Atomic uint64_t claim;
+    _Atomic int64_t started;   /* when it became RUNNING, in APR's time; 0: not yet */
     _Atomic uint32_t children; /* for default names */
     _Atomic uint32_t role;     /* others read it while the slot changes hands */
     uint32_t lifetime;
@@ -61,6 +63,9 @@ struct cohort_process_t {
     uint32_t method;
     uint32_t signals; /* cohort_os_signals_t */
     uint32_t group;   /* cohort_os_group_t */
+    /* cohort_containment_t; DEFAULT: nothing is said, and nothing of it ends with it */
+    uint32_t containment;
+    cohort_os_tree_t tree; /* with COHORT_CONTAIN_TREE */
     /* it came to its end by itself: it returned or called exit(), on which no system's exit code
      * can be relied */
     _Atomic uint32_t left;
@@ -79,8 +84,16 @@ struct cohort_process_t {
     cohort__code_t run, on_start, on_exit;
     uint32_t subclass; /* args are an instance of a class */
     uint64_t args_size, context_size;
-    uint32_t n_files;
-    cohort__owner_ptr_t args, context, files; /* files: int32_t */
+    /* of handles that it is given: those that it can take (gift.c), and all */
+    uint32_t n_gifts, n_files;
+    cohort__owner_ptr_t args, context, files; /* files: cohort_os_gift_t, the former first */
+    cohort__owner_ptr_t settings;             /* cohort_os_settings_t, or NULL */
+    cohort__owner_ptr_t service;              /* a service's (service.c): what is kept of it */
+    cohort__owner_ptr_t kept;                 /* of a service: the context of its runs */
+    _Atomic cohort__pid_t serves;             /* of a run of a service: that one; 0: it is none */
+    _Atomic cohort__pid_t current;            /* of a service: its present run; 0: there is none */
+    _Atomic uint32_t over;  /* of a service: it has ended, and `outcome` says how */
+    _Atomic uint32_t tries; /* of a service: starts that have come to an end */
     /* the starter's own pointer: a worker's context and streams are its pool's (cohort__given_t) */
     void *given;
     /* a worker that was there before: in the state of the maker's first thread */
@@ -91,7 +104,11 @@ struct cohort_process_t {
     /* whether `context` is what it shall be, for a child that a server forks meanwhile */
     _Atomic uint32_t context_state;
     _Atomic cohort__pid_t requester; /* the process that writes it */
-    void *program, *program_pool;    /* the creator's own pointers */
+    /* the creator's own pointers: a program, or the streams of a function; the pool for its ends of
+     * pipes; what was opened for the start that is under way (cohort__streams_t) */
+    void *program, *program_pool, *streams;
+    cohort_os_terminal_t terminal;
+    uint32_t attended; /* it is a command: its creator has a thread that wants to know its end */
     char reason[COHORT__REASON_MAX]; /* of start_status, in words; "": nothing was said */
 };
 
@@ -102,7 +119,8 @@ enum {
     /* what its threads were doing, but for objects that they were destroying; no thread has to wait
      * for more */
     COHORT__REPAIRED_THREADS,
-    COHORT__REPAIRED_ALL /* and what only it would have destroyed, or let go of, is */
+    COHORT__REPAIRED_START, /* as far as a start that failed needs: it may be started again */
+    COHORT__REPAIRED_ALL    /* and what only it would have destroyed, or let go of, is */
 };
 
 enum {
@@ -180,9 +198,13 @@ cohort__pid_t cohort__acting_id(void);
 static inline bool cohort__is_helper(const cohort_process_t *slot) {
     return slot->role == COHORT__ROLE_SERVER || slot->role == COHORT__ROLE_KEEPER;
 }
+/* Is it no member, which could have left something half done in the arena? */
+static inline bool cohort__is_no_member(const cohort_process_t *slot) {
+    return slot->role == COHORT__ROLE_PROGRAM || slot->role == COHORT__ROLE_SERVICE;
+}
 /* Does what it leaves behind end with it? */
 static inline bool cohort__is_contained(const cohort_process_t *slot) {
-    return slot->lifetime == COHORT_LIFETIME_DAEMON && !cohort__is_helper(slot);
+    return slot->containment >= COHORT_CONTAIN_GROUP;
 }
 /* Which start of a slot this is; a start that failed may be followed by another. */
 static inline uint32_t cohort__process_attempt(cohort_process_t *slot) {
@@ -195,6 +217,8 @@ cohort__slot_state_t cohort__process_state(const cohort_process_t *process);
 /* Not before its start, not after its end. thorough: ask the system too. Changes nothing, so it may
  * be asked with any lock held. */
 bool cohort__process_alive(cohort__pid_t id, bool thorough);
+/* Does this process of the system go on when those end that have started it? */
+bool cohort__is_spared(int64_t pid);
 /* Its identity to the system, as far as is known: a child that is starting has left its pid in the
  * claim. */
 cohort_os_id_t cohort__process_os(cohort_process_t *process);

@@ -1,11 +1,18 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event count: word = changes * 2 | a thread sleeps. A sleeper sets the low bit, looks once
- * more, and sleeps as long as the word is what it saw. A thread that changes something adds 2 when
- * the bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken away
- * together with that when all are woken, else only after a wake-up found no sleeper; since a
+ * The event count: word = changes * CHANGE | SHARED | SLEEPS. A sleeper sets SLEEPS, looks once
+ * more, and sleeps as long as the word is what it saw. A thread that changes something adds CHANGE
+ * when the bit is set, so a sleeper that looked too early does not fall asleep. The bit is taken
+ * away together with that when all are woken, else only after a wake-up found no sleeper; since a
  * newcomer may have fallen asleep between that wake-up and the taking, there is another wake-up
  * then. Later newcomers see another word than they slept on, or set the bit themselves.
+ *
+ * A thread that waits for several things sets SLEEPS in the event count of completions, on which it
+ * sleeps, then SHARED in that of each thing, and then looks at all. A notification takes SHARED
+ * away, notes in the news (news.h) what was notified, for those that wait for very many things, and
+ * goes on to the event count of completions; should its thread die in between, the death wakes all.
+ * In the event count of completions itself SHARED stays: there it says that a thread reads the
+ * news.
  */
 #include "core/memory/park.h"
 
@@ -42,9 +49,9 @@
 #define PAUSE_LEAST (2 * MILLISECOND)
 #define PAUSE_MOST  (1000 * MILLISECOND)
 
-const cohort__pace_t cohort__pace_steady = {250 * MILLISECOND, 1000 * MILLISECOND, NULL};
-const cohort__pace_t cohort__pace_idle = {250 * MILLISECOND, 4000 * MILLISECOND, NULL};
-const cohort__pace_t cohort__pace_brisk = {MILLISECOND / 20, 1000 * MILLISECOND, NULL};
+const cohort__pace_t cohort__pace_steady = {.first = 250 * MILLISECOND, .last = 1000 * MILLISECOND};
+const cohort__pace_t cohort__pace_idle = {.first = 250 * MILLISECOND, .last = 4000 * MILLISECOND};
+const cohort__pace_t cohort__pace_brisk = {.first = MILLISECOND / 20, .last = 1000 * MILLISECOND};
 
 /* How long this thread spins, and how often it gives up the CPU before it goes to sleep: longer as
  * long as that is rewarded, less when it is not. */
@@ -126,7 +133,7 @@ static void rest(int64_t now, int64_t pause) {
 /* Keeps the CPU, where this thread seems to share it for no good reason. */
 static apr_status_t part(cohort__try_t try, void *arg, int64_t begin, int64_t deadline) {
     if (company.row < ROW || begin < company.next) return APR_EAGAIN;
-    if (!cohort_os_cpu_is_idle()) {
+    if (!cohort_os_figure(COHORT_OS_CPU_IDLE)) {
         rest(begin, company.pause * 2);
         return APR_EAGAIN;
     }
@@ -157,6 +164,7 @@ typedef struct {
     cohort__thread_t *me; /* NULL: no member of the cohort */
     bool brief;           /* the last sleep was */
     uint32_t deaths;      /* those that were looked after */
+    void (*share)(void *arg);
 } sleeper_t;
 
 /* Between prepare and the park the thread's record says where it sleeps, so that a death can wake
@@ -165,9 +173,10 @@ typedef struct {
 static apr_status_t sleep_once(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
                                int64_t until, sleeper_t *s) {
     cohort__thread_t *me = s->me;
-    uint32_t seen = atomic_fetch_or(&ec->word, 1) | 1;
+    uint32_t seen = atomic_fetch_or(&ec->word, COHORT__EVENT_SLEEPS) | COHORT__EVENT_SLEEPS;
     cohort__eventcount_t *outer = me ? atomic_exchange(&me->parked, ec) : NULL;
     uint32_t deaths = me ? atomic_load(&cohort__arena->death) : 0;
+    if (s->share) s->share(arg);
     apr_status_t status = try(arg, !s->brief || deaths != s->deaths);
     s->deaths = deaths;
     bool told = me && atomic_load(&cohort__arena->death) != deaths;
@@ -182,14 +191,14 @@ static apr_status_t sleep_once(cohort__eventcount_t *ec, cohort__try_t try, void
 static apr_status_t await_event(cohort__eventcount_t *ec, cohort__try_t try, void *arg,
                                 int64_t deadline, cohort__pace_t pace, bool *slept) {
     if (deadline == 0) return try(arg, true);
-    sleeper_t sleeper = {0};
-    apr_status_t status = spin(try, arg, slept != NULL);
+    sleeper_t sleeper = {.share = pace.share};
+    apr_status_t status = pace.gives ? try(arg, false) : spin(try, arg, slept != NULL);
     if (status != APR_EAGAIN) {
         company.row = 0;
         return status;
     }
     int64_t begin = cohort_os_now();
-    status = part(try, arg, begin, deadline);
+    if (!pace.gives) status = part(try, arg, begin, deadline);
     if (status == APR_EAGAIN) status = yield(try, arg, begin, deadline);
     cohort__arena_dump();
     if (status != APR_EAGAIN) {
@@ -236,20 +245,61 @@ apr_status_t cohort__await_handoff(cohort__eventcount_t *ec, cohort__try_t try, 
     return await_event(ec, try, arg, deadline, cohort__pace_steady, slept);
 }
 
+/* After a change of which the threads that wait for several things are told elsewhere. */
+static uint32_t changed_word(uint32_t seen) {
+    return (seen & ~(uint32_t)COHORT__EVENT_SHARED) + COHORT__EVENT_CHANGE;
+}
+
+static void wake_sleepers(cohort__eventcount_t *ec, uint32_t now, int count) {
+    if (cohort_os_wake(&ec->word, count) > 0 || count == COHORT__ALL) return;
+    if (atomic_compare_exchange_strong(&ec->word, &now, now & ~(uint32_t)COHORT__EVENT_SLEEPS))
+        (void)cohort_os_wake(&ec->word, COHORT__ALL);
+}
+
+static void notify_completions(void) {
+    cohort__eventcount_t *ec = &cohort__arena->completed;
+    uint32_t seen = atomic_load(&ec->word), next;
+    do {
+        if (!(seen & COHORT__EVENT_SLEEPS)) return;
+        next = (seen & ~(uint32_t)COHORT__EVENT_SLEEPS) + COHORT__EVENT_CHANGE;
+    } while (!atomic_compare_exchange_weak(&ec->word, &seen, next));
+    wake_sleepers(ec, next, COHORT__ALL);
+}
+
+static void notify_shared(const cohort__eventcount_t *ec) {
+    cohort__news_add(ec);
+    notify_completions();
+}
+
+void cohort__notify_completed(const void *what) {
+    if (atomic_load(&cohort__arena->completed.word) & COHORT__EVENT_SHARED) cohort__news_add(what);
+    notify_completions();
+}
+
+/* What is in no arena yet or any more, is notified by its own threads alone, and never shared. */
+static bool is_of_completions(const cohort__eventcount_t *ec) {
+    return cohort__arena && ec == &cohort__arena->completed;
+}
+
 void cohort__notify_sleepers(cohort__eventcount_t *ec, uint32_t seen, int count) {
-    while (seen & 1) {
-        uint32_t next = count == COHORT__ALL ? seen + 1 : seen + 2;
-        if (!atomic_compare_exchange_weak(&ec->word, &seen, next)) continue;
-        if (cohort_os_wake(&ec->word, count) > 0 || count == COHORT__ALL) return;
-        if (atomic_compare_exchange_strong(&ec->word, &next, next - 1))
-            (void)cohort_os_wake(&ec->word, COHORT__ALL);
+    uint32_t next;
+    if (is_of_completions(ec)) {
+        notify_completions();
         return;
     }
+    do {
+        if (!(seen & (COHORT__EVENT_SLEEPS | COHORT__EVENT_SHARED))) return;
+        next = changed_word(seen);
+        if (count == COHORT__ALL) next &= ~(uint32_t)COHORT__EVENT_SLEEPS;
+    } while (!atomic_compare_exchange_weak(&ec->word, &seen, next));
+    if (seen & COHORT__EVENT_SLEEPS) wake_sleepers(ec, next, count);
+    if (seen & COHORT__EVENT_SHARED) notify_shared(ec);
 }
 
 void cohort__wake_handoff(cohort__eventcount_t *ec, uint32_t seen) {
-    while (seen & 1) {
-        if (!atomic_compare_exchange_weak(&ec->word, &seen, seen + 1)) continue;
+    while (seen & COHORT__EVENT_SLEEPS) {
+        uint32_t next = seen + COHORT__EVENT_CHANGE - COHORT__EVENT_SLEEPS;
+        if (!atomic_compare_exchange_weak(&ec->word, &seen, next)) continue;
         (void)cohort_os_wake(&ec->word, 1);
         return;
     }
@@ -267,7 +317,7 @@ void cohort__wake_all_sleepers(void) {
         if (!ec || *place == ec) continue;
         *place = ec;
         uint32_t seen = atomic_load(&ec->word);
-        if (seen & 1) cohort__notify_sleepers(ec, seen, COHORT__ALL);
+        if (seen & COHORT__EVENT_SLEEPS) cohort__notify_sleepers(ec, seen, COHORT__ALL);
         else (void)cohort_os_wake(&ec->word, COHORT__ALL);
     }
 }

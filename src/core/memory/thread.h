@@ -58,6 +58,8 @@ typedef enum {
 typedef _Atomic(void *) cohort__owner_ptr_t;
 
 typedef struct cohort__thread_t {
+    /* What other threads look at, to see whether this one lives: nothing that the thread writes in
+     * each call is in this line. */
     _Alignas(64) _Atomic cohort__pid_t owner; /* the process, 0 = record is free */
     _Atomic uint32_t generation;
     _Atomic uint32_t index;
@@ -66,28 +68,27 @@ typedef struct cohort__thread_t {
     cohort__eventcount_t notified;
     /* how often one of its entries in a condition was marked */
     _Atomic uint32_t notifications;
-    /* what the last call on a ring would have waited for; its own note */
-    const cohort__eventcount_t *waited;
+    cohort__owner_ptr_t in_flight[COHORT__IN_FLIGHT_COUNT]; /* by cohort__in_flight_use_t */
     /* the operation under way */
-    _Atomic uint32_t op;
+    _Alignas(64) _Atomic uint32_t op;
+    _Atomic uint32_t intent; /* what becomes of the block on the move */
     _Atomic(void *) op_object;
     _Atomic uint64_t op_position;
-    /* the block on the move */
-    _Alignas(64) _Atomic uint32_t intent;
     _Atomic(void *) intent_block; /* its address, + 1 when it is a large one */
     _Atomic(cohort__owner_ptr_t *) intent_from;
     _Atomic(cohort__owner_ptr_t *) intent_to;
-    cohort__owner_ptr_t in_flight[COHORT__IN_FLIGHT_COUNT]; /* by cohort__in_flight_use_t */
+    /* what the last call on a ring would have waited for; its own note */
+    const cohort__eventcount_t *waited;
     cohort__tid_t id; /* its own note of cohort__thread_id() */
     /* the slabs of each size class that it owns: the span's number + 1; 0 = none */
-    _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS];
+    _Alignas(64) _Atomic uint32_t slabs[COHORT__CLASSES_MAX][COHORT__SLABS];
     /* in which of those places the one is that blocks are taken from; its own note */
     uint8_t slab[COHORT__CLASSES_MAX];
 } cohort__thread_t;
 
 /* What this thread remembers of its record, as long as its process is the same member. */
-extern _Thread_local cohort__thread_t *cohort__thread_self;
-extern _Thread_local uint32_t cohort__thread_epoch;
+extern COHORT__HIDDEN _Thread_local cohort__thread_t *cohort__thread_self;
+extern COHORT__HIDDEN _Thread_local uint32_t cohort__thread_epoch;
 apr_status_t cohort__thread_register(cohort__thread_t **me);
 
 /* The calling thread's record, made at first use. COHORT_ENOTINIT, COHORT_ENOTMEMBER (a raw fork

@@ -30,15 +30,17 @@ typedef struct {
     /* COHORT_READY_...: those that `ready` can tell, and those that are meant where none is
      * named. */
     unsigned conditions, usual;
-    /* Can the calling thread wait for it? Else why not. */
-    apr_status_t (*check)(const cohort__aim_t *aim);
+    /* Can the calling thread wait for these conditions of it? Else why not. */
+    apr_status_t (*check)(const cohort__aim_t *aim, unsigned wanted);
     /* Which of these conditions hold? All of them when that life is over. `thorough`: the thread
      * is about to sleep, so look for deaths that matter; not with a guard held. */
     unsigned (*ready)(const cohort__aim_t *aim, unsigned wanted, bool thorough);
-    /* The event count that is notified when one of the conditions may have come. A thread that
-     * waits for things with different ones sleeps on cohort__arena->completed, which is notified
-     * too. */
-    cohort__eventcount_t *(*event)(const cohort__aim_t *aim);
+    /* The event counts that are notified when one of these conditions may have come, for i = 0, 1;
+     * NULL after the last, of which there is at least one. A thread that waits for things with
+     * different ones shares them all, and sleeps on cohort__arena->completed. */
+    cohort__eventcount_t *(*event)(const cohort__aim_t *aim, unsigned wanted, int i);
+    /* Of what is ready: has it failed? NULL: such things do not fail. */
+    bool (*failed)(const cohort__aim_t *aim);
     /* How often a thread that waits for it looks around by itself; NULL: as most do. */
     const cohort__pace_t *pace;
     /* A better way to wait for any of a few, up to COHORT_OS_BORROW_MAX, than to sleep on the event
@@ -109,8 +111,8 @@ typedef struct {
     bool (*is_cut_off)(void);
     /* the watcher's channel is another one: inform those that write to it */
     void (*introduce)(void);
-    /* one of its daemons has ended, before that is announced */
-    void (*contained_ended)(cohort__pid_t id);
+    /* a child that a keeper may hold has ended, before that is announced */
+    void (*held_ended)(cohort__pid_t id);
     /* this process has ended, which watched others: watch those */
     void (*adopt)(cohort__pid_t dead);
     void (*exit)(int code); /* end this process in order; does not return */
@@ -128,7 +130,7 @@ typedef struct {
     const cohort__part_t *parts; /* the last one has no name */
 } cohort__upward_t;
 
-extern const cohort__upward_t *cohort__upward;
+extern COHORT__HIDDEN const cohort__upward_t *cohort__upward;
 
 /* Of the process in this slot. */
 static inline const cohort__role_ops_t *cohort__role_ops(const cohort_process_t *slot) {

@@ -449,6 +449,18 @@ int cohort_barrier_is_broken(const cohort_barrier_t *asked) {
            state_of(load_word(barrier)) == BROKEN;
 }
 
+unsigned cohort__barrier_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
+    const cohort__call_t call = {aim->me, aim->handle, aim->life};
+    cohort_barrier_t *b = aim->handle;
+    if (thorough) look_for_missing(&call, b);
+    return state_of(load_word(b)) == BROKEN || cohort__call_over(&call) ? wanted : 0;
+}
+
+cohort__eventcount_t *cohort__barrier_event(const cohort__aim_t *aim, unsigned wanted, int i) {
+    (void)wanted;
+    return i == 0 ? &((cohort_barrier_t *)aim->handle)->changed : NULL;
+}
+
 void cohort__barrier_describe(const cohort__aim_t *aim, char *text, size_t size) {
     cohort_barrier_t *b = aim->handle;
     uint64_t word = load_word(b);

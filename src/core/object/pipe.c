@@ -10,6 +10,7 @@
 
 #include "core/base/reserved.h"
 
+#include <cohort/wait.h>
 #include <stdio.h>
 
 #define DEFAULT_MESSAGES 64
@@ -182,9 +183,10 @@ apr_status_t cohort_connection_recv_message(cohort_connection_t *connection,
 static apr_status_t connection_recv(cohort_connection_t *connection, void *buffer,
                                     apr_size_t capacity, apr_size_t *size,
                                     apr_interval_time_t timeout) {
-    cohort_message_t message; /* of which a receive reads no more than these two */
+    cohort_message_t message; /* of which a receive reads no more than data and capacity */
     message.data = buffer;
     message.capacity = capacity;
+    message.size = 0;
     apr_status_t status = connection_recv_message(connection, &message, timeout);
     if (!status || status == COHORT_ETOOSMALL) *size = message.size;
     return status;
@@ -276,6 +278,58 @@ int cohort_connection_is_writable(const cohort_connection_t *connection) {
 void *cohort__pipe_of(const void *connection) {
     cohort__end_t use;
     return cohort__end_aim(connection, &use) ? NULL : use.pipe;
+}
+
+/* False: the pipe that was meant is gone. */
+static bool find_end(const cohort__aim_t *aim, cohort__end_t *use) {
+    *use = (cohort__end_t){.call.me = aim->me};
+    if (cohort__end_aim(aim->handle, use)) return false;
+    use->call.life = aim->life;
+    return !cohort__call_over(&use->call);
+}
+
+/* From here on the process holds the end, as after any other call on it. */
+apr_status_t cohort__connection_check(const cohort__aim_t *aim, unsigned wanted) {
+    cohort__end_t use;
+    apr_status_t status = cohort__end_begin(aim->handle, &use);
+    if (status) return status;
+    bool able = (!(wanted & COHORT_READY_IN) || can_receive(&use)) &&
+                (!(wanted & COHORT_READY_OUT) || can_send(&use));
+    return able ? APR_SUCCESS : COHORT_EDIRECTION;
+}
+
+static bool is_receivable(cohort__end_t *use, bool thorough) {
+    use->ring = &use->pipe->rings[use->end];
+    use->as.receive = (cohort__receive_t){.how = COHORT__RECEIVE_PEEK};
+    return receive_once(use, thorough) != APR_EAGAIN;
+}
+
+/* Would a send of a small message return at once? */
+static bool is_sendable(const cohort__end_t *use, bool thorough) {
+    return cohort__end_is_given_up(use, thorough) ||
+           cohort__end_is_closed(use, !use->end, thorough) ||
+           cohort__ring_find_room(&use->call, &use->pipe->rings[!use->end], thorough) != APR_EAGAIN;
+}
+
+unsigned cohort__connection_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
+    cohort__end_t use;
+    unsigned ready = 0;
+    if (!find_end(aim, &use)) return wanted;
+    if (wanted & COHORT_READY_IN && is_receivable(&use, thorough)) ready |= COHORT_READY_IN;
+    if (wanted & COHORT_READY_OUT && is_sendable(&use, thorough)) ready |= COHORT_READY_OUT;
+    if (wanted & COHORT_READY_GONE && (cohort__end_is_given_up(&use, thorough) ||
+                                       cohort__end_is_closed(&use, !use.end, thorough)))
+        ready |= COHORT_READY_GONE;
+    return cohort__call_over(&use.call) ? wanted : ready;
+}
+
+/* Of a pipe that is gone no event count is needed: it is ready. */
+cohort__eventcount_t *cohort__connection_event(const cohort__aim_t *aim, unsigned wanted, int i) {
+    cohort__end_t use;
+    if (!find_end(aim, &use)) return i == 0 ? &cohort__arena->completed : NULL;
+    cohort__ring_t *in = can_receive(&use) ? &use.pipe->rings[use.end] : NULL,
+                   *out = can_send(&use) ? &use.pipe->rings[!use.end] : NULL;
+    return cohort__ring_event(in, out, wanted, i);
 }
 
 void cohort__connection_describe(const cohort__aim_t *aim, char *text, size_t size) {

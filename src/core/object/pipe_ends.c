@@ -15,6 +15,7 @@
  */
 #include "core/object/pipe.h"
 #include "core/object/pipe_ends.h"
+#include "core/object/queue.h"
 
 #define DROPS 4 /* entries of dead processes at a time; the journal has room for them */
 
@@ -70,6 +71,15 @@ static void look_for_holders(cohort__pipe_t *pipe, bool thorough) {
     atomic_store(&pipe->deaths[1], deaths);
 }
 
+/* All that wait for the pipe, or for the queue that it feeds, look again. That queue may be gone,
+ * or be another one: then its threads look once in vain. */
+static void stir(cohort__pipe_t *pipe) {
+    cohort_queue_t *queue = atomic_load(&pipe->fed);
+    cohort__ring_stir(&pipe->rings[0]);
+    cohort__ring_stir(&pipe->rings[1]);
+    if (queue) cohort__ring_stir(&queue->ring);
+}
+
 /* After a change of the holder table, which it closes: is a holder left? The caller destroys the
  * pipe if there is none. */
 static void settle_holders(const cohort__end_t *use) {
@@ -78,8 +88,7 @@ static void settle_holders(const cohort__end_t *use) {
     look_for_holders(pipe, false);
     bool over = cohort__pipe_closed(pipe) == COHORT__BOTH_ENDS;
     holders_close(use);
-    cohort__ring_stir(&pipe->rings[0]);
-    cohort__ring_stir(&pipe->rings[1]);
+    stir(pipe);
     if (over) cohort__ring_owner_destroy(&use->call, COHORT__KIND_PIPE);
 }
 
@@ -89,8 +98,7 @@ bool cohort__end_look(const cohort__end_t *use, int end, bool thorough) {
     look_for_holders(pipe, thorough);
     holders_close(use);
     if (!(cohort__pipe_closed(pipe) & COHORT__HOLDS(end))) return false;
-    cohort__ring_stir(&pipe->rings[0]);
-    cohort__ring_stir(&pipe->rings[1]);
+    stir(pipe);
     return true;
 }
 

@@ -28,6 +28,8 @@ typedef struct {
     _Atomic uint32_t deaths[2];
     _Atomic uint64_t closed;              /* bits: ends that are closed for good */
     _Alignas(64) cohort__ring_t rings[2]; /* [i] brings messages to end i */
+    /* unless NULL: the queue of which the holders of an end are the producers */
+    _Atomic(cohort_queue_t *) fed;
     cohort__guard_t guard;
     cohort__holders_t holders; /* per process: bits, see below */
 } cohort__pipe_t;
@@ -85,6 +87,9 @@ static inline uint64_t cohort__end_own_mark(const cohort__end_t *use) {
 
 /* For the tables of kinds and types. */
 void *cohort__pipe_of(const void *connection);
+apr_status_t cohort__connection_check(const cohort__aim_t *aim, unsigned wanted);
+unsigned cohort__connection_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough);
+cohort__eventcount_t *cohort__connection_event(const cohort__aim_t *aim, unsigned wanted, int i);
 void cohort__connection_describe(const cohort__aim_t *aim, char *text, size_t size);
 
 /* ---- pipe_ends.c ---------------------------------------------------------------------------- */

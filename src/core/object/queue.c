@@ -5,6 +5,7 @@
 
 #include "core/base/reserved.h"
 
+#include <cohort/wait.h>
 #include <stdio.h>
 
 #define DEFAULT_MESSAGE 64
@@ -14,6 +15,20 @@ cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i) {
 }
 
 static apr_status_t destroy(void *queue) { return cohort_queue_destroy(queue); }
+
+/* Then what ends with the last holder of this end is told to the threads that wait for the queue,
+ * too. A pipe has one queue. */
+static apr_status_t declare_producers(cohort__thread_t *me, cohort_queue_t *queue,
+                                      cohort_connection_t *connection) {
+    cohort__end_t use = {.call.me = me};
+    if (!connection) return APR_SUCCESS;
+    if (cohort__end_aim(connection, &use)) return COHORT_EHANDLE;
+    queue->producers = connection;
+    queue->producers_life = use.call.life;
+    cohort_queue_t *none = NULL;
+    if (atomic_compare_exchange_strong(&use.pipe->fed, &none, queue)) return APR_SUCCESS;
+    return cohort__fail(APR_EINVAL, "the ends of this pipe are the producers of another queue");
+}
 
 static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_options_t *options,
                                  apr_pool_t *pool) {
@@ -33,6 +48,7 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
     status =
         cohort__ring_setup(me, &q->ring, &q->guard, &parts[COHORT__QUEUE_RING], options->capacity,
                            options->message_size ? options->message_size : DEFAULT_MESSAGE, 0);
+    if (!status) status = declare_producers(me, q, options->producers);
     if (status) {
         cohort__object_free(me, q);
         return status;
@@ -158,6 +174,29 @@ apr_status_t cohort_queue_put_block(cohort_queue_t *queue, void *block, apr_size
 
 /* ---- get ------------------------------------------------------------------------------------ */
 
+/* Is there no producer any more? What they have put is there to be got still. */
+static bool is_deserted(const cohort__call_t *call, bool thorough) {
+    cohort_queue_t *queue = cohort__queue_of(call);
+    cohort__end_t use = {.call.me = call->me};
+    bool gone = cohort__end_aim(queue->producers, &use) || use.call.life != queue->producers_life ||
+                cohort__end_is_closed(&use, use.end, thorough);
+    return gone && !cohort__call_over(call);
+}
+
+/* Closes it then, for all; one that a process has closed before stays as that has left it. */
+static void look_for_producers(const cohort__call_t *call, bool thorough) {
+    cohort_queue_t *queue = cohort__queue_of(call);
+    if (!queue->producers || is_queue_closed(queue) || !is_deserted(call, thorough)) return;
+    atomic_store(&queue->deserted, 1);
+    cohort__ring_close(call, &queue->ring, COHORT__RING_CLOSED);
+}
+
+/* What a get says when nothing will come. */
+static apr_status_t say_end(const cohort__call_t *call) {
+    if (cohort__call_over(call)) return COHORT_EHANDLE;
+    return atomic_load(&cohort__queue_of(call)->deserted) ? APR_EOF : COHORT_ECLOSED;
+}
+
 typedef struct {
     cohort__call_t call;
     cohort__receive_t receive;
@@ -166,7 +205,7 @@ typedef struct {
 /* After the look at what is on its way, look once more: that may have brought a message back. */
 static apr_status_t get_the_last(get_t *g, bool thorough) {
     cohort__ring_t *ring = &cohort__queue_of(&g->call)->ring;
-    if (cohort__ring_is_drained(&g->call, ring, thorough)) return say_closed(&g->call);
+    if (cohort__ring_is_drained(&g->call, ring, thorough)) return say_end(&g->call);
     return thorough ? cohort__ring_get(&g->call, ring, &g->receive, true) : APR_EAGAIN;
 }
 
@@ -178,6 +217,7 @@ static apr_status_t try_get(void *arg, bool thorough) {
         return thrown ? thrown : say_closed(&g->call);
     }
     apr_status_t status = cohort__ring_get(&g->call, ring, &g->receive, thorough);
+    if (status == APR_EAGAIN) look_for_producers(&g->call, thorough);
     if (status != APR_EAGAIN || !cohort__ring_state(ring)) return status;
     return get_the_last(g, thorough);
 }
@@ -343,6 +383,36 @@ int cohort_queue_is_closed(const cohort_queue_t *queue) {
     apr_size_t closed = 1;
     (void)COHORT__CALL(queue_ask(queue, ASK_CLOSED, &closed));
     return (int)closed;
+}
+
+/* Would a get return at once? */
+static bool has_something(const cohort__call_t *call, bool thorough) {
+    get_t peek = {.call = *call, .receive = {.how = COHORT__RECEIVE_PEEK}};
+    cohort__ring_t *ring = &cohort__queue_of(call)->ring;
+    if (cohort__ring_state(ring) >= COHORT__RING_DISCARDING) return true;
+    apr_status_t status = cohort__ring_get(call, ring, &peek.receive, thorough);
+    if (status == APR_EAGAIN) look_for_producers(call, thorough);
+    if (status == APR_EAGAIN && cohort__ring_state(ring)) status = get_the_last(&peek, thorough);
+    return status != APR_EAGAIN;
+}
+
+unsigned cohort__queue_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
+    const cohort__call_t call = {aim->me, aim->handle, aim->life};
+    cohort_queue_t *queue = aim->handle;
+    unsigned ready = 0;
+    if (wanted & COHORT_READY_GONE) look_for_producers(&call, thorough);
+    bool closed = is_queue_closed(queue);
+    if (wanted & COHORT_READY_IN && has_something(&call, thorough)) ready |= COHORT_READY_IN;
+    if (wanted & COHORT_READY_OUT &&
+        (closed || cohort__ring_find_room(&call, &queue->ring, thorough) != APR_EAGAIN))
+        ready |= COHORT_READY_OUT;
+    if (wanted & COHORT_READY_GONE && closed) ready |= COHORT_READY_GONE;
+    return cohort__call_over(&call) ? wanted : ready;
+}
+
+cohort__eventcount_t *cohort__queue_event(const cohort__aim_t *aim, unsigned wanted, int i) {
+    cohort_queue_t *queue = aim->handle;
+    return cohort__ring_event(&queue->ring, &queue->ring, wanted, i);
 }
 
 void cohort__queue_describe(const cohort__aim_t *aim, char *text, size_t size) {

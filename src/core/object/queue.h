@@ -6,6 +6,7 @@
 
 #include "core/object/ring.h"
 #include "core/object/holders.h"
+#include "core/object/pipe_ends.h"
 
 #include <cohort/queue.h>
 
@@ -23,6 +24,10 @@ struct cohort_queue_t {
     cohort__holders_t outstanding;
     _Atomic uint64_t credit;
     cohort__eventcount_t done; /* nothing is unfinished */
+    /* unless NULL: an end of a pipe; the processes that hold it are the producers */
+    cohort_connection_t *producers;
+    uint64_t producers_life;   /* of that pipe */
+    _Atomic uint32_t deserted; /* closed, since there is no producer any more */
 };
 _Static_assert(sizeof(cohort_queue_t) <= COHORT__OBJECT_SIZE_MAX, "a queue fits its block");
 
@@ -41,6 +46,8 @@ static inline cohort_queue_t *cohort__queue_of(const cohort__call_t *call) {
 apr_status_t cohort__queue_throw_away(const cohort__call_t *call, bool thorough);
 
 /* For the table of types. */
+unsigned cohort__queue_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough);
+cohort__eventcount_t *cohort__queue_event(const cohort__aim_t *aim, unsigned wanted, int i);
 void cohort__queue_describe(const cohort__aim_t *aim, char *text, size_t size);
 
 /* For cohort__receive_t, of a get from a joinable queue; the argument is the call. The calling

@@ -108,6 +108,10 @@ void cohort__ring_send_end(const cohort__call_t *call);
 apr_status_t cohort__ring_put(const cohort__call_t *call, cohort__ring_t *ring,
                               const cohort__send_t *send, bool thorough);
 
+/* Would a put of a small message find room? APR_EAGAIN: no. COHORT_EHANDLE, COHORT_EDAMAGED. */
+apr_status_t cohort__ring_find_room(const cohort__call_t *call, cohort__ring_t *ring,
+                                    bool thorough);
+
 /* So many messages can be put or got in one run: no more than a lap. */
 static inline size_t cohort__ring_run_of(const cohort__ring_t *ring, size_t count) {
     return ring->capacity && count > ring->capacity ? (size_t)ring->capacity : count;
@@ -187,6 +191,11 @@ apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__eventcount_t
 
 /* Wake all waiting threads, to see that something is different. */
 void cohort__ring_stir(cohort__ring_t *ring);
+
+/* For the table of types: the i-th event count that tells a thread of these conditions, of which
+ * `in` brings messages and `out` takes them. That an end is closed is told by each. */
+cohort__eventcount_t *cohort__ring_event(cohort__ring_t *in, cohort__ring_t *out, unsigned wanted,
+                                         int i);
 
 /* Enter the guard for work that makes, moves or frees blocks in these owner pointers, after what a
  * dead owner left of that is settled. The object is announced by the caller. false: destroyed

@@ -113,8 +113,8 @@ static apr_status_t take_at(const cohort__call_t *call, cohort__ring_t *ring,
     bool sound = said <= segment->inline_size || is_sound(cell, said);
     r->size = (size_t)(said & COHORT__SIZE_MAX);
     if (atomic_load_explicit(&cell->word, memory_order_acquire) != full) return COHORT__RING_LOST;
+    if (r->how == COHORT__RECEIVE_PEEK) return sound ? APR_SUCCESS : COHORT_EDAMAGED;
     if (!sound) return drop_damaged(call, ring, segment, position, head);
-    if (r->how == COHORT__RECEIVE_PEEK) return APR_SUCCESS;
     if (r->how == COHORT__RECEIVE_INTO && r->size > r->capacity) return too_small(r);
 
     apr_status_t status = r->expect ? r->expect(r->arg) : APR_SUCCESS;

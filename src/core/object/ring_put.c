@@ -6,18 +6,16 @@
 #include <cohort/errors.h>
 #include <string.h>
 
-static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment, uint64_t *position,
-                               uint64_t *in_the_way) {
+/* Where the next message goes. */
+static apr_status_t find_free(cohort__segment_t *segment, uint64_t *position,
+                              uint64_t *in_the_way) {
     for (;;) {
         uint64_t tail = atomic_load_explicit(&segment->tail, memory_order_acquire);
         if (!segment->laps && tail >= segment->cells) return COHORT__RING_PASSED;
         cohort__cell_t *cell = cohort__cell_at(segment, tail);
         uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
-        if (word == cohort__word(tail, 0, COHORT__FREE)) {
-            if (!cohort__cell_claim(me, cohort__record(me), cell, tail, COHORT__FREE)) continue;
-            *position = tail;
-            return APR_SUCCESS;
-        }
+        *position = tail;
+        if (word == cohort__word(tail, 0, COHORT__FREE)) return APR_SUCCESS;
         if (cohort__is_put(segment, word, tail)) {
             if (cohort__is_absurd(segment, word, tail) && atomic_load(&segment->tail) == tail)
                 return COHORT_EDAMAGED;
@@ -26,6 +24,31 @@ static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment,
             *in_the_way = word;
             return APR_EAGAIN;
         }
+    }
+}
+
+static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment, uint64_t *position,
+                               uint64_t *in_the_way) {
+    for (;;) {
+        apr_status_t status = find_free(segment, position, in_the_way);
+        cohort__cell_t *cell = cohort__cell_at(segment, *position);
+        if (status || cohort__cell_claim(me, cohort__record(me), cell, *position, COHORT__FREE))
+            return status;
+    }
+}
+
+apr_status_t cohort__ring_find_room(const cohort__call_t *call, cohort__ring_t *ring,
+                                    bool thorough) {
+    for (int repairs = 0;;) {
+        uint64_t position = 0, in_the_way = 0;
+        cohort__segment_t *segment = cohort__segment_hold(call, &ring->tail);
+        if (!segment) return COHORT_EHANDLE;
+        apr_status_t status = find_free(segment, &position, &in_the_way);
+        cohort__op_end(call->me);
+        if (status == COHORT__RING_PASSED) return APR_SUCCESS;
+        if (status != APR_EAGAIN || !thorough || repairs++ == COHORT__REPAIRS ||
+            !cohort__ring_clear_way(in_the_way))
+            return status;
     }
 }
 

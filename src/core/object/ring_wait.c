@@ -5,6 +5,8 @@
 
 #include "core/base/bits.h"
 
+#include <cohort/wait.h>
+
 /* Nanoseconds. */
 #define LINGER_LEAST 1000
 #define LINGER_MOST  16000
@@ -53,4 +55,12 @@ apr_status_t cohort__ring_await(const cohort__call_t *call, cohort__eventcount_t
     }
     call->me->waited = ec;
     return status;
+}
+
+cohort__eventcount_t *cohort__ring_event(cohort__ring_t *in, cohort__ring_t *out, unsigned wanted,
+                                         int i) {
+    bool of_items = in && (wanted & COHORT_READY_IN || !(wanted & COHORT_READY_OUT));
+    bool of_space = out && (wanted & COHORT_READY_OUT || !of_items);
+    if (i == 0 && of_items) return &in->items;
+    return i == of_items && of_space ? &out->space : NULL;
 }

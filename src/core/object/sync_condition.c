@@ -43,6 +43,7 @@ struct cohort_condition_t {
 typedef struct {
     cohort__call_t call, lock_call;
     cohort_condition_t *condition;
+    cohort__lock_t *lock;
     cohort__tid_t waiter;
     entry_t *entry;         /* to be touched with the guard */
     uint32_t notifications; /* of this thread, when its entry was last seen not to be marked */
@@ -252,29 +253,38 @@ apr_status_t cohort_condition_create(cohort_condition_t **condition, cohort_lock
     return COHORT__CALL_ANEW(condition_create(condition, lock, pool));
 }
 
+/* Where the lock is. Its block is another object's, and the pointers are anything, once the
+ * condition's life is over: they are read while the calling thread looks at it. */
+static bool find_lock(wait_t *w, cohort_condition_t *c) {
+    if (!cohort__call_look(&w->call)) return false;
+    w->lock = c->lock;
+    w->lock_call.me = w->call.me;
+    w->lock_call.object = c->lock_object;
+    w->lock_call.life = c->lock_life ? c->lock_life : w->call.life;
+    cohort__call_look_end(&w->call);
+    return !cohort__call_over(&w->lock_call);
+}
+
 /* The calling thread, the condition and its lock. */
 static apr_status_t begin_condition(wait_t *w, cohort_condition_t *c) {
     apr_status_t status = cohort__call_begin(&w->call, c, COHORT__KIND_SYNC, COHORT__TAG_CONDITION);
     if (status) return status;
     w->condition = c;
     w->waiter = cohort__thread_id(w->call.me);
-    w->lock_call.me = w->call.me;
-    w->lock_call.object = c->lock_object;
-    w->lock_call.life = c->lock_life ? c->lock_life : w->call.life;
-    return cohort__call_over(&w->lock_call) ? COHORT_EHANDLE : APR_SUCCESS;
+    return find_lock(w, c) ? APR_SUCCESS : COHORT_EHANDLE;
 }
 
 static apr_status_t begin_as_owner(wait_t *w, cohort_condition_t *c) {
     apr_status_t status = begin_condition(w, c);
     if (status) return status;
-    return cohort__lock_owner(c->lock) == w->waiter ? APR_SUCCESS : COHORT_ENOTOWNER;
+    if (cohort__lock_owner(w->lock) == w->waiter) return APR_SUCCESS;
+    return cohort__call_over(&w->lock_call) ? COHORT_EHANDLE : COHORT_ENOTOWNER;
 }
 
 static apr_status_t condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
     wait_t w;
     apr_status_t status = begin_condition(&w, condition);
-    return status ? status
-                  : cohort__hold_acquire(&w.lock_call, condition->lock, cohort__deadline(timeout));
+    return status ? status : cohort__hold_acquire(&w.lock_call, w.lock, cohort__deadline(timeout));
 }
 
 apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interval_time_t timeout) {
@@ -284,7 +294,7 @@ apr_status_t cohort_condition_acquire(cohort_condition_t *condition, apr_interva
 static apr_status_t condition_release(cohort_condition_t *condition) {
     wait_t w;
     apr_status_t status = begin_condition(&w, condition);
-    return status ? status : cohort__hold_release(&w.lock_call, condition->lock);
+    return status ? status : cohort__hold_release(&w.lock_call, w.lock);
 }
 
 apr_status_t cohort_condition_release(cohort_condition_t *condition) {
@@ -379,14 +389,13 @@ static apr_status_t sleep_until(wait_t *w, int64_t deadline) {
 /* What the lock says comes first: EOWNERDEAD is said once, and EHANDLE means that it is not
  * held. */
 static apr_status_t wait_until(wait_t *w, int64_t deadline) {
-    cohort__lock_t *lock = w->condition->lock;
     apr_status_t status = enter_wait(w);
     if (status) return status;
-    cohort__lock_release(lock);
+    (void)cohort__hold_let_go(w->call.me, w->lock);
     status = sleep_until(w, deadline);
     apr_status_t held = w->lock_call.object == w->call.object && status == COHORT_EHANDLE
                             ? COHORT_EHANDLE
-                            : cohort__hold_acquire(&w->lock_call, lock, COHORT_OS_NEVER);
+                            : cohort__hold_acquire(&w->lock_call, w->lock, COHORT_OS_NEVER);
     if (status != APR_TIMEUP) remove_entry(w);
     return held ? held : status;
 }

@@ -100,6 +100,20 @@ int cohort_event_is_set(const cohort_event_t *asked) {
     return (atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET) != 0;
 }
 
+unsigned cohort__event_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
+    const cohort__call_t call = {aim->me, aim->handle, aim->life};
+    cohort_event_t *event = aim->handle;
+    (void)thorough;
+    uint64_t word = atomic_load_explicit(&event->sync.word, memory_order_acquire);
+    return (word & IS_SET) || cohort__call_over(&call) ? wanted : 0;
+}
+
+/* Of an event or a semaphore. */
+cohort__eventcount_t *cohort__sync_event(const cohort__aim_t *aim, unsigned wanted, int i) {
+    (void)wanted;
+    return i == 0 ? &((cohort__sync_t *)aim->handle)->changed : NULL;
+}
+
 void cohort__event_describe(const cohort__aim_t *aim, char *text, size_t size) {
     cohort_event_t *event = aim->handle;
     bool is_set = atomic_load_explicit(&event->sync.word, memory_order_acquire) & IS_SET;

@@ -58,11 +58,15 @@ bool cohort__sync_end(cohort__call_t *call, void *object, cohort__kind_t kind, u
     return false;
 }
 
-/* The lock's object is gone, and may be another lock by now, which another thread holds. */
+bool cohort__hold_let_go(cohort__thread_t *me, cohort__lock_t *lock) {
+    cohort__tid_t mine = me->id;
+    if (!atomic_compare_exchange_strong(&lock->owner, &mine, 0)) return false;
+    cohort__notify_handoff(&lock->freed);
+    return true;
+}
+
 static apr_status_t too_late(const cohort__call_t *call, cohort__lock_t *lock) {
-    cohort__tid_t mine = cohort__thread_id(call->me);
-    if (atomic_compare_exchange_strong(&lock->owner, &mine, 0))
-        cohort__notify_handoff(&lock->freed);
+    (void)cohort__hold_let_go(call->me, lock);
     return COHORT_EHANDLE;
 }
 
@@ -75,7 +79,7 @@ apr_status_t cohort__hold_acquire(const cohort__call_t *call, cohort__lock_t *lo
 
 /* Owners' numbers are never used again, so another lock in this place has another owner. */
 apr_status_t cohort__hold_release(const cohort__call_t *call, cohort__lock_t *lock) {
-    cohort__tid_t owner = atomic_load(&lock->owner);
+    cohort__tid_t owner = cohort__thread_id(call->me); /* mostly: so it is not looked at first */
     do {
         if (cohort__call_over(call)) return COHORT_EHANDLE;
         if (!owner) return COHORT_EOVERRELEASE;
@@ -152,11 +156,10 @@ static apr_status_t lock_release(cohort_lock_t *lock) {
     cohort__call_t call;
     apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_LOCK);
     if (status) return status;
-    cohort__tid_t mine = call.me->id; /* what this thread holds is the lock that is meant */
-    if (!atomic_compare_exchange_strong(&lock->sync.lock.owner, &mine, 0))
-        return cohort__hold_release(&call, &lock->sync.lock);
-    cohort__notify_handoff(&lock->sync.lock.freed);
-    return APR_SUCCESS;
+    /* what this thread holds is the lock that is meant */
+    return cohort__hold_let_go(call.me, &lock->sync.lock)
+               ? APR_SUCCESS
+               : cohort__hold_release(&call, &lock->sync.lock);
 }
 
 apr_status_t cohort_lock_release(cohort_lock_t *lock) { return COHORT__CALL(lock_release(lock)); }
@@ -189,6 +192,8 @@ apr_status_t cohort_lock_destroy(cohort_lock_t *lock) {
 
 /* ---- RLock ---------------------------------------------------------------------------------- */
 
+#define DEPTH_MAX (UINT32_MAX - 1)
+
 static apr_status_t destroy_rlock(void *object) { return cohort_rlock_destroy(object); }
 
 static apr_status_t rlock_create(cohort_rlock_t **lock, apr_pool_t *pool) {
@@ -206,12 +211,17 @@ apr_status_t cohort_rlock_create(cohort_rlock_t **lock, apr_pool_t *pool) {
     return COHORT__CALL_ANEW(rlock_create(lock, pool));
 }
 
-static apr_status_t acquire_again(cohort_rlock_t *lock) {
+/* By its owner, while it looks at the lock: the count of a lock that came after is not touched. */
+static apr_status_t change_depth(const cohort__call_t *call, cohort_rlock_t *lock, int by) {
+    if (!cohort__call_look(call)) return COHORT_EHANDLE;
     uint32_t depth = atomic_load_explicit(&lock->sync.depth, memory_order_relaxed);
-    if (depth == UINT32_MAX)
-        return cohort__fail(COHORT_ELIMIT, "a lock can be acquired %u times at once", UINT32_MAX);
-    atomic_store_explicit(&lock->sync.depth, depth + 1, memory_order_relaxed);
-    return APR_SUCCESS;
+    bool at_limit = by > 0 && depth == DEPTH_MAX;
+    depth = by ? depth + (uint32_t)by : 0;
+    if (!at_limit) atomic_store_explicit(&lock->sync.depth, depth, memory_order_relaxed);
+    cohort__call_look_end(call);
+    return at_limit ? cohort__fail(COHORT_ELIMIT, "a lock can be acquired %u times at once",
+                                   DEPTH_MAX + 1)
+                    : APR_SUCCESS;
 }
 
 static apr_status_t rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t timeout) {
@@ -219,10 +229,10 @@ static apr_status_t rlock_acquire(cohort_rlock_t *lock, apr_interval_time_t time
     apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_RLOCK);
     if (status) return status;
     if (cohort__lock_owner(&lock->sync.lock) == cohort__thread_id(call.me))
-        return acquire_again(lock);
+        return change_depth(&call, lock, 1);
     status = cohort__hold_acquire(&call, &lock->sync.lock, cohort__deadline(timeout));
-    if (!status || status == COHORT_EOWNERDEAD)
-        atomic_store_explicit(&lock->sync.depth, 1, memory_order_relaxed);
+    /* an owner that died may have held it several times */
+    if (status == COHORT_EOWNERDEAD && change_depth(&call, lock, 0)) return COHORT_EHANDLE;
     return status;
 }
 
@@ -234,11 +244,11 @@ static apr_status_t rlock_release(cohort_rlock_t *lock) {
     cohort__call_t call;
     apr_status_t status = cohort__call_begin(&call, lock, COHORT__KIND_SYNC, COHORT__TAG_RLOCK);
     if (status) return status;
-    if (cohort__lock_owner(&lock->sync.lock) != cohort__thread_id(call.me)) return COHORT_ENOTOWNER;
-    uint32_t depth = atomic_load_explicit(&lock->sync.depth, memory_order_relaxed) - 1;
-    atomic_store_explicit(&lock->sync.depth, depth, memory_order_relaxed);
-    if (depth == 0) cohort__lock_release(&lock->sync.lock);
-    return APR_SUCCESS;
+    if (cohort__lock_owner(&lock->sync.lock) == cohort__thread_id(call.me) &&
+        atomic_load_explicit(&lock->sync.depth, memory_order_relaxed) > 0)
+        return change_depth(&call, lock, -1);
+    if (cohort__hold_let_go(call.me, &lock->sync.lock)) return APR_SUCCESS;
+    return cohort__call_over(&call) ? COHORT_EHANDLE : COHORT_ENOTOWNER;
 }
 
 apr_status_t cohort_rlock_release(cohort_rlock_t *lock) {

@@ -181,24 +181,38 @@ apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, apr_size_t 
     return COHORT__CALL(semaphore_release(semaphore, n));
 }
 
+/* The free permits, with those that the dead hold. */
+static apr_status_t count_permits(const cohort__call_t *call, uint64_t *value) {
+    cohort_semaphore_t *semaphore = (cohort_semaphore_t *)call->object;
+    if (!cohort__sync_guard(call)) return COHORT_EHANDLE;
+    take_back(semaphore);
+    *value = value_of(semaphore);
+    cohort__guard_leave(&semaphore->sync.guard);
+    if (*value > 0) cohort__notify(&semaphore->sync.changed, COHORT__ALL);
+    return APR_SUCCESS;
+}
+
 static apr_status_t semaphore_value(cohort_semaphore_t *semaphore, apr_size_t *value) {
     cohort__call_t call;
+    uint64_t now = 0;
     apr_status_t status =
         cohort__call_begin(&call, semaphore, COHORT__KIND_SYNC, COHORT__TAG_SEMAPHORE);
-    if (status) return status;
-    if (!cohort__sync_guard(&call)) return COHORT_EHANDLE;
-    take_back(semaphore);
-    uint64_t now = value_of(semaphore);
-    cohort__guard_leave(&semaphore->sync.guard);
-    if (now > 0) cohort__notify(&semaphore->sync.changed, COHORT__ALL);
+    if (!status) status = count_permits(&call, &now);
     *value = (apr_size_t)now;
-    return APR_SUCCESS;
+    return status;
 }
 
 apr_size_t cohort_semaphore_value(const cohort_semaphore_t *semaphore) {
     apr_size_t value = 0;
     (void)COHORT__CALL(semaphore_value((cohort_semaphore_t *)semaphore, &value));
     return value;
+}
+
+unsigned cohort__semaphore_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
+    const cohort__call_t call = {aim->me, aim->handle, aim->life};
+    uint64_t value = value_of(aim->handle);
+    if (value == 0 && thorough && count_permits(&call, &value)) return wanted;
+    return value > 0 || cohort__call_over(&call) ? wanted : 0;
 }
 
 void cohort__semaphore_describe(const cohort__aim_t *aim, char *text, size_t size) {

@@ -16,7 +16,7 @@
 #ifndef COHORT_CORE_BACKEND_H
 #define COHORT_CORE_BACKEND_H
 
-#include "core/pool/pool.h"
+#include "core/pool/pool_result.h"
 
 typedef enum {
     COHORT__BACKEND_LOCAL, /* the workers are processes of this cohort */
@@ -25,11 +25,14 @@ typedef enum {
 
 /* What a thread that looks at a job finds there. */
 typedef struct {
-    void *outputs; /* of all items, from the submission on */
-    uint64_t size; /* in bytes */
+    void *outputs; /* of all items, from the submission on; NULL: none, or with a size each */
+    uint64_t size; /* in bytes; when outputs have a size each, of an array of cohort_bytes_t */
+    uint64_t n;    /* items */
+    bool begun;    /* a worker has come to it */
     /* From here on: only of one that is over. */
     apr_status_t status;
     bool abandoned; /* it was ended before all its items were run, with that status */
+    bool cancelled; /* items have ended because it was, or was out of time, and not by running */
     bool failed;    /* an item has; `first` is the lowest one */
     uint64_t first;
     const cohort__failure_t *reason; /* more of why it was abandoned, or NULL */
@@ -38,6 +41,8 @@ typedef struct {
 /* What a task can ask about itself. */
 typedef struct {
     uint64_t index, attempt; /* the attempt is 0 when no task is under way */
+    uint64_t base;           /* where its job begins in an imap's input */
+    uint64_t input_size;
     const void *context;
 } cohort__task_t;
 
@@ -55,9 +60,11 @@ typedef struct {
     /* Make a job of the pool that `use` means, as `order` describes, and have it begun. The caller
      * has checked nothing of the order but its reserved words, nor whether the pool takes work; and
      * the pool may be gone by now. Blocking: the calling thread waits for the job and destroys it,
-     * or its death does; no callback is called. */
+     * or its death does; no callback is called. `origin`, unless it is NULL: the job is a portion
+     * of that, and is destroyed with it; readers are told of each chunk. */
     apr_status_t (*submit)(cohort_result_t **job, const cohort__call_t *use,
-                           const cohort_job_t *order, bool blocking, apr_pool_t *parent);
+                           const cohort_job_t *order, bool blocking, const cohort__origin_t *origin,
+                           apr_pool_t *parent);
 
     /* ---- collect: without a guard */
 
@@ -74,6 +81,40 @@ typedef struct {
      * first. */
     cohort__failure_t *(*next_failure)(const cohort_result_t *job, cohort__failure_t *at,
                                        uint64_t *chain);
+    /* The same: how far an item is, and its output if it is done. APR_EINVAL, with words: there is
+     * no such item. */
+    apr_status_t (*item)(const cohort_result_t *job, uint64_t index, cohort_item_t *item);
+    /* Guard: of a job that is over, with outputs that have a size each: all of them that were not
+     * taken become the user's, in one step, and are written to an array. Nothing of a job that was
+     * abandoned. COHORT_EHANDLE: the job that `use` means is gone. */
+    apr_status_t (*give)(cohort_pool_t *pool, const cohort__call_t *use, cohort_bytes_t *outputs);
+    /* Guard: the output of one item is moved to an owner pointer, which stays NULL when there is
+     * none. Statuses as cohort_result_take(). */
+    apr_status_t (*take)(cohort_pool_t *pool, const cohort__call_t *use, uint64_t index,
+                         cohort__owner_ptr_t *to, uint64_t *size);
+
+    /* The same: the first item from this one on that has ended without being begun, and with what
+     * status; no failure is recorded of it. The number of items: there is none. */
+    uint64_t (*next_cancelled)(const cohort_result_t *job, uint64_t from, apr_status_t *status);
+
+    /* The caller looks at the job: how many of its items are over. Cheaper with *from as the last
+     * call for the same job has left it, 0 at first. */
+    uint64_t (*over)(const cohort_result_t *job, uint64_t *from);
+
+    /* ---- cancel: without a guard; the caller looks at the job */
+
+    /* Cancel it so far. Harmless when it is over, and when it was cancelled so far already: then
+     * what a dead caller has left undone is done. The system's reason why workers could not be
+     * ended: they end when their items do. */
+    apr_status_t (*cancel)(cohort_result_t *job, cohort__thread_t *me, cohort__why_t why,
+                           cohort__cancel_level_t level);
+
+    /* The same for one of its items, of which it has that many: told, or ended too. */
+    apr_status_t (*cancel_item)(cohort_result_t *job, cohort__thread_t *me, uint64_t index,
+                                bool ends);
+    /* The caller looks at no job. Of this life of the pool: deal with all that is over its time.
+     * When something will be; COHORT_OS_NEVER: nothing. */
+    int64_t (*deadlines)(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag);
 
     /* ---- lost: all with the guard */
 
@@ -85,6 +126,9 @@ typedef struct {
     void (*lost_makers)(cohort_pool_t *pool, cohort__thread_t *me);
     /* An owner of the guard died while a block was in pool->in_flight: free that. */
     void (*recover)(cohort_pool_t *pool, cohort__thread_t *me);
+    /* There are fewer workers from here on: those that are at jobs are to see that. Any number of
+     * times. */
+    void (*fewer)(cohort_pool_t *pool);
     /* With no worker there: is something to be done for which workers should be started? */
     bool (*has_work)(cohort_pool_t *pool);
 
@@ -96,6 +140,12 @@ typedef struct {
      * that is NULL. */
     void (*abandon_all)(cohort_pool_t *pool, cohort__thread_t *me, apr_status_t status,
                         const cohort__failure_t *why);
+    /* Guard: what the worker at this place, which is ready, runs, and since when. `now` is noted of
+     * what is seen running without a time. */
+    void (*activity)(cohort_pool_t *pool, uint32_t number, int64_t now,
+                     cohort_activity_t *activity);
+    /* Guard: how many jobs are not over, and of their items how many have not ended. */
+    void (*queued)(cohort_pool_t *pool, uint64_t *jobs, uint64_t *items);
     /* Guard: has the pool any jobs? */
     bool (*has_jobs)(const cohort_pool_t *pool);
     /* Guard: the job is not wanted any more. Its life ends, and it is freed now, or by the last
@@ -110,9 +160,15 @@ typedef struct {
     /* The item of the job that this process is at. A thread that has outlived its task may ask too,
      * when the job is freed or another: the answer is then of no meaning. */
     void (*task)(const cohort_result_t *job, cohort__task_t *task);
+    /* Why that item should stop; APR_SUCCESS: it need not. */
+    apr_status_t (*told)(const cohort_result_t *job);
+    /* In the thread of the task that is under way for this item: make its output, or make it larger
+     * or smaller. APR_ENOMEM; APR_EINVAL: outputs have a fixed size. */
+    apr_status_t (*output)(cohort_result_t *job, cohort__thread_t *me, uint64_t index,
+                           uint64_t size, void **data);
 } cohort__backend_t;
 
-extern const cohort__backend_t cohort__backends[COHORT__BACKENDS];
+extern COHORT__HIDDEN const cohort__backend_t cohort__backends[COHORT__BACKENDS];
 
 /* A number that another process has written over is not believed. */
 static inline const cohort__backend_t *cohort__backend_at(uint32_t number) {
@@ -148,15 +204,23 @@ static inline cohort__eventcount_t *cohort__result_event(cohort_result_t *job) {
     if (cohort__result_is_local(job)) return &job->changed;
     return cohort__backend_of_job(job)->event(job);
 }
+/* Each worker that comes to a job takes from its cursor first. */
+static inline bool cohort__job_is_begun(const cohort_result_t *job) {
+    return atomic_load(&job->cursor) != 0;
+}
 static inline void cohort__job_find(const cohort_result_t *job, cohort__found_t *found) {
     uint64_t state = atomic_load(&job->state), first = atomic_load(&job->first_failed);
-    *found = (cohort__found_t){.outputs = job->outputs,
-                               .size = job->n * job->output_size,
-                               .status = cohort__job_state_status(state),
-                               .abandoned = cohort__job_state_end(state) == COHORT__JOB_ABANDONED,
-                               .failed = first != 0,
-                               .first = cohort__first_failed_index(first),
-                               .reason = atomic_load(&job->reason)};
+    *found =
+        (cohort__found_t){.outputs = job->bytes & COHORT__BYTES_OUT ? NULL : job->outputs,
+                          .size = job->n * job->output_size,
+                          .n = job->n,
+                          .begun = cohort__job_is_begun(job),
+                          .status = cohort__job_state_status(state),
+                          .abandoned = cohort__job_state_end(state) == COHORT__JOB_ABANDONED,
+                          .cancelled = (atomic_load(&job->cancelled) & COHORT__CANCEL_HAS) != 0,
+                          .failed = first != 0,
+                          .first = cohort__first_failed_index(first),
+                          .reason = atomic_load(&job->reason)};
 }
 static inline cohort__found_t cohort__result_find(const cohort_result_t *job) {
     cohort__found_t found;

@@ -2,6 +2,7 @@
 /* Pools: made, closed, ended, joined. How a pool works is described in pool.h. */
 #include "core/base/reserved.h"
 #include "core/pool/backend.h"
+#include "core/pool/pool_tally.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,18 +42,22 @@ static apr_status_t plan_name(plan_t *plan) {
 static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options) {
     if (options) plan->given = *options;
     const cohort_pool_options_t *o = &plan->given;
-    apr_status_t status = cohort__check_reserved(o->reserved, 8, "options.reserved");
+    apr_status_t status = cohort__check_reserved(o->reserved, 4, "options.reserved");
     if (status) return status;
     if (o->init_size && !o->init_args) return cohort__null("init_args");
+    status = cohort__limits_check(o);
+    if (status) return status;
     if (o->signals < COHORT_SIGNALS_DEFAULT || o->signals > COHORT_SIGNALS_RESET)
         return cohort__fail(APR_EINVAL, "signals is %d", (int)o->signals);
     if (o->group < COHORT_GROUP_DEFAULT || o->group > COHORT_GROUP_OWN)
         return cohort__fail(APR_EINVAL, "group is %d", (int)o->group);
+    status = cohort__containment_check(o->containment, o->group);
+    if (status) return status;
     if (o->workers > COHORT__WORKERS_MAX) {
         return cohort__fail(COHORT_ELIMIT, "workers is %" APR_SIZE_T_FMT "; a pool has at most %d",
                             o->workers, COHORT__WORKERS_MAX);
     }
-    plan->hands = (uint32_t)cohort_os_cpu_count();
+    plan->hands = (uint32_t)cohort_os_figure(COHORT_OS_CPUS);
     plan->workers = o->workers ? (uint32_t)o->workers : plan->hands;
     if (plan->workers > COHORT__WORKERS_MAX) plan->workers = COHORT__WORKERS_MAX;
     if (plan->hands > plan->workers) plan->hands = plan->workers;
@@ -62,7 +67,8 @@ static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options
 }
 
 static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const plan_t *plan) {
-    size_t size = plan->workers * sizeof(cohort__worker_t);
+    pool->counts = plan->given.statistics != 0;
+    size_t size = cohort__places_size(pool, plan->workers, true);
     apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, size, &pool->object.parts[0]);
     if (status) return status;
     memset(atomic_load(&pool->object.parts[0]), 0, size);
@@ -74,19 +80,22 @@ static apr_status_t add_blocks(cohort_pool_t *pool, cohort__thread_t *me, const 
     return status;
 }
 
-static void fill_pool(cohort_pool_t *pool, const plan_t *plan) {
+static apr_status_t fill_pool(cohort_pool_t *pool, const plan_t *plan) {
     atomic_store_explicit(&pool->backend, COHORT__BACKEND_LOCAL, memory_order_relaxed);
     cohort__backend_of(pool)->setup(pool);
     pool->maker = cohort__self_id();
-    pool->workers = plan->workers;
+    pool->workers = pool->first = plan->workers;
+    if (pool->counts) atomic_store(&cohort__pool_tally_all(pool)->made, cohort_os_now());
     pool->hands = plan->hands;
     pool->attempts = cohort__attempts(plan->given.attempts);
     pool->method = plan->given.method;
     pool->signals = plan->given.signals;
     pool->group = plan->given.group;
+    pool->containment = plan->given.containment;
     pool->initializer = plan->initializer;
     pool->init_size = plan->given.init_size;
     memcpy(pool->name, plan->name, sizeof pool->name);
+    return cohort__limits_set(pool, &plan->given);
 }
 
 static apr_status_t pool_destroy(cohort_pool_t *pool);
@@ -101,6 +110,7 @@ static apr_status_t start_workers(cohort_pool_t *pool, cohort__thread_t *me) {
     for (uint32_t i = 0; i < pool->workers && !status; i++)
         status = cohort__worker_start(pool, me, tag, i);
     atomic_store(&pool->staffed, 1);
+    if (!status && pool->on_demand) status = cohort__recruiter_start(pool, tag);
     if (!status) cohort__pool_tend(pool); /* those that have died already */
     return status;
 }
@@ -121,9 +131,13 @@ static apr_status_t pool_create(cohort_pool_t **pool, const cohort_pool_options_
         cohort__object_free(me, made);
         return status;
     }
-    fill_pool(made, &plan);
+    status = fill_pool(made, &plan);
+    if (status) {
+        cohort__object_free(me, made);
+        return status;
+    }
     cohort__object_publish(me, made, COHORT__POOL_TAG, parent, destroy_pool);
-    status = cohort__setting_make(made, cohort__pool_tag(made));
+    status = cohort__setting_make(made, cohort__pool_tag(made), &plan.given);
     if (!status) status = start_workers(made, me);
     if (status) (void)pool_destroy(made);
     else *pool = made;
@@ -164,6 +178,7 @@ static apr_status_t pool_close(cohort_pool_t *pool) {
     cohort__pool_leave(pool);
     atomic_thread_fence(memory_order_seq_cst);
     cohort__notify(&pool->work, COHORT__ALL);
+    cohort__notify(&cohort__arena->completed, COHORT__ALL); /* its imaps end */
     return APR_SUCCESS;
 }
 
@@ -172,7 +187,7 @@ apr_status_t cohort_pool_close(cohort_pool_t *pool) { return COHORT__CALL_ANEW(p
 /* The status of the first that could not be reached though it runs: this process may not signal
  * it any more. */
 static apr_status_t signal_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
-                                   cohort_os_signal_t signal) {
+                                   int signal) {
     apr_status_t refused = APR_SUCCESS;
     for (uint32_t i = 0;
          i < COHORT__WORKERS_MAX && cohort__pool_tag(pool) == tag && i < pool->workers; i++) {
@@ -189,13 +204,28 @@ static apr_status_t signal_workers(cohort_pool_t *pool, cohort__thread_t *me, ui
     return refused;
 }
 
+/* The earliest time counts. Of a pool that is gone, or another by now, it may be written in vain:
+ * it is looked at only when the pool has been ended, and set before that. */
+static void kill_workers_at(cohort_pool_t *pool, int64_t when) {
+    int64_t set = atomic_load(&pool->kill);
+    while ((!set || set > when) && !atomic_compare_exchange_weak(&pool->kill, &set, when)) {
+    }
+}
+
+/* They are asked to end, and to be killed at this time. */
+static apr_status_t end_workers(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag,
+                                int64_t when) {
+    kill_workers_at(pool, when);
+    cohort__pool_end(pool, me, tag);
+    return signal_workers(pool, me, tag,
+                          when > cohort_os_now() ? COHORT_OS_TERMINATE : COHORT_OS_KILL);
+}
+
 static apr_status_t pool_terminate(cohort_pool_t *pool) {
     cohort__thread_t *me;
     uint64_t tag;
     apr_status_t status = check_call(pool, &me, &tag);
-    if (status) return status;
-    cohort__pool_end(pool, me, tag);
-    return signal_workers(pool, me, tag, COHORT_OS_TERMINATE);
+    return status ? status : end_workers(pool, me, tag, cohort_os_now() + GRACE);
 }
 
 apr_status_t cohort_pool_terminate(cohort_pool_t *pool) {
@@ -203,11 +233,6 @@ apr_status_t cohort_pool_terminate(cohort_pool_t *pool) {
 }
 
 /* ---- joining -------------------------------------------------------------------------------- */
-
-static bool is_own_worker(cohort_pool_t *pool) {
-    cohort_process_t *self = cohort__self();
-    return self && self->role == COHORT__ROLE_WORKER && atomic_load(&self->pool) == pool;
-}
 
 typedef struct {
     cohort_pool_t *pool;
@@ -219,7 +244,7 @@ static apr_status_t press(join_t *join) {
     cohort_pool_t *pool = join->pool;
     cohort__pool_look(pool, join->me, true);
     if (atomic_load(&pool->state) != COHORT__POOL_ENDED ||
-        cohort_os_now() - atomic_load(&pool->ended) < GRACE)
+        cohort_os_now() < atomic_load(&pool->kill))
         return APR_SUCCESS;
     return signal_workers(pool, join->me, join->tag, COHORT_OS_KILL);
 }
@@ -247,7 +272,7 @@ static apr_status_t pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) 
     uint64_t tag;
     apr_status_t status = check_call(pool, &me, &tag);
     if (status) return status;
-    if (is_own_worker(pool)) return COHORT_ENOWAIT;
+    if (cohort__is_own_worker(pool)) return COHORT_ENOWAIT;
     if (atomic_load(&pool->state) == COHORT__POOL_OPEN)
         return cohort__fail(APR_EINVAL, "the pool is neither closed nor terminated");
     return join(pool, me, tag, cohort__deadline(timeout));
@@ -255,6 +280,35 @@ static apr_status_t pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) 
 
 apr_status_t cohort_pool_join(cohort_pool_t *pool, apr_interval_time_t timeout) {
     return COHORT__CALL_ANEW(pool_join(pool, timeout));
+}
+
+/* Workers that are never to be killed, and could not even be asked, end with their tasks, if ever:
+ * that is given some time, and then said. */
+static apr_status_t stop_without_kill(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
+    if (!end_workers(pool, me, tag, COHORT_OS_NEVER)) return join(pool, me, tag, COHORT_OS_NEVER);
+    apr_status_t status = join(pool, me, tag, cohort_os_now() + GRACE / 4);
+    if (!APR_STATUS_IS_TIMEUP(status)) return status;
+    status = end_workers(pool, me, tag, COHORT_OS_NEVER);
+    return status ? status : join(pool, me, tag, COHORT_OS_NEVER);
+}
+
+static apr_status_t pool_stop(cohort_pool_t *pool, apr_interval_time_t grace) {
+    cohort__thread_t *me;
+    uint64_t tag;
+    if (grace < 0)
+        return cohort__fail(APR_EINVAL, "grace is %" APR_INT64_T_FMT, (apr_int64_t)grace);
+    apr_status_t status = check_call(pool, &me, &tag);
+    if (status) return status;
+    if (cohort__is_own_worker(pool)) return COHORT_ENOWAIT;
+    int64_t when = grace ? cohort__deadline(grace) : cohort_os_now();
+    if (when == COHORT_OS_NEVER) return stop_without_kill(pool, me, tag);
+    (void)end_workers(pool, me, tag, when);
+    status = join(pool, me, tag, when);
+    return APR_STATUS_IS_TIMEUP(status) ? join(pool, me, tag, COHORT_OS_NEVER) : status;
+}
+
+apr_status_t cohort_pool_stop(cohort_pool_t *pool, apr_interval_time_t grace) {
+    return COHORT__CALL_ANEW(pool_stop(pool, grace));
 }
 
 static apr_status_t pool_destroy(cohort_pool_t *pool) {
@@ -266,7 +320,7 @@ static apr_status_t pool_destroy(cohort_pool_t *pool) {
         return status == COHORT_EHANDLE && cohort__object_place(pool, COHORT__KIND_POOL)
                    ? APR_SUCCESS
                    : status;
-    if (is_own_worker(pool)) return COHORT_ENOWAIT;
+    if (cohort__is_own_worker(pool)) return COHORT_ENOWAIT;
     (void)pool_terminate(pool);
     status = join(pool, me, tag, COHORT_OS_NEVER);
     if (!status) cohort__pool_retire(pool, me, tag);
@@ -277,12 +331,12 @@ static apr_status_t pool_destroy(cohort_pool_t *pool) {
 void cohort__pools_end(void) {
     apr_status_t (*const steps[])(cohort_pool_t *) = {pool_terminate, pool_destroy};
     for (int step = 0; step < 2; step++) {
-        for (uint32_t i = 0; i < cohort__process_count(); i++) {
-            cohort_pool_t *pool = atomic_load(&cohort__process_at(i)->pool);
-            if (pool && cohort__pool_tag(pool) && pool->maker == cohort__self_id())
-                (void)steps[step](pool);
+        for (cohort_pool_t *pool = NULL;
+             (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
+            if (cohort__pool_tag(pool) && pool->maker == cohort__self_id()) (void)steps[step](pool);
         }
     }
+    cohort__recruiters_end();
 }
 
 apr_status_t cohort_pool_destroy(cohort_pool_t *pool) {

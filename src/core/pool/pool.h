@@ -9,17 +9,19 @@
  * chunk is in one word, and that is the only truth:
  *
  *     FREE -> RUNNING(worker) -> DONE            the way of most
- *             RUNNING(worker) -> RETRY -> ...    the worker died: the rest goes back, with the
- *                 offset where it starts
+ *             RUNNING(worker) -> RETRY -> ...    the worker died, or gives way to another job
+ *                 (pool_fair.c): the rest goes back, with the offset where it starts
+ *             RUNNING(worker) -> WAITING -> ...  its item is run again later, see pool_delay.c
+ *     each but DONE -> CANCELLED                 likewise, see pool_cancel.c
  *
  * A worker owns a chunk by a compare-and-swap from FREE or RETRY to RUNNING(me), having noted
  * before which chunk it wants, so its repairer knows it. It says in its record which item is under
  * way, by plain stores. The shared cursor from which workers take batches of chunks is only a hint.
  * When it has run out, workers pass over all words once and take what others have not begun; after
- * such a pass every chunk is RUNNING or DONE, and the job leaves the pool's list of ready jobs. One
- * that is over by then stays on it until it is destroyed, which is mostly soon, or until another is
- * behind it. A death that makes chunks free again changes the job's round and puts the job back.
- * DONE is final, so "the first chunks up to here are done" can be remembered without care
+ * such a pass every chunk is RUNNING, WAITING or final, and the job leaves the pool's list of ready
+ * jobs. One that is over by then stays on it until it is destroyed, which is mostly soon, or until
+ * another is behind it. What makes chunks free again changes the job's round and puts the job back.
+ * DONE and CANCELLED are final, so "the first chunks up to here are" can be remembered without care
  * (scanned), and the thread that finds that it is all of them completes the job, by one
  * compare-and-swap of its state.
  *
@@ -41,10 +43,12 @@
 #define COHORT_CORE_POOL_H
 
 #include "core/object/object.h"
+#include "core/pool/pool_words.h"
 #include "core/process/process.h"
 
 #include <cohort/errors.h>
 #include <cohort/pool.h>
+#include <cohort/imap.h>
 
 #define COHORT__POOL_TAG COHORT__TAG('P', 'O', 'O', 'L')
 /* destroyed; freed with its last job */
@@ -52,6 +56,7 @@
 #define COHORT__RESULT_TAG       COHORT__TAG('R', 'S', 'L', 'T')
 
 #define COHORT__WORKERS_MAX   8192
+#define COHORT__SEGMENTS      8 /* of places that are added, see pool_resize.c */
 #define COHORT__ATTEMPTS_MAX  8000
 #define COHORT__POOL_NAME_MAX 51 /* with its zero; "-8192" still fits a process' name */
 #define COHORT__ITEMS_MAX     UINT64_C(4294967294)
@@ -89,11 +94,19 @@ typedef struct {
     /* item << 1 | it is running; items before it are done */
     _Atomic uint64_t progress;
     _Atomic uint32_t phase;
+    _Atomic uint32_t visit; /* counts the jobs that workers at this place have come to */
+    _Atomic int64_t begun;  /* when its item has, if the job needs that; 0: no item runs */
     _Alignas(64) _Atomic uint64_t process; /* cohort__pid_t; 0 = the place is vacant. Guard. */
     _Atomic uint64_t launcher;             /* tid of the thread that starts it */
     _Atomic int64_t since;                 /* when its start began. Guard. */
-    /* the process before it; its slot is kept until the next death */
-    _Atomic uint64_t previous;
+    _Atomic uint64_t previous; /* the process before it; its slot is kept until the next death */
+    /* this process is to be ended, or 0; and what it is ended for, see pool_cancel.c. Guard. */
+    _Atomic uint64_t verdict, condemned;
+    /* which item of which visit was seen running, and since when, see pool_activity.c. Guard. */
+    _Atomic uint64_t seen, seen_visit;
+    _Atomic int64_t seen_since;
+    _Atomic uint64_t leaves;   /* it ends when it has left its job, and is not counted. Guard. */
+    cohort__owner_ptr_t crash; /* what it says of one, see pool_crash.c; or NULL */
 } cohort__worker_t;
 
 struct cohort_pool_t {
@@ -105,20 +118,44 @@ struct cohort_pool_t {
     /* jobs with chunks that no worker has begun, or over; idle workers look here all the time, so
      * nothing else is here that is written often */
     cohort__link_t ready;
+    cohort__link_t each;          /* jobs that run once on every worker, see pool_each.c */
+    _Atomic uint64_t each_serial; /* how many have come */
     _Alignas(64) cohort__pid_t maker;
-    uint32_t workers, attempts;
+    _Atomic uint32_t workers; /* places that there are; they become more, see pool_resize.c */
+    uint32_t first;           /* of them are in the first part */
+    uint32_t attempts;
     uint32_t hands;           /* workers that can run at the same time */
     _Atomic uint32_t backend; /* cohort__backend_number_t, see backend.h */
     cohort_start_method_t method;
     cohort_signals_t signals;
     cohort_group_t group;
-    cohort__code_t initializer;
+    cohort_containment_t containment;
+    cohort__code_t initializer, finalizer;
     uint64_t init_size;
     char name[COHORT__POOL_NAME_MAX];
-    _Alignas(64) cohort__link_t all; /* every job that was not freed */
-    _Atomic uint32_t swept;          /* the cohort's deaths when orphans were last looked for */
-    _Atomic int64_t ended;           /* when it was terminated */
-    _Atomic int64_t vacant;          /* when a place last became vacant */
+    /* How long a worker lives, see pool_retire.c; 0, and COHORT_OS_NEVER for times: no limit. */
+    uint32_t limited, counts; /* one of the first three is set; see pool_tally.h */
+    uint64_t tasks_most, memory_most;
+    uint64_t hard_memory, hard_time; /* bytes, CPU seconds: of the system, for messages */
+    int64_t age_most, idle_most;
+    /* How many workers there are to be: places from `target` on stay vacant, and workers there end;
+     * of those before it so many as `demand` says are taken. Guard. */
+    _Atomic uint64_t target, demand;
+    /* How much is taken in, see pool_room.c; 0: no limit. The numbers are never too low. Guard. */
+    uint32_t bounded, reports_crashes;
+    uint64_t most_jobs, most_bytes;
+    _Atomic uint64_t queued, queued_bytes;
+    uint32_t least;                             /* the demand does not fall below this */
+    uint32_t on_demand;                         /* it may be less than the target */
+    cohort__owner_ptr_t more[COHORT__SEGMENTS]; /* places behind the first ones */
+    _Alignas(64) cohort__link_t all;            /* every job that was not freed */
+    _Atomic uint32_t swept;   /* the cohort's deaths when orphans were last looked for */
+    _Atomic uint32_t timed;   /* jobs that are not over may have times */
+    _Atomic int64_t kill;     /* when its workers are to be killed; 0: not yet known */
+    _Atomic int64_t vacant;   /* when a place last became vacant */
+    _Atomic int64_t tended;   /* when the times of its jobs were last looked at */
+    _Atomic int64_t observed; /* until then; see pool_activity.c */
+    _Atomic int64_t pressed;  /* when workers were last looked at for pool_fair.c. Guard. */
     /* Starts that fail, see pool_retry.c. Guard. */
     _Atomic uint64_t failures; /* one after the other since a worker last became ready */
     _Atomic int64_t failing;   /* since when they fail while no worker is ready; 0 = they do not */
@@ -136,14 +173,23 @@ struct cohort_pool_t {
 /* What became of a failed item: a chain per chunk or worker, each with one writer at a time. */
 typedef struct cohort__failure_t {
     cohort__owner_ptr_t next;
-    uint64_t index;
+    uint64_t index, count; /* its items: one, or those of a range */
     cohort__pid_t process;
     int64_t pid;
     int32_t status, exit_code;
     uint32_t attempt, length;
+    const char *file, *function, *crash; /* behind the message; NULL: not known */
+    int32_t line;
     char worker[COHORT__NAME_MAX];
     char message[];
 } cohort__failure_t;
+
+/* Which sides of a job have a size each. */
+enum {
+    COHORT__BYTES_IN = 1,
+    COHORT__STRINGS_IN = 2, /* which are bytes, too */
+    COHORT__BYTES_OUT = 4
+};
 
 struct cohort_result_t {
     /* parts: what was copied (inputs, context), outputs, words, failure that is being freed */
@@ -157,15 +203,41 @@ struct cohort_result_t {
     uint64_t n, input_size, output_size;
     uint64_t chunk, chunks;  /* items in one, and their number */
     _Atomic uint64_t *words; /* of the chunks */
-    cohort__owner_ptr_t
-        *failures;     /* heads of chains; as many as chunks or workers, whichever is less */
-    void *destination; /* private memory of the submitter that _get() fills */
+    /* heads of chains; as many as chunks or workers, whichever is less, and `failure` */
+    cohort__owner_ptr_t *failures;
+    /* what its chunks need beyond calls of the task, see backend_local.h. Workers look at it for
+     * each item, and, when a job needs nothing, at no later line; little is written near it. */
+    _Atomic uint32_t needs;
+    _Atomic uint32_t cancelled; /* whether and how, see below */
+    void *destination;          /* private memory of the submitter that _get() fills */
     cohort__pid_t submitter;
     /* blocking calls: the thread that will destroy it; its death destroys it too */
     cohort__tid_t waiter;
-    uint32_t attempts;                    /* of an item, in all */
-    uint32_t by_chunk;                    /* failures are kept by chunk, not by worker */
-    _Atomic uint32_t callbacks;           /* there is one to be called */
+    /* a portion of an imap: the imap, and which life of it; the end of that destroys it */
+    cohort_imap_t *imap;
+    uint64_t imap_life;
+    uint64_t base; /* the index of its first item there */
+    uint64_t held; /* bytes that the pool keeps for it */
+    _Atomic int32_t priority;
+    uint32_t attempts;   /* of an item, in all */
+    int32_t retry_on[4]; /* statuses with which it is run again, see pool_again.c */
+    uint32_t retry_any;
+    /* how long it waits until then, at first and at most, in ns; 0: not, and no chunk is WAITING */
+    int64_t delay, delay_most;
+    _Atomic int64_t *due, due_of_one; /* when WAITING chunks may be claimed; of a job with one */
+    _Atomic uint64_t delays, settled; /* see pool_delay.c */
+    _Atomic int64_t roused;           /* what was due then has been listed. Guard. */
+    uint32_t by_chunk;                /* failures are kept by chunk, not by worker */
+    uint32_t chains;                  /* of them, when they are kept by worker */
+    uint32_t bytes;                   /* the sides that have a size each, see pool_bytes.c */
+    _Atomic uint32_t callbacks;       /* there is one to be called */
+    int64_t submitted;                /* when it was, if its pool counts */
+    /* times, of cohort_os_now(); COHORT_OS_NEVER: none. When waiting items end; when running ones
+     * are told, and ended; how long an item may run until it is told, and is ended. */
+    int64_t queue_end, tell, end, item_tell, item_end;
+    uint32_t timed;            /* one of them is not */
+    _Atomic int64_t asked;     /* when a thread that does not wait last looked for deaths */
+    cohort__owner_ptr_t marks; /* of cancelled items, or NULL, see pool_cancel.c */
     _Alignas(64) _Atomic uint64_t cursor; /* this line is the workers' */
     _Atomic uint64_t scanned;             /* that many first chunks are done */
     _Atomic uint64_t word;                /* of a job with one chunk */
@@ -180,47 +252,28 @@ struct cohort_result_t {
     _Atomic uint64_t first_failed; /* (index + 1) << 32 | status; 0 = none */
     _Atomic uint64_t round;        /* changes when chunks are free again; guard */
     _Atomic uint64_t unwanted;     /* to be freed by the last thread that leaves; guard */
+    _Atomic uint64_t given;        /* outputs with a size each are the user's; guard */
     _Atomic uint32_t called;       /* the callback has returned */
     /* threads other than workers may look at it, announced in their records; see pool_result.c */
     _Atomic uint32_t looked;
-    _Atomic int64_t asked; /* when a thread that does not wait last looked for deaths */
+    /* see pool_completed.c; here, where the thread that ends the job looks anyway */
+    _Atomic uint64_t followed;
     cohort__eventcount_t
         changed; /* from here on nothing is cleared: a thread may come late to notify it */
     _Atomic uint32_t backend; /* its pool's */
     _Alignas(64) char data[COHORT__INLINE];
 };
 
-/* ---- words of jobs and workers -------------------------------------------------------------- */
+/* Of which imap a job is a portion, and where it begins there; or what else it is. */
+typedef struct {
+    cohort__call_t imap;
+    uint64_t base;
+    bool each; /* it is none, but runs once on every worker */
+} cohort__origin_t;
 
-/* The state of a job: 0, or how it has ended and its status. */
-typedef enum { COHORT__JOB_DONE = 1, COHORT__JOB_ABANDONED } cohort__job_end_t;
-
-static inline uint64_t cohort__job_state(cohort__job_end_t end, apr_status_t status) {
-    return (uint64_t)end << 32 | (uint32_t)status;
-}
-static inline cohort__job_end_t cohort__job_state_end(uint64_t state) {
-    return (cohort__job_end_t)(state >> 32);
-}
-static inline apr_status_t cohort__job_state_status(uint64_t state) {
-    return (apr_status_t)(uint32_t)state;
-}
 static inline bool cohort__job_is_over(const cohort_result_t *job) {
     return atomic_load_explicit(&job->state, memory_order_acquire) != 0;
 }
-
-/* The first item of a job that has failed, and its status; 0: none has. */
-static inline uint64_t cohort__first_failed(uint64_t index, apr_status_t status) {
-    return (index + 1) << 32 | (uint32_t)status;
-}
-static inline uint64_t cohort__first_failed_index(uint64_t first) { return (first >> 32) - 1; }
-static inline apr_status_t cohort__first_failed_status(uint64_t first) {
-    return (apr_status_t)(uint32_t)first;
-}
-
-/* The progress of a worker: its item, and whether that runs. */
-static inline uint64_t cohort__progress(uint64_t item, bool runs) { return item << 1 | runs; }
-static inline uint64_t cohort__progress_item(uint64_t progress) { return progress >> 1; }
-static inline bool cohort__progress_runs(uint64_t progress) { return progress & 1; }
 
 /* ---- pool_core.c ---------------------------------------------------------------------------- */
 
@@ -251,12 +304,17 @@ void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link);
 static inline bool cohort__linked(cohort__link_t *link) {
     return atomic_load_explicit(&link->next, memory_order_acquire) != 0;
 }
+/* A place behind the first part, in a file of its own: pool_resize.c. */
+cohort__worker_t *cohort__pool_worker_behind(cohort_pool_t *pool, uint32_t number);
 static inline cohort__worker_t *cohort__pool_worker(cohort_pool_t *pool, uint32_t number) {
+    if (number >= pool->first) return cohort__pool_worker_behind(pool, number);
     return (cohort__worker_t *)atomic_load_explicit(&pool->object.parts[0], memory_order_acquire) +
            number;
 }
 /* The guard is left; if the pool is retired and has no job any more, free it. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me);
+/* Is this process a worker of the pool? */
+bool cohort__is_own_worker(const cohort_pool_t *pool);
 /* "<pool>-<number>" */
 void cohort__worker_name(const cohort_pool_t *pool, uint32_t number, char *name);
 
@@ -327,19 +385,61 @@ void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint
  * it ended. */
 void cohort__worker_not_ready(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
                               cohort__failure_t *what);
+/* Starts have failed for so long that work ends with that: the status, and its sentence becomes
+ * that of the caller's failure. */
+apr_status_t cohort__start_verdict(cohort_pool_t *pool);
 /* When places that are vacant now are to be looked at again. */
 int64_t cohort__start_next(cohort_pool_t *pool);
+
+/* ---- pool_resize.c: how many workers there are to be ----------------------------------------- */
+
+/* Guard: the pool is retired, and has no workers. What was added to its places is freed. */
+void cohort__places_drop(cohort_pool_t *pool, cohort__thread_t *me);
+/* Guard: fewer places are taken than there are to be workers, not counting those that leave. */
+bool cohort__staff_is_short(cohort_pool_t *pool);
+/* Guard: is this place vacant, and may it be taken? */
+static inline bool cohort__place_is_vacant(cohort_pool_t *pool, uint32_t number) {
+    return number < atomic_load(&pool->target) &&
+           !atomic_load(&cohort__pool_worker(pool, number)->process);
+}
+/* For workers: is this place one of those that are to be vacant? */
+static inline bool cohort__place_is_over(const cohort_pool_t *pool, uint32_t number) {
+    return number >= atomic_load_explicit(&((cohort_pool_t *)pool)->target, memory_order_relaxed);
+}
+
+/* ---- pool_limit.c: what the options say of the lives of workers ------------------------------ */
+
+/* APR_EINVAL: something that makes no sense. */
+apr_status_t cohort__limits_check(const cohort_pool_options_t *options);
+/* Of a pool that no other process knows yet. */
+apr_status_t cohort__limits_set(cohort_pool_t *pool, const cohort_pool_options_t *options);
+
+/* ---- pool_recruit.c: starting workers on demand ---------------------------------------------- */
+
+/* In the process that has made the pool, from here to its end: start workers as they are wanted,
+ * whichever process wants them. */
+apr_status_t cohort__recruiter_start(cohort_pool_t *pool, uint64_t tag);
+/* This process leaves the cohort, and its pools have ended. */
+void cohort__recruiters_end(void);
+
+/* ---- pool_deadline.c ------------------------------------------------------------------------ */
+
+/* Of all pools: what is over its time is dealt with. */
+void cohort__deadlines_tend(void);
 
 /* ---- pool_setting.c: what its maker gives to workers ---------------------------------------- */
 
 typedef struct cohort__setting_t cohort__setting_t;
 /* In a call of the host's own thread that makes the pool; dropped with the pool. */
-apr_status_t cohort__setting_make(const cohort_pool_t *pool, uint64_t tag);
+apr_status_t cohort__setting_make(const cohort_pool_t *pool, uint64_t tag,
+                                  const cohort_pool_options_t *options);
 void cohort__setting_drop(const cohort_pool_t *pool, uint64_t tag);
 /* NULL when this process is not the pool's maker, or the pool is gone. To be released. */
 cohort__setting_t *cohort__setting_use(const cohort_pool_t *pool, uint64_t tag);
 void cohort__setting_release(cohort__setting_t *setting);
-const cohort__given_t *cohort__setting_given(const cohort__setting_t *setting);
+/* What the process of this slot, which is to be the worker at that place, gets. */
+apr_status_t cohort__setting_attach(const cohort__setting_t *setting, cohort_process_t *slot,
+                                    uint32_t number);
 /* Around a fork, so that the copy never has handles that nothing there knows of. In the copy,
  * reset instead of unlock. */
 void cohort__settings_lock(void);
@@ -350,73 +450,5 @@ void cohort__settings_reset(void);
 
 /* The body of a worker; the child's runtime calls it when the slot's role is WORKER. */
 int cohort__pool_worker_main(cohort_process_t *self);
-
-/* ---- pool_result.c -------------------------------------------------------------------------- */
-
-/* The start of a call on a result: as cohort__call_begin(). */
-apr_status_t cohort__result_use(cohort__call_t *use, cohort_result_t *result);
-/* Is it done, its callback included? thorough: look after dead workers too; not with a guard held.
- * APR_EAGAIN: no; COHORT_EHANDLE: it was destroyed. */
-apr_status_t cohort__result_try(const cohort__call_t *use, bool thorough);
-/* For the table of types. */
-unsigned cohort__result_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough);
-void cohort__result_describe(const cohort__aim_t *aim, char *text, size_t size);
-/* Wait until it is done. */
-apr_status_t cohort__result_await(cohort__call_t *use, apr_interval_time_t timeout);
-/* Of one that is done: its outputs where they are wanted, and its status. */
-apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs);
-/* cohort_result_destroy(), for use within the library. */
-apr_status_t cohort__result_destroy(cohort_result_t *result);
-/* How often an item is run in all when its worker dies; 0: once. */
-static inline uint32_t cohort__attempts(apr_size_t wanted) {
-    return wanted < 1 ? 1 : wanted > COHORT__ATTEMPTS_MAX ? COHORT__ATTEMPTS_MAX : (uint32_t)wanted;
-}
-
-/* cohort_result_is_successful() with a status, for use within the library. */
-apr_status_t cohort__result_successful(cohort_result_t *result, int *successful);
-
-/* ---- pool_failure.c ------------------------------------------------------------------------- */
-
-/* Make a record of a failure in an owner pointer that is NULL. APR_ENOMEM. */
-apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__owner_ptr_t *owner_ptr,
-                                  const cohort__failure_t *what, const char *message,
-                                  size_t length);
-/* The last record of a chain, or NULL. */
-cohort__failure_t *cohort__failure_last(cohort__owner_ptr_t *chain);
-/* In a worker: what it is at, so that a task can ask, and a message of cohort_task_fail() is known
- * to belong to its item. */
-typedef struct {
-    cohort__pid_t process; /* the worker: what else is said here is not true of its copies */
-    _Atomic(cohort_result_t *) job;
-    const _Atomic uint64_t *progress; /* of its record */
-    const _Atomic uint64_t *chunk;    /* likewise */
-    const char *worker;
-    uint64_t attempt;
-    apr_status_t lost; /* why there is no task */
-    uint64_t visit;    /* counts the jobs that this worker has come to */
-} cohort__running_t;
-extern COHORT__PER_PROCESS cohort__running_t cohort__running;
-/* In a worker: what is to be said of the failure that has just been met with this status: the
- * message that cohort_task_fail() was given for it, else a description of the status, written to
- * `text`. */
-const char *cohort__failure_message(apr_status_t status, uint64_t item, char *text, size_t size,
-                                    size_t *length);
-/* In a worker: the running item has failed. */
-void cohort__failure_record(cohort__thread_t *me, cohort__owner_ptr_t *chain, apr_status_t status);
-/* In a worker that ends: what was last said of a failure is not needed any more. */
-void cohort__failure_forget(void);
-
-/* ---- pool_callback.c ------------------------------------------------------------------------ */
-
-typedef struct cohort__callback_t cohort__callback_t;
-/* Before a job with a callback is submitted: make sure that it can be called. */
-apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_job_t *order);
-void cohort__callback_drop(cohort__callback_t *callback);
-/* After it was submitted. */
-void cohort__callback_add(cohort__callback_t *callback, cohort_result_t *job);
-/* Is the caller inside a callback? */
-bool cohort__in_callback(void);
-/* Are callbacks of this pool outstanding in this process? */
-bool cohort__callbacks_pending(const cohort_pool_t *pool);
 
 #endif

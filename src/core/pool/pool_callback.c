@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Callbacks of results. One thread of the submitting process calls them; it exists while there are
- * some to be called. It sleeps on the cohort's count of completions and goes through all that are
- * outstanding when one of them may be ready.
+ * Callbacks of results. One thread of the process that gave them calls them; it exists while there
+ * are some to be called, or imaps to be fed (pool_feed.c). It sleeps on the cohort's count of
+ * completions and goes through all that are outstanding when one of them may be ready.
  */
 #include "core/pool/backend.h"
 
@@ -16,6 +16,7 @@ struct cohort__callback_t {
     cohort__call_t use;
     cohort_callback_t on_success, on_error;
     void *arg;
+    bool added; /* later, to the result: that is ready without it */
 };
 
 static cohort_os_mutex_t callbacks_mutex;
@@ -24,7 +25,7 @@ static cohort__callback_t *calling; /* being called now */
 static unsigned reserved;           /* submissions under way that will bring one */
 static bool caller_runs;
 /* the membership that all this belongs to; a forked copy, or a later cohort, starts afresh */
-static uint32_t owner;
+static _Atomic uint32_t owner;
 static _Thread_local bool inside;
 
 bool cohort__in_callback(void) { return inside; }
@@ -32,13 +33,13 @@ bool cohort__in_callback(void) { return inside; }
 /* A copy of another process has neither its thread nor its callbacks; the copied mutex may be
  * locked. */
 static void lock(void) {
-    if (owner != cohort__membership()) {
+    if (cohort__membership_is_new(&owner)) {
         cohort_os_mutex_reset(&callbacks_mutex);
         first_callback = calling = NULL;
         last_callback = &first_callback;
         reserved = 0;
         caller_runs = false;
-        owner = cohort__membership();
+        atomic_store(&owner, cohort__membership());
     }
     cohort_os_mutex_lock(&callbacks_mutex);
 }
@@ -53,12 +54,26 @@ static bool is_due(const cohort__callback_t *callback) {
     return atomic_load(&pool->state) == COHORT__POOL_ENDED;
 }
 
-/* Take the first that is due; the order of submission is kept as far as completion allows. */
+static bool is_of_same(const cohort__callback_t *a, const cohort__callback_t *b) {
+    return a->job == b->job && a->use.life == b->use.life;
+}
+
+/* Mutex. One that is due by now may have been passed over before it was, and others of the same
+ * result come after it. */
+static cohort__callback_t **first_of_result(const cohort__callback_t *due) {
+    cohort__callback_t **at = &first_callback;
+    while (!is_of_same(*at, due)) at = &(*at)->next;
+    return at;
+}
+
+/* Take the first that is due; the order in which they came is kept as far as completion allows, and
+ * among those of one result in any case. */
 static bool take_due(void) {
     bool found = false;
     lock();
     for (cohort__callback_t **at = &first_callback; *at && !found; at = &(*at)->next) {
         if (!is_due(*at)) continue;
+        if ((*at)->added) at = first_of_result(*at);
         calling = *at;
         *at = calling->next;
         if (last_callback == &calling->next) last_callback = at;
@@ -71,7 +86,7 @@ static bool take_due(void) {
 
 static bool is_idle(void) {
     lock();
-    bool idle = !first_callback && !reserved;
+    bool idle = !first_callback && !reserved && !cohort__feeds_any();
     cohort_os_mutex_unlock(&callbacks_mutex);
     return idle;
 }
@@ -87,7 +102,7 @@ static bool get_oldest(cohort__call_t *use) {
 static apr_status_t try_due(void *arg, bool thorough) {
     cohort__call_t oldest;
     (void)arg;
-    if (take_due()) return APR_SUCCESS;
+    if (take_due() || cohort__feeds_are_due()) return APR_SUCCESS;
     if (!thorough) return APR_EAGAIN;
     bool any = get_oldest(&oldest);
     if (any) (void)cohort__result_try(&oldest, true);
@@ -107,9 +122,10 @@ static void done(cohort__callback_t *callback) {
     lock();
     calling = NULL;
     cohort_os_mutex_unlock(&callbacks_mutex);
-    if (!is_destroyed(callback)) {
+    if (!callback->added && !is_destroyed(callback)) {
         cohort_result_t *job = callback->job;
         atomic_store(&job->called, 1);
+        if (atomic_load(&job->followed)) cohort__completed_note(job);
         cohort__notify(cohort__result_event(job), COHORT__ALL);
     }
     atomic_thread_fence(memory_order_seq_cst);
@@ -120,7 +136,7 @@ static void done(cohort__callback_t *callback) {
 
 static bool more(void) {
     lock();
-    caller_runs = first_callback || reserved;
+    caller_runs = first_callback || reserved || cohort__feeds_any();
     bool go_on = caller_runs;
     cohort_os_mutex_unlock(&callbacks_mutex);
     return go_on;
@@ -130,14 +146,21 @@ static void dispatch(void *arg) {
     (void)arg;
     inside = true;
     while (more()) {
-        if (cohort__await(&cohort__arena->completed, try_due, NULL, COHORT_OS_NEVER)) continue;
+        cohort__pace_t pace = cohort__pace_steady;
+        pace.gives = cohort__feeds_any();
+        if (cohort__await_paced(&cohort__arena->completed, try_due, NULL, COHORT_OS_NEVER, pace))
+            continue;
+        if (!calling) {
+            cohort__feeds_serve();
+            continue;
+        }
         call(calling);
         done(calling);
     }
 }
 
 /* The thread is there before the work is submitted, so that a submitted callback can be called. */
-static apr_status_t reserve(void) {
+apr_status_t cohort__caller_reserve(void) {
     apr_status_t status = APR_SUCCESS;
     lock();
     if (!caller_runs) status = cohort_os_thread_start(dispatch, NULL);
@@ -161,6 +184,8 @@ static void unreserve(cohort__callback_t *callback) {
     cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }
 
+void cohort__caller_release(void) { unreserve(NULL); }
+
 apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_job_t *order) {
     if (!order->on_success && !order->on_error) return APR_SUCCESS;
     cohort__callback_t *made = calloc(1, sizeof *made);
@@ -168,7 +193,7 @@ apr_status_t cohort__callback_make(cohort__callback_t **callback, const cohort_j
     made->on_success = order->on_success;
     made->on_error = order->on_error;
     made->arg = order->callback_arg;
-    apr_status_t status = reserve();
+    apr_status_t status = cohort__caller_reserve();
     if (status) free(made);
     else *callback = made;
     return status;
@@ -186,6 +211,31 @@ void cohort__callback_add(cohort__callback_t *callback, cohort_result_t *job) {
     callback->use.object = &job->object;
     callback->use.life = atomic_load(&job->object.tag);
     unreserve(callback);
+}
+
+/* Kept until the thread that calls has it: the result may be destroyed meanwhile, which cancels
+ * it. */
+static apr_status_t add_later(cohort_result_t *result, cohort_callback_t callback, void *arg) {
+    const cohort_job_t order = {.on_success = callback, .on_error = callback, .callback_arg = arg};
+    cohort__callback_t *made = NULL;
+    cohort__call_t use;
+    if (!callback) return cohort__null("callback");
+    apr_status_t status = cohort__result_use(&use, result);
+    if (!status) status = cohort__callback_make(&made, &order);
+    if (!made) return status;
+    if (!cohort__result_look(&use)) {
+        cohort__callback_drop(made);
+        return COHORT_EHANDLE;
+    }
+    made->added = true;
+    cohort__callback_add(made, result);
+    cohort__result_look_end(&use);
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_result_add_callback(cohort_result_t *result, cohort_callback_t callback,
+                                        void *arg) {
+    return COHORT__CALL_ANEW(add_later(result, callback, arg));
 }
 
 bool cohort__callbacks_pending(const cohort_pool_t *pool) {

@@ -39,6 +39,7 @@ static bool is_done_with(cohort_pool_t *pool) {
  * the repair of the next death comes here. */
 void cohort__pool_leave_last(cohort_pool_t *pool, cohort__thread_t *me) {
     cohort__guard_commit(&pool->guard);
+    if (is_done_with(pool)) cohort__places_drop(pool, me);
     bool last = is_done_with(pool) && !cohort__thread_is_busy(me) &&
                 cohort__object_claim(me, pool, COHORT__POOL_TAG_RETIRED);
     cohort__pool_leave(pool);
@@ -72,6 +73,11 @@ void cohort__link_take(cohort__guard_t *guard, cohort__link_t *link) {
     cohort__guard_set(guard, &before->next, cohort__link_address(after));
     cohort__guard_set(guard, &after->prev, cohort__link_address(before));
     cohort__guard_set(guard, &link->next, 0);
+}
+
+bool cohort__is_own_worker(const cohort_pool_t *pool) {
+    cohort_process_t *self = cohort__self();
+    return self && self->role == COHORT__ROLE_WORKER && atomic_load(&self->pool) == pool;
 }
 
 /* ---- names ---------------------------------------------------------------------------------- */

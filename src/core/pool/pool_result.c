@@ -1,11 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Results: waited for, asked, released. */
+/* Results: waited for, cancelled, released. What one that is done says: pool_answer.c. */
 #include "core/base/bits.h"
 #include "core/pool/backend.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
@@ -13,18 +11,15 @@ apr_status_t cohort__result_use(cohort__call_t *use, cohort_result_t *result) {
     return cohort__call_begin(use, result, COHORT__KIND_RESULT, COHORT__RESULT_TAG);
 }
 
-static cohort_result_t *job_of(const cohort__call_t *use) { return (cohort_result_t *)use->object; }
-
-/* Between these two the job is not freed, nor its pool, in which it is listed. A thread that
- * destroys the job meanwhile leaves it to the last one that ends its look, or to the sweep after
- * that one's death. */
-static bool look_at_job(const cohort__call_t *use) {
-    atomic_store_explicit(&job_of(use)->looked, 1, memory_order_relaxed);
+/* A thread that destroys the job meanwhile leaves it to the last one that ends its look, or to the
+ * sweep after that one's death. */
+bool cohort__result_look(const cohort__call_t *use) {
+    atomic_store_explicit(&cohort__result_of(use)->looked, 1, memory_order_relaxed);
     return cohort__call_look(use);
 }
 
-static void look_end(const cohort__call_t *use) {
-    cohort_result_t *job = job_of(use);
+void cohort__result_look_end(const cohort__call_t *use) {
+    cohort_result_t *job = cohort__result_of(use);
     cohort_pool_t *pool = atomic_load(&job->pool);
     const cohort__backend_t *backend = cohort__backend_of_job(job);
     cohort__call_look_end(use);
@@ -47,7 +42,7 @@ static bool is_called(cohort_result_t *job, bool thorough) {
 /* What is read is of the life that is meant if that goes on afterwards: the state of a job is
  * final. */
 static apr_status_t peek(const cohort__call_t *use, bool thorough) {
-    cohort_result_t *job = job_of(use);
+    cohort_result_t *job = cohort__result_of(use);
     bool ready = cohort__result_is_over(job) && is_called(job, thorough);
     if (cohort__call_over(use)) return COHORT_EHANDLE;
     return ready ? APR_SUCCESS : APR_EAGAIN;
@@ -55,24 +50,38 @@ static apr_status_t peek(const cohort__call_t *use, bool thorough) {
 
 /* The process that ended the pool ends its jobs too, unless it dies over that. */
 static void end_with_pool(const cohort__call_t *use) {
-    cohort_result_t *job = job_of(use);
-    if (!look_at_job(use)) return;
+    cohort_result_t *job = cohort__result_of(use);
+    if (!cohort__result_look(use)) return;
     cohort_pool_t *pool = atomic_load(&job->pool);
     if (!cohort__result_is_over(job) && atomic_load(&pool->state) == COHORT__POOL_ENDED) {
         cohort__backend_of(pool)->abandon(job, COHORT_ETERMINATED);
     }
-    look_end(use);
+    cohort__result_look_end(use);
+}
+
+/* The process that cancelled it does all that follows, too, unless it dies over that. */
+static void cancel_on(const cohort__call_t *use) {
+    cohort_result_t *job = cohort__result_of(use);
+    if (!atomic_load(&job->cancelled) || !cohort__result_look(use)) return;
+    (void)cohort__backend_of_job(job)->cancel(
+        job, use->me, cohort__cancel_waiting(atomic_load(&job->cancelled)), COHORT__CANCEL_WAITING);
+    cohort__result_look_end(use);
 }
 
 /* Dead processes are noticed, and what they leave undone is done; workers that are missing are
  * started only by a thread that waits. */
-static apr_status_t look_around(const cohort__call_t *use, bool waits) {
-    cohort_result_t *job = job_of(use);
+apr_status_t cohort__result_mend(const cohort__call_t *use) {
     apr_status_t status = peek(use, true);
-    if (status != APR_EAGAIN || cohort__result_is_over(job)) return status;
-    cohort_pool_t *pool = atomic_load(&job->pool);
+    if (status != APR_EAGAIN || cohort__result_is_over(cohort__result_of(use))) return status;
     end_with_pool(use);
-    status = peek(use, true);
+    cancel_on(use);
+    return peek(use, true);
+}
+
+static apr_status_t look_around(const cohort__call_t *use, bool waits) {
+    cohort_result_t *job = cohort__result_of(use);
+    cohort_pool_t *pool = atomic_load(&job->pool);
+    apr_status_t status = cohort__result_mend(use);
     if (status != APR_EAGAIN || cohort__result_is_over(job)) return status;
     /* if that is another pool by now, it is looked after for once */
     cohort__pool_look(pool, use->me, waits);
@@ -93,20 +102,27 @@ unsigned cohort__result_ready(const cohort__aim_t *aim, unsigned wanted, bool th
     return status == APR_EAGAIN ? 0 : wanted;
 }
 
+/* Of one that is ready; one that was destroyed has not. */
+bool cohort__result_failed(const cohort__aim_t *aim) {
+    const cohort__call_t use = {aim->me, aim->handle, aim->life};
+    bool failed = cohort__result_find(aim->handle).status != APR_SUCCESS;
+    return failed && !cohort__call_over(&use);
+}
+
 void cohort__result_describe(const cohort__aim_t *aim, char *text, size_t size) {
     snprintf(text, size, "a result that is %sdone",
              cohort__result_is_over(aim->handle) ? "" : "not ");
 }
 
 static bool is_short_of_workers(void *arg) {
-    const cohort_result_t *job = job_of(arg);
+    const cohort_result_t *job = cohort__result_of(arg);
     return cohort__backend_of_job(job)->is_short_of_workers(job);
 }
 
 apr_status_t cohort__result_await(cohort__call_t *use, apr_interval_time_t timeout) {
     cohort__pace_t pace = cohort__pace_brisk;
     pace.unrest = is_short_of_workers;
-    return cohort__await_paced(cohort__result_event(job_of(use)), try_result, use,
+    return cohort__await_paced(cohort__result_event(cohort__result_of(use)), try_result, use,
                                cohort__deadline(timeout), pace);
 }
 
@@ -128,204 +144,90 @@ static bool is_time_to_look(cohort_result_t *job) {
     return now - asked >= ASK_AGAIN_NS && atomic_compare_exchange_strong(&job->asked, &asked, now);
 }
 
-/* A process that asks again and again notices deaths as one that waits does. */
-int cohort_result_is_ready(const cohort_result_t *asked) {
-    cohort_result_t *result = (cohort_result_t *)asked;
-    cohort__call_t use;
-    if (COHORT__CALL_ANEW(cohort__result_use(&use, result))) return 1;
-    if (peek(&use, false) != APR_EAGAIN) return 1;
-    if (is_time_to_look(result)) return look_around(&use, false) != APR_EAGAIN;
-    if (!cohort__result_is_over(result)) end_with_pool(&use);
-    return peek(&use, false) != APR_EAGAIN;
+apr_status_t cohort__result_glance(const cohort__call_t *use) {
+    cohort_result_t *job = cohort__result_of(use);
+    apr_status_t status = peek(use, false);
+    if (status != APR_EAGAIN) return status;
+    if (is_time_to_look(job)) return look_around(use, false);
+    if (!cohort__result_is_over(job)) end_with_pool(use);
+    return peek(use, false);
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+int cohort_result_is_ready(const cohort_result_t *result) {
+    cohort__call_t use;
+    if (COHORT__CALL_ANEW(cohort__result_use(&use, (cohort_result_t *)result))) return 1;
+    return cohort__result_glance(&use) != APR_EAGAIN;
+}
 
-/* If the result is ready: look at it. */
-static apr_status_t look_ready(cohort__call_t *use, cohort_result_t *result) {
+apr_status_t cohort__result_look_ready(cohort__call_t *use, cohort_result_t *result) {
     apr_status_t status = cohort__result_use(use, result);
     if (!status) status = look_around(use, false);
     if (status) return status;
-    return look_at_job(use) ? APR_SUCCESS : COHORT_EHANDLE;
+    return cohort__result_look(use) ? APR_SUCCESS : COHORT_EHANDLE;
 }
 
-apr_status_t cohort__result_successful(cohort_result_t *result, int *successful) {
+/* ---- cancelling ----------------------------------------------------------------------------- */
+
+static apr_status_t result_cancel(cohort_result_t *result, cohort_cancel_t how) {
     cohort__call_t use;
-    apr_status_t status = look_ready(&use, result);
-    if (status) return status;
-    *successful = cohort__result_find(result).status == APR_SUCCESS;
-    look_end(&use);
-    return APR_SUCCESS;
-}
-
-int cohort_result_is_successful(const cohort_result_t *result) {
-    int successful = 0;
-    (void)COHORT__CALL_ANEW(cohort__result_successful((cohort_result_t *)result, &successful));
-    return successful;
-}
-
-static void describe(const cohort__failure_t *failure, cohort_task_error_t *error) {
-    *error = (cohort_task_error_t){.status = failure->status,
-                                   .message = failure->message,
-                                   .message_size = failure->length,
-                                   .index = (apr_size_t)failure->index,
-                                   .worker = failure->worker,
-                                   .pid = failure->pid,
-                                   .exit_code = failure->exit_code,
-                                   .attempt = failure->attempt};
-}
-
-static cohort__failure_t *next_failure(const cohort_result_t *result, cohort__failure_t *at,
-                                       uint64_t *chain) {
-    return cohort__backend_of_job(result)->next_failure(result, at, chain);
-}
-
-/* The failed item with the lowest index, or why it was ended before it was done. It is done. */
-static void find_error(const cohort_result_t *result, const cohort__found_t *found,
-                       cohort_task_error_t *error) {
-    uint64_t chain = 0;
-    *error = (cohort_task_error_t){
-        .status = found->status, .message = "", .worker = "", .exit_code = COHORT_EXIT_NONE};
-    const cohort__failure_t *reason = found->reason;
-    if (found->abandoned && reason && reason->status == error->status) describe(reason, error);
-    if (found->abandoned || !found->failed) return;
-    error->index = (apr_size_t)found->first;
-    for (cohort__failure_t *at = NULL; (at = next_failure(result, at, &chain)) != NULL;) {
-        if (at->index == error->index) {
-            describe(at, error);
-            break;
-        }
-    }
-}
-
-/* The status of a job that has failed; it is said which item did, where, and what its task said. */
-static apr_status_t explain_failure(const cohort_result_t *result) {
-    const cohort__found_t found = cohort__result_find(result);
-    cohort_task_error_t error;
-    char plain[160];
-    apr_status_t status = found.status;
-    find_error(result, &found, &error);
-    if (error.status != status) return status;
-    bool has_message =
-        *error.message && strcmp(error.message, cohort_strerror(status, plain, sizeof plain)) != 0;
-    if (found.abandoned) return has_message ? cohort__fail(status, "%s", error.message) : status;
-    return cohort__fail(status, "item %lu, run by %s%s%s", (unsigned long)error.index, error.worker,
-                        has_message ? ": " : "", has_message ? error.message : "");
-}
-
-/* Of a job that is over, and not freed meanwhile. */
-apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs) {
-    const cohort__found_t found = cohort__result_find(job);
-    if (found.abandoned) return explain_failure(job);
-    if (!outputs && job->submitter == cohort__self_id()) outputs = job->destination;
-    if (outputs && found.size && outputs != found.outputs)
-        memcpy(outputs, found.outputs, (size_t)found.size);
-    return found.status ? explain_failure(job) : APR_SUCCESS;
-}
-
-static apr_status_t check_room(const cohort__call_t *use, apr_size_t size) {
-    if (!look_at_job(use)) return COHORT_EHANDLE;
-    uint64_t need = cohort__result_find(job_of(use)).size;
-    look_end(use);
-    if (size >= need) return APR_SUCCESS;
-    return cohort__fail(COHORT_ETOOSMALL, "outputs has %lu bytes, and %lu are needed",
-                        (unsigned long)size, (unsigned long)need);
-}
-
-static apr_status_t result_get(cohort_result_t *result, void *outputs, apr_size_t size,
-                               apr_interval_time_t timeout) {
-    cohort__call_t use;
+    if (how != COHORT_CANCEL_SOFT && how != COHORT_CANCEL_HARD)
+        return cohort__fail(APR_EINVAL, "how is %d", (int)how);
     apr_status_t status = cohort__result_use(&use, result);
-    if (!status && outputs) status = check_room(&use, size);
-    if (!status) status = cohort__result_await(&use, timeout);
+    if (!status && !cohort__result_look(&use)) status = COHORT_EHANDLE;
     if (status) return status;
-    if (!look_at_job(&use)) return COHORT_EHANDLE;
-    status = cohort__result_collect(result, outputs);
-    look_end(&use);
+    status = cohort__backend_of_job(result)->cancel(
+        result, use.me, COHORT__WHY_CANCELLED,
+        how == COHORT_CANCEL_HARD ? COHORT__CANCEL_END : COHORT__CANCEL_TELL);
+    cohort__result_look_end(&use);
     return status;
 }
 
-apr_status_t cohort_result_get(cohort_result_t *result, void *outputs, apr_size_t size,
-                               apr_interval_time_t timeout) {
-    return COHORT__CALL_ANEW(result_get(result, outputs, size, timeout));
+static apr_status_t result_cancel_item(cohort_result_t *result, apr_size_t index,
+                                       cohort_cancel_t how) {
+    cohort__call_t use;
+    if (how != COHORT_CANCEL_SOFT && how != COHORT_CANCEL_HARD)
+        return cohort__fail(APR_EINVAL, "how is %d", (int)how);
+    apr_status_t status = cohort__result_use(&use, result);
+    if (!status && !cohort__result_look(&use)) status = COHORT_EHANDLE;
+    if (status) return status;
+    status = cohort__backend_of_job(result)->cancel_item(result, use.me, index,
+                                                         how == COHORT_CANCEL_HARD);
+    cohort__result_look_end(&use);
+    return status;
 }
 
-static apr_status_t result_outputs(cohort_result_t *result, void **outputs) {
+apr_status_t cohort_result_cancel_item(cohort_result_t *result, apr_size_t index,
+                                       cohort_cancel_t how) {
+    return COHORT__CALL_ANEW(result_cancel_item(result, index, how));
+}
+
+apr_status_t cohort_result_cancel(cohort_result_t *result, cohort_cancel_t how) {
+    return COHORT__CALL_ANEW(result_cancel(result, how));
+}
+
+static cohort_result_state_t state_of(const cohort__call_t *use) {
+    bool over = peek(use, false) != APR_EAGAIN;
+    const cohort__found_t found = cohort__result_find(cohort__result_of(use));
+    if (!over) return found.begun ? COHORT_RESULT_RUNNING : COHORT_RESULT_QUEUED;
+    if (!found.status) return COHORT_RESULT_DONE;
+    return found.cancelled && !found.abandoned ? COHORT_RESULT_CANCELLED : COHORT_RESULT_FAILED;
+}
+
+static apr_status_t result_state(cohort_result_t *result, cohort_result_state_t *state) {
     cohort__call_t use;
     apr_status_t status = cohort__result_use(&use, result);
-    if (!status && !look_at_job(&use)) status = COHORT_EHANDLE;
+    if (!status) end_with_pool(&use);
+    if (!status && !cohort__result_look(&use)) status = COHORT_EHANDLE;
     if (status) return status;
-    *outputs = cohort__result_find(result).outputs;
-    look_end(&use);
+    *state = state_of(&use);
+    cohort__result_look_end(&use);
     return APR_SUCCESS;
 }
 
-void *cohort_result_outputs(const cohort_result_t *result) {
-    void *outputs = NULL;
-    (void)COHORT__CALL_ANEW(result_outputs((cohort_result_t *)result, &outputs));
-    return outputs;
-}
-
-static apr_status_t result_error(cohort_result_t *result, cohort_task_error_t *error) {
-    cohort__call_t use;
-    apr_status_t status = error ? look_ready(&use, result) : cohort__null("error");
-    if (status) return status;
-    const cohort__found_t found = cohort__result_find(result);
-    find_error(result, &found, error);
-    look_end(&use);
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_result_error(const cohort_result_t *result, cohort_task_error_t *error) {
-    return COHORT__CALL_ANEW(result_error((cohort_result_t *)result, error));
-}
-
-static int by_index(const void *a, const void *b) {
-    apr_size_t left = (*(cohort_task_error_t *const *)a)->index,
-               right = (*(cohort_task_error_t *const *)b)->index;
-    return left < right ? -1 : left > right;
-}
-
-/* An array of pointers, so that a later version can make the elements larger. */
-static cohort_task_error_t **new_errors(apr_pool_t *pool, apr_size_t count) {
-    if (!count) return NULL;
-    cohort_task_error_t **list = apr_palloc(pool, count * sizeof *list);
-    cohort_task_error_t *errors = apr_palloc(pool, count * sizeof *errors);
-    for (apr_size_t i = 0; i < count; i++) list[i] = &errors[i];
-    return list;
-}
-
-static apr_status_t look_for_errors(cohort__call_t *use, cohort_result_t *result,
-                                    cohort_task_error_t ***errors, apr_size_t *n,
-                                    apr_pool_t *pool) {
-    if (!errors || !n || !pool) return cohort__null(!errors ? "errors" : !n ? "n" : "pool");
-    return look_ready(use, result);
-}
-
-static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t ***errors,
-                                  apr_size_t *n, apr_pool_t *pool) {
-    cohort__call_t use;
-    apr_status_t status = look_for_errors(&use, result, errors, n, pool);
-    uint64_t chain = 0;
-    apr_size_t count = 0, filled = 0;
-    if (status) return status;
-    for (cohort__failure_t *at = NULL; (at = next_failure(result, at, &chain)) != NULL;) count++;
-    cohort_task_error_t **list = new_errors(pool, count);
-    chain = 0;
-    for (cohort__failure_t *at = NULL;
-         filled < count && (at = next_failure(result, at, &chain)) != NULL;) {
-        describe(at, list[filled++]);
-    }
-    look_end(&use);
-    if (filled) qsort(list, filled, sizeof *list, by_index);
-    *errors = list;
-    *n = filled;
-    return APR_SUCCESS;
-}
-
-apr_status_t cohort_result_errors(const cohort_result_t *result, cohort_task_error_t ***errors,
-                                  apr_size_t *n, apr_pool_t *pool) {
-    return COHORT__CALL_ANEW(result_errors((cohort_result_t *)result, errors, n, pool));
+cohort_result_state_t cohort_result_state(const cohort_result_t *result) {
+    cohort_result_state_t state = COHORT_RESULT_NONE;
+    (void)COHORT__CALL_ANEW(result_state((cohort_result_t *)result, &state));
+    return state;
 }
 
 /* ---- releasing ------------------------------------------------------------------------------ */
@@ -342,7 +244,22 @@ static void prefetch_result(const cohort_result_t *job) {
 /* The guard is left: wake all that wait for the job, to find that it is gone. */
 static void notify_all(cohort_result_t *job) {
     cohort__notify(cohort__result_event(job), COHORT__ALL);
-    cohort__notify(&cohort__arena->completed, COHORT__ALL);
+    cohort__notify_completed(job);
+}
+
+bool cohort__result_drop(const cohort__call_t *use) {
+    cohort_result_t *job = cohort__result_of(use);
+    cohort_pool_t *pool = atomic_load(&job->pool);
+    const cohort__backend_t *backend = cohort__backend_of_job(job);
+    /* another call has destroyed it, and it may be being made anew */
+    if (cohort__call_over(use)) return false;
+    prefetch_result(job);
+    cohort__pool_enter(pool, use->me);
+    bool followed = atomic_load(&job->followed) && !cohort__result_is_over(job);
+    bool ended = backend->drop(pool, use);
+    cohort__pool_leave_last(pool, use->me);
+    if (ended && followed) cohort__completed_gone(job);
+    return ended;
 }
 
 apr_status_t cohort__result_destroy(cohort_result_t *result) {
@@ -353,15 +270,8 @@ apr_status_t cohort__result_destroy(cohort_result_t *result) {
         return status == COHORT_EHANDLE && cohort__object_place(result, COHORT__KIND_RESULT)
                    ? APR_SUCCESS
                    : status;
-    cohort_pool_t *pool = atomic_load(&result->pool);
-    const cohort__backend_t *backend = cohort__backend_of_job(result);
-    /* another call has destroyed it, and it may be being made anew */
-    if (cohort__call_over(&use)) return APR_SUCCESS;
-    prefetch_result(result);
-    cohort__pool_enter(pool, use.me);
-    bool ended = backend->drop(pool, &use);
-    cohort__pool_leave_last(pool, use.me);
-    if (ended) notify_all(result);
+    cohort__progress_last(use.object);
+    if (cohort__result_drop(&use)) notify_all(result);
     return APR_SUCCESS;
 }
 

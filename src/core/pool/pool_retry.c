@@ -12,6 +12,7 @@
  * All of this is written under the pool's guard. A worker becomes ready under the guard, too: where
  * none is ready, no worker has a job in its hands, and may be ended.
  */
+#include "core/base/fail.h"
 #include "core/pool/backend.h"
 
 #include <stdio.h>
@@ -118,16 +119,28 @@ void cohort__worker_not_launched(cohort_pool_t *pool, cohort__thread_t *me, uint
 
 void cohort__worker_not_ready(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
                               cohort__failure_t *what) {
-    char message[200];
+    char message[512];
+    cohort__crash_text_t text;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     bool initialising =
         pool->initializer.module && atomic_load(&worker->phase) == COHORT__WORKER_INITIALISING;
     what->status = initialising ? COHORT_EINITFAILED : COHORT_ESTART;
+    what->crash = cohort__crash_read(worker, what->exit_code, text);
     int length =
-        snprintf(message, sizeof message, "worker %s (pid %lld) ended with exit code %d %s",
+        snprintf(message, sizeof message, "worker %s (pid %lld) ended with exit code %d %s%s%.*s",
                  what->worker, (long long)what->pid, (int)what->exit_code,
-                 initialising ? "in the initializer" : "before it could take work");
+                 initialising ? "in the initializer" : "before it could take work",
+                 what->crash ? ", crashed by " : "", cohort__crash_first_line(what->crash),
+                 what->crash ? what->crash : "");
     cohort__start_failed(pool, me, worker, what, message, (size_t)length);
+}
+
+apr_status_t cohort__start_verdict(cohort_pool_t *pool) {
+    int64_t failing = atomic_load(&pool->failing);
+    const cohort__failure_t *reason = atomic_load(&pool->object.parts[3]);
+    apr_status_t status = (apr_status_t)(uint32_t)atomic_load(&pool->why);
+    if (!failing || cohort_os_now() - failing < HOPE) return APR_SUCCESS;
+    return reason ? cohort__fail(status, "%s", reason->message) : status;
 }
 
 int64_t cohort__start_next(cohort_pool_t *pool) {

@@ -7,6 +7,7 @@
  * for it anew. While a place is taken the pool stays.
  */
 #include "core/pool/backend.h"
+#include "core/pool/pool_tally.h"
 
 #include "core/base/fail.h"
 
@@ -24,6 +25,7 @@ typedef struct {
     cohort_start_method_t method;
     cohort_signals_t signals;
     cohort_group_t group;
+    cohort_containment_t containment;
     cohort__pid_t maker;
     bool replaces;
 } post_t;
@@ -41,14 +43,15 @@ static bool next_post(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, u
                       uint32_t end, post_t *post) {
     if (cohort__pool_enter_live(pool, me, tag)) return false;
     if (end > pool->workers) end = pool->workers;
-    while (*number < end && atomic_load(&cohort__pool_worker(pool, *number)->process)) ++*number;
-    bool open = *number < end && wanted(pool) && cohort__start_may_begin(pool) &&
-                pool->maker == cohort__self_id();
+    while (*number < end && !cohort__place_is_vacant(pool, *number)) ++*number;
+    bool open = *number < end && cohort__staff_is_short(pool) && wanted(pool) &&
+                cohort__start_may_begin(pool) && pool->maker == cohort__self_id();
     if (open) {
         cohort__worker_name(pool, *number, post->name);
         post->method = pool->method;
         post->signals = pool->signals;
         post->group = pool->group;
+        post->containment = pool->containment;
         post->maker = pool->maker;
         post->replaces = atomic_load(&pool->staffed) != 0;
     }
@@ -60,11 +63,13 @@ static bool take_vacancy(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag
                          cohort_process_t *slot) {
     if (cohort__pool_enter_live(pool, me, tag)) return false;
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
-    bool taken = !atomic_load(&worker->process) && wanted(pool) && cohort__start_may_begin(pool);
+    bool taken = cohort__place_is_vacant(pool, number) && cohort__staff_is_short(pool) &&
+                 wanted(pool) && cohort__start_may_begin(pool);
     if (taken) {
         atomic_store(&worker->launcher, cohort__thread_id(me));
         cohort__start_begins(pool, worker);
         cohort__guard_set(&pool->guard, &worker->process, cohort__process_id(slot));
+        cohort__tally_starts(pool, number);
     }
     cohort__pool_leave(pool);
     return taken;
@@ -97,10 +102,11 @@ static void not_made(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, ui
     cohort__pool_leave(pool);
 }
 
-static apr_status_t launch(cohort_pool_t *pool, uint64_t tag, cohort_process_t *slot) {
+static apr_status_t launch(cohort_pool_t *pool, uint64_t tag, cohort_process_t *slot,
+                           uint32_t number) {
     cohort__setting_t *setting = cohort__setting_use(pool, tag);
     if (!setting) return cohort__fail(COHORT_EHANDLE, "start a worker of a pool that is gone");
-    apr_status_t status = cohort__given_attach(cohort__setting_given(setting), slot);
+    apr_status_t status = cohort__setting_attach(setting, slot, number);
     if (!status) status = cohort__process_launch(slot);
     slot->given = NULL;
     cohort__setting_release(setting);
@@ -119,6 +125,7 @@ static apr_status_t start_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t
     cohort__pid_t id = cohort__process_id(slot);
     (void)cohort__process_signals(slot, post->signals);
     (void)cohort__process_group(slot, post->group);
+    (void)cohort__process_contain(slot, post->containment, post->group);
     atomic_store(&slot->worker, number);
     atomic_store(&slot->pool, pool);
     if (!take_vacancy(pool, me, tag, number, slot)) {
@@ -126,7 +133,7 @@ static apr_status_t start_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t
         return APR_SUCCESS;
     }
     slot->replaces = post->replaces;
-    status = launch(pool, tag, slot);
+    status = launch(pool, tag, slot, number);
     if (status) worker_start_failed(pool, me, tag, number, id, status);
     return status;
 }
@@ -174,6 +181,7 @@ static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, c
     cohort__worker_name(pool, number, what.worker);
     if (atomic_load(&worker->phase) < COHORT__WORKER_FAILED)
         cohort__worker_not_ready(pool, me, number, &what);
+    cohort__crash_drop(me, worker);
     atomic_store(&pool->vacant, cohort_os_now());
     cohort__guard_set(&pool->guard, &worker->previous, dead);
     cohort__guard_set(&pool->guard, &worker->process, 0);
@@ -184,7 +192,10 @@ static void vacate(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number, c
  * names the dead still. */
 static void settle_worker(cohort_pool_t *pool, cohort__thread_t *me, uint32_t number,
                           cohort__pid_t dead, int code) {
+    bool in_order = (code == 0 && !atomic_load(&cohort__pool_worker(pool, number)->job)) ||
+                    atomic_load(&pool->state) == COHORT__POOL_ENDED;
     cohort__backend_of(pool)->lost_worker(pool, me, number, dead, code);
+    cohort__tally_stops(pool, number, in_order);
     vacate(pool, me, number, dead, code);
     cohort__guard_commit(&pool->guard);
 }
@@ -322,16 +333,16 @@ static bool settle_ended_worker(cohort_pool_t *pool, cohort__thread_t *me, uint3
  * without workers is done only if its work is; a worker that died last may have left some. */
 static cohort__staff_t take_stock(cohort_pool_t *pool, cohort__thread_t *me, kept_slots_t *kept,
                                   bool *settled) {
-    uint32_t vacant = 0, ending = 0;
+    uint32_t taken = 0, ending = 0;
     for (uint32_t i = 0; i < pool->workers; i++) {
         cohort__worker_t *worker = cohort__pool_worker(pool, i);
         *settled = settle_ended_worker(pool, me, i, kept) || *settled;
         cohort_process_t *before = cohort__process_find(atomic_load(&worker->previous));
-        vacant += !atomic_load(&worker->process);
+        taken += atomic_load(&worker->process) != 0;
         ending += before && cohort__process_state(before) != COHORT__SLOT_ENDED;
     }
-    if (!vacant) return COHORT__STAFF_COMPLETE;
-    if (vacant < pool->workers || ending) return COHORT__STAFF_VACANT;
+    if (taken && !cohort__staff_is_short(pool)) return COHORT__STAFF_COMPLETE;
+    if (taken || ending) return COHORT__STAFF_VACANT;
     bool has_work = atomic_load(&pool->state) == COHORT__POOL_CLOSED &&
                     cohort__backend_of(pool)->has_work(pool);
     return has_work ? COHORT__STAFF_VACANT : COHORT__STAFF_NONE;
@@ -361,11 +372,7 @@ static void tend_again(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) 
     int64_t next = COHORT_OS_NEVER;
     if (cohort__pool_enter_live(pool, me, tag)) return;
     bool mine = atomic_load(&pool->staffed) && pool->maker == cohort__self_id();
-    for (uint32_t i = 0; mine && i < pool->workers; i++) {
-        if (atomic_load(&cohort__pool_worker(pool, i)->process)) continue;
-        if (wanted(pool)) next = cohort__start_next(pool);
-        break;
-    }
+    if (mine && cohort__staff_is_short(pool) && wanted(pool)) next = cohort__start_next(pool);
     cohort__pool_leave(pool);
     if (next != COHORT_OS_NEVER) cohort__watcher_alarm(next);
 }
@@ -408,15 +415,14 @@ void cohort__pools_tend(void) {
  * store that is made or not. */
 void cohort__pool_end(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag) {
     if (cohort__pool_enter_live(pool, me, tag)) return;
-    if (atomic_load(&pool->state) != COHORT__POOL_ENDED) {
-        atomic_store(&pool->ended, cohort_os_now());
+    if (atomic_load(&pool->state) != COHORT__POOL_ENDED)
         atomic_store(&pool->state, COHORT__POOL_ENDED);
-    }
     cohort__backend_of(pool)->abandon_all(pool, me, COHORT_ETERMINATED, NULL);
     cohort__pool_leave(pool);
     atomic_thread_fence(memory_order_seq_cst);
     cohort__notify(&pool->work, COHORT__ALL);
     cohort__notify(&pool->changed, COHORT__ALL);
+    cohort__notify(&cohort__arena->completed, COHORT__ALL); /* its imaps end */
 }
 
 /* The slots that the places of a pool without workers keep: as long as the pool is not retired,
@@ -469,6 +475,7 @@ void cohort__pools_repair(void) {
          (pool = cohort__object_next(COHORT__KIND_POOL, pool)) != NULL;) {
         uint64_t tag = atomic_load(&pool->object.tag);
         if (cohort__tag_type(tag) == COHORT__POOL_TAG) cohort__pool_abandon(pool, me, tag);
+        if (atomic_load(&pool->timed)) cohort__watcher_alarm(cohort_os_now());
         if (cohort__tag_type(tag) != COHORT__POOL_TAG_RETIRED ||
             cohort__pool_enter_live(pool, me, tag))
             continue;
@@ -484,6 +491,7 @@ void cohort__pool_look(cohort_pool_t *pool, cohort__thread_t *me, bool waits) {
     if (!tag) return;
     cohort__staff_t staff = cohort__staff_check(pool, me, tag, true);
     cohort__pool_abandon(pool, me, tag);
+    if (atomic_load(&pool->timed)) (void)cohort__backend_of(pool)->deadlines(pool, me, tag);
     if (!waits || staff == COHORT__STAFF_GONE || staff == COHORT__STAFF_COMPLETE) return;
     int64_t vacant = atomic_load(&pool->vacant), retry = atomic_load(&pool->retry);
     if (cohort_os_now() - (retry > vacant ? retry : vacant) > PATIENCE) cohort__pool_tend(pool);

@@ -66,7 +66,8 @@ apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout)
 
 /* ---- among other things to wait for --------------------------------------------------------- */
 
-apr_status_t cohort__process_waitable(const cohort__aim_t *aim) {
+apr_status_t cohort__process_waitable(const cohort__aim_t *aim, unsigned wanted) {
+    (void)wanted;
     if (aim->handle == cohort__self()) return COHORT_ENOWAIT;
     uint64_t life = cohort__process_life(aim->handle);
     if (cohort__life_generation(life) != cohort__pid_generation(aim->life)) return APR_SUCCESS;
@@ -87,6 +88,13 @@ unsigned cohort__process_ready(const cohort__aim_t *aim, unsigned wanted, bool t
     case COHORT__SLOT_DEAD: return 0;
     default: return wanted;
     }
+}
+
+/* Of one that has ended. One that is forgotten has not failed, as far as is known. */
+bool cohort__process_failed(const cohort__aim_t *aim) {
+    int code = cohort__exit_code(aim->handle);
+    uint64_t life = cohort__process_life(aim->handle);
+    return cohort__life_generation(life) == cohort__pid_generation(aim->life) && code != 0;
 }
 
 void cohort__process_await_any(void *const *processes, int count, int64_t deadline) {
@@ -150,10 +158,16 @@ int cohort_process_exit_code(const cohort_process_t *process) {
     return cohort__exit_code(process);
 }
 
+cohort_os_id_t cohort__process_seen(const cohort_process_t *process) {
+    static const cohort_os_id_t nobody;
+    cohort__pid_t id = cohort__service_reach(cohort__process_id(process));
+    cohort_process_t *slot = cohort__process_find(id);
+    return slot ? cohort__process_os(slot) : nobody;
+}
+
 apr_int64_t cohort_process_pid(const cohort_process_t *process) {
-    return is_gone_parent(process) || !is_handle(__func__, process) || !is_started(process)
-               ? 0
-               : process->os.pid;
+    if (is_gone_parent(process) || !is_handle(__func__, process) || !is_started(process)) return 0;
+    return cohort__process_seen(process).pid;
 }
 
 static apr_status_t process_name(const cohort_process_t *process, char *buffer, apr_size_t size) {
@@ -179,7 +193,7 @@ static apr_status_t process_set_name(cohort_process_t *process, const char *name
     cohort__guard_enter(&process->guard, me);
     cohort__process_put_name(process, name);
     cohort__guard_leave(&process->guard);
-    if (process == cohort__self()) cohort_os_set_name(name);
+    if (process == cohort__self()) (void)cohort_os_become(&(cohort_os_become_t){.name = name});
     return APR_SUCCESS;
 }
 
@@ -191,9 +205,15 @@ int cohort_process_is_daemon(const cohort_process_t *process) {
     return is_handle(__func__, process) && process->lifetime == COHORT_LIFETIME_DAEMON;
 }
 
+/* Is it a process of the system, and runs? A service is none. */
+static bool is_running(const cohort_process_t *slot) {
+    return cohort__process_state(slot) == COHORT__SLOT_RUNNING &&
+           slot->role != COHORT__ROLE_SERVICE;
+}
+
 /* Under the guard that the reaper holds while it releases the pid, so the pid is still this
  * process. */
-apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal) {
+apr_status_t cohort__process_signal(cohort__pid_t id, int signal) {
     cohort__thread_t *me;
     cohort_process_t *slot = cohort__process_find(id);
     apr_status_t status = cohort__enter(&me);
@@ -201,17 +221,76 @@ apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal)
     if (!is_started(slot)) return not_started(id);
     cohort__guard_enter(&slot->guard, me);
     bool is_it = cohort__process_find(id) == slot;
-    bool runs = cohort__process_state(slot) == COHORT__SLOT_RUNNING;
+    bool runs = is_running(slot);
     if (is_it && runs) status = cohort_os_signal(slot->os, signal);
     cohort__guard_leave(&slot->guard);
     /* ended, and not recorded yet */
     return status == APR_FROM_OS_ERROR(ESRCH) ? APR_SUCCESS : status;
 }
 
-static apr_status_t process_signal(cohort_process_t *process, cohort_os_signal_t signal) {
+/* What is signalled: a process that runs, known to the system by an identity that no later one
+ * has. */
+typedef struct {
+    cohort_os_id_t os;
+    cohort_os_tree_t tree;
+} target_t;
+
+static apr_status_t find_target(cohort__pid_t id, target_t *target, bool *runs) {
+    cohort__thread_t *me;
+    cohort_process_t *slot = cohort__process_find(id);
+    apr_status_t status = cohort__enter(&me);
+    *runs = false;
+    if (status || !slot) return status;
+    cohort__guard_enter(&slot->guard, me);
+    if (cohort__process_find(id) == slot) {
+        cohort__slot_state_t state = cohort__process_state(slot);
+        if (state < COHORT__SLOT_RUNNING) status = COHORT_ENOTSTARTED;
+        *runs = is_running(slot);
+        *target = (target_t){slot->os, slot->tree};
+    }
+    cohort__guard_leave(&slot->guard);
+    return status;
+}
+
+apr_status_t cohort__process_kill(cohort__pid_t id) {
+    target_t target;
+    bool runs;
+    apr_status_t status = find_target(id, &target, &runs);
+    if (!status && runs && target.tree.token)
+        (void)cohort_os_tree_end(&target.tree, target.os, true, 0, cohort__is_spared);
+    return status ? status : cohort__process_signal(id, COHORT_OS_KILL);
+}
+
+/* `ask`: when those are killed that were asked before; 0: at once. */
+static apr_status_t end_tree(cohort__pid_t id, int64_t ask) {
+    target_t target;
+    bool runs;
+    apr_status_t status = find_target(id, &target, &runs);
+    if (status || !runs) return status;
+    return cohort_os_tree_end(&target.tree, target.os, true, ask, cohort__is_spared);
+}
+
+apr_status_t cohort__process_kill_all(cohort__pid_t id) {
+    apr_status_t status = end_tree(id, 0);
+    return status ? cohort__process_kill(id) : APR_SUCCESS;
+}
+
+static apr_status_t process_kill(cohort_process_t *process) {
     apr_status_t status;
     cohort__pid_t id = id_of(process, &status);
-    return id ? cohort__process_signal(id, signal) : status;
+    return id ? cohort__process_kill(cohort__service_reach(id)) : status;
+}
+
+static apr_status_t process_kill_tree(cohort_process_t *process) {
+    apr_status_t status;
+    cohort__pid_t id = id_of(process, &status);
+    return id ? end_tree(cohort__service_reach(id), 0) : status;
+}
+
+static apr_status_t process_signal(cohort_process_t *process, int signal) {
+    apr_status_t status;
+    cohort__pid_t id = id_of(process, &status);
+    return id ? cohort__process_signal(cohort__service_reach(id), signal) : status;
 }
 
 apr_status_t cohort_process_terminate(cohort_process_t *process) {
@@ -219,28 +298,59 @@ apr_status_t cohort_process_terminate(cohort_process_t *process) {
 }
 
 apr_status_t cohort_process_kill(cohort_process_t *process) {
-    return COHORT__CALL_ANEW(process_signal(process, COHORT_OS_KILL));
+    return COHORT__CALL_ANEW(process_kill(process));
+}
+
+apr_status_t cohort_process_kill_tree(cohort_process_t *process) {
+    return COHORT__CALL_ANEW(process_kill_tree(process));
 }
 
 apr_status_t cohort_process_interrupt(cohort_process_t *process) {
     return COHORT__CALL_ANEW(process_signal(process, COHORT_OS_INTERRUPT));
 }
 
+/* COHORT_ENOWAIT: that is the caller itself, or the service of which it is a run. */
+static cohort__pid_t to_be_stopped(cohort_process_t *process, apr_status_t *status) {
+    cohort__pid_t id = id_of(process, status);
+    if (id && cohort__service_reach(id) != cohort__self_id()) return id;
+    if (id) *status = COHORT_ENOWAIT;
+    return 0;
+}
+
 static apr_status_t process_stop(cohort_process_t *process, apr_interval_time_t grace) {
-    if (process && process == cohort__self()) return COHORT_ENOWAIT;
     apr_status_t status;
-    cohort__pid_t id = id_of(process, &status);
+    cohort__pid_t id = to_be_stopped(process, &status);
     if (!id) return status;
-    status = cohort__process_signal(id, COHORT_OS_TERMINATE);
+    cohort__service_halt(id, COHORT__HALT_ASK);
+    status = cohort__process_signal(cohort__service_reach(id), COHORT_OS_TERMINATE);
     if (status) return status;
     status = cohort__process_join(id, grace);
     if (!APR_STATUS_IS_EAGAIN(status) && !APR_STATUS_IS_TIMEUP(status)) return status;
-    status = cohort__process_signal(id, COHORT_OS_KILL);
+    cohort__service_halt(id, COHORT__HALT_KILL);
+    status = cohort__process_kill(cohort__service_reach(id));
     return status ? status : cohort__process_join(id, COHORT_FOREVER);
 }
 
 apr_status_t cohort_process_stop(cohort_process_t *process, apr_interval_time_t grace) {
     return COHORT__CALL_ANEW(process_stop(process, grace));
+}
+
+static apr_status_t process_stop_tree(cohort_process_t *process, apr_interval_time_t grace) {
+    apr_status_t status;
+    cohort__pid_t id = to_be_stopped(process, &status);
+    if (!id) return status;
+    int64_t until = cohort__deadline(grace);
+    cohort__service_halt(id, COHORT__HALT_KILL);
+    status = end_tree(cohort__service_reach(id), until ? until : 1);
+    return status ? status : cohort__process_join(id, COHORT_FOREVER);
+}
+
+apr_status_t cohort_process_stop_tree(cohort_process_t *process, apr_interval_time_t grace) {
+    return COHORT__CALL_ANEW(process_stop_tree(process, grace));
+}
+
+apr_status_t cohort_process_signal(cohort_process_t *process, int signal) {
+    return COHORT__CALL_ANEW(process_signal(process, signal));
 }
 
 cohort_process_t *cohort_process_current(void) { return cohort__self(); }
@@ -252,7 +362,8 @@ cohort_process_t *cohort_process_parent(void) {
 }
 
 static bool is_active_child(cohort_process_t *slot) {
-    return !cohort__is_helper(slot) && atomic_load(&slot->parent) == cohort__self_id() &&
+    return !cohort__is_helper(slot) && !atomic_load(&slot->serves) &&
+           atomic_load(&slot->parent) == cohort__self_id() &&
            cohort__process_lives_on(cohort__process_id(slot));
 }
 
@@ -277,4 +388,4 @@ apr_status_t cohort_process_active_children(cohort_process_t ***list, apr_size_t
     return COHORT__CALL_ANEW(process_active_children(list, count, pool));
 }
 
-apr_size_t cohort_cpu_count(void) { return (apr_size_t)cohort_os_cpu_count(); }
+apr_size_t cohort_cpu_count(void) { return (apr_size_t)cohort_os_figure(COHORT_OS_CPUS); }

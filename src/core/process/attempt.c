@@ -73,7 +73,7 @@ static apr_status_t check_unclaimed(startup_t *t) {
     if (t->child) {
         /* This process' watcher will see its end, and the exit code says why; unless the watcher
          * itself is waiting here, or for the thread that does. */
-        if (!cohort_os_alive(*t->child) && t->dead_looks++ > 0)
+        if (!cohort_os_alive(*t->child, NULL) && t->dead_looks++ > 0)
             cohort__process_ended(t->slot, COHORT_EXIT_NONE);
         return APR_EAGAIN;
     }
@@ -88,7 +88,7 @@ static apr_status_t try_running(void *arg, bool thorough) {
     if (!thorough) return APR_EAGAIN;
     int64_t pid = cohort__claim_pid(atomic_load(&t->slot->claim));
     if (pid == 0) return check_unclaimed(t);
-    if (cohort_os_alive((cohort_os_id_t){pid, 0})) return APR_EAGAIN;
+    if (cohort_os_alive((cohort_os_id_t){pid, 0}, NULL)) return APR_EAGAIN;
     cohort__process_ended(t->slot, COHORT_EXIT_NONE); /* this makes the start a failed one */
     return APR_EAGAIN;
 }

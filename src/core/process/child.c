@@ -74,18 +74,24 @@ static void drop_blocks(cohort_process_t *slot) {
     cohort__block_free(me, &slot->context);
 }
 
-/* What a copy of its parent does about signals it has done as it was made. */
+/* What a copy of its parent does about signals and exit() it has done as it was made. */
 static apr_status_t become(cohort_process_t *slot) {
+    char name[COHORT__NAME_MAX];
     cohort_os_signals_t signals = (cohort_os_signals_t)slot->signals;
     void *context = atomic_load(&slot->context);
+    cohort__process_get_name(slot, name, sizeof name);
     const cohort_os_become_t what = {
+        .name = name,
         .context = context,
         .context_size = context ? (size_t)slot->context_size : 0,
         .state = birth_kind == COHORT__BORN_SERVED ? &slot->state : NULL,
         /* the replacing thread starts it, and it shall be as a child of the first one */
         .like = slot->replaces && birth_kind != COHORT__BORN_SERVED ? &slot->state : NULL,
         .detach = slot->lifetime == COHORT_LIFETIME_BACKGROUND && birth_kind != COHORT__BORN_SPAWN,
-        .signals = birth_kind != COHORT__BORN_FORK ? &signals : NULL};
+        .has_streams = slot->streams != NULL,
+        .tree = slot->tree.token && birth_kind != COHORT__BORN_SPAWN ? &slot->tree : NULL,
+        .signals = birth_kind != COHORT__BORN_FORK ? &signals : NULL,
+        .settings = atomic_load(&slot->settings)};
     return cohort_os_become(&what);
 }
 
@@ -122,14 +128,13 @@ static apr_status_t become_as_told(cohort_process_t *slot) {
 
 static apr_status_t prepare_child(cohort_process_t *slot, cohort_os_handle_t lifeline,
                                   cohort__function_t *run, void **args) {
-    apr_status_t status =
-        birth_kind == COHORT__BORN_FORK ? cohort_os_exit_own(cohort__at_exit) : APR_SUCCESS;
-    if (status) return status;
     bool hangs = slot->bound && lifeline != COHORT_OS_NONE;
-    status = cohort_os_lifeline_take(lifeline, !hangs ? COHORT_OS_LIFELINE_DECLINED
-                                               : birth_kind == COHORT__BORN_SERVED
-                                                   ? COHORT_OS_LIFELINE_BACKED
-                                                   : COHORT_OS_LIFELINE_LASTING);
+    apr_status_t status = cohort_os_become(&(cohort_os_become_t){
+        .lifeline = lifeline,
+        .hangs = !hangs                              ? COHORT_OS_LIFELINE_DECLINED
+                 : birth_kind == COHORT__BORN_SERVED ? COHORT_OS_LIFELINE_BACKED
+                                                     : COHORT_OS_LIFELINE_LASTING,
+        .alone = slot->containment == COHORT_CONTAIN_NONE});
     if (!status) status = birth_kind == COHORT__BORN_SERVED ? become_as_told(slot) : become(slot);
     if (!status) status = copy_args(slot, args);
     if (!status && slot->role != COHORT__ROLE_WORKER) status = resolve(slot, run, *args);
@@ -171,11 +176,15 @@ void cohort__children_made(void) {
     if (self) atomic_store(&self->watches, 1);
 }
 
+void cohort__child_refuse(cohort_process_t *slot, uint32_t attempt, apr_status_t status) {
+    if (cohort__attempt_claim(slot, attempt)) cohort__slot_refuse(slot, status);
+    cohort_os_exit(255, COHORT_OS_EXIT_NOW);
+}
+
 void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
                         cohort_os_handle_t lifeline) {
     cohort__function_t run = NULL;
     void *args = NULL;
-    char name[COHORT__NAME_MAX];
     birth_kind = birth;
     instance = NULL;
     cohort__children_begin();
@@ -183,8 +192,6 @@ void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_
     atomic_store(&slot->arena, (int64_t)cohort__map.handle);
     cohort__self_set(slot);
     cohort__threads_reset();
-    cohort__process_get_name(slot, name, sizeof name);
-    cohort_os_set_name(name);
     apr_status_t status = prepare_child(slot, lifeline, &run, &args);
     if (status) fail(slot, status);
     if (!cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING))
@@ -245,8 +252,9 @@ static void end_parts(void) {
 }
 
 void cohort__children_end(void) {
-    if (!cohort__self() || atomic_exchange(&ending, 1) || !atomic_load(&has_children)) return;
+    if (!cohort__self() || atomic_exchange(&ending, 1)) return;
     end_parts(); /* first: a pool must not replace the workers that end with this process */
+    if (!atomic_load(&has_children)) return;
     /* until now other threads, and those joined, may have started more */
     while (join_foreground()) continue;
     EACH_CHILD(id, COHORT_LIFETIME_DAEMON) cohort__process_signal(id, COHORT_OS_TERMINATE);
@@ -255,7 +263,7 @@ void cohort__children_end(void) {
     cohort__process_join(id, (until - cohort_os_now()) / 1000);
     bool refused = false;
     EACH_CHILD(id, COHORT_LIFETIME_DAEMON)
-    refused |= cohort__process_signal(id, COHORT_OS_KILL) != 0;
+    refused |= cohort__process_kill(id) != 0;
     if (refused) cut_loose();
     else EACH_CHILD(id, COHORT_LIFETIME_DAEMON) cohort__process_join(id, COHORT_FOREVER);
     cohort__server_close();

@@ -11,12 +11,14 @@
 #include <string.h>
 
 /* Where this program has closed one that is not its own, its present one takes the place. */
-cohort_os_streams_t cohort__given_streams(const cohort__given_t *given) {
-    cohort_os_streams_t streams = cohort_os_facts()->streams;
+const cohort_os_streams_t *cohort__given_streams(const cohort__given_t *given,
+                                                 cohort_os_streams_t *streams) {
+    if (!given || !given->keeps_streams) return NULL;
+    *streams = cohort_os_facts()->streams;
     for (int i = 0; i < 3; i++) {
         const cohort_os_known_t *kept = &given->streams[i];
         if (kept->handle == COHORT_OS_NONE || cohort_os_is_known(kept))
-            streams.handles[i] = kept->handle;
+            streams->handles[i] = kept->handle;
     }
     return streams;
 }
@@ -34,21 +36,27 @@ apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t
     return APR_SUCCESS;
 }
 
+apr_status_t cohort__given_streams_copy(cohort_os_streams_t *streams) {
+    cohort_os_state_t unused;
+    return cohort_os_state_look(COHORT_OS_LOOK_CONTEXT, &unused,
+                                &(cohort_os_context_t){.streams = streams});
+}
+
 apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_state_t *state) {
     size_t capacity = 16384;
     for (;;) {
         void *buffer = malloc(capacity);
         if (!buffer) return cohort__fail(APR_ENOMEM, "noting the environment for the child");
-        size_t length = capacity;
-        apr_status_t status = cohort_os_context_capture(buffer, &length, state);
+        cohort_os_context_t found = {.bytes = buffer, .size = capacity};
+        apr_status_t status = cohort_os_state_look(COHORT_OS_LOOK_CONTEXT, state, &found);
         if (!status) {
             *context = buffer;
-            *size = length;
+            *size = found.size;
             return APR_SUCCESS;
         }
         free(buffer);
         if (!APR_STATUS_IS_ENOSPC(status)) return status;
-        capacity = length > capacity ? length : capacity * 2;
+        capacity = found.size > capacity ? found.size : capacity * 2;
     }
 }
 
@@ -56,8 +64,8 @@ apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_sta
  * can hand on only what it is itself. */
 apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another) {
     cohort_os_state_t mine;
-    apr_status_t status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &mine);
-    if (!status) status = cohort_os_state_look(COHORT_OS_LOOK_FIRST, state);
+    apr_status_t status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &mine, NULL);
+    if (!status) status = cohort_os_state_look(COHORT_OS_LOOK_FIRST, state, NULL);
     *another = !status && !cohort_os_state_same(&mine, state);
     return status;
 }

@@ -5,7 +5,8 @@
  * kills them, with the groups that they lead, when that process has died. A lifeline does the same
  * at once, but a daemon that calls exec, or that closes all its descriptors, has lost its lifeline;
  * the keeper still knows it. Children of a fork server are held by that, and by the keeper when
- * their server has died.
+ * their server has died. A process that does not end with its parent, but is contained in a tree,
+ * is held for the sake of that: after the parent's end the keeper stays until it ends.
  *
  * It is a session of its own, so no signal that is meant for a group or a terminal reaches it, and
  * has none of its parent's streams.
@@ -64,7 +65,7 @@ static apr_status_t exec_keeper(cohort_process_t *slot, cohort_os_handle_t reade
 
 static uint64_t own_users(void) {
     cohort_os_state_t state;
-    (void)cohort_os_state_look(COHORT_OS_LOOK_QUICK, &state);
+    (void)cohort_os_state_look(COHORT_OS_LOOK_QUICK, &state, NULL);
     return state.quick[0];
 }
 
@@ -76,7 +77,7 @@ static apr_status_t start_keeper(void) {
                                                COHORT_LIFETIME_DAEMON, COHORT_START_SPAWN);
     if (status) return status;
     cohort__pid_t id = cohort__process_id(slot);
-    status = cohort_os_channel_create(&reader, &writer);
+    status = cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &reader, &writer);
     if (status) goto no_channel;
     (void)cohort__attempt_begin(slot, false);
     keeper.begun = cohort_os_now();
@@ -98,7 +99,8 @@ no_channel:
 }
 
 static bool is_kept(cohort_process_t *slot) {
-    return slot->bound && !cohort__is_helper(slot) &&
+    bool for_tree = slot->tree.token && slot->lifetime != COHORT_LIFETIME_BACKGROUND;
+    return (slot->bound || for_tree) && !cohort__is_helper(slot) &&
            atomic_load(&slot->parent) == cohort__self_id() &&
            atomic_load(&slot->reaper) == cohort__self_id() &&
            cohort__process_state(slot) == COHORT__SLOT_RUNNING;
@@ -190,7 +192,10 @@ typedef struct ward_t {
     struct ward_t *next;
     cohort__pid_t id;
     cohort_os_hold_t hold;
+    cohort_os_tree_t tree;
+    cohort_os_watch_room_t room;
     bool contained; /* its group ends with it, and not with its parent only */
+    bool bound;     /* it ends with its parent */
 } ward_t;
 
 static ward_t *wards;
@@ -216,8 +221,12 @@ static void take(cohort__pid_t id) {
     cohort_os_id_t os = slot->os;
     ward->id = id;
     ward->contained = cohort__is_contained(slot);
+    ward->bound = slot->bound;
+    ward->tree = slot->tree;
     ward->next = wards;
-    if (cohort__process_find(id) == slot && !cohort_os_hold_take(os, &ward->hold)) wards = ward;
+    bool alone = slot->containment == COHORT_CONTAIN_NONE;
+    bool same = cohort__process_find(id) == slot;
+    if (same && !cohort_os_hold_take(os, alone, &ward->hold)) wards = ward;
     else free(ward);
 }
 
@@ -238,8 +247,33 @@ static void await_parent(cohort_os_watch_t *watch, cohort__pid_t parent) {
         (void)cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event);
 }
 
-static _Noreturn void end_all(void) {
-    for (ward_t *ward = wards; ward; ward = ward->next) cohort_os_hold_release(&ward->hold, true);
+static void end_ward(ward_t *ward) {
+    if (ward->tree.token)
+        (void)cohort_os_tree_end(&ward->tree, ward->hold.leader, ward->bound, 0, cohort__is_spared);
+    cohort_os_hold_release(&ward->hold, ward->bound);
+}
+
+/* Those first that take no search, then those that are to run to their end. One that cannot be
+ * watched has ended. */
+static _Noreturn void end_all(cohort_os_watch_t *watch) {
+    cohort_os_event_t event;
+    int others = 0;
+    for (ward_t *ward = wards; ward; ward = ward->next) {
+        if (!ward->tree.token) end_ward(ward);
+    }
+    for (ward_t *ward = wards; ward; ward = ward->next) {
+        if (!ward->tree.token) continue;
+        bool waits = !ward->bound && !cohort_os_watch_process(watch, &ward->room, ward->hold.leader,
+                                                              false, (uint64_t)(uintptr_t)ward);
+        if (waits) others++;
+        else end_ward(ward);
+    }
+    while (others > 0) {
+        if (cohort_os_watch_wait(watch, COHORT_OS_NEVER, &event)) continue;
+        if (event.kind != COHORT_OS_ENDED || !event.cookie) continue;
+        end_ward((ward_t *)(uintptr_t)event.cookie);
+        others--;
+    }
     cohort_os_exit(0, COHORT_OS_EXIT_NOW);
 }
 
@@ -262,5 +296,5 @@ void cohort__keeper_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
         obey(event.value);
     }
     await_parent(watch, atomic_load(&slot->parent));
-    end_all();
+    end_all(watch);
 }

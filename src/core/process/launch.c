@@ -8,20 +8,27 @@
 
 #include "core/memory/arena.h"
 #include "core/memory/upward.h"
+#include "core/process/streams.h"
 
 #include <stdio.h>
 
-/* A copy leaves its session by itself, when it is the process of the slot. */
+/* A copy leaves its session by itself, when it is the process of the slot; one that leads a group
+ * could not. */
 cohort_os_start_t cohort__start_of(cohort_process_t *slot, cohort_os_how_t how) {
     bool apart = slot->lifetime == COHORT_LIFETIME_BACKGROUND || slot->role == COHORT__ROLE_KEEPER;
     return (cohort_os_start_t){.how = how,
                                .signals = (cohort_os_signals_t)slot->signals,
                                .stdio = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
                                .lifeline = COHORT_OS_NONE,
-                               .files = atomic_load(&slot->files),
-                               .n_files = slot->n_files,
-                               .group = (cohort_os_group_t)slot->group,
+                               .gifts = atomic_load(&slot->files),
+                               .n_gifts = slot->n_files,
+                               .settings = atomic_load(&slot->settings),
+                               .group =
+                                   apart ? COHORT_OS_GROUP_JOIN : (cohort_os_group_t)slot->group,
+                               .terminal = slot->terminal,
                                .contained = cohort__is_contained(slot),
+                               .alone = slot->containment == COHORT_CONTAIN_NONE,
+                               .tree = slot->tree.token ? &slot->tree : NULL,
                                .detach = apart && how != COHORT_OS_FORK};
 }
 
@@ -35,6 +42,7 @@ static apr_status_t execute(cohort_process_t *slot, cohort_os_boot_t *boot,
     apr_status_t status = cohort__reexec_check();
     if (status) return status;
     for (int i = 0; streams && i < 3; i++) start.stdio[i] = streams->handles[i];
+    if (slot->streams) cohort__streams_of(slot, start.stdio);
     const cohort__given_t *given = slot->given;
     if (given) start.context = given->context;
     if (given) start.context_size = given->size;
@@ -66,10 +74,9 @@ apr_status_t cohort__launch_spawn(cohort_process_t *slot, cohort_os_handle_t lif
     cohort_os_boot_t boot = {.lifeline = lifeline, .channel = COHORT_OS_NONE};
     cohort__watched_t *watched;
     cohort_os_id_t child;
-    cohort_os_streams_t streams =
-        slot->given ? cohort__given_streams(slot->given) : cohort_os_facts()->streams;
+    cohort_os_streams_t streams;
     apr_status_t status =
-        cohort__reexec(slot, &boot, slot->given ? &streams : NULL, &child, &watched);
+        cohort__reexec(slot, &boot, cohort__given_streams(slot->given, &streams), &child, &watched);
     return status ? status : cohort__watch_until_running(slot, child, watched);
 }
 
@@ -100,14 +107,9 @@ void cohort__forked(void) {
     }
 }
 
-/* In the copy, where they are copies too. */
-static apr_status_t take_streams(const cohort__given_t *given) {
-    cohort_os_streams_t streams = cohort__given_streams(given);
-    return cohort_os_streams_take(&streams);
-}
-
 apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t lifeline) {
     cohort_os_start_t start = cohort__start_of(slot, COHORT_OS_FORK);
+    cohort_os_streams_t streams;
     cohort__watched_t *watched;
     cohort_os_id_t child;
     uint32_t attempt = cohort__process_attempt(slot);
@@ -115,15 +117,18 @@ apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t life
     atomic_store(&slot->reaper, cohort__self_id());
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
+    start.streams = cohort__given_streams(slot->given, &streams);
+    if (slot->streams) cohort__streams_of(slot, start.stdio);
+    start.at_exit = cohort__at_exit;
     cohort__watcher_await_begun();
     fflush(stdout);
     fflush(stderr);
     fork_lock();
     status = cohort_os_start(&start, &child, &in_child);
-    if (!status && in_child) {
-        if (slot->given) status = take_streams(slot->given);
-        if (status) cohort_os_exit(255, COHORT_OS_EXIT_NOW);
+    if (in_child) {
         cohort__forked();
+        if (status) cohort__child_refuse(slot, attempt, status);
+        if (slot->streams) cohort__streams_forked(slot->streams);
         cohort__watcher_unreserve(watched);
         cohort__child_main(slot, attempt, COHORT__BORN_FORK, lifeline);
     }

@@ -20,7 +20,7 @@ static apr_status_t make_lifeline(void) {
         lifeline_keeper.handle = COHORT_OS_NONE;
     }
     cohort_os_close_known(&lifeline_reader);
-    apr_status_t status = cohort_os_lifeline_create(&reader, &keeper);
+    apr_status_t status = cohort_os_pipe_create(COHORT_OS_PIPE_LIFELINE, &reader, &keeper);
     if (status) return cohort__explain(status, "making what daemons die with");
     lifeline_reader = cohort_os_know(reader);
     lifeline_keeper = cohort_os_know(keeper);

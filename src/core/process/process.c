@@ -8,7 +8,9 @@
 #include "core/base/reserved.h"
 #include "core/memory/arena.h"
 #include "core/object/pipe.h"
+#include "core/process/streams.h"
 
+#include <apr_general.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <cohort/pool.h>
@@ -62,7 +64,10 @@ apr_status_t cohort__process_make(cohort_process_t **made, cohort__role_t role, 
     (*made)->signals = role == COHORT__ROLE_WORKER || cohort__is_helper(*made)
                            ? COHORT_OS_SIGNALS_NO_INTERRUPT
                            : COHORT_OS_SIGNALS_NORMAL;
-    (*made)->group = cohort__is_contained(*made) ? COHORT_OS_GROUP_QUIET : COHORT_OS_GROUP_JOIN;
+    bool contained = (*made)->lifetime == COHORT_LIFETIME_DAEMON && !cohort__is_helper(*made);
+    (*made)->containment = contained ? COHORT_CONTAIN_GROUP : COHORT_CONTAIN_DEFAULT;
+    (*made)->tree = (cohort_os_tree_t){0};
+    (*made)->group = contained ? COHORT_OS_GROUP_QUIET : COHORT_OS_GROUP_JOIN;
     identify(*made, name);
     return APR_SUCCESS;
 }
@@ -87,35 +92,35 @@ apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group)
     return APR_SUCCESS;
 }
 
-static apr_status_t check_files(const cohort_process_options_t *o) {
-    if (o->n_files && !o->files)
-        return cohort__fail(APR_EINVAL, "files is NULL, n_files is %" APR_SIZE_T_FMT, o->n_files);
-    if (o->n_files > COHORT__FILES_MAX)
-        return cohort__fail(APR_EINVAL, "n_files is %" APR_SIZE_T_FMT, o->n_files);
-    if (o->n_files && !cohort_os_facts()->can_keep_files)
-        return cohort__fail(APR_ENOTIMPL,
-                            "handles of this system have no numbers for a child to know them by");
-    for (apr_size_t i = 0; i < o->n_files; i++) {
-        if (o->files[i] < 3)
-            return cohort__fail(APR_EINVAL,
-                                "files[%" APR_SIZE_T_FMT "] is %d; 0 to 2 are the standard streams",
-                                i, o->files[i]);
-    }
-    return APR_SUCCESS;
+/* A mark that no other tree has, of this cohort or any; none where what is contained ends by
+ * itself. */
+static apr_status_t make_tree(cohort_os_tree_t *tree) {
+    static const cohort_os_tree_t none;
+    static const cohort_os_id_t nobody;
+    apr_status_t status = cohort_os_tree_end(&none, nobody, false, 0, cohort__is_spared);
+    *tree = none;
+    while (!status && !tree->token && cohort_os_facts()->needs_keeper)
+        status = apr_generate_random_bytes((unsigned char *)&tree->token, sizeof tree->token);
+    return status;
 }
 
-static apr_status_t set_files(cohort_process_t *slot, const cohort_process_options_t *o) {
-    cohort__thread_t *me;
-    apr_status_t status = check_files(o);
-    if (!status) status = cohort__enter(&me);
-    if (!status && o->n_files)
-        status =
-            cohort__block_new(me, COHORT__KIND_BYTES, o->n_files * sizeof(int32_t), &slot->files);
-    if (status || !o->n_files) return status;
-    int32_t *numbers = atomic_load(&slot->files);
-    for (apr_size_t i = 0; i < o->n_files; i++) numbers[i] = o->files[i];
-    slot->n_files = (uint32_t)o->n_files;
-    return APR_SUCCESS;
+apr_status_t cohort__containment_check(cohort_containment_t containment, cohort_group_t group) {
+    cohort_os_tree_t tree;
+    if (containment < COHORT_CONTAIN_DEFAULT || containment > COHORT_CONTAIN_TREE)
+        return cohort__fail(APR_EINVAL, "containment is %d", (int)containment);
+    if (containment == COHORT_CONTAIN_GROUP && group == COHORT_GROUP_PARENT)
+        return cohort__fail(APR_EINVAL, "containment in a group that is the parent's");
+    return containment == COHORT_CONTAIN_TREE ? make_tree(&tree) : APR_SUCCESS;
+}
+
+apr_status_t cohort__process_contain(cohort_process_t *slot, cohort_containment_t containment,
+                                     cohort_group_t group) {
+    apr_status_t status = cohort__containment_check(containment, group);
+    if (status || containment == COHORT_CONTAIN_DEFAULT) return status;
+    slot->containment = containment;
+    if (containment != COHORT_CONTAIN_NONE && group == COHORT_GROUP_DEFAULT)
+        slot->group = COHORT_OS_GROUP_QUIET;
+    return containment == COHORT_CONTAIN_TREE ? make_tree(&slot->tree) : APR_SUCCESS;
 }
 
 /* The process of which an APR pool closes the handle: the slot may be another process' by then, and
@@ -151,9 +156,14 @@ static apr_status_t made(cohort_process_t *slot, const cohort_process_options_t 
                          apr_pool_t *pool, cohort_process_t **process) {
     apr_status_t status = cohort__process_signals(slot, o->signals);
     if (!status) status = cohort__process_group(slot, o->group);
-    if (!status) status = set_files(slot, o);
+    if (!status) status = cohort__process_contain(slot, o->containment, o->group);
+    if (!status) status = cohort__settings_set(slot, o->settings);
+    if (!status) status = cohort__gifts_set(slot, o);
     if (!status) status = give(slot, o);
+    if (!status) status = cohort__service_set(slot, o);
     if (status) return abandon(slot, status);
+    if (slot->role != COHORT__ROLE_PROGRAM) slot->program = o->streams;
+    slot->program_pool = pool;
     if (pool) {
         cleanup_t *cleanup = apr_palloc(pool, sizeof *cleanup);
         *cleanup = (cleanup_t){cohort__process_id(slot), cohort__membership()};
@@ -167,7 +177,7 @@ static const cohort_process_options_t no_options;
 
 static apr_status_t check_options(const cohort_process_options_t *o) {
     if (!o->connections && o->n_connections) return cohort__null("connections in the options");
-    return cohort__check_reserved(o->reserved, 8, "options.reserved");
+    return cohort__check_reserved(o->reserved, 7, "options.reserved");
 }
 
 static apr_status_t set_args(cohort_process_t *slot, const void *args, apr_size_t size) {
@@ -181,6 +191,13 @@ static apr_status_t set_args(cohort_process_t *slot, const void *args, apr_size_
     return APR_SUCCESS;
 }
 
+static apr_status_t check_function(const cohort_process_options_t *o, const apr_pool_t *pool) {
+    apr_status_t status = check_options(o);
+    if (status || !o->streams) return status;
+    status = cohort__streams_check_all(o->streams, pool, "options");
+    return status ? status : cohort__streams_check(o->streams, "options->streams");
+}
+
 static apr_status_t make_child(cohort_process_t **slot, const cohort_process_options_t *o,
                                const void *args, apr_size_t size, cohort__function_t run) {
     apr_status_t status =
@@ -191,14 +208,14 @@ static apr_status_t make_child(cohort_process_t **slot, const cohort_process_opt
     return status ? abandon(*slot, status) : APR_SUCCESS;
 }
 
-static apr_status_t process_create(cohort_process_t **process, cohort_target_t target,
-                                   const void *args, apr_size_t args_size,
+apr_status_t cohort__function_make(cohort_process_t **process, cohort_target_t target,
+                                   const void *args, size_t args_size,
                                    const cohort_process_options_t *options, apr_pool_t *pool) {
     const cohort_process_options_t *o = options ? options : &no_options;
     cohort_process_t *slot;
     if (!process || !target) return cohort__null(process ? "target" : "process");
     if (!args && args_size) return cohort__null("args");
-    apr_status_t status = check_options(o);
+    apr_status_t status = check_function(o, pool);
     if (!status) status = make_child(&slot, o, args, args_size, (cohort__function_t)target);
     return status ? status : made(slot, o, pool, process);
 }
@@ -206,7 +223,8 @@ static apr_status_t process_create(cohort_process_t **process, cohort_target_t t
 apr_status_t cohort_process_create(cohort_process_t **process, cohort_target_t target,
                                    const void *args, apr_size_t args_size,
                                    const cohort_process_options_t *options, apr_pool_t *pool) {
-    return COHORT__CALL_ANEW(process_create(process, target, args, args_size, options, pool));
+    return COHORT__CALL_ANEW(
+        cohort__function_make(process, target, args, args_size, options, pool));
 }
 
 static apr_status_t process_create_object(cohort_process_t **process,
@@ -221,7 +239,7 @@ static apr_status_t process_create_object(cohort_process_t **process,
         return cohort__fail(APR_EINVAL, "self->size is %u, less than its base",
                             (unsigned)self->size);
     apr_status_t status = cohort__check_reserved(self->reserved, 8, "self->reserved");
-    if (!status) status = check_options(o);
+    if (!status) status = check_function(o, pool);
     if (!status) status = make_child(&slot, o, self, self->size, (cohort__function_t)self->run);
     if (status) return status;
     slot->subclass = 1;
@@ -243,35 +261,37 @@ static apr_status_t check_program(cohort_process_t **process, const cohort_progr
         return cohort__null(!process ? "process" : !program ? "program" : "program->argv");
     if (!program->argv[0] || !*program->argv[0])
         return cohort__fail(APR_EINVAL, "program->argv[0] is empty");
-    for (int i = 0; i < 3; i++) {
-        const cohort_stream_t *s = &program->streams[i];
-        if (s->kind < COHORT_STREAM_INHERIT || s->kind > COHORT_STREAM_PIPE) {
-            return cohort__fail(APR_EINVAL, "program->streams[%d].kind is %d", i, (int)s->kind);
-        }
-        if (s->kind == COHORT_STREAM_PIPE && !pool)
-            return cohort__fail(APR_EINVAL, "pool is NULL, and program->streams[%d] is a pipe", i);
-        if (s->kind == COHORT_STREAM_FILE && !s->file)
-            return cohort__fail(APR_EINVAL, "program->streams[%d].file is NULL", i);
-    }
-    return cohort__program_check(program);
+    apr_status_t status = cohort__streams_check_all(program->streams, pool, "program");
+    return status ? status : cohort__program_check(program);
+}
+
+apr_status_t cohort__program_make(cohort_process_t **process, const char *path,
+                                  const cohort_process_options_t *options, apr_pool_t *pool) {
+    const cohort_process_options_t *o = options ? options : &no_options;
+    cohort_process_t *slot = NULL;
+    apr_status_t status = check_options(o);
+    if (!status && o->streams)
+        status = cohort__fail(APR_EINVAL, "options->streams, of a program, which has its own");
+    if (status) return status;
+    const char *name = o->name ? o->name : apr_filepath_name_get(path);
+    status =
+        cohort__process_make(&slot, COHORT__ROLE_PROGRAM, name, o->lifetime, COHORT_START_SPAWN);
+    return slot ? made(slot, o, pool, process) : status;
 }
 
 static apr_status_t process_create_program(cohort_process_t **process, cohort_program_t *program,
                                            const cohort_process_options_t *options,
                                            apr_pool_t *pool) {
-    const cohort_process_options_t *o = options ? options : &no_options;
     cohort_process_t *slot = NULL;
     apr_status_t status = check_program(process, program, pool);
-    if (!status) status = check_options(o);
-    if (status) return status;
-    const char *name = o->name ? o->name : apr_filepath_name_get(program->argv[0]);
-    status =
-        cohort__process_make(&slot, COHORT__ROLE_PROGRAM, name, o->lifetime, COHORT_START_SPAWN);
+    if (!status) status = cohort__program_make(&slot, program->argv[0], options, pool);
     if (status) return status;
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it has been made */
+    if (slot->role == COHORT__ROLE_SERVICE) status = cohort__service_program(slot, program);
+    if (status) return abandon(slot, status);
     slot->program = program;
-    slot->program_pool = pool;
-    return made(slot, o, pool, process);
+    *process = slot;
+    return APR_SUCCESS;
 }
 
 apr_status_t cohort_process_create_program(cohort_process_t **process, cohort_program_t *program,
@@ -297,7 +317,7 @@ static apr_status_t process_launch(cohort_process_t **process, cohort_target_t t
                                    const cohort_process_options_t *options, apr_pool_t *pool) {
     cohort_process_t *made = NULL;
     if (!process) return cohort__null("process");
-    apr_status_t status = process_create(&made, target, args, args_size, options, pool);
+    apr_status_t status = cohort__function_make(&made, target, args, args_size, options, pool);
     return start_made(made, status, process);
 }
 

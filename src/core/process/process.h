@@ -19,6 +19,18 @@ apr_status_t cohort__process_make(cohort_process_t **slot, cohort__role_t role, 
 apr_status_t cohort__process_signals(cohort_process_t *slot, cohort_signals_t signals);
 /* The same of its process group; default: daemons have their own if they have no terminal. */
 apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group);
+/* For a program of this path, which the options (NULL: the defaults) may call something else. */
+apr_status_t cohort__program_make(cohort_process_t **slot, const char *path,
+                                  const cohort_process_options_t *options, apr_pool_t *pool);
+/* As cohort_process_create(). */
+apr_status_t cohort__function_make(cohort_process_t **slot, cohort_target_t target,
+                                   const void *args, size_t args_size,
+                                   const cohort_process_options_t *options, apr_pool_t *pool);
+/* Is there such a thing, and does this system have it? */
+apr_status_t cohort__containment_check(cohort_containment_t containment, cohort_group_t group);
+/* Then, of what ends with it; default: what is in the group of a daemon. */
+apr_status_t cohort__process_contain(cohort_process_t *slot, cohort_containment_t containment,
+                                     cohort_group_t group);
 
 /* ---- ask.c: asking, signals, the wait for an end -------------------------------------------- */
 
@@ -26,13 +38,21 @@ apr_status_t cohort__process_group(cohort_process_t *slot, cohort_group_t group)
  * id, since a slot that is not held for the caller may be another process' by now. APR_SUCCESS: it
  * is gone. */
 apr_status_t cohort__process_join(cohort__pid_t id, apr_interval_time_t timeout);
-apr_status_t cohort__process_signal(cohort__pid_t id, cohort_os_signal_t signal);
+apr_status_t cohort__process_signal(cohort__pid_t id, int signal);
+/* COHORT_OS_KILL, and of a process that is contained in a tree that tree first, while it can be
+ * found by parents. */
+apr_status_t cohort__process_kill(cohort__pid_t id);
+/* It and all that it has started; where the system does not tell what that is, it alone. */
+apr_status_t cohort__process_kill_all(cohort__pid_t id);
 /* For the table of types: a process as something to wait for. COHORT_ENOWAIT: the calling process
  * itself; COHORT_ENOTSTARTED. */
-apr_status_t cohort__process_waitable(const cohort__aim_t *aim);
+apr_status_t cohort__process_waitable(const cohort__aim_t *aim, unsigned wanted);
+bool cohort__process_failed(const cohort__aim_t *aim);
 unsigned cohort__process_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough);
 void cohort__process_await_any(void *const *processes, int count, int64_t deadline);
 void cohort__process_describe(const cohort__aim_t *aim, char *text, size_t size);
+/* Its identity to the system; of a service that of its present run. */
+cohort_os_id_t cohort__process_seen(const cohort_process_t *process);
 /* Has this process created it? Else COHORT_ENOTOWNER. */
 apr_status_t cohort__creator_check(cohort_process_t *process);
 
@@ -52,6 +72,8 @@ const char *cohort__executable(void);
 /* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
  * when the child is RUNNING, or why not. */
 apr_status_t cohort__process_launch(cohort_process_t *slot);
+/* The same of a command, with streams that are the caller's (as cohort_os_start_t has them). */
+apr_status_t cohort__function_run(cohort_process_t *slot, const cohort_os_handle_t child[3]);
 /* cohort_process_start() */
 apr_status_t cohort__process_start(cohort_process_t *process);
 
@@ -97,6 +119,9 @@ void cohort__forked(void);
 apr_status_t cohort__program_check(const cohort_program_t *program);
 /* From NEW on: start the slot's program. */
 apr_status_t cohort__program_launch(cohort_process_t *slot);
+/* The same of this one, with streams that are the caller's (as cohort_os_start_t has them). */
+apr_status_t cohort__program_run(cohort_process_t *slot, const cohort_program_t *program,
+                                 const cohort_os_handle_t child[3]);
 
 /* ---- lifeline.c ----------------------------------------------------------------------------- */
 
@@ -113,6 +138,8 @@ void cohort__lifeline_close(void);
 
 /* How the child came into being: what it inherited, and so how it ends. */
 typedef enum { COHORT__BORN_FORK, COHORT__BORN_SPAWN, COHORT__BORN_SERVED } cohort__birth_t;
+/* In a copy that could not be made as it was wanted: leave the reason in the slot, and end. */
+_Noreturn void cohort__child_refuse(cohort_process_t *slot, uint32_t attempt, apr_status_t status);
 /* Become the process of this slot, run it, end. `attempt` is the start that this child belongs
  * to. */
 _Noreturn void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_t birth,
@@ -194,19 +221,83 @@ void cohort__keeper_reset(void);
 void cohort__keeper_lock(void);
 void cohort__keeper_unlock(void);
 
+/* ---- gift.c: handles that a process is given ------------------------------------------------ */
+
+/* What the options say of gifts and files. */
+apr_status_t cohort__gifts_set(cohort_process_t *slot, const cohort_process_options_t *o);
+/* Are they what they were then? */
+apr_status_t cohort__gifts_check(cohort_process_t *slot);
+/* One of them, the i-th that the caller names, and what it becomes where it is taken. */
+apr_status_t cohort__gift_note(const cohort_gift_t *gift, unsigned i, cohort_os_gift_t *noted);
+apr_status_t cohort__gift_as_file(cohort_os_gift_t *gift, apr_file_t **file, apr_pool_t *pool);
+apr_status_t cohort__gift_as_socket(cohort_os_gift_t *gift, apr_socket_t **socket,
+                                    apr_pool_t *pool);
+
+/* ---- parcel.c: handles on their way between processes --------------------------------------- */
+
+/* What this process has sent and no process has taken in time is closed. */
+void cohort__parcels_tend(void);
+void cohort__parcels_repair(cohort__pid_t dead);
+
+/* ---- settings.c: what a process is made different in from its starter ----------------------- */
+
+/* Check them, and pack them into a block of malloc()'s; NULL for NULL. */
+apr_status_t cohort__settings_pack(const cohort_settings_t *settings,
+                                   cohort_os_settings_t **packed);
+/* The slot is to be started with a copy of the block; NULL: with none. */
+apr_status_t cohort__settings_attach(cohort_process_t *slot, const cohort_os_settings_t *packed);
+/* Both. */
+apr_status_t cohort__settings_set(cohort_process_t *slot, const cohort_settings_t *settings);
+
+/* ---- service.c: processes that are started again -------------------------------------------- */
+
+typedef enum {
+    COHORT__HALT_NOT,
+    COHORT__HALT_NO_MORE, /* no run comes after the present one */
+    COHORT__HALT_ASK,     /* that is asked to end, as soon as it has begun */
+    COHORT__HALT_KILL     /* that is killed */
+} cohort__halt_t;
+
+/* What the options say: with a policy for restarts the slot is a service's from here on. */
+apr_status_t cohort__service_set(cohort_process_t *slot, const cohort_process_options_t *o);
+/* What its runs execute, copied. */
+apr_status_t cohort__service_program(cohort_process_t *slot, const cohort_program_t *program);
+/* From NEW on: start it, with its first run. */
+apr_status_t cohort__service_start(cohort_process_t *slot);
+/* It is to end, if it is a service; what it shall do about its present run is done by the caller,
+ * or by the thread that is about to start it. */
+void cohort__service_halt(cohort__pid_t id, cohort__halt_t halt);
+/* What a signal to this process reaches: of a service its present run, 0: there is none. */
+cohort__pid_t cohort__service_reach(cohort__pid_t id);
+/* The watcher has recorded the end of a process, which may be a service's run. */
+void cohort__service_ended(cohort__pid_t run);
+/* What a stream of this run is that is a file; APR_EBADF: the supervisor has closed it. */
+apr_status_t cohort__service_file(const cohort_process_t *run, int i, cohort_os_handle_t *handle);
+/* The watcher looks after the services of this process: what is due is started. */
+void cohort__services_tend(void);
+/* This process ends: no more runs. */
+void cohort__services_end(void);
+/* Their supervisor is dead. */
+void cohort__services_drop(cohort__pid_t dead);
+
 /* ---- given.c -------------------------------------------------------------------------------- */
 
 /* What a process gets whenever it is started: slot->given. */
 typedef struct {
     cohort_os_known_t streams[3];
+    bool keeps_streams; /* else it gets those that its starter has then */
     void *context;
     size_t size;
 } cohort__given_t;
-cohort_os_streams_t cohort__given_streams(const cohort__given_t *given);
+/* NULL: none are kept. */
+const cohort_os_streams_t *cohort__given_streams(const cohort__given_t *given,
+                                                 cohort_os_streams_t *streams);
 /* The slot is to get it; it stays the caller's, and there for as long as the start takes. */
 apr_status_t cohort__given_attach(const cohort__given_t *given, cohort_process_t *slot);
 /* The context of this thread, in a block of malloc()'s, and all but the quick part of its state. */
 apr_status_t cohort__context_capture(void **context, size_t *size, cohort_os_state_t *state);
+/* Copies of this process' standard streams. */
+apr_status_t cohort__given_streams_copy(cohort_os_streams_t *streams);
 /* The state of this process' first thread. *another: the calling thread is in another one. */
 apr_status_t cohort__maker_look(cohort_os_state_t *state, bool *another);
 

@@ -27,6 +27,7 @@
 #include "core/base/fail.h"
 #include "core/memory/arena.h"
 
+#include <apr_thread_proc.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,25 +35,24 @@
 static cohort_process_t *me_slot;
 static cohort_os_handle_t daemons_lifeline;
 static cohort_os_handle_t maker = COHORT_OS_NONE; /* its watcher's channel */
-static cohort_os_state_t made_for;
 static bool retired, ending_requested;
+/* The state of this server's maker. Not static: see the back end's list of what is large. */
+cohort_os_state_t cohort__server_made_for;
 
 bool cohort__is_server(void) { return me_slot != NULL; }
 
-static void drop_streams(void) {
-    cohort_os_streams_t none = COHORT_OS_NO_STREAMS;
-    (void)cohort_os_streams_take(&none);
-}
-
-static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt) {
+/* The failure is of the fork. */
+static _Noreturn void be_child(cohort_process_t *slot, uint32_t attempt, apr_status_t status) {
     cohort_os_handle_t lifeline = daemons_lifeline;
     me_slot = NULL;
     cohort_os_close(maker);
     cohort__forked();
+    if (status) cohort__child_refuse(slot, attempt, status);
     cohort__child_main(slot, attempt, COHORT__BORN_SERVED, lifeline);
 }
 
-static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
+static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt,
+                               const cohort_os_streams_t *streams) {
     cohort_os_start_t start = cohort__start_of(slot, COHORT_OS_FORK);
     cohort__watched_t *watched;
     cohort_os_id_t child;
@@ -60,33 +60,26 @@ static apr_status_t fork_child(cohort_process_t *slot, uint32_t attempt) {
     apr_status_t status = cohort__watcher_reserve(&watched);
     if (status) return status;
     start.signals = COHORT_OS_SIGNALS_INHERIT; /* until the child knows more */
-    start.n_files = 0;                         /* a server has none of the starter's */
+    start.n_gifts = 0;                         /* a server has none of the starter's */
+    start.streams = streams;
     if (slot->bound) start.lifeline = daemons_lifeline;
     cohort__code_warm(&slot->run);
     status = cohort_os_start(&start, &child, &in_child);
     if (!status && !in_child) {
-        drop_streams();
         status = cohort__watcher_add(watched, slot, attempt, child, true);
         if (status) cohort__attempt_end_child(child);
         return status;
     }
     cohort__watcher_unreserve(watched);
-    if (in_child) be_child(slot, attempt);
+    if (in_child) be_child(slot, attempt, status);
     return status;
 }
 
 bool cohort__server_suits(const cohort_process_t *slot) {
-    return !memcmp(slot->state.quick, made_for.quick, sizeof made_for.quick) &&
-           !memcmp(slot->state.rest, made_for.rest, sizeof made_for.rest);
-}
-
-static apr_status_t start_child(cohort_process_t *slot, uint32_t attempt,
-                                cohort_os_event_t *event) {
-    apr_status_t status = event->streams_status;
-    if (!status) status = cohort_os_streams_take(&event->streams);
-    if (!status) status = fork_child(slot, attempt);
-    if (status) drop_streams();
-    return status;
+    return !memcmp(slot->state.quick, cohort__server_made_for.quick,
+                   sizeof cohort__server_made_for.quick) &&
+           !memcmp(slot->state.rest, cohort__server_made_for.rest,
+                   sizeof cohort__server_made_for.rest);
 }
 
 static void serve(cohort_os_event_t *event) {
@@ -97,7 +90,9 @@ static void serve(cohort_os_event_t *event) {
     if (!wanted) cohort_os_streams_close(&event->streams);
     if (!wanted) return;
     retired = false;
-    apr_status_t status = start_child(slot, attempt, event);
+    apr_status_t status = event->streams_status;
+    if (!status) status = fork_child(slot, attempt, &event->streams);
+    cohort_os_streams_close(&event->streams);
     if (!status) return;
     cohort__slot_refuse(slot, status);
     if (cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_FAILED))
@@ -122,17 +117,18 @@ static int children(bool all, bool kill) {
         if (state != COHORT__SLOT_RUNNING && state != COHORT__SLOT_STARTING &&
             state != COHORT__SLOT_DEAD)
             continue;
-        if (kill && slot->bound) (void)cohort__process_signal(id, COHORT_OS_KILL);
+        if (kill && slot->bound) (void)cohort__process_kill(id);
         n++;
     }
     return n;
 }
 
-/* What comes with a message comes as standard streams. The handle is kept out of their way. */
+/* What comes with a message takes the places of the standard streams, of which this process has
+ * none. The handle is kept out of their way. */
 static cohort_os_handle_t keep_first(cohort_os_streams_t *streams) {
     cohort_os_streams_t kept = COHORT_OS_NO_STREAMS;
-    if (!cohort_os_streams_take(streams)) (void)cohort_os_streams_copy(&kept);
-    drop_streams();
+    (void)cohort__given_streams_copy(&kept);
+    cohort_os_streams_close(streams);
     return kept.handles[0];
 }
 
@@ -213,10 +209,10 @@ void cohort__server_main(cohort_process_t *slot, const cohort_os_boot_t *boot) {
     cohort__threads_reset();
     daemons_lifeline = boot->lifeline;
     me_slot = slot;
-    made_for = slot->state;
+    cohort__server_made_for = slot->state;
     fflush(stdout); /* what the program wrote on its way here is discarded */
     fflush(stderr);
-    drop_streams();
+    apr_thread_yield(); /* APR writes down what it calls there, once and not in each child */
     apr_status_t status = become_server();
     if (!status) status = cohort__watcher_own(boot->channel);
     if (status) {

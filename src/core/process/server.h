@@ -17,6 +17,8 @@ typedef enum {
     COHORT__TELL_MAKER       /* with streams: the first is the channel of the maker's watcher */
 } cohort__tell_t;
 
+extern cohort_os_state_t cohort__server_made_for;
+
 /* Of the attempt as many bits as there is room for. */
 static inline uint64_t cohort__server_request(uint32_t attempt, cohort__pid_t id) {
     return (uint64_t)attempt << COHORT__SERVER_ATTEMPT | id;

@@ -14,6 +14,7 @@
 
 #include "core/base/fail.h"
 #include "core/memory/alloc.h"
+#include "core/process/streams.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +80,7 @@ static apr_status_t spawn_server(cohort_process_t *slot, cohort_os_handle_t read
  * is. */
 static apr_status_t confirm(const cohort_os_state_t *before) {
     cohort_os_state_t now;
-    apr_status_t status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &now);
+    apr_status_t status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &now, NULL);
     bool same = !memcmp(now.quick, before->quick, sizeof now.quick) &&
                 !memcmp(now.rest, before->rest, sizeof now.rest);
     return status || same ? status : COHORT_EWORKERDIED;
@@ -88,7 +89,7 @@ static apr_status_t confirm(const cohort_os_state_t *before) {
 static apr_status_t start_process(cohort_process_t *slot, cohort_os_handle_t *channel,
                                   const cohort_os_state_t *state) {
     cohort_os_handle_t reader;
-    apr_status_t status = cohort_os_channel_create(&reader, channel);
+    apr_status_t status = cohort_os_pipe_create(COHORT_OS_PIPE_MESSAGES, &reader, channel);
     if (status) return status;
     (void)cohort__attempt_begin(slot, true);
     slot->state = *state;
@@ -187,7 +188,7 @@ static apr_status_t attach(cohort_process_t *slot, cohort__thread_t *me, const s
 static apr_status_t look_at_state(request_t *request, void **context, size_t *size) {
     if (!request->slot->given) return cohort__context_capture(context, size, &request->state);
     return request->whole ? APR_SUCCESS
-                          : cohort_os_state_look(COHORT_OS_LOOK_THREAD, &request->state);
+                          : cohort_os_state_look(COHORT_OS_LOOK_THREAD, &request->state, NULL);
 }
 
 /* While the server forks. The start may be over meanwhile, and the slot another's: this process
@@ -288,14 +289,15 @@ static apr_status_t serve_request(request_t *request, const cohort_os_streams_t 
 static apr_status_t send_request(request_t *request, bool *full) {
     cohort_os_streams_t streams = cohort_os_facts()->streams;
     apr_status_t status = APR_SUCCESS;
-    if (request->slot->given) streams = cohort__given_streams(request->slot->given);
+    (void)cohort__given_streams(request->slot->given, &streams);
+    if (request->slot->streams) streams = cohort__streams_whole(request->slot);
     if (request->slot->replaces) status = cohort__maker_look(&request->state, &request->another);
-    else status = cohort_os_state_look(COHORT_OS_LOOK_QUICK, &request->state);
+    else status = cohort_os_state_look(COHORT_OS_LOOK_QUICK, &request->state, NULL);
     request->whole = request->slot->replaces;
     if (status) return status;
     cohort_os_mutex_lock(&mutex);
     if (is_subtle && !request->whole) {
-        status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &request->state);
+        status = cohort_os_state_look(COHORT_OS_LOOK_THREAD, &request->state, NULL);
         request->whole = true;
     }
     if (!status) status = serve_request(request, &streams, full);

@@ -3,7 +3,7 @@
  * Starting a process, by the method that its slot names. The fork server is asked first where it
  * is the method; what it cannot take is started as a server would be, by spawn.
  */
-#include "core/process/process.h"
+#include "core/process/streams.h"
 
 /* What replaces a worker may not be more than what the maker's first thread is. What it can take
  * over of that (its priority, CPUs) it does itself. */
@@ -30,12 +30,35 @@ static apr_status_t launch_by(cohort_process_t *slot) {
                                              : cohort__launch_spawn(slot, lifeline);
 }
 
+static apr_status_t launch_with(cohort_process_t *slot, cohort__streams_t *s,
+                                const cohort_stream_t *streams) {
+    apr_status_t status = cohort__streams_check(streams, "options->streams");
+    if (status) return status;
+    status = cohort__streams_open(s, streams, slot);
+    if (!status) status = launch_by(slot);
+    cohort__streams_close(s, status != APR_SUCCESS);
+    slot->streams = NULL;
+    return status;
+}
+
 apr_status_t cohort__process_launch(cohort_process_t *slot) {
+    cohort_stream_t *streams = slot->program;
+    cohort__streams_t s;
     if (!cohort__attempt_begin(slot, true)) return COHORT_ESTARTED;
-    apr_status_t status = launch_by(slot);
+    apr_status_t status = streams ? launch_with(slot, &s, streams) : launch_by(slot);
     if (status) return cohort__attempt_failed(slot, status);
     cohort__keeper_hold(slot);
-    return APR_SUCCESS;
+    return streams ? cohort__streams_hand_over(&s, streams, slot) : APR_SUCCESS;
+}
+
+apr_status_t cohort__function_run(cohort_process_t *slot, const cohort_os_handle_t child[3]) {
+    cohort__streams_t s = {.parent = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
+    for (int i = 0; i < 3; i++) s.child[i] = child[i];
+    slot->streams = &s;
+    slot->attended = 1;
+    apr_status_t status = cohort__process_launch(slot);
+    slot->streams = NULL;
+    return status;
 }
 
 apr_status_t cohort__process_start(cohort_process_t *process) {
@@ -45,7 +68,9 @@ apr_status_t cohort__process_start(cohort_process_t *process) {
     if (status) return status;
     if (cohort__process_state(process) != COHORT__SLOT_NEW) return COHORT_ESTARTED;
     status = cohort__creator_check(process);
+    if (!status) status = cohort__gifts_check(process);
     if (status) return status;
+    if (process->role == COHORT__ROLE_SERVICE) return cohort__service_start(process);
     return process->role == COHORT__ROLE_PROGRAM ? cohort__program_launch(process)
                                                  : cohort__process_launch(process);
 }

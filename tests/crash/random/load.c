@@ -329,11 +329,88 @@ apr_status_t load_task(const void *input, void *output) {
     return job->item % 97 == 96 ? cohort_task_fail(TASK_FAILS, "item %u", job->item) : APR_SUCCESS;
 }
 
+apr_status_t load_range(const void *inputs, void *outputs, apr_size_t first, apr_size_t last) {
+    const job_t *jobs = inputs;
+    uint32_t *out = outputs;
+    apr_status_t status = APR_SUCCESS;
+    for (apr_size_t i = first; i < last; i++) {
+        apr_status_t one = load_task(&jobs[i], &out[i]);
+        if (!status) status = one;
+    }
+    return status;
+}
+
+apr_status_t load_bytes(const void *input, void *output) {
+    const job_t *job = input;
+    apr_size_t size = load_bytes_size(job->item);
+    char *made = cohort_task_output(size / 2);
+    uint32_t result = 0;
+    if (made) memset(made, (int)job->item, size / 2);
+    apr_status_t status = load_task(input, &result);
+    if (output || cohort_task_input_size() != sizeof *job) return APR_EINVAL;
+    made = cohort_task_output(size);
+    if (!made) return APR_ENOMEM;
+    memset(made + size / 2, (int)job->item, size - size / 2);
+    return status;
+}
+
+cohort_job_t load_order(load_kind_t kind, job_t *items, cohort_bytes_t *inputs, uint32_t n) {
+    cohort_job_t order = {COHORT_INPUTS(items, n), .output_size = sizeof(uint32_t)};
+    if (kind == LOAD_TASK) order.task = load_task;
+    if (kind == LOAD_RANGE) order.range = load_range;
+    if (kind != LOAD_BYTES) return order;
+    for (uint32_t i = 0; i < n; i++) inputs[i] = (cohort_bytes_t){&items[i], sizeof *items};
+    order.task = load_bytes;
+    order.inputs = inputs;
+    order.input_size = order.output_size = COHORT_BYTES;
+    return order;
+}
+
+static bool is_right(const cohort_bytes_t *output, uint32_t item) {
+    if (!output->data || output->size != load_bytes_size(item)) return false;
+    for (apr_size_t i = 0; i < output->size; i++) {
+        if (((const char *)output->data)[i] != (char)item) return false;
+    }
+    return true;
+}
+
+apr_status_t load_get_bytes(board_t *board, cohort_result_t *result, uint32_t *outputs,
+                            uint32_t n) {
+    cohort_bytes_t *taken = calloc(2 * (size_t)n, sizeof *taken), *left = taken + n;
+    if (!taken) return APR_ENOMEM;
+    for (uint32_t i = 0; i < n; i += 3)
+        (void)!cohort_result_take(result, i, &taken[i].data, &taken[i].size);
+    apr_status_t status = cohort_result_get(result, left, n * sizeof *left, 0);
+    for (uint32_t i = 0; i < n; i++) {
+        cohort_bytes_t *output = taken[i].data ? &taken[i] : &left[i];
+        MUST(board, !taken[i].data || !left[i].data, "the output of item %u came twice", i);
+        outputs[i] = is_right(output, i) ? i + 1 : 0;
+        apr_status_t freed = cohort_free(output->data);
+        MUST(board, !freed, "the release of an output gave status %d", freed);
+    }
+    free(taken);
+    return status;
+}
+
+/* The outputs are dropped: what is handed over to a process that is killed is not counted. */
+static void submit_bytes(actor_t *me) {
+    job_t jobs[90];
+    cohort_bytes_t inputs[90];
+    uint32_t n = 1 + (uint32_t)roll_below(&me->dice, 90);
+    for (uint32_t i = 0; i < n; i++) jobs[i] = (job_t){NULL, i};
+    cohort_job_t order = load_order(LOAD_BYTES, jobs, inputs, n);
+    order.chunk = (apr_size_t)roll_below(&me->dice, 8);
+    apr_status_t status = cohort_pool_run(me->board->pool, &order);
+    MUST(me->board, !status || status == COHORT_EWORKERDIED || status == TASK_FAILS,
+         "a map of bytes gave status %d", status);
+}
+
 static void submit(actor_t *me) {
     job_t jobs[90];
     uint32_t outputs[90];
     while (!must_stop(me)) {
         uint32_t n = 1 + (uint32_t)roll_below(&me->dice, 90);
+        if (n % 3 == 0) submit_bytes(me);
         for (uint32_t i = 0; i < n; i++) jobs[i] = (job_t){NULL, i};
         memset(outputs, 0, sizeof outputs);
         apr_status_t status =

@@ -110,6 +110,19 @@ typedef struct {
     uint32_t item;
 } job_t;
 apr_status_t load_task(const void *input, void *output);
+/* The same for inputs with a size each; so have the outputs, each byte of which is the item. */
+apr_status_t load_bytes(const void *input, void *output);
+static inline apr_size_t load_bytes_size(uint32_t item) {
+    return item % 20 == 7 ? 70000 : item % 50 * 90;
+}
+/* A job of n items with one of the three tasks; outputs are left to the result. */
+typedef enum { LOAD_TASK, LOAD_RANGE, LOAD_BYTES } load_kind_t;
+cohort_job_t load_order(load_kind_t kind, job_t *items, cohort_bytes_t *inputs, uint32_t n);
+/* Get the outputs of load_bytes: some are taken, and the rest is handed over; all that came is
+ * freed. A right one counts as its item + 1, another as 0. */
+apr_status_t load_get_bytes(board_t *board, cohort_result_t *result, uint32_t *outputs, uint32_t n);
+/* The same for a range of items; it fails if one of them does. */
+apr_status_t load_range(const void *inputs, void *outputs, apr_size_t first, apr_size_t last);
 #define TASK_FAILS 77
 
 #endif

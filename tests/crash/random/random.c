@@ -22,10 +22,10 @@
  * schedule of kills.
  */
 #include "left.h"
-#include "load.h"
+#include "imaps.h"
 
 #include "core/memory/arena.h"
-#include "core/pool/pool.h"
+#include "core/pool/pool_result.h"
 #include "core/process/process.h"
 
 #include <apr_thread_proc.h>
@@ -321,31 +321,34 @@ static struct {
     cohort_result_t *result;
     _Atomic uint32_t *runs;
     uint32_t n;
+    bool bytes; /* its outputs have a size each */
 } job;
 
 static void begin_job(void) {
     job_t items[ITEMS];
+    cohort_bytes_t inputs[ITEMS];
     job.n = 1 + (uint32_t)roll_below(&dice, ITEMS);
     memset((void *)job.runs, 0, ITEMS * sizeof *job.runs);
     for (uint32_t i = 0; i < job.n; i++) items[i] = (job_t){job.runs, i};
-    apr_status_t status = cohort_pool_submit(&job.result, board->pool,
-                                             &(cohort_job_t){.task = load_task,
-                                                             COHORT_INPUTS(items, job.n),
-                                                             .output_size = sizeof(uint32_t),
-                                                             .chunk = roll_below(&dice, 5)},
-                                             NULL);
+    uint64_t kind = roll_below(&dice, 3);
+    job.bytes = kind == LOAD_BYTES;
+    cohort_job_t order = load_order((load_kind_t)kind, items, inputs, job.n);
+    order.chunk = (apr_size_t)roll_below(&dice, 5);
+    apr_status_t status = cohort_pool_submit(&job.result, board->pool, &order, NULL);
     MUST(board, !status, "a submission gave status %d", status);
     if (status) job.result = NULL;
 }
 
 static void check_error(const cohort_task_error_t *e, uint32_t *outputs, bool *failed) {
-    MUST(board, e->index < job.n && !failed[e->index], "item %zu has two outcomes",
-         (size_t)e->index);
-    MUST(board, e->status == COHORT_EWORKERDIED || (e->status == TASK_FAILS && e->index % 97 == 96),
-         "item %zu failed with %d", (size_t)e->index, e->status);
-    if (e->index >= job.n) return;
-    failed[e->index] = true;
-    outputs[e->index] = (uint32_t)e->index + 1;
+    bool right = e->status == COHORT_EWORKERDIED;
+    for (apr_size_t i = e->index; i < e->index + e->count; i++) {
+        MUST(board, i < job.n && !failed[i], "item %zu has two outcomes", (size_t)i);
+        if (i >= job.n) return;
+        right = right || (e->status == TASK_FAILS && i % 97 == 96);
+        failed[i] = true;
+        outputs[i] = (uint32_t)i + 1;
+    }
+    MUST(board, right, "item %zu failed with %d", (size_t)e->index, e->status);
     tally.charged += e->status == COHORT_EWORKERDIED;
     MUST(board,
          e->status == TASK_FAILS || (e->exit_code == -9 && e->pid > 0) ||
@@ -354,13 +357,14 @@ static void check_error(const cohort_task_error_t *e, uint32_t *outputs, bool *f
 }
 
 static void check_job(void) {
-    uint32_t outputs[ITEMS];
+    uint32_t outputs[ITEMS] = {0};
     bool failed[ITEMS] = {false};
     cohort_task_error_t **errors = NULL;
     apr_size_t n = 0;
     apr_pool_t *pool;
     apr_pool_create(&pool, NULL);
-    apr_status_t status = cohort_result_get(job.result, outputs, sizeof outputs, 0),
+    apr_status_t status = job.bytes ? load_get_bytes(board, job.result, outputs, job.n)
+                                    : cohort_result_get(job.result, outputs, sizeof outputs, 0),
                  listed = cohort_result_errors(job.result, &errors, &n, pool);
     MUST(board, !listed && (!status || status == COHORT_EWORKERDIED || status == TASK_FAILS),
          "a result gave status %d", status);
@@ -379,7 +383,10 @@ static void check_job(void) {
     tally.jobs++;
 }
 
+static imap_tally_t imaps;
+
 static void go_on_with_jobs(void) {
+    imaps_go_on(board, &dice, &imaps);
     if (job.result && cohort_result_is_ready(job.result)) check_job();
     if (!job.result) begin_job();
 }
@@ -487,6 +494,8 @@ static void end_load(void) {
         (void)cohort_result_wait(job.result, COHORT_FOREVER);
         check_job();
     }
+    phase = "the last imap";
+    imaps_end(board, &imaps);
 }
 
 /* The queues say by themselves when it is over. */
@@ -613,10 +622,10 @@ static void report(uint64_t seed) {
     printf("crash: random: seed %" PRIu64 ": %" PRIu64 " killed (%" PRIu64 " fork servers, %" PRIu64
            " workers, %" PRIu64 " times several), %" PRIu64 " stopped, %" PRIu64
            " processes, %" PRIu64 " messages, %" PRIu64 " meetings, %" PRIu64 " jobs with %" PRIu64
-           " items charged, %lld ms at worst (%s): %s\n",
+           " items charged, %" PRIu64 " imaps, %lld ms at worst (%s): %s\n",
            seed, tally.kills, tally.servers, tally.workers, tally.together, tally.stops,
            tally.lives, tally.got, (uint64_t)atomic_load(&board->meetings), tally.jobs,
-           tally.charged, (long long)tally.longest / 1000,
+           tally.charged + imaps.charged, imaps.imaps, (long long)tally.longest / 1000,
            tally.longest_what ? tally.longest_what : "nothing",
            atomic_load(&board->failed) ? "FAILED" : "ok");
 }
