@@ -137,12 +137,21 @@ static void look_at_console(HANDLE handle, cohort_os_known_t *known) {
                        SetConsoleMode(handle, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0;
 }
 
-/* Code can close a handle that is not its own only by guessing; then the number is not used at
- * once. */
+/* A file on a disk has an identity; another object is told from one of its kind by the handle's
+ * number alone. */
+static void look_at_file(HANDLE handle, cohort_os_known_t *known) {
+    BY_HANDLE_FILE_INFORMATION info;
+    known->device = (uint64_t)GetFileType(handle) << 32;
+    if (GetFileType(handle) != FILE_TYPE_DISK || !GetFileInformationByHandle(handle, &info)) return;
+    known->device |= info.dwVolumeSerialNumber;
+    known->file = (uint64_t)info.nFileIndexHigh << 32 | info.nFileIndexLow;
+}
+
 cohort_os_known_t cohort_os_know(cohort_os_handle_t handle) {
     DWORD flags;
     bool open = handle != COHORT_OS_NONE && GetHandleInformation(cohort__handle(handle), &flags);
     cohort_os_known_t known = {.handle = open ? handle : COHORT_OS_NONE};
+    if (open) look_at_file(cohort__handle(handle), &known);
     if (open) look_at_console(cohort__handle(handle), &known);
     return known;
 }

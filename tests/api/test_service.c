@@ -226,18 +226,21 @@ static void each_run_has_the_first_environment(void) {
     free_board(board);
 }
 
+static const char *name_of_mine(const char *what) {
+    return apr_psprintf(test_pool(), "cohort-test-service-%s-%" APR_INT64_T_FMT, what,
+                        cohort_process_pid(cohort_process_current()));
+}
+
 static apr_file_t *open_mine(const char *what, apr_pool_t *pool) {
     apr_file_t *file = NULL;
-    const char *path = apr_psprintf(pool, "cohort-test-service-%s-%" APR_INT64_T_FMT, what,
-                                    cohort_process_pid(cohort_process_current()));
-    CHECK_STATUS(APR_SUCCESS,
-                 apr_file_open(&file, path,
-                               APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_DELONCLOSE,
-                               APR_FPROT_OS_DEFAULT, pool));
+    CHECK_STATUS(APR_SUCCESS, apr_file_open(&file, name_of_mine(what),
+                                            APR_FOPEN_WRITE | APR_FOPEN_CREATE,
+                                            APR_FPROT_OS_DEFAULT, pool));
     return file;
 }
 
-/* Of a file that is a stream its handle is kept, and another file by that number is none. */
+/* Of a file that is a stream its handle is kept, and another file by that number is none. The first
+ * file is there until the end, so that the second is not given its place on the disk. */
 static void file_that_is_closed(void) {
     board_t *board = new_board(0);
     apr_pool_t *pool = NULL;
@@ -252,11 +255,15 @@ static void file_that_is_closed(void) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_restart(process, COHORT_FOREVER));
     apr_pool_destroy(pool);
     apr_file_t *other = open_mine("other", test_pool());
-    CHECK_STATUS(APR_EBADF, cohort_process_restart(process, COHORT_FOREVER));
-    CHECK(strstr(cohort_last_error(), "stream 1 of a service is closed") != NULL);
+    apr_status_t status = cohort_process_restart(process, COHORT_FOREVER);
+    bool has_words = strstr(cohort_last_error(), "stream 1 of a service is closed") != NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_process_stop(process, 0));
     await_end(process, COHORT_SERVICE_STOPPED, -15, 1);
     CHECK_STATUS(APR_SUCCESS, apr_file_close(other));
+    CHECK_STATUS(APR_SUCCESS, apr_file_remove(name_of_mine("other"), test_pool()));
+    CHECK_STATUS(APR_SUCCESS, apr_file_remove(name_of_mine("mine"), test_pool()));
+    CHECK_STATUS(APR_EBADF, status);
+    CHECK(has_words);
     free_board(board);
 }
 

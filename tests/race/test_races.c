@@ -108,7 +108,7 @@ static void queue_with(const cohort_queue_options_t *options) {
 /* In runs that are longer than the ring has cells, so that a run laps its own hint, beside single
  * calls. The even put, the odd get. */
 #define RUN_LENGTH 200
-#define RUNS       2000
+#define RUNS       400
 
 static void put_runs(traffic_t *t, int index) {
     static const int32_t one = 1;
