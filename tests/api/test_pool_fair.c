@@ -122,10 +122,37 @@ static void crowd(void) {
     finish_pool(pool);
 }
 
+/* The portions of an imap are in no hurry among themselves, but make room for another job: that
+ * does not wait until all that was taken in is done. */
+static void beside_an_imap(void) {
+    enum { N = 600 };
+    cohort_pool_t *pool = new_pool(1);
+    board_t *board = new_board(N, 1000);
+    cohort_imap_t *imap;
+    cohort_item_t got = {0};
+    cohort_job_t job = {
+        .task = item, .n = N, .output_size = sizeof(apr_size_t), .chunk = 64, .context = board};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_imap(&imap, pool, &job,
+                                               &(cohort_imap_options_t){.window = 512}, NULL));
+    party_await(&board->begun, 10);
+    for (int i = 0; i < 5; i++) check_works(pool);
+    CHECK(atomic_load(&board->done) < N / 2);
+    for (apr_size_t i = 0; i < N; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_imap_next(imap, &got, COHORT_FOREVER));
+        CHECK_STATUS(APR_SUCCESS, got.status);
+        CHECK_INT(i, got.index);
+        CHECK_INT(i + 1, *(apr_size_t *)got.data);
+        CHECK_INT(1, atomic_load(&board->runs[i]));
+    }
+    CHECK_STATUS(APR_EOF, cohort_imap_next(imap, &got, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_item_release(&got));
+    CHECK_STATUS(APR_SUCCESS, cohort_imap_destroy(imap));
+    CHECK_INT(0, atomic_load(&board->again));
+    finish_pool(pool);
+}
+
 const test_case_t pool_fair_cases[] = {
-    {"PoolFair", "long_and_short", long_and_short},
-    {"PoolFair", "many_chunks", many_chunks},
-    {"PoolFair", "long_and_long", long_and_long},
-    {"PoolFair", "crowd", crowd},
-    {0},
+    {"PoolFair", "long_and_short", long_and_short}, {"PoolFair", "many_chunks", many_chunks},
+    {"PoolFair", "long_and_long", long_and_long},   {"PoolFair", "crowd", crowd},
+    {"PoolFair", "beside_an_imap", beside_an_imap}, {0},
 };

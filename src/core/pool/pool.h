@@ -118,6 +118,8 @@ struct cohort_pool_t {
     /* jobs with chunks that no worker has begun, or over; idle workers look here all the time, so
      * nothing else is here that is written often */
     cohort__link_t ready;
+    /* the imap of which all of these are portions; 0: they are not, of one. Guard. */
+    _Atomic uint64_t kin;
     cohort__link_t each;          /* jobs that run once on every worker, see pool_each.c */
     _Atomic uint64_t each_serial; /* how many have come */
     _Alignas(64) cohort__pid_t maker;
@@ -155,7 +157,9 @@ struct cohort_pool_t {
     _Atomic int64_t vacant;   /* when a place last became vacant */
     _Atomic int64_t tended;   /* when the times of its jobs were last looked at */
     _Atomic int64_t observed; /* until then; see pool_activity.c */
-    _Atomic int64_t pressed;  /* when workers were last looked at for pool_fair.c. Guard. */
+    /* when workers were last looked at for pool_fair.c, and for a portion of which imap. Guard. */
+    _Atomic int64_t pressed;
+    _Atomic uint64_t pressing;
     /* Starts that fail, see pool_retry.c. Guard. */
     _Atomic uint64_t failures; /* one after the other since a worker last became ready */
     _Atomic int64_t failing;   /* since when they fail while no worker is ready; 0 = they do not */

@@ -7,7 +7,8 @@
  *
  * A job for which a worker has to look for others has a bit for that, so a job that is alone goes
  * through the plain loop. The bit is set by the thread that submits another job, to jobs that
- * workers are at, and by a worker that comes to a job with others behind it.
+ * workers are at, and by a worker that comes to a job with others behind it. Portions of one imap
+ * are no others to each other: the first is wanted first.
  */
 #include "core/pool/pool_run.h"
 
@@ -27,13 +28,30 @@ static cohort_result_t *other_job(cohort_pool_t *pool, cohort_result_t *job) {
     return next && next != cohort__link_address(&pool->ready) ? cohort__job_of_ready(next) : NULL;
 }
 
+/* As the list was a moment ago. A job of which this is not true any more was submitted since then,
+ * and its submitter looks for those that are to give way. */
+static bool only_kin_wait(const cohort_pool_t *pool, const cohort_result_t *job) {
+    uint64_t kin = atomic_load(&((cohort_pool_t *)pool)->kin);
+    return kin && kin == (uint64_t)(uintptr_t)job->imap;
+}
+
 static bool others_wait(cohort_pool_t *pool, cohort_result_t *job) {
+    if (only_kin_wait(pool, job)) return false;
     const cohort_result_t *other = other_job(pool, job);
     return other && priority_of(other) >= priority_of(job);
 }
 
+/* Guard, before the job is listed: a thread that dies in between has said too little of kinship. */
+static void note_kin(cohort_pool_t *pool, const cohort_result_t *job) {
+    uint64_t mine = (uint64_t)(uintptr_t)job->imap, kin = atomic_load(&pool->kin);
+    bool alone = atomic_load(&pool->ready.next) == cohort__link_address(&pool->ready);
+    uint64_t now = alone || kin == mine ? mine : 0;
+    if (now != kin) atomic_store(&pool->kin, now);
+}
+
 /* The list is in the order of priorities. */
 void cohort__job_list(cohort_pool_t *pool, cohort_result_t *job, bool front) {
+    note_kin(pool, job);
     cohort__link_t *list = &pool->ready, *before = cohort__link_at(atomic_load(&list->prev));
     int32_t mine = priority_of(job);
     for (; before != list; before = cohort__link_at(atomic_load(&before->prev))) {
@@ -49,11 +67,13 @@ static void make_way_in(cohort_result_t *job) {
 }
 
 /* Jobs may be under way that are on no list, since all of their chunks are taken; workers know
- * them. Not for each of many jobs that are submitted together. */
+ * them. Not for each of many jobs that are submitted together, all of no imap, or of the same. */
 static void look_at_workers(cohort_pool_t *pool, const cohort_result_t *job) {
     int64_t now = cohort_os_now();
-    if (now - atomic_load(&pool->pressed) < SLICE) return;
+    uint64_t kin = (uint64_t)(uintptr_t)job->imap;
+    if (now - atomic_load(&pool->pressed) < SLICE && atomic_load(&pool->pressing) == kin) return;
     atomic_store(&pool->pressed, now);
+    atomic_store(&pool->pressing, kin);
     for (uint32_t i = 0; i < pool->workers && i < LOOKS_MOST; i++) {
         cohort_result_t *other = atomic_load(&cohort__pool_worker(pool, i)->job);
         if (other && other != job) make_way_in(other);
@@ -62,8 +82,10 @@ static void look_at_workers(cohort_pool_t *pool, const cohort_result_t *job) {
 
 void cohort__job_waits(cohort_pool_t *pool, cohort_result_t *job) {
     if (atomic_load(&pool->all.next) == atomic_load(&pool->all.prev)) return;
-    cohort_result_t *other = other_job(pool, job);
-    if (other) make_way_in(other);
+    if (!only_kin_wait(pool, job)) {
+        cohort_result_t *other = other_job(pool, job);
+        if (other) make_way_in(other);
+    }
     look_at_workers(pool, job);
 }
 
@@ -71,7 +93,8 @@ void cohort__run_look_behind(cohort__runner_t *w) {
     w->began = 0;
     w->gives_way = false;
     if (atomic_load_explicit(&w->pool->ready.next, memory_order_relaxed) !=
-        atomic_load_explicit(&w->pool->ready.prev, memory_order_relaxed))
+            atomic_load_explicit(&w->pool->ready.prev, memory_order_relaxed) &&
+        !only_kin_wait(w->pool, w->job))
         make_way_in(w->job);
 }
 

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Imaps: made, read, waited for, destroyed. pool_imap.h says how they work. */
+#include "core/base/bits.h"
 #include "core/pool/pool_imap.h"
 
 #include <stdio.h>
@@ -48,9 +49,7 @@ static bool look_at_item(cohort_imap_t *imap, uint64_t number, unsigned at, foun
 }
 
 static unsigned lowest_zero(uint64_t bits) {
-    unsigned at = 0;
-    while (at < COHORT__PORTION_MAX && bits >> at & 1) at++;
-    return at;
+    return ~bits ? (unsigned)cohort__lowest_bit(~bits) : COHORT__PORTION_MAX;
 }
 
 /* Guard. In an ordered imap the next one; in another any. */
@@ -82,12 +81,16 @@ static apr_status_t find_end(cohort_imap_t *imap) {
 
 /* ---- the portion that left ------------------------------------------------------------------ */
 
-/* Guard. The last portion that left the ring, if its job was not dropped yet. */
+/* Guard. The last portion that left the ring, if its job was not dropped yet. That it was is noted,
+ * since its block may be a job again, which workers write to. */
 static bool is_leaving(cohort_imap_t *imap, cohort__call_t *portion) {
     uint64_t job = atomic_load(&imap->leaving_job);
+    if (!job) return false;
     portion->object = (cohort__object_t *)(uintptr_t)job;
     portion->life = atomic_load(&imap->leaving_life);
-    return job && !cohort__call_over(portion);
+    if (!cohort__call_over(portion)) return true;
+    atomic_store_explicit(&imap->leaving_job, 0, memory_order_relaxed);
+    return false;
 }
 
 /* Enter the guard with no portion leaving. */
@@ -123,13 +126,15 @@ static void take_out(cohort_imap_t *imap, uint64_t number) {
     cohort__guard_set(guard, &imap->head, head + 1);
 }
 
-/* Guard. From here on the item is the caller's. */
-static void mark_got(cohort_imap_t *imap, const found_t *found) {
+/* Guard. From here on the item is the caller's. True: its portion has left the ring with that. */
+static bool mark_got(cohort_imap_t *imap, const found_t *found) {
     cohort__portion_t *portion = cohort__imap_portion(imap, found->number);
     uint64_t got = atomic_load(&portion->got) | (uint64_t)1 << found->at;
     cohort__guard_set(&imap->guard, &portion->got, got);
     cohort__guard_set(&imap->guard, &imap->out, atomic_load(&imap->out) + 1);
-    if (lowest_zero(got) == cohort__portion_count(portion)) take_out(imap, found->number);
+    if (lowest_zero(got) != cohort__portion_count(portion)) return false;
+    take_out(imap, found->number);
+    return true;
 }
 
 /* ---- handing it over ------------------------------------------------------------------------ */
@@ -228,21 +233,19 @@ static cohort__call_t portion_of(const cohort__call_t *call, uint64_t number) {
 
 static apr_status_t get_item(const next_t *next, const found_t *found) {
     cohort_imap_t *imap = imap_of(&next->call);
-    cohort__call_t portion = {.me = next->call.me};
-    const cohort__call_t from = portion_of(&next->call, found->number);
+    const cohort__call_t portion = portion_of(&next->call, found->number);
     bool moves = imap->gives && !next->item->capacity && found->item.data;
     apr_status_t status = moves ? APR_SUCCESS : copy_output(portion.me, next->item, &found->item);
     if (!status && found->item.status) explain_item(imap, found);
-    if (!status) mark_got(imap, found);
-    if (moves) move_output(imap, &from, found->at);
+    bool leaves = !status && mark_got(imap, found);
+    if (moves) move_output(imap, &portion, found->at);
     uint64_t under_way = atomic_load(&imap->in) - atomic_load(&imap->out);
     bool last = atomic_load(&imap->end) && !under_way;
-    bool leaving = !status && is_leaving(imap, &portion);
-    atomic_store(&imap->barren, UINT64_MAX);
+    if (atomic_load(&imap->barren) != UINT64_MAX) atomic_store(&imap->barren, UINT64_MAX);
     leave_imap(&next->call);
     if (status) return status;
     fill_item(portion.me, next->item, &found->item);
-    if (leaving) (void)cohort__result_drop(&portion);
+    if (leaves) (void)cohort__result_drop(&portion);
     told_of_item(&next->call, under_way, last);
     return APR_SUCCESS;
 }
@@ -251,7 +254,8 @@ static apr_status_t take_next(const next_t *next) {
     cohort_imap_t *imap = imap_of(&next->call);
     found_t found;
     if (!enter_settled(&next->call)) return COHORT_EHANDLE;
-    uint64_t news = atomic_load(&imap->news);
+    if (find_item(imap, &found)) return get_item(next, &found);
+    uint64_t news = atomic_load(&imap->news); /* of which workers write the line */
     if (find_item(imap, &found)) return get_item(next, &found);
     apr_status_t status = find_end(imap);
     /* nothing is under way, and this thread is the one that feeds */
@@ -289,7 +293,8 @@ static void look_around_imap(const cohort__call_t *call) {
 
 static bool is_barren(const cohort__call_t *call) {
     cohort_imap_t *imap = imap_of(call);
-    return atomic_load(&imap->news) == atomic_load(&imap->barren);
+    uint64_t barren = atomic_load(&imap->barren);
+    return barren != UINT64_MAX && barren == atomic_load(&imap->news);
 }
 
 static apr_status_t try_next(void *arg, bool thorough) {
@@ -323,8 +328,9 @@ static apr_status_t imap_next(cohort_imap_t *imap, cohort_item_t *item,
     next_t next = {.item = item, .waits = timeout > 0};
     apr_status_t status = imap_use(&next.call, imap);
     if (!status) status = check_item(item);
-    if (!status) status = await_next(&next, cohort__deadline(timeout));
-    return status;
+    if (status) return status;
+    status = try_next(&next, false);
+    return status == APR_EAGAIN ? await_next(&next, cohort__deadline(timeout)) : status;
 }
 
 apr_status_t cohort_imap_next(cohort_imap_t *imap, cohort_item_t *item,

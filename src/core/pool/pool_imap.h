@@ -48,18 +48,22 @@ struct cohort_imap_t {
     uint64_t window_bytes; /* of such inputs; 0: no limit */
     uint32_t unordered;
     uint32_t gives; /* outputs have a size each, and are given without a copy */
-    /* Guard. The ring's portions are those from head to tail. */
-    _Atomic uint64_t head, tail;
-    _Atomic uint64_t in, out;                   /* items taken in; got */
-    _Atomic uint64_t bytes;                     /* of the portions in the ring */
-    _Atomic uint64_t end;                       /* 0: not seen; else 1 << 32 | status */
-    _Atomic uint64_t leaving_job, leaving_life; /* the last portion that left the ring */
-    _Atomic uint64_t wanted;                    /* room for so many items is worth a wake-up */
-    _Atomic uint64_t barren;
+    /* Guard. The ring's portions are those from head to tail. What readers change for each item,
+     * what the feeder does for each portion, what workers do for each chunk, and the guard have a
+     * cache line each. */
+    _Alignas(64) _Atomic uint64_t head;
+    _Atomic uint64_t out;                       /* items that were got */
+    _Atomic uint64_t leaving_job, leaving_life; /* the last portion that left the ring, or 0 */
+    _Atomic uint64_t barren;                    /* UINT64_MAX: no reader has noted it */
+    _Alignas(64) _Atomic uint64_t tail;
+    _Atomic uint64_t in;     /* items taken in */
+    _Atomic uint64_t bytes;  /* of the portions in the ring */
+    _Atomic uint64_t end;    /* 0: not seen; else 1 << 32 | status */
+    _Atomic uint64_t wanted; /* room for so many items is worth a wake-up */
     /* From here on nothing is ever cleared: a thread may come late to notify it. */
     _Alignas(64) _Atomic uint64_t news;
     cohort__eventcount_t changed;
-    cohort__guard_t guard;
+    _Alignas(64) cohort__guard_t guard;
 };
 
 static inline cohort__portion_t *cohort__imap_portion(cohort_imap_t *imap, uint64_t number) {

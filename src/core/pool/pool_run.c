@@ -209,15 +209,17 @@ static inline bool claim_chunk(const batch_t *b, uint64_t c, uint64_t *word) {
         &b->words[c], word, cohort__word(COHORT__CHUNK_RUNNING, attempt, b->number, start));
 }
 
-/* One store says that an item is done and that the next one begins. False: see run_apart(). */
-static inline bool run_chunk(cohort__runner_t *w, const batch_t *b, uint64_t c, uint64_t word) {
+/* One store says that an item is done and that the next one begins. `plain`: what the job may need
+ * and still go through here. False: see run_apart(). */
+static inline bool run_chunk(cohort__runner_t *w, const batch_t *b, uint64_t c, uint64_t word,
+                             const uint32_t plain) {
     const uint64_t first = c * b->chunk, end = b->n - first < b->chunk ? b->n : first + b->chunk;
     const uint64_t begin = first + cohort__word_start(word), last = underway(end - 1);
     uintptr_t input = b->inputs + begin * b->input_size,
               output = b->outputs + begin * b->output_size;
     uint64_t now = underway(begin);
     COHORT__UNROLL
-    for (; !atomic_load_explicit(b->needs, memory_order_relaxed);
+    for (; !(atomic_load_explicit(b->needs, memory_order_relaxed) & ~plain);
          now += underway(1) - underway(0)) {
         atomic_store_explicit(b->progress, now, memory_order_release);
         apr_status_t status = b->task((const void *)input, (void *)output);
@@ -225,6 +227,7 @@ static inline bool run_chunk(cohort__runner_t *w, const batch_t *b, uint64_t c, 
             item_failed(w, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
         if (now == last) {
             chunk_done(b->progress, &b->words[c], b->number, end);
+            if (plain & COHORT__NEEDS_NEWS) cohort__imap_news(w->job->imap);
             return true;
         }
         input += b->input_size;
@@ -237,7 +240,17 @@ static COHORT__NOINLINE void run_batch(cohort__runner_t *w, uint64_t from, uint6
     const batch_t b = batch_of(w);
     uint64_t word;
     for (uint64_t c = from; c < to; c++) {
-        if (claim_chunk(&b, c, &word) && !run_chunk(w, &b, c, word)) return;
+        if (claim_chunk(&b, c, &word) && !run_chunk(w, &b, c, word, 0)) return;
+    }
+}
+
+/* Of a portion of an imap. */
+static COHORT__NOINLINE void run_portion(cohort__runner_t *w, uint64_t from, uint64_t to) {
+    const batch_t b = batch_of(w);
+    uint64_t word;
+    for (uint64_t c = from; c < to; c++) {
+        if (!claim_chunk(&b, c, &word)) continue;
+        if (!run_chunk(w, &b, c, word, COHORT__NEEDS_NEWS)) return;
     }
 }
 
@@ -306,7 +319,8 @@ static bool is_time_to_settle(const cohort_result_t *job, uint64_t from, uint64_
 bool cohort__run_next(cohort__runner_t *w) {
     uint64_t from, to;
     if (!job_goes_on(w) || !next_batch(w, &from, &to)) return false;
-    run_batch(w, from, to);
+    if (cohort__job_is_portion(w->job)) run_portion(w, from, to);
+    else run_batch(w, from, to);
     if (w->ends || w->gives_way) return false;
     if (w->retires || cohort__job_is_each(w->job) || is_time_to_settle(w->job, from, to))
         cohort__job_settle(w->job);
