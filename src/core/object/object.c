@@ -1,6 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 #include "core/object/object.h"
 
+#include "core/base/bits.h"
+
 #include <cohort/errors.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@ typedef struct {
 void cohort__object_wipe(void *from, size_t size) {
     _Atomic uint64_t *words = from;
     size_t count = size / sizeof *words;
+    COHORT__UNROLL
     for (size_t i = 0; i < count; i++) atomic_store_explicit(&words[i], 0, memory_order_relaxed);
     memset(words + count, 0, size % sizeof *words);
 }

@@ -71,7 +71,8 @@ enum {
     COHORT__NEEDS_LIMIT = 512,
     /* it has a chunk for each place, see pool_each.c; from the submission on */
     COHORT__NEEDS_EACH = 1024,
-    COHORT__NEEDS_COUNTS = 2048 /* its pool counts, see pool_tally.h; from the submission on */
+    COHORT__NEEDS_COUNTS = 2048, /* its pool counts, see pool_tally.h; from the submission on */
+    COHORT__NEEDS_DELAY = 4096   /* items wait before they run again; from the submission on */
 };
 
 static inline void cohort__job_need(cohort_result_t *job, uint32_t bits) {
@@ -81,6 +82,10 @@ static inline void cohort__job_need(cohort_result_t *job, uint32_t bits) {
 /* Known without a look at the imap's line, which workers read of no other job. */
 static inline bool cohort__job_is_portion(const cohort_result_t *job) {
     return (atomic_load_explicit(&job->needs, memory_order_relaxed) & COHORT__NEEDS_NEWS) != 0;
+}
+/* Likewise: chunks of it may be WAITING. */
+static inline bool cohort__job_delays(const cohort_result_t *job) {
+    return (atomic_load_explicit(&job->needs, memory_order_relaxed) & COHORT__NEEDS_DELAY) != 0;
 }
 static inline bool cohort__job_is_each(const cohort_result_t *job) {
     return atomic_load_explicit(&((cohort_result_t *)job)->needs, memory_order_relaxed) &

@@ -46,7 +46,7 @@ void cohort__turn_again(const cohort__runner_t *w, cohort__turn_t *turn) {
     cohort_result_t *job = w->job;
     uint64_t start = turn->first - turn->chunk * job->chunk;
     turn->attempt++;
-    if (job->delay) let_wait(w, turn, start);
+    if (turn->needs & COHORT__NEEDS_DELAY) let_wait(w, turn, start);
     else
         atomic_store(&job->words[turn->chunk],
                      cohort__word(COHORT__CHUNK_RUNNING, turn->attempt, w->number, start));

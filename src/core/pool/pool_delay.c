@@ -42,6 +42,7 @@ static int64_t nanoseconds(apr_interval_time_t time) {
 
 void cohort__delay_set(cohort_result_t *job, const cohort_job_t *order) {
     if (!order->retry_delay || job->attempts <= 1) return;
+    cohort__job_need(job, COHORT__NEEDS_DELAY);
     job->delay = nanoseconds(order->retry_delay);
     job->delay_most = nanoseconds(order->retry_delay_max ? order->retry_delay_max : COHORT_FOREVER);
 }
@@ -129,6 +130,6 @@ bool cohort__delays_unfinished(const cohort_pool_t *pool) {
 
 void cohort__delays_over(cohort_result_t *job) {
     cohort_pool_t *pool = atomic_load(&job->pool);
-    if (job->delay && pool && atomic_load(&pool->state) == COHORT__POOL_CLOSED)
+    if (pool && atomic_load(&pool->state) == COHORT__POOL_CLOSED)
         cohort__notify(&pool->work, COHORT__ALL);
 }

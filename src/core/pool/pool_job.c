@@ -360,7 +360,7 @@ void cohort__job_finish(cohort_result_t *job, cohort__job_end_t end, apr_status_
         return;
     cohort__tally_over(job);
     if (atomic_load(&job->followed)) cohort__completed_note(job);
-    cohort__delays_over(job);
+    if (cohort__job_delays(job)) cohort__delays_over(job);
     /* no thread waits for a portion of an imap, and of its chunks readers have been told */
     if (cohort__job_is_portion(job)) {
         if (end == COHORT__JOB_ABANDONED) cohort__imap_news(job->imap);
@@ -460,7 +460,7 @@ void cohort__job_release_when_unused(cohort_pool_t *pool, cohort__thread_t *me,
     if (cohort__linked(&job->ready)) cohort__link_take(&pool->guard, &job->ready);
     cohort__guard_commit(&pool->guard);
     atomic_thread_fence(memory_order_seq_cst);
-    if (!cohort__job_is_over(job)) cohort__delays_over(job);
+    if (cohort__job_delays(job) && !cohort__job_is_over(job)) cohort__delays_over(job);
     cohort__tally_over(job);
     if (is_wanted(pool, me, job)) return;
     cohort__link_take(&pool->guard, &job->all);
@@ -478,8 +478,7 @@ void cohort__job_left(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t
  * was destroyed. Of an imap that is another by the look at its tag, no matter what was seen. */
 static bool is_orphan_portion(const cohort_result_t *job) {
     cohort_imap_t *imap = job->imap;
-    bool unhung = job->base >= atomic_load(&imap->in);
-    bool lost = unhung && !cohort__process_alive(imap->maker, false);
+    bool lost = job->base >= atomic_load(&imap->in) && !cohort__process_alive(imap->maker, false);
     return lost || atomic_load(&imap->object.tag) != job->imap_life;
 }
 

@@ -234,7 +234,7 @@ cohort_result_state_t cohort_result_state(const cohort_result_t *result) {
 
 /* Lines that the back end wrote to, and that will be written here: to take it off the lists, and to
  * make another in its place. */
-static void prefetch_result(const cohort_result_t *job) {
+void cohort__result_prefetch(const cohort_result_t *job) {
     for (size_t at = offsetof(cohort_result_t, pool); at < offsetof(cohort_result_t, data) + 64;
          at += 64) {
         cohort__prefetch((const char *)job + at);
@@ -253,7 +253,7 @@ bool cohort__result_drop(const cohort__call_t *use) {
     const cohort__backend_t *backend = cohort__backend_of_job(job);
     /* another call has destroyed it, and it may be being made anew */
     if (cohort__call_over(use)) return false;
-    prefetch_result(job);
+    cohort__result_prefetch(job);
     cohort__pool_enter(pool, use->me);
     bool followed = atomic_load(&job->followed) && !cohort__result_is_over(job);
     bool ended = backend->drop(pool, use);

@@ -47,6 +47,8 @@ static inline uint32_t cohort__attempts(apr_size_t wanted) {
 /* Of one that is done, before the next call, and not while looking at it: outputs with a size each
  * become the user's, where they are wanted. COHORT_EHANDLE: it was destroyed. */
 apr_status_t cohort__result_give(const cohort__call_t *use, void *outputs);
+/* Of one that is done and will be collected or destroyed: ask for its lines. */
+void cohort__result_prefetch(const cohort_result_t *job);
 /* Of one that is done: its outputs where they are wanted, and its status. */
 apr_status_t cohort__result_collect(cohort_result_t *job, void *outputs);
 /* cohort_result_is_successful() with a status, for use within the library. */

@@ -158,7 +158,7 @@ static COHORT__NOINLINE bool run_apart(cohort__runner_t *w, uint64_t word, uint6
         set_turn(job, &turn, end);
         bool over = run_turn(w, &turn);
         if (turn.needs & COHORT__NEEDS_LIMIT) cohort__run_counts(w);
-        if (!over && job->delay) return true;
+        if (!over && turn.needs & COHORT__NEEDS_DELAY) return true;
         if (!over) continue;
         turn.first = turn.last;
         turn.attempt = 0;
@@ -301,7 +301,7 @@ static bool next_batch(cohort__runner_t *w, uint64_t *from, uint64_t *to) {
     if (cohort__job_is_each(w->job)) return own_chunk(w, from, to);
     w->passing = !from_cursor(w, from, to);
     if (w->passing) {
-        if (w->job->delay) cohort__chunks_open(w->job);
+        if (cohort__job_delays(w->job)) cohort__chunks_open(w->job);
         *from = atomic_load(&w->job->scanned);
         *to = w->job->chunks;
     }

@@ -27,6 +27,7 @@ static apr_status_t finish_order(cohort__call_t *use, cohort_result_t *job) {
     use->object = &job->object;
     use->life = atomic_load(&use->object->tag);
     apr_status_t status = cohort__result_await(use, COHORT_FOREVER);
+    cohort__result_prefetch(job);
     if (!status) status = cohort__result_give(use, NULL);
     if (!status) status = cohort__result_collect(job, NULL);
     (void)cohort__result_destroy(job);

@@ -78,6 +78,15 @@ static void pass_over(cohort__runner_t *w, cohort_result_t *job) {
     cohort__pool_leave(w->pool);
 }
 
+/* Lines of it that its submitter has just written; asked for one after the other, as they are used,
+ * each would be waited for. */
+static void prefetch_job(const cohort_result_t *job) {
+    cohort__prefetch(&job->task);
+    cohort__prefetch(&job->n);
+    cohort__prefetch(&job->cursor);
+    cohort__prefetch(job->data);
+}
+
 /* A job that is still the first after the record names it cannot be freed before the record names
  * another. */
 static bool find_job(cohort__runner_t *w) {
@@ -85,6 +94,7 @@ static bool find_job(cohort__runner_t *w) {
     cohort_result_t *first;
     if (cohort__each_waits(w) && cohort__each_find(w)) return true;
     while ((first = cohort__pool_first(pool)) != NULL) {
+        prefetch_job(first);
         if (cohort__job_is_over(first)) {
             pass_over(w, first);
             continue;
