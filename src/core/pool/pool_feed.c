@@ -5,8 +5,9 @@
  * submits that to the pool and hangs it into the imap's ring.
  *
  * Small portions reach idle workers sooner, large ones cost less for each item. So an imap begins
- * with portions of one item, and doubles them up to half its window as long as the source is quick;
- * a portion for which the source takes long goes out as it is. Likewise its chunks are of one item
+ * with portions of one item, and doubles them as long as the source is quick; a portion for which
+ * the source takes long goes out as it is. The next one is fed when there is room for all of it, or
+ * for half the window: the workers have the other half meanwhile. Likewise its chunks are of one item
  * until it shows that an item takes little more than a chunk costs.
  */
 #include "core/pool/pool_imap.h"
@@ -30,6 +31,7 @@ struct cohort__feed_t {
     uint64_t index;       /* of the next item */
     uint64_t portion;     /* items in the next portion */
     uint64_t portion_max; /* and in any */
+    uint64_t half;        /* of the window; one at least */
     int64_t begun;        /* when the last portion was */
     int64_t pace;         /* nanoseconds that an item takes, about */
     uint64_t last;        /* items in that portion */
@@ -179,11 +181,6 @@ static void free_feed(cohort__feed_t *feed) {
     free(feed);
 }
 
-static uint64_t most_of_portion(uint64_t window) {
-    uint64_t most = window / 2;
-    return most < 1 ? 1 : most < COHORT__PORTION_MAX ? most : COHORT__PORTION_MAX;
-}
-
 apr_status_t cohort__feed_make(cohort__feed_t **made, const cohort__call_t *pool,
                                const cohort_job_t *order, const cohort_imap_options_t *options,
                                uint64_t window) {
@@ -194,7 +191,8 @@ apr_status_t cohort__feed_make(cohort__feed_t **made, const cohort__call_t *pool
     feed->source = options->source;
     feed->arg = options->source_arg;
     feed->portion = 1;
-    feed->portion_max = most_of_portion(window);
+    feed->portion_max = window < COHORT__PORTION_MAX ? window : COHORT__PORTION_MAX;
+    feed->half = window > 1 ? window / 2 : 1;
     feed->at_once = order->retry_delay && !order->chunk && !order->range ? 1 : order->chunk;
     feed->pace = SHORT;
     apr_status_t status =
@@ -377,7 +375,8 @@ bool cohort__feed_once(cohort__feed_t *feed, cohort__thread_t *me) {
 
 /* Room for so many items is enough for the next portion. */
 static uint64_t room_needed(const cohort__feed_t *feed) {
-    return !feed->source && feed->left < feed->portion ? feed->left : feed->portion;
+    uint64_t room = feed->portion < feed->half ? feed->portion : feed->half;
+    return !feed->source && feed->left < room ? feed->left : room;
 }
 
 static bool has_room(const cohort__feed_t *feed) {
