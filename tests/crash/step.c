@@ -35,6 +35,8 @@ typedef struct {
     void *state;
     cohort_process_t *dead; /* for a repairer: the process that it repairs */
     step_place_t place;
+    pid_t watcher;      /* its thread, where that is stepped */
+    _Atomic int staged; /* operate() has returned meanwhile */
 } step_t;
 
 /* A stepped process, held by the tracer. */
@@ -44,6 +46,7 @@ typedef struct {
     step_place_t *place;
     traced_t traced;
     bool killed;
+    bool is_thread; /* not the first one */
 } stepped_t;
 
 /* How long an operation is, in instructions and in those of them that are points. */
@@ -57,19 +60,69 @@ typedef struct {
     bool points;
 } death_t;
 
-static int run_stepped(void *args) {
-    step_t *step = *(step_t **)args;
-    cohort__thread_t *me;
-    if (cohort__enter(&me)) return TEST_EXIT_FAILED;
-    if (step->scenario->warm && !step->dead) step->scenario->warm(step->state);
-    atomic_store(&step->place.ready, 1);
-    while (!atomic_load(&step->place.go)) sched_yield();
+/* ---- a process that is stepped -------------------------------------------------------------- */
+
+typedef struct {
+    pid_t ids[16];
+    int n;
+} threads_t;
+
+static threads_t own_threads(void) {
+    threads_t threads = {.n = 0};
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *task; tasks && (task = readdir(tasks)) != NULL;) {
+        pid_t id = (pid_t)atol(task->d_name);
+        if (id && threads.n < (int)(sizeof threads.ids / sizeof *threads.ids))
+            threads.ids[threads.n++] = id;
+    }
+    if (tasks) closedir(tasks);
+    return threads;
+}
+
+/* The thread that is there afterwards, and was not before. */
+static pid_t begin_watcher(void) {
+    threads_t before = own_threads();
+    if (cohort__watcher_begin()) return 0;
+    threads_t now = own_threads();
+    for (int i = 0; i < now.n; i++) {
+        bool is_new = true;
+        for (int k = 0; k < before.n; k++) is_new = is_new && now.ids[i] != before.ids[k];
+        if (is_new) return now.ids[i];
+    }
+    return 0;
+}
+
+/* At last the watcher is woken, to be seen to be stepped. */
+static void run_beside_watcher(step_t *step) {
+    if (step->scenario->operate) step->scenario->operate(step->state);
+    atomic_store(&step->staged, 1);
+    while (!step->scenario->over(step->state)) sched_yield();
+    atomic_store(&step->place.done, 1);
+    cohort__watcher_alarm(cohort_os_now());
+}
+
+static void run_operation(step_t *step) {
     raise(SIGTRAP); /* the tracer steps from here on */
     if (step->dead) cohort__process_ended(step->dead, -SIGKILL);
     else step->scenario->operate(step->state);
     atomic_store(&step->place.done, 1);
+}
+
+static int run_stepped(void *args) {
+    step_t *step = *(step_t **)args;
+    cohort__thread_t *me;
+    bool steps_watcher = step->scenario->over && !step->dead;
+    if (cohort__enter(&me)) return TEST_EXIT_FAILED;
+    if (steps_watcher && !(step->watcher = begin_watcher())) return TEST_EXIT_FAILED;
+    if (step->scenario->warm && !step->dead) step->scenario->warm(step->state);
+    atomic_store(&step->place.ready, 1);
+    while (!atomic_load(&step->place.go)) sched_yield();
+    if (steps_watcher) run_beside_watcher(step);
+    else run_operation(step);
     for (;;) pause();
 }
+
+/* ---- from its tracer's side ----------------------------------------------------------------- */
 
 static void start_stepped(stepped_t *s, const step_scenario_t *scenario, void *state,
                           cohort_process_t *dead) {
@@ -86,6 +139,14 @@ static void start_stepped(stepped_t *s, const step_scenario_t *scenario, void *s
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->process));
 }
 
+static void hold_watcher(stepped_t *s) {
+    trace_seize(s->step->watcher, false);
+    s->traced = trace_interrupted(s->step->watcher);
+    atomic_store(&s->place->go, 1);
+    while (!atomic_load(&s->step->staged) && cohort_process_is_alive(s->process)) sched_yield();
+    CHECK(atomic_load(&s->step->staged));
+}
+
 static stepped_t begin(const step_scenario_t *scenario, void *state, cohort_process_t *dead) {
     stepped_t s = {0};
     if (scenario->victim && !dead) s.process = scenario->victim(state, &s.place);
@@ -93,6 +154,11 @@ static stepped_t begin(const step_scenario_t *scenario, void *state, cohort_proc
     pid_t pid = (pid_t)cohort_process_pid(s.process);
     while (!atomic_load(&s.place->ready) && cohort_process_is_alive(s.process)) sched_yield();
     CHECK(atomic_load(&s.place->ready));
+    s.is_thread = scenario->over && !dead;
+    if (s.is_thread) {
+        hold_watcher(&s);
+        return s;
+    }
     trace_seize(pid, false);
     atomic_store(&s.place->go, 1);
     s.traced = trace_trapped(pid);
@@ -157,6 +223,7 @@ static void kill_stepped(stepped_t *s) {
     if (s->killed || s->traced.ended) return;
     CHECK(kill(s->traced.pid, SIGKILL) == 0 || errno == ESRCH);
     s->killed = true;
+    if (s->is_thread) trace_reap(&s->traced); /* its process has not ended before */
 }
 
 static void end(stepped_t *s) {

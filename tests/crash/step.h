@@ -42,6 +42,10 @@ typedef struct {
     /* Instead of warm(), operate() and victim(): a process that, after its place's `go`, starts
      * one. That one is the victim, from its first instruction on until it sets `done`. */
     pid_t (*starter)(void *state, step_place_t **place);
+    /* With it the victim's watcher is stepped, and the victim's first thread runs beside it: it
+     * calls operate(), if there is one, while the watcher is held, and then this until it is true.
+     * It may wait for the watcher. */
+    bool (*over)(void *state);
 } step_scenario_t;
 
 /* What an operation ends its process with. */

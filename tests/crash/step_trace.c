@@ -46,6 +46,14 @@ traced_t trace_trapped(pid_t pid) {
     return (traced_t){.pid = pid};
 }
 
+traced_t trace_interrupted(pid_t pid) {
+    int signal;
+    CHECK_INT(0, ptrace(PTRACE_INTERRUPT, pid, NULL, NULL));
+    while (await_stop(pid, &signal) != PTRACE_EVENT_STOP)
+        CHECK_INT(0, ptrace(PTRACE_CONT, pid, NULL, signal));
+    return (traced_t){.pid = pid};
+}
+
 static pid_t child_of_event(pid_t parent) {
     unsigned long child = 0;
     CHECK_INT(0, ptrace(PTRACE_GETEVENTMSG, parent, NULL, &child));
@@ -112,11 +120,15 @@ void trace_let_go(traced_t *traced) {
     CHECK(traced->ended || ptrace(PTRACE_DETACH, traced->pid, NULL, NULL) == 0);
 }
 
-void trace_kill(traced_t *traced) {
+void trace_reap(const traced_t *traced) {
     int status = 0;
-    if (traced->ended) return;
-    CHECK_INT(0, kill(traced->pid, SIGKILL));
     do CHECK_INT(traced->pid, waitpid(traced->pid, &status, __WALL));
     while (!WIFSIGNALED(status));
+}
+
+void trace_kill(traced_t *traced) {
+    if (traced->ended) return;
+    CHECK_INT(0, kill(traced->pid, SIGKILL));
+    trace_reap(traced);
     traced->ended = true;
 }

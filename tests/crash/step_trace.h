@@ -19,6 +19,8 @@ typedef struct {
 void trace_seize(pid_t pid, bool children);
 /* A seized process that raises SIGTRAP, from there on. */
 traced_t trace_trapped(pid_t pid);
+/* A seized thread, wherever it is. */
+traced_t trace_interrupted(pid_t pid);
 /* The next child of a process seized with its children, held; its parent is let go. */
 traced_t trace_child(pid_t parent);
 /* Once before each move: is the next instruction one that others may notice, a store to the arena
@@ -29,6 +31,8 @@ bool trace_at_point(traced_t *traced);
 void trace_move(traced_t *traced);
 /* It runs on by itself, held no more. */
 void trace_let_go(traced_t *traced);
+/* The end of a thread that was killed with its process. */
+void trace_reap(const traced_t *traced);
 /* For one that is no child of this process. */
 void trace_kill(traced_t *traced);
 

@@ -216,8 +216,9 @@ static void check_pool(void *state, bool finished) {
     CHECK_INT(2, out);
 }
 
-#define CASE(function, prepare_, operate_, victim_, check_) \
-    STEP_CASES(function, prepare_, NULL, operate_, victim_, check_, discard, NULL)
+#define CASE(function, prepare_, operate_, victim_, check_)                           \
+    STEP_CASES(function, .prepare = prepare_, .operate = operate_, .victim = victim_, \
+               .check = check_, .discard = discard)
 
 CASE(worker_makes, a_job, NULL, the_worker, check_charged)
 CASE(worker_makes_again, a_repeated_job, NULL, the_worker, check_repeated)

@@ -178,8 +178,9 @@ static void check_worker(void *state, bool finished) {
     check_pool_works(s);
 }
 
-#define CASE(function, prepare_, operate_, victim_, check_) \
-    STEP_CASES(function, prepare_, NULL, operate_, victim_, check_, discard, NULL)
+#define CASE(function, prepare_, operate_, victim_, check_)                           \
+    STEP_CASES(function, .prepare = prepare_, .operate = operate_, .victim = victim_, \
+               .check = check_, .discard = discard)
 
 CASE(cancel_soft, soft, cancel, NULL, check_cancelled)
 CASE(cancel_soft_chunks, soft_chunks, cancel, NULL, check_cancelled)

@@ -247,8 +247,9 @@ static void check_closing(void *state, bool finished) {
     CHECK_STATUS(APR_EOF, cohort_connection_poll(s->first, 0));
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_) \
-    STEP_CASES(function, prepare_, warm_, operate_, NULL, check_, discard, NULL)
+#define CASE(function, prepare_, warm_, operate_, check_)                                          \
+    STEP_CASES(function, .prepare = prepare_, .warm = warm_, .operate = operate_, .check = check_, \
+               .discard = discard)
 
 CASE(put_grows, before_growing, NULL, put_next, check_grown)
 CASE(put_reuses, before_reusing, NULL, put_next, check_grown)

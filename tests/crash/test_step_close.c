@@ -145,8 +145,9 @@ static void destroy(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-#define CASE(function, prepare_, operate_, check_) \
-    STEP_CASES(function, prepare_, NULL, operate_, NULL, check_, destroy, NULL)
+#define CASE(function, prepare_, operate_, check_)                                  \
+    STEP_CASES(function, .prepare = prepare_, .operate = operate_, .check = check_, \
+               .discard = destroy)
 
 CASE(close_bounded, bounded, close_it, check_closed)
 CASE(close_full, full, close_it, check_closed)

@@ -143,15 +143,19 @@ static void check_nothing_left(void *state, bool finished) {
 
 static void discard(void *state) { CHECK_STATUS(APR_SUCCESS, cohort_free(state)); }
 
-#define CASE(function, warm_, operate)                                     \
-    static const step_scenario_t function##_scenario = {                   \
-        prepare, warm_, operate, NULL, check_nothing_left, discard, NULL}; \
+#define CASE(function, warm_, operate_)                                              \
+    static const step_scenario_t function##_scenario = {.prepare = prepare,          \
+                                                        .warm = warm_,               \
+                                                        .operate = operate_,         \
+                                                        .check = check_nothing_left, \
+                                                        .discard = discard};         \
     static void function(void) { step_through(#function, &function##_scenario); }
 
 CASE(program_is_run, warm, run_program)
 CASE(function_is_run, warm, run_function)
 CASE(start_with_streams, warm, start_with_pipes)
-STEP_CASES(runner, prepare, warm_runner, run_by_runner, NULL, check_nothing_left, discard, NULL)
+STEP_CASES(runner, .prepare = prepare, .warm = warm_runner, .operate = run_by_runner,
+           .check = check_nothing_left, .discard = discard)
 
 #define ENTRY(function) \
     { "StepCommands", #function, function }

@@ -103,11 +103,13 @@ static void discard_due(void *state) {
     discard(state);
 }
 
-STEP_CASES(item_begins_to_wait, alone, NULL, NULL, the_worker, check_worker, discard, NULL)
+STEP_CASES(item_begins_to_wait, .prepare = alone, .victim = the_worker, .check = check_worker,
+           .discard = discard)
 static const step_scenario_t chunk_scenario = {
     .prepare = in_a_chunk, .victim = the_worker, .check = check_worker, .discard = discard};
 static void chunk_begins_to_wait(void) { step_through("chunk_begins_to_wait", &chunk_scenario); }
-STEP_CASES(item_is_due, due, NULL, ask, NULL, check_roused, discard_due, NULL)
+STEP_CASES(item_is_due, .prepare = due, .operate = ask, .check = check_roused,
+           .discard = discard_due)
 
 #define ENTRIES(function) \
     {"StepDelay", #function, function}, { "StepDelay", #function "_repair", function##_repair }

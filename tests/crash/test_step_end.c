@@ -476,8 +476,9 @@ static void check_thread(void *state, bool finished) {
     cohort__block_free(me, &s->owner_ptr);
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_) \
-    STEP_CASES(function, prepare_, warm_, operate_, NULL, check_, discard, NULL)
+#define CASE(function, prepare_, warm_, operate_, check_)                                          \
+    STEP_CASES(function, .prepare = prepare_, .warm = warm_, .operate = operate_, .check = check_, \
+               .discard = discard)
 
 CASE(pipe_close_own, nothing, own_pipe, close_both, check_nothing)
 CASE(pipe_close_shared, shared_pipe, hold_both, close_both, check_last)

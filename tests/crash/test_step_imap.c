@@ -262,8 +262,9 @@ static void check_items(void *state, bool finished) {
     CHECK_STATUS(APR_SUCCESS, cohort_item_release(&item));
 }
 
-#define CASE(function, prepare_, warm_, operate_, victim_, check_) \
-    STEP_CASES(function, prepare_, warm_, operate_, victim_, check_, discard, NULL)
+#define CASE(function, prepare_, warm_, operate_, victim_, check_)                \
+    STEP_CASES(function, .prepare = prepare_, .warm = warm_, .operate = operate_, \
+               .victim = victim_, .check = check_, .discard = discard)
 
 CASE(imap_next, all_done, NULL, get_two, NULL, check_rest)
 CASE(imap_next_unordered, first_under_way, NULL, get_two, NULL, check_rest_unordered)

@@ -178,8 +178,9 @@ static void check_change(void *state, bool finished) {
     cohort__guard_leave(&s->guard);
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_) \
-    STEP_CASES(function, prepare_, warm_, operate_, NULL, check_, discard, NULL)
+#define CASE(function, prepare_, warm_, operate_, check_)                                          \
+    STEP_CASES(function, .prepare = prepare_, .warm = warm_, .operate = operate_, .check = check_, \
+               .discard = discard)
 
 CASE(make_small, small, own_slab, make, check_make)
 CASE(make_first_small, small, NULL, make, check_make)

@@ -80,8 +80,10 @@ static void check_gone(void *state, bool finished) {
     CHECK_INT(0, in_use());
 }
 
-STEP_CASES(parcel_send, prepare, warm, send_only, NULL, check_gone, discard, NULL)
-STEP_CASES(parcel_discard, prepare, warm, send_and_discard, NULL, check_gone, discard, NULL)
+STEP_CASES(parcel_send, .prepare = prepare, .warm = warm, .operate = send_only, .check = check_gone,
+           .discard = discard)
+STEP_CASES(parcel_discard, .prepare = prepare, .warm = warm, .operate = send_and_discard,
+           .check = check_gone, .discard = discard)
 
 /* ---- taking --------------------------------------------------------------------------------- */
 
@@ -113,7 +115,8 @@ static void check_taken(void *state, bool finished) {
     reader = NULL;
 }
 
-STEP_CASES(parcel_take, prepare_sent, NULL, take, NULL, check_taken, discard, NULL)
+STEP_CASES(parcel_take, .prepare = prepare_sent, .operate = take, .check = check_taken,
+           .discard = discard)
 
 const test_case_t step_parcel_cases[] = {{"StepParcel", "send", parcel_send},
                                          {"StepParcel", "send_repair", parcel_send_repair},

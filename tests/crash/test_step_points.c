@@ -235,8 +235,8 @@ static void require_decoder(void) {
 }
 
 static void stores_are_seen(void) {
-    static const step_scenario_t scenario = {new_state,  NULL,    store_all, NULL,
-                                             check_seen, discard, NULL};
+    static const step_scenario_t scenario = {
+        .prepare = new_state, .operate = store_all, .check = check_seen, .discard = discard};
     require_decoder();
     seen.n = 0;
     step_each(&scenario, look);
@@ -248,8 +248,8 @@ static void stores_are_seen(void) {
 
 /* The other way round: it is not that all counts. The last store is that of the end. */
 static void loads_are_not(void) {
-    static const step_scenario_t scenario = {new_state,  NULL,    load, NULL,
-                                             check_seen, discard, NULL};
+    static const step_scenario_t scenario = {
+        .prepare = new_state, .operate = load, .check = check_seen, .discard = discard};
     require_decoder();
     seen.n = 0;
     step_each(&scenario, look);

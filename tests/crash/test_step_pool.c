@@ -217,8 +217,9 @@ static void start_and_join(void *state) {
     if (!cohort_process_join(child, COHORT_FOREVER)) (void)cohort_process_destroy(child);
 }
 
-#define CASE(function, prepare_, operate_, victim_, check_) \
-    STEP_CASES(function, prepare_, NULL, operate_, victim_, check_, discard, NULL)
+#define CASE(function, prepare_, operate_, victim_, check_)                           \
+    STEP_CASES(function, .prepare = prepare_, .operate = operate_, .victim = victim_, \
+               .check = check_, .discard = discard)
 
 CASE(worker_publishes_and_takes, a_job, NULL, the_worker, check_job)
 CASE(worker_runs_ranges, a_job_of_ranges, NULL, the_worker, check_job)

@@ -210,8 +210,9 @@ static void discard(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-#define CASE(function, prepare_, operate_, check_) \
-    STEP_CASES(function, prepare_, warm_put, operate_, NULL, check_, discard, NULL)
+#define CASE(function, prepare_, operate_, check_)                                   \
+    STEP_CASES(function, .prepare = prepare_, .warm = warm_put, .operate = operate_, \
+               .check = check_, .discard = discard)
 
 CASE(put_empty, empty_small, put_one, check_put)
 CASE(put_some, some_small, put_one, check_put)

@@ -63,8 +63,9 @@ static void check_each(void *state, bool finished) {
     for (int i = 0; i < 2; i++) CHECK(atomic_load(&s->runs[i]) >= 1);
 }
 
-#define CASE(function, prepare_, operate_, check_) \
-    STEP_CASES(function, prepare_, NULL, operate_, NULL, check_, discard, NULL)
+#define CASE(function, prepare_, operate_, check_)                                  \
+    STEP_CASES(function, .prepare = prepare_, .operate = operate_, .check = check_, \
+               .discard = discard)
 
 CASE(bounded_submit, a_bounded_pool, submit_and_drop, check_pool)
 CASE(pool_run_on_each, two_workers, run_on_each, check_each)

@@ -135,8 +135,10 @@ static void destroy(void *state) {
     CHECK_STATUS(APR_SUCCESS, cohort_free(s));
 }
 
-STEP_CASES(put_laps, with_a_getter, NULL, put_run, NULL, check_put, destroy, NULL)
-STEP_CASES(get_laps, with_a_putter, NULL, get_run, NULL, check_got, destroy, NULL)
+STEP_CASES(put_laps, .prepare = with_a_getter, .operate = put_run, .check = check_put,
+           .discard = destroy)
+STEP_CASES(get_laps, .prepare = with_a_putter, .operate = get_run, .check = check_got,
+           .discard = destroy)
 
 const test_case_t step_runs_cases[] = {{"StepRuns", "put_laps", put_laps},
                                        {"StepRuns", "put_laps_repair", put_laps_repair},

@@ -228,8 +228,9 @@ static void check_reported_or_own(void *state, bool finished) {
     check_reported(state, finished, OWN);
 }
 
-#define CASE(function, prepare_, warm_, operate_, check_) \
-    STEP_CASES(function, prepare_, warm_, operate_, NULL, check_, discard, NULL)
+#define CASE(function, prepare_, warm_, operate_, check_)                                          \
+    STEP_CASES(function, .prepare = prepare_, .warm = warm_, .operate = operate_, .check = check_, \
+               .discard = discard)
 
 CASE(let_go_new, a_new_one, NULL, let_go, check_handle)
 CASE(let_go_pipe, one_with_a_pipe, NULL, let_go, check_pipe)

@@ -6,6 +6,9 @@
  * process can be joined and has the exit code of a kill, or an unknown one; if not, it can be
  * started again. Of the dead one nothing is left.
  *
+ * The same of a child that is given files and settings (gift.h, settings.h), which it takes over on
+ * the way. These settings stand for all others, which are applied in one row.
+ *
  * The same of a pool's worker, until its initializer begins: the pool is made, and replaces it, or
  * can be made again. And of a fork server, until it has started its first child: that one's start
  * fails, or it lives on. And of a keeper, until it runs: another one takes its place.
@@ -20,12 +23,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define CODE 7
 
-typedef enum { A_CHILD, A_WORKER, A_SERVER, A_KEEPER } victim_t;
+typedef enum { A_CHILD, A_GIVEN_CHILD, A_WORKER, A_SERVER, A_KEEPER } victim_t;
 
 typedef struct {
     cohort_start_method_t method;
@@ -107,6 +112,39 @@ static int be_the_child(void *args) {
     return CODE;
 }
 
+/* A fork server cannot hand them on: its client would start the child by spawn. */
+static bool has_gifts(const state_t *s) { return s->method != COHORT_START_FORKSERVER; }
+
+/* It has what it was given. */
+static int be_a_given_child(void *args) {
+    apr_file_t *file = NULL;
+    const char *set = getenv("COHORT_STEP");
+    state_t *s = *(state_t **)args;
+    bool there = set && !strcmp(set, "given") && umask(0) == 077;
+    if (has_gifts(s)) there = there && !cohort_gift_file(&file, "null", 0, test_pool());
+    come_to_the_end(s);
+    return there ? CODE : 0;
+}
+
+/* Opened once, before descriptors are counted. */
+static apr_file_t *null_file;
+
+static cohort_process_t *a_given_child(state_t *s) {
+    static const char *const variables[] = {"COHORT_STEP=given", NULL};
+    const cohort_settings_t settings = {
+        .cwd = "/", .env = variables, .umask = COHORT_UMASK(077), .nice = 1};
+    const cohort_gift_t gifts[] = {{.name = "null", .file = null_file}, {.file = null_file}};
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .method = s->method,
+                                        .gifts = gifts,
+                                        .n_gifts = has_gifts(s) ? 2 : 0,
+                                        .settings = &settings};
+    cohort_process_t *child;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_create(&child, be_a_given_child, &s, sizeof s, &options, NULL));
+    return child;
+}
+
 static cohort_process_t *a_child_by(state_t *s, cohort_start_method_t method) {
     cohort_process_t *child;
     cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON, .method = method};
@@ -115,7 +153,9 @@ static cohort_process_t *a_child_by(state_t *s, cohort_start_method_t method) {
     return child;
 }
 
-static cohort_process_t *a_child(state_t *s) { return a_child_by(s, s->method); }
+static cohort_process_t *a_child(state_t *s) {
+    return s->victim == A_GIVEN_CHILD ? a_given_child(s) : a_child_by(s, s->method);
+}
 
 static void run_to_its_end(cohort_process_t *child) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(child));
@@ -227,6 +267,8 @@ static int64_t find_forker(const state_t *s) {
 static int be_the_starter(void *args) {
     state_t *s = *(state_t **)args;
     atomic_store(&s->again, 1);
+    CHECK_STATUS(APR_SUCCESS, apr_file_open(&null_file, "/dev/null", APR_READ | APR_WRITE,
+                                            APR_OS_DEFAULT, test_pool()));
     run_to_its_end(a_child_by(s, COHORT_START_FORK));
     run_to_its_end(a_child(s));
     start_a_worker(s);
@@ -267,6 +309,9 @@ static void *prepare(cohort_start_method_t method, victim_t victim) {
 static void *child_by_fork(void) { return prepare(COHORT_START_FORK, A_CHILD); }
 static void *child_by_server(void) { return prepare(COHORT_START_FORKSERVER, A_CHILD); }
 static void *child_by_spawn(void) { return prepare(COHORT_START_SPAWN, A_CHILD); }
+static void *given_by_fork(void) { return prepare(COHORT_START_FORK, A_GIVEN_CHILD); }
+static void *given_by_server(void) { return prepare(COHORT_START_FORKSERVER, A_GIVEN_CHILD); }
+static void *given_by_spawn(void) { return prepare(COHORT_START_SPAWN, A_GIVEN_CHILD); }
 static void *worker_by_fork(void) { return prepare(COHORT_START_FORK, A_WORKER); }
 static void *worker_by_server(void) { return prepare(COHORT_START_FORKSERVER, A_WORKER); }
 static void *worker_by_spawn(void) { return prepare(COHORT_START_SPAWN, A_WORKER); }
@@ -299,13 +344,16 @@ static void discard(void *state) {
 }
 
 #define CASE(function, prepare_)                                                               \
-    static const step_scenario_t function##_scenario = {prepare_,    NULL,    NULL,      NULL, \
-                                                        check_start, discard, the_forker};     \
+    static const step_scenario_t function##_scenario = {                                       \
+        .prepare = prepare_, .check = check_start, .discard = discard, .starter = the_forker}; \
     static void function(void) { step_through(#function, &function##_scenario); }
 
 CASE(child_of_fork, child_by_fork)
 CASE(child_of_server, child_by_server)
 CASE(child_of_spawn, child_by_spawn)
+CASE(given_child_of_fork, given_by_fork)
+CASE(given_child_of_server, given_by_server)
+CASE(given_child_of_spawn, given_by_spawn)
 CASE(worker_of_fork, worker_by_fork)
 CASE(worker_of_server, worker_by_server)
 CASE(worker_of_spawn, worker_by_spawn)
@@ -315,7 +363,16 @@ CASE(keeper, new_keeper)
 #define ENTRY(function) \
     { "StepStart", #function, function }
 const test_case_t step_start_cases[] = {
-    ENTRY(child_of_fork),  ENTRY(child_of_server),  ENTRY(child_of_spawn),
-    ENTRY(worker_of_fork), ENTRY(worker_of_server), ENTRY(worker_of_spawn),
-    ENTRY(fork_server),    ENTRY(keeper),           {0},
+    ENTRY(child_of_fork),
+    ENTRY(child_of_server),
+    ENTRY(child_of_spawn),
+    ENTRY(given_child_of_fork),
+    ENTRY(given_child_of_server),
+    ENTRY(given_child_of_spawn),
+    ENTRY(worker_of_fork),
+    ENTRY(worker_of_server),
+    ENTRY(worker_of_spawn),
+    ENTRY(fork_server),
+    ENTRY(keeper),
+    {0},
 };

@@ -52,7 +52,8 @@ static void check_counts_of_attempts(void *state, bool finished) {
     check_ended(s, 0);
 }
 
-STEP_CASES(counts_in_a_chunk, in_a_chunk, NULL, NULL, the_worker, check_counts, discard, NULL)
+STEP_CASES(counts_in_a_chunk, .prepare = in_a_chunk, .victim = the_worker, .check = check_counts,
+           .discard = discard)
 
 static const step_scenario_t with_attempts_scenario = {.prepare = with_attempts,
                                                        .victim = the_worker,

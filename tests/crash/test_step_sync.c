@@ -451,16 +451,19 @@ static void check_destroyed(void *state, bool finished) {
     (void)finished;
 }
 
-#define CASE_AFTER(begin_, function, prepare_, warm_, operate_, check_)                    \
-    static const step_scenario_t function##_scenario = {prepare_, warm_,   operate_, NULL, \
-                                                        check_,   discard, NULL};          \
-    static void case_##function(void) {                                                    \
-        begin_;                                                                            \
-        step_through(#function, &function##_scenario);                                     \
-    }                                                                                      \
-    static void case_##function##_repair(void) {                                           \
-        begin_;                                                                            \
-        step_through_repair(#function, &function##_scenario);                              \
+#define CASE_AFTER(begin_, function, prepare_, warm_, operate_, check_)      \
+    static const step_scenario_t function##_scenario = {.prepare = prepare_, \
+                                                        .warm = warm_,       \
+                                                        .operate = operate_, \
+                                                        .check = check_,     \
+                                                        .discard = discard}; \
+    static void case_##function(void) {                                      \
+        begin_;                                                              \
+        step_through(#function, &function##_scenario);                       \
+    }                                                                        \
+    static void case_##function##_repair(void) {                             \
+        begin_;                                                              \
+        step_through_repair(#function, &function##_scenario);                \
     }
 #define CASE(...) CASE_AFTER((void)0, __VA_ARGS__)
 

@@ -93,8 +93,9 @@ static void check_nothing_left(void *state, bool finished) {
     step_end_orphans();
 }
 
-#define CASE(function, prepare_, warm_, operate_, victim_, check_) \
-    STEP_CASES(function, prepare_, warm_, operate_, victim_, check_, discard, NULL)
+#define CASE(function, prepare_, warm_, operate_, victim_, check_)                \
+    STEP_CASES(function, .prepare = prepare_, .warm = warm_, .operate = operate_, \
+               .victim = victim_, .check = check_, .discard = discard)
 
 /* Not with a repairer's death, too: by then others may have come and gone at its place. */
 #define ALONE(function, prepare_)                                                           \

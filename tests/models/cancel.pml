@@ -153,7 +153,7 @@ inline end_worker(w) {
     STEP(good = c < CHUNKS && c != OTHER && alive[w] && word[c] == RUNNING && owner[c] == w);
 #endif
     STEP(good = good && at[w] == c);
-    if :: good -> STEP(verdict[w] = 0); STEP(verdict[w] = seen) :: else fi;
+    if :: good && verdict[w] != seen -> STEP(verdict[w] = seen) :: else fi;
     STEP(guard = 255);
     /* it is killed by its id */
     if

@@ -107,8 +107,15 @@ static uint64_t verdict_of(uint32_t visit, cohort__why_t why) { return (uint64_t
 static uint32_t verdict_visit(uint64_t verdict) { return (uint32_t)(verdict >> 8); }
 static cohort__why_t verdict_why(uint64_t verdict) { return (cohort__why_t)(verdict & 3); }
 
+static bool has_verdict(cohort__worker_t *worker, uint32_t visit) {
+    uint64_t verdict = atomic_load(&worker->verdict);
+    return verdict && verdict_visit(verdict) == visit;
+}
+
 /* Guard, and the caller looks at the job. The worker goes on meanwhile; but while its record names
- * the job it is at that visit, or the next one to the same job. */
+ * the job it is at that visit, or the next one to the same job. It may be dead already, by the
+ * signal that went with an earlier verdict: that one stays, for this thread may die over another.
+ * One of an earlier visit means no item. */
 void cohort__worker_condemn(cohort_pool_t *pool, uint32_t number, const cohort_result_t *job,
                             uint64_t item, cohort__why_t why, cohort__condemned_t *list) {
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
@@ -119,9 +126,10 @@ void cohort__worker_condemn(cohort_pool_t *pool, uint32_t number, const cohort_r
     if (item != COHORT__ALL_ITEMS && atomic_load(&worker->progress) != cohort__progress(item, true))
         return;
     if (atomic_load(&worker->job) != job) return;
-    atomic_store(&worker->verdict, 0);
-    atomic_store(&worker->condemned, item);
-    atomic_store(&worker->verdict, verdict_of(visit, why));
+    if (!has_verdict(worker, visit)) {
+        atomic_store(&worker->condemned, item);
+        atomic_store(&worker->verdict, verdict_of(visit, why));
+    }
     list->ids[list->count++] = atomic_load(&worker->process);
 }
 
