@@ -1,35 +1,43 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Death of a process that makes a service, or stops another one's, which rests between two runs.
- * The service goes on or is over, and is so for all; it can be stopped again. */
+/*
+ * Death of a process that makes a service, or stops another one's, which rests between two runs:
+ * the service goes on or is over, and is so for all; it can be stopped again. And death of a
+ * supervisor that asks for the next run, starts it, or records the end of one: its service is over,
+ * no run of it is left, and no record.
+ */
 #include "check.h"
+#include "core/memory/arena.h"
+#include "core/process/process.h"
 #include "step.h"
 
 #include <apr_thread_proc.h>
 #include <cohort/cohort.h>
+#include <sched.h>
 
 typedef struct {
     cohort_process_t *service;
     cohort_connection_t *in, *out;
+    _Atomic int leave; /* runs end in order */
 } state_t;
 
 static int stay(void *args) {
-    (void)args;
-    apr_sleep(apr_time_from_sec(3600)); /* it is killed before */
+    state_t *s = *(state_t **)args;
+    while (!atomic_load(&s->leave)) apr_sleep(1000);
     return 0;
 }
 
-static const cohort_restart_t policy = {.when = COHORT_RESTART_ALWAYS,
-                                        .delay = APR_INT64_C(3600000000)};
-
-static cohort_process_t *make(state_t *s) {
+static cohort_process_t *make_with(state_t *s, cohort_restart_when_t when) {
+    const cohort_restart_t policy = {.when = when, .delay = APR_INT64_C(3600000000)};
     cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
                                         .connections = &s->out,
                                         .n_connections = 1,
                                         .restart = &policy};
     cohort_process_t *service = NULL;
-    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&service, stay, s, sizeof *s, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&service, stay, &s, sizeof s, &options, NULL));
     return service;
 }
+
+static cohort_process_t *make(state_t *s) { return make_with(s, COHORT_RESTART_ALWAYS); }
 
 static void *with_a_pipe(void) {
     state_t *s = step_new(sizeof *s);
@@ -37,12 +45,20 @@ static void *with_a_pipe(void) {
     return s;
 }
 
-static void *at_rest(void) {
-    state_t *s = with_a_pipe();
-    s->service = make(s);
+static void start(state_t *s, cohort_restart_when_t when) {
+    s->service = make_with(s, when);
     CHECK_STATUS(APR_SUCCESS, cohort_process_start(s->service));
+}
+
+static void end_a_run(state_t *s) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_kill(s->service));
     while (cohort_process_pid(s->service)) apr_sleep(200);
+}
+
+static void *at_rest(void) {
+    state_t *s = with_a_pipe();
+    start(s, COHORT_RESTART_ALWAYS);
+    end_a_run(s);
     return s;
 }
 
@@ -85,7 +101,69 @@ static void check_stopped(void *state, bool finished) {
 STEP_CASES(stop_a_service, .prepare = at_rest, .operate = stop, .check = check_stopped,
            .discard = discard)
 
-const test_case_t step_service_cases[] = {{"Step", "make_a_service", make_a_service},
+/* ---- the supervisor ------------------------------------------------------------------------- */
+
+static void run_always(void *state) { start(state, COHORT_RESTART_ALWAYS); }
+static void run_until_done(void *state) { start(state, COHORT_RESTART_ON_FAILURE); }
+
+static void rest(void *state) {
+    start(state, COHORT_RESTART_ALWAYS);
+    end_a_run(state);
+}
+
+static void restart(void *state) { (void)cohort_process_restart(((state_t *)state)->service, 0); }
+
+static bool is_restarted(void *state) {
+    restart(state);
+    return true;
+}
+
+static void kill_run(void *state) { (void)cohort_process_kill(((state_t *)state)->service); }
+static void let_leave(void *state) { atomic_store(&((state_t *)state)->leave, 1); }
+
+static int records_of_runs(cohort__pid_t service) {
+    int n = 0;
+    for (uint32_t i = 0; i < cohort__process_count(); i++) {
+        cohort_process_t *slot = cohort__process_at(i);
+        n += cohort__process_state(slot) != COHORT__SLOT_FREE &&
+             atomic_load(&slot->serves) == service;
+    }
+    return n;
+}
+
+static bool rests(void *state) {
+    cohort_process_t *service = ((state_t *)state)->service;
+    return !atomic_load(&service->current) && !records_of_runs(cohort__process_id(service));
+}
+
+static bool has_ended(void *state) {
+    return cohort__process_state(((state_t *)state)->service) == COHORT__SLOT_ENDED;
+}
+
+static void check_over(void *state, bool finished) {
+    step_end_orphans();
+    check_pipe(state, finished);
+}
+
+STEP_CASES(next_run_at_once, .prepare = with_a_pipe, .warm = rest, .operate = restart,
+           .check = check_over, .discard = discard)
+STEP_CASES(next_run_for_a_present_one, .prepare = with_a_pipe, .warm = run_always,
+           .operate = restart, .check = check_over, .discard = discard)
+STEP_CASES(next_run_begins, .prepare = with_a_pipe, .warm = rest, .over = is_restarted,
+           .check = check_over, .discard = discard)
+STEP_CASES(run_has_ended, .prepare = with_a_pipe, .warm = run_always, .operate = kill_run,
+           .over = rests, .check = check_over, .discard = discard)
+STEP_CASES(last_run_has_ended, .prepare = with_a_pipe, .warm = run_until_done, .operate = let_leave,
+           .over = has_ended, .check = check_over, .discard = discard)
+
+#define ENTRIES(function) \
+    {"Step", #function, function}, { "Step", #function "_repair", function##_repair }
+const test_case_t step_service_cases[] = {ENTRIES(next_run_at_once),
+                                          ENTRIES(next_run_for_a_present_one),
+                                          ENTRIES(next_run_begins),
+                                          ENTRIES(run_has_ended),
+                                          ENTRIES(last_run_has_ended),
+                                          {"Step", "make_a_service", make_a_service},
                                           {"Step", "make_a_service_repair", make_a_service_repair},
                                           {"Step", "stop_a_service", stop_a_service},
                                           {"Step", "stop_a_service_repair", stop_a_service_repair},
