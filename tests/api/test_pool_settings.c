@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Pools: what workers are made different in from the process that makes the pool, those too that
  * replace others. */
+#include "facts.h"
 #include "pools.h"
 #include "sanitized.h"
 
@@ -77,6 +78,38 @@ static void of_sets_of_cpus(void) {
     finish_pool(pool);
 }
 
+/* The only CPU that the worker may use, at its place in the answers. */
+static apr_status_t ask_which(const void *input, void *output) {
+    (void)input;
+    *(int *)output = system_only_cpu();
+    return APR_SUCCESS;
+}
+
+/* As many workers as there are answers; place i has set i % 2, and so has one that replaces it. */
+static void check_places(cohort_pool_t *pool, const int *cpus, int workers) {
+    int answers[5] = {-1, -1, -1, -1, -1};
+    apr_size_t n = 5;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_run_on_each(pool, ask_which, NULL, 0, answers, sizeof(int), &n));
+    CHECK_INT(workers, n);
+    for (int i = 0; i < workers; i++) CHECK_INT(cpus[i % 2], answers[i]);
+}
+
+static void of_two_sets_of_cpus(void) {
+    const int cpus[] = {0, 1};
+    const cohort_cpu_set_t sets[] = {{&cpus[0], 1}, {&cpus[1], 1}};
+    if (cohort_cpu_count() < 2) SKIP("there is one CPU only");
+    if (!system_tells_cpus()) SKIP("this system does not tell which CPUs a process may use");
+    cohort_pool_t *pool =
+        pool_with((cohort_pool_options_t){.workers = 3, .cpu_sets = sets, .n_cpu_sets = 2});
+    check_places(pool, cpus, 3);
+    kill_worker(pool);
+    check_places(pool, cpus, 3);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_resize(pool, 5));
+    check_places(pool, cpus, 5);
+    finish_pool(pool);
+}
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 enum { MODEST, REFUSED, DIES };
@@ -149,6 +182,7 @@ const test_case_t pool_settings_cases[] = {
     {"PoolSettings", "of_the_environment", of_the_environment},
     {"PoolSettings", "of_one_cpu_each", of_one_cpu_each},
     {"PoolSettings", "of_sets_of_cpus", of_sets_of_cpus},
+    {"PoolSettings", "of_two_sets_of_cpus", of_two_sets_of_cpus},
     {"PoolSettings", "of_memory", of_memory},
     {"PoolSettings", "that_cannot_be", that_cannot_be},
     {0},

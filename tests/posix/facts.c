@@ -3,6 +3,8 @@
 
 #include "system.h"
 
+#include <sched.h>
+
 bool system_runs(int64_t pid) { return process_runs(pid); }
 
 bool system_kill(int64_t pid) { return kill((pid_t)pid, SIGKILL) == 0; }
@@ -29,3 +31,20 @@ bool system_name(int64_t pid, char *name, size_t size) {
 bool system_command_line(int64_t pid, char *line, size_t size) {
     return read_about(pid, "cmdline", line, size);
 }
+
+#ifdef __linux__
+bool system_tells_cpus(void) { return true; }
+
+int system_only_cpu(void) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) != 1) return -1;
+    for (int i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, &set)) return i;
+    }
+    return -1;
+}
+#else
+bool system_tells_cpus(void) { return false; }
+int system_only_cpu(void) { return -1; }
+#endif

@@ -19,5 +19,9 @@ int system_handles(void);
 bool system_name(int64_t pid, char *name, size_t size);
 /* The command line that it shows; false when that has nothing to do with names. */
 bool system_command_line(int64_t pid, char *line, size_t size);
+/* Does it say which CPUs a process may use? */
+bool system_tells_cpus(void);
+/* The only one that this process may use, by its number from 0; -1: there are several. */
+int system_only_cpu(void);
 
 #endif

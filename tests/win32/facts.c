@@ -59,3 +59,14 @@ bool system_command_line(int64_t pid, char *line, size_t size) {
     (void)size;
     return false;
 }
+
+bool system_tells_cpus(void) { return true; }
+
+int system_only_cpu(void) {
+    DWORD_PTR own = 0, all = 0;
+    if (!GetProcessAffinityMask(GetCurrentProcess(), &own, &all) || !own || (own & (own - 1)))
+        return -1;
+    for (int i = 0;; i++) {
+        if (own >> i & 1) return i;
+    }
+}
