@@ -31,7 +31,10 @@ typedef struct cohort_limits_t {
      * RLIMIT_DATA counts, thread stacks included; Windows: committed memory, by a job). The arena
      * does not count. What goes beyond fails: malloc() gives NULL. Not on macOS. */
     apr_uint64_t memory;
-    apr_uint64_t cpu_time;    /**< seconds of CPU time, after which the system ends it */
+    /** seconds of CPU time, after which the system ends it: on POSIX by SIGXCPU, which is told by
+     * the exit code, and a second later by a kill if it goes on; where the starter's own hard limit
+     * leaves no such second, by the kill alone. On Windows by a job. */
+    apr_uint64_t cpu_time;
     apr_uint64_t files;       /**< open descriptors; not on Windows */
     apr_uint64_t processes;   /**< of its user (POSIX); of it and what it starts (Windows) */
     apr_uint64_t core;        /**< bytes of a core dump; not on Windows */

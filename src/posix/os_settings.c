@@ -65,11 +65,23 @@ static int set_cpus(const cohort_os_settings_t *settings) {
     return cohort__affinity_set(set, sizeof set);
 }
 
+/* At the hard limit the process is killed, at the soft one it is told by a signal that says why: so
+ * the hard one comes later, where it may. */
+static int limit_cpu_time(uint64_t seconds) {
+    struct rlimit limit;
+    limit.rlim_cur = (rlim_t)seconds;
+    limit.rlim_max = (rlim_t)(seconds ? seconds : 1) + 1;
+    if (setrlimit(RLIMIT_CPU, &limit) == 0) return 0;
+    limit.rlim_max = limit.rlim_cur;
+    return setrlimit(RLIMIT_CPU, &limit);
+}
+
 static int set_limit(const cohort_os_settings_t *settings, int which) {
     const unsigned numbers[COHORT_OS_LIMITS] = {(unsigned)cohort__memory_limit, RLIMIT_CPU,
                                                 RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_CORE};
     uint64_t value = settings->limits[which];
     struct rlimit limit, now;
+    if (numbers[which] == RLIMIT_CPU && value < UINT32_MAX) return limit_cpu_time(value);
     limit.rlim_cur = limit.rlim_max = value == UINT64_MAX ? RLIM_INFINITY : (rlim_t)value;
     if (value == UINT64_MAX && getrlimit(numbers[which], &now) == 0 && geteuid() != 0)
         limit.rlim_cur = limit.rlim_max = now.rlim_max; /* as far as the process may */

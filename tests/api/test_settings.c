@@ -1,7 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* What a child is made different in from its parent, on every system. */
+#include "facts.h"
 #include "parties.h"
 #include "programs.h"
+#include "sanitized.h"
 
 #include <apr_env.h>
 #include <apr_file_info.h>
@@ -174,6 +176,114 @@ static void one_cpu(void) {
     party_finish(process);
 }
 
+/* ---- priority, limits ----------------------------------------------------------------------- */
+
+static int look_at_nice(void *args) {
+    CHECK_INT(*(int *)args, system_nice());
+    return 0;
+}
+
+/* Added to that of the starter on POSIX; on Windows these are two priority classes. */
+static void priority_is_lower(void) {
+    static const int nices[] = {1, 10};
+    if (system_nice() != 0) SKIP("this process is nice itself");
+    for (int i = 0; i < 2; i++) {
+        cohort_settings_t settings = {.nice = nices[i]};
+        cohort_process_options_t options = {.settings = &settings};
+        cohort_process_t *process = NULL;
+        CHECK_STATUS(APR_SUCCESS, cohort_process_launch(&process, look_at_nice, (void *)&nices[i],
+                                                        sizeof nices[i], &options, test_pool()));
+        party_finish(process);
+    }
+    CHECK_INT(0, system_nice());
+}
+
+static cohort_process_t *launch_limited(cohort_target_t target, const cohort_limits_t *limits) {
+    cohort_settings_t settings = {.limits = *limits};
+    cohort_process_options_t options = {.settings = &settings, .lifetime = COHORT_LIFETIME_DAEMON};
+    cohort_process_t *process = NULL;
+    apr_status_t status = cohort_process_launch(&process, target, NULL, 0, &options, test_pool());
+    if (APR_STATUS_IS_ENOTIMPL(status)) SKIP("this system has no such limit");
+    CHECK_STATUS(APR_SUCCESS, status);
+    return process;
+}
+
+static int burn(void *args) {
+    (void)args;
+    volatile bool burns = true;
+    while (burns) continue;
+    return 0;
+}
+
+static void cpu_time_is_limited(void) {
+    if (!system_tells_times()) SKIP("Wine limits no CPU time");
+    cohort_process_t *process = launch_limited(burn, &(cohort_limits_t){.cpu_time = 1});
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    CHECK(cohort_process_exit_code(process) != 0);
+    CHECK(cohort_process_exit_code(process) != COHORT_EXIT_UNKNOWN);
+}
+
+#define LIMIT ((apr_size_t)256 << 20)
+enum { NOT_LIMITED = 3 };
+
+static int allocate_too_much(void *args) {
+    void *volatile block = malloc(LIMIT / 8);
+    (void)args;
+    CHECK(block != NULL);
+    free(block);
+    block = malloc(2 * LIMIT);
+    return block ? NOT_LIMITED : 0;
+}
+
+static void too_much_memory_is_refused(void) {
+    if (SANITIZED) SKIP("a sanitizer needs more memory than that");
+    cohort_process_t *process =
+        launch_limited(allocate_too_much, &(cohort_limits_t){.memory = LIMIT});
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    if (cohort_process_exit_code(process) == NOT_LIMITED && !system_tells_times())
+        SKIP("Wine limits no memory");
+    CHECK_INT(0, cohort_process_exit_code(process));
+}
+
+static int start_one_more(void *args) {
+    cohort_process_t *process = NULL;
+    (void)args;
+    apr_status_t status = cohort_process_launch(&process, nothing, NULL, 0, NULL, test_pool());
+    return status ? 0 : NOT_LIMITED;
+}
+
+/* By a job, which counts what the child starts. */
+static void processes_are_limited(void) {
+    if (!system_has_jobs()) SKIP("the limit is that of a user: tests/posix/test_settings.c");
+    cohort_process_t *process = launch_limited(start_one_more, &(cohort_limits_t){.processes = 1});
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(process, COHORT_FOREVER));
+    if (cohort_process_exit_code(process) == NOT_LIMITED && !system_tells_times())
+        SKIP("Wine counts no processes of a job");
+    CHECK_INT(0, cohort_process_exit_code(process));
+}
+
+/* What a system has not is said when the process is made. */
+static void what_a_system_lacks(void) {
+    const cohort_limits_t none = {0}, files = {.files = 100}, core = {.core = 1};
+    static const int signal = 1;
+    const cohort_settings_t settings[] = {{.limits = files},
+                                          {.limits = core},
+                                          {.umask = COHORT_UMASK(022)},
+                                          {.ignored = &signal, .n_ignored = 1},
+                                          {.user = "1"},
+                                          {.limits = none}};
+    static const char *const names[] = {"files", "core", "umask", "ignored", "user"};
+    cohort_process_t *process = NULL;
+    if (!system_has_jobs()) SKIP("POSIX has all of them");
+    for (int i = 0; i < 5; i++) {
+        cohort_process_options_t options = {.settings = &settings[i]};
+        CHECK_STATUS(APR_ENOTIMPL,
+                     cohort_process_create(&process, nothing, NULL, 0, &options, NULL));
+        CHECK(strstr(cohort_last_error(), names[i]) != NULL);
+    }
+    run_set(nothing, &settings[5]);
+}
+
 const test_case_t settings_cases[] = {
     {"Settings", "environment_is_changed", environment_is_changed},
     {"Settings", "a_given_environment_is_changed", a_given_environment_is_changed},
@@ -181,4 +291,9 @@ const test_case_t settings_cases[] = {
     {"Settings", "the_failed_step_is_named", the_failed_step_is_named},
     {"Settings", "what_cannot_be_meant", what_cannot_be_meant},
     {"Settings", "one_cpu", one_cpu},
+    {"Settings", "priority_is_lower", priority_is_lower},
+    {"Settings", "cpu_time_is_limited", cpu_time_is_limited},
+    {"Settings", "too_much_memory_is_refused", too_much_memory_is_refused},
+    {"Settings", "processes_are_limited", processes_are_limited},
+    {"Settings", "what_a_system_lacks", what_a_system_lacks},
     {0}};

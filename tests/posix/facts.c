@@ -4,12 +4,23 @@
 #include "system.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 bool system_runs(int64_t pid) { return process_runs(pid); }
 
 bool system_kill(int64_t pid) { return kill((pid_t)pid, SIGKILL) == 0; }
 
 int system_handles(void) { return count_descriptors(getpid()); }
+
+int system_handles_of(int64_t pid) { return count_descriptors(pid); }
+
+bool system_tells_times(void) { return true; }
+
+bool system_has_jobs(void) { return false; }
+
+bool system_has_signals(void) { return true; }
+
+int system_nice(void) { return getpriority(PRIO_PROCESS, 0); }
 
 static bool read_about(int64_t pid, const char *what, char *text, size_t size) {
     char path[64];

@@ -1,9 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Settings of a child that only POSIX has, in functions under each start method and in programs:
  * what the system says of them there. */
-#include "../api/parties.h"
+#include "../api/pools.h"
 #include "../api/programs.h"
 #include "sanitized.h"
+
+#include <errno.h>
 
 #include <grp.h>
 #include <signal.h>
@@ -56,7 +58,8 @@ static int look_at_limits(void *args) {
     CHECK_INT(100, limit_of(RLIMIT_NOFILE, false));
     CHECK_INT(100, limit_of(RLIMIT_NOFILE, true));
     CHECK_INT(0, limit_of(RLIMIT_CORE, false));
-    CHECK_INT(1000, limit_of(RLIMIT_CPU, true));
+    CHECK_INT(1000, limit_of(RLIMIT_CPU, false));
+    CHECK_INT(1001, limit_of(RLIMIT_CPU, true)); /* where the signal was not obeyed */
     return 0;
 }
 
@@ -181,6 +184,152 @@ static void what_may_not_be(void) {
     else run_set(raise_limit, &settings);
 }
 
+/* ---- CPU time ------------------------------------------------------------------------------- */
+
+/* No core is dumped by the signal. */
+static const cohort_limits_t one_second = {.cpu_time = 1, .core = COHORT_LIMIT_ZERO};
+
+static _Noreturn void burn(void) {
+    volatile unsigned turns = 0;
+    while (true) turns++;
+}
+
+static int burn_all(void *args) {
+    (void)args;
+    burn();
+}
+
+static void check_end_of(const cohort_settings_t *settings, int code) {
+    cohort_process_options_t options = {.settings = settings, .lifetime = COHORT_LIFETIME_DAEMON};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&process, burn_all, NULL, 0, &options, test_pool()));
+    party_end(process, code);
+}
+
+/* A function is told by the signal, and one that ignores it is killed a second later. */
+static void cpu_time_ends_a_function(void) {
+    static const int ignored = SIGXCPU;
+    cohort_settings_t settings = {.limits = one_second};
+    check_end_of(&settings, -SIGXCPU);
+    settings.ignored = &ignored;
+    settings.n_ignored = 1;
+    check_end_of(&settings, -SIGKILL);
+}
+
+static void cpu_time_ends_a_program(void) {
+    static const char *const argv[] = {"/bin/sh", "-c", "while :; do :; done", NULL};
+    cohort_settings_t settings = {.limits = one_second};
+    cohort_process_options_t options = {.settings = &settings};
+    cohort_program_t program = {.argv = argv};
+    party_end(start_program(&program, &options), -SIGXCPU);
+}
+
+static apr_status_t burn_if(const void *input, void *output) {
+    (void)output;
+    if (*(const int *)input) burn();
+    return APR_SUCCESS;
+}
+
+/* The item that a worker burns all its time in; the next worker does the rest. */
+static void cpu_time_ends_a_worker(void) {
+    const int burns[] = {0, 1, 0};
+    cohort_settings_t settings = {.limits = one_second};
+    cohort_pool_options_t options = {.workers = 1, .settings = &settings};
+    cohort_pool_t *pool;
+    cohort_result_t *result;
+    cohort_task_error_t **errors;
+    apr_size_t n;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, test_pool()));
+    cohort_job_t job = {.task = burn_if, COHORT_INPUTS(burns, 3), .chunk = 1};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&result, pool, &job, test_pool()));
+    CHECK_STATUS(COHORT_EWORKERDIED, cohort_result_get(result, NULL, 0, COHORT_FOREVER));
+    CHECK_STATUS(APR_SUCCESS, cohort_result_errors(result, &errors, &n, test_pool()));
+    CHECK_INT(1, n);
+    CHECK_INT(1, errors[0]->index);
+    CHECK_INT(-SIGXCPU, errors[0]->exit_code);
+    CHECK(strstr(errors[0]->message, "it was limited to 1 s of CPU time") != NULL);
+    finish_pool(pool);
+}
+
+/* ---- processes ------------------------------------------------------------------------------ */
+
+/* Itself is one of its user's. */
+static int fork_no_more(void *args) {
+    (void)args;
+    CHECK_INT(1, limit_of(RLIMIT_NPROC, false));
+    if (getuid() == 0) return 0; /* root is not limited */
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    CHECK_INT(-1, child);
+    CHECK_INT(EAGAIN, errno);
+    return 0;
+}
+
+static void processes_are_counted(void) {
+    cohort_settings_t settings = {.limits = {.processes = 1}};
+    if (geteuid() == 0) settings.user = settings.group = "65534";
+    run_set(fork_no_more, &settings);
+}
+
+/* ---- the step that fails -------------------------------------------------------------------- */
+
+static void check_step(const cohort_settings_t *settings, const char *words) {
+    const char *const argv[] = {"/bin/true", NULL};
+    cohort_process_options_t options = {.settings = settings};
+    cohort_program_t program = {.argv = argv};
+    cohort_process_t *function = NULL, *other = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(&function, nothing, NULL, 0, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create_program(&other, &program, &options, NULL));
+    cohort_process_t *const both[] = {function, other};
+    for (int i = 0; i < 2; i++) {
+        CHECK(cohort_process_start(both[i]) != APR_SUCCESS);
+        if (!strstr(cohort_last_error(), words)) CHECK_STR(words, cohort_last_error());
+        CHECK_STATUS(COHORT_ENOTSTARTED, cohort_process_join(both[i], 0));
+        CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(both[i]));
+    }
+}
+
+/* What no process can have. (A umask is taken always, of a user that may do nothing, too.) */
+static void steps_that_fail_are_named(void) {
+    static const int far = 4000, kill = SIGKILL;
+    check_step(&(cohort_settings_t){.ignored = &kill, .n_ignored = 1},
+               "ignoring the signals 0x100: ");
+#ifdef __linux__
+    check_step(&(cohort_settings_t){.cpus = &far, .n_cpus = 1},
+               "using 1 CPUs, the first of them 4000: ");
+#endif
+    (void)far;
+}
+
+/* What a user may not that is not root; its limits are low, and it would raise them. */
+static int raise_all(void *args) {
+    static const cohort_settings_t more[] = {{.nice = -5},
+                                             {.limits = {.cpu_time = 2000}},
+                                             {.limits = {.files = 2000}},
+                                             {.limits = {.processes = 1 << 20}},
+                                             {.limits = {.core = 2000}},
+                                             {.group = "1"},
+                                             {.user = "1", .group = "1"}};
+    static const char *const words[] = {"nice -5: ",
+                                        "a limit of 2000 for CPU time: ",
+                                        "a limit of 2000 for open files: ",
+                                        "a limit of 1048576 for processes: ",
+                                        "a limit of 2000 for core dumps: ",
+                                        "setgroups of 0: ",
+                                        "setgroups of 0: "};
+    (void)args;
+    for (int i = 0; i < 7; i++) check_step(&more[i], words[i]);
+    return 0;
+}
+
+static void steps_that_are_refused_are_named(void) {
+    cohort_settings_t settings = {
+        .limits = {.cpu_time = 1000, .files = 500, .processes = 4000, .core = COHORT_LIMIT_ZERO}};
+    if (geteuid() == 0) settings.user = settings.group = "65534";
+    run_set(raise_all, &settings);
+}
+
 const test_case_t settings_cases[] = {
     {"Settings", "umask_is_set", umask_is_set},
     {"Settings", "limits_are_set", limits_are_set},
@@ -190,4 +339,10 @@ const test_case_t settings_cases[] = {
     {"Settings", "user_and_groups", user_and_groups},
     {"Settings", "users_that_are_unknown", users_that_are_unknown},
     {"Settings", "what_may_not_be", what_may_not_be},
+    {"Settings", "cpu_time_ends_a_function", cpu_time_ends_a_function},
+    {"Settings", "cpu_time_ends_a_program", cpu_time_ends_a_program},
+    {"Settings", "cpu_time_ends_a_worker", cpu_time_ends_a_worker},
+    {"Settings", "processes_are_counted", processes_are_counted},
+    {"Settings", "steps_that_fail_are_named", steps_that_fail_are_named},
+    {"Settings", "steps_that_are_refused_are_named", steps_that_are_refused_are_named},
     {0}};

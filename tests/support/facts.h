@@ -14,6 +14,16 @@ bool system_runs(int64_t pid);
 bool system_kill(int64_t pid);
 /* Open descriptors or handles of this process, -1 when the system does not tell. */
 int system_handles(void);
+/* Those of another one. */
+int system_handles_of(int64_t pid);
+/* Does the system tell the CPU time of other processes? Wine does not. */
+bool system_tells_times(void);
+/* Does it end what belongs to a process by itself, without a process that sees to that? */
+bool system_has_jobs(void);
+/* Has it signals of more numbers than 2, 9 and 15? */
+bool system_has_signals(void);
+/* The least `nice` of settings by which this process could have got its priority, of one with 0. */
+int system_nice(void);
 /* The name under which the system shows this process, which may be cut off; false when it shows
  * none. Its thread's, where only threads have one. */
 bool system_name(int64_t pid, char *name, size_t size);

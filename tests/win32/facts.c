@@ -24,6 +24,33 @@ int system_handles(void) {
     return GetProcessHandleCount(GetCurrentProcess(), &count) ? (int)count : -1;
 }
 
+int system_handles_of(int64_t pid) {
+    DWORD count = 0;
+    HANDLE process = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE, (DWORD)pid);
+    bool known = process && GetProcessHandleCount(process, &count);
+    if (process) CloseHandle(process);
+    return known ? (int)count : -1;
+}
+
+bool system_tells_times(void) {
+    return !GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version");
+}
+
+bool system_has_jobs(void) { return true; }
+
+bool system_has_signals(void) { return false; }
+
+int system_nice(void) {
+    switch (GetPriorityClass(GetCurrentProcess())) {
+    case IDLE_PRIORITY_CLASS: return 10;
+    case BELOW_NORMAL_PRIORITY_CLASS: return 1;
+    case NORMAL_PRIORITY_CLASS: return 0;
+    case ABOVE_NORMAL_PRIORITY_CLASS: return -1;
+    case HIGH_PRIORITY_CLASS: return -10;
+    default: return -100;
+    }
+}
+
 typedef HRESULT(WINAPI *described_t)(HANDLE, PWSTR *);
 
 static void describe(described_t described, DWORD id, char *name, size_t size) {
