@@ -1,9 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file wait.h
- * Wait for any or all of several things: processes, results, imaps, queues, connections,
- * events, semaphores, barriers, sockets and descriptors, of any number and mixed. Wait sets
- * (waitset.h) wait for the same again and again, and for very many.
+ * Wait for any or all of several things: processes, results, imaps, runners and their runs,
+ * queues, connections, events, semaphores, barriers, sockets and descriptors, of any number and
+ * mixed. Wait sets (waitset.h) wait for the same again and again, and for very many.
  *
  * Thread safety: cohort_wait() may be called by any thread of any process of the cohort at the same
  * time as anything else, not from a signal handler. Its items are the caller's: no other thread may
@@ -30,6 +30,8 @@ extern "C" {
  * | process | it has ended | | | |
  * | result | it is done | | | |
  * | imap | | an item, or the end, is there | | |
+ * | run (run.h) | it has ended | | | |
+ * | runner | | cohort_runner_next() would return at once | | |
  * | queue | | a get would return at once | a put would return at once | it is closed |
  * | connection | | a receive would return at once | a send would return at once | no process has the other end any more, or this process has closed its own |
  * | event | | it is set | | |
@@ -42,8 +44,8 @@ extern "C" {
  * queue is closed and empty. Another process may be quicker: what is ready when this one looks may
  * be taken when it comes, so get with a time-out of 0 then, and wait again after `APR_EAGAIN`.
  *
- * When `wanted` is 0, COHORT_READY_END is meant for processes and results, COHORT_READY_GONE for
- * barriers, COHORT_READY_IN for the rest.
+ * When `wanted` is 0, COHORT_READY_END is meant for processes, results and runs, COHORT_READY_GONE
+ * for barriers, COHORT_READY_IN for the rest.
  *
  * Sockets, files and descriptors are what a pollset of APR tells of: sockets on every system;
  * pipes, terminals and raw descriptors where the system polls them as it does sockets (POSIX; on
@@ -54,7 +56,7 @@ extern "C" {
  * To wait for anything else is APR_ENOTIMPL.
  */
 typedef enum {
-    COHORT_READY_END = 1, /**< The process has ended; the result is done. */
+    COHORT_READY_END = 1, /**< The process or run has ended; the result is done. */
     COHORT_READY_IN = 2,  /**< There is something to get; the event is set; a permit is free. */
     COHORT_READY_OUT = 4, /**< There is room to put something. */
     COHORT_READY_GONE = 8 /**< The other side is gone; it is closed, or broken. */
@@ -82,7 +84,8 @@ typedef enum {
     COHORT_WAIT_ANY, /**< until at least one is ready */
     COHORT_WAIT_ALL, /**< until every one is, at one time */
     /** Until one has failed, or every one is ready: a process with an exit code other than 0, a
-     * result of which a task failed or that was ended. Things of other types do not fail. */
+     * result of which a task failed or that was ended, a run that has not succeeded. Things of
+     * other types do not fail. */
     COHORT_WAIT_FAILURE
 } cohort_wait_mode_t;
 

@@ -90,8 +90,8 @@ static void of_synchronisers(void) {
 /* Each alone ends a wait for all, of a thread that sleeps; only it is ready. */
 static void each_among_all(void) {
     cohort_pool_t *pool;
-    cohort_pool_options_t one = {.workers = 1};
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &one, test_pool()));
+    cohort_pool_options_t two = {.workers = 2};
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &two, test_pool()));
     for (int which = 0; which < RESULT; which++) {
         family_t f = {.which = which};
         cohort_waitable_t items[THINGS_IN_ALL];
@@ -99,11 +99,14 @@ static void each_among_all(void) {
         CHECK_STATUS(APR_TIMEUP, cohort_wait(items, THINGS_IN_ALL, ANY_OF, A_WHILE));
         cohort_process_t *other = party_start(make_ready, &f, sizeof f);
         CHECK_STATUS(APR_SUCCESS, cohort_wait(items, THINGS_IN_ALL, ANY_OF, COHORT_FOREVER));
-        unsigned expected = which == QUEUE_OUT ? PUTS : which == BARRIER ? LEFT : GETS;
+        unsigned expected = which == QUEUE_OUT ? PUTS
+                            : which == BARRIER ? LEFT
+                            : which == RUN     ? COHORT_READY_END
+                                               : GETS;
         for (int i = 0; i < THINGS_IN_ALL; i++)
             CHECK_INT(i == which ? expected : 0, items[i].ready);
         party_finish(other);
-        CHECK_STATUS(APR_SUCCESS, cohort_event_set(f.go_on));
+        end_family(&f, items);
         party_finish(items[PROCESS].object);
     }
     CHECK_STATUS(APR_SUCCESS, cohort_pool_terminate(pool));
@@ -112,10 +115,10 @@ static void each_among_all(void) {
 /* And the wait for every one of them ends when the last one is ready. */
 static void all_of_all(void) {
     cohort_pool_t *pool;
-    cohort_pool_options_t one = {.workers = 1};
+    cohort_pool_options_t two = {.workers = 2};
     family_t f = {0};
     cohort_waitable_t items[THINGS_IN_ALL];
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &one, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &two, test_pool()));
     make_family(&f, items, pool);
     for (f.which = 0; f.which <= RESULT; f.which++) {
         CHECK_STATUS(APR_EAGAIN, cohort_wait(items, THINGS_IN_ALL, COHORT_WAIT_ALL, 0));
