@@ -114,6 +114,12 @@ typedef struct cohort_parcel_t {
  * in this process hands the copy out, begun with the first parcel; on Windows the taker duplicates
  * the handle. (SCM_RIGHTS; DuplicateHandle().)
  *
+ * No other process keeps a parcel beyond its sender's death, on purpose. What a dead process had
+ * open is closed: the other side of its sockets and pipes sees the end then, and not when a copy in
+ * a process that neither side knows is given up; and such a keeper could be killed itself, so that
+ * a taker would have to reckon with COHORT_EOWNERDEAD all the same. What is to outlive its sender
+ * is taken by another process, which sends it on.
+ *
  * @param parcel   receives it
  * @param gift     what to send; its name plays no part
  * @param lifetime how long it may be taken, in microseconds; COHORT_FOREVER: as long as this

@@ -116,6 +116,100 @@ static void one_file_given_twice(void) {
     check_text("twice", file);
 }
 
+/* ---- descriptors and handles, and ends of pipes ---------------------------------------------- */
+
+static apr_os_file_t handle_of(apr_file_t *file) {
+    apr_os_file_t handle;
+    CHECK_STATUS(APR_SUCCESS, apr_os_file_get(&handle, file));
+    return handle;
+}
+
+/* One is taken as a file, the other as the system has it. */
+static int write_to_handles(void *args) {
+    apr_file_t *one = NULL, *two = NULL;
+    apr_os_file_t handle;
+    (void)args;
+    CHECK_STATUS(APR_SUCCESS, cohort_gift_file(&one, "one", 0, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_gift_handle(&handle, "two", 0));
+    CHECK_STATUS(APR_SUCCESS, apr_os_file_put(&two, &handle, APR_FOPEN_WRITE, test_pool()));
+    say(one, "as a file");
+    say(two, "as a handle");
+    return 0;
+}
+
+static void plain_handles(void) {
+    apr_file_t *one = temporary(), *two = temporary();
+    const cohort_gift_t gifts[] = {{.name = "one", .handle = handle_of(one)},
+                                   {.name = "two", .handle = handle_of(two)}};
+    run_with(write_to_handles, gifts, 2);
+    check_text("as a file", one);
+    check_text("as a handle", two);
+    say(one, ", still open"); /* what was given stays the giver's */
+    check_text("as a file, still open", one);
+}
+
+/* What it reads, once, until the fifth byte. */
+static int echo(void *args) {
+    apr_file_t *in = NULL, *out = NULL;
+    char text[8] = "";
+    (void)args;
+    CHECK_STATUS(APR_SUCCESS, cohort_gift_file(&in, "in", 0, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, cohort_gift_file(&out, "out", 0, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, apr_file_read_full(in, text, 5, NULL));
+    say(out, text);
+    return 0;
+}
+
+/* Two pipes, of which the child has the far ends; they are closed here while it waits. */
+static void ends_of_pipes(void) {
+    apr_file_t *theirs[2] = {NULL, NULL}, *ours[2] = {NULL, NULL};
+    cohort_process_t *process = NULL;
+    char text[8] = "";
+    apr_size_t size = 1;
+    CHECK_STATUS(APR_SUCCESS, apr_file_pipe_create(&theirs[0], &ours[0], test_pool()));
+    CHECK_STATUS(APR_SUCCESS, apr_file_pipe_create(&ours[1], &theirs[1], test_pool()));
+    const cohort_gift_t gifts[] = {{.name = "in", .file = theirs[0]},
+                                   {.name = "out", .handle = handle_of(theirs[1])}};
+    cohort_process_options_t options = {.gifts = gifts, .n_gifts = 2};
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&process, echo, NULL, 0, &options, test_pool()));
+    for (int i = 0; i < 2; i++) CHECK_STATUS(APR_SUCCESS, apr_file_close(theirs[i]));
+    say(ours[0], "hello");
+    CHECK_STATUS(APR_SUCCESS, apr_file_read_full(ours[1], text, 5, NULL));
+    CHECK_STR("hello", text);
+    party_finish(process);
+    CHECK_STATUS(APR_EOF, apr_file_read(ours[1], text, &size));
+}
+
+static int count_none(void *args) {
+    (void)args;
+    CHECK_INT(0, cohort_gift_count());
+    return 0;
+}
+
+static int count_own(void *args) {
+    apr_os_file_t handle;
+    CHECK_INT(*(int *)args, cohort_gift_count());
+    CHECK_STATUS(APR_SUCCESS, cohort_gift_handle(&handle, NULL, 0));
+    CHECK_INT(*(int *)args, cohort_gift_count());
+    party_finish(party_start(count_none, NULL, 0)); /* it was given nothing */
+    return 0;
+}
+
+static void they_are_counted(void) {
+    apr_file_t *file = temporary();
+    cohort_gift_t gifts[20];
+    for (int i = 0; i < 20; i++) gifts[i] = (cohort_gift_t){.file = file};
+    for (int n = 1; n <= 20; n += 19) {
+        cohort_process_options_t options = {.gifts = gifts, .n_gifts = (apr_size_t)n};
+        cohort_process_t *process = NULL;
+        CHECK_STATUS(APR_SUCCESS, cohort_process_launch(&process, count_own, &n, sizeof n, &options,
+                                                        test_pool()));
+        party_finish(process);
+    }
+    CHECK_INT(0, cohort_gift_count());
+}
+
 /* ---- sockets -------------------------------------------------------------------------------- */
 
 static apr_socket_t *listening(apr_sockaddr_t **address) {
@@ -162,6 +256,54 @@ static void a_listening_socket(void) {
     CHECK_STATUS(APR_SUCCESS, apr_socket_recv(client, text, &size));
     CHECK_STR("hello", text);
     party_finish(process);
+}
+
+static int talk(void *args) {
+    apr_socket_t *peer = NULL;
+    char text[6] = "";
+    apr_size_t size = 5;
+    (void)args;
+    CHECK_STATUS(APR_SUCCESS, cohort_gift_socket(&peer, "peer", 0, test_pool()));
+    CHECK_STATUS(APR_SUCCESS, apr_socket_recv(peer, text, &size));
+    CHECK_STR("first", text);
+    size = 6;
+    CHECK_STATUS(APR_SUCCESS, apr_socket_send(peer, "second", &size));
+    CHECK_INT(6, size);
+    return 0;
+}
+
+/* A connection, as a socket of APR's or as the system has it, is the child's alone when the giver
+ * has closed it: it ends with the child. */
+static void a_connected_socket(void) {
+    for (int plain = 0; plain < 2; plain++) {
+        apr_sockaddr_t *address = NULL;
+        apr_socket_t *listener = listening(&address), *client = NULL, *peer = NULL;
+        apr_os_sock_t socket;
+        cohort_process_t *process = NULL;
+        char text[7] = "";
+        apr_size_t size = 5;
+        CHECK_STATUS(APR_SUCCESS,
+                     apr_socket_create(&client, APR_INET, SOCK_STREAM, APR_PROTO_TCP, test_pool()));
+        CHECK_STATUS(APR_SUCCESS, apr_socket_connect(client, address));
+        CHECK_STATUS(APR_SUCCESS, apr_socket_accept(&peer, listener, test_pool()));
+        CHECK_STATUS(APR_SUCCESS, apr_os_sock_get(&socket, peer));
+        cohort_gift_t gift = {.name = "peer", .socket = peer};
+        if (plain)
+            gift = (cohort_gift_t){.name = "peer", .handle = (apr_os_file_t)(intptr_t)socket};
+        cohort_process_options_t options = {.gifts = &gift, .n_gifts = 1};
+        CHECK_STATUS(APR_SUCCESS,
+                     cohort_process_launch(&process, talk, NULL, 0, &options, test_pool()));
+        CHECK_STATUS(APR_SUCCESS, apr_socket_close(peer));
+        CHECK_STATUS(APR_SUCCESS, apr_socket_send(client, "first", &size));
+        for (apr_size_t got = 0; got < 6; got += size) {
+            size = 6 - got;
+            CHECK_STATUS(APR_SUCCESS, apr_socket_recv(client, text + got, &size));
+        }
+        CHECK_STR("second", text);
+        party_finish(process);
+        size = 1;
+        CHECK_STATUS(APR_EOF, apr_socket_recv(client, text, &size));
+    }
 }
 
 /* ---- what is not given, and what is left ---------------------------------------------------- */
@@ -215,7 +357,11 @@ static void starts_leave_nothing(void) {
 const test_case_t gift_cases[] = {{"Gift", "files_by_name_and_index", files_by_name_and_index},
                                   {"Gift", "each_is_taken_once", each_is_taken_once},
                                   {"Gift", "one_file_given_twice", one_file_given_twice},
+                                  {"Gift", "plain_handles", plain_handles},
+                                  {"Gift", "ends_of_pipes", ends_of_pipes},
+                                  {"Gift", "they_are_counted", they_are_counted},
                                   {"Gift", "a_listening_socket", a_listening_socket},
+                                  {"Gift", "a_connected_socket", a_connected_socket},
                                   {"Gift", "what_cannot_be_meant", what_cannot_be_meant},
                                   {"Gift", "what_is_closed", what_is_closed},
                                   {"Gift", "starts_leave_nothing", starts_leave_nothing},
