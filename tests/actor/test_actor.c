@@ -7,6 +7,7 @@
  *    or (none); cwd: write the working directory
  *  - cat: copy stdin to stdout; line: read one line, end with 1 when there was none; no-line: end
  *    with 1 when there is one
+ *  - burn MILLISECONDS: of CPU time; fill MEGABYTES: have so much memory, and touch it
  *  - leave: start another one that waits for some seconds with the same streams
  *  - session: leave the group and the session (POSIX), write the pid, wait for ever
  *  - wait: for ever; close: all descriptors, or handles of files, that it has
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef _WIN32
 #include <direct.h>
@@ -138,6 +140,18 @@ static void flood(int bytes) {
     }
 }
 
+static void burn(int milliseconds) {
+    clock_t begin = clock();
+    while ((clock() - begin) / (CLOCKS_PER_SEC / 1000) < milliseconds) continue;
+}
+
+static void fill(int megabytes) {
+    static void *volatile filled;
+    filled = malloc((size_t)megabytes << 20);
+    if (!filled) exit(123);
+    memset(filled, 1, (size_t)megabytes << 20);
+}
+
 static int has_line(void) {
     char text[256];
     return fgets(text, sizeof text, stdin) != NULL;
@@ -156,6 +170,8 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "add")) printf("%s", text), at++;
         else if (!strcmp(what, "flood")) flood(atoi(text)), at++;
         else if (!strcmp(what, "flush")) fflush(stdout);
+        else if (!strcmp(what, "burn")) burn(atoi(text)), at++;
+        else if (!strcmp(what, "fill")) fill(atoi(text)), at++;
         else if (!strcmp(what, "leave")) leave(argv[0]);
         else if (!strcmp(what, "session")) be_session();
         else if (!strcmp(what, "linger")) wait_for_seconds();

@@ -1,9 +1,11 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* cohort_processes(): all processes, as any member sees them. */
+#include "facts.h"
 #include "processes.h"
 #include "programs.h"
 
 #include <cohort/pool.h>
+#include <stdlib.h>
 
 #define ACT(...) ((const char *const[]){TEST_ACTOR, __VA_ARGS__, NULL})
 
@@ -92,21 +94,134 @@ static void any_member_sees_all(void) {
     party_kill(look.sibling);
 }
 
-static void workers(void) {
-    cohort_pool_t *pool = NULL;
+/* ---- CPU time and memory -------------------------------------------------------------------- */
+
+#define BURNT  (100 * 1000)           /* microseconds of CPU time */
+#define FILLED ((apr_size_t)64 << 20) /* bytes that are touched */
+
+typedef struct {
+    cohort_process_t *busy, *idle, *busy_program, *idle_program;
+    _Atomic int there;
+} usage_t;
+
+static int burn_and_fill(void *args) {
+    usage_t *usage = *(usage_t **)args;
+    char *volatile block = malloc(FILLED);
+    CHECK(block != NULL);
+    memset(block, 1, FILLED);
+    while (system_tells_times() && find(cohort_process_current())->cpu_time < BURNT)
+        apr_pool_clear(test_pool());
+    atomic_fetch_add(&usage->there, 1);
+    party_wait_for_death();
+}
+
+static int be_there(void *args) {
+    atomic_fetch_add(&(*(usage_t **)args)->there, 1);
+    party_wait_for_death();
+}
+
+static void check_more(const cohort_process_t *busy, const cohort_process_t *idle) {
+    cohort_process_info_t *more = find(busy), *less = find(idle);
+    CHECK(less->cpu_time >= 0 && less->memory > 0);
+    CHECK(more->memory > less->memory + (apr_int64_t)FILLED / 2);
+    if (!system_tells_times()) return;
+    CHECK(more->cpu_time >= BURNT);
+    CHECK(more->cpu_time > less->cpu_time);
+}
+
+static int look_at_usage(void *args) {
+    const usage_t *usage = *(usage_t **)args;
+    check_more(usage->busy, usage->idle);
+    check_more(usage->busy_program, usage->idle_program);
+    return 0;
+}
+
+/* Of functions and programs, as a sibling sees them. */
+static void what_others_use(void) {
+    usage_t *usage = party_memory(sizeof *usage);
+    cohort_program_t busy = {.argv = ACT("fill", "64", "burn", "150", "say", "x", "flush", "wait"),
+                             .streams = {[1] = PIPE}},
+                     idle = {.argv = ACT("wait")};
+    char line[8];
+    usage->busy = party_start(burn_and_fill, &usage, sizeof usage);
+    usage->idle = party_start(be_there, &usage, sizeof usage);
+    usage->busy_program = start_program(&busy, NULL);
+    usage->idle_program = start_program(&idle, NULL);
+    CHECK_STATUS(APR_SUCCESS, apr_file_gets(line, sizeof line, busy.streams[1].file));
+    party_await(&usage->there, 2);
+    party_finish(party_start(look_at_usage, &usage, sizeof usage));
+    party_kill(usage->busy_program);
+    party_kill(usage->idle_program);
+}
+
+/* ---- kinds ---------------------------------------------------------------------------------- */
+
+static apr_size_t count_kind(cohort_process_kind_t kind) {
     cohort_process_info_t *list = NULL;
     apr_size_t n = 0, found = 0;
+    CHECK_STATUS(APR_SUCCESS, cohort_processes(&list, &n, test_pool()));
+    for (apr_size_t i = 0; i < n; i++) found += list[i].kind == kind;
+    return found;
+}
+
+static void workers(void) {
+    cohort_pool_t *pool = NULL;
     CHECK_STATUS(APR_SUCCESS,
                  cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = 2}, test_pool()));
-    CHECK_STATUS(APR_SUCCESS, cohort_processes(&list, &n, test_pool()));
-    for (apr_size_t i = 0; i < n; i++) found += list[i].kind == COHORT_PROCESS_WORKER;
-    CHECK_INT(2, found);
+    CHECK_INT(2, count_kind(COHORT_PROCESS_WORKER));
     CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+    CHECK_INT(0, count_kind(COHORT_PROCESS_WORKER));
+}
+
+/* A service is listed, and its present run by itself. */
+static void services(void) {
+    cohort_restart_t policy = {.when = COHORT_RESTART_ON_FAILURE};
+    cohort_process_options_t options = {
+        .name = "census", .lifetime = COHORT_LIFETIME_DAEMON, .restart = &policy};
+    cohort_process_t *service = NULL;
+    CHECK_INT(0, count_kind(COHORT_PROCESS_SERVICE));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&service, stay, NULL, 0, &options, test_pool()));
+    CHECK_INT(1, count_kind(COHORT_PROCESS_SERVICE));
+    CHECK_INT(1, count_kind(COHORT_PROCESS_FUNCTION));
+    check_info(service, COHORT_PROCESS_SERVICE, COHORT_PROCESS_RUNNING);
+    CHECK_STR("census", find(service)->name);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_stop(service, COHORT_FOREVER));
+    CHECK_INT(COHORT_PROCESS_ENDED, find(service)->state);
+    CHECK_INT(0, count_kind(COHORT_PROCESS_FUNCTION));
+}
+
+/* The helpers there are and run. */
+static apr_size_t count_helpers(void) {
+    cohort_process_info_t *list = NULL;
+    apr_size_t n = 0, found = 0;
+    CHECK_STATUS(APR_SUCCESS, cohort_processes(&list, &n, test_pool()));
+    for (apr_size_t i = 0; i < n; i++) {
+        if (list[i].kind != COHORT_PROCESS_HELPER || list[i].state != COHORT_PROCESS_RUNNING)
+            continue;
+        CHECK(system_runs(list[i].pid));
+        CHECK(list[i].parent == cohort_process_current());
+        found++;
+    }
+    return found;
+}
+
+/* A daemon takes one, a fork server or a keeper, where the system has no jobs; it may begin after
+ * the daemon. */
+static void helpers(void) {
+    CHECK_INT(0, count_kind(COHORT_PROCESS_HELPER));
+    cohort_process_t *process = party_start(stay, NULL, 0);
+    while (count_helpers() < !system_has_jobs()) apr_sleep(1000);
+    CHECK_INT(system_has_jobs() ? 0 : 1, count_kind(COHORT_PROCESS_HELPER));
+    party_kill(process);
 }
 
 const test_case_t census_cases[] = {{"Census", "the_root", the_root},
                                     {"Census", "steps_of_a_life", steps_of_a_life},
                                     {"Census", "programs_and_deaths", programs_and_deaths},
                                     {"Census", "any_member_sees_all", any_member_sees_all},
+                                    {"Census", "what_others_use", what_others_use},
                                     {"Census", "workers", workers},
+                                    {"Census", "services", services},
+                                    {"Census", "helpers", helpers},
                                     {0}};
