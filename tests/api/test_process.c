@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Processes: their life, by the rows PROC-* of Python's own tests. */
+#include "facts.h"
 #include "processes.h"
 
 #include <stdio.h>
@@ -247,6 +248,39 @@ static void PROC_10_interrupt_no_handler(void) { check_stop(cohort_process_inter
 static void PROC_11_terminate(void) { check_stop(cohort_process_terminate, -15); }
 
 static void PROC_12_kill(void) { check_stop(cohort_process_kill, -9); }
+
+static apr_status_t send_2(cohort_process_t *process) { return cohort_process_signal(process, 2); }
+
+static apr_status_t send_9(cohort_process_t *process) { return cohort_process_signal(process, 9); }
+
+static apr_status_t send_15(cohort_process_t *process) {
+    return cohort_process_signal(process, 15);
+}
+
+static void signals_of_every_system(void) {
+    check_stop(send_2, -2);
+    check_stop(send_9, -9);
+    check_stop(send_15, -15);
+}
+
+/* Where a system has no more of them, all others are refused, and the process goes on. */
+static void signals_of_some_systems(void) {
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .signals = COHORT_SIGNALS_RESET};
+    cohort_process_t *process = make(stay, NULL, 0, &options);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_signal(process, 0));
+    CHECK_STATUS(APR_EINVAL, cohort_process_signal(process, -1));
+    CHECK_STATUS(APR_EINVAL, cohort_process_signal(process, 12345));
+    for (int i = 1; i <= 64 && !system_has_signals(); i++) {
+        if (i != 2 && i != 9 && i != 15)
+            CHECK_STATUS(APR_ENOTIMPL, cohort_process_signal(process, i));
+    }
+    CHECK_INT(1, cohort_process_is_alive(process));
+    if (!system_has_signals()) party_kill(process);
+    else CHECK_STATUS(APR_SUCCESS, cohort_process_signal(process, 1));
+    party_end(process, system_has_signals() ? -1 : -9);
+}
 
 static apr_status_t stop_at_once(cohort_process_t *process) {
     return cohort_process_stop(process, 0);
@@ -509,6 +543,8 @@ const test_case_t process_cases[] = {
     {"Process", "PROC_09_interrupt", PROC_09_interrupt},
     {"Process", "PROC_10_interrupt_no_handler", PROC_10_interrupt_no_handler},
     {"Process", "PROC_11_terminate", PROC_11_terminate},
+    {"Process", "signals_of_every_system", signals_of_every_system},
+    {"Process", "signals_of_some_systems", signals_of_some_systems},
     {"Process", "PROC_12_kill", PROC_12_kill},
     {"Process", "PROC_13_cpu_count", PROC_13_cpu_count},
     {"Process", "PROC_14_active_children", PROC_14_active_children},

@@ -1,6 +1,7 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* What ends with a process, of what it has started itself, as the option says, and what
- * cohort_process_kill_tree() ends; tests/posix/test_contain_tree.c has what takes POSIX. */
+ * cohort_process_kill_tree() and _stop_tree() end; tests/posix/test_contain_tree.c has what takes
+ * POSIX. */
 #include "events.h"
 #include "facts.h"
 
@@ -174,6 +175,27 @@ static void a_tree_is_killed(void) {
     check_kill_tree(COHORT_LIFETIME_DAEMON);
 }
 
+/* All of them are asked, and obey. */
+static void check_stop_tree(cohort_lifetime_t lifetime) {
+    board_t *board = new_board(true);
+    cohort_process_t *process = launch(start_programs, board, lifetime, COHORT_CONTAIN_DEFAULT);
+    apr_status_t status = cohort_process_stop_tree(process, COHORT_FOREVER);
+    bool unknown = is_unknown(status);
+    if (!unknown) CHECK_STATUS(APR_SUCCESS, status);
+    if (unknown) CHECK(cohort_process_is_alive(process));
+    if (unknown) party_kill(process);
+    party_end(process, unknown ? -9 : -15);
+    if (!unknown) await_programs_gone(board);
+    else if (lifetime == COHORT_LIFETIME_FOREGROUND) check_programs_go_on(board);
+    free_board(board);
+}
+
+static void a_tree_is_stopped(void) {
+    check_stop_tree(COHORT_LIFETIME_FOREGROUND);
+    check_stop_tree(COHORT_LIFETIME_DAEMON);
+    CHECK_STATUS(COHORT_ENOWAIT, cohort_process_stop_tree(cohort_process_current(), 0));
+}
+
 static void options_that_mean_nothing_are_refused(void) {
     cohort_process_t *process = NULL;
     cohort_pool_t *pool = NULL;
@@ -194,5 +216,6 @@ const test_case_t tree_cases[] = {
     {"Tree", "nothing_ends_where_that_is_asked_for", nothing_ends_where_that_is_asked_for},
     {"Tree", "nothing_else_ends_with_the_parent", nothing_else_ends_with_the_parent},
     {"Tree", "a_tree_is_killed", a_tree_is_killed},
+    {"Tree", "a_tree_is_stopped", a_tree_is_stopped},
     {"Tree", "options_that_mean_nothing_are_refused", options_that_mean_nothing_are_refused},
     {0}};
