@@ -4,12 +4,10 @@
  * method and for programs. A leader of a session with a pseudo-terminal plays the shell; the host
  * is its job in the foreground; the test is at the other end of the terminal.
  */
-#include "system.h"
+#include "terminal.h"
 
 #include <cohort/pool.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <termios.h>
 
 enum {
     FOREGROUND,
@@ -25,8 +23,7 @@ enum {
 
 /* In the arena. */
 typedef struct {
-    char terminal[64];
-    int master;
+    terminal_t terminal;
     cohort_event_t *ready, *shown, *go;
     _Atomic apr_int64_t pids[KINDS], groups[KINDS];
     _Atomic int there, interrupted;
@@ -106,19 +103,6 @@ static void start_all(void) {
     party_await(&board->there, 5);
 }
 
-/* Become the leader of a session with that terminal, and its foreground group. */
-static void take_terminal(void) {
-    if (!strcmp(test_method(), "fork")) close(board->master); /* a copy */
-    CHECK(setsid() > 0);
-    int fd = open(board->terminal, O_RDWR);
-    CHECK(fd >= 0);
-#ifdef TIOCSCTTY
-    CHECK(ioctl(fd, TIOCSCTTY, 0) == 0);
-#endif
-    for (int i = 0; i < 3; i++) CHECK_INT(i, dup2(fd, i));
-    close(fd);
-}
-
 static void note_interrupt(int number) {
     (void)number;
     atomic_fetch_add(&board->interrupted, 1);
@@ -139,30 +123,10 @@ static int be_host(void *args) {
 }
 
 static int be_leader(void *args) {
-    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_FOREGROUND,
-                                        .group = COHORT_GROUP_OWN};
-    cohort_process_t *host = NULL;
     board = *(board_t **)args;
-    take_terminal();
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_process_create(&host, be_host, args, sizeof board, &options, NULL));
-    CHECK_STATUS(APR_SUCCESS, cohort_process_start(host));
-    CHECK_INT(0, tcsetpgrp(0, (pid_t)cohort_process_pid(host)));
-    set_event(board->shown);
-    party_end(host, 0);
+    take_terminal(&board->terminal);
+    lead_job(be_host, args, sizeof board, board->shown);
     return 0;
-}
-
-/* The master's end. */
-static int open_terminal(board_t *b) {
-    int master = posix_openpt(O_RDWR | O_NOCTTY);
-    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) SKIP("needs pseudo-terminals");
-    CHECK_INT(0, fcntl(master, F_SETFD, FD_CLOEXEC));
-    const char *name = ptsname(master);
-    CHECK(name != NULL && strlen(name) < sizeof b->terminal);
-    strcpy(b->terminal, name);
-    b->master = master;
-    return master;
 }
 
 static board_t *new_board(void) {
@@ -174,13 +138,11 @@ static board_t *new_board(void) {
 }
 
 static cohort_process_t *start_leader(board_t *b, int *master) {
-    *master = open_terminal(b);
+    *master = open_terminal(&b->terminal);
     cohort_process_t *leader = start_as(COHORT_LIFETIME_FOREGROUND, be_leader, &b, sizeof b);
     await_event(b->ready);
     return leader;
 }
-
-static void type(int master, char key) { CHECK_INT(1, write(master, &key, 1)); }
 
 static const bool in_the_group[KINDS] = {[FOREGROUND] = true,
                                          [DAEMON] = true,
