@@ -10,6 +10,8 @@
 ## tools/run.sh crash [--seconds N]         prove what holds when processes die: at chosen
 ##                                          instructions, at random for N seconds (60), after 10,000
 ##                                          deaths; in 15 minutes
+## tools/run.sh starts [N]                  start N (10,000) processes of each kind, by each method,
+##                                          and see that none leaves a descriptor; in an hour
 ## tools/run.sh macos                       compile and link all for macOS, both architectures; ends
 ##                                          with 77 when the compiler cannot be had
 ## tools/run.sh builds [NAME...]            build it as distributions and other projects do
@@ -31,9 +33,8 @@
 ## tools/run.sh help                        this text
 #
 # What a command needs and does not find (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib,
-# ps, valgrind, Spin …) is installed through the system's package manager, and nothing else is. A
-# subcommand is a function
-# run_NAME below and a line "## ..." above.
+# ps, valgrind, Spin, libuv, libdeflate …) is installed through the system's package manager, and
+# nothing else is. A subcommand is a function run_NAME below and a line "## ..." above.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -62,6 +63,19 @@ ps         procps         procps-ng     procps-ng   -           have ps
 valgrind   valgrind       valgrind      valgrind    -           checks_memory
 spin       spin           -             -           spin        checks_models
 TABLE
+}
+
+# What single examples use: 17_libuv, and parallel_gzip, which is twice as fast by libdeflate as by
+# zlib. Each may be missing; what is built says so then.
+extras() {
+    cat <<'TABLE'
+libuv      libuv1-dev     libuv-devel   libuv       libuv       pkg-config --exists libuv
+libdeflate libdeflate-dev libdeflate-devel libdeflate libdeflate includes libdeflate.h
+TABLE
+}
+
+includes() { # a header: does the compiler find it?
+    printf '#include <%s>\n' "$1" | "${CC:-cc}" -E -x c - >/dev/null 2>&1
 }
 
 # brew has no valgrind (the test that wants it is left out there); only apt-get and brew have Spin
@@ -206,6 +220,7 @@ run_test() {
         shift 2 ;;
     esac
     ensure_packages
+    ensure_each extras
     [ "$preset" != clang ] || ensure_debian clang++ clang
     build "$preset"
     ctest_preset "$preset" "$@"
@@ -389,6 +404,7 @@ make_input() { # path
 run_demo() {
     local work=$root/build/demo program
     ensure_packages
+    ensure_each extras
     build release
     mkdir -p "$work"
     for program in "$root"/build/release/bin/0[0-9]_* "$root"/build/release/bin/11_cpp; do
@@ -427,7 +443,6 @@ check_gzip() { # input
 # What the peers need; each may be missing, and is left out then. The columns are those of needs().
 peers() {
     cat <<'TABLE'
-libuv      libuv1-dev     libuv-devel   libuv       libuv       pkg-config --exists libuv
 ZeroMQ     libzmq3-dev    zeromq-devel  zeromq      zeromq      pkg-config --exists libzmq
 Boost      libboost-dev   boost-devel   boost       boost       test -f /usr/include/boost/interprocess/ipc/message_queue.hpp
 MPI        libopenmpi-dev openmpi-devel openmpi     open-mpi    checks_mpi
@@ -460,6 +475,7 @@ run_bench() {
         shift
     done
     ensure_packages
+    ensure_each extras
     ensure_each peers
     build release
     mkdir -p "$work"
@@ -509,6 +525,19 @@ run_crash() {
     count_crashes "$log"
     [ $result = 0 ] || die "a proof failed, or there was not time enough; see above," \
         "build/crash.log and build/crash-tests.log."
+}
+
+# ---- starts -------------------------------------------------------------------------------------
+
+run_starts() {
+    local n=${1:-10000}
+    [[ $n =~ ^[0-9]+$ ]] || die "how many starts? $n is no number."
+    ensure_packages
+    build release
+    say "$n starts of each kind, by each method"
+    (cd "$root/build/release" && COHORT_TEST_STARTS=$n COHORT_TEST_TIMEOUT=3600 \
+        ctest -j "$(cores)" -L '^LeftOpen$' --output-on-failure) ||
+        die "descriptors are left, or there was not time enough; see above."
 }
 
 # "crash: NAME: killed at N points of ...", "crash: NAME: victim killed in ..., repairer at N points
