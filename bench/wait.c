@@ -2,12 +2,14 @@
 /*
  * Waits for many things of which one becomes ready: by a wait set of 1, 100 and 10,000 events,
  * beside the system's epoll over as many of its own (eventfd); and by one flat call, which looks at
- * all. Each turn makes another one ready, waits, sees that it is the one, and takes that back.
+ * all. Each turn makes another one ready, waits, sees that it is the one, and takes that back. And
+ * what waits cost in which nothing becomes ready.
  */
 #include "bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     int n;
@@ -58,6 +60,63 @@ static void gather(crowd_t *crowd, apr_pool_t *pool) {
     }
 }
 
+/* ---- idle ----------------------------------------------------------------------------------- */
+
+enum { IDLE_ITEMS = 100 };
+
+static int wait_in_vain(void *args) {
+    const crowd_t *crowd = args;
+    return cohort_wait(crowd->items, IDLE_ITEMS, COHORT_WAIT_ANY, COHORT_FOREVER) != APR_SUCCESS;
+}
+
+/* With a set of its own: they are not inherited. */
+static int wait_in_vain_by_a_set(void *args) {
+    const crowd_t *crowd = args;
+    cohort_waitset_t *set;
+    cohort_waitable_t ready[4];
+    apr_size_t count;
+    MUST(cohort_waitset_create(&set, NULL));
+    for (int i = 0; i < IDLE_ITEMS; i++)
+        MUST(cohort_waitset_add(set, &(cohort_waitable_t){.object = crowd->events[i]}));
+    return cohort_waitset_wait(set, ready, 4, &count, COHORT_FOREVER) != APR_SUCCESS;
+}
+
+static double cpu_of(cohort_process_t *const *processes, int n) {
+    double all = 0;
+    for (int i = 0; i < n; i++) {
+        double one = bench_cpu_seconds(cohort_process_pid(processes[i]));
+        if (one < 0) return -1;
+        all += one;
+    }
+    return all;
+}
+
+/* Ten seconds of a process in a flat call and one with a set, of 100 events each. */
+static void idle_waits(void) {
+    apr_pool_t *pool;
+    MUST(apr_pool_create(&pool, NULL));
+    crowd_t crowd = {.n = IDLE_ITEMS}, *shared;
+    gather(&crowd, pool);
+    MUST(cohort_alloc((void **)&shared, sizeof *shared + IDLE_ITEMS * sizeof *crowd.items +
+                                            IDLE_ITEMS * sizeof *crowd.events));
+    shared->items = (cohort_waitable_t *)(shared + 1);
+    shared->events = (cohort_event_t **)(shared->items + IDLE_ITEMS);
+    memcpy(shared->items, crowd.items, IDLE_ITEMS * sizeof *crowd.items);
+    memcpy(shared->events, crowd.events, IDLE_ITEMS * sizeof *crowd.events);
+    cohort_process_t *waiting[] = {
+        bench_start_child(wait_in_vain, shared, sizeof *shared),
+        bench_start_child(wait_in_vain_by_a_set, shared, sizeof *shared)};
+    apr_sleep(1000000);
+    double before = cpu_of(waiting, 2);
+    apr_sleep(10000000);
+    double used = (cpu_of(waiting, 2) - before) * 1e3;
+    if (before >= 0) bench_print("wait.idle.cpu", "cohort", "ms", &used, 1);
+    MUST(cohort_event_set(crowd.events[0]));
+    for (int i = 0; i < 2; i++) bench_finish_child(waiting[i]);
+    MUST(cohort_free(shared));
+    apr_pool_destroy(pool);
+}
+
 void bench_section_wait(void) {
     static const int sizes[] = {1, 100, 10000};
     for (int i = 0; i < 3; i++) {
@@ -75,4 +134,5 @@ void bench_section_wait(void) {
         BENCH_CONTEST((&(bench_contest_t){metric, "ns", BENCH_NS, 100, 2000000}), call, NULL);
         apr_pool_destroy(pool);
     }
+    idle_waits();
 }

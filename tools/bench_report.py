@@ -104,6 +104,8 @@ def rows():
         )
     yield Row("one of 100 events, flat call", "wait.100", "", [])
     yield Row("one of 10000 events, flat call", "wait.10000", "", ["wait.100:cohort <= 200"])
+    yield Row("idle waits: CPU in 10 s", "wait.idle.cpu", "", ["= <= 2"])
+    yield Row("hand a descriptor over", "gift.send", "", ["raw-scm_rights <= 1.5"])
     yield Row("barrier of 2", "barrier.2", "raw-spin", ["raw-spin <= 2"])
     yield Row(
         "the same, 10 ms after both were on one CPU",
