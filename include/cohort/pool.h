@@ -422,7 +422,11 @@ typedef struct cohort_job_t {
  *  - APR_SUCCESS
  *  - COHORT_EOPTION: a reserved word of the options is not 0
  *  - APR_EINVAL: a name that is empty or longer than 50 bytes, no `init_args` with a size, unknown
- *    enumerators, CPUs given in two ways, an empty set of them
+ *    enumerators, CPUs given in two ways, an empty set of them; `tasks_per_worker`,
+ *    `worker_memory`, `max_jobs` or `max_bytes` of more than half of what a size can be, as a
+ *    negative number becomes; a negative `worker_age` or `idle_timeout`; `min_workers` or
+ *    `idle_timeout` without `on_demand`, `min_workers` above `workers`. cohort_last_error() names
+ *    it.
  *  - APR_ENOTIMPL, APR_EINVAL, or what the system says of a user: `settings`, as
  *    cohort_process_create()
  *  - COHORT_ELIMIT: more than 8192 workers, or functions of too many modules in the cohort
