@@ -52,7 +52,8 @@ void together(int n, void (*run)(void *arg, int index), void *arg) {
     apr_thread_t *threads[MOST];
     life_t lives[MOST];
     apr_status_t status;
-    root = cohort_process_current();
+    /* a worker that ends meanwhile reads it */
+    if (root != cohort_process_current()) root = cohort_process_current();
     for (int i = 0; i < n; i++) {
         lives[i] = (life_t){new_slot(), run, arg, i};
         CHECK_STATUS(APR_SUCCESS,
@@ -97,7 +98,7 @@ static void *APR_THREAD_FUNC be_worker(apr_thread_t *thread, void *given) {
     return NULL;
 }
 
-static apr_thread_t *workers[MOST];
+static apr_thread_t *workers[MOST_WORKERS];
 static _Atomic int started;
 
 apr_status_t __real_cohort__process_launch(cohort_process_t *slot);
@@ -108,8 +109,10 @@ apr_status_t __wrap_cohort__process_launch(cohort_process_t *slot) {
     CHECK(cohort__slot_step(slot, COHORT__SLOT_NEW, COHORT__SLOT_STARTING));
     CHECK(cohort__slot_step(slot, COHORT__SLOT_STARTING, COHORT__SLOT_RUNNING));
     int i = atomic_fetch_add(&started, 1);
-    CHECK(i < MOST);
-    return apr_thread_create(&workers[i], NULL, be_worker, slot, test_pool());
+    apr_pool_t *own = NULL; /* a test's pool is for one thread */
+    CHECK(i < MOST_WORKERS);
+    CHECK_STATUS(APR_SUCCESS, apr_pool_create(&own, NULL));
+    return apr_thread_create(&workers[i], NULL, be_worker, slot, own);
 }
 
 void check_heap(apr_uint64_t blocks) {
@@ -120,14 +123,15 @@ void check_heap(apr_uint64_t blocks) {
 
 /* ---- pools ---------------------------------------------------------------------------------- */
 
-cohort_pool_t *begin_pool(int n) {
+cohort_pool_t *begin_pool_with(const cohort_pool_options_t *options) {
     cohort_pool_t *pool;
     root = cohort_process_current();
     atomic_store(&started, 0);
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort_pool_create(&pool, &(cohort_pool_options_t){.workers = n}, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, options, NULL));
     return pool;
 }
+
+cohort_pool_t *begin_pool(int n) { return begin_pool_with(&(cohort_pool_options_t){.workers = n}); }
 
 void end_pool(cohort_pool_t *pool, apr_uint64_t blocks) {
     apr_status_t status;

@@ -16,7 +16,8 @@
 
 #include <cohort/cohort.h>
 
-#define MOST 16 /* participants, and workers */
+#define MOST         16   /* participants */
+#define MOST_WORKERS 2000 /* of a pool, one after the other */
 
 /* The process that the others are children of. */
 extern cohort_process_t *root;
@@ -27,6 +28,7 @@ void together(int n, void (*run)(void *arg, int index), void *arg);
 void check_heap(apr_uint64_t blocks);
 /* A pool of the calling process, and its end, after which so many blocks are in use. */
 cohort_pool_t *begin_pool(int workers);
+cohort_pool_t *begin_pool_with(const cohort_pool_options_t *options);
 void end_pool(cohort_pool_t *pool, apr_uint64_t blocks);
 
 #endif
