@@ -392,6 +392,22 @@ apr_status_t load_get_bytes(board_t *board, cohort_result_t *result, uint32_t *o
     return status;
 }
 
+/* What is late ends for a submitter that dies meanwhile as well. */
+static void submit_with_time(actor_t *me) {
+    job_t jobs[90];
+    uint32_t n = 1 + (uint32_t)roll_below(&me->dice, 90);
+    for (uint32_t i = 0; i < n; i++) jobs[i] = (job_t){NULL, i};
+    cohort_job_t order = load_order(LOAD_TASK, jobs, NULL, n);
+    order.chunk = (apr_size_t)roll_below(&me->dice, 8);
+    order.task_grace = COHORT_FOREVER;
+    order.timeout = 200 + (apr_interval_time_t)roll_below(&me->dice, 5000);
+    apr_status_t status = cohort_pool_run(me->board->pool, &order);
+    MUST(me->board,
+         !status || status == COHORT_EWORKERDIED || status == TASK_FAILS ||
+             status == COHORT_EDEADLINE,
+         "a map with a time gave status %d", status);
+}
+
 /* The outputs are dropped: what is handed over to a process that is killed is not counted. */
 static void submit_bytes(actor_t *me) {
     job_t jobs[90];
@@ -411,6 +427,7 @@ static void submit(actor_t *me) {
     while (!must_stop(me)) {
         uint32_t n = 1 + (uint32_t)roll_below(&me->dice, 90);
         if (n % 3 == 0) submit_bytes(me);
+        if (n % 3 == 1) submit_with_time(me);
         for (uint32_t i = 0; i < n; i++) jobs[i] = (job_t){NULL, i};
         memset(outputs, 0, sizeof outputs);
         apr_status_t status =
@@ -461,11 +478,14 @@ static void empty_slot(actor_t *me, _Atomic(void *) *slot) {
     atomic_store(&me->place->open, SHUT);
 }
 
+static void use_region(actor_t *me);
+
 static void allocate(actor_t *me) {
     while (!must_stop(me)) {
         _Atomic(void *) *slot = &me->place->ledger[roll_below(&me->dice, LEDGER)];
         if (atomic_load(slot)) empty_slot(me, slot);
         else fill_slot(me, slot);
+        if (roll_below(&me->dice, 8) == 0) use_region(me);
         pause_sometimes(&me->dice);
     }
 }
@@ -504,12 +524,97 @@ static void start_others(actor_t *me) {
     }
 }
 
+/* ---- regions -------------------------------------------------------------------------------- */
+
+/* Of this process, of whose death it is part; the chunks count as blocks of bytes do. */
+static void use_region(actor_t *me) {
+    cohort_region_t *region;
+    cohort_region_options_t options = {.chunk = 4096};
+    apr_status_t status = cohort_region_create(&region, &options, NULL);
+    for (uint64_t n = roll_below(&me->dice, 30); n > 0 && !status; n--) {
+        apr_size_t size = 1 + (apr_size_t)roll_below(&me->dice, n % 7 ? 500 : 20000);
+        void *block = NULL;
+        status = cohort_region_alloc(&block, region, size);
+        if (!status) memset(block, (int)n, size);
+        if (!status && n % 11 == 0) status = cohort_region_clear(region);
+    }
+    if (!status) status = cohort_region_destroy(region);
+    MUST(me->board, !status, "a region gave status %d", status);
+}
+
+/* ---- parcels -------------------------------------------------------------------------------- */
+
+typedef struct {
+    cohort_parcel_t parcel;
+    uint64_t number;
+} letter_t;
+
+static void send_letter(actor_t *me, apr_file_t *file) {
+    board_t *board = me->board;
+    letter_t letter = {.number = 0};
+    const cohort_gift_t gift = {.file = file};
+    apr_interval_time_t lifetime = 1000 + (apr_interval_time_t)roll_below(&me->dice, 200000);
+    apr_status_t status = cohort_gift_send(&letter.parcel, &gift, lifetime);
+    if (APR_STATUS_IS_ENOTIMPL(status)) return;
+    MUST(board, !status, "a parcel gave status %d", status);
+    letter.number = atomic_fetch_add(&board->mailed, 1);
+    atomic_store(&board->taken[letter.number % LETTERS], 0);
+    status = cohort_queue_put(board->mail, &letter, sizeof letter, some_time(&me->dice));
+    if (!status) return;
+    MUST(board, is_timeout(status), "a put of a letter gave status %d", status);
+    status = cohort_parcel_discard(&letter.parcel);
+    MUST(board, !status || status == APR_NOTFOUND, "a parcel's end gave status %d", status);
+}
+
+static void close_handle(actor_t *me, apr_os_file_t handle) {
+    apr_file_t *file = NULL;
+    apr_status_t status = apr_os_file_put(&file, &handle, APR_FOPEN_WRITE, me->pool);
+    if (!status) status = apr_file_close(file);
+    MUST(me->board, !status, "what was in a parcel cannot be closed: %d", status);
+    apr_pool_clear(me->pool);
+}
+
+/* Its sender may have died, or its time be over; a sender that is stopped is waited for. */
+static void open_letter(actor_t *me) {
+    board_t *board = me->board;
+    letter_t letter;
+    apr_size_t size;
+    apr_os_file_t handle;
+    if (cohort_queue_get(board->mail, &letter, sizeof letter, &size, some_time(&me->dice))) return;
+    apr_status_t status = cohort_parcel_handle(&handle, &letter.parcel, COHORT_FOREVER);
+    MUST(board, !status || status == COHORT_EOWNERDEAD || status == APR_NOTFOUND,
+         "a parcel that came gave status %d", status);
+    if (status) return;
+    MUST(board, atomic_fetch_add(&board->taken[letter.number % LETTERS], 1) == 0,
+         "parcel %llu was taken twice", (unsigned long long)letter.number);
+    close_handle(me, handle);
+    status = cohort_parcel_handle(&handle, &letter.parcel, 0);
+    MUST(board, status == APR_NOTFOUND || status == COHORT_EOWNERDEAD,
+         "a parcel that was taken gave status %d", status);
+}
+
+static void send_and_take(actor_t *me) {
+    apr_file_t *reader, *writer;
+    apr_pool_t *own;
+    apr_pool_create(&own, NULL);
+    apr_pool_create(&me->pool, NULL);
+    apr_status_t status = apr_file_pipe_create(&reader, &writer, own);
+    MUST(me->board, !status, "a pipe of the system gave status %d", status);
+    while (!must_stop(me) && !status) {
+        if (roll_below(&me->dice, 2)) send_letter(me, writer);
+        else open_letter(me);
+        pause_sometimes(&me->dice);
+    }
+    apr_pool_destroy(own);
+    apr_pool_destroy(me->pool);
+}
+
 /* --------------------------------------------------------------------------------------------- */
 
 int load_run(void *data) {
-    static void (*const bodies[KINDS])(actor_t *) = {produce,     consume,         meet,
-                                                     lock_things, wait_for_tokens, make_tokens,
-                                                     submit,      allocate,        start_others};
+    static void (*const bodies[KINDS])(actor_t *) = {
+        produce,     consume, meet,     lock_things,  wait_for_tokens,
+        make_tokens, submit,  allocate, start_others, send_and_take};
     orders_t *orders = data;
     actor_t me = {orders->board, &orders->board->places[orders->place], {orders->seed}, NULL};
     bodies[me.place->kind](&me);

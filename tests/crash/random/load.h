@@ -23,7 +23,8 @@
 #define PARTIES       3
 #define PERMITS       2
 #define LEDGER        12 /* blocks that an allocator keeps */
-#define PLACES        20
+#define PLACES        22
+#define LETTERS       4096 /* whose numbers are counted by */
 
 /* A producer's own account. It outlives the producer, and messages point at it. */
 typedef struct account_t {
@@ -46,6 +47,7 @@ typedef enum {
     SUBMITTER,
     ALLOCATOR,
     STARTER,
+    MAILER,
     KINDS
 } kind_t;
 
@@ -78,6 +80,9 @@ typedef struct {
     _Atomic uint64_t tokens;
     cohort_event_t *event;
     cohort_pool_t *pool;
+    cohort_queue_t *mail; /* of letters with a parcel each */
+    _Atomic uint64_t mailed;
+    _Atomic uint8_t taken[LETTERS]; /* of each, how often its parcel was */
     place_t places[PLACES];
 } board_t;
 
