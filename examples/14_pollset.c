@@ -95,10 +95,8 @@ int main(void) {
     check(cohort_queue_create(&desk.questions, NULL, pool), "questions");
     check(cohort_queue_create(&desk.answers, NULL, pool), "answers");
     check(cohort_process_launch(&worker, square, &desk, sizeof desk, NULL, NULL), "worker");
-    check(cohort_waitset_create(&set, pool), "cohort_waitset_create");
-    check(cohort_waitset_add(set, &(cohort_waitable_t){.object = desk.answers}), "add");
+    check(cohort_waitset_of(&set, &descriptor, desk.answers, 0, pool), "cohort_waitset_of");
     check(cohort_waitset_add(set, &(cohort_waitable_t){.object = worker}), "add");
-    check(cohort_waitset_descriptor(set, &descriptor), "cohort_waitset_descriptor");
     check(apr_os_file_put(&file, &descriptor, 0, pool), "apr_os_file_put");
 
     check(apr_pollset_create(&pollset, CLIENTS + 1, pool, 0), "apr_pollset_create");

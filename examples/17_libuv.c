@@ -57,10 +57,8 @@ int main(void) {
     check(cohort_initialize(NULL), "cohort_initialize");
     check(cohort_queue_create(&queue, NULL, NULL), "cohort_queue_create");
     check(cohort_process_launch(&process, count_down, &queue, sizeof queue, NULL, NULL), "launch");
-    check(cohort_waitset_create(&set, NULL), "cohort_waitset_create");
-    check(cohort_waitset_add(set, &(cohort_waitable_t){.object = queue}), "add the queue");
+    check(cohort_waitset_of(&set, &descriptor, queue, 0, NULL), "cohort_waitset_of");
     check(cohort_waitset_add(set, &(cohort_waitable_t){.object = process}), "add the process");
-    check(cohort_waitset_descriptor(set, &descriptor), "cohort_waitset_descriptor");
     if (uv_timer_init(loop, &timer) || uv_timer_start(&timer, on_tick, 0, 5) ||
         uv_poll_init(loop, &watcher, descriptor) ||
         uv_poll_start(&watcher, UV_READABLE, on_readable))

@@ -47,11 +47,24 @@ extern "C" {
  * When `wanted` is 0, COHORT_READY_END is meant for processes, results and runs, COHORT_READY_GONE
  * for barriers, COHORT_READY_IN for the rest.
  *
- * Sockets, files and descriptors are what a pollset of APR tells of: sockets on every system;
- * pipes, terminals and raw descriptors where the system polls them as it does sockets (POSIX; on
- * Windows, APR_ENOTIMPL). The file of a disk is always ready, and some systems poll none (EPERM on
- * Linux). One with a hang-up or an error is ready with all that was wanted of it, since no call
- * would wait.
+ * Sockets, files and descriptors are what a pollset of APR tells of: sockets on every system, whose
+ * blocking, and whose events (WSAEventSelect()), stay as they are; pipes, terminals and raw
+ * descriptors where the system polls them as it does sockets (POSIX). The file of a disk is always
+ * ready, and some systems poll none (EPERM on Linux). One with a hang-up or an error is ready with
+ * all that was wanted of it, since no call would wait.
+ *
+ * On Windows a descriptor is a HANDLE, in any number (no limit of 64), and nothing is taken of it:
+ *
+ * | HANDLE | COHORT_READY_IN | how it is waited for |
+ * | --- | --- | --- |
+ * | process, thread, manual-reset event, console input, any other that can be waited for | it is signalled | by the system's thread pool |
+ * | auto-reset event, semaphore, mutex, waitable timer | it is signalled, and free to be had | its state is looked at every 10 to 16 ms, since a wait of the system's would take it; the handle needs the right to query it (EVENT_QUERY_STATE ...), else APR_EACCES |
+ * | a pipe's end that is read | there are bytes, or no process has the other end | the same |
+ * | file of a disk, null device, console output | always | |
+ * | SOCKET | as a socket of APR's | by a poll |
+ *
+ * COHORT_READY_OUT of a pipe is APR_ENOTIMPL there, since nothing tells of its room; that and
+ * COHORT_READY_GONE are of what is neither pipe, file nor socket.
  *
  * To wait for anything else is APR_ENOTIMPL.
  */
@@ -73,7 +86,7 @@ typedef struct cohort_waitable_t {
     unsigned ready;       /**< Set by cohort_wait(): those of them that were seen; or 0. */
     apr_socket_t *socket; /**< When `object` is NULL: a socket of APR. */
     apr_file_t *file;     /**< When `object` is NULL: a pipe or terminal of APR's. */
-    /** When `object` is NULL: where a descriptor is (POSIX; APR_ENOTIMPL on Windows). */
+    /** When `object` is NULL: where a descriptor (POSIX) or HANDLE (Windows) is. */
     const apr_os_file_t *descriptor;
     void *data;               /**< The caller's own; not looked at. */
     apr_uint64_t reserved[2]; /**< All 0; else COHORT_EOPTION. */
@@ -128,6 +141,8 @@ typedef enum {
  *    that only receives
  *  - COHORT_ECLOSED: this process has closed the connection
  *  - COHORT_ENOWAIT: an item is the calling process itself
+ *  - APR_EBADF: a file, socket or descriptor is not open
+ *  - APR_EACCES: of a HANDLE (Windows) the state may not be looked at
  *  - APR_ENOMEM: no memory for more than 32 items
  *  - COHORT_ENOTINIT: cohort_initialize() has not been called
  *  - what a poll fails with, when a socket, file or descriptor is among the items

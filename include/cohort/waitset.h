@@ -56,15 +56,17 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_waitset_create(cohort_waitset_t 
  *
  * A thing may be added twice, with different conditions or data; each of these items says what
  * holds of it. An object that is destroyed stays in the set, and is ready with all that was wanted
- * of it, whatever is made in its place, until it is removed. A socket, file or descriptor must be
- * removed before it is closed, as from a pollset of APR.
+ * of it, whatever is made in its place, until it is removed. A socket, file, descriptor or HANDLE
+ * must be removed before it is closed, as from a pollset of APR; a wait looks at each file and
+ * HANDLE of Windows (wait.h), so it takes longer the more of these there are.
  *
  * @param set  the set
  * @param item what to wait for, and the caller's data; copied. `ready` is not looked at
  * @return
  *  - APR_SUCCESS
  *  - what cohort_wait() answers to such an item: APR_EINVAL, APR_ENOTIMPL, COHORT_EOPTION,
- *    COHORT_EHANDLE, COHORT_ENOTSTARTED, COHORT_EDIRECTION, COHORT_ECLOSED, COHORT_ENOWAIT
+ *    COHORT_EHANDLE, COHORT_ENOTSTARTED, COHORT_EDIRECTION, COHORT_ECLOSED, COHORT_ENOWAIT,
+ *    APR_EBADF, APR_EACCES
  *  - APR_ENOTIMPL: a socket, file or descriptor, and the set has a descriptor of its own: the loop
  *    that polls that one can poll this one, too
  *  - APR_ENOMEM: no memory
@@ -148,6 +150,43 @@ COHORT_API void cohort_waitset_interrupt(cohort_waitset_t *set);
  *  - the common statuses of waitset.h
  */
 COHORT_API apr_status_t cohort_waitset_descriptor(cohort_waitset_t *set, apr_os_file_t *descriptor);
+
+/**
+ * Have one thing in an event loop: a set of it alone, and what the loop polls for it.
+ *
+ *     cohort_waitset_of(&set, &descriptor, queue, COHORT_READY_IN, pool);
+ *     ... the loop polls `descriptor`, and when it is readable:
+ *     while (cohort_waitset_ready(set)) take(queue);
+ *
+ * This is cohort_waitset_create(), _add() and _descriptor() in one call, of which all is undone
+ * when one fails; the set is one as any other, and more may be added to it. It goes with `pool`, or
+ * by cohort_waitset_destroy(), and its descriptor with it.
+ *
+ * @param set        receives it
+ * @param descriptor receives the descriptor or HANDLE (see cohort_waitset_descriptor())
+ * @param object     the thing: an object, not a socket, a file or a descriptor
+ * @param wanted     bits of cohort_ready_t; 0: what one usually waits for
+ * @param pool       the set is destroyed with it, by this process; NULL: it lives until it is
+ *                   destroyed
+ * @return
+ *  - APR_SUCCESS
+ *  - what cohort_waitset_create(), cohort_waitset_add() and cohort_waitset_descriptor() answer
+ */
+COHORT_NODISCARD COHORT_API apr_status_t cohort_waitset_of(cohort_waitset_t **set,
+                                                           apr_os_file_t *descriptor, void *object,
+                                                           unsigned wanted, apr_pool_t *pool);
+
+/**
+ * What holds now: the short form of cohort_waitset_wait() with a time-out of 0, for sets of one
+ * thing. In a larger set it tells of one of the items that are ready, and not which.
+ *
+ * When it finds nothing, the set's descriptor is not readable from here on.
+ *
+ * @param set the set
+ * @return the bits of cohort_ready_t that are wanted and hold; 0: none does, or the wait failed or
+ *         was interrupted, which cohort_last_error() tells (errors.h)
+ */
+COHORT_API unsigned cohort_waitset_ready(cohort_waitset_t *set);
 
 /**
  * How many items are in the set.

@@ -31,11 +31,6 @@ void cohort_os_port_close(cohort_os_port_t *port) {
     port->reader = port->writer = COHORT_OS_NONE;
 }
 
-void cohort_os_port_wake(const cohort_os_port_t *port) {
-    ssize_t put;
-    COHORT__RETRY(put, write((int)port->writer, "", 1));
-}
-
 /* ---- one flow ------------------------------------------------------------------------------- */
 
 /* A write to a pipe without a reader must not end the host: the signal that it raises is blocked,

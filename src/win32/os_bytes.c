@@ -112,7 +112,8 @@ apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
 }
 
 void cohort_os_flag(cohort_os_handle_t reader, cohort_os_handle_t writer, bool readable) {
-    if (readable) SetEvent(cohort__handle(writer));
+    if (writer == COHORT_OS_NONE) cohort__port_wake(reader);
+    else if (readable) SetEvent(cohort__handle(writer));
     else ResetEvent(cohort__handle(reader));
 }
 

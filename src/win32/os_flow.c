@@ -71,8 +71,9 @@ void cohort_os_port_close(cohort_os_port_t *port) {
     port->reader = COHORT_OS_NONE;
 }
 
-void cohort_os_port_wake(const cohort_os_port_t *port) {
-    PostQueuedCompletionStatus(waiting_at(port)->completions, 0, 0, NULL);
+void cohort__port_wake(cohort_os_handle_t reader) {
+    const waiting_t *waiting = (const waiting_t *)(uintptr_t)reader;
+    PostQueuedCompletionStatus(waiting->completions, 0, 0, NULL);
 }
 
 /* ---- one flow ------------------------------------------------------------------------------- */

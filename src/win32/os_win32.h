@@ -116,8 +116,12 @@ wchar_t *cohort__find_program(const cohort_os_start_t *start, const wchar_t *cwd
 void cohort__arena_premapped(uint64_t base);
 /* os_lifeline.c: what a new process does with the one that it was given */
 apr_status_t cohort__lifeline_take(cohort_os_handle_t reader, cohort_os_lifeline_t how);
-/* os_flow.c: the same as cohort__job_close(), for a flow that has been waited for */
+/* os_flow.c: the same as cohort__job_close(), for a flow that has been waited for; a port, of which
+ * this is the reader, is woken */
 bool cohort__flow_close(HANDLE handle);
+void cohort__port_wake(cohort_os_handle_t reader);
+/* os_sight.c */
+bool cohort__is_socket(HANDLE handle);
 uint64_t cohort__arena_default_size(void);
 /* os_park.c: how much memory it has behind the arena, a multiple of 1 MiB; it is there now, `fresh`
  * in the process that made it; it goes away */

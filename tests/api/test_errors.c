@@ -380,6 +380,8 @@ static void wrong_arguments(void) {
     FAILS(APR_EINVAL, "item names 0 things", cohort_waitset_remove(wrong_set, &item));
     FAILS(APR_EINVAL, "most is 0", cohort_waitset_wait(wrong_set, &item, 0, &number, 0));
     FAILS(APR_EINVAL, "descriptor is NULL", cohort_waitset_descriptor(wrong_set, NULL));
+    FAILS(APR_EINVAL, "descriptor is NULL", cohort_waitset_of(&wrong_set, NULL, NULL, 0, NULL));
+    ANSWERS(0, "not a live wait set", cohort_waitset_ready(wrong_set));
     FAILS(COHORT_EHANDLE, "not a live wait set", cohort_waitset_destroy(wrong_set));
     ANSWERS(0, "not a live wait set", cohort_waitset_count(wrong_set));
     FAILS(COHORT_ELIMIT, "workers is 10000; a pool has at most 8192",

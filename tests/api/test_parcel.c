@@ -144,17 +144,15 @@ static int answer_on_socket(void *args) {
     return 0;
 }
 
-/* What a server does that hands its clients to others: the client sees the end as soon as the
- * process that took it has closed it. */
-static void an_accepted_connection(void) {
-    desk_t desk = make_desk();
+typedef struct {
+    apr_socket_t *client, *accepted;
+} line_t;
+
+static line_t connect_line(void) {
     apr_sockaddr_t *address = NULL;
-    apr_socket_t *listener = NULL, *client = NULL, *accepted = NULL;
-    letter_t letter;
-    char text[6] = "";
-    apr_size_t size = 5;
+    apr_socket_t *listener = NULL;
+    line_t line = {NULL, NULL};
     apr_pool_t *pool = test_pool();
-    memset(&letter, 0, sizeof letter);
     CHECK_STATUS(APR_SUCCESS, apr_sockaddr_info_get(&address, "127.0.0.1", APR_INET, 0, 0, pool));
     CHECK_STATUS(APR_SUCCESS,
                  apr_socket_create(&listener, APR_INET, SOCK_STREAM, APR_PROTO_TCP, pool));
@@ -162,21 +160,79 @@ static void an_accepted_connection(void) {
     CHECK_STATUS(APR_SUCCESS, apr_socket_listen(listener, 4));
     CHECK_STATUS(APR_SUCCESS, apr_socket_addr_get(&address, APR_LOCAL, listener));
     CHECK_STATUS(APR_SUCCESS,
-                 apr_socket_create(&client, APR_INET, SOCK_STREAM, APR_PROTO_TCP, pool));
-    CHECK_STATUS(APR_SUCCESS, apr_socket_connect(client, address));
-    CHECK_STATUS(APR_SUCCESS, apr_socket_accept(&accepted, listener, pool));
-    cohort_process_t *taker = party_start(answer_on_socket, &desk, sizeof desk);
+                 apr_socket_create(&line.client, APR_INET, SOCK_STREAM, APR_PROTO_TCP, pool));
+    CHECK_STATUS(APR_SUCCESS, apr_socket_connect(line.client, address));
+    CHECK_STATUS(APR_SUCCESS, apr_socket_accept(&line.accepted, listener, pool));
+    CHECK_STATUS(APR_SUCCESS, apr_socket_close(listener));
+    return line;
+}
+
+/* The sender keeps none. */
+static letter_t send_accepted(apr_socket_t *accepted) {
+    letter_t letter;
     const cohort_gift_t gift = {.socket = accepted};
+    memset(&letter, 0, sizeof letter);
     apr_status_t status = cohort_gift_send(&letter.parcel, &gift, COHORT_FOREVER);
     if (APR_STATUS_IS_ENOTIMPL(status)) SKIP("this system hands descriptors on to children alone");
     CHECK_STATUS(APR_SUCCESS, status);
     CHECK_STATUS(APR_SUCCESS, apr_socket_close(accepted));
-    put_letter(&desk, &letter);
-    CHECK_STATUS(APR_SUCCESS, apr_socket_recv(client, text, &size));
-    CHECK_STR("hello", text);
-    size = 1;
-    CHECK_STATUS(APR_EOF, apr_socket_recv(client, text, &size));
-    party_finish(taker);
+    return letter;
+}
+
+/* No process has the other end any more. */
+static void check_hung_up(apr_socket_t *client) {
+    char byte;
+    apr_size_t size = 1;
+    apr_status_t status = apr_socket_recv(client, &byte, &size);
+    CHECK(APR_STATUS_IS_EOF(status) || APR_STATUS_IS_ECONNRESET(status));
+}
+
+/* What a server does that hands its clients to others: the client sees the end as soon as the
+ * process that took it has closed it. */
+static void an_accepted_connection(void) {
+    desk_t desk = make_desk();
+    char text[6] = "";
+    apr_size_t size = 5;
+    for (int i = 0; i < 3; i++) {
+        line_t line = connect_line();
+        cohort_process_t *taker = party_start(answer_on_socket, &desk, sizeof desk);
+        letter_t letter = send_accepted(line.accepted);
+        put_letter(&desk, &letter);
+        CHECK_STATUS(APR_SUCCESS, apr_socket_recv(line.client, text, &size));
+        CHECK_STR("hello", text);
+        check_hung_up(line.client);
+        party_finish(taker);
+    }
+}
+
+static int send_socket_and_stay(void *args) {
+    const desk_t *desk = args;
+    line_t line = connect_line();
+    letter_t letter = send_accepted(line.accepted);
+    put_letter(desk, &letter);
+    const cohort_gift_t gift = {.socket = line.client};
+    CHECK_STATUS(APR_SUCCESS, cohort_gift_send(&letter.parcel, &gift, COHORT_FOREVER));
+    put_letter(desk, &letter);
+    party_wait_for_death();
+}
+
+/* With its sender, or when it is discarded, the other side sees the end. */
+static void connections_that_are_not_taken(void) {
+    desk_t desk = make_desk();
+    apr_socket_t *client = NULL, *taken = NULL;
+    line_t line = connect_line();
+    letter_t letter = send_accepted(line.accepted);
+    CHECK_STATUS(APR_SUCCESS, cohort_parcel_discard(&letter.parcel));
+    check_hung_up(line.client);
+    cohort_process_t *sender = party_start(send_socket_and_stay, &desk, sizeof desk);
+    letter = get_letter(desk.letters);
+    letter_t other = get_letter(desk.letters);
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_parcel_socket(&client, &other.parcel, COHORT_FOREVER, test_pool()));
+    party_kill(sender);
+    check_hung_up(client);
+    CHECK_STATUS(COHORT_EOWNERDEAD,
+                 cohort_parcel_socket(&taken, &letter.parcel, COHORT_FOREVER, test_pool()));
 }
 
 /* ---- what is not taken ---------------------------------------------------------------------- */
@@ -387,16 +443,18 @@ static void killed_while_at_it(void) {
     while (n > 0) CHECK_STATUS(APR_SUCCESS, cohort_parcel_discard(&all[--n]));
 }
 
-const test_case_t parcel_cases[] = {{"Parcel", "through_a_queue", through_a_queue},
-                                    {"Parcel", "through_a_connection", through_a_connection},
-                                    {"Parcel", "an_accepted_connection", an_accepted_connection},
-                                    {"Parcel", "within_a_process", within_a_process},
-                                    {"Parcel", "discarded", discarded},
-                                    {"Parcel", "too_old", too_old},
-                                    {"Parcel", "a_dead_sender", a_dead_sender},
-                                    {"Parcel", "a_dead_receiver", a_dead_receiver},
-                                    {"Parcel", "what_is_no_parcel", what_is_no_parcel},
-                                    {"Parcel", "two_at_once", two_at_once},
-                                    {"Parcel", "more_than_the_table_has", more_than_the_table_has},
-                                    {"Parcel", "killed_while_at_it", killed_while_at_it},
-                                    {0}};
+const test_case_t parcel_cases[] = {
+    {"Parcel", "through_a_queue", through_a_queue},
+    {"Parcel", "through_a_connection", through_a_connection},
+    {"Parcel", "an_accepted_connection", an_accepted_connection},
+    {"Parcel", "connections_that_are_not_taken", connections_that_are_not_taken},
+    {"Parcel", "within_a_process", within_a_process},
+    {"Parcel", "discarded", discarded},
+    {"Parcel", "too_old", too_old},
+    {"Parcel", "a_dead_sender", a_dead_sender},
+    {"Parcel", "a_dead_receiver", a_dead_receiver},
+    {"Parcel", "what_is_no_parcel", what_is_no_parcel},
+    {"Parcel", "two_at_once", two_at_once},
+    {"Parcel", "more_than_the_table_has", more_than_the_table_has},
+    {"Parcel", "killed_while_at_it", killed_while_at_it},
+    {0}};

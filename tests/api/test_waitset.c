@@ -421,6 +421,11 @@ static void refused(void) {
     CHECK_STATUS(APR_EINVAL, cohort_waitset_wait(set, NULL, 1, &n, 0));
     CHECK_STATUS(APR_EINVAL, cohort_waitset_wait(set, &item, 1, NULL, 0));
     CHECK_STATUS(APR_EINVAL, cohort_waitset_descriptor(set, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_waitset_of(NULL, &file, set, 0, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_waitset_of(&none, NULL, set, 0, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_waitset_of(&none, &file, NULL, 0, NULL));
+    CHECK(none == NULL);
+    CHECK_INT(0, cohort_waitset_ready(NULL));
     CHECK_STATUS(APR_EINVAL, cohort_waitset_descriptor(NULL, &file));
     item.object = lock;
     CHECK_STATUS(APR_ENOTIMPL, cohort_waitset_add(set, &item));

@@ -4,7 +4,7 @@
  * files of the same names, which are, in the order of the groups below and each named as its group:
  *
  *   os_arena.c os_park.c os_start.c os_boot.c os_exit.c os_state.c os_become.c
- *   os_process.c os_group.c os_tree.c os_watch.c os_bytes.c os_flow.c os_offer.c
+ *   os_process.c os_group.c os_tree.c os_watch.c os_bytes.c os_flow.c os_sight.c os_offer.c
  *   os_facts.c os_machine.c os_code.c os_thread.c os_mutex.c
  *
  * A function of group X lies in os_X.c, or in each of its variants os_X_*.c, of which the build
@@ -354,7 +354,8 @@ apr_status_t cohort_os_pipe_create(cohort_os_pipe_t what, cohort_os_handle_t *re
  * so no process that would want them. */
 apr_status_t cohort_os_channel_post(cohort_os_handle_t writer, uint64_t value,
                                     const cohort_os_streams_t *streams);
-/* Have the reader of a flag readable or not. Raising it is safe in a signal handler. */
+/* Have the reader of a flag readable or not. Raising it is safe in a signal handler. Raised, a port
+ * (of flows) is woken. */
 void cohort_os_flag(cohort_os_handle_t reader, cohort_os_handle_t writer, bool readable);
 void cohort_os_close(cohort_os_handle_t handle);
 /* A handle, and what it is, to know it again: a program may close handles that are not its own,
@@ -389,7 +390,9 @@ apr_status_t cohort_os_port_create(cohort_os_port_t *port);
 /* After its flows. In a forked copy it releases the copy's handles only, as closing a flow does. */
 void cohort_os_port_close(cohort_os_port_t *port);
 /* The wait that is under way, or the next one, is over. By any thread. */
-void cohort_os_port_wake(const cohort_os_port_t *port);
+static inline void cohort_os_port_wake(const cohort_os_port_t *port) {
+    cohort_os_flag(port->reader, port->writer, true);
+}
 /* What has not gone out yet is lost. By the thread that waits at its port. */
 static inline void cohort_os_flow_close(cohort_os_flow_t *flow) {
     cohort_os_close(flow->handle);
@@ -400,6 +403,16 @@ static inline void cohort_os_flow_close(cohort_os_flow_t *flow) {
  * this until the deadline. */
 apr_status_t cohort_os_port_wait(const cohort_os_port_t *port, cohort_os_flow_t *const *flows,
                                  int count, int64_t deadline);
+
+/* ---- sight: whether a handle is ready ------------------------------------------------------- */
+
+/* What holds of the handle now, of what is wanted: APR_SUCCESS, or APR_EAGAIN if nothing does.
+ * Nothing is taken of it. `arm`: `stir` is called, once and by any thread, when that may have
+ * changed after APR_EAGAIN; or *again is made the time of the next look, if it was later. `polled`,
+ * with APR_SUCCESS: a pollset of APR tells of the handle, and nothing is done here. `wanted` 0:
+ * `stir` is not called any more. APR_EBADF: it is not open. APR_ENOTIMPL: nothing tells of that.
+ * A handle that is closed meanwhile is ready with all that is wanted. One thread at a time. */
+apr_status_t cohort_os_sight(cohort_os_sight_t *sight, bool arm, int64_t *again);
 
 /* ---- offer: a handle that other processes may have ------------------------------------------ */
 

@@ -145,6 +145,19 @@ typedef struct {
 typedef struct {
     cohort_os_handle_t reader, writer;
 } cohort_os_port_t;
+/* What one waits for by its handle. Not moved in memory until `wanted` was 0. */
+enum { COHORT_OS_SIGHT_IN = 1, COHORT_OS_SIGHT_OUT = 2, COHORT_OS_SIGHT_GONE = 4 };
+typedef struct {
+    cohort_os_handle_t handle;
+    unsigned wanted, holds; /* COHORT_OS_SIGHT_...; with GONE all that is wanted does */
+    void (*stir)(void *arg);
+    void *arg;
+    bool polled, is_socket; /* a pollset tells of it; as of a socket, though it is a plain handle */
+    /* the back end's; 0 at first */
+    int kind;
+    void *wait;
+    _Atomic int stirred;
+} cohort_os_sight_t;
 /* What a thread is, for its children to be the same: first what a process has from its beginning
  * and no request can give it (users, groups, capabilities, sandbox, root, namespaces, session),
  * of which few system calls give the `quick` part; then what a child can take over (limits,

@@ -42,6 +42,7 @@ void cohort__set_close(cohort_waitset_t *set) {
     cohort__ringer_disarm(set);
     cohort__entries_free(set);
     cohort__poll_free(set);
+    free(set->sights);
     apr_pool_destroy(set->pool);
     close_descriptor(set);
     free(set);
@@ -295,6 +296,12 @@ static apr_status_t clean_up(void *data) {
     return APR_SUCCESS;
 }
 
+static void discard(cohort_waitset_t *set) {
+    if (set->owner) apr_pool_cleanup_kill(set->owner, set, clean_up);
+    delist(set);
+    cohort__set_close(set);
+}
+
 static apr_status_t set_create(cohort_waitset_t **set, apr_pool_t *pool) {
     cohort__thread_t *me;
     cohort_waitset_t *made = NULL;
@@ -389,6 +396,37 @@ apr_status_t cohort_waitset_descriptor(cohort_waitset_t *set, apr_os_file_t *des
     return COHORT__CALL(set_descriptor(set, descriptor));
 }
 
+static apr_status_t set_of_one(cohort_waitset_t **set, apr_os_file_t *descriptor, void *object,
+                               unsigned wanted, apr_pool_t *pool) {
+    cohort_waitset_t *made = NULL;
+    cohort_waitable_t item = {.object = object, .wanted = wanted};
+    if (!set || !descriptor) return cohort__null(set ? "descriptor" : "set");
+    apr_status_t status = set_create(&made, pool);
+    if (status) return status;
+    status = set_add(made, &item);
+    if (!status) status = set_descriptor(made, descriptor);
+    if (!status) *set = made;
+    else discard(made);
+    return status;
+}
+
+apr_status_t cohort_waitset_of(cohort_waitset_t **set, apr_os_file_t *descriptor, void *object,
+                               unsigned wanted, apr_pool_t *pool) {
+    return COHORT__CALL_ANEW(set_of_one(set, descriptor, object, wanted, pool));
+}
+
+static apr_status_t set_ready(cohort_waitset_t *set, cohort_waitable_t *item) {
+    apr_size_t n;
+    apr_status_t status = set_wait(set, item, 1, &n, 0);
+    return APR_STATUS_IS_EAGAIN(status) ? APR_SUCCESS : status;
+}
+
+unsigned cohort_waitset_ready(cohort_waitset_t *set) {
+    cohort_waitable_t item = {0};
+    (void)COHORT__CALL_ANEW(set_ready(set, &item));
+    return item.ready;
+}
+
 /* Also while another thread waits on it. */
 static apr_status_t set_count(const cohort_waitset_t *set, apr_size_t *count) {
     cohort__thread_t *me;
@@ -411,11 +449,8 @@ static apr_status_t set_destroy(cohort_waitset_t *set) {
     cohort__thread_t *me;
     if (!set) return APR_SUCCESS;
     apr_status_t status = enter(set, &me);
-    if (status) return status;
-    if (set->owner) apr_pool_cleanup_kill(set->owner, set, clean_up);
-    delist(set);
-    cohort__set_close(set);
-    return APR_SUCCESS;
+    if (!status) discard(set);
+    return status;
 }
 
 apr_status_t cohort_waitset_destroy(cohort_waitset_t *set) {

@@ -44,6 +44,8 @@ struct cohort__entry_t {
     /* in the pollset, where it stands for all entries that name the same, too */
     bool polled;
     apr_pollfd_t poll;
+    bool sighted; /* the same of what no pollset polls */
+    cohort_os_sight_t sight;
 };
 
 struct cohort_waitset_t {
@@ -71,10 +73,12 @@ struct cohort_waitset_t {
     apr_pool_t *poll_pool;
     apr_pollset_t *pollset;
     apr_size_t poll_room;
-    unsigned turn;
-    _Atomic int rung;                  /* since the last sleep there began */
-    _Atomic int sleeps;                /* in the pollset */
-    _Atomic int ringing;               /* so many threads use the pollset to end that sleep */
+    cohort__entry_t **sights; /* what no pollset polls */
+    apr_size_t n_sights, sights_room;
+    unsigned turn, polls; /* waits for both kinds, and looks at what a poll tells of, so far */
+    _Atomic int rung;     /* since the last sleep there began */
+    _Atomic int sleeps;   /* in the pollset */
+    _Atomic int ringing;  /* so many threads use the pollset to end that sleep */
     cohort_os_handle_t reader, writer; /* the descriptor that users poll; NONE: there is none */
     _Atomic int raised;                /* it is readable */
 };
