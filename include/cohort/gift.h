@@ -112,7 +112,8 @@ typedef struct cohort_parcel_t {
  * this process, however that comes. A parcel lives no longer than its sender; the message that it
  * is in arrives all the same, and taking it is COHORT_EOWNERDEAD. On Linux a thread of the library
  * in this process hands the copy out, begun with the first parcel; on Windows the taker duplicates
- * the handle. (SCM_RIGHTS; DuplicateHandle().)
+ * the handle, and only sockets are handed out by such a thread. (SCM_RIGHTS; DuplicateHandle(),
+ * WSADuplicateSocket().)
  *
  * No other process keeps a parcel beyond its sender's death, on purpose. What a dead process had
  * open is closed: the other side of its sockets and pipes sees the end then, and not when a copy in
@@ -130,8 +131,7 @@ typedef struct cohort_parcel_t {
  *  - APR_EBADF: what the gift names is not open
  *  - COHORT_EOPTION: a reserved word of the gift is not 0
  *  - COHORT_ELIMIT: 1024 parcels of the cohort have not been taken
- *  - APR_ENOTIMPL: this system hands on to children alone: any descriptor (macOS), or sockets
- *    (Windows, which copies a socket to a process that it knows, and a parcel may go to any)
+ *  - APR_ENOTIMPL: this system hands descriptors on to children alone (macOS)
  *  - APR_ENOMEM, or the system's reason: too many open descriptors
  *  - COHORT_ENOTINIT, COHORT_ENOTMEMBER (errors.h)
  */

@@ -28,7 +28,6 @@ static void find_facts(void) {
                                 .privileged = privileged,
                                 .can_reexec = !privileged,
                                 .can_keep_files = true,
-                                .can_offer_sockets = true,
                                 .settings = settings_here(),
                                 .needs_keeper = true};
 }

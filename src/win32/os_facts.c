@@ -14,7 +14,6 @@ static BOOL CALLBACK find_facts(INIT_ONCE *once, void *given, void **result) {
                                 .privileged = cohort__is_privileged(),
                                 .can_reexec = true,
                                 .can_keep_files = false,
-                                .can_offer_sockets = false,
                                 .settings = COHORT_OS_SET_CPUS | COHORT__LIMITS_HERE,
                                 .needs_keeper = false};
     return TRUE;

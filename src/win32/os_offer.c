@@ -1,10 +1,12 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Handles that other processes may have: any of the same user may duplicate one out of the process
- * that has it, so nothing serves them. */
+ * that has it, so nothing serves them, but sockets (os_sockets.c). */
 #include "os_win32.h"
 
 apr_status_t cohort_os_offer_make(cohort_os_handle_t handle, cohort_os_offer_t *offer) {
     HANDLE copy, self = GetCurrentProcess();
+    if (cohort__is_socket(cohort__handle(handle)))
+        return cohort__socket_offer(cohort__handle(handle), offer);
     if (!DuplicateHandle(self, cohort__handle(handle), self, &copy, 0, FALSE,
                          DUPLICATE_SAME_ACCESS))
         return cohort__fail(cohort__last_error(), "duplicating what is sent");
@@ -33,10 +35,11 @@ static apr_status_t fetch_from(HANDLE owner, const cohort_os_offer_t *offer, boo
 apr_status_t cohort_os_offer_fetch(const cohort_os_offer_t *offer, cohort_os_id_t owner,
                                    int64_t deadline, bool (*win)(void *arg), void *arg,
                                    cohort_os_handle_t *handle, bool *told) {
+    if (offer->address_size)
+        return cohort__socket_fetch(offer, owner, deadline, win, arg, handle, told);
     HANDLE process = cohort__process_open(owner, PROCESS_DUP_HANDLE | SYNCHRONIZE |
                                                      PROCESS_QUERY_LIMITED_INFORMATION);
     apr_status_t status = process ? APR_SUCCESS : cohort__last_error();
-    (void)deadline;
     *told = true;
     if (!process) return cohort_os_alive(owner, NULL) ? status : APR_EOF;
     status = fetch_from(process, offer, win, arg, handle);
@@ -47,5 +50,6 @@ apr_status_t cohort_os_offer_fetch(const cohort_os_offer_t *offer, cohort_os_id_
 /* One that was taken has been closed by its taker, or, if that has died meanwhile, perhaps not:
  * then it stays open as long as this process, since its number may be another handle's. */
 void cohort_os_offer_end(const cohort_os_offer_t *offer, bool taken) {
-    if (!taken) CloseHandle((HANDLE)(uintptr_t)offer->token);
+    if (offer->address_size) cohort__socket_drop(offer);
+    else if (!taken) CloseHandle((HANDLE)(uintptr_t)offer->token);
 }

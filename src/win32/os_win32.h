@@ -122,6 +122,12 @@ bool cohort__flow_close(HANDLE handle);
 void cohort__port_wake(cohort_os_handle_t reader);
 /* os_sight.c */
 bool cohort__is_socket(HANDLE handle);
+/* os_sockets.c: offers of sockets, as cohort_os_offer_make() and its kin; those have an address */
+apr_status_t cohort__socket_offer(HANDLE handle, cohort_os_offer_t *offer);
+apr_status_t cohort__socket_fetch(const cohort_os_offer_t *offer, cohort_os_id_t owner,
+                                  int64_t deadline, bool (*win)(void *arg), void *arg,
+                                  cohort_os_handle_t *handle, bool *told);
+void cohort__socket_drop(const cohort_os_offer_t *offer);
 uint64_t cohort__arena_default_size(void);
 /* os_park.c: how much memory it has behind the arena, a multiple of 1 MiB; it is there now, `fresh`
  * in the process that made it; it goes away */

@@ -205,6 +205,37 @@ static void an_accepted_connection(void) {
     }
 }
 
+static int answer_if_first(void *args) {
+    const desk_t *desk = args;
+    letter_t letter = get_letter(desk->letters);
+    apr_socket_t *socket = NULL;
+    apr_size_t size = 5;
+    apr_status_t status =
+        cohort_parcel_socket(&socket, &letter.parcel, COHORT_FOREVER, test_pool());
+    if (status) CHECK_STATUS(APR_NOTFOUND, status);
+    else CHECK_STATUS(APR_SUCCESS, apr_socket_send(socket, "hello", &size));
+    return 0;
+}
+
+/* Two take it at once: one has it, and the client hears of nothing else. */
+static void a_connection_for_the_first(void) {
+    desk_t desk = make_desk();
+    for (int i = 0; i < 5; i++) {
+        char text[6] = "";
+        apr_size_t size = 5;
+        cohort_process_t *takers[2];
+        line_t line = connect_line();
+        parties_start(takers, 2, answer_if_first, &desk, sizeof desk);
+        letter_t letter = send_accepted(line.accepted);
+        put_letter(&desk, &letter);
+        put_letter(&desk, &letter);
+        CHECK_STATUS(APR_SUCCESS, apr_socket_recv(line.client, text, &size));
+        CHECK_STR("hello", text);
+        parties_finish(takers, 2);
+        check_hung_up(line.client);
+    }
+}
+
 static int send_socket_and_stay(void *args) {
     const desk_t *desk = args;
     line_t line = connect_line();
@@ -447,6 +478,7 @@ const test_case_t parcel_cases[] = {
     {"Parcel", "through_a_queue", through_a_queue},
     {"Parcel", "through_a_connection", through_a_connection},
     {"Parcel", "an_accepted_connection", an_accepted_connection},
+    {"Parcel", "a_connection_for_the_first", a_connection_for_the_first},
     {"Parcel", "connections_that_are_not_taken", connections_that_are_not_taken},
     {"Parcel", "within_a_process", within_a_process},
     {"Parcel", "discarded", discarded},

@@ -444,10 +444,9 @@ typedef struct {
      * would have them again. */
     bool privileged;
     bool can_reexec; /* COHORT_OS_REEXEC works: executed again, this program takes its boot block */
-    bool can_keep_files;    /* handles have numbers that a child can keep: a gift `numbered` */
-    bool can_offer_sockets; /* a socket is a handle as any other, to cohort_os_offer_make() */
-    uint32_t settings;      /* which optional settings there are: COHORT_OS_SET_... */
-    bool needs_keeper; /* contained processes outlive their parent, unless another holds them */
+    bool can_keep_files; /* handles have numbers that a child can keep: a gift `numbered` */
+    uint32_t settings;   /* which optional settings there are: COHORT_OS_SET_... */
+    bool needs_keeper;   /* contained processes outlive their parent, unless another holds them */
 } cohort_os_facts_t;
 const cohort_os_facts_t *cohort_os_facts(void);
 

@@ -142,9 +142,6 @@ static apr_status_t gift_send(cohort_parcel_t *parcel, const cohort_gift_t *gift
     int64_t expires = lifetime < 0 ? COHORT_OS_NEVER : cohort__deadline(lifetime);
     if (!parcel || !gift) return cohort__null(parcel ? "gift" : "parcel");
     apr_status_t status = cohort__enter(&me);
-    if (!status && gift->socket && !gift->file && !cohort_os_facts()->can_offer_sockets)
-        status = cohort__fail(APR_ENOTIMPL, "this system hands sockets on to children alone; use "
-                                            "the option gifts");
     if (!status && expires != COHORT_OS_NEVER) status = cohort__watcher_begin();
     if (!status) status = offer(gift, expires, parcel);
     if (!status && expires != COHORT_OS_NEVER) cohort__watcher_alarm(expires);
