@@ -275,6 +275,7 @@ static int talk(void *args) {
 /* A connection, as a socket of APR's or as the system has it, is the child's alone when the giver
  * has closed it: it ends with the child. */
 static void a_connected_socket(void) {
+    if (system_is_wine()) SKIP("Wine sends nothing by a socket that was duplicated");
     for (int plain = 0; plain < 2; plain++) {
         apr_sockaddr_t *address = NULL;
         apr_socket_t *listener = listening(&address), *client = NULL, *peer = NULL;

@@ -201,6 +201,19 @@ static void pool_in_child(void) {
     party_end(child, 0);
 }
 
+static apr_status_t use_pool_in_worker(const void *input, void *output) {
+    (void)input, (void)output;
+    return use_pool_in_child(NULL) ? APR_EGENERAL : APR_SUCCESS;
+}
+
+/* Workers are daemons, and have pools of their own all the same. */
+static void pool_in_worker(void) {
+    cohort_pool_t *pool = new_pool(2);
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(APR_SUCCESS, cohort_pool_apply(pool, use_pool_in_worker, NULL, 0, NULL, 0));
+    finish_pool(pool);
+}
+
 static apr_status_t join_own_pool(const void *input, void *output) {
     cohort_pool_t *pool = *(cohort_pool_t *const *)input;
     (void)output;
@@ -223,6 +236,7 @@ const test_case_t pool_life_cases[] = {
     {"Pool", "POOL_21_memory_returned", memory_returned},
     {"Pool", "POOL_28_exit_with_live_pool", exit_with_live_pool},
     {"Pool", "POOL_32_pool_in_child", pool_in_child},
+    {"Pool", "pool_in_worker", pool_in_worker},
     {"Pool", "terminate_stubborn", terminate_stubborn},
     {"Pool", "close_finishes", close_finishes},
     {"Pool", "join_times_out", join_times_out},

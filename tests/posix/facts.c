@@ -14,7 +14,7 @@ int system_handles(void) { return count_descriptors(getpid()); }
 
 int system_handles_of(int64_t pid) { return count_descriptors(pid); }
 
-bool system_tells_times(void) { return true; }
+bool system_is_wine(void) { return false; }
 
 bool system_has_jobs(void) { return false; }
 

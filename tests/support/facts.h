@@ -16,8 +16,9 @@ bool system_kill(int64_t pid);
 int system_handles(void);
 /* Those of another one. */
 int system_handles_of(int64_t pid);
-/* Does the system tell the CPU time of other processes? Wine does not. */
-bool system_tells_times(void);
+/* Is Wine what stands for Windows here? It tells no CPU time of other processes, sets no priority
+ * class, keeps no limits of jobs, and sends nothing by a socket that was duplicated. */
+bool system_is_wine(void);
 /* Does it end what belongs to a process by itself, without a process that sees to that? */
 bool system_has_jobs(void);
 /* Has it signals of more numbers than 2, 9 and 15? */

@@ -32,8 +32,8 @@ int system_handles_of(int64_t pid) {
     return known ? (int)count : -1;
 }
 
-bool system_tells_times(void) {
-    return !GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version");
+bool system_is_wine(void) {
+    return GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") != NULL;
 }
 
 bool system_has_jobs(void) { return true; }
