@@ -23,10 +23,10 @@ set(COHORT_STOREY_pool
     backend_local.c pool.c pool_activity.c pool_again.c pool_answer.c pool_bytes.c pool_callback.c
     pool_cancel.c pool_completed.c pool_core.c pool_crash.c pool_deadline.c pool_delay.c
     pool_each.c pool_failure.c pool_fair.c pool_feed.c pool_imap.c pool_imap_make.c pool_item.c
-    pool_job.c pool_job_count.c pool_job_item.c pool_limit.c pool_recruit.c pool_resize.c
-    pool_result.c pool_retire.c pool_retry.c pool_room.c pool_run.c pool_setting.c pool_staff.c
-    pool_statistics.c pool_statistics_table.c pool_submit.c pool_tally.c pool_task.c pool_worker.c
-    progress.c progress_bar.c progress_line.c)
+    pool_job.c pool_job_count.c pool_job_item.c pool_limit.c pool_order.c pool_recruit.c
+    pool_resize.c pool_result.c pool_retire.c pool_retry.c pool_room.c pool_run.c pool_setting.c
+    pool_staff.c pool_statistics.c pool_statistics_table.c pool_submit.c pool_tally.c pool_task.c
+    pool_worker.c progress.c progress_bar.c progress_line.c)
 set(COHORT_STOREY_cohort init.c layout.c registry.c thing.c wait.c waitset.c waitset_entry.c
     waitset_poll.c waitset_ring.c)
 

@@ -10,6 +10,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "os_pidfd.h"
 #include "os_posix.h"
 
 #include <fcntl.h>
@@ -18,16 +19,9 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-#ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
-#endif
 #define PIDFS_MAGIC_NUMBER 0x50494446
 #define BY_DESCRIPTOR      3  /* P_PIDFD */
 #define TO_GROUP           4u /* PIDFD_SIGNAL_PROCESS_GROUP */

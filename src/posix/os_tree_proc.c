@@ -15,6 +15,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "os_pidfd.h"
 #include "os_posix.h"
 
 #include <dirent.h>
@@ -25,12 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
-#endif
 #define SEARCH_TIME INT64_C(5000000000)
 #define TEXT_FIRST  ((size_t)16 << 10)
 #define TEXT_LIMIT  ((size_t)4 << 20) /* no environment is larger */

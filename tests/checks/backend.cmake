@@ -3,14 +3,14 @@
 # the files of the local back end include its header, and name fields of a job that are its alone.
 cmake_minimum_required(VERSION 3.21)
 set(local backend_local.c pool_again.c pool_bytes.c pool_cancel.c pool_deadline.c pool_delay.c
-    pool_each.c pool_fair.c pool_job.c pool_job_count.c pool_job_item.c pool_retire.c pool_room.c
-    pool_run.c pool_tally.c pool_worker.c)
+    pool_each.c pool_fair.c pool_job.c pool_job_count.c pool_job_item.c pool_order.c pool_retire.c
+    pool_room.c pool_run.c pool_tally.c pool_worker.c)
 string(CONCAT fields "words?|chunks?|cursor|scanned|visits|by_chunk|first_failed|unwanted|round|"
        "ready|all|inputs|outputs|progress|needs")
 set(of_jobs "state|failures|reason|n|task|context|attempts")
 set(end "($|[^A-Za-z0-9_(])")
 string(CONCAT pattern "(->|\\.)(${fields})${end}|(job|result)->(${of_jobs})${end}|"
-       "(backend_local|pool_run)\\.h|cohort__(word|job)_")
+       "(backend_local|pool_run)\\.h|cohort__((word|job)_|chunk_word)")
 # Not jobs: an order in the making, what is found of a job, what a thread of a worker says of its
 # item, and what every pool has.
 string(CONCAT others "[ {]\\.(inputs|outputs) = |order(->|\\.)[a-z_]+|"
@@ -47,7 +47,8 @@ endif()
 
 # The check itself: each of these is found, and no more.
 foreach(planted "#include \"core/pool/backend_local.h\"" "word = job->words[0]"
-        "x = atomic_load(&pool->ready.next)" "if (atomic_load(&result->state)) return"
+        "cohort__chunk_word(state, 0, 1, 0)" "x = atomic_load(&pool->ready.next)"
+        "if (atomic_load(&result->state)) return"
         "cohort__job_finish(job, end, status)" "y = job_of(use)->chunks" "job->context = at")
   find_names("${planted}" names)
   list(LENGTH names length)

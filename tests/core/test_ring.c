@@ -175,11 +175,11 @@ static int die_in_put(void *data) {
     cohort__send_t send = {message, (size_t)a->size, false};
     CHECK_STATUS(APR_SUCCESS, cohort__ring_send_begin(&call, &a->box->ring, &send));
     uint64_t p = atomic_load(&segment->tail);
-    uint64_t word = cohort__word(p, 0, COHORT__FREE);
+    uint64_t word = cohort__cell_word(p, 0, COHORT__CELL_FREE);
     cohort__cell_t *cell = cohort__cell_at(segment, p);
     cohort__op_begin(me, COHORT__OP_RING_PUT, segment, p);
-    CHECK(atomic_compare_exchange_strong(&cell->word, &word,
-                                         cohort__word(p, cohort__record(me), COHORT__WRITING)));
+    CHECK(atomic_compare_exchange_strong(
+        &cell->word, &word, cohort__cell_word(p, cohort__record(me), COHORT__CELL_WRITING)));
     if (a->step == FILLED && send.in_flight) {
         cohort__block_move(me, &me->in_flight[COHORT__IN_FLIGHT_MESSAGE], &cell->block);
         atomic_store(&cell->size, (uint64_t)a->size | COHORT__OUT_OF_LINE);
@@ -202,11 +202,11 @@ static int die_in_get(void *data) {
     if (a->step == BEFORE_COMMIT) return cohort__ring_get(&call, &a->box->ring, &r, true);
     cohort__segment_t *segment = cohort__segment_hold(&call, &a->box->ring.head);
     uint64_t p = cohort__head_position(atomic_load(&segment->head)),
-             word = cohort__word(p, 0, COHORT__FULL);
+             word = cohort__cell_word(p, 0, COHORT__CELL_FULL);
     cohort__cell_t *cell = cohort__cell_at(segment, p);
     cohort__op_begin(call.me, COHORT__OP_RING_GET, segment, p);
     CHECK(atomic_compare_exchange_strong(
-        &cell->word, &word, cohort__word(p, cohort__record(call.me), COHORT__READING)));
+        &cell->word, &word, cohort__cell_word(p, cohort__record(call.me), COHORT__CELL_READING)));
     if (a->step == MOVED_OUT)
         cohort__block_move(call.me, &cell->block, &call.me->in_flight[COHORT__IN_FLIGHT_MESSAGE]);
     wait_to_be_killed(a);
@@ -338,7 +338,7 @@ static void a_put_is_undone_once(void) {
     cohort__segment_t *segment = atomic_load(&box->ring.tail);
     cohort__cell_t *cell = cohort__cell_at(segment, 0);
     cohort__op_begin(me, COHORT__OP_RING_PUT, segment, 0);
-    atomic_store(&cell->word, cohort__word(0, cohort__record(me), COHORT__WRITING));
+    atomic_store(&cell->word, cohort__cell_word(0, cohort__record(me), COHORT__CELL_WRITING));
     cohort__ring_repair(me);
     cohort__ring_repair(me);
     CHECK_INT(cohort__free_again(segment, 0), atomic_load(&cell->word));

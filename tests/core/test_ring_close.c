@@ -63,7 +63,7 @@ static int put_in_steps(void *data) {
     cohort__segment_t *segment = cohort__segment_hold(&call, &ring->tail);
     uint64_t p = atomic_load(&segment->tail);
     cohort__cell_t *cell = cohort__cell_at(segment, p);
-    CHECK(cohort__cell_claim(call.me, cohort__record(call.me), cell, p, COHORT__FREE));
+    CHECK(cohort__cell_claim(call.me, cohort__record(call.me), cell, p, COHORT__CELL_FREE));
     wait_to_go_on(a);
     atomic_store(&cell->size, 0);
     cohort__cell_publish(cell, p);
@@ -200,7 +200,7 @@ static void try_to_put_late(cohort_queue_t *queue, cohort__segment_t *segment, u
     if (cohort__is_within(segment, p)) {
         CHECK(cohort__segment_hold(&call, &queue->ring.tail) == segment);
         CHECK(!cohort__cell_claim(call.me, cohort__record(call.me), cohort__cell_at(segment, p), p,
-                                  COHORT__FREE));
+                                  COHORT__CELL_FREE));
         cohort__op_end(call.me);
     }
     CHECK_INT(0, cohort__ring_put_run(&call, &queue->ring, &message, 1));

@@ -149,7 +149,8 @@ static uint64_t some_word(input_t *in) {
     if (how % 4 == 0) return word(in);
     uint64_t near = atomic_load(&segment()->tail) + byte(in) - 16;
     uint32_t owner = how % 4 == 1 ? cohort__record(dead) : byte(in);
-    return cohort__word(near & (COHORT__POSITIONS - 1), owner, (cohort__cell_step_t)(how >> 2 & 7));
+    return cohort__cell_word(near & (COHORT__POSITIONS - 1), owner,
+                             (cohort__cell_step_t)(how >> 2 & 7));
 }
 
 static void write_cell(input_t *in) {

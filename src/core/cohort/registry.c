@@ -275,7 +275,7 @@ static const cohort__role_ops_t roles[COHORT__ROLES] = {
 
 /* ---- the watcher ---------------------------------------------------------------------------- */
 
-static void tend(void) {
+static void tend_all(void) {
     cohort__pools_tend();
     cohort__deadlines_tend();
     cohort__parcels_tend();
@@ -284,7 +284,7 @@ static void tend(void) {
 }
 
 static const cohort__watch_ops_t watch = {
-    .tend = tend,
+    .tend = tend_all,
     .is_cut_off = cohort__server_is_cut_off,
     .introduce = cohort__server_introduce,
     .held_ended = cohort__keeper_ended,

@@ -21,7 +21,7 @@ static void name_conditions(unsigned mask, char *text, size_t size) {
 }
 
 /* "items[3]" */
-static const char *place_of(apr_size_t i, char *text, size_t size) {
+static const char *place_text(apr_size_t i, char *text, size_t size) {
     if (i == COHORT__ALONE) return "item";
     snprintf(text, size, "items[%lu]", (unsigned long)i);
     return text;
@@ -31,13 +31,13 @@ static const char *place_of(apr_size_t i, char *text, size_t size) {
 static const char *what_is(const cohort__thing_t *thing, apr_size_t i, char *text, size_t size) {
     char line[160] = "no more what it was", place[40];
     thing->type->describe(&thing->aim, line, sizeof line);
-    snprintf(text, size, "%s is %s", place_of(i, place, sizeof place), line);
+    snprintf(text, size, "%s is %s", place_text(i, place, sizeof place), line);
     return text;
 }
 
 COHORT__APART static apr_status_t refuse(const cohort_waitable_t *item, apr_size_t i) {
     char text[40];
-    const char *place = place_of(i, text, sizeof text);
+    const char *place = place_text(i, text, sizeof text);
     apr_status_t status = i == COHORT__ALONE
                               ? cohort__check_reserved(item->reserved, 2, "item.reserved")
                               : cohort__check_reserved_at(item->reserved, 2, "items", i);
@@ -61,7 +61,7 @@ COHORT__APART static apr_status_t refuse_condition(const cohort__thing_t *thing,
 
 apr_status_t cohort__thing_refuse(apr_status_t status, const cohort__thing_t *thing, apr_size_t i) {
     char text[200];
-    if (!thing->type) return cohort__fail(status, "%s", place_of(i, text, sizeof text));
+    if (!thing->type) return cohort__fail(status, "%s", place_text(i, text, sizeof text));
     if (!thing->wanted || thing->wanted & ~thing->type->conditions)
         return refuse_condition(thing, i);
     return cohort__fail(status, "%s", what_is(thing, i, text, sizeof text));
@@ -78,7 +78,7 @@ static apr_status_t aim_at_polled(cohort__thing_t *thing, apr_size_t i) {
     if (!(thing->wanted & ~OF_POLLS)) return COHORT__POLLED;
     name_conditions(thing->wanted & ~OF_POLLS, names, sizeof names);
     return cohort__fail(APR_ENOTIMPL, "%s is a descriptor: nothing waits for %s of that",
-                        place_of(i, text, sizeof text), names);
+                        place_text(i, text, sizeof text), names);
 }
 
 apr_status_t cohort__thing_other(cohort__thing_t *thing, apr_size_t i) {

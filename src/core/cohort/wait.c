@@ -27,7 +27,7 @@ typedef struct {
 /* ---- the items ------------------------------------------------------------------------------ */
 
 /* One of 64 numbers for a thing: when those of two are the same, the things may be. */
-static unsigned number_of(const void *handle) {
+static unsigned bit_of(const void *handle) {
     return (unsigned)((uint64_t)(uintptr_t)handle * 0x61c88647 >> 32) % 64;
 }
 
@@ -38,7 +38,7 @@ static apr_status_t aim_at_items(wait_t *wait, cohort_waitable_t *items, cohort_
         apr_status_t status = cohort__thing_aim(thing, &items[i], i, me);
         if (status == COHORT__POLLED) wait->polled = true;
         else if (status) return status;
-        unsigned number = number_of(thing->aim.handle);
+        unsigned number = bit_of(thing->aim.handle);
         twice |= seen >> number;
         seen |= (uint64_t)1 << number;
     }
@@ -48,13 +48,13 @@ static apr_status_t aim_at_items(wait_t *wait, cohort_waitable_t *items, cohort_
 
 /* ---- the look ------------------------------------------------------------------------------- */
 
-static bool has_failed(const thing_t *thing) {
+static bool thing_has_failed(const thing_t *thing) {
     return thing->item->ready && thing->type->failed && thing->type->failed(&thing->aim);
 }
 
 static bool any_failed(const wait_t *wait) {
     for (apr_size_t i = 0; i < wait->n; i++) {
-        if (has_failed(&wait->things[i])) return true;
+        if (thing_has_failed(&wait->things[i])) return true;
     }
     return false;
 }
@@ -67,7 +67,7 @@ static apr_status_t answer(const wait_t *wait, apr_size_t ready) {
 }
 
 /* What has ended stays so; all else is as this look finds it. */
-static bool is_final(const thing_t *thing) { return thing->item->ready & COHORT_READY_END; }
+static bool is_thing_final(const thing_t *thing) { return thing->item->ready & COHORT_READY_END; }
 
 static apr_status_t try_items(void *arg, bool thorough) {
     const wait_t *wait = arg;
@@ -75,7 +75,7 @@ static apr_status_t try_items(void *arg, bool thorough) {
     apr_size_t ready = 0;
     for (const thing_t *thing = wait->things; thing < end; thing++) {
         cohort_waitable_t *item = thing->item;
-        if (!is_final(thing))
+        if (!is_thing_final(thing))
             item->ready = thing->type->ready(&thing->aim, thing->wanted, thorough);
         ready += item->ready != 0;
     }
@@ -85,7 +85,7 @@ static apr_status_t try_items(void *arg, bool thorough) {
 /* ---- things that are there twice ------------------------------------------------------------ */
 
 /* The same life of it: another thing may have been made in its place between two looks. */
-static bool is_same(const thing_t *a, const thing_t *b) {
+static bool is_same_thing(const thing_t *a, const thing_t *b) {
     return a->aim.handle == b->aim.handle && a->aim.life == b->aim.life;
 }
 
@@ -97,11 +97,12 @@ static int by_thing(const void *a, const void *b) {
 }
 
 /* What was seen of one of these is true of all that name the same thing. */
-static void share(const thing_t *things, apr_size_t n) {
+static void share_things(const thing_t *things, apr_size_t n) {
     for (apr_size_t i = 0; i < n; i++) {
         unsigned ready = things[i].item->ready;
         for (apr_size_t j = 0; ready && j < n; j++) {
-            if (is_same(&things[j], &things[i])) things[j].item->ready |= ready & things[j].wanted;
+            if (is_same_thing(&things[j], &things[i]))
+                things[j].item->ready |= ready & things[j].wanted;
         }
     }
 }
@@ -112,7 +113,7 @@ static void share_sorted(thing_t *things, apr_size_t n) {
     qsort(things, n, sizeof *things, by_thing);
     for (apr_size_t first = 0; first < n; first = next) {
         unsigned ready = 0;
-        for (next = first; next < n && is_same(&things[next], &things[first]);)
+        for (next = first; next < n && is_same_thing(&things[next], &things[first]);)
             ready |= things[next++].item->ready;
         for (apr_size_t i = first; i < next; i++) things[i].item->ready |= ready & things[i].wanted;
     }
@@ -122,7 +123,7 @@ static void share_sorted(thing_t *things, apr_size_t n) {
  * in between: then both say so. */
 COHORT__APART static apr_status_t agree(wait_t *wait, apr_status_t status) {
     apr_size_t ready = 0;
-    if (wait->n <= FEW) share(wait->things, wait->n);
+    if (wait->n <= FEW) share_things(wait->things, wait->n);
     else share_sorted(wait->things, wait->n);
     for (apr_size_t i = 0; i < wait->n; i++) ready += wait->things[i].item->ready != 0;
     return status && answer(wait, ready) == APR_SUCCESS ? APR_SUCCESS : status;
@@ -159,7 +160,8 @@ static void share_events(void *arg) {
     cohort__eventcount_t *event;
     for (apr_size_t i = 0; i < wait->n; i++) {
         const thing_t *thing = &wait->things[i];
-        for (int k = 0; !is_final(thing) && (event = cohort__thing_event(thing, k)) != NULL; k++)
+        for (int k = 0; !is_thing_final(thing) && (event = cohort__thing_event(thing, k)) != NULL;
+             k++)
             if (event != wait->event) cohort__event_share(event);
     }
 }

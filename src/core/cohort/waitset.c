@@ -55,8 +55,8 @@ static bool is_live(const cohort_waitset_t *set) {
     return at && at->membership == cohort__membership();
 }
 
-/* The beginning of each call on a set: it is the caller's until leave(). */
-static apr_status_t enter(cohort_waitset_t *set, cohort__thread_t **me) {
+/* The beginning of each call on a set: it is the caller's until leave_set(). */
+static apr_status_t enter_set(cohort_waitset_t *set, cohort__thread_t **me) {
     if (!set) return cohort__null("set");
     apr_status_t status = cohort__enter(me);
     if (status) return status;
@@ -69,9 +69,9 @@ static apr_status_t enter(cohort_waitset_t *set, cohort__thread_t **me) {
     return status ? cohort__fail(status, "not a live wait set of this process") : APR_SUCCESS;
 }
 
-static void leave(cohort_waitset_t *set) { atomic_store(&set->busy, 0); }
+static void leave_set(cohort_waitset_t *set) { atomic_store(&set->busy, 0); }
 
-static void enlist(cohort_waitset_t *set) {
+static void enlist_set(cohort_waitset_t *set) {
     cohort__sets_lock();
     set->next = all_sets;
     set->link = &all_sets;
@@ -104,8 +104,8 @@ static void lower(cohort_waitset_t *set) {
     if (atomic_load(&set->interrupted)) cohort__ring(set);
 }
 
-static apr_size_t look(cohort_waitset_t *set, cohort__thread_t *me, bool thorough,
-                       cohort_waitable_t *ready, apr_size_t most) {
+static apr_size_t look_at_set(cohort_waitset_t *set, cohort__thread_t *me, bool thorough,
+                              cohort_waitable_t *ready, apr_size_t most) {
     cohort_os_mutex_lock(&set->mutex);
     apr_size_t n = cohort__entries_look(set, me, thorough, ready, most);
     cohort_os_mutex_unlock(&set->mutex);
@@ -116,7 +116,7 @@ static apr_size_t look(cohort_waitset_t *set, cohort__thread_t *me, bool thoroug
  * found by the look after that. */
 static void hand_to_ringer(cohort_waitset_t *set, cohort__thread_t *me) {
     lower(set);
-    if (cohort__ringer_arm(set) || look(set, me, false, NULL, 1)) cohort__ring(set);
+    if (cohort__ringer_arm(set) || look_at_set(set, me, false, NULL, 1)) cohort__ring(set);
 }
 
 /* ---- the wait ------------------------------------------------------------------------------- */
@@ -132,7 +132,7 @@ static apr_status_t try_set(void *arg, bool thorough) {
     wait_t *w = arg;
     if (atomic_load(&w->set->interrupted) && atomic_exchange(&w->set->interrupted, 0))
         return APR_EINTR;
-    w->n += look(w->set, w->me, thorough, w->ready + w->n, w->most - w->n);
+    w->n += look_at_set(w->set, w->me, thorough, w->ready + w->n, w->most - w->n);
     return w->n ? APR_SUCCESS : APR_EAGAIN;
 }
 
@@ -221,7 +221,7 @@ static apr_status_t set_of(const flat_t *flat, bool unready, cohort_waitset_t **
     return status;
 }
 
-static bool has_failed(const flat_t *flat, cohort_waitable_t *item) {
+static bool item_has_failed(const flat_t *flat, cohort_waitable_t *item) {
     cohort__thing_t thing;
     if (!item->object) return false;
     cohort_waitable_t copy = *item;
@@ -230,7 +230,7 @@ static bool has_failed(const flat_t *flat, cohort_waitable_t *item) {
 }
 
 /* What holds of all of them now; is that what is waited for? */
-static apr_status_t look_at_all(const flat_t *flat, cohort_waitset_t *set) {
+static apr_status_t look_at_flat(const flat_t *flat, cohort_waitset_t *set) {
     apr_size_t n = 0;
     bool failed = false;
     for (apr_size_t i = 0; i < flat->n; i++) flat->items[i].ready = 0;
@@ -239,7 +239,7 @@ static apr_status_t look_at_all(const flat_t *flat, cohort_waitset_t *set) {
     for (apr_size_t i = 0; i < n; i++) {
         cohort_waitable_t *item = flat->ready[i].data;
         item->ready = flat->ready[i].ready;
-        failed = failed || (flat->mode == COHORT_WAIT_FAILURE && has_failed(flat, item));
+        failed = failed || (flat->mode == COHORT_WAIT_FAILURE && item_has_failed(flat, item));
     }
     return n == flat->n || failed || flat->mode == COHORT_WAIT_ANY ? APR_SUCCESS : APR_EAGAIN;
 }
@@ -262,7 +262,7 @@ static apr_status_t await_flat(const flat_t *flat, int64_t deadline) {
     apr_status_t status = set_of(flat, false, &all);
     if (status || !all) return status;
     for (;;) {
-        status = look_at_all(flat, all);
+        status = look_at_flat(flat, all);
         if (!APR_STATUS_IS_EAGAIN(status) || deadline == 0) break;
         status = await_change(flat, all, deadline);
         if (status) break;
@@ -285,7 +285,7 @@ apr_status_t cohort__wait_polled(cohort_waitable_t *items, apr_size_t n, cohort_
 
 /* ---- the API -------------------------------------------------------------------------------- */
 
-static apr_status_t clean_up(void *data) {
+static apr_status_t clean_up_set(void *data) {
     cohort_waitset_t *set = data;
     cohort__sets_lock();
     bool live = is_live(set);
@@ -297,7 +297,7 @@ static apr_status_t clean_up(void *data) {
 }
 
 static void discard(cohort_waitset_t *set) {
-    if (set->owner) apr_pool_cleanup_kill(set->owner, set, clean_up);
+    if (set->owner) apr_pool_cleanup_kill(set->owner, set, clean_up_set);
     delist(set);
     cohort__set_close(set);
 }
@@ -310,8 +310,8 @@ static apr_status_t set_create(cohort_waitset_t **set, apr_pool_t *pool) {
     if (!status) status = cohort__set_open(&made);
     if (!made) return status;
     made->owner = pool;
-    enlist(made);
-    if (pool) apr_pool_cleanup_register(pool, made, clean_up, apr_pool_cleanup_null);
+    enlist_set(made);
+    if (pool) apr_pool_cleanup_register(pool, made, clean_up_set, apr_pool_cleanup_null);
     *set = made;
     return APR_SUCCESS;
 }
@@ -322,12 +322,12 @@ apr_status_t cohort_waitset_create(cohort_waitset_t **set, apr_pool_t *pool) {
 
 static apr_status_t set_add(cohort_waitset_t *set, const cohort_waitable_t *item) {
     cohort__thread_t *me;
-    apr_status_t status = item ? enter(set, &me) : cohort__null("item");
+    apr_status_t status = item ? enter_set(set, &me) : cohort__null("item");
     if (status) return status;
     cohort_waitable_t copy = *item;
     status = cohort__entry_add(set, &copy, COHORT__ALONE, me);
     if (!status) cohort__ring(set); /* the descriptor tells of it, if it is ready */
-    leave(set);
+    leave_set(set);
     return status;
 }
 
@@ -340,10 +340,10 @@ static apr_status_t set_remove(cohort_waitset_t *set, const cohort_waitable_t *i
     if (!item) return cohort__null("item");
     if (cohort__named_by(item) != 1)
         return cohort__fail(APR_EINVAL, "item names %u things", cohort__named_by(item));
-    apr_status_t status = enter(set, &me);
+    apr_status_t status = enter_set(set, &me);
     if (status) return status;
     if (!cohort__entry_remove(set, item)) status = APR_NOTFOUND;
-    leave(set);
+    leave_set(set);
     return status ? cohort__fail(status, "the thing is not in the set") : APR_SUCCESS;
 }
 
@@ -356,11 +356,11 @@ static apr_status_t set_wait(cohort_waitset_t *set, cohort_waitable_t *ready, ap
     cohort__thread_t *me;
     if (!ready || !n) return cohort__null(ready ? "n" : "ready");
     if (!most) return cohort__fail(APR_EINVAL, "most is 0");
-    apr_status_t status = enter(set, &me);
+    apr_status_t status = enter_set(set, &me);
     if (status) return status;
     status = cohort__set_wait(set, me, ready, most, n, cohort__deadline(timeout));
     if (status && set->reader != COHORT_OS_NONE) hand_to_ringer(set, me);
-    leave(set);
+    leave_set(set);
     return status;
 }
 
@@ -377,7 +377,7 @@ void cohort_waitset_interrupt(cohort_waitset_t *set) {
 
 static apr_status_t set_descriptor(cohort_waitset_t *set, apr_os_file_t *descriptor) {
     cohort__thread_t *me;
-    apr_status_t status = descriptor ? enter(set, &me) : cohort__null("descriptor");
+    apr_status_t status = descriptor ? enter_set(set, &me) : cohort__null("descriptor");
     if (status) return status;
     if (set->polled) {
         status = cohort__fail(APR_ENOTIMPL, "the set has %lu sockets, files or descriptors",
@@ -388,7 +388,7 @@ static apr_status_t set_descriptor(cohort_waitset_t *set, apr_os_file_t *descrip
         else cohort__ring(set); /* so that the loop begins with a wait */
     }
     if (!status) *descriptor = (apr_os_file_t)set->reader;
-    leave(set);
+    leave_set(set);
     return status;
 }
 
@@ -448,7 +448,7 @@ apr_size_t cohort_waitset_count(const cohort_waitset_t *set) {
 static apr_status_t set_destroy(cohort_waitset_t *set) {
     cohort__thread_t *me;
     if (!set) return APR_SUCCESS;
-    apr_status_t status = enter(set, &me);
+    apr_status_t status = enter_set(set, &me);
     if (!status) discard(set);
     return status;
 }

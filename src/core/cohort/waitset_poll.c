@@ -18,7 +18,7 @@
 
 /* ---- the pollset ---------------------------------------------------------------------------- */
 
-static apr_status_t fill(cohort_waitset_t *set, apr_pollset_t *pollset) {
+static apr_status_t fill_pollset(cohort_waitset_t *set, apr_pollset_t *pollset) {
     apr_status_t status = APR_SUCCESS;
     for (cohort__entry_t *m = set->all; m && !status; m = m->later) {
         if (m->polled) status = apr_pollset_add(pollset, &m->poll);
@@ -26,7 +26,7 @@ static apr_status_t fill(cohort_waitset_t *set, apr_pollset_t *pollset) {
     return status;
 }
 
-static apr_status_t make_room(cohort_waitset_t *set) {
+static apr_status_t make_poll_room(cohort_waitset_t *set) {
     apr_size_t room = set->poll_room ? set->poll_room * 2 : ROOM_LEAST;
     apr_pool_t *pool;
     apr_pollset_t *pollset;
@@ -35,7 +35,7 @@ static apr_status_t make_room(cohort_waitset_t *set) {
     apr_status_t status = apr_pool_create(&pool, set->pool);
     if (status) return status;
     status = apr_pollset_create(&pollset, (apr_uint32_t)room, pool, APR_POLLSET_WAKEABLE);
-    if (!status) status = fill(set, pollset);
+    if (!status) status = fill_pollset(set, pollset);
     if (status) {
         apr_pool_destroy(pool);
         return cohort__explain(status, "making a pollset of %lu", (unsigned long)room);
@@ -77,7 +77,7 @@ static apr_status_t wrap_socket(cohort_waitset_t *set, cohort__entry_t *entry) {
     return apr_os_sock_put(&entry->poll.desc.s, &handle, set->pool);
 }
 
-static apr_status_t describe(cohort_waitset_t *set, cohort__entry_t *entry) {
+static apr_status_t describe_polled(cohort_waitset_t *set, cohort__entry_t *entry) {
     apr_pollfd_t *poll = &entry->poll;
     if (entry->item.socket) {
         poll->desc_type = APR_POLL_SOCKET;
@@ -176,7 +176,7 @@ static apr_status_t poll_anew(cohort_waitset_t *set, cohort__entry_t *entry) {
     unsigned wanted = entry->thing.wanted;
     apr_status_t status = entry->item.socket ? APR_SUCCESS : take_sight(set, entry, wanted);
     if (!status && !entry->item.socket && !entry->sight.polled) return note_sight(set, entry);
-    if (!status) status = describe(set, entry);
+    if (!status) status = describe_polled(set, entry);
     if (status) return status;
     entry->poll.reqevents = events_of(wanted);
     entry->poll.client_data = entry;
@@ -188,7 +188,7 @@ static apr_status_t poll_anew(cohort_waitset_t *set, cohort__entry_t *entry) {
 apr_status_t cohort__poll_add(cohort_waitset_t *set, cohort__entry_t *entry) {
     if (set->reader != COHORT_OS_NONE)
         return cohort__fail(APR_ENOTIMPL, "a set with a descriptor of its own has none as items");
-    apr_status_t status = make_room(set);
+    apr_status_t status = make_poll_room(set);
     if (status) return status;
     cohort__entry_t *lead = lead_of(set, entry);
     status = lead ? poll_more(set, lead, entry->thing.wanted) : poll_anew(set, entry);
@@ -234,8 +234,8 @@ static apr_size_t report_to(const cohort_waitset_t *set, const cohort__entry_t *
 }
 
 /* Where there are more than asked for, others come first next time. */
-static apr_size_t report(const cohort_waitset_t *set, const apr_pollfd_t *polls, apr_size_t count,
-                         cohort_waitable_t *ready, apr_size_t most) {
+static apr_size_t report_polled(const cohort_waitset_t *set, const apr_pollfd_t *polls,
+                                apr_size_t count, cohort_waitable_t *ready, apr_size_t most) {
     apr_size_t n = 0, first = count > most ? set->polls / 2 % count : 0;
     for (apr_size_t i = 0; i < count && n < most; i++) {
         const apr_pollfd_t *poll = &polls[(first + i) % count];
@@ -294,7 +294,7 @@ apr_status_t cohort__poll(cohort_waitset_t *set, cohort_waitable_t *ready, apr_s
     apr_size_t told = report_sights(set, &look, ready, later ? 0 : most);
     apr_status_t status = poll_set(set, look.any ? 0 : look.again, &count, &polls);
     atomic_store(&set->sleeps, 0);
-    if (!status) told += report(set, polls, (apr_size_t)count, ready + told, most - told);
+    if (!status) told += report_polled(set, polls, (apr_size_t)count, ready + told, most - told);
     if (later && look.any) told += report_sights(set, &look, ready + told, most - told);
     *n = status ? 0 : told;
     return status ? cohort__fail(status, "polling") : APR_SUCCESS;

@@ -96,7 +96,7 @@ static apr_status_t try_armed(void *arg, bool thorough) {
 
 /* ---- the thread ----------------------------------------------------------------------------- */
 
-static bool is_over(apr_status_t status) {
+static bool is_poll_over(apr_status_t status) {
     cohort__sets_lock();
     bool over = stops || (APR_STATUS_IS_TIMEUP(status) && !first_armed);
     if (over) runs = false;
@@ -108,7 +108,7 @@ static void run_ringer(void *arg) {
     cohort__thread_t *me;
     apr_status_t status = APR_SUCCESS;
     (void)arg;
-    while (!is_over(status)) {
+    while (!is_poll_over(status)) {
         status = cohort__enter(&me);
         if (!status)
             status = cohort__await(&cohort__arena->completed, try_ring, me, COHORT_OS_NEVER);
@@ -120,7 +120,7 @@ static void run_ringer(void *arg) {
 }
 
 /* Sets' mutex. */
-static apr_status_t begin(void) {
+static apr_status_t begin_ringer(void) {
     if (runs) return APR_SUCCESS;
     apr_status_t status = cohort__watcher_begin(); /* else main() could not end before this */
     if (status) return status;
@@ -141,7 +141,7 @@ apr_status_t cohort__ringer_arm(cohort_waitset_t *set) {
     apr_status_t status = APR_SUCCESS;
     cohort__sets_lock();
     bool first = !first_armed;
-    if (!set->armed) status = stops ? COHORT_ENOTINIT : begin();
+    if (!set->armed) status = stops ? COHORT_ENOTINIT : begin_ringer();
     set->was_armed = true;
     if (!status && !set->armed) {
         set->armed = true;

@@ -230,7 +230,7 @@ static void announce_death(void) {
 
 /* Is there nothing to be learnt from the reaper? It is dead; or it is slow, perhaps stopped, and
  * the process stored its code itself. */
-static bool is_final(cohort_process_t *slot) {
+static bool is_code_final(cohort_process_t *slot) {
     if (!cohort__process_alive(atomic_load(&slot->reaper), true)) return true;
     return atomic_load(&slot->left) && cohort__exit_code(slot) != COHORT_EXIT_NONE &&
            cohort_os_now() - atomic_load(&slot->died) > REPORT_TIME;
@@ -243,11 +243,11 @@ static bool is_final(cohort_process_t *slot) {
 static bool settle_code(cohort_process_t *slot, uint64_t life, int code) {
     uint64_t before = atomic_load(&slot->outcome), after;
     do {
-        bool own = before >> 33 == cohort__outcome(life, false, 0) >> 33;
+        bool own = cohort__outcome_is_of(before, life);
         int stored = own ? cohort__outcome_code(before) : COHORT_EXIT_NONE;
         if (!cohort__is_same_start(cohort__process_life(slot), life)) return false;
         if (own && cohort__outcome_is_final(before)) return true;
-        if (code == COHORT_EXIT_NONE && !is_final(slot)) return false;
+        if (code == COHORT_EXIT_NONE && !is_code_final(slot)) return false;
         bool by_signal = code < 0 && code != COHORT_EXIT_NONE && code != COHORT_EXIT_UNKNOWN;
         int final = by_signal || stored == COHORT_EXIT_NONE ? code : stored;
         if (final == COHORT_EXIT_NONE) final = COHORT_EXIT_UNKNOWN;

@@ -129,7 +129,7 @@ static void renew_channel(void) {
     cohort__watcher_alarm(cohort_os_now()); /* what a server could not report meanwhile */
 }
 
-static bool goes_on(cohort_os_event_t *event) {
+static bool watcher_goes_on(cohort_os_event_t *event) {
     if (event->kind == COHORT_OS_GONE) renew_channel();
     if (event->kind != COHORT_OS_MESSAGE) return true;
     if (event->value == COHORT__WATCHER_TEND) cohort__upward->watch->tend();
@@ -147,7 +147,7 @@ static void run_watcher(void *arg) {
     cohort__thread_t *me;
     (void)arg;
     atomic_store(&begun, true);
-    cohort__watcher_loop(goes_on);
+    cohort__watcher_loop(watcher_goes_on);
     if (!cohort__enter(&me)) cohort__thread_exit(me);
     atomic_store(&watcher_runs, false);
 }

@@ -28,7 +28,7 @@ int cohort__end_reap(cohort_process_t *slot, cohort_os_id_t child) {
 }
 
 /* The process has completed what its slot says of its tree, if the slot is still its own. */
-static void end_tree(cohort__pid_t id, cohort_os_id_t os, cohort_os_tree_t tree) {
+static void end_watched_tree(cohort__pid_t id, cohort_os_id_t os, cohort_os_tree_t tree) {
     const cohort_process_t *slot = cohort__process_find(id);
     cohort_os_tree_t whole = slot ? slot->tree : tree;
     if (slot && cohort__process_find(id) == slot && whole.token == tree.token) tree = whole;
@@ -37,7 +37,7 @@ static void end_tree(cohort__pid_t id, cohort_os_id_t os, cohort_os_tree_t tree)
 
 void cohort__end_contained(cohort__pid_t id, cohort_os_id_t os, const cohort_os_tree_t *tree) {
     (void)cohort_os_tree_end(NULL, os, false, 0, NULL);
-    if (tree->token) end_tree(id, os, *tree);
+    if (tree->token) end_watched_tree(id, os, *tree);
     cohort__upward->watch->held_ended(id);
 }
 

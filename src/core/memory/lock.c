@@ -80,7 +80,7 @@ static void roll_back(cohort__guard_t *guard) {
     }
 }
 
-static void enter(cohort__guard_t *guard, cohort__thread_t *me, bool settled) {
+static void enter_guard(cohort__guard_t *guard, cohort__thread_t *me, bool settled) {
     cohort__tid_t owner = 0;
     acquisition_t a = {&guard->lock, cohort__thread_id(me), settled};
     apr_status_t status = APR_SUCCESS;
@@ -91,10 +91,12 @@ static void enter(cohort__guard_t *guard, cohort__thread_t *me, bool settled) {
     held++;
 }
 
-void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me) { enter(guard, me, true); }
+void cohort__guard_enter(cohort__guard_t *guard, cohort__thread_t *me) {
+    enter_guard(guard, me, true);
+}
 
 void cohort__guard_enter_unsettled(cohort__guard_t *guard, cohort__thread_t *me) {
-    enter(guard, me, false);
+    enter_guard(guard, me, false);
 }
 
 void cohort__guard_set(cohort__guard_t *guard, _Atomic uint64_t *word, uint64_t value) {

@@ -165,6 +165,9 @@ static inline uint64_t cohort__outcome(uint64_t life, bool final, int code) {
     uint64_t start = life >> COHORT__LIFE_START << 15 | (cohort__life_generation(life) & 0x7fff);
     return start << 33 | (uint64_t) final << 32 | (uint32_t)code;
 }
+static inline bool cohort__outcome_is_of(uint64_t outcome, uint64_t life) {
+    return outcome >> 33 == cohort__outcome(life, false, 0) >> 33;
+}
 static inline bool cohort__outcome_is_final(uint64_t outcome) { return (outcome >> 32 & 1) != 0; }
 static inline int cohort__outcome_code(uint64_t outcome) { return (int)(int32_t)(uint32_t)outcome; }
 static inline int cohort__exit_code(const cohort_process_t *slot) {

@@ -3,7 +3,7 @@
 
 #include "core/memory/arena.h"
 
-static uint32_t lap_of(uint64_t entry) { return (uint32_t)(entry >> 32); }
+static uint32_t news_lap(uint64_t entry) { return (uint32_t)(entry >> 32); }
 
 /* A writer that was overtaken by a whole lap leaves the place to the later entry; the readers that
  * missed its own have lost some. */
@@ -14,7 +14,7 @@ void cohort__news_add(const void *address) {
     uint32_t lap = (uint32_t)(position + 1);
     uint64_t entry = (uint64_t)lap << 32 | cohort__news_key(address);
     uint64_t old = atomic_load(place);
-    while ((old == 0 || (int32_t)(lap_of(old) - lap) < 0) &&
+    while ((old == 0 || (int32_t)(news_lap(old) - lap) < 0) &&
            !atomic_compare_exchange_weak(place, &old, entry)) {
     }
 }
@@ -27,7 +27,7 @@ bool cohort__news_read(uint64_t *cursor, void (*found)(void *arg, uint32_t key),
     bool lost = end - *cursor > COHORT__NEWS_MOST;
     for (uint64_t position = *cursor; !lost && position != end; position++) {
         uint64_t entry = atomic_load(&news->entries[position % COHORT__NEWS_MOST]);
-        int32_t ahead = entry ? (int32_t)(lap_of(entry) - (uint32_t)(position + 1)) : -1;
+        int32_t ahead = entry ? (int32_t)(news_lap(entry) - (uint32_t)(position + 1)) : -1;
         if (ahead > 0) lost = true;
         else if (ahead == 0) found(arg, (uint32_t)entry);
         else if (next == end) next = position; /* the first that is missing */

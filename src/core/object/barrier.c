@@ -89,7 +89,12 @@ static uint64_t load_word(cohort_barrier_t *b) {
 
 static uint32_t phase_of(uint64_t word) { return (uint32_t)(word >> 32); }
 
-static state_t state_of(uint64_t word) { return (state_t)(word & 3); }
+/* The word `arrived`: a phase, and how many have arrived in it. An arrival begins like that. */
+static uint64_t count_word(uint32_t phase, uint32_t count) { return (uint64_t)phase << 32 | count; }
+
+static uint32_t arrived_count(uint64_t arrived) { return (uint32_t)arrived; }
+
+static state_t barrier_state(uint64_t word) { return (state_t)(word & 3); }
 
 /* The phases since the last reset, that one included; stays at its maximum, which counts as for
  * ever. */
@@ -104,7 +109,7 @@ static bool released(uint64_t word, uint32_t ago) {
 static apr_status_t outcome(uint64_t word, uint32_t phase) {
     if (phase_of(word) != phase)
         return released(word, phase_of(word) - phase) ? APR_SUCCESS : COHORT_EBROKEN;
-    return state_of(word) == BROKEN ? COHORT_EBROKEN : APR_EAGAIN;
+    return barrier_state(word) == BROKEN ? COHORT_EBROKEN : APR_EAGAIN;
 }
 
 static uint64_t next_phase(uint64_t word, bool is_released) {
@@ -238,7 +243,7 @@ static bool take_entry(wait_t *w, uint32_t phase, uint32_t start) {
 
 static uint32_t count_of(cohort_barrier_t *b, uint32_t phase) {
     uint64_t arrived = atomic_load_explicit(&b->arrived, memory_order_acquire);
-    return phase_of(arrived) == phase ? (uint32_t)arrived : 0;
+    return phase_of(arrived) == phase ? arrived_count(arrived) : 0;
 }
 
 /* The count with the caller; 0 when the phase is over. */
@@ -247,9 +252,9 @@ static uint32_t count_me(cohort_barrier_t *b, uint32_t phase) {
     do {
         int32_t ahead = (int32_t)(phase_of(old) - phase);
         if (ahead > 0) return 0;
-        now = (uint64_t)phase << 32 | (ahead < 0 ? 1 : (uint32_t)old + 1);
+        now = count_word(phase, ahead < 0 ? 1 : arrived_count(old) + 1);
     } while (!atomic_compare_exchange_weak(&b->arrived, &old, now));
-    return (uint32_t)now;
+    return arrived_count(now);
 }
 
 static apr_status_t run_action(const wait_t *w) {
@@ -277,7 +282,7 @@ static apr_status_t arrive(wait_t *w) {
     cohort_barrier_t *b = w->barrier;
     uint64_t word = load_word(b);
     uint32_t phase = phase_of(word), count = count_of(b, phase);
-    if (state_of(word) == BROKEN) return COHORT_EBROKEN;
+    if (barrier_state(word) == BROKEN) return COHORT_EBROKEN;
     if (count >= b->parties || (w->polls && count + 1 < b->parties)) return APR_EAGAIN;
     if (!cohort__call_look(&w->call)) return COHORT_EHANDLE;
     bool last = take_entry(w, phase, count) && count_me(b, phase) == b->parties;
@@ -342,7 +347,7 @@ static apr_status_t set_up_barrier(cohort_barrier_t *b, cohort__thread_t *me) {
         cohort__block_new(me, COHORT__KIND_BYTES, 2 * (size_t)b->parties * sizeof(entry_t),
                           &b->object.parts[PART_ENTRIES]);
     if (status) return status;
-    uint64_t word = next_phase(load_word(b), false), arrival = (uint64_t)(phase_of(word) - 2) << 32;
+    uint64_t word = next_phase(load_word(b), false), arrival = count_word(phase_of(word) - 2, 0);
     for (uint32_t i = 0; i < b->parties * 2; i++) {
         entry_t *e = barrier_entry_at(b, 0, i);
         atomic_store_explicit(&e->arrival, arrival, memory_order_relaxed);
@@ -396,7 +401,8 @@ static apr_status_t barrier_abort(cohort_barrier_t *barrier) {
     for (;;) {
         uint64_t word = load_word(barrier);
         if (cohort__call_over(&call)) return COHORT_EHANDLE;
-        if (state_of(word) == BROKEN || break_phase(barrier, phase_of(word))) return APR_SUCCESS;
+        if (barrier_state(word) == BROKEN || break_phase(barrier, phase_of(word)))
+            return APR_SUCCESS;
     }
 }
 
@@ -440,20 +446,20 @@ apr_size_t cohort_barrier_waiting(const cohort_barrier_t *asked) {
     cohort_barrier_t *barrier;
     if (COHORT__CALL_ANEW(barrier_ask(asked, &barrier))) return 0;
     uint64_t word = load_word(barrier);
-    return state_of(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
+    return barrier_state(word) == BROKEN ? 0 : count_of(barrier, phase_of(word));
 }
 
 int cohort_barrier_is_broken(const cohort_barrier_t *asked) {
     cohort_barrier_t *barrier;
     return COHORT__CALL_ANEW(barrier_ask(asked, &barrier)) ||
-           state_of(load_word(barrier)) == BROKEN;
+           barrier_state(load_word(barrier)) == BROKEN;
 }
 
 unsigned cohort__barrier_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
     const cohort__call_t call = {aim->me, aim->handle, aim->life};
     cohort_barrier_t *b = aim->handle;
     if (thorough) look_for_missing(&call, b);
-    return state_of(load_word(b)) == BROKEN || cohort__call_over(&call) ? wanted : 0;
+    return barrier_state(load_word(b)) == BROKEN || cohort__call_over(&call) ? wanted : 0;
 }
 
 cohort__eventcount_t *cohort__barrier_event(const cohort__aim_t *aim, unsigned wanted, int i) {
@@ -464,7 +470,7 @@ cohort__eventcount_t *cohort__barrier_event(const cohort__aim_t *aim, unsigned w
 void cohort__barrier_describe(const cohort__aim_t *aim, char *text, size_t size) {
     cohort_barrier_t *b = aim->handle;
     uint64_t word = load_word(b);
-    if (state_of(word) == BROKEN)
+    if (barrier_state(word) == BROKEN)
         snprintf(text, size, "a broken barrier of %u parties", (unsigned)b->parties);
     else
         snprintf(text, size, "a barrier with %u of %u parties waiting",

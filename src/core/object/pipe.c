@@ -83,7 +83,7 @@ apr_status_t cohort_pipe_create(cohort_connection_t **first, cohort_connection_t
 /* ---- sending -------------------------------------------------------------------------------- */
 
 /* Only large messages count, since small ones are bounded by their number. */
-static bool has_room(const cohort__end_t *u) {
+static bool pipe_has_room(const cohort__end_t *u) {
     if (!u->as.send.in_flight) return true;
     uint64_t bytes = cohort__ring_bytes(&u->call, u->ring);
     return bytes == 0 ||
@@ -99,7 +99,7 @@ static apr_status_t send_once(cohort__end_t *u, bool thorough) {
     if (cohort__end_is_given_up(u, thorough)) return COHORT_ECLOSED;
     if (cohort__end_is_closed(u, !u->end, false)) return APR_EOF;
     apr_status_t status =
-        has_room(u) ? cohort__ring_put(&u->call, u->ring, &u->as.send, thorough) : APR_EAGAIN;
+        pipe_has_room(u) ? cohort__ring_put(&u->call, u->ring, &u->as.send, thorough) : APR_EAGAIN;
     return status == APR_EAGAIN && thorough && cohort__end_is_closed(u, !u->end, true) ? APR_EOF
                                                                                        : status;
 }

@@ -159,7 +159,8 @@ static void take_away(const cohort__end_t *use, cohort__pid_t process) {
  * or is closed and not destroyed yet. What the holder table shows without the guard may be a change
  * that its maker died over and that is going to be undone; so an entry counts whatever it says, and
  * while a change is under way the pipe counts whatever the entries are. */
-static cohort__pipe_t *next_of(cohort__pid_t process, cohort__pipe_t *pipe, cohort__end_t *use) {
+static cohort__pipe_t *next_pipe_of(cohort__pid_t process, cohort__pipe_t *pipe,
+                                    cohort__end_t *use) {
     uint64_t value;
     while ((pipe = cohort__object_next(COHORT__KIND_PIPE, pipe)) != NULL) {
         if (cohort__end_aim(pipe->ends, use)) continue;
@@ -177,7 +178,7 @@ void cohort__pipes_drop(cohort__pid_t process) {
     cohort__thread_t *me;
     cohort__end_t use;
     if (cohort__enter(&me)) return;
-    for (cohort__pipe_t *pipe = NULL; (pipe = next_of(process, pipe, &use)) != NULL;) {
+    for (cohort__pipe_t *pipe = NULL; (pipe = next_pipe_of(process, pipe, &use)) != NULL;) {
         use.call.me = me;
         take_away(&use, process);
     }
@@ -189,7 +190,7 @@ void cohort__pipes_repair(cohort__pid_t dead) {
     cohort__thread_t *me;
     cohort__end_t use;
     if (cohort__enter(&me)) return;
-    for (cohort__pipe_t *pipe = NULL; (pipe = next_of(dead, pipe, &use)) != NULL;) {
+    for (cohort__pipe_t *pipe = NULL; (pipe = next_pipe_of(dead, pipe, &use)) != NULL;) {
         use.call.me = me;
         /* whatever the number of deaths: this one is counted when it is repaired, or by a
          * repairer that has died since */

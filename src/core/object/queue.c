@@ -14,7 +14,7 @@ cohort__ring_t *cohort__queue_ring(cohort__ring_owner_t *owner, int i) {
     return i == 0 ? &((cohort_queue_t *)owner)->ring : NULL;
 }
 
-static apr_status_t destroy(void *queue) { return cohort_queue_destroy(queue); }
+static apr_status_t destroy_queue(void *queue) { return cohort_queue_destroy(queue); }
 
 /* Then what ends with the last holder of this end is told to the threads that wait for the queue,
  * too. A pipe has one queue. */
@@ -53,7 +53,7 @@ static apr_status_t queue_create(cohort_queue_t **queue, const cohort_queue_opti
         cohort__object_free(me, q);
         return status;
     }
-    cohort__object_publish(me, q, COHORT__QUEUE_TAG, pool, destroy);
+    cohort__object_publish(me, q, COHORT__QUEUE_TAG, pool, destroy_queue);
     *queue = q;
     return APR_SUCCESS;
 }
@@ -437,7 +437,7 @@ apr_status_t cohort_queue_close(cohort_queue_t *queue) {
     return COHORT__CALL_ANEW(queue_close(queue));
 }
 
-static apr_status_t drop(const cohort__call_t *call, bool thorough) {
+static apr_status_t drop_messages(const cohort__call_t *call, bool thorough) {
     cohort_queue_t *queue = cohort__queue_of(call);
     size_t dropped = 0;
     apr_status_t status = cohort__ring_drop(call, &queue->ring, thorough, &dropped);
@@ -447,10 +447,10 @@ static apr_status_t drop(const cohort__call_t *call, bool thorough) {
 
 /* As a get looks for the last message. */
 apr_status_t cohort__queue_throw_away(const cohort__call_t *call, bool thorough) {
-    apr_status_t status = drop(call, thorough);
+    apr_status_t status = drop_messages(call, thorough);
     if (status != APR_EAGAIN) return status;
     if (cohort__ring_is_drained(call, &cohort__queue_of(call)->ring, thorough)) return APR_SUCCESS;
-    return thorough ? drop(call, true) : APR_EAGAIN;
+    return thorough ? drop_messages(call, true) : APR_EAGAIN;
 }
 
 static apr_status_t try_discard(void *arg, bool thorough) {

@@ -75,7 +75,7 @@ static apr_status_t add_chunk(cohort__thread_t *me, cohort__owner_ptr_t *parts, 
 }
 
 /* NULL: it has no room for that. */
-static void *take(chunk_t *chunk, size_t size) {
+static void *take_from_chunk(chunk_t *chunk, size_t size) {
     uint64_t unit = size >= 64 ? 64 : 16;
     if (!chunk) return NULL;
     uint64_t at = (atomic_load(&chunk->used) + unit - 1) / unit * unit,
@@ -139,7 +139,7 @@ static void drop_one(cohort__thread_t *me, cohort_region_t *region, cohort__pid_
 
 /* Or is about to be, since it was never started and no process holds it. The state is read after
  * the holder, which alone could start it, and the id after both: they may be another process'. */
-static bool has_ended(cohort__pid_t id) {
+static bool owner_has_ended(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     if (!slot) return true;
     cohort__pid_t creator = atomic_load(&slot->creator);
@@ -149,7 +149,7 @@ static bool has_ended(cohort__pid_t id) {
            cohort__process_find(id) != slot;
 }
 
-static apr_status_t check_options(const cohort_region_options_t *o) {
+static apr_status_t check_region_options(const cohort_region_options_t *o) {
     apr_status_t status = cohort__check_reserved(o->reserved, 6, "options.reserved");
     if (!status && o->owner && o->lasting)
         status = cohort__fail(APR_EINVAL, "a lasting region has no owner");
@@ -166,7 +166,7 @@ static apr_status_t region_create(cohort_region_t **region, const cohort_region_
     cohort__thread_t *me = NULL;
     cohort_region_t *made;
     apr_status_t status = region ? cohort__enter(&me) : cohort__null("region");
-    if (!status) status = check_options(o);
+    if (!status) status = check_region_options(o);
     if (status) return status;
     cohort__pid_t owner = o->owner ? cohort__process_id(o->owner) : cohort__self_id();
     if (o->lasting) owner = 0;
@@ -177,7 +177,7 @@ static apr_status_t region_create(cohort_region_t **region, const cohort_region_
     atomic_fetch_add(&cohort__arena->regions, 1);
     cohort__object_publish(me, made, COHORT__TAG_REGION, pool, destroy_region);
     /* the repair of its death may have come before that */
-    if (owner && has_ended(owner)) {
+    if (owner && owner_has_ended(owner)) {
         drop_one(me, made, owner);
         return COHORT_EOWNERDEAD;
     }
@@ -195,11 +195,11 @@ static apr_status_t allocate(cohort__call_t *call, cohort_region_t *region, size
     cohort__owner_ptr_t *parts = region->sync.object.parts;
     uint64_t chunk = atomic_load(&region->chunk);
     if (!chunk) return COHORT_EHANDLE;
-    *block = take(chunk_at(&parts[NEWEST]), size);
+    *block = take_from_chunk(chunk_at(&parts[NEWEST]), size);
     if (*block) return APR_SUCCESS;
     if (size > SIZE_MAX - 128) return APR_ENOMEM;
     apr_status_t status = add_chunk(call->me, parts, size + 128 > chunk ? size + 128 : chunk);
-    if (!status) *block = take(chunk_at(&parts[NEWEST]), size);
+    if (!status) *block = take_from_chunk(chunk_at(&parts[NEWEST]), size);
     return status;
 }
 

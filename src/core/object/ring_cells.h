@@ -11,7 +11,12 @@
 #define COHORT__POSITION_BITS 45
 #define COHORT__POSITIONS     ((uint64_t)1 << COHORT__POSITION_BITS)
 
-typedef enum { COHORT__FREE, COHORT__WRITING, COHORT__FULL, COHORT__READING } cohort__cell_step_t;
+typedef enum {
+    COHORT__CELL_FREE,
+    COHORT__CELL_WRITING,
+    COHORT__CELL_FULL,
+    COHORT__CELL_READING
+} cohort__cell_step_t;
 
 /* What a step of a put or get says besides the statuses. Private: a caller of the ring never gets
  * one, and being negative they are no status of any system. */
@@ -45,13 +50,14 @@ struct cohort__segment_t {
     _Alignas(64) unsigned char memory[];
 };
 
-static inline uint64_t cohort__word(uint64_t position, uint32_t owner, cohort__cell_step_t step) {
+static inline uint64_t cohort__cell_word(uint64_t position, uint32_t owner,
+                                         cohort__cell_step_t step) {
     return position << 19 | (uint64_t)owner << 3 | (uint64_t)step;
 }
 /* The first position of a closed ring that was not claimed, and never will be. The owner is no
  * thread's. */
 static inline uint64_t cohort__word_sealed(uint64_t position) {
-    return cohort__word(position, 0xffff, COHORT__FREE);
+    return cohort__cell_word(position, 0xffff, COHORT__CELL_FREE);
 }
 static inline uint64_t cohort__word_position(uint64_t word) { return word >> 19; }
 static inline uint32_t cohort__word_owner(uint64_t word) { return (uint32_t)(word >> 3 & 0xffff); }
@@ -87,13 +93,13 @@ static inline bool cohort__is_ahead(const cohort__segment_t *segment, uint64_t f
 static inline bool cohort__is_put(const cohort__segment_t *segment, uint64_t word,
                                   uint64_t position) {
     uint64_t there = cohort__word_position(word);
-    return there == position ? cohort__word_step(word) != COHORT__FREE
+    return there == position ? cohort__word_step(word) != COHORT__CELL_FREE
                              : cohort__is_ahead(segment, position, there);
 }
 static inline bool cohort__is_taken(const cohort__segment_t *segment, uint64_t word,
                                     uint64_t position) {
     uint64_t there = cohort__word_position(word);
-    return there == position ? cohort__word_step(word) == COHORT__READING
+    return there == position ? cohort__word_step(word) == COHORT__CELL_READING
                              : cohort__is_ahead(segment, position, there);
 }
 /* No ring gets there. Positions are claimed at most a lap from a hint as it is at some time; the
@@ -105,7 +111,7 @@ static inline bool cohort__is_absurd(const cohort__segment_t *segment, uint64_t 
            cohort__is_ahead(segment, position, cohort__word_position(word));
 }
 static inline uint64_t cohort__free_again(const cohort__segment_t *segment, uint64_t position) {
-    return cohort__word(cohort__step(segment, position, segment->cells), 0, COHORT__FREE);
+    return cohort__cell_word(cohort__step(segment, position, segment->cells), 0, COHORT__CELL_FREE);
 }
 static inline uint32_t cohort__record(const cohort__thread_t *thread) {
     return atomic_load_explicit(&((cohort__thread_t *)thread)->index, memory_order_relaxed);

@@ -97,7 +97,8 @@ static void segment_init(cohort__segment_t *s, cohort__ring_t *ring, uint64_t ce
         cohort__cell_t *cell = cohort__cell_at(s, p);
         atomic_store_explicit(&cell->block, NULL, memory_order_relaxed);
         atomic_store_explicit(&cell->size, 0, memory_order_relaxed);
-        atomic_store_explicit(&cell->word, cohort__word(p, 0, COHORT__FREE), memory_order_relaxed);
+        atomic_store_explicit(&cell->word, cohort__cell_word(p, 0, COHORT__CELL_FREE),
+                              memory_order_relaxed);
     }
     atomic_store_explicit(&s->head, begin, memory_order_relaxed);
     atomic_store_explicit(&s->tail, begin, memory_order_release);

@@ -15,20 +15,20 @@
  * get. `record` is the thread's index, which a run reads once. False: another thread was faster. */
 static inline bool cohort__cell_claim(cohort__thread_t *me, uint32_t record, cohort__cell_t *cell,
                                       uint64_t position, cohort__cell_step_t from) {
-    bool put = from == COHORT__FREE;
-    uint64_t word = cohort__word(position, 0, from);
+    bool put = from == COHORT__CELL_FREE;
+    uint64_t word = cohort__cell_word(position, 0, from);
     atomic_store_explicit(&me->op_position, position, memory_order_relaxed);
     atomic_store_explicit(&me->op, put ? COHORT__OP_RING_PUT : COHORT__OP_RING_GET,
                           memory_order_release);
     return atomic_compare_exchange_strong(
         &cell->word, &word,
-        cohort__word(position, record, put ? COHORT__WRITING : COHORT__READING));
+        cohort__cell_word(position, record, put ? COHORT__CELL_WRITING : COHORT__CELL_READING));
 }
 
 /* The commit of a put, one store: from here on the message is in the ring. Raising the tail after
  * it, or after several, is the barrier that the wake-up needs. */
 static inline void cohort__cell_publish(cohort__cell_t *cell, uint64_t position) {
-    atomic_store_explicit(&cell->word, cohort__word(position, 0, COHORT__FULL),
+    atomic_store_explicit(&cell->word, cohort__cell_word(position, 0, COHORT__CELL_FULL),
                           memory_order_release);
 }
 

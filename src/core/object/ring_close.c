@@ -27,7 +27,7 @@ static seal_t seal_segment(cohort__segment_t *segment) {
     uint64_t p = cohort__head_position(atomic_load(&segment->head)), left = 2 * segment->cells;
     while (cohort__is_within(segment, p)) {
         cohort__cell_t *cell = cohort__cell_at(segment, p);
-        uint64_t word = atomic_load(&cell->word), free = cohort__word(p, 0, COHORT__FREE);
+        uint64_t word = atomic_load(&cell->word), free = cohort__cell_word(p, 0, COHORT__CELL_FREE);
         if (word == cohort__word_sealed(p)) return SEALED;
         if (cohort__is_put(segment, word, p)) {
             if (left-- == 0) return NOT_FREE;

@@ -9,13 +9,13 @@ typedef struct {
 
 static void add_cell(sum_t *sum, cohort__cell_t *cell, uint64_t word) {
     cohort__cell_step_t step = cohort__word_step(word);
-    if (step != COHORT__FULL && step != COHORT__READING) return;
+    if (step != COHORT__CELL_FULL && step != COHORT__CELL_READING) return;
     sum->messages++;
     sum->bytes += atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__SIZE_MAX;
 }
 
 /* What is being thrown away counts until it is gone, and the head may have passed it. */
-static sum_t look_at_all(cohort__segment_t *segment) {
+static sum_t look_at_cells(cohort__segment_t *segment) {
     sum_t sum = {0, 0};
     for (uint64_t i = 0; i < segment->cells; i++) {
         cohort__cell_t *cell = cohort__cell_at(segment, i);
@@ -39,7 +39,7 @@ static sum_t look_over(cohort__segment_t *segment, uint64_t from, uint64_t to) {
 static sum_t sum_of(cohort__segment_t *segment, bool look) {
     uint64_t tail = atomic_load(&segment->tail),
              head = cohort__head_position(atomic_load(&segment->head));
-    if (cohort__ring_state(segment->ring) == COHORT__RING_DISCARDING) return look_at_all(segment);
+    if (cohort__ring_state(segment->ring) == COHORT__RING_DISCARDING) return look_at_cells(segment);
     if (look) return look_over(segment, head, tail);
     uint64_t ahead = cohort__is_ahead(segment, head, tail) ? cohort__ahead(segment, head, tail) : 0;
     return (sum_t){ahead < segment->cells ? ahead : segment->cells, 0};
@@ -98,7 +98,7 @@ uint64_t cohort__ring_bytes(const cohort__call_t *call, cohort__ring_t *ring) {
 static uint64_t busy_cell(cohort__segment_t *segment) {
     for (uint64_t i = 0; i < segment->cells; i++) {
         uint64_t word = atomic_load(&cohort__cell_at(segment, i)->word);
-        if (cohort__word_step(word) != COHORT__FREE) return word;
+        if (cohort__word_step(word) != COHORT__CELL_FREE) return word;
     }
     return 0;
 }

@@ -6,7 +6,7 @@
 #include <cohort/errors.h>
 #include <string.h>
 
-static const void *bytes_of(cohort__cell_t *cell) {
+static const void *cell_bytes(cohort__cell_t *cell) {
     bool out = atomic_load_explicit(&cell->size, memory_order_relaxed) & COHORT__OUT_OF_LINE;
     return out ? atomic_load_explicit(&cell->block, memory_order_relaxed) : cell->bytes;
 }
@@ -36,7 +36,7 @@ static apr_status_t copy_out(cohort__thread_t *me, cohort__cell_t *cell, cohort_
         if (!to) return cohort__fail(APR_ENOMEM, "copying the message to the pool");
         ((char *)to)[r->size] = 0;
     }
-    if (r->size) memcpy(to, bytes_of(cell), r->size);
+    if (r->size) memcpy(to, cell_bytes(cell), r->size);
     return APR_SUCCESS;
 }
 
@@ -46,10 +46,10 @@ static void not_taken(const cohort__receive_t *r) {
 
 static void give_back(cohort__thread_t *me, cohort__segment_t *segment, uint64_t position,
                       const cohort__receive_t *r) {
-    uint64_t mine = cohort__word(position, cohort__record(me), COHORT__READING);
+    uint64_t mine = cohort__cell_word(position, cohort__record(me), COHORT__CELL_READING);
     cohort__block_free(me, &me->in_flight[COHORT__IN_FLIGHT_MESSAGE]);
     if (atomic_compare_exchange_strong(&cohort__cell_at(segment, position)->word, &mine,
-                                       cohort__word(position, 0, COHORT__FULL)))
+                                       cohort__cell_word(position, 0, COHORT__CELL_FULL)))
         cohort__ring_rewind(segment, position);
     not_taken(r);
     cohort__ring_t *ring = segment->ring;
@@ -91,7 +91,7 @@ static apr_status_t drop_damaged(const cohort__call_t *call, cohort__ring_t *rin
                                  cohort__segment_t *segment, uint64_t position,
                                  const uint64_t *head) {
     cohort__cell_t *cell = cohort__cell_at(segment, position);
-    if (!cohort__cell_claim(call->me, cohort__record(call->me), cell, position, COHORT__FULL))
+    if (!cohort__cell_claim(call->me, cohort__record(call->me), cell, position, COHORT__CELL_FULL))
         return COHORT__RING_LOST;
     cohort__receive_t nothing = {.how = COHORT__RECEIVE_INTO};
     atomic_store(&cell->block, NULL);
@@ -108,7 +108,7 @@ static apr_status_t take_at(const cohort__call_t *call, cohort__ring_t *ring,
                             cohort__receive_t *r) {
     cohort__thread_t *me = call->me;
     cohort__cell_t *cell = cohort__cell_at(segment, position);
-    uint64_t full = cohort__word(position, 0, COHORT__FULL);
+    uint64_t full = cohort__cell_word(position, 0, COHORT__CELL_FULL);
     uint64_t said = atomic_load_explicit(&cell->size, memory_order_acquire) & ~COHORT__RETURNED;
     bool sound = said <= segment->inline_size || is_sound(cell, said);
     r->size = (size_t)(said & COHORT__SIZE_MAX);
@@ -120,7 +120,7 @@ static apr_status_t take_at(const cohort__call_t *call, cohort__ring_t *ring,
     apr_status_t status = r->expect ? r->expect(r->arg) : APR_SUCCESS;
     if (status) return status;
     if (!head) atomic_store(&ring->irregular, 1);
-    if (!cohort__cell_claim(me, cohort__record(me), cell, position, COHORT__FULL)) {
+    if (!cohort__cell_claim(me, cohort__record(me), cell, position, COHORT__CELL_FULL)) {
         not_taken(r);
         return COHORT__RING_LOST;
     }
@@ -157,13 +157,13 @@ static apr_status_t get_in(const cohort__call_t *call, cohort__ring_t *ring,
             atomic_load_explicit(&cohort__cell_at(segment, position)->word, memory_order_acquire);
         uint64_t there = cohort__word_position(word);
         cohort__cell_step_t step = cohort__word_step(word);
-        if (there == position && step == COHORT__FULL) {
+        if (there == position && step == COHORT__CELL_FULL) {
             if (cohort__word_owner(word)) return COHORT_EDAMAGED;
             apr_status_t status = take_at(call, ring, segment, position, &head, r);
             if (status != COHORT__RING_LOST) return status;
-        } else if (there == position && step == COHORT__FREE) {
+        } else if (there == position && step == COHORT__CELL_FREE) {
             return APR_EAGAIN;
-        } else if (there == position && step == COHORT__WRITING) {
+        } else if (there == position && step == COHORT__CELL_WRITING) {
             *in_the_way = word;
             return thorough ? get_behind(call, ring, segment, position, r) : APR_EAGAIN;
         } else if (there == position || cohort__is_ahead(segment, position, there)) {
@@ -245,9 +245,9 @@ size_t cohort__ring_get_run(const cohort__call_t *call, cohort__ring_t *ring,
     while (done < count && cohort__is_within(segment, position)) {
         cohort__cell_t *cell = cohort__cell_at(segment, position);
         uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
-        if (word == cohort__word(position, 0, COHORT__FULL)) {
+        if (word == cohort__cell_word(position, 0, COHORT__CELL_FULL)) {
             if (!fits_message(segment, cell, &messages[done])) break;
-            if (!cohort__cell_claim(call->me, record, cell, position, COHORT__FULL)) continue;
+            if (!cohort__cell_claim(call->me, record, cell, position, COHORT__CELL_FULL)) continue;
             uint64_t said = atomic_load_explicit(&cell->size, memory_order_relaxed);
             cohort_message_t *message = &messages[done++];
             message->size = (apr_size_t)(said & COHORT__SIZE_MAX);

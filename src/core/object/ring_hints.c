@@ -28,7 +28,7 @@ void cohort__ring_catch_up(cohort__segment_t *segment) {
         uint64_t tail = atomic_load(&segment->tail);
         uint64_t word = cohort__is_within(segment, tail)
                             ? atomic_load(&cohort__cell_at(segment, tail)->word)
-                            : cohort__word(tail, 0, COHORT__FREE);
+                            : cohort__cell_word(tail, 0, COHORT__CELL_FREE);
         if (!cohort__is_put(segment, word, tail)) break;
         if (cohort__is_absurd(segment, word, tail) && atomic_load(&segment->tail) == tail) break;
         cohort__tail_raise(segment, tail, cohort__step(segment, tail, 1));
@@ -37,7 +37,7 @@ void cohort__ring_catch_up(cohort__segment_t *segment) {
         uint64_t head = atomic_load(&segment->head), position = cohort__head_position(head);
         uint64_t word = cohort__is_within(segment, position)
                             ? atomic_load(&cohort__cell_at(segment, position)->word)
-                            : cohort__word(position, 0, COHORT__FREE);
+                            : cohort__cell_word(position, 0, COHORT__CELL_FREE);
         if (!cohort__is_taken(segment, word, position)) break;
         if (cohort__is_absurd(segment, word, position) && atomic_load(&segment->head) == head)
             break;

@@ -7,15 +7,15 @@
 #include <string.h>
 
 /* Where the next message goes. */
-static apr_status_t find_free(cohort__segment_t *segment, uint64_t *position,
-                              uint64_t *in_the_way) {
+static apr_status_t find_free_cell(cohort__segment_t *segment, uint64_t *position,
+                                   uint64_t *in_the_way) {
     for (;;) {
         uint64_t tail = atomic_load_explicit(&segment->tail, memory_order_acquire);
         if (!segment->laps && tail >= segment->cells) return COHORT__RING_PASSED;
         cohort__cell_t *cell = cohort__cell_at(segment, tail);
         uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
         *position = tail;
-        if (word == cohort__word(tail, 0, COHORT__FREE)) return APR_SUCCESS;
+        if (word == cohort__cell_word(tail, 0, COHORT__CELL_FREE)) return APR_SUCCESS;
         if (cohort__is_put(segment, word, tail)) {
             if (cohort__is_absurd(segment, word, tail) && atomic_load(&segment->tail) == tail)
                 return COHORT_EDAMAGED;
@@ -30,9 +30,10 @@ static apr_status_t find_free(cohort__segment_t *segment, uint64_t *position,
 static apr_status_t claim_free(cohort__thread_t *me, cohort__segment_t *segment, uint64_t *position,
                                uint64_t *in_the_way) {
     for (;;) {
-        apr_status_t status = find_free(segment, position, in_the_way);
+        apr_status_t status = find_free_cell(segment, position, in_the_way);
         cohort__cell_t *cell = cohort__cell_at(segment, *position);
-        if (status || cohort__cell_claim(me, cohort__record(me), cell, *position, COHORT__FREE))
+        if (status ||
+            cohort__cell_claim(me, cohort__record(me), cell, *position, COHORT__CELL_FREE))
             return status;
     }
 }
@@ -43,7 +44,7 @@ apr_status_t cohort__ring_find_room(const cohort__call_t *call, cohort__ring_t *
         uint64_t position = 0, in_the_way = 0;
         cohort__segment_t *segment = cohort__segment_hold(call, &ring->tail);
         if (!segment) return COHORT_EHANDLE;
-        apr_status_t status = find_free(segment, &position, &in_the_way);
+        apr_status_t status = find_free_cell(segment, &position, &in_the_way);
         cohort__op_end(call->me);
         if (status == COHORT__RING_PASSED) return APR_SUCCESS;
         if (status != APR_EAGAIN || !thorough || repairs++ == COHORT__REPAIRS ||
@@ -120,9 +121,9 @@ size_t cohort__ring_put_run(const cohort__call_t *call, cohort__ring_t *ring,
            cohort__is_within(segment, position)) {
         cohort__cell_t *cell = cohort__cell_at(segment, position);
         uint64_t word = atomic_load_explicit(&cell->word, memory_order_acquire);
-        if (word == cohort__word(position, 0, COHORT__FREE)) {
+        if (word == cohort__cell_word(position, 0, COHORT__CELL_FREE)) {
             if (!messages[done].data && messages[done].size) break;
-            if (!cohort__cell_claim(call->me, record, cell, position, COHORT__FREE)) continue;
+            if (!cohort__cell_claim(call->me, record, cell, position, COHORT__CELL_FREE)) continue;
             fill_small(cell, messages[done].data, messages[done].size);
             cohort__cell_publish(cell, position);
             done++;

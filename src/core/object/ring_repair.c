@@ -29,7 +29,7 @@ bool cohort__is_segment(const void *address) {
 static void undo_put(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment,
                      uint64_t position) {
     cohort__cell_t *cell = cohort__cell_at(segment, position);
-    uint64_t writing = cohort__word(position, cohort__record(dead), COHORT__WRITING);
+    uint64_t writing = cohort__cell_word(position, cohort__record(dead), COHORT__CELL_WRITING);
     if (atomic_load(&cell->word) == writing) {
         atomic_store(&segment->ring->irregular, 1);
         cohort__block_free(me, &cell->block);
@@ -43,8 +43,8 @@ static void undo_put(cohort__thread_t *me, cohort__thread_t *dead, cohort__segme
 static void undo_get(cohort__thread_t *me, cohort__thread_t *dead, cohort__segment_t *segment,
                      uint64_t position) {
     cohort__cell_t *cell = cohort__cell_at(segment, position);
-    uint64_t reading = cohort__word(position, cohort__record(dead), COHORT__READING),
-             full = cohort__word(position, 0, COHORT__FULL);
+    uint64_t reading = cohort__cell_word(position, cohort__record(dead), COHORT__CELL_READING),
+             full = cohort__cell_word(position, 0, COHORT__CELL_FULL);
     if (atomic_load(&cell->word) == reading) {
         uint64_t size = atomic_load(&cell->size);
         cohort__owner_ptr_t *in_flight = &dead->in_flight[COHORT__IN_FLIGHT_MESSAGE];

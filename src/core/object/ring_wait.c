@@ -13,7 +13,7 @@
 
 bool cohort__ring_clear_way(uint64_t word) {
     cohort__cell_step_t step = cohort__word_step(word);
-    if ((step != COHORT__WRITING && step != COHORT__READING) ||
+    if ((step != COHORT__CELL_WRITING && step != COHORT__CELL_READING) ||
         cohort__word_owner(word) >= cohort__thread_count())
         return false;
     cohort__pid_t owner = atomic_load_explicit(&cohort__thread_at(cohort__word_owner(word))->owner,

@@ -89,7 +89,7 @@ static bool is_waiting(entry_t *e) {
     return waiter_of(e) && !is_notified(e) && cohort__thread_alive(waiter_of(e), false);
 }
 
-static bool is_lost(entry_t *e) {
+static bool is_notice_lost(entry_t *e) {
     return waiter_of(e) && is_notified(e) && !cohort__thread_alive(waiter_of(e), true);
 }
 
@@ -115,7 +115,7 @@ static apr_status_t grow_condition(cohort_condition_t *c, cohort__thread_t *me) 
 }
 
 /* Not in use, or left by a thread that died waiting. */
-static entry_t *find_free(cohort_condition_t *c) {
+static entry_t *find_free_entry(cohort_condition_t *c) {
     entry_t *e;
     for (uint32_t i = 0; (e = condition_entry_at(c, i)) != NULL; i++) {
         if (!waiter_of(e) || (!is_notified(e) && !cohort__thread_alive(waiter_of(e), false)))
@@ -135,20 +135,20 @@ static entry_t *find_oldest(cohort_condition_t *c, uint64_t before) {
     return oldest;
 }
 
-static uint64_t take_turn(cohort_condition_t *c) {
+static uint64_t take_number(cohort_condition_t *c) {
     uint64_t place = atomic_load_explicit(&c->next, memory_order_relaxed);
     cohort__guard_set(&c->sync.guard, &c->next, place + 1);
     return place;
 }
 
 static apr_status_t add_entry(cohort_condition_t *c, wait_t *w) {
-    w->entry = find_free(c);
+    w->entry = find_free_entry(c);
     if (!w->entry) {
         apr_status_t status = grow_condition(c, w->call.me);
         if (status) return status;
-        w->entry = find_free(c);
+        w->entry = find_free_entry(c);
     }
-    cohort__guard_set(&c->sync.guard, &w->entry->place, take_turn(c) * 2);
+    cohort__guard_set(&c->sync.guard, &w->entry->place, take_number(c) * 2);
     cohort__guard_set(&c->sync.guard, &w->entry->waiter, w->waiter);
     return APR_SUCCESS;
 }
@@ -198,7 +198,7 @@ static unsigned count_waiting(cohort_condition_t *c) {
 }
 
 /* The next waiter is marked and the entry of the dead removed in one step. */
-static void pass_on(cohort_condition_t *c, entry_t *dead, wakes_t *wakes) {
+static void pass_on_wake(cohort_condition_t *c, entry_t *dead, wakes_t *wakes) {
     uint64_t place = place_of(dead);
     entry_t *next = find_oldest(c, place);
     cohort__guard_set(&c->sync.guard, &dead->waiter, 0);
@@ -210,7 +210,7 @@ static void pass_on(cohort_condition_t *c, entry_t *dead, wakes_t *wakes) {
 static void pass_on_lost(cohort_condition_t *c, wakes_t *wakes) {
     entry_t *e;
     for (uint32_t i = 0; wakes->count < WAKES && (e = condition_entry_at(c, i)) != NULL; i++) {
-        if (is_lost(e)) pass_on(c, e, wakes);
+        if (is_notice_lost(e)) pass_on_wake(c, e, wakes);
     }
 }
 
@@ -446,7 +446,7 @@ static apr_status_t notify_waiters(cohort_condition_t *c, apr_size_t n, bool all
     apr_status_t status = begin_as_owner(&w, c);
     if (status) return status;
     if (!cohort__sync_guard(&w.call)) return COHORT_EHANDLE;
-    uint64_t place = take_turn(c);
+    uint64_t place = take_number(c);
     cohort__guard_commit(&c->sync.guard);
     if (n >= count_waiting(c)) all = true;
     if (all) n = 1; /* until none is left */

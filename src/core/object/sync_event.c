@@ -12,6 +12,10 @@
 
 #define IS_SET ((uint64_t)1)
 
+static uint64_t times_set(uint64_t word) { return word >> 1; }
+static uint64_t cleared(uint64_t word) { return word & ~IS_SET; }
+static uint64_t set_once_more(uint64_t word) { return (word + 2) | IS_SET; }
+
 struct cohort_event_t {
     cohort__sync_t sync;
 };
@@ -30,7 +34,7 @@ static apr_status_t event_create(cohort_event_t **event, apr_pool_t *pool) {
     apr_status_t status = event ? cohort__enter(&me) : cohort__null("event");
     if (!status) status = cohort__sync_new(me, sizeof *made, &made);
     if (status) return status;
-    atomic_store(&made->sync.word, (atomic_load(&made->sync.word) + 2) & ~IS_SET);
+    atomic_store(&made->sync.word, cleared(set_once_more(atomic_load(&made->sync.word))));
     cohort__object_publish(me, made, COHORT__TAG_EVENT, pool, destroy_event);
     *event = made;
     return APR_SUCCESS;
@@ -50,7 +54,7 @@ static apr_status_t event_set(cohort_event_t *event) {
     do {
         if (cohort__call_over(&call)) return COHORT_EHANDLE;
     } while (!(word & IS_SET) &&
-             !atomic_compare_exchange_weak(&event->sync.word, &word, (word + 2) | IS_SET));
+             !atomic_compare_exchange_weak(&event->sync.word, &word, set_once_more(word)));
     cohort__notify(&event->sync.changed, COHORT__ALL);
     return APR_SUCCESS;
 }
@@ -64,7 +68,7 @@ static apr_status_t event_clear(cohort_event_t *event) {
     uint64_t word = atomic_load(&event->sync.word);
     do {
         if (cohort__call_over(&call)) return COHORT_EHANDLE;
-    } while (!atomic_compare_exchange_weak(&event->sync.word, &word, word & ~IS_SET));
+    } while (!atomic_compare_exchange_weak(&event->sync.word, &word, cleared(word)));
     return APR_SUCCESS;
 }
 
@@ -75,7 +79,7 @@ static apr_status_t try_event(void *arg, bool thorough) {
     (void)thorough; /* depends on no process' life: any may set it */
     uint64_t word = atomic_load_explicit(&w->event->sync.word, memory_order_acquire);
     if (cohort__call_over(w->call)) return COHORT_EHANDLE;
-    return (word & IS_SET) || word >> 1 != w->seen >> 1 ? APR_SUCCESS : APR_EAGAIN;
+    return (word & IS_SET) || times_set(word) != times_set(w->seen) ? APR_SUCCESS : APR_EAGAIN;
 }
 
 static apr_status_t event_wait(cohort_event_t *event, apr_interval_time_t timeout) {

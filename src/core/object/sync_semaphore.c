@@ -70,7 +70,7 @@ static bool is_signal(cohort_semaphore_t *s) {
 }
 
 /* With the guard: what the dead hold is free again. */
-static void take_back(cohort_semaphore_t *s) {
+static void take_back_unit(cohort_semaphore_t *s) {
     if (is_signal(s)) return;
     for (cohort__holder_t *e = NULL; (e = cohort__holders_next(&s->holders, e)) != NULL;) {
         if (cohort__process_alive(atomic_load(&e->id), true)) continue;
@@ -102,7 +102,7 @@ static apr_status_t take_permit(wait_t *w, bool look, cohort__pid_t *unsettled) 
     cohort_semaphore_t *s = w->semaphore;
     *unsettled = 0;
     if (!cohort__sync_guard(w->call)) return COHORT_EHANDLE;
-    if (look) take_back(s);
+    if (look) take_back_unit(s);
     apr_status_t status = take_one(s, w->call->me, w->process);
     bool more = value_of(s) > 0;
     *unsettled =
@@ -155,7 +155,7 @@ static void give_up_permits(cohort_semaphore_t *s, cohort__holder_t *mine, uint6
 static apr_status_t give_permits(cohort_semaphore_t *s, cohort__pid_t process, uint64_t n) {
     cohort__holder_t *mine = is_signal(s) ? NULL : cohort__holders_find(&s->holders, process);
     uint64_t held = mine ? atomic_load(&mine->value) : 0;
-    if (n > held) take_back(s);
+    if (n > held) take_back_unit(s);
     if (n > s->limit || value_of(s) + n > s->limit)
         return cohort__fail(COHORT_EOVERRELEASE, "%llu permits more than the initial %llu",
                             (unsigned long long)n, (unsigned long long)s->limit);
@@ -185,7 +185,7 @@ apr_status_t cohort_semaphore_release(cohort_semaphore_t *semaphore, apr_size_t 
 static apr_status_t count_permits(const cohort__call_t *call, uint64_t *value) {
     cohort_semaphore_t *semaphore = (cohort_semaphore_t *)call->object;
     if (!cohort__sync_guard(call)) return COHORT_EHANDLE;
-    take_back(semaphore);
+    take_back_unit(semaphore);
     *value = value_of(semaphore);
     cohort__guard_leave(&semaphore->sync.guard);
     if (*value > 0) cohort__notify(&semaphore->sync.changed, COHORT__ALL);

@@ -74,7 +74,7 @@ static void record_death(cohort_pool_t *pool, cohort__thread_t *me, cohort__owne
 
 /* Its worker has recorded it before it died: as the last of its chain, or somewhere in a shared
  * one. */
-static const cohort__failure_t *failure_of(cohort__owner_ptr_t *chain, uint64_t index) {
+static const cohort__failure_t *failure_in(cohort__owner_ptr_t *chain, uint64_t index) {
     const cohort__failure_t *at = atomic_load(chain);
     while (at && at->index != index) at = atomic_load(&((cohort__failure_t *)at)->next);
     return at;
@@ -85,7 +85,7 @@ static const cohort__failure_t *failure_of(cohort__owner_ptr_t *chain, uint64_t 
 static bool charge_item(cohort_pool_t *pool, cohort__thread_t *me, cohort_result_t *job,
                         cohort__owner_ptr_t *chain, cohort__failure_t *what,
                         cohort__charge_t charge) {
-    const cohort__failure_t *failed = failure_of(chain, what->index);
+    const cohort__failure_t *failed = failure_in(chain, what->index);
     if (failed) {
         what->status = failed->status;
         cohort__job_failed(job, what->index, failed->status);
@@ -134,13 +134,13 @@ static void charge_chunk(cohort_pool_t *pool, cohort__thread_t *me, cohort_resul
         return;
     }
     unsigned state = item < end ? COHORT__CHUNK_RETRY : COHORT__CHUNK_DONE;
-    atomic_store(&job->words[c], cohort__word(state, attempt, number, item - first));
+    atomic_store(&job->words[c], cohort__chunk_word(state, attempt, number, item - first));
     cohort__job_cancel_chunk(job, c);
 }
 
 /* It may have taken a batch from the cursor that no other will look at, so the job is looked
  * through again in any case. */
-static void put_back(cohort_pool_t *pool, cohort_result_t *job) {
+static void put_back_job(cohort_pool_t *pool, cohort_result_t *job) {
     if (atomic_load(&job->state) || atomic_load(&job->unwanted) ||
         atomic_load(&pool->state) == COHORT__POOL_ENDED)
         return;
@@ -164,7 +164,7 @@ static void local_lost_worker(cohort_pool_t *pool, cohort__thread_t *me, uint32_
         cohort__delays_count(job);
         cohort__each_lost(pool, job, number);
         cohort__job_settle(job);
-        put_back(pool, job);
+        put_back_job(pool, job);
         if (job->imap) cohort__imap_news(job->imap);
         atomic_store(&worker->job, NULL);
         if (atomic_load(&job->unwanted)) cohort__job_release_when_unused(pool, me, job);

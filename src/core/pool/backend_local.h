@@ -24,8 +24,8 @@ enum {
     COHORT__CHUNK_WAITING
 };
 
-static inline uint64_t cohort__word(unsigned state, uint64_t attempt, uint64_t worker,
-                                    uint64_t start) {
+static inline uint64_t cohort__chunk_word(unsigned state, uint64_t attempt, uint64_t worker,
+                                          uint64_t start) {
     return (uint64_t)state << 61 | (attempt & 0x1fff) << 48 | worker << 32 | start;
 }
 static inline unsigned cohort__word_state(uint64_t word) { return (unsigned)(word >> 61); }
@@ -47,6 +47,15 @@ static inline bool cohort__word_runs_in(uint64_t word, uint64_t worker) {
  * not done, at the place `at` in the chunk; its worker has begun no other. */
 static inline uint64_t cohort__word_attempt_of(uint64_t word, uint64_t at) {
     return at == cohort__word_start(word) ? cohort__word_attempt(word) : 0;
+}
+
+/* ---- pool_order.c --------------------------------------------------------------------------- */
+
+/* APR_EINVAL, COHORT_ELIMIT: an order that makes no sense, or is too large. */
+apr_status_t cohort__order_check(const cohort_job_t *order);
+/* Bytes from one element of an array to the next. */
+static inline uint64_t cohort__order_stride(apr_size_t size) {
+    return size >= COHORT_STRINGS ? sizeof(cohort_bytes_t) : size;
 }
 
 /* ---- what a job needs beyond calls of its task: bits of its word `needs`. A job has some from the

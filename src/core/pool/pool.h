@@ -174,6 +174,11 @@ struct cohort_pool_t {
     cohort__in_flight_t in_flight;
 };
 
+/* A call on a pool that users name begins. */
+static inline apr_status_t cohort__pool_call(cohort__call_t *use, cohort_pool_t *pool) {
+    return cohort__call_begin(use, pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+}
+
 /* What became of a failed item: a chain per chunk or worker, each with one writer at a time. */
 typedef struct cohort__failure_t {
     cohort__owner_ptr_t next;

@@ -14,10 +14,6 @@
 
 #define OBSERVED_NS INT64_C(10000000000) /* that a pool is observed after a question */
 
-static apr_status_t check_pool(cohort__call_t *use, cohort_pool_t *pool) {
-    return cohort__call_begin(use, pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
-}
-
 static cohort_activity_t **new_list(apr_pool_t *parent, uint32_t n) {
     cohort_activity_t **list = apr_palloc(parent, n * sizeof *list),
                       *all = apr_pcalloc(parent, n * sizeof *all);
@@ -26,7 +22,8 @@ static cohort_activity_t **new_list(apr_pool_t *parent, uint32_t n) {
 }
 
 /* Guard. False: nothing is at that place. */
-static bool fill(cohort_pool_t *pool, uint32_t number, int64_t now, cohort_activity_t *activity) {
+static bool fill_activity(cohort_pool_t *pool, uint32_t number, int64_t now,
+                          cohort_activity_t *activity) {
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
     cohort_process_t *slot = cohort__process_find(atomic_load(&worker->process));
     if (!slot || cohort__process_state(slot) > COHORT__SLOT_RUNNING) return false;
@@ -44,14 +41,14 @@ static apr_status_t activity(cohort_pool_t *pool, cohort_activity_t ***list, apr
                              apr_pool_t *parent) {
     cohort__call_t use;
     if (!list || !n || !parent) return cohort__null(!list ? "list" : !n ? "n" : "parent");
-    apr_status_t status = check_pool(&use, pool);
+    apr_status_t status = cohort__pool_call(&use, pool);
     if (!status) status = cohort__pool_enter_live(pool, use.me, use.life);
     if (status) return status;
     int64_t now = cohort_os_now();
     cohort_activity_t **all = new_list(parent, pool->workers);
     apr_size_t count = 0;
     atomic_store(&pool->observed, now + OBSERVED_NS);
-    for (uint32_t i = 0; i < pool->workers; i++) count += fill(pool, i, now, all[count]);
+    for (uint32_t i = 0; i < pool->workers; i++) count += fill_activity(pool, i, now, all[count]);
     cohort__pool_leave(pool);
     *list = all;
     *n = count;

@@ -25,7 +25,7 @@ static bool is_retried(const cohort_result_t *job, apr_status_t status) {
     return false;
 }
 
-bool cohort__is_turn_again(const cohort__runner_t *w, const cohort__turn_t *turn,
+bool cohort__is_turn_again(const cohort__worker_self_t *w, const cohort__turn_t *turn,
                            apr_status_t status) {
     const cohort_result_t *job = w->job;
     return turn->attempt + 1 < job->attempts && is_retried(job, status) &&
@@ -33,7 +33,7 @@ bool cohort__is_turn_again(const cohort__runner_t *w, const cohort__turn_t *turn
 }
 
 /* The record is of no meaning when the word says WAITING. */
-static void let_wait(const cohort__runner_t *w, const cohort__turn_t *turn, uint64_t start) {
+static void let_wait(const cohort__worker_self_t *w, const cohort__turn_t *turn, uint64_t start) {
     cohort_result_t *job = w->job;
     cohort__chunk_wait(job, turn->chunk, w->number, turn->attempt, start);
     atomic_store(&w->record->progress, cohort__progress(turn->first, false));
@@ -42,12 +42,12 @@ static void let_wait(const cohort__runner_t *w, const cohort__turn_t *turn, uint
     if (turn->needs & COHORT__NEEDS_NEWS) cohort__imap_news(job->imap);
 }
 
-void cohort__turn_again(const cohort__runner_t *w, cohort__turn_t *turn) {
+void cohort__turn_again(const cohort__worker_self_t *w, cohort__turn_t *turn) {
     cohort_result_t *job = w->job;
     uint64_t start = turn->first - turn->chunk * job->chunk;
     turn->attempt++;
     if (turn->needs & COHORT__NEEDS_DELAY) let_wait(w, turn, start);
     else
         atomic_store(&job->words[turn->chunk],
-                     cohort__word(COHORT__CHUNK_RUNNING, turn->attempt, w->number, start));
+                     cohort__chunk_word(COHORT__CHUNK_RUNNING, turn->attempt, w->number, start));
 }

@@ -20,7 +20,7 @@ int cohort_result_is_successful(const cohort_result_t *result) {
     return successful;
 }
 
-static void describe(const cohort__failure_t *failure, cohort_task_error_t *error) {
+static void describe_failure(const cohort__failure_t *failure, cohort_task_error_t *error) {
     *error = (cohort_task_error_t){.status = failure->status,
                                    .message = failure->message,
                                    .message_size = failure->length,
@@ -67,7 +67,8 @@ static void find_error(const cohort_result_t *result, const cohort__found_t *fou
                                    .crash = "",
                                    .exit_code = COHORT_EXIT_NONE};
     const cohort__failure_t *reason = found->reason;
-    if (found->abandoned && reason && reason->status == error->status) describe(reason, error);
+    if (found->abandoned && reason && reason->status == error->status)
+        describe_failure(reason, error);
     if (found->abandoned || !found->failed) return;
     error->index = (apr_size_t)found->first;
     error->count = 1;
@@ -75,7 +76,7 @@ static void find_error(const cohort_result_t *result, const cohort__found_t *fou
         describe_cancelled(found->first, error->status, error);
     for (cohort__failure_t *at = NULL; (at = next_failure(result, at, &chain)) != NULL;) {
         if (at->index == error->index) {
-            describe(at, error);
+            describe_failure(at, error);
             break;
         }
     }
@@ -106,7 +107,7 @@ static void *destination_of(const cohort_result_t *job, void *outputs) {
     return !outputs && job->submitter == cohort__self_id() ? job->destination : outputs;
 }
 
-static COHORT__APART apr_status_t give(const cohort__call_t *use, cohort_bytes_t *outputs) {
+static COHORT__APART apr_status_t give_outputs(const cohort__call_t *use, cohort_bytes_t *outputs) {
     cohort_result_t *job = cohort__result_of(use);
     cohort_pool_t *pool = atomic_load(&job->pool);
     const cohort__backend_t *backend = cohort__backend_of_job(job);
@@ -121,7 +122,7 @@ apr_status_t cohort__result_give(const cohort__call_t *use, void *outputs) {
     const cohort_result_t *job = cohort__result_of(use);
     if (!(job->bytes & COHORT__BYTES_OUT)) return APR_SUCCESS;
     outputs = destination_of(job, outputs);
-    return outputs ? give(use, outputs) : APR_SUCCESS;
+    return outputs ? give_outputs(use, outputs) : APR_SUCCESS;
 }
 
 /* Of a job that is over, and not freed meanwhile. */
@@ -246,7 +247,7 @@ static apr_status_t result_errors(cohort_result_t *result, cohort_task_error_t *
     chain = 0;
     for (cohort__failure_t *at = NULL;
          filled < count && (at = next_failure(result, at, &chain)) != NULL;) {
-        describe(at, list[filled++]);
+        describe_failure(at, list[filled++]);
     }
     if (found.cancelled) filled += list_cancelled(result, &found, list + filled, count - filled);
     cohort__result_look_end(&use);

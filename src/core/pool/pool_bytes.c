@@ -183,7 +183,8 @@ void cohort__bytes_begin(const cohort_result_t *job, cohort__turn_t *turn) {
     turn->input = any ? element->data : NULL;
 }
 
-void cohort__bytes_end(const cohort__runner_t *w, const cohort__turn_t *turn, apr_status_t status) {
+void cohort__bytes_end(const cohort__worker_self_t *w, const cohort__turn_t *turn,
+                       apr_status_t status) {
     if (!status) return;
     for (uint64_t i = turn->first; i < turn->last; i++)
         cohort__output_drop(w->me, w->job, i, status);

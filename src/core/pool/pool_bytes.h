@@ -30,7 +30,8 @@ void cohort__outputs_free(cohort__thread_t *me, cohort_result_t *job);
 
 /* Around a turn of a job that needs COHORT__NEEDS_BYTES. */
 void cohort__bytes_begin(const cohort_result_t *job, cohort__turn_t *turn);
-void cohort__bytes_end(const cohort__runner_t *w, const cohort__turn_t *turn, apr_status_t status);
+void cohort__bytes_end(const cohort__worker_self_t *w, const cohort__turn_t *turn,
+                       apr_status_t status);
 
 /* Of the table of backend.h: outputs become the user's. */
 apr_status_t cohort__job_give(cohort_pool_t *pool, const cohort__call_t *use,

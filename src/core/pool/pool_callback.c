@@ -32,7 +32,7 @@ bool cohort__in_callback(void) { return inside; }
 
 /* A copy of another process has neither its thread nor its callbacks; the copied mutex may be
  * locked. */
-static void lock(void) {
+static void lock_callbacks(void) {
     if (cohort__membership_is_new(&owner)) {
         cohort_os_mutex_reset(&callbacks_mutex);
         first_callback = calling = NULL;
@@ -48,7 +48,7 @@ static bool is_destroyed(const cohort__callback_t *callback) {
     return cohort__call_over(&callback->use);
 }
 
-static bool is_due(const cohort__callback_t *callback) {
+static bool is_callback_due(const cohort__callback_t *callback) {
     cohort_pool_t *pool = callback->pool;
     if (cohort__result_is_over(callback->job) || is_destroyed(callback)) return true;
     return atomic_load(&pool->state) == COHORT__POOL_ENDED;
@@ -70,9 +70,9 @@ static cohort__callback_t **first_of_result(const cohort__callback_t *due) {
  * among those of one result in any case. */
 static bool take_due(void) {
     bool found = false;
-    lock();
+    lock_callbacks();
     for (cohort__callback_t **at = &first_callback; *at && !found; at = &(*at)->next) {
-        if (!is_due(*at)) continue;
+        if (!is_callback_due(*at)) continue;
         if ((*at)->added) at = first_of_result(*at);
         calling = *at;
         *at = calling->next;
@@ -85,14 +85,14 @@ static bool take_due(void) {
 }
 
 static bool is_idle(void) {
-    lock();
+    lock_callbacks();
     bool idle = !first_callback && !reserved && !cohort__feeds_any();
     cohort_os_mutex_unlock(&callbacks_mutex);
     return idle;
 }
 
 static bool get_oldest(cohort__call_t *use) {
-    lock();
+    lock_callbacks();
     bool any = first_callback != NULL;
     if (any) *use = first_callback->use;
     cohort_os_mutex_unlock(&callbacks_mutex);
@@ -110,7 +110,7 @@ static apr_status_t try_due(void *arg, bool thorough) {
     return !any && is_idle() ? APR_EOF : APR_EAGAIN;
 }
 
-static void call(cohort__callback_t *callback) {
+static void call_back(cohort__callback_t *callback) {
     int successful = 0;
     if (is_destroyed(callback) || cohort__result_successful(callback->job, &successful)) return;
     if (successful && callback->on_success) callback->on_success(callback->job, callback->arg);
@@ -119,7 +119,7 @@ static void call(cohort__callback_t *callback) {
 }
 
 static void done(cohort__callback_t *callback) {
-    lock();
+    lock_callbacks();
     calling = NULL;
     cohort_os_mutex_unlock(&callbacks_mutex);
     if (!callback->added && !is_destroyed(callback)) {
@@ -135,7 +135,7 @@ static void done(cohort__callback_t *callback) {
 }
 
 static bool more(void) {
-    lock();
+    lock_callbacks();
     caller_runs = first_callback || reserved || cohort__feeds_any();
     bool go_on = caller_runs;
     cohort_os_mutex_unlock(&callbacks_mutex);
@@ -154,7 +154,7 @@ static void dispatch(void *arg) {
             cohort__feeds_serve();
             continue;
         }
-        call(calling);
+        call_back(calling);
         done(calling);
     }
 }
@@ -162,7 +162,7 @@ static void dispatch(void *arg) {
 /* The thread is there before the work is submitted, so that a submitted callback can be called. */
 apr_status_t cohort__caller_reserve(void) {
     apr_status_t status = APR_SUCCESS;
-    lock();
+    lock_callbacks();
     if (!caller_runs) status = cohort_os_thread_start(dispatch, NULL);
     if (!status) {
         caller_runs = true;
@@ -173,7 +173,7 @@ apr_status_t cohort__caller_reserve(void) {
 }
 
 static void unreserve(cohort__callback_t *callback) {
-    lock();
+    lock_callbacks();
     reserved--;
     if (callback) {
         *last_callback = callback;
@@ -240,7 +240,7 @@ apr_status_t cohort_result_add_callback(cohort_result_t *result, cohort_callback
 
 bool cohort__callbacks_pending(const cohort_pool_t *pool) {
     bool pending;
-    lock();
+    lock_callbacks();
     pending = calling && calling->pool == pool;
     for (cohort__callback_t *at = first_callback; at && !pending; at = at->next)
         pending = at->pool == pool;

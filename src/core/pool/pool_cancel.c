@@ -30,7 +30,7 @@ void cohort__chunk_cancel(cohort_result_t *job, uint64_t c, cohort__why_t why) {
     while (cohort__word_is_open(word) &&
            !atomic_compare_exchange_weak(
                &job->words[c], &word,
-               cohort__word(COHORT__CHUNK_CANCELLED, why, 0, cohort__word_start(word)))) {
+               cohort__chunk_word(COHORT__CHUNK_CANCELLED, why, 0, cohort__word_start(word)))) {
     }
 }
 
@@ -184,7 +184,7 @@ apr_status_t cohort__workers_end(const cohort__condemned_t *list) {
     return refused;
 }
 
-static apr_status_t end_workers(cohort_result_t *job, cohort__thread_t *me) {
+static apr_status_t end_job_workers(cohort_result_t *job, cohort__thread_t *me) {
     cohort_pool_t *pool = atomic_load(&job->pool);
     apr_status_t refused = APR_SUCCESS;
     uint32_t number = 0;
@@ -206,7 +206,8 @@ void cohort__job_has_cancelled(cohort_result_t *job) {
 
 static uint32_t raise_to(uint32_t word, cohort__why_t why, cohort__cancel_level_t level) {
     if (!cohort__cancel_waiting(word)) word |= why;
-    if (level >= COHORT__CANCEL_TELL && !cohort__cancel_running(word)) word |= (uint32_t)why << 2;
+    if (level >= COHORT__CANCEL_TELL && !cohort__cancel_running(word))
+        word |= cohort__cancel_running_for(why);
     if (level >= COHORT__CANCEL_END) word |= COHORT__CANCEL_ENDS;
     return word;
 }
@@ -223,7 +224,7 @@ apr_status_t cohort__job_cancel(cohort_result_t *job, cohort__thread_t *me, coho
     cohort__job_need(job, COHORT__NEEDS_CANCEL);
     cancel_waiting(job);
     if (atomic_load(&job->cancelled) & (COHORT__CANCEL_ENDS | COHORT__CANCEL_ITEMS))
-        status = end_workers(job, me);
+        status = end_job_workers(job, me);
     cohort__job_settle(job);
     if (atomic_load(&job->needs) & COHORT__NEEDS_NEWS) cohort__imap_news(job->imap);
     return status;
@@ -235,8 +236,8 @@ static void cancel_last(cohort_result_t *job, uint64_t index) {
              end = job->n - first < job->chunk ? job->n : first + job->chunk;
     if (cohort__word_is_open(word) && index + 1 == end &&
         cohort__word_start(word) == index - first) {
-        uint64_t next = cohort__word(COHORT__CHUNK_CANCELLED, COHORT__WHY_CANCELLED, 0,
-                                     cohort__word_start(word));
+        uint64_t next = cohort__chunk_word(COHORT__CHUNK_CANCELLED, COHORT__WHY_CANCELLED, 0,
+                                           cohort__word_start(word));
         (void)atomic_compare_exchange_strong(&job->words[c], &word, next);
     }
 }
@@ -263,7 +264,7 @@ apr_status_t cohort__job_cancel_item(cohort_result_t *job, cohort__thread_t *me,
     if (ends) atomic_fetch_or(&job->cancelled, COHORT__CANCEL_ITEMS);
     cohort__job_need(job, COHORT__NEEDS_CANCEL);
     cancel_last(job, index);
-    if (ends) status = end_workers(job, me);
+    if (ends) status = end_job_workers(job, me);
     cohort__job_settle(job);
     return status;
 }
@@ -278,7 +279,7 @@ bool cohort__item_may_begin(cohort__worker_t *record, cohort_result_t *job, uint
     atomic_store_explicit(&record->progress, cohort__progress(item, false), memory_order_release);
     if (!*ends)
         atomic_store(&job->words[c],
-                     cohort__word(COHORT__CHUNK_CANCELLED, why, 0, item - c * job->chunk));
+                     cohort__chunk_word(COHORT__CHUNK_CANCELLED, why, 0, item - c * job->chunk));
     return false;
 }
 

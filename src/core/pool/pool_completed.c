@@ -55,7 +55,7 @@ struct cohort_completed_t {
 enum { LAP_BITS = 24, LINE = 64 };
 #define LAP_MASK ((1u << LAP_BITS) - 1)
 
-static uint32_t lap_of(uint64_t number) {
+static uint32_t log_lap(uint64_t number) {
     return (uint32_t)(number / COHORT__ENDED_LOG + 1) & LAP_MASK;
 }
 
@@ -65,12 +65,14 @@ static _Atomic uint64_t *entry_of(uint64_t number) {
 
 static void write_log(uint64_t number, const cohort_result_t *result) {
     uint64_t line = (uint64_t)((const char *)result - (const char *)cohort__arena) / LINE;
-    atomic_store(entry_of(number), line << LAP_BITS | lap_of(number));
+    atomic_store(entry_of(number), line << LAP_BITS | log_lap(number));
 }
+
+static uint64_t followed_until(uint64_t number) { return (number + 1) << 1 | FOLLOWED; }
 
 void cohort__completed_note(cohort_result_t *result) {
     uint64_t number = atomic_fetch_add(&cohort__arena->ended_next, 1);
-    atomic_store(&result->followed, (number + 1) << 1 | FOLLOWED);
+    atomic_store(&result->followed, followed_until(number));
     write_log(number, result);
 }
 
@@ -82,7 +84,7 @@ typedef enum { READ_ONE, READ_NOTHING, READ_TOO_LATE } read_t;
 
 static read_t read_log(uint64_t number, cohort_result_t **result) {
     uint64_t entry = atomic_load(entry_of(number));
-    uint32_t ahead = ((uint32_t)entry - lap_of(number)) & LAP_MASK;
+    uint32_t ahead = ((uint32_t)entry - log_lap(number)) & LAP_MASK;
     *result = (cohort_result_t *)((char *)cohort__arena + (entry >> LAP_BITS) * LINE);
     return !ahead ? READ_ONE : ahead < LAP_MASK / 2 ? READ_TOO_LATE : READ_NOTHING;
 }
@@ -96,7 +98,7 @@ static item_t *new_item(cohort_completed_t *c) {
     return item;
 }
 
-static void give(cohort_completed_t *c, item_t *item) {
+static void give_item(cohort_completed_t *c, item_t *item) {
     apr_hash_set(c->by_address, &item->result, sizeof item->result, NULL);
     item->previous->next = item->next;
     item->next->previous = item->previous;
@@ -107,7 +109,7 @@ static void give(cohort_completed_t *c, item_t *item) {
 }
 
 /* It has ended as the life that is meant, or is gone. */
-static bool has_ended(cohort_completed_t *c, const item_t *item, bool thorough) {
+static bool item_has_ended(cohort_completed_t *c, const item_t *item, bool thorough) {
     const cohort__call_t use = {c->me, &item->result->object, item->life};
     return (thorough ? cohort__result_mend(&use) : cohort__result_try(&use, false)) != APR_EAGAIN;
 }
@@ -125,12 +127,12 @@ static void read_on(cohort_completed_t *c, bool thorough) {
         c->behind = read != READ_ONE;
         if (c->behind) continue;
         item_t *item = apr_hash_get(c->by_address, &result, sizeof result);
-        if (item && has_ended(c, item, false)) give(c, item);
+        if (item && item_has_ended(c, item, false)) give_item(c, item);
     }
 }
 
 /* That of a result that was destroyed is another's, or none: it comes last. */
-static uint64_t number_of(const item_t *item) {
+static uint64_t end_number_of(const item_t *item) {
     uint64_t word = atomic_load(&item->result->followed);
     return atomic_load(&item->result->object.tag) == item->life ? word : UINT64_MAX;
 }
@@ -153,9 +155,9 @@ static apr_size_t look_for_ended(cohort_completed_t *c, found_t *found) {
     for (item_t *item = c->waiting.next; item != &c->waiting; item = item->next) {
         const cohort__call_t use = {c->me, &item->result->object, item->life};
         cohort_pool_t *pool = atomic_load(&item->result->pool);
-        bool ended = has_ended(c, item, true);
+        bool ended = item_has_ended(c, item, true);
         if (!ended && pool != before) ended = cohort__result_try(&use, true) != APR_EAGAIN;
-        if (ended) found[count++] = (found_t){item, number_of(item)};
+        if (ended) found[count++] = (found_t){item, end_number_of(item)};
         before = pool;
     }
     return count;
@@ -163,7 +165,7 @@ static apr_size_t look_for_ended(cohort_completed_t *c, found_t *found) {
 
 /* Of what is found the numbers are older than what the log says from here on; what is not found is
  * noted there later. */
-static void look_at_all(cohort_completed_t *c) {
+static void look_at_list(cohort_completed_t *c) {
     found_t *found = malloc((c->count ? c->count : 1) * sizeof *found);
     if (!found) return; /* it is looked at again */
     c->deaths = atomic_load(&cohort__arena->death);
@@ -172,19 +174,19 @@ static void look_at_all(cohort_completed_t *c) {
     c->behind = false;
     apr_size_t count = look_for_ended(c, found);
     if (count) qsort(found, count, sizeof *found, by_number);
-    for (apr_size_t i = 0; i < count; i++) give(c, found[i].item);
+    for (apr_size_t i = 0; i < count; i++) give_item(c, found[i].item);
     free(found);
 }
 
-static bool is_time_to_look(const cohort_completed_t *c) {
+static bool is_list_due(const cohort_completed_t *c) {
     return c->behind || c->deaths != atomic_load(&cohort__arena->death) ||
            cohort_os_now() - c->looked >= LOOK_NS;
 }
 
-static apr_status_t try_next(void *arg, bool thorough) {
+static apr_status_t try_completed(void *arg, bool thorough) {
     cohort_completed_t *c = arg;
     if (!c->ended) read_on(c, thorough);
-    if (!c->ended && (c->behind || (thorough && is_time_to_look(c)))) look_at_all(c);
+    if (!c->ended && (c->behind || (thorough && is_list_due(c)))) look_at_list(c);
     return c->ended ? APR_SUCCESS : APR_EAGAIN;
 }
 
@@ -194,7 +196,7 @@ static apr_status_t try_next(void *arg, bool thorough) {
 static bool is_waited_for(cohort_completed_t *c, const cohort__call_t *use) {
     cohort_result_t *result = (cohort_result_t *)use->object;
     item_t *item = apr_hash_get(c->by_address, &result, sizeof result);
-    if (item && item->life != use->life) give(c, item);
+    if (item && item->life != use->life) give_item(c, item);
     return item && item->life == use->life;
 }
 
@@ -210,7 +212,7 @@ static void follow(cohort_completed_t *c, const cohort__call_t *use) {
     apr_hash_set(c->by_address, &item->result, sizeof item->result, item);
     c->count++;
     atomic_compare_exchange_strong(&item->result->followed, &none, FOLLOWED);
-    if (has_ended(c, item, false)) give(c, item);
+    if (item_has_ended(c, item, false)) give_item(c, item);
 }
 
 static apr_status_t completed_add(cohort_completed_t *c, cohort_result_t *result) {
@@ -278,7 +280,8 @@ static apr_status_t completed_next(cohort_completed_t *c, cohort_result_t **resu
     apr_status_t status = cohort__enter(&c->me);
     if (!status && !c->ended && !c->count) return APR_EOF;
     if (!status)
-        status = cohort__await(&cohort__arena->completed, try_next, c, cohort__deadline(timeout));
+        status =
+            cohort__await(&cohort__arena->completed, try_completed, c, cohort__deadline(timeout));
     if (status) return status;
     const item_t *item = take_ended(c);
     if (result) *result = item->result;

@@ -44,18 +44,18 @@ apr_status_t cohort__times_check(const cohort_job_t *order) {
 static int64_t later(int64_t time, int64_t by) { return by > NEVER - time ? NEVER : time + by; }
 
 /* Nanoseconds; 0 and what is too long mean never. */
-static int64_t span(apr_interval_time_t time) {
+static int64_t span_of(apr_interval_time_t time) {
     return time == 0 || time > NEVER / MICROSECOND ? NEVER : time * MICROSECOND;
 }
 
 void cohort__times_set(cohort_result_t *job, const cohort_job_t *order) {
-    int64_t grace = order->task_grace ? span(order->task_grace) : 0;
+    int64_t grace = order->task_grace ? span_of(order->task_grace) : 0;
     if (!has_times(order)) return;
     int64_t now = cohort_os_now();
-    job->queue_end = later(now, span(order->queue_timeout));
-    job->tell = later(now, span(order->timeout));
+    job->queue_end = later(now, span_of(order->queue_timeout));
+    job->tell = later(now, span_of(order->timeout));
     job->end = later(job->tell, grace);
-    job->item_tell = span(order->task_timeout);
+    job->item_tell = span_of(order->task_timeout);
     job->item_end = later(job->item_tell, grace);
     job->timed =
         job->queue_end != NEVER || job->tell != NEVER || job->item_tell != NEVER || job->delay;
@@ -87,7 +87,7 @@ typedef struct {
 } look_t;
 
 /* Is this step of a job's due? When it will be is noted. */
-static bool is_due(look_t *look, int64_t when, bool is_done) {
+static bool is_step_due(look_t *look, int64_t when, bool is_done) {
     if (is_done || when == NEVER) return false;
     if (look->now >= when) return true;
     look->next = earlier(look->next, when);
@@ -105,9 +105,9 @@ static void look_at_delays(look_t *look, cohort_result_t *job) {
 
 static void look_at_job(look_t *look, cohort_result_t *job) {
     uint32_t cancelled = atomic_load(&job->cancelled);
-    bool ends = is_due(look, job->end, cancelled & COHORT__CANCEL_ENDS),
-         tells = is_due(look, job->tell, cohort__cancel_running(cancelled) != 0),
-         waiting = is_due(look, job->queue_end, cohort__cancel_waiting(cancelled) != 0);
+    bool ends = is_step_due(look, job->end, cancelled & COHORT__CANCEL_ENDS),
+         tells = is_step_due(look, job->tell, cohort__cancel_running(cancelled) != 0),
+         waiting = is_step_due(look, job->queue_end, cohort__cancel_waiting(cancelled) != 0);
     if (job->item_end != NEVER) look->next = earlier(look->next, later(look->now, job->item_end));
     if (!ends && !tells && !waiting) return;
     look->late.object = &job->object;
@@ -125,7 +125,7 @@ static void look_at_worker(look_t *look, uint32_t number) {
     uint64_t progress = atomic_load(&worker->progress);
     int64_t begun = atomic_load(&worker->begun);
     if (!begun || !cohort__progress_runs(progress)) return;
-    if (is_due(look, later(begun, job->item_end), false))
+    if (is_step_due(look, later(begun, job->item_end), false))
         cohort__worker_condemn(look->pool, number, job, cohort__progress_item(progress),
                                COHORT__WHY_DEADLINE, &look->list);
 }
@@ -136,7 +136,7 @@ static bool is_timed(cohort_result_t *job) {
 }
 
 /* Guard. Up to the first job that is late; if there is none, the workers from *number on. */
-static void look_around(look_t *look, uint32_t *number) {
+static void look_at_deadlines(look_t *look, uint32_t *number) {
     cohort_pool_t *pool = look->pool;
     uint64_t end = cohort__link_address(&pool->all);
     bool any = false;
@@ -171,7 +171,7 @@ int64_t cohort__job_deadlines(cohort_pool_t *pool, cohort__thread_t *me, uint64_
         look.late = (cohort__call_t){.me = me};
         look.list.count = 0;
         if (cohort__pool_enter_live(pool, me, tag)) return NEVER;
-        look_around(&look, &number);
+        look_at_deadlines(&look, &number);
         cohort__pool_leave(pool);
         if (look.late.object && cohort__result_look(&look.late)) {
             (void)cohort__job_cancel((cohort_result_t *)look.late.object, me, COHORT__WHY_DEADLINE,

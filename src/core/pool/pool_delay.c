@@ -59,7 +59,7 @@ static int64_t delay_after(const cohort_result_t *job, uint64_t runs) {
 void cohort__chunk_wait(cohort_result_t *job, uint64_t c, uint64_t worker, uint64_t runs,
                         uint64_t start) {
     atomic_store(&job->due[c], cohort_os_now() + delay_after(job, runs));
-    atomic_store(&job->words[c], cohort__word(COHORT__CHUNK_WAITING, runs, worker, start));
+    atomic_store(&job->words[c], cohort__chunk_word(COHORT__CHUNK_WAITING, runs, worker, start));
     cohort__job_cancel_chunk(job, c);
     cohort__item_cancel_again(job, c, start);
     cohort__delays_count(job);
@@ -77,8 +77,8 @@ void cohort__chunks_open(cohort_result_t *job) {
         uint64_t word = atomic_load(&job->words[c]);
         if (cohort__word_state(word) != COHORT__CHUNK_WAITING || atomic_load(&job->due[c]) > now)
             continue;
-        uint64_t next = cohort__word(COHORT__CHUNK_RETRY, cohort__word_attempt(word),
-                                     cohort__word_worker(word), cohort__word_start(word));
+        uint64_t next = cohort__chunk_word(COHORT__CHUNK_RETRY, cohort__word_attempt(word),
+                                           cohort__word_worker(word), cohort__word_start(word));
         (void)atomic_compare_exchange_strong(&job->words[c], &word, next);
     }
 }

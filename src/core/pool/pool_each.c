@@ -21,23 +21,23 @@ static cohort_result_t *first_of(cohort_pool_t *pool) {
     return job_after(pool, cohort__link_address(&pool->each));
 }
 
-static cohort_result_t *next_of(cohort_pool_t *pool, cohort_result_t *job) {
+static cohort_result_t *next_each_of(cohort_pool_t *pool, cohort_result_t *job) {
     return job_after(pool, cohort__link_address(&job->ready));
 }
 
 /* Guard. */
-static bool is_due(cohort_result_t *job, uint32_t number) {
+static bool is_each_due(cohort_result_t *job, uint32_t number) {
     return !cohort__job_is_over(job) && !atomic_load(&job->unwanted) && number < job->chunks &&
            cohort__word_claimable(atomic_load(&job->words[number]));
 }
 
 /* A job that the record names under the guard is not freed. */
-bool cohort__each_find(cohort__runner_t *w) {
+bool cohort__each_find(cohort__worker_self_t *w) {
     cohort_pool_t *pool = w->pool;
     cohort__pool_enter(pool, w->me);
     w->each_seen = atomic_load(&pool->each_serial);
     cohort_result_t *job = first_of(pool);
-    while (job && !is_due(job, w->number)) job = next_of(pool, job);
+    while (job && !is_each_due(job, w->number)) job = next_each_of(pool, job);
     if (job) {
         w->each_seen--; /* there may be more of them */
         w->job = job;
@@ -73,7 +73,7 @@ void cohort__each_lost(cohort_pool_t *pool, cohort_result_t *job, uint64_t numbe
 }
 
 void cohort__each_fewer(cohort_pool_t *pool) {
-    for (cohort_result_t *job = first_of(pool); job; job = next_of(pool, job)) {
+    for (cohort_result_t *job = first_of(pool); job; job = next_each_of(pool, job)) {
         for (uint64_t c = atomic_load(&pool->target); c < job->chunks; c++)
             cohort__each_lost(pool, job, c);
     }
@@ -81,7 +81,7 @@ void cohort__each_fewer(cohort_pool_t *pool) {
 
 bool cohort__each_unfinished(const cohort_pool_t *pool) {
     for (cohort_result_t *job = first_of((cohort_pool_t *)pool); job;
-         job = next_of((cohort_pool_t *)pool, job)) {
+         job = next_each_of((cohort_pool_t *)pool, job)) {
         if (!cohort__job_is_over(job)) return true;
     }
     return false;

@@ -30,13 +30,13 @@ static _Thread_local struct {
     bool is_new;
 } task_message;
 
-static size_t bytes_of(const char *text) { return text ? strlen(text) + 1 : 0; }
+static size_t text_size(const char *text) { return text ? strlen(text) + 1 : 0; }
 
 /* To *at, which is moved behind it. */
 static const char *put_text(char **at, const char *text) {
     if (!text) return NULL;
-    char *put = memcpy(*at, text, bytes_of(text));
-    *at += bytes_of(text);
+    char *put = memcpy(*at, text, text_size(text));
+    *at += text_size(text);
     return put;
 }
 
@@ -44,8 +44,8 @@ apr_status_t cohort__failure_make(cohort__thread_t *me, cohort__owner_ptr_t *own
                                   const cohort__failure_t *what, const char *message,
                                   size_t length) {
     if (length > UINT32_MAX - 1) length = UINT32_MAX - 1;
-    size_t size = sizeof *what + length + 1 + bytes_of(what->file) + bytes_of(what->function) +
-                  bytes_of(what->crash);
+    size_t size = sizeof *what + length + 1 + text_size(what->file) + text_size(what->function) +
+                  text_size(what->crash);
     apr_status_t status = cohort__block_new(me, COHORT__KIND_BYTES, size, owner_ptr);
     if (status) return status;
     cohort__failure_t *made = atomic_load(owner_ptr);
@@ -75,8 +75,8 @@ static void forget_place(void) {
 }
 
 static char *copy_text(const char *text) {
-    char *copy = text ? malloc(bytes_of(text)) : NULL;
-    return copy ? memcpy(copy, text, bytes_of(text)) : NULL;
+    char *copy = text ? malloc(text_size(text)) : NULL;
+    return copy ? memcpy(copy, text, text_size(text)) : NULL;
 }
 
 static void note_place(const char *file, int line, const char *function) {

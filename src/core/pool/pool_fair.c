@@ -89,7 +89,7 @@ void cohort__job_waits(cohort_pool_t *pool, cohort_result_t *job) {
     look_at_workers(pool, job);
 }
 
-void cohort__run_look_behind(cohort__runner_t *w) {
+void cohort__run_look_behind(cohort__worker_self_t *w) {
     w->began = 0;
     w->gives_way = false;
     if (atomic_load_explicit(&w->pool->ready.next, memory_order_relaxed) !=
@@ -100,7 +100,7 @@ void cohort__run_look_behind(cohort__runner_t *w) {
 
 /* A job that is submitted between the two looks is seen by the second one, or its submitter sets
  * the bit after this has taken it away. */
-static void be_alone(cohort__runner_t *w) {
+static void be_alone(cohort__worker_self_t *w) {
     w->began = 0;
     if (cohort__linked(&w->pool->each) &&
         atomic_load(&w->pool->each.next) != cohort__link_address(&w->pool->each))
@@ -110,13 +110,13 @@ static void be_alone(cohort__runner_t *w) {
 }
 
 /* A job of a higher priority waits for no more than the item that is under way. */
-static bool is_pressing(cohort__runner_t *w) {
+static bool is_pressing(cohort__worker_self_t *w) {
     const cohort_result_t *other = other_job(w->pool, w->job);
     return other && priority_of(other) > priority_of(w->job);
 }
 
 /* The time begins with the first look, so that it is not asked for in vain. */
-static bool is_time_to_give_way(cohort__runner_t *w) {
+static bool is_time_to_give_way(cohort__worker_self_t *w) {
     if (!others_wait(w->pool, w->job) && !cohort__each_waits(w)) {
         be_alone(w);
         return false;
@@ -127,7 +127,7 @@ static bool is_time_to_give_way(cohort__runner_t *w) {
     return now - w->began >= SLICE;
 }
 
-bool cohort__run_gives_way(cohort__runner_t *w, const cohort__turn_t *turn) {
+bool cohort__run_gives_way(cohort__worker_self_t *w, const cohort__turn_t *turn) {
     w->gives_way = is_time_to_give_way(w);
     if (w->gives_way) cohort__run_give_back(w, turn);
     return w->gives_way;
@@ -135,7 +135,7 @@ bool cohort__run_gives_way(cohort__runner_t *w, const cohort__turn_t *turn) {
 
 /* All is looked through again: a worker that passes over the job's chunks may have seen that one
  * taken. */
-void cohort__run_make_room(cohort__runner_t *w) {
+void cohort__run_make_room(cohort__worker_self_t *w) {
     cohort_pool_t *pool = w->pool;
     cohort_result_t *job = w->job;
     cohort__pool_enter(pool, w->me);

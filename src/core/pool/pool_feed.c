@@ -68,7 +68,7 @@ static cohort_imap_t *imap_fed(const cohort__feed_t *feed) {
     return (cohort_imap_t *)feed->imap.object;
 }
 
-static uint64_t aligned(uint64_t size) { return (size + 63) & ~(uint64_t)63; }
+static uint64_t aligned_input(uint64_t size) { return (size + 63) & ~(uint64_t)63; }
 
 static bool is_copied(const void *data, uint64_t size) {
     return data && size && !cohort__in_arena(data, (size_t)size);
@@ -120,7 +120,7 @@ static bool keep_data(cohort__feed_t *feed, char *element) {
     /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): it has a size */
     memcpy(to, data_of(feed, element).data, (size_t)size);
     set_data(feed, element, to);
-    feed->copied += aligned(size);
+    feed->copied += aligned_input(size);
     return feed->copied >= COPIES;
 }
 
@@ -147,13 +147,13 @@ static apr_status_t copy_elements(cohort__feed_t *feed) {
 
 /* ---- making --------------------------------------------------------------------------------- */
 
-static apr_status_t make_room(cohort__feed_t *feed) {
-    uint64_t staged = aligned(feed->portion_max * stride_of(feed)),
+static apr_status_t make_feed_room(cohort__feed_t *feed) {
+    uint64_t staged = aligned_input(feed->portion_max * stride_of(feed)),
              data = has_sizes(feed) ? COPIES : 0;
     if (!feed->source || !staged) return APR_SUCCESS;
     feed->room = malloc((size_t)(staged + data) + 63);
     if (!feed->room) return cohort__fail(APR_ENOMEM, "room for inputs of an imap");
-    feed->staged = (char *)(uintptr_t)aligned((uintptr_t)feed->room);
+    feed->staged = (char *)(uintptr_t)aligned_input((uintptr_t)feed->room);
     feed->data = feed->staged + staged;
     return APR_SUCCESS;
 }
@@ -162,7 +162,7 @@ static apr_status_t make_room(cohort__feed_t *feed) {
 static apr_status_t copy_order(cohort__feed_t *feed) {
     cohort_job_t *order = &feed->order;
     uint64_t size = has_sizes(feed) ? 0 : order->n * order->input_size;
-    uint64_t inputs = is_copied(order->inputs, size) ? aligned(size) : 0;
+    uint64_t inputs = is_copied(order->inputs, size) ? aligned_input(size) : 0;
     uint64_t context = is_copied(order->context, order->context_size) ? order->context_size : 0;
     if (inputs + context && !(feed->copies = malloc((size_t)(inputs + context))))
         return cohort__fail(APR_ENOMEM, "copying the inputs of an imap");
@@ -171,7 +171,7 @@ static apr_status_t copy_order(cohort__feed_t *feed) {
     if (context)
         order->context = memcpy((char *)feed->copies + inputs, order->context, order->context_size);
     /* NOLINTEND(clang-analyzer-core.NonNullParamChecker) */
-    return has_sizes(feed) && !feed->source ? copy_elements(feed) : make_room(feed);
+    return has_sizes(feed) && !feed->source ? copy_elements(feed) : make_feed_room(feed);
 }
 
 static void free_feed(cohort__feed_t *feed) {
@@ -264,7 +264,7 @@ static uint64_t count_sized(cohort__feed_t *feed, const char *element, uint64_t 
     return count;
 }
 
-static void grow(cohort__feed_t *feed) {
+static void grow_portion(cohort__feed_t *feed) {
     feed->portion = feed->portion * 2 < feed->portion_max ? feed->portion * 2 : feed->portion_max;
 }
 
@@ -276,7 +276,7 @@ static void keep_pace(cohort__feed_t *feed) {
     feed->begun = now;
 }
 
-static uint64_t chunk_of(const cohort__feed_t *feed, uint64_t count) {
+static uint64_t portion_chunk(const cohort__feed_t *feed, uint64_t count) {
     uint64_t workers = ((cohort_pool_t *)feed->pool.object)->workers;
     if (feed->at_once || feed->order.range) return feed->at_once;
     if (feed->pace * (int64_t)workers >= SHORT || count < 8 * workers) return 1;
@@ -300,7 +300,7 @@ static uint64_t take_inputs(cohort__feed_t *feed, uint64_t most, apr_status_t *e
     feed->order.inputs = size ? feed->staged : NULL;
     if (full) feed->portion = count;
     else if (!quick) feed->portion = feed->portion > 1 ? feed->portion / 2 : 1;
-    else grow(feed);
+    else grow_portion(feed);
     return count;
 }
 
@@ -311,20 +311,20 @@ static uint64_t take_from_array(cohort__feed_t *feed, uint64_t most, apr_status_
     feed->order.inputs = first;
     feed->left -= count;
     if (!feed->left) *end = APR_EOF;
-    grow(feed);
+    grow_portion(feed);
     return count;
 }
 
 /* The place behind the tail is no reader's before the tail is moved. While the imap lives, no
  * thread drops what is listed for it. */
-static bool hang_in(cohort__feed_t *feed, cohort_result_t *job, uint64_t count) {
+static bool hang_in_portion(cohort__feed_t *feed, cohort_result_t *job, uint64_t count) {
     cohort_imap_t *imap = imap_fed(feed);
     if (!cohort__imap_enter(&feed->imap)) return false;
     uint64_t tail = atomic_load(&imap->tail);
     cohort__portion_t *portion = cohort__imap_portion(imap, tail);
     atomic_store(&portion->job, (uint64_t)(uintptr_t)job);
     atomic_store(&portion->life, atomic_load(&job->object.tag));
-    atomic_store(&portion->place, feed->index << 8 | count);
+    atomic_store(&portion->place, cohort__portion_place(feed->index, count));
     atomic_store(&portion->got, 0);
     atomic_store(&portion->bytes, feed->bytes);
     cohort__guard_set(&imap->guard, &imap->bytes, atomic_load(&imap->bytes) + feed->bytes);
@@ -340,12 +340,12 @@ static apr_status_t submit_portion(cohort__feed_t *feed, uint64_t count) {
     const cohort__origin_t origin = {.imap = feed->imap, .base = feed->index};
     const cohort__backend_t *backend = cohort__backend_meant(&feed->pool);
     feed->order.n = (apr_size_t)count;
-    feed->order.chunk = (apr_size_t)chunk_of(feed, count);
+    feed->order.chunk = (apr_size_t)portion_chunk(feed, count);
     feed->last = count;
     if (!backend) return COHORT_ENOTRUNNING;
     apr_status_t status = backend->submit(&job, &feed->pool, &feed->order, false, &origin, NULL);
     if (status) return status == COHORT_EHANDLE ? COHORT_ENOTRUNNING : status;
-    if (hang_in(feed, job, count)) feed->index += count;
+    if (hang_in_portion(feed, job, count)) feed->index += count;
     else cohort__imap_sweep(&feed->pool);
     return APR_SUCCESS;
 }
@@ -379,7 +379,7 @@ static uint64_t room_needed(const cohort__feed_t *feed) {
     return !feed->source && feed->left < room ? feed->left : room;
 }
 
-static bool has_room(const cohort__feed_t *feed) {
+static bool feed_has_room(const cohort__feed_t *feed) {
     cohort_imap_t *imap = imap_fed(feed);
     return room_of(feed) >= room_needed(feed) &&
            (!imap->window_bytes || atomic_load(&imap->bytes) < imap->window_bytes);
@@ -389,9 +389,9 @@ static bool has_room(const cohort__feed_t *feed) {
 static bool is_feed_due(cohort__feed_t *feed) {
     cohort_imap_t *imap = imap_fed(feed);
     if (cohort__call_over(&feed->imap) || !is_pool_open(feed) || stopping) return true;
-    if (has_room(feed)) return true;
+    if (feed_has_room(feed)) return true;
     atomic_store(&imap->wanted, room_needed(feed));
-    return has_room(feed);
+    return feed_has_room(feed);
 }
 
 /* The feeds take turns: the one that was found goes to the end. */

@@ -32,7 +32,7 @@ typedef struct {
     cohort_item_t item;
 } found_t;
 
-static bool is_over(const cohort_item_t *item) {
+static bool is_item_over(const cohort_item_t *item) {
     return item->state != COHORT_ITEM_QUEUED && item->state != COHORT_ITEM_RUNNING;
 }
 
@@ -40,7 +40,7 @@ static bool is_over(const cohort_item_t *item) {
 static bool look_at_item(cohort_imap_t *imap, uint64_t number, unsigned at, found_t *found) {
     cohort__portion_t *portion = cohort__imap_portion(imap, number);
     cohort_result_t *job = cohort__portion_job(portion);
-    if (cohort__backend_of_job(job)->item(job, at, &found->item) || !is_over(&found->item))
+    if (cohort__backend_of_job(job)->item(job, at, &found->item) || !is_item_over(&found->item))
         return false;
     found->number = number;
     found->at = at;
@@ -69,7 +69,7 @@ static bool find_item(cohort_imap_t *imap, found_t *found) {
 
 /* Guard. There is no item that is over: is that the end? A status that a reader gets once is the
  * end of the input from then on. */
-static apr_status_t find_end(cohort_imap_t *imap) {
+static apr_status_t find_imap_end(cohort_imap_t *imap) {
     uint64_t end = atomic_load(&imap->end);
     if (!end || atomic_load(&imap->head) != atomic_load(&imap->tail)) return APR_EAGAIN;
     apr_status_t status = cohort__imap_end_status(end);
@@ -106,7 +106,7 @@ static bool enter_settled(const cohort__call_t *call) {
 
 /* Guard. All its items were got. In the place of one that is not the first comes the first, so that
  * an item that takes long holds up no place but its own portion's. */
-static void take_out(cohort_imap_t *imap, uint64_t number) {
+static void take_out_portion(cohort_imap_t *imap, uint64_t number) {
     cohort__guard_t *guard = &imap->guard;
     uint64_t head = atomic_load(&imap->head);
     cohort__portion_t *portion = cohort__imap_portion(imap, number),
@@ -133,7 +133,7 @@ static bool mark_got(cohort_imap_t *imap, const found_t *found) {
     cohort__guard_set(&imap->guard, &portion->got, got);
     cohort__guard_set(&imap->guard, &imap->out, atomic_load(&imap->out) + 1);
     if (lowest_zero(got) != cohort__portion_count(portion)) return false;
-    take_out(imap, found->number);
+    take_out_portion(imap, found->number);
     return true;
 }
 
@@ -257,7 +257,7 @@ static apr_status_t take_next(const next_t *next) {
     if (find_item(imap, &found)) return get_item(next, &found);
     uint64_t news = atomic_load(&imap->news); /* of which workers write the line */
     if (find_item(imap, &found)) return get_item(next, &found);
-    apr_status_t status = find_end(imap);
+    apr_status_t status = find_imap_end(imap);
     /* nothing is under way, and this thread is the one that feeds */
     bool stuck = status == APR_EAGAIN && next->waits && cohort__in_callback() &&
                  imap->maker == cohort__self_id() &&
@@ -297,7 +297,7 @@ static bool is_barren(const cohort__call_t *call) {
     return barren != UINT64_MAX && barren == atomic_load(&imap->news);
 }
 
-static apr_status_t try_next(void *arg, bool thorough) {
+static apr_status_t try_item(void *arg, bool thorough) {
     const next_t *next = arg;
     if (cohort__call_over(&next->call)) return COHORT_EHANDLE;
     if (!thorough && is_barren(&next->call)) return APR_EAGAIN;
@@ -312,7 +312,7 @@ static apr_status_t await_next(next_t *next, int64_t deadline) {
     cohort_imap_t *imap = imap_of(&next->call);
     cohort__pace_t pace = cohort__pace_brisk;
     pace.gives = atomic_load(&imap->in) - atomic_load(&imap->out) > 1;
-    return cohort__await_paced(&imap->changed, try_next, next, deadline, pace);
+    return cohort__await_paced(&imap->changed, try_item, next, deadline, pace);
 }
 
 static apr_status_t check_item(const cohort_item_t *item) {
@@ -329,7 +329,7 @@ static apr_status_t imap_next(cohort_imap_t *imap, cohort_item_t *item,
     apr_status_t status = imap_use(&next.call, imap);
     if (!status) status = check_item(item);
     if (status) return status;
-    status = try_next(&next, false);
+    status = try_item(&next, false);
     return status == APR_EAGAIN ? await_next(&next, cohort__deadline(timeout)) : status;
 }
 

@@ -73,6 +73,9 @@ static inline cohort__portion_t *cohort__imap_portion(cohort_imap_t *imap, uint6
 static inline cohort_result_t *cohort__portion_job(cohort__portion_t *portion) {
     return (cohort_result_t *)(uintptr_t)atomic_load_explicit(&portion->job, memory_order_relaxed);
 }
+static inline uint64_t cohort__portion_place(uint64_t first, uint64_t count) {
+    return first << 8 | count;
+}
 static inline uint64_t cohort__portion_first(cohort__portion_t *portion) {
     return atomic_load_explicit(&portion->place, memory_order_relaxed) >> 8;
 }

@@ -85,7 +85,7 @@ static apr_status_t pool_imap(cohort_imap_t **imap, cohort_pool_t *pool, const c
     cohort__call_t use;
     cohort_imap_t *made;
     if (!imap) return cohort__null("imap");
-    apr_status_t status = cohort__call_begin(&use, pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+    apr_status_t status = cohort__pool_call(&use, pool);
     if (!status) status = check_imap_order(order, &options);
     if (!status) status = try_order(&use, order);
     if (status) return status;

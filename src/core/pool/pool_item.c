@@ -20,7 +20,7 @@ apr_status_t cohort_result_item(const cohort_result_t *result, apr_size_t index,
 
 /* The block is in the thread's in-flight pointer when the guard is left, and the user's from the
  * return on. */
-static apr_status_t take(const cohort__call_t *use, apr_size_t index, uint64_t *size) {
+static apr_status_t take_one_output(const cohort__call_t *use, apr_size_t index, uint64_t *size) {
     cohort_result_t *job = (cohort_result_t *)use->object;
     cohort_pool_t *pool = atomic_load(&job->pool);
     const cohort__backend_t *backend = cohort__backend_of_job(job);
@@ -40,7 +40,7 @@ static apr_status_t result_take(cohort_result_t *result, apr_size_t index, void 
     apr_status_t status = cohort__result_use(&use, result);
     if (status) return status;
     (void)cohort__result_glance(&use);
-    status = take(&use, index, &bytes);
+    status = take_one_output(&use, index, &bytes);
     if (status) return status;
     *size = (apr_size_t)bytes;
     *data = atomic_load(&use.me->in_flight[COHORT__IN_FLIGHT_MESSAGE]);

@@ -9,42 +9,6 @@
 
 /* ---- submitting ----------------------------------------------------------------------------- */
 
-static bool is_product(uint64_t a, uint64_t b) { return a == 0 || b <= (UINT64_MAX >> 1) / a; }
-
-static apr_status_t context_check(const cohort_job_t *order) {
-    if (!order->context) return order->context_size ? cohort__null("context") : APR_SUCCESS;
-    if (!order->context_size && !cohort__in_arena(order->context, 1))
-        return cohort__fail(APR_EINVAL, "context_size is 0, and context does not lie in the arena");
-    if (order->context_size > UINT64_MAX >> 2)
-        return cohort__fail(APR_EINVAL, "context_size is too large for a size");
-    return APR_SUCCESS;
-}
-
-/* Bytes from one element of an array to the next. */
-static uint64_t stride(apr_size_t size) {
-    return size >= COHORT_STRINGS ? sizeof(cohort_bytes_t) : size;
-}
-
-static apr_status_t order_check(const cohort_job_t *order) {
-    if (!order->task && !order->range) return cohort__null("task");
-    if (order->task && order->range)
-        return cohort__fail(APR_EINVAL, "both task and range are given, and one is called");
-    if (order->input_size && order->n && !order->inputs) return cohort__null("the input");
-    if (order->n > COHORT__ITEMS_MAX)
-        return cohort__fail(COHORT_ELIMIT, "n is more than the %u items that a job can have",
-                            (unsigned)COHORT__ITEMS_MAX);
-    if (order->output_size == COHORT_STRINGS)
-        return cohort__fail(APR_EINVAL, "output_size is COHORT_STRINGS, which is for inputs");
-    if (order->output_size == COHORT_BYTES && order->range)
-        return cohort__fail(APR_EINVAL, "output_size is COHORT_BYTES, which a range has none of");
-    if (!is_product(order->n, stride(order->input_size)))
-        return cohort__fail(APR_EINVAL, "n times input_size is too large for a size");
-    if (!is_product(order->n, stride(order->output_size)))
-        return cohort__fail(APR_EINVAL, "n times output_size is too large for a size");
-    apr_status_t status = cohort__times_check(order);
-    return status ? status : context_check(order);
-}
-
 /* Finding the code of a function is slow where the system must be asked; a thread mostly submits
  * the same. */
 static apr_status_t find_code(cohort__function_t task, cohort__code_t *code) {
@@ -110,7 +74,7 @@ static apr_status_t place_inputs(cohort__thread_t *me, cohort_result_t *job,
     char *at;
     apr_status_t status = measure_inputs(order, &inputs);
     if (status) return status;
-    job->input_size = stride(order->input_size);
+    job->input_size = cohort__order_stride(order->input_size);
     job->inputs = order->n && job->input_size ? order->inputs : NULL;
     job->context = order->context;
     if (!inputs && !context) return APR_SUCCESS;
@@ -139,7 +103,7 @@ static uint64_t alignment_of(uint64_t size) {
 
 static apr_status_t place_outputs(cohort__thread_t *me, cohort_result_t *job,
                                   const cohort_job_t *order, uint64_t *used) {
-    job->output_size = stride(order->output_size);
+    job->output_size = cohort__order_stride(order->output_size);
     uint64_t size = order->n * job->output_size;
     if (!size) return APR_SUCCESS;
     if (order->output_size == COHORT_BYTES) return place_records(me, job, order, used);
@@ -260,8 +224,8 @@ static apr_status_t destroy_result(void *object) { return cohort_result_destroy(
 
 /* Owned by the thread's in-flight pointer, then by the pool's, then by the list; alive at the end.
  * In between the next owner of the guard, or a sweep, frees it. */
-static apr_status_t enlist(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag,
-                           cohort_result_t *job, apr_pool_t *parent) {
+static apr_status_t enlist_job(cohort__thread_t *me, cohort_pool_t *pool, uint64_t tag,
+                               cohort_result_t *job, apr_pool_t *parent) {
     apr_status_t status = cohort__pool_enter_live(pool, me, tag);
     if (status) return status;
     status = refusal(pool);
@@ -302,7 +266,7 @@ static apr_status_t submit_now(cohort_result_t **made, const cohort__call_t *use
     if (status) return status;
     status = fill_job(me, job, pool, order, blocking, origin);
     if (!status) *held = job->held;
-    if (!status) status = enlist(me, pool, use->life, job, parent);
+    if (!status) status = enlist_job(me, pool, use->life, job, parent);
     if (status) {
         cohort__object_free(me, job);
         return status;
@@ -336,7 +300,7 @@ apr_status_t cohort__job_submit(cohort_result_t **made, const cohort__call_t *us
                                 const cohort__origin_t *origin, apr_pool_t *parent) {
     uint64_t held;
     cohort_pool_t *pool = (cohort_pool_t *)use->object;
-    apr_status_t status = order_check(order);
+    apr_status_t status = cohort__order_check(order);
     if (!status) status = refusal(pool);
     bool waits = pool->bounded && !origin;
     if (cohort__call_over(use)) status = COHORT_EHANDLE;
@@ -380,7 +344,7 @@ static COHORT__APART bool is_cancelled(cohort_result_t *job, uint64_t c, uint64_
     return true;
 }
 
-static inline bool is_final(cohort_result_t *job, uint64_t c) {
+static inline bool is_chunk_final(cohort_result_t *job, uint64_t c) {
     uint64_t word = atomic_load_explicit(&job->words[c], memory_order_acquire);
     return cohort__word_state(word) == COHORT__CHUNK_DONE || is_cancelled(job, c, word);
 }
@@ -391,7 +355,7 @@ void cohort__job_settle(cohort_result_t *job) {
     atomic_thread_fence(memory_order_seq_cst);
     /* a thread that passes over chunks has seen them as the thread that scanned them has */
     uint64_t before = atomic_load_explicit(&job->scanned, memory_order_acquire), done = before;
-    while (done < job->chunks && is_final(job, done)) done++;
+    while (done < job->chunks && is_chunk_final(job, done)) done++;
     if (done < job->chunks) {
         if (done != before) atomic_store_explicit(&job->scanned, done, memory_order_release);
         return;

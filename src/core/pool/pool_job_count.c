@@ -7,7 +7,7 @@ static uint64_t size_of_chunk(const cohort_result_t *job, uint64_t c) {
     return left < job->chunk ? left : job->chunk;
 }
 
-static bool is_final(uint64_t word) {
+static bool is_word_final(uint64_t word) {
     unsigned state = cohort__word_state(word);
     return state == COHORT__CHUNK_DONE || state == COHORT__CHUNK_CANCELLED;
 }
@@ -35,12 +35,13 @@ uint64_t cohort__job_items_over(const cohort_result_t *job, uint64_t *from) {
     if (end > job->chunks || atomic_load(&job->cancelled)) end = job->chunks;
     if (before > *from) *from = before;
     uint64_t c = *from;
-    while (c < end && is_final(atomic_load_explicit(&job->words[c], memory_order_acquire))) c++;
+    while (c < end && is_word_final(atomic_load_explicit(&job->words[c], memory_order_acquire)))
+        c++;
     *from = c;
     uint64_t items = c < job->chunks ? c * job->chunk : job->n;
     for (; c < end; c++) {
         uint64_t word = atomic_load_explicit(&job->words[c], memory_order_acquire);
-        items += is_final(word) ? size_of_chunk(job, c) : over_in_chunk(job, c, word);
+        items += is_word_final(word) ? size_of_chunk(job, c) : over_in_chunk(job, c, word);
     }
     return items;
 }

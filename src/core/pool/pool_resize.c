@@ -131,7 +131,7 @@ static apr_status_t resize_open(const cohort__call_t *use, uint64_t workers) {
 
 static apr_status_t pool_resize(cohort_pool_t *pool, apr_size_t workers) {
     cohort__call_t use;
-    apr_status_t status = cohort__call_begin(&use, pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+    apr_status_t status = cohort__pool_call(&use, pool);
     if (status) return status;
     if (workers > COHORT__WORKERS_MAX)
         return cohort__fail(COHORT_ELIMIT, "workers is %" APR_SIZE_T_FMT "; a pool has at most %d",
@@ -182,7 +182,7 @@ static apr_status_t try_ready(void *arg, bool thorough) {
 
 static apr_status_t wait_ready(cohort_pool_t *pool, apr_interval_time_t timeout) {
     cohort__call_t use;
-    apr_status_t status = cohort__call_begin(&use, pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+    apr_status_t status = cohort__pool_call(&use, pool);
     if (status) return status;
     if (cohort__is_own_worker(pool)) return COHORT_ENOWAIT;
     return cohort__await(&pool->changed, try_ready, &use, cohort__deadline(timeout));

@@ -17,11 +17,11 @@
 
 /* ---- limits --------------------------------------------------------------------------------- */
 
-static bool is_too_old(const cohort__runner_t *w) {
+static bool is_too_old(const cohort__worker_self_t *w) {
     return w->pool->age_most != COHORT_OS_NEVER && cohort_os_now() - w->born >= w->pool->age_most;
 }
 
-void cohort__run_counts(cohort__runner_t *w) {
+void cohort__run_counts(cohort__worker_self_t *w) {
     const cohort_pool_t *pool = w->pool;
     w->tasks++;
     if ((pool->tasks_most && w->tasks >= pool->tasks_most) || is_too_old(w) ||
@@ -30,7 +30,7 @@ void cohort__run_counts(cohort__runner_t *w) {
         w->retires = true;
 }
 
-bool cohort__run_retires(cohort__runner_t *w, const cohort__turn_t *turn) {
+bool cohort__run_retires(cohort__worker_self_t *w, const cohort__turn_t *turn) {
     if (cohort__job_is_each(w->job)) return false; /* no other worker would do it */
     if (cohort__place_is_over(w->pool, w->number)) w->retires = true;
     if (w->retires) cohort__run_give_back(w, turn);
@@ -74,7 +74,7 @@ void cohort__jobs_call(cohort_pool_t *pool, const cohort_result_t *job, uint64_t
 
 /* ---- a worker without work ------------------------------------------------------------------ */
 
-int64_t cohort__idle_until(cohort__runner_t *w) {
+int64_t cohort__idle_until(cohort__worker_self_t *w) {
     const cohort_pool_t *pool = w->pool;
     int64_t until = pool->age_most == COHORT_OS_NEVER ? COHORT_OS_NEVER : w->born + pool->age_most;
     if (pool->idle_most == COHORT_OS_NEVER) return until;
@@ -85,7 +85,7 @@ int64_t cohort__idle_until(cohort__runner_t *w) {
 /* Guard: the demand is one less, and this worker does not count any more; both or none. Not while a
  * job has a chunk for each place: a place that is vacant then has to be filled; nor in a closed
  * pool, of which items wait. */
-static bool leave_for_good(cohort__runner_t *w) {
+static bool leave_for_good(cohort__worker_self_t *w) {
     cohort_pool_t *pool = w->pool;
     uint64_t demand = atomic_load(&pool->demand);
     if (demand <= pool->least || cohort__pool_first(pool) || cohort__each_unfinished(pool) ||
@@ -96,7 +96,7 @@ static bool leave_for_good(cohort__runner_t *w) {
     return true;
 }
 
-void cohort__idle_over(cohort__runner_t *w) {
+void cohort__idle_over(cohort__worker_self_t *w) {
     w->retires = is_too_old(w);
     if (w->retires || w->pool->idle_most == COHORT_OS_NEVER) return;
     cohort__pool_enter(w->pool, w->me);
@@ -105,14 +105,14 @@ void cohort__idle_over(cohort__runner_t *w) {
 }
 
 /* A submitter may have counted on this worker. */
-void cohort__run_retired(const cohort__runner_t *w) {
+void cohort__run_retired(const cohort__worker_self_t *w) {
     if (w->retires && (cohort__pool_first(w->pool) || cohort__each_waits(w)))
         cohort__notify(&w->pool->work, 1);
 }
 
 /* ---- the orderly end ------------------------------------------------------------------------ */
 
-void cohort__run_finalise(const cohort__runner_t *w, void *args) {
+void cohort__run_finalise(const cohort__worker_self_t *w, void *args) {
     cohort__function_t function;
     if (w->ends || atomic_load(&w->record->verdict) ||
         atomic_load(&w->pool->state) == COHORT__POOL_ENDED)

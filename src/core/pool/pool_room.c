@@ -37,7 +37,7 @@ static bool fits(cohort_pool_t *pool, uint64_t bytes) {
            (held < pool->most_bytes && bytes <= pool->most_bytes - held);
 }
 
-static bool has_room(cohort_pool_t *pool, uint64_t bytes) {
+static bool pool_has_room(cohort_pool_t *pool, uint64_t bytes) {
     if (fits(pool, bytes)) return true;
     count_anew(pool);
     return fits(pool, bytes);
@@ -45,7 +45,7 @@ static bool has_room(cohort_pool_t *pool, uint64_t bytes) {
 
 bool cohort__room_take(cohort_pool_t *pool, const cohort_result_t *job) {
     if (!pool->bounded || job->imap || cohort__job_is_each(job)) return true;
-    if (!has_room(pool, job->held)) return false;
+    if (!pool_has_room(pool, job->held)) return false;
     atomic_fetch_add(&pool->queued, 1);
     atomic_fetch_add(&pool->queued_bytes, job->held);
     return true;
@@ -58,7 +58,7 @@ static apr_status_t try_room(void *arg, bool thorough) {
     apr_status_t status = cohort__pool_enter_live(pool, room->use->me, room->use->life);
     if (status) return status;
     if (atomic_load(&pool->state) != COHORT__POOL_OPEN) status = COHORT_ENOTRUNNING;
-    else if (!has_room(pool, room->bytes)) status = APR_EAGAIN;
+    else if (!pool_has_room(pool, room->bytes)) status = APR_EAGAIN;
     cohort__pool_leave(pool);
     return status;
 }

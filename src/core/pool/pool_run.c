@@ -12,21 +12,21 @@
 /* ---- the task ------------------------------------------------------------------------------- */
 
 /* Stands in for a task that is not there. */
-static apr_status_t lost(const void *input, void *output) {
+static apr_status_t lost_task(const void *input, void *output) {
     (void)input, (void)output;
     return cohort__running.lost;
 }
 
 /* The code of one task is mostly that of the one before. */
-void cohort__run_begin(cohort__runner_t *w) {
+void cohort__run_begin(cohort__worker_self_t *w) {
     cohort__function_t function = NULL;
     const cohort__code_t *code = &w->job->task;
-    if (w->task && w->task != lost && w->code.module == code->module &&
+    if (w->task && w->task != lost_task && w->code.module == code->module &&
         w->code.offset == code->offset)
         return;
     cohort__running.lost = cohort__code_at(code, &function);
     if (!function && !cohort__running.lost) cohort__running.lost = COHORT_ETARGET;
-    w->task = function ? (cohort_task_t)function : lost;
+    w->task = function ? (cohort_task_t)function : lost_task;
     w->code = *code;
 }
 
@@ -35,8 +35,8 @@ void cohort__run_begin(cohort__runner_t *w) {
 static uint64_t underway(uint64_t item) { return cohort__progress(item, true); }
 
 /* So many items have, from the one on that the record names. */
-static COHORT__APART void items_failed(cohort__runner_t *w, apr_status_t status, uint64_t attempt,
-                                       uint64_t count) {
+static COHORT__APART void items_failed(cohort__worker_self_t *w, apr_status_t status,
+                                       uint64_t attempt, uint64_t count) {
     uint64_t c = atomic_load_explicit(&w->record->chunk, memory_order_relaxed);
     uint64_t progress = atomic_load_explicit(&w->record->progress, memory_order_relaxed);
     bool shared = cohort__chain_is_shared(w->job, w->number);
@@ -49,26 +49,27 @@ static COHORT__APART void items_failed(cohort__runner_t *w, apr_status_t status,
     cohort__job_failed(w->job, cohort__progress_item(progress), status);
 }
 
-static COHORT__APART void item_failed(cohort__runner_t *w, apr_status_t status, uint64_t attempt) {
+static COHORT__APART void item_failed(cohort__worker_self_t *w, apr_status_t status,
+                                      uint64_t attempt) {
     items_failed(w, status, attempt, 1);
 }
 
 static inline void chunk_done(_Atomic uint64_t *progress, _Atomic uint64_t *word, uint64_t number,
                               uint64_t end) {
     atomic_store_explicit(progress, cohort__progress(end, false), memory_order_release);
-    atomic_store_explicit(word, cohort__word(COHORT__CHUNK_DONE, 0, number, 0),
+    atomic_store_explicit(word, cohort__chunk_word(COHORT__CHUNK_DONE, 0, number, 0),
                           memory_order_release);
 }
 
 /* The thread that ends the job, or drops it, has set COHORT__NEEDS_LOOK before. */
-static bool job_goes_on(const cohort__runner_t *w) {
+static bool job_goes_on(const cohort__worker_self_t *w) {
     return !cohort__job_is_over(w->job) && !atomic_load(&w->job->unwanted) &&
            atomic_load(&w->pool->state) != COHORT__POOL_ENDED;
 }
 
 /* The record says that the turn is under way. Any other status than APR_SUCCESS: the task is not
  * run, and its item fails with that. */
-static apr_status_t turn_begins(cohort__runner_t *w, cohort__turn_t *turn) {
+static apr_status_t turn_begins(cohort__worker_self_t *w, cohort__turn_t *turn) {
     if (turn->needs & COHORT__NEEDS_BYTES) cohort__bytes_begin(w->job, turn);
     if (turn->needs & COHORT__NEEDS_MARKS) {
         cohort__running.skipped = cohort__item_is_marked(w->job, turn->first);
@@ -80,7 +81,7 @@ static apr_status_t turn_begins(cohort__runner_t *w, cohort__turn_t *turn) {
 }
 
 /* The task has returned this status, or was not run; what its item is to end with. */
-static apr_status_t turn_ends(cohort__runner_t *w, const cohort__turn_t *turn,
+static apr_status_t turn_ends(cohort__worker_self_t *w, const cohort__turn_t *turn,
                               apr_status_t status) {
     if (turn->needs & COHORT__NEEDS_TIMES)
         atomic_store_explicit(&w->record->begun, 0, memory_order_relaxed);
@@ -90,9 +91,9 @@ static apr_status_t turn_ends(cohort__runner_t *w, const cohort__turn_t *turn,
 
 /* A raw copy of the worker, which a task may make and return in, ends before anything is said of
  * the item. */
-static apr_status_t call_task(const cohort__runner_t *w, const cohort__turn_t *turn) {
+static apr_status_t call_task(const cohort__worker_self_t *w, const cohort__turn_t *turn) {
     apr_status_t status;
-    if (turn->needs & COHORT__NEEDS_RANGE && w->task != lost) {
+    if (turn->needs & COHORT__NEEDS_RANGE && w->task != lost_task) {
         cohort_range_task_t range = (cohort_range_task_t)(cohort__function_t)w->task;
         status = range(turn->input, turn->output, (apr_size_t)turn->first, (apr_size_t)turn->last);
     } else status = w->task(turn->input, turn->output);
@@ -109,7 +110,7 @@ static void set_turn(const cohort_result_t *job, cohort__turn_t *turn, uint64_t 
 }
 
 /* False: it is to be run again, at once, or by any worker when it has waited. */
-static bool run_turn(cohort__runner_t *w, cohort__turn_t *turn) {
+static bool run_turn(cohort__worker_self_t *w, cohort__turn_t *turn) {
     atomic_store_explicit(&w->record->progress, underway(turn->first), memory_order_release);
     apr_status_t status = turn_begins(w, turn);
     if (!status) status = call_task(w, turn);
@@ -125,12 +126,12 @@ static bool run_turn(cohort__runner_t *w, cohort__turn_t *turn) {
 
 /* The record says what is left before the word does: the repairer of this worker finds the one or
  * the other. Should it die before the job is on the list, the repairer puts it there. */
-void cohort__run_give_back(cohort__runner_t *w, const cohort__turn_t *turn) {
+void cohort__run_give_back(cohort__worker_self_t *w, const cohort__turn_t *turn) {
     cohort_result_t *job = w->job;
     uint64_t start = turn->first - turn->chunk * job->chunk;
     atomic_store(&w->record->progress, cohort__progress(turn->first, false));
     atomic_store(&job->words[turn->chunk],
-                 cohort__word(COHORT__CHUNK_RETRY, turn->attempt, w->number, start));
+                 cohort__chunk_word(COHORT__CHUNK_RETRY, turn->attempt, w->number, start));
     cohort__job_cancel_chunk(job, turn->chunk);
     if (!atomic_load(&job->cancelled)) return;
     cohort__job_settle(job);
@@ -138,7 +139,7 @@ void cohort__run_give_back(cohort__runner_t *w, const cohort__turn_t *turn) {
 }
 
 /* The chunk from this item on. False: the job is over or not wanted, and the rest is abandoned. */
-static COHORT__NOINLINE bool run_apart(cohort__runner_t *w, uint64_t word, uint64_t at) {
+static COHORT__NOINLINE bool run_apart(cohort__worker_self_t *w, uint64_t word, uint64_t at) {
     cohort_result_t *job = w->job;
     const uint64_t c = atomic_load_explicit(&w->record->chunk, memory_order_relaxed);
     const uint64_t first = c * job->chunk, left = job->n - first,
@@ -180,7 +181,7 @@ typedef struct {
     uintptr_t inputs, outputs, input_size, output_size;
 } batch_t;
 
-static batch_t batch_of(const cohort__runner_t *w) {
+static batch_t batch_of(const cohort__worker_self_t *w) {
     cohort_result_t *job = w->job;
     return (batch_t){.needs = &job->needs,
                      .words = job->words,
@@ -206,12 +207,12 @@ static inline bool claim_chunk(const batch_t *b, uint64_t c, uint64_t *word) {
     atomic_store_explicit(b->progress, cohort__progress(c * b->chunk + start, false),
                           memory_order_release);
     return atomic_compare_exchange_strong(
-        &b->words[c], word, cohort__word(COHORT__CHUNK_RUNNING, attempt, b->number, start));
+        &b->words[c], word, cohort__chunk_word(COHORT__CHUNK_RUNNING, attempt, b->number, start));
 }
 
 /* One store says that an item is done and that the next one begins. `plain`: what the job may need
  * and still go through here. False: see run_apart(). */
-static inline bool run_chunk(cohort__runner_t *w, const batch_t *b, uint64_t c, uint64_t word,
+static inline bool run_chunk(cohort__worker_self_t *w, const batch_t *b, uint64_t c, uint64_t word,
                              const uint32_t plain) {
     const uint64_t first = c * b->chunk, end = b->n - first < b->chunk ? b->n : first + b->chunk;
     const uint64_t begin = first + cohort__word_start(word), last = underway(end - 1);
@@ -236,7 +237,7 @@ static inline bool run_chunk(cohort__runner_t *w, const batch_t *b, uint64_t c, 
     return run_apart(w, word, cohort__progress_item(now));
 }
 
-static COHORT__NOINLINE void run_batch(cohort__runner_t *w, uint64_t from, uint64_t to) {
+static COHORT__NOINLINE void run_batch(cohort__worker_self_t *w, uint64_t from, uint64_t to) {
     const batch_t b = batch_of(w);
     uint64_t word;
     for (uint64_t c = from; c < to; c++) {
@@ -245,7 +246,7 @@ static COHORT__NOINLINE void run_batch(cohort__runner_t *w, uint64_t from, uint6
 }
 
 /* Of a portion of an imap. */
-static COHORT__NOINLINE void run_portion(cohort__runner_t *w, uint64_t from, uint64_t to) {
+static COHORT__NOINLINE void run_portion(cohort__worker_self_t *w, uint64_t from, uint64_t to) {
     const batch_t b = batch_of(w);
     uint64_t word;
     for (uint64_t c = from; c < to; c++) {
@@ -273,7 +274,7 @@ static void prefetch_batch(const cohort_result_t *job, uint64_t from, uint64_t t
 }
 
 /* From the cursor: big batches at first, single chunks towards the end. False: it is there. */
-static bool from_cursor(const cohort__runner_t *w, uint64_t *from, uint64_t *to) {
+static bool from_cursor(const cohort__worker_self_t *w, uint64_t *from, uint64_t *to) {
     cohort_result_t *job = w->job;
     uint64_t at = atomic_load_explicit(&job->cursor, memory_order_relaxed);
     uint64_t share = at < job->chunks ? (job->chunks - at) / (4 * (uint64_t)w->pool->workers) : 0;
@@ -287,7 +288,7 @@ static bool from_cursor(const cohort__runner_t *w, uint64_t *from, uint64_t *to)
 }
 
 /* Of a job that runs once on every worker. */
-static COHORT__APART bool own_chunk(cohort__runner_t *w, uint64_t *from, uint64_t *to) {
+static COHORT__APART bool own_chunk(cohort__worker_self_t *w, uint64_t *from, uint64_t *to) {
     w->passing = true;
     *from = w->number;
     *to = *from + 1;
@@ -296,7 +297,7 @@ static COHORT__APART bool own_chunk(cohort__runner_t *w, uint64_t *from, uint64_
 
 /* Chunks of which each may be this worker's, if it is quicker than others; false: it has seen
  * all. */
-static bool next_batch(cohort__runner_t *w, uint64_t *from, uint64_t *to) {
+static bool next_batch(cohort__worker_self_t *w, uint64_t *from, uint64_t *to) {
     if (w->passing) return false;
     if (cohort__job_is_each(w->job)) return own_chunk(w, from, to);
     w->passing = !from_cursor(w, from, to);
@@ -316,7 +317,7 @@ static bool is_time_to_settle(const cohort_result_t *job, uint64_t from, uint64_
     return to == job->chunks || from / SETTLE_EVERY != to / SETTLE_EVERY;
 }
 
-bool cohort__run_next(cohort__runner_t *w) {
+bool cohort__run_next(cohort__worker_self_t *w) {
     uint64_t from, to;
     if (!job_goes_on(w) || !next_batch(w, &from, &to)) return false;
     if (cohort__job_is_portion(w->job)) run_portion(w, from, to);

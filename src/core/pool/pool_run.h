@@ -42,7 +42,7 @@ typedef struct {
     cohort__tally_t *tally; /* of its place; NULL: the pool counts nothing */
     int64_t clock;          /* when its visit began, or the last turn ended */
     int64_t memory_next;    /* when its memory is looked at again */
-} cohort__runner_t;
+} cohort__worker_self_t;
 
 /* One call of a task in the loop apart. */
 typedef struct {
@@ -55,21 +55,21 @@ typedef struct {
 } cohort__turn_t;
 
 /* Before the first chunk of a visit: the task is found. */
-void cohort__run_begin(cohort__runner_t *w);
+void cohort__run_begin(cohort__worker_self_t *w);
 /* The next batch of chunks: run those that no other worker has. False: this worker has seen all
  * chunks of the job, or nothing more of it is to be run. */
-bool cohort__run_next(cohort__runner_t *w);
+bool cohort__run_next(cohort__worker_self_t *w);
 
 /* This worker leaves its chunk before this turn: what is left of it is free. */
-void cohort__run_give_back(cohort__runner_t *w, const cohort__turn_t *turn);
+void cohort__run_give_back(cohort__worker_self_t *w, const cohort__turn_t *turn);
 
 /* ---- pool_again.c ---------------------------------------------------------------------------- */
 
 /* In the loop apart, when the task has returned this status: is the turn to be run again? */
-bool cohort__is_turn_again(const cohort__runner_t *w, const cohort__turn_t *turn,
+bool cohort__is_turn_again(const cohort__worker_self_t *w, const cohort__turn_t *turn,
                            apr_status_t status);
 /* It is: after the turn has ended. */
-void cohort__turn_again(const cohort__runner_t *w, cohort__turn_t *turn);
+void cohort__turn_again(const cohort__worker_self_t *w, cohort__turn_t *turn);
 
 /* ---- pool_delay.c --------------------------------------------------------------------------- */
 
@@ -79,25 +79,25 @@ void cohort__chunks_open(cohort_result_t *job);
 /* ---- pool_each.c ---------------------------------------------------------------------------- */
 
 /* There may be a job that runs once on every worker, and has not on this one. */
-static inline bool cohort__each_waits(const cohort__runner_t *w) {
+static inline bool cohort__each_waits(const cohort__worker_self_t *w) {
     return atomic_load_explicit(&w->pool->each_serial, memory_order_relaxed) != w->each_seen;
 }
 /* Then: come to it, if it is so. */
-bool cohort__each_find(cohort__runner_t *w);
+bool cohort__each_find(cohort__worker_self_t *w);
 
 /* ---- pool_retire.c -------------------------------------------------------------------------- */
 
 /* In the loop apart, of a job that needs it: after a turn; and before one: true when this worker
  * ends, and does not have the chunk any more. */
-void cohort__run_counts(cohort__runner_t *w);
-bool cohort__run_retires(cohort__runner_t *w, const cohort__turn_t *turn);
+void cohort__run_counts(cohort__worker_self_t *w);
+bool cohort__run_retires(cohort__worker_self_t *w, const cohort__turn_t *turn);
 /* How long to wait for work; and it has been waited for so long. */
-int64_t cohort__idle_until(cohort__runner_t *w);
-void cohort__idle_over(cohort__runner_t *w);
+int64_t cohort__idle_until(cohort__worker_self_t *w);
+void cohort__idle_over(cohort__worker_self_t *w);
 /* It has left its job. */
-void cohort__run_retired(const cohort__runner_t *w);
+void cohort__run_retired(const cohort__worker_self_t *w);
 /* At its orderly end, the last thing. */
-void cohort__run_finalise(const cohort__runner_t *w, void *args);
+void cohort__run_finalise(const cohort__worker_self_t *w, void *args);
 
 /* ---- pool_tally.c --------------------------------------------------------------------------- */
 
@@ -110,20 +110,20 @@ static inline void cohort__tally_over(cohort_result_t *job) {
 }
 /* This worker is ready. The others: if its pool counts. It begins a visit, and ends it; and in the
  * loop apart, a turn has ended, with this status, or is to be run again. */
-void cohort__tally_begin(cohort__runner_t *w);
-void cohort__tally_visit(cohort__runner_t *w);
-void cohort__tally_leave(cohort__runner_t *w);
-void cohort__tally_turn(cohort__runner_t *w, const cohort__turn_t *turn, apr_status_t status,
+void cohort__tally_begin(cohort__worker_self_t *w);
+void cohort__tally_visit(cohort__worker_self_t *w);
+void cohort__tally_leave(cohort__worker_self_t *w);
+void cohort__tally_turn(cohort__worker_self_t *w, const cohort__turn_t *turn, apr_status_t status,
                         bool again);
 
 /* ---- pool_fair.c ---------------------------------------------------------------------------- */
 
 /* A visit begins; do others wait behind the job? */
-void cohort__run_look_behind(cohort__runner_t *w);
+void cohort__run_look_behind(cohort__worker_self_t *w);
 /* In the loop apart, before a turn: true when this worker has to go to another job. It does not
  * have the chunk any more. */
-bool cohort__run_gives_way(cohort__runner_t *w, const cohort__turn_t *turn);
+bool cohort__run_gives_way(cohort__worker_self_t *w, const cohort__turn_t *turn);
 /* Such a visit ends: the job goes behind the others. */
-void cohort__run_make_room(cohort__runner_t *w);
+void cohort__run_make_room(cohort__worker_self_t *w);
 
 #endif

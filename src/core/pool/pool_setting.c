@@ -31,7 +31,7 @@ static void close_kept_streams(cohort__setting_t *setting) {
     for (int i = 0; i < 3; i++) cohort_os_close_known(&setting->given.streams[i]);
 }
 
-static apr_status_t copy_streams(cohort__setting_t *setting) {
+static apr_status_t copy_kept_streams(cohort__setting_t *setting) {
     cohort_os_streams_t copies;
     apr_status_t status = cohort__given_streams_copy(&copies);
     for (int i = 0; i < 3 && !status; i++)
@@ -130,7 +130,7 @@ apr_status_t cohort__setting_make(const cohort_pool_t *pool, uint64_t tag,
     }
     status = cohort__context_capture(&setting->given.context, &setting->given.size, &state);
     cohort_os_mutex_lock(&settings_mutex);
-    if (!status) status = copy_streams(setting);
+    if (!status) status = copy_kept_streams(setting);
     if (!status) {
         sweep_locked();
         setting->next = kept;

@@ -102,8 +102,8 @@ static void not_made(cohort_pool_t *pool, cohort__thread_t *me, uint64_t tag, ui
     cohort__pool_leave(pool);
 }
 
-static apr_status_t launch(cohort_pool_t *pool, uint64_t tag, cohort_process_t *slot,
-                           uint32_t number) {
+static apr_status_t launch_worker(cohort_pool_t *pool, uint64_t tag, cohort_process_t *slot,
+                                  uint32_t number) {
     cohort__setting_t *setting = cohort__setting_use(pool, tag);
     if (!setting) return cohort__fail(COHORT_EHANDLE, "start a worker of a pool that is gone");
     apr_status_t status = cohort__setting_attach(setting, slot, number);
@@ -133,7 +133,7 @@ static apr_status_t start_at(cohort_pool_t *pool, cohort__thread_t *me, uint64_t
         return APR_SUCCESS;
     }
     slot->replaces = post->replaces;
-    status = launch(pool, tag, slot, number);
+    status = launch_worker(pool, tag, slot, number);
     if (status) worker_start_failed(pool, me, tag, number, id, status);
     return status;
 }

@@ -45,7 +45,8 @@ static void read_times(cohort__tally_t *tally, int64_t now, cohort_counts_t *cou
         atomic_thread_fence(memory_order_acquire);
         if (since && atomic_load(&tally->since) == since) break;
     }
-    if (since && now > since >> 1) time[since & 1] += now - (since >> 1);
+    int64_t begun = cohort__since_time(since);
+    if (since && now > begun) time[cohort__since_busy(since)] += now - begun;
     counts->idle = time[0] / 1000;
     counts->busy = time[1] / 1000;
 }
@@ -100,7 +101,7 @@ static void read_pool(cohort_pool_t *pool, int64_t now, cohort_pool_statistics_t
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-static void look_at_memory(cohort_worker_statistics_t *place) {
+static void read_memory(cohort_worker_statistics_t *place) {
     cohort_counts_t *counts = &place->counts;
     if (!place->pid) return;
     cohort_os_usage_t usage = {-1, -1};
@@ -138,7 +139,7 @@ static apr_status_t statistics(cohort_pool_t *pool, cohort_pool_statistics_t **m
                                apr_pool_t *parent) {
     cohort__call_t use;
     if (!made || !parent) return cohort__null(!made ? "statistics" : "parent");
-    apr_status_t status = cohort__call_begin(&use, pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
+    apr_status_t status = cohort__pool_call(&use, pool);
     if (status) return status;
     sums_t *sums = apr_pcalloc(parent, sizeof *sums);
     status = cohort__pool_enter_live(pool, use.me, use.life);
@@ -150,7 +151,7 @@ static apr_status_t statistics(cohort_pool_t *pool, cohort_pool_statistics_t **m
         all->n += read_place(pool, i, now, sums, all->workers[all->n]);
     cohort__pool_leave(pool);
     for (apr_size_t i = 0; i < all->n; i++) {
-        look_at_memory(all->workers[i]);
+        read_memory(all->workers[i]);
         add(&all->counts, &all->workers[i]->counts);
     }
     all->counts.run = spread_of(&sums->run);

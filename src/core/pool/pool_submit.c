@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static apr_status_t check_pool(cohort__call_t *use, cohort_pool_t *pool) {
-    return cohort__call_begin(use, pool, COHORT__KIND_POOL, COHORT__POOL_TAG);
-}
-
 static apr_status_t submit_order(cohort_result_t **job, const cohort__call_t *use,
                                  const cohort_job_t *order, bool blocking, apr_pool_t *parent) {
     const cohort__backend_t *backend = cohort__backend_meant(use);
@@ -37,7 +33,7 @@ static apr_status_t finish_order(cohort__call_t *use, cohort_result_t *job) {
 static apr_status_t run_order(cohort_pool_t *pool, const cohort_job_t *order) {
     cohort__call_t use;
     cohort_result_t *job;
-    apr_status_t status = check_pool(&use, pool);
+    apr_status_t status = cohort__pool_call(&use, pool);
     if (!status) status = submit_order(&job, &use, order, true, NULL);
     return status ? status : finish_order(&use, job);
 }
@@ -47,7 +43,7 @@ static apr_status_t submit(cohort_result_t **result, cohort_pool_t *pool, const 
     cohort__callback_t *callback = NULL;
     cohort__call_t use;
     apr_status_t status = result ? check_order(order) : cohort__null("result");
-    if (!status) status = check_pool(&use, pool);
+    if (!status) status = cohort__pool_call(&use, pool);
     if (!status) status = cohort__callback_make(&callback, order);
     if (!status) status = submit_order(result, &use, order, false, parent);
     if (status) cohort__callback_drop(callback);
@@ -131,7 +127,7 @@ static apr_status_t run_on_each(cohort_pool_t *pool, cohort_job_t *order, apr_si
     cohort_result_t *job = NULL;
     if (!order->task) return cohort__null("task");
     if (order->outputs && order->output_size && !n) return cohort__null("n");
-    apr_status_t status = check_pool(&use, pool);
+    apr_status_t status = cohort__pool_call(&use, pool);
     if (status) return status;
     if (cohort__is_own_worker(pool)) return COHORT_ENOWAIT;
     do {

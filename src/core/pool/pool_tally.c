@@ -17,7 +17,16 @@ static uint64_t note_of(uint64_t item, cohort__tally_end_t end, uint64_t number)
            (item & 0xffffffff);
 }
 
-static cohort__tally_end_t end_of(apr_status_t status) {
+static uint64_t noted_end(uint64_t note) { return note >> 61 & 3; }
+static bool note_is_of(uint64_t note, uint64_t item) {
+    return note && (note & 0xffffffff) == (item & 0xffffffff);
+}
+/* What the counter is or will be. */
+static bool note_has(uint64_t note, uint64_t number) {
+    return (number & NUMBER_MASK) == (note >> 32 & NUMBER_MASK);
+}
+
+static cohort__tally_end_t tally_end_of(apr_status_t status) {
     if (!status) return COHORT__TALLY_DONE;
     return status == COHORT_ECANCELLED || status == COHORT_EDEADLINE ? COHORT__TALLY_CANCELLED
                                                                      : COHORT__TALLY_FAILED;
@@ -32,11 +41,11 @@ static void count_item(cohort__tally_t *tally, uint64_t item, cohort__tally_end_
 }
 
 /* Guard, or its worker. The counter is what the note says, or what it was before. */
-static void take_back(cohort__tally_t *tally, uint64_t item, uint64_t count) {
-    uint64_t note = atomic_load(&tally->note), end = note >> 61 & 3;
-    if (!note || end >= COHORT__TALLY_ENDS || (note & 0xffffffff) != (item & 0xffffffff)) return;
+static void take_back_count(cohort__tally_t *tally, uint64_t item, uint64_t count) {
+    uint64_t note = atomic_load(&tally->note), end = noted_end(note);
+    if (!note_is_of(note, item) || end >= COHORT__TALLY_ENDS) return;
     uint64_t number = atomic_load(&tally->ended[end]);
-    if ((number & NUMBER_MASK) != (note >> 32 & NUMBER_MASK)) return;
+    if (!note_has(note, number)) return;
     atomic_store(&tally->ended[end], number - count);
 }
 
@@ -44,12 +53,12 @@ void cohort__tally_settle(cohort_pool_t *pool, uint32_t number, const cohort__fa
                           bool over, bool again) {
     cohort__tally_t *tally = cohort__pool_tally(pool, number);
     if (!tally) return;
-    take_back(tally, what->index, what->count);
-    if (over) count_item(tally, what->index, end_of(what->status), what->count);
+    take_back_count(tally, what->index, what->count);
+    if (over) count_item(tally, what->index, tally_end_of(what->status), what->count);
     else if (again) cohort__count(&tally->again, 1);
 }
 
-void cohort__tally_turn(cohort__runner_t *w, const cohort__turn_t *turn, apr_status_t status,
+void cohort__tally_turn(cohort__worker_self_t *w, const cohort__turn_t *turn, apr_status_t status,
                         bool again) {
     cohort__tally_t *tally = w->tally;
     int64_t now = cohort_os_now();
@@ -59,7 +68,7 @@ void cohort__tally_turn(cohort__runner_t *w, const cohort__turn_t *turn, apr_sta
     }
     w->clock = now;
     if (again) cohort__count(&tally->again, 1);
-    else count_item(tally, turn->first, end_of(status), turn->last - turn->first);
+    else count_item(tally, turn->first, tally_end_of(status), turn->last - turn->first);
 }
 
 /* ---- workers -------------------------------------------------------------------------------- */
@@ -68,15 +77,16 @@ void cohort__tally_turn(cohort__runner_t *w, const cohort__turn_t *turn, apr_sta
  * has counted the time or has not. */
 static void turn_to(cohort__tally_t *tally, bool busy, int64_t now) {
     int64_t since = atomic_load_explicit(&tally->since, memory_order_relaxed);
-    _Atomic int64_t *time = &tally->time[since & 1];
-    int64_t all = atomic_load_explicit(time, memory_order_relaxed) + now - (since >> 1);
+    _Atomic int64_t *time = &tally->time[cohort__since_busy(since)];
+    int64_t all =
+        atomic_load_explicit(time, memory_order_relaxed) + now - cohort__since_time(since);
     atomic_store_explicit(&tally->since, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     atomic_store_explicit(time, all, memory_order_relaxed);
-    atomic_store_explicit(&tally->since, now << 1 | busy, memory_order_release);
+    atomic_store_explicit(&tally->since, cohort__since(now, busy), memory_order_release);
 }
 
-static void look_at_memory(cohort__runner_t *w, int64_t now) {
+static void look_at_memory(cohort__worker_self_t *w, int64_t now) {
     if (now < w->memory_next) return;
     w->memory_next = now + MEMORY_EVERY;
     uint64_t memory = (uint64_t)cohort_os_figure(COHORT_OS_USED_MEMORY);
@@ -84,21 +94,21 @@ static void look_at_memory(cohort__runner_t *w, int64_t now) {
         atomic_store_explicit(&w->tally->memory, memory, memory_order_relaxed);
 }
 
-void cohort__tally_begin(cohort__runner_t *w) {
+void cohort__tally_begin(cohort__worker_self_t *w) {
     w->tally = cohort__pool_tally(w->pool, w->number);
     if (!w->tally) return;
     int64_t now = cohort_os_now();
-    atomic_store(&w->tally->since, now << 1);
+    atomic_store(&w->tally->since, cohort__since(now, false));
     look_at_memory(w, now);
 }
 
-void cohort__tally_visit(cohort__runner_t *w) {
+void cohort__tally_visit(cohort__worker_self_t *w) {
     w->clock = cohort_os_now();
     atomic_store(&w->tally->note, 0); /* it may name an item of the job before */
     turn_to(w->tally, true, w->clock);
 }
 
-void cohort__tally_leave(cohort__runner_t *w) {
+void cohort__tally_leave(cohort__worker_self_t *w) {
     int64_t now = cohort_os_now();
     turn_to(w->tally, false, now);
     look_at_memory(w, now);

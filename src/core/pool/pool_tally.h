@@ -41,6 +41,11 @@ typedef struct {
     cohort__spread_t run, wait;           /* of runs; and of items, from the submission on */
 } cohort__tally_t;
 
+/* The word `since`. */
+static inline int64_t cohort__since(int64_t now, bool busy) { return now << 1 | busy; }
+static inline int64_t cohort__since_time(int64_t since) { return since >> 1; }
+static inline bool cohort__since_busy(int64_t since) { return since & 1; }
+
 /* Of the whole pool; behind the records of its first workers. Written with the guard, but for what
  * is over, which any process adds to. */
 typedef struct {

@@ -57,6 +57,7 @@ enum { COHORT__CANCEL_ENDS = 1 << 4, COHORT__CANCEL_HAS = 1 << 5, COHORT__CANCEL
 static inline cohort__why_t cohort__cancel_waiting(uint32_t word) {
     return (cohort__why_t)(word & 3);
 }
+static inline uint32_t cohort__cancel_running_for(cohort__why_t why) { return (uint32_t)why << 2; }
 static inline cohort__why_t cohort__cancel_running(uint32_t word) {
     return (cohort__why_t)(word >> 2 & 3);
 }

@@ -10,7 +10,7 @@
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
-static void begin_visit(cohort__runner_t *w) {
+static void begin_visit(cohort__worker_self_t *w) {
     w->round = atomic_load(&w->job->round);
     w->passing = false;
     if (w->tally) cohort__tally_visit(w);
@@ -25,7 +25,7 @@ static void begin_visit(cohort__runner_t *w) {
 
 /* Every chunk was seen taken. Unless some became free again since, the job need not be found any
  * more. What is done stays: mostly a thread waits for it, which will take it off. */
-static void unlist(cohort__runner_t *w) {
+static void unlist_worker(cohort__worker_self_t *w) {
     cohort_result_t *job = w->job;
     if (cohort__job_is_over(job) || !cohort__linked(&job->ready) || cohort__job_is_each(job))
         return;
@@ -38,7 +38,7 @@ static void unlist(cohort__runner_t *w) {
 
 /* From the store on the job may be freed by another thread, and be another job; what is said of it
  * is looked at again under the guard. */
-static void leave(cohort__runner_t *w) {
+static void leave_job(cohort__worker_self_t *w) {
     cohort_result_t *job = w->job;
     w->job = NULL;
     atomic_store_explicit(&cohort__running.job, NULL, memory_order_relaxed);
@@ -50,7 +50,7 @@ static void leave(cohort__runner_t *w) {
 }
 
 /* False: the pool has ended, or this process does. */
-static bool work(cohort__runner_t *w) {
+static bool work(cohort__worker_self_t *w) {
     bool is_portion = cohort__job_is_portion(w->job);
     begin_visit(w);
     while (cohort__run_next(w)) {
@@ -59,8 +59,8 @@ static bool work(cohort__runner_t *w) {
     if (w->tally) cohort__tally_leave(w);
     bool goes_on = atomic_load(&w->pool->state) != COHORT__POOL_ENDED;
     if (goes_on && (w->gives_way || w->retires)) cohort__run_make_room(w);
-    else if (goes_on) unlist(w);
-    leave(w);
+    else if (goes_on) unlist_worker(w);
+    leave_job(w);
     /* while the other workers are at the next portion, a reader may take the items of this one */
     if (goes_on && is_portion) apr_thread_yield();
     return goes_on && !w->retires;
@@ -71,7 +71,7 @@ static bool work(cohort__runner_t *w) {
 /* ---- finding one ---------------------------------------------------------------------------- */
 
 /* The first job is done, and there are others behind it. */
-static void pass_over(cohort__runner_t *w, cohort_result_t *job) {
+static void pass_over(cohort__worker_self_t *w, cohort_result_t *job) {
     cohort__pool_enter(w->pool, w->me);
     if (cohort__pool_first(w->pool) == job && cohort__job_is_over(job))
         cohort__link_take(&w->pool->guard, &job->ready);
@@ -89,7 +89,7 @@ static void prefetch_job(const cohort_result_t *job) {
 
 /* A job that is still the first after the record names it cannot be freed before the record names
  * another. */
-static bool find_job(cohort__runner_t *w) {
+static bool find_job(cohort__worker_self_t *w) {
     cohort_pool_t *pool = w->pool;
     cohort_result_t *first;
     if (cohort__each_waits(w) && cohort__each_find(w)) return true;
@@ -104,14 +104,14 @@ static bool find_job(cohort__runner_t *w) {
         atomic_store_explicit(&w->record->visit, visit + 1, memory_order_relaxed);
         atomic_store(&w->record->job, w->job);
         if (cohort__pool_first(pool) == first) return true;
-        leave(w);
+        leave_job(w);
     }
     return false;
 }
 
 /* An idle worker looks, after each death, whether a dead process has left jobs that no worker will
  * ever ask for. */
-static void look_around(cohort__runner_t *w) {
+static void look_for_work(cohort__worker_self_t *w) {
     cohort_pool_t *pool = w->pool;
     uint32_t deaths = atomic_load(&cohort__arena->death);
     if (deaths == w->deaths || atomic_load(&pool->swept) == deaths) return;
@@ -124,7 +124,7 @@ static void look_around(cohort__runner_t *w) {
 
 /* Times of jobs are not kept while the process that is to keep them is stopped, or when it has died
  * and the one that repaired that has no watcher. True: they were looked at. */
-static bool look_at_times(const cohort__runner_t *w) {
+static bool look_at_times(const cohort__worker_self_t *w) {
     cohort_pool_t *pool = w->pool;
     if (!atomic_load(&pool->timed) || cohort_os_now() - atomic_load(&pool->tended) < TIMES_LOOK)
         return false;
@@ -132,7 +132,7 @@ static bool look_at_times(const cohort__runner_t *w) {
     return true;
 }
 
-static bool items_wait(const cohort__runner_t *w) {
+static bool items_wait(const cohort__worker_self_t *w) {
     if (!atomic_load(&w->pool->timed)) return false;
     cohort__pool_enter(w->pool, w->me);
     bool wait = cohort__delays_unfinished(w->pool);
@@ -141,7 +141,7 @@ static bool items_wait(const cohort__runner_t *w) {
 }
 
 static apr_status_t try_find(void *arg, bool thorough) {
-    cohort__runner_t *w = arg;
+    cohort__worker_self_t *w = arg;
     uint64_t state = atomic_load(&w->pool->state);
     if (state == COHORT__POOL_ENDED || atomic_load(&w->record->verdict)) return APR_EOF;
     w->retires = cohort__place_is_over(w->pool, w->number);
@@ -149,7 +149,7 @@ static apr_status_t try_find(void *arg, bool thorough) {
     if (find_job(w)) return APR_SUCCESS;
     if (state == COHORT__POOL_CLOSED && !items_wait(w)) return APR_EOF;
     if (!thorough) return APR_EAGAIN;
-    look_around(w);
+    look_for_work(w);
     return look_at_times(w) && find_job(w) ? APR_SUCCESS : APR_EAGAIN;
 }
 
@@ -157,7 +157,7 @@ static apr_status_t try_find(void *arg, bool thorough) {
 
 static void *args; /* of initializer and finalizer: a copy of this worker's own, for its life */
 
-static apr_status_t copy_args(const cohort_pool_t *pool) {
+static apr_status_t copy_worker_args(const cohort_pool_t *pool) {
     size_t size = (size_t)pool->init_size;
     if (!size || (!pool->initializer.module && !pool->finalizer.module)) return APR_SUCCESS;
     args = malloc(size);
@@ -166,10 +166,10 @@ static apr_status_t copy_args(const cohort_pool_t *pool) {
     return APR_SUCCESS;
 }
 
-static apr_status_t initialise(cohort__runner_t *w) {
+static apr_status_t initialise(cohort__worker_self_t *w) {
     cohort__function_t function;
     apr_status_t status = cohort__crash_prepare(w->pool, w->me, w->record);
-    if (!status) status = copy_args(w->pool);
+    if (!status) status = copy_worker_args(w->pool);
     if (!status) status = cohort__code_at(&w->pool->initializer, &function);
     if (status || !function) return status;
     status = ((cohort_initializer_t)function)(args);
@@ -178,7 +178,7 @@ static apr_status_t initialise(cohort__runner_t *w) {
 }
 
 /* Why the initializer failed, in the words that it gave to cohort_task_fail(), if any. */
-static void initializer_failed(cohort__runner_t *w, apr_status_t status) {
+static void initializer_failed(cohort__worker_self_t *w, apr_status_t status) {
     cohort__failure_t what = {.status = status,
                               .exit_code = COHORT_EXIT_NONE,
                               .process = cohort__self_id(),
@@ -193,7 +193,7 @@ static void initializer_failed(cohort__runner_t *w, apr_status_t status) {
 }
 
 /* How the start of this worker came out. */
-static void report(cohort__runner_t *w, apr_status_t status) {
+static void report_start(cohort__worker_self_t *w, apr_status_t status) {
     cohort__pool_enter(w->pool, w->me);
     if (status) initializer_failed(w, status);
     else cohort__start_succeeded(w->pool, w->record);
@@ -205,7 +205,7 @@ static void report(cohort__runner_t *w, apr_status_t status) {
 }
 
 /* False: this worker ends. */
-static bool serve(cohort__runner_t *w) {
+static bool serve_pool(cohort__worker_self_t *w) {
     apr_status_t status =
         cohort__await_paced(&w->pool->work, try_find, w, cohort__idle_until(w), cohort__pace_idle);
     if (APR_STATUS_IS_TIMEUP(status)) cohort__idle_over(w);
@@ -214,7 +214,7 @@ static bool serve(cohort__runner_t *w) {
 }
 
 /* Nothing of what the process was at that this one is a fork of. */
-static void begin_running(const cohort__runner_t *w) {
+static void begin_running(const cohort__worker_self_t *w) {
     cohort__running_t *running = &cohort__running;
     atomic_store_explicit(&running->job, NULL, memory_order_relaxed);
     running->process = cohort__self_id();
@@ -227,7 +227,7 @@ static void begin_running(const cohort__runner_t *w) {
 }
 
 int cohort__pool_worker_main(cohort_process_t *self) {
-    cohort__runner_t w = {0};
+    cohort__worker_self_t w = {0};
     w.pool = atomic_load(&self->pool);
     w.number = atomic_load(&self->worker);
     w.record = cohort__pool_worker(w.pool, w.number);
@@ -236,9 +236,9 @@ int cohort__pool_worker_main(cohort_process_t *self) {
     begin_running(&w);
     atomic_store(&w.record->phase, COHORT__WORKER_INITIALISING);
     apr_status_t status = initialise(&w);
-    report(&w, status);
+    report_start(&w, status);
     if (status) return 1;
-    while (serve(&w)) {
+    while (serve_pool(&w)) {
     }
     cohort__run_retired(&w);
     cohort__run_finalise(&w, args);

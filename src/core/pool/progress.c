@@ -47,7 +47,7 @@ static bool ends; /* this process leaves the cohort */
 static uint32_t owner;
 static _Thread_local bool inside; /* a callback */
 
-static void lock(void) {
+static void lock_watches(void) {
     if (owner != cohort__membership()) {
         cohort_os_mutex_reset(&watches_mutex);
         first_watch = NULL;
@@ -113,7 +113,7 @@ static void note_end(cohort_progress_watch_t *watch, apr_status_t status, int64_
     if (now > watch->began) state->rate = (double)state->done * 1e9 / (double)(now - watch->began);
 }
 
-static void look(cohort_progress_watch_t *watch, cohort__thread_t *me) {
+static void look_at_watch(cohort_progress_watch_t *watch, cohort__thread_t *me) {
     const cohort__call_t use = {me, watch->use.object, watch->use.life};
     cohort_progress_t *state = &watch->state;
     uint64_t before = state->done;
@@ -144,7 +144,7 @@ static void unlist_bar(cohort__bar_t *bar) {
 
 static void draw(const cohort__bar_t *like) { cohort__bars_draw(first_bar, like); }
 
-static void call(cohort_progress_watch_t *watch) {
+static void call_watch(cohort_progress_watch_t *watch) {
     if (!watch->callback) return;
     inside = true;
     watch->callback(&watch->state, watch->arg);
@@ -169,14 +169,14 @@ static void draw_all(void) {
 
 static void tell_state(cohort_progress_watch_t *watch) {
     watch->told = watch->bar.ends = watch->state.over != 0;
-    call(watch);
+    call_watch(watch);
 }
 
 static void update(cohort__thread_t *me) {
     bool any = false;
     for (cohort_progress_watch_t *watch = first_watch; watch; watch = watch->next) {
         if (watch->told) continue;
-        if (!watch->state.over) look(watch, me);
+        if (!watch->state.over) look_at_watch(watch, me);
         tell_state(watch);
         any = any || watch->draws;
     }
@@ -184,9 +184,9 @@ static void update(cohort__thread_t *me) {
 }
 
 /* It has been over, or is now. */
-static void finish(cohort_progress_watch_t *watch, cohort__thread_t *me) {
+static void finish_watch(cohort_progress_watch_t *watch, cohort__thread_t *me) {
     if (watch->told) return;
-    if (!watch->state.over) look(watch, me);
+    if (!watch->state.over) look_at_watch(watch, me);
     if (!watch->state.over) note_end(watch, APR_INCOMPLETE, cohort_os_now());
     tell_state(watch);
     if (watch->draws) draw_all();
@@ -195,9 +195,9 @@ static void finish(cohort_progress_watch_t *watch, cohort__thread_t *me) {
 /* ---- the thread ----------------------------------------------------------------------------- */
 
 /* `mine`: the membership that the thread was started in. */
-static bool goes_on(cohort__thread_t *me, uint32_t mine) {
+static bool progress_goes_on(cohort__thread_t *me, uint32_t mine) {
     bool any = false;
-    lock();
+    lock_watches();
     bool is_current = owner == mine && !ends;
     if (is_current) update(me);
     for (cohort_progress_watch_t *watch = first_watch; watch && is_current; watch = watch->next)
@@ -213,7 +213,7 @@ static void watch_all(void *arg) {
     uint32_t mine = (uint32_t)(uintptr_t)arg;
     cohort__thread_t *me;
     if (cohort__enter(&me)) return;
-    while (goes_on(me, mine)) apr_sleep(TICK_NS / 1000);
+    while (progress_goes_on(me, mine)) apr_sleep(TICK_NS / 1000);
 }
 
 /* ---- watches -------------------------------------------------------------------------------- */
@@ -223,12 +223,12 @@ static apr_status_t stop(cohort_progress_watch_t *watch) {
     if (!watch || !cohort__arena) return watch ? COHORT_ENOTINIT : APR_SUCCESS;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
-    lock();
+    lock_watches();
     cohort_progress_watch_t **at = &first_watch;
     while (*at && *at != watch) at = &(*at)->next;
     bool found = *at != NULL;
     if (found) {
-        finish(watch, me);
+        finish_watch(watch, me);
         *at = watch->next;
         atomic_fetch_sub(&watches, 1);
     }
@@ -275,8 +275,8 @@ static apr_status_t make_bar(cohort_progress_watch_t *watch,
     return APR_SUCCESS;
 }
 
-static apr_status_t make(cohort_progress_watch_t **made, const cohort__call_t *use, bool is_imap,
-                         const cohort_progress_options_t *options) {
+static apr_status_t make_watch(cohort_progress_watch_t **made, const cohort__call_t *use,
+                               bool is_imap, const cohort_progress_options_t *options) {
     const char *label = options->label ? options->label : "";
     size_t length = strlen(label) + 1;
     cohort_progress_watch_t *watch = calloc(1, sizeof *watch + length);
@@ -302,9 +302,9 @@ static apr_status_t make(cohort_progress_watch_t **made, const cohort__call_t *u
 }
 
 /* At the end of the lists, with a thread that looks at it. */
-static apr_status_t enlist(cohort_progress_watch_t *watch) {
+static apr_status_t enlist_watch(cohort_progress_watch_t *watch) {
     apr_status_t status = APR_SUCCESS;
-    lock();
+    lock_watches();
     if (!runs && !ends) {
         status = cohort_os_thread_start(watch_all, (void *)(uintptr_t)owner);
         runs = !status;
@@ -339,9 +339,9 @@ static apr_status_t watch_it(cohort_progress_watch_t **watch, void *object,
     if (!watch) return cohort__null("watch");
     apr_status_t status = cohort__check_reserved(options.reserved, 8, "options.reserved");
     if (!status) status = aim(&use, object, &is_imap);
-    if (!status) status = make(&made, &use, is_imap, &options);
+    if (!status) status = make_watch(&made, &use, is_imap, &options);
     if (!made) return status;
-    status = enlist(made);
+    status = enlist_watch(made);
     if (status) {
         if (made->own) apr_pool_destroy(made->own);
         free(made);
@@ -360,7 +360,7 @@ apr_status_t cohort_progress_watch(cohort_progress_watch_t **watch, void *object
 
 /* NULL also when it is no watch any more. */
 static apr_pool_t *parent_of(const cohort_progress_watch_t *watch) {
-    lock();
+    lock_watches();
     const cohort_progress_watch_t *at = first_watch;
     while (at && at != watch) at = at->next;
     apr_pool_t *parent = at ? at->parent : NULL;
@@ -386,9 +386,9 @@ void cohort__progress_last(const cohort__object_t *object) {
     if (!atomic_load_explicit(&watches, memory_order_relaxed) || inside ||
         owner != cohort__membership() || cohort__enter(&me))
         return;
-    lock();
+    lock_watches();
     for (cohort_progress_watch_t *watch = first_watch; watch; watch = watch->next) {
-        if (!watch->state.over && watch->use.object == object) look(watch, me);
+        if (!watch->state.over && watch->use.object == object) look_at_watch(watch, me);
     }
     unlock();
 }
@@ -396,9 +396,9 @@ void cohort__progress_last(const cohort__object_t *object) {
 void cohort__progress_end(void) {
     cohort__thread_t *me;
     if (owner != cohort__membership() || cohort__enter(&me)) return;
-    lock();
+    lock_watches();
     for (cohort_progress_watch_t *watch = first_watch; watch; watch = watch->next)
-        finish(watch, me);
+        finish_watch(watch, me);
     ends = true;
     unlock();
 }

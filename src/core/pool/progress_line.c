@@ -46,7 +46,7 @@ static size_t columns_of(const char *text) {
 }
 
 /* As much of it as there is room for, with whole characters; control characters are left out. */
-static void append(char *line, size_t size, size_t *used, size_t *columns, const char *text) {
+static void append_piece(char *line, size_t size, size_t *used, size_t *columns, const char *text) {
     while (*text && *columns) {
         size_t length = 1;
         while ((text[length] & 0xc0) == 0x80) length++;
@@ -78,7 +78,7 @@ static void append_bar(char *line, size_t size, size_t *used, size_t *columns, d
     size_t most = ascii ? 10 : 8, left = (size_t)(part * (double)(width * most));
     for (size_t i = 0; i < width; i++) {
         size_t step = left < most ? left : most;
-        append(line, size, used, columns, steps[step]);
+        append_piece(line, size, used, columns, steps[step]);
         left -= step;
     }
 }
@@ -116,14 +116,14 @@ apr_size_t cohort_progress_line(char *line, apr_size_t size, const cohort_progre
     bool is_labelled = progress->label && progress->label[0];
     size_t others = (is_labelled ? columns_of(progress->label) + 2 : 0) + columns_of(parts.head) +
                     columns_of(parts.tail) + 2;
-    if (is_labelled) append(line, size, &used, &left, progress->label);
-    if (is_labelled) append(line, size, &used, &left, ": ");
-    append(line, size, &used, &left, parts.head);
+    if (is_labelled) append_piece(line, size, &used, &left, progress->label);
+    if (is_labelled) append_piece(line, size, &used, &left, ": ");
+    append_piece(line, size, &used, &left, parts.head);
     if (parts.is_known && others + BAR_LEAST <= columns) {
-        append(line, size, &used, &left, "|");
+        append_piece(line, size, &used, &left, "|");
         append_bar(line, size, &used, &left, parts.part, columns - others, ascii != 0);
-        append(line, size, &used, &left, "|");
+        append_piece(line, size, &used, &left, "|");
     }
-    append(line, size, &used, &left, parts.tail);
+    append_piece(line, size, &used, &left, parts.tail);
     return used;
 }

@@ -18,7 +18,7 @@ static cohort_process_kind_t kind_of(const cohort_process_t *slot) {
     }
 }
 
-static cohort_process_state_t state_of(cohort__slot_state_t state) {
+static cohort_process_state_t census_state(cohort__slot_state_t state) {
     switch (state) {
     case COHORT__SLOT_NEW: return COHORT_PROCESS_NEW;
     case COHORT__SLOT_STARTING:
@@ -28,14 +28,14 @@ static cohort_process_state_t state_of(cohort__slot_state_t state) {
     }
 }
 
-static void look_at(cohort_process_t *slot, cohort_process_info_t *info) {
+static void look_at_process(cohort_process_t *slot, cohort_process_info_t *info) {
     cohort_os_usage_t usage = {-1, -1};
     cohort__slot_state_t state = cohort__process_state(slot);
     memset(info, 0, sizeof *info);
     info->process = slot;
     info->parent = cohort__process_find(atomic_load(&slot->parent));
     info->kind = kind_of(slot);
-    info->state = state_of(state);
+    info->state = census_state(state);
     info->lifetime = (cohort_lifetime_t)slot->lifetime;
     info->pid = state >= COHORT__SLOT_RUNNING ? cohort__process_seen(slot).pid : 0;
     info->started = atomic_load(&slot->started);
@@ -53,7 +53,7 @@ static bool look_at_slot(cohort_process_t *slot, cohort_process_info_t *info) {
     cohort__pid_t id = cohort__process_id(slot);
     if (state == COHORT__SLOT_FREE || state == COHORT__SLOT_MAKING) return false;
     if (state == COHORT__SLOT_RUNNING) (void)cohort__process_check_dead(id);
-    look_at(slot, info);
+    look_at_process(slot, info);
     state = cohort__process_state(slot);
     return cohort__process_id(slot) == id && state != COHORT__SLOT_FREE &&
            state != COHORT__SLOT_MAKING;

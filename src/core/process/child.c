@@ -150,7 +150,7 @@ static int run_body(cohort_process_t *slot, cohort__function_t run, void *args) 
     return instance->run(instance);
 }
 
-static _Noreturn void finish(int code) {
+static _Noreturn void finish_child(int code) {
     cohort_process_t *self = cohort__self();
     code &= 0xff;
     if (instance && instance->on_exit) instance->on_exit(instance, code);
@@ -200,13 +200,13 @@ void cohort__child_main(cohort_process_t *slot, uint32_t attempt, cohort__birth_
     cohort__notify(&slot->changed, COHORT__ALL);
     int code = run_body(slot, run, args);
     cohort__end_copy(code);
-    finish(code);
+    finish_child(code);
 }
 
 void cohort_exit(int code) {
     cohort_process_t *self = cohort__self();
     if (!self || self->role == COHORT__ROLE_ROOT) exit(code & 0xff);
-    finish(code);
+    finish_child(code);
 }
 
 /* ---- the end of any member ------------------------------------------------------------------ */

@@ -171,15 +171,15 @@ static apr_status_t find(const char *name, apr_size_t index, cohort_os_gift_t **
                                index, count);
 }
 
-/* It is the caller's from here on; put_back() takes that back. */
-static apr_status_t take(const char *name, apr_size_t index, cohort_os_gift_t **taken) {
+/* It is the caller's from here on; put_back_gift() takes that back. */
+static apr_status_t take_gift(const char *name, apr_size_t index, cohort_os_gift_t **taken) {
     apr_status_t status = find(name, index, taken);
     if (status) return status;
     if (!atomic_exchange(&(*taken)->taken, 1)) return APR_SUCCESS;
     return cohort__fail(APR_NOTFOUND, "this gift was taken before");
 }
 
-static apr_status_t put_back(cohort_os_gift_t *gift, apr_status_t status, const char *what) {
+static apr_status_t put_back_gift(cohort_os_gift_t *gift, apr_status_t status, const char *what) {
     atomic_store(&gift->taken, 0);
     return cohort__explain(status, "%s", what);
 }
@@ -206,10 +206,10 @@ static apr_status_t gift_file(apr_file_t **file, const char *name, apr_size_t in
                               apr_pool_t *pool) {
     cohort_os_gift_t *gift;
     if (!file || !pool) return cohort__null(file ? "pool" : "file");
-    apr_status_t status = take(name, index, &gift);
+    apr_status_t status = take_gift(name, index, &gift);
     if (status) return status;
     status = cohort__gift_as_file(gift, file, pool);
-    return status ? put_back(gift, status, "having a gift as a file") : APR_SUCCESS;
+    return status ? put_back_gift(gift, status, "having a gift as a file") : APR_SUCCESS;
 }
 
 apr_status_t cohort_gift_file(apr_file_t **file, const char *name, apr_size_t index,
@@ -232,10 +232,10 @@ static apr_status_t gift_socket(apr_socket_t **socket, const char *name, apr_siz
                                 apr_pool_t *pool) {
     cohort_os_gift_t *gift;
     if (!socket || !pool) return cohort__null(socket ? "pool" : "socket");
-    apr_status_t status = take(name, index, &gift);
+    apr_status_t status = take_gift(name, index, &gift);
     if (status) return status;
     status = cohort__gift_as_socket(gift, socket, pool);
-    return status ? put_back(gift, status, "having a gift as a socket") : APR_SUCCESS;
+    return status ? put_back_gift(gift, status, "having a gift as a socket") : APR_SUCCESS;
 }
 
 apr_status_t cohort_gift_socket(apr_socket_t **socket, const char *name, apr_size_t index,
@@ -246,7 +246,7 @@ apr_status_t cohort_gift_socket(apr_socket_t **socket, const char *name, apr_siz
 static apr_status_t gift_handle(apr_os_file_t *handle, const char *name, apr_size_t index) {
     cohort_os_gift_t *gift;
     if (!handle) return cohort__null("handle");
-    apr_status_t status = take(name, index, &gift);
+    apr_status_t status = take_gift(name, index, &gift);
     if (!status) *handle = (apr_os_file_t)(intptr_t)atomic_load(&gift->there);
     return status;
 }

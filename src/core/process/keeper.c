@@ -123,7 +123,7 @@ static void post_all(void) {
 }
 
 /* The former one cannot signal what this process starts as another user. */
-static void renew(void) {
+static void renew_keeper(void) {
     cohort_os_known_t former = keeper.channel;
     bool replaced = keeper.slot != NULL;
     keeper.slot = NULL;
@@ -141,7 +141,7 @@ static bool works(void) {
 void cohort__keeper_hold(cohort_process_t *slot) {
     if (!cohort_os_facts()->needs_keeper || !is_kept(slot)) return;
     cohort_os_mutex_lock(&keeper.mutex);
-    if (!works() || !post_to_keeper(cohort__process_id(slot))) renew();
+    if (!works() || !post_to_keeper(cohort__process_id(slot))) renew_keeper();
     cohort_os_mutex_unlock(&keeper.mutex);
 }
 
@@ -158,7 +158,7 @@ void cohort__keeper_lost(cohort__pid_t id) {
     bool current = keeper.slot && keeper.id == id;
     bool ran = current && cohort__claim_pid(atomic_load(&keeper.slot->claim)) != 0;
     if (current) forget_keeper();
-    if (ran && cohort_os_now() - keeper.begun > RENEWAL) renew();
+    if (ran && cohort_os_now() - keeper.begun > RENEWAL) renew_keeper();
     cohort_os_mutex_unlock(&keeper.mutex);
     cohort__slot_let_go(id);
 }
@@ -214,7 +214,7 @@ static void let_go(ward_t **link) {
     free(ward);
 }
 
-static void take(cohort__pid_t id) {
+static void take_ward(cohort__pid_t id) {
     cohort_process_t *slot = cohort__process_find(id);
     ward_t *ward = slot && !*find_ward(id) ? calloc(1, sizeof *ward) : NULL;
     if (!ward) return;
@@ -233,7 +233,7 @@ static void take(cohort__pid_t id) {
 static void obey(uint64_t message) {
     if (message == RETIRE) cohort_os_exit(0, COHORT_OS_EXIT_NOW);
     if (message & ENDED) let_go(find_ward(message & ~ENDED));
-    else take(message);
+    else take_ward(message);
 }
 
 /* With no process to hold, the parent may be on its way to an orderly end, in which it waits for

@@ -174,7 +174,7 @@ static apr_status_t aim_at(const cohort_parcel_t *parcel, aim_t *aim) {
     return APR_SUCCESS;
 }
 
-static apr_status_t lost(const aim_t *aim) {
+static apr_status_t parcel_lost(const aim_t *aim) {
     if (!cohort__process_alive(aim->sender, true))
         return cohort__fail(COHORT_EOWNERDEAD, "the sender of this parcel has ended");
     return cohort__fail(APR_NOTFOUND, "this parcel has been taken or discarded, or is too old");
@@ -200,12 +200,12 @@ static apr_status_t take_parcel(const cohort_parcel_t *parcel, apr_interval_time
     atomic_thread_fence(memory_order_acquire);
     if (atomic_load(&aim.parcel->word) != aim.word ||
         atomic_load(&aim.parcel->expires) <= cohort_os_now())
-        return lost(&aim);
+        return parcel_lost(&aim);
     cohort_process_t *sender = cohort__process_find(aim.sender);
-    if (!sender) return lost(&aim);
+    if (!sender) return parcel_lost(&aim);
     status = cohort_os_offer_fetch(&offered, cohort__process_os(sender), cohort__deadline(timeout),
                                    win, &aim, &handle, &told);
-    if (APR_STATUS_IS_EOF(status) || status == APR_NOTFOUND) return lost(&aim);
+    if (APR_STATUS_IS_EOF(status) || status == APR_NOTFOUND) return parcel_lost(&aim);
     if (status) return cohort__explain(status, "taking a parcel from its sender");
     /* else the sender finds it, and closes what it has kept */
     if (told) (void)free_parcel(aim.parcel, word_with(aim.word, COHORT__PARCEL_TAKEN));
@@ -253,7 +253,7 @@ static apr_status_t parcel_discard(const cohort_parcel_t *parcel) {
     if (!aim.parcel) return status;
     if (aim.sender != cohort__self_id())
         return cohort__fail(COHORT_ENOTOWNER, "this parcel was sent by another process");
-    return withdraw(aim.parcel, aim.word) ? APR_SUCCESS : lost(&aim);
+    return withdraw(aim.parcel, aim.word) ? APR_SUCCESS : parcel_lost(&aim);
 }
 
 apr_status_t cohort_parcel_discard(const cohort_parcel_t *parcel) {

@@ -138,7 +138,7 @@ static apr_status_t close_with_pool(void *data) {
     return APR_SUCCESS;
 }
 
-static apr_status_t give(cohort_process_t *slot, const cohort_process_options_t *o) {
+static apr_status_t give_connections(cohort_process_t *slot, const cohort_process_options_t *o) {
     for (apr_size_t i = 0; i < o->n_connections; i++) {
         apr_status_t status = cohort__connection_hold(o->connections[i], cohort__process_id(slot));
         if (status) return cohort__explain(status, "connections[%u]", (unsigned)i);
@@ -159,7 +159,7 @@ static apr_status_t made(cohort_process_t *slot, const cohort_process_options_t 
     if (!status) status = cohort__process_contain(slot, o->containment, o->group);
     if (!status) status = cohort__settings_set(slot, o->settings);
     if (!status) status = cohort__gifts_set(slot, o);
-    if (!status) status = give(slot, o);
+    if (!status) status = give_connections(slot, o);
     if (!status) status = cohort__service_set(slot, o);
     if (status) return abandon(slot, status);
     if (slot->role != COHORT__ROLE_PROGRAM) slot->program = o->streams;

@@ -51,7 +51,7 @@ static apr_status_t run_once(cohort__station_t *station, const cohort_command_t 
     return APR_SUCCESS;
 }
 
-static void rest(cohort__station_t *station, int64_t pause) {
+static void rest_station(cohort__station_t *station, int64_t pause) {
     int64_t until = cohort_os_now() + pause;
     while (pause && cohort_os_now() < until)
         (void)cohort_os_port_wait(&station->port, NULL, 0, until);
@@ -65,7 +65,7 @@ static apr_status_t run_all(cohort__station_t *station, const cohort_command_t *
         status = run_once(station, command, outcome);
         if (!cohort__run_again(command, outcome)) return status;
         cohort__outcome_free(outcome);
-        rest(station, cohort__run_pause(command, n));
+        rest_station(station, cohort__run_pause(command, n));
     }
 }
 

@@ -102,7 +102,7 @@ static void attend(cohort__attempt_t *attempt, cohort__station_t *station) {
 }
 
 /* Nothing of it is open any more. */
-static void leave(cohort__attempt_t *attempt) {
+static void leave_station(cohort__attempt_t *attempt) {
     cohort__runs_lock();
     cohort__attempt_t **link = &attempt->station->attempts;
     while (*link != attempt) link = &(*link)->next;
@@ -130,7 +130,7 @@ static apr_status_t check_terminal(const cohort_command_t *command) {
     return cohort__fail(APR_EINVAL, "nothing but standard input is the terminal");
 }
 
-static apr_status_t check_streams(const cohort_command_t *command) {
+static apr_status_t check_command_streams(const cohort_command_t *command) {
     apr_status_t status = cohort__streams_check(command->streams, "command->streams");
     for (int i = 0; i < 3 && !status; i++) {
         status = cohort__stream_check(&command->streams[i], i, "command");
@@ -140,7 +140,7 @@ static apr_status_t check_streams(const cohort_command_t *command) {
     return status ? status : check_terminal(command);
 }
 
-static apr_status_t check_function(const cohort_command_t *command) {
+static apr_status_t check_command_function(const cohort_command_t *command) {
     if (!command->target) return cohort__null("command->argv");
     if (!command->args && command->args_size) return cohort__null("command->args");
     if (command->env || command->cwd)
@@ -151,7 +151,7 @@ static apr_status_t check_function(const cohort_command_t *command) {
     return APR_SUCCESS;
 }
 
-static apr_status_t check_program(const cohort_command_t *command) {
+static apr_status_t check_command_program(const cohort_command_t *command) {
     if (command->target) return cohort__fail(APR_EINVAL, "command has an argv and a target");
     if (!command->argv[0] || !*command->argv[0])
         return cohort__fail(APR_EINVAL, "command->argv[0] is empty");
@@ -160,11 +160,12 @@ static apr_status_t check_program(const cohort_command_t *command) {
 
 apr_status_t cohort__command_check(const cohort_command_t *command) {
     if (!command) return cohort__null("command");
-    apr_status_t status = command->argv ? check_program(command) : check_function(command);
+    apr_status_t status =
+        command->argv ? check_command_program(command) : check_command_function(command);
     if (status) return status;
     if (!command->input && command->input_size) return cohort__null("command->input");
     status = cohort__check_reserved(command->reserved, 8, "command->reserved");
-    return status ? status : check_streams(command);
+    return status ? status : check_command_streams(command);
 }
 
 /* ---- its streams ---------------------------------------------------------------------------- */
@@ -197,7 +198,7 @@ static apr_status_t open_output(cohort__attempt_t *attempt, int i) {
 }
 
 /* This process' side is the flow of the output, or else of the errors. */
-static apr_status_t open_terminal(cohort__attempt_t *attempt, int i) {
+static apr_status_t open_command_terminal(cohort__attempt_t *attempt, int i) {
     const cohort_command_t *command = attempt->command;
     int out = is_terminal(command, 1) ? 1 : 2, first = is_terminal(command, 0) ? 0 : out;
     if (i != first) {
@@ -215,7 +216,7 @@ static apr_status_t open_terminal(cohort__attempt_t *attempt, int i) {
     return status;
 }
 
-static apr_status_t open_log(cohort__attempt_t *attempt, int i) {
+static apr_status_t open_command_log(cohort__attempt_t *attempt, int i) {
     apr_os_file_t file;
     apr_status_t status = attempt->pool ? APR_SUCCESS : apr_pool_create(&attempt->pool, NULL);
     if (!status)
@@ -225,7 +226,7 @@ static apr_status_t open_log(cohort__attempt_t *attempt, int i) {
     return status;
 }
 
-static apr_status_t open_stream(cohort__attempt_t *attempt, int i) {
+static apr_status_t open_command_stream(cohort__attempt_t *attempt, int i) {
     const cohort_stream_t *stream = &attempt->command->streams[i];
     apr_os_file_t file;
     apr_status_t status = APR_SUCCESS;
@@ -233,8 +234,8 @@ static apr_status_t open_stream(cohort__attempt_t *attempt, int i) {
     case COHORT_STREAM_NULL: attempt->child[i] = COHORT_OS_NULL; break;
     case COHORT_STREAM_OUTPUT: attempt->child[i] = COHORT_OS_OUTPUT; break;
     case COHORT_STREAM_PARENT: break;
-    case COHORT_STREAM_LOG: return open_log(attempt, i);
-    case COHORT_STREAM_TERMINAL: return open_terminal(attempt, i);
+    case COHORT_STREAM_LOG: return open_command_log(attempt, i);
+    case COHORT_STREAM_TERMINAL: return open_command_terminal(attempt, i);
     case COHORT_STREAM_FILE:
         status = apr_os_file_get(&file, stream->file);
         if (!status) attempt->child[i] = (cohort_os_handle_t)file;
@@ -246,7 +247,7 @@ static apr_status_t open_stream(cohort__attempt_t *attempt, int i) {
 
 /* ---- its start ------------------------------------------------------------------------------ */
 
-static apr_status_t make(cohort__attempt_t *attempt) {
+static apr_status_t make_command(cohort__attempt_t *attempt) {
     const cohort_command_t *command = attempt->command;
     cohort_process_options_t options = {0};
     if (command->process) options = *command->process;
@@ -256,10 +257,10 @@ static apr_status_t make(cohort__attempt_t *attempt) {
                                                  command->args_size, &options, NULL);
 }
 
-static apr_status_t launch(cohort__attempt_t *attempt) {
+static apr_status_t launch_command(cohort__attempt_t *attempt) {
     const cohort_command_t *command = attempt->command;
     cohort_program_t program = {.argv = command->argv, .env = command->env, .cwd = command->cwd};
-    apr_status_t status = make(attempt);
+    apr_status_t status = make_command(attempt);
     if (status) return status;
     atomic_store(&attempt->id, cohort__process_id(attempt->slot));
     attempt->slot->terminal = attempt->terminal;
@@ -277,8 +278,8 @@ static int64_t after(int64_t now, apr_interval_time_t microseconds) {
 
 static apr_status_t start_with_streams(cohort__attempt_t *attempt) {
     apr_status_t status = APR_SUCCESS;
-    for (int i = 0; i < 3 && !status; i++) status = open_stream(attempt, i);
-    if (!status) status = launch(attempt);
+    for (int i = 0; i < 3 && !status; i++) status = open_command_stream(attempt, i);
+    if (!status) status = launch_command(attempt);
     cohort__runs_lock();
     for (int i = 0; i < 3; i++) {
         if (attempt->opened[i]) cohort_os_close(attempt->child[i]);
@@ -301,7 +302,7 @@ apr_status_t cohort__attempt_start(cohort__attempt_t *attempt, cohort__station_t
     attend(attempt, station); /* before it can end */
     apr_status_t status = start_with_streams(attempt);
     if (!status) return APR_SUCCESS;
-    leave(attempt);
+    leave_station(attempt);
     for (int i = 1; i < 3; i++) cohort__collect_free(&attempt->collects[i]);
     return status;
 }
@@ -357,7 +358,7 @@ static int list_flows(const cohort__station_t *station, cohort_os_flow_t **flows
 
 static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static int64_t next_of(const cohort__station_t *station, int64_t until) {
+static int64_t next_time_of(const cohort__station_t *station, int64_t until) {
     for (const cohort__attempt_t *a = station->attempts; a; a = a->next) {
         int64_t next = sooner(sooner(a->deadline, a->kill), a->give_up);
         until = sooner(until, next);
@@ -366,12 +367,12 @@ static int64_t next_of(const cohort__station_t *station, int64_t until) {
 }
 
 /* No wake-up is relied upon alone: the watcher may be one that was killed in a copy, or stopped. */
-static void look_around(const cohort__station_t *station) {
+static void look_for_deaths(const cohort__station_t *station) {
     for (const cohort__attempt_t *a = station->attempts; a; a = a->next)
         (void)cohort__process_check_dead(atomic_load(&a->id));
 }
 
-static void join(const cohort__attempt_t *attempt, int64_t until) {
+static void join_command(const cohort__attempt_t *attempt, int64_t until) {
     int64_t rest = until == COHORT_OS_NEVER ? LOOK_TIME : until - cohort_os_now();
     (void)cohort__process_join(atomic_load(&attempt->id), rest > 0 ? rest / 1000 + 1 : 0);
 }
@@ -384,7 +385,7 @@ static void move_bytes(cohort__station_t *station, int count, int64_t until) {
     int64_t look = sooner(until, cohort_os_now() + LOOK_TIME);
     apr_status_t status = cohort_os_port_wait(&station->port, flows, count, look);
     if (flows != few) free(flows);
-    if (status && look < until) look_around(station);
+    if (status && look < until) look_for_deaths(station);
     if (status) return;
     for (cohort__attempt_t *a = station->attempts; a; a = a->next) take_bytes(a);
 }
@@ -392,8 +393,8 @@ static void move_bytes(cohort__station_t *station, int count, int64_t until) {
 void cohort__station_wait(cohort__station_t *station, int64_t until) {
     int count = list_flows(station, NULL);
     bool alone = station->patient && !count;
-    until = next_of(station, until);
-    if (alone) join(station->attempts, until);
+    until = next_time_of(station, until);
+    if (alone) join_command(station->attempts, until);
     else move_bytes(station, count, until);
 }
 
@@ -420,7 +421,7 @@ static void hold_to_time(cohort__attempt_t *attempt, int64_t now) {
     attempt->killed = true;
 }
 
-static bool has_ended(const cohort__attempt_t *attempt) {
+static bool attempt_has_ended(const cohort__attempt_t *attempt) {
     return cohort__process_state(attempt->slot) == COHORT__SLOT_ENDED;
 }
 
@@ -440,7 +441,7 @@ static bool let_go_of_pipes(cohort__attempt_t *attempt, int64_t now) {
 
 bool cohort__attempt_tend(cohort__attempt_t *attempt) {
     int64_t now = cohort_os_now();
-    if (has_ended(attempt)) return let_go_of_pipes(attempt, now);
+    if (attempt_has_ended(attempt)) return let_go_of_pipes(attempt, now);
     hold_to_time(attempt, now);
     return false;
 }
@@ -457,7 +458,7 @@ static void hand_out(cohort__collect_t *collect, cohort_collected_t *collected) 
 }
 
 void cohort__attempt_finish(cohort__attempt_t *attempt, cohort_outcome_t *outcome) {
-    leave(attempt);
+    leave_station(attempt);
     outcome->exit_code = cohort__exit_code(attempt->slot);
     cohort__slot_let_go(atomic_load(&attempt->id));
     outcome->end = attempt->why;

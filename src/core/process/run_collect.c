@@ -25,7 +25,7 @@ apr_status_t cohort__collect_begin(cohort__collect_t *collect, const cohort_comm
 }
 
 /* Where there is no memory, what is there is kept but for the last bytes, which make the room. */
-static void grow(cohort__collect_t *collect) {
+static void grow_collected(cohort__collect_t *collect) {
     size_t room = collect->room <= SIZE_MAX / 4 ? collect->room * 2 : 0;
     char *more = room ? realloc(collect->data, room) : NULL;
     if (more) {
@@ -38,7 +38,7 @@ static void grow(cohort__collect_t *collect) {
 }
 
 void cohort__collect_room(cohort__collect_t *collect, char **bytes, size_t *size) {
-    if (!collect->line && collect->room - 1 - collect->size < LEAST_ROOM) grow(collect);
+    if (!collect->line && collect->room - 1 - collect->size < LEAST_ROOM) grow_collected(collect);
     *bytes = collect->data + collect->size;
     *size = collect->room - 1 - collect->size;
 }

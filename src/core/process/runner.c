@@ -42,7 +42,7 @@ apr_status_t cohort__runner_of(const cohort_runner_t *handle, cohort__runner_t *
     return status;
 }
 
-apr_status_t cohort__task_of(const cohort_run_t *handle, cohort__task_t **task) {
+apr_status_t cohort__task_of(const cohort_run_t *handle, cohort__runner_task_t **task) {
     void *local = NULL;
     apr_status_t status = owned((const void *)handle, COHORT__TAG_RUN, &local);
     *task = local;
@@ -72,32 +72,32 @@ static void set_ready(cohort__waited_t *waited, uint32_t word) {
 }
 
 /* Would cohort_runner_next() return at once? */
-static cohort__task_t *next_task(const cohort__runner_t *runner) {
+static cohort__runner_task_t *next_task(const cohort__runner_t *runner) {
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a ring has no NULL */
-    cohort__task_t *first = APR_RING_FIRST(&runner->order);
+    cohort__runner_task_t *first = APR_RING_FIRST(&runner->order);
     if (!runner->ordered) first = runner->first_ended;
-    else if (first == APR_RING_SENTINEL(&runner->order, cohort__task_t, order) ||
+    else if (first == APR_RING_SENTINEL(&runner->order, cohort__runner_task_t, order) ||
              first->state != COHORT__TASK_ENDED)
         first = NULL;
     return first;
 }
 
 void cohort__runner_changed(cohort__runner_t *runner) {
-    bool over = APR_RING_EMPTY(&runner->order, cohort__task_t, order);
+    bool over = APR_RING_EMPTY(&runner->order, cohort__runner_task_t, order);
     set_ready(&runner->handle->waited, next_task(runner) || over);
 }
 
 /* ---- the lists ------------------------------------------------------------------------------ */
 
-static void append(cohort__runner_t *runner, cohort__task_t *task) {
+static void append_ended(cohort__runner_t *runner, cohort__runner_task_t *task) {
     task->next = NULL;
     if (runner->last_ended) runner->last_ended->next = task;
     else runner->first_ended = task;
     runner->last_ended = task;
 }
 
-static void take_out(cohort__runner_t *runner, cohort__task_t *task) {
-    cohort__task_t *before = NULL, *at = runner->first_ended;
+static void take_out_task(cohort__runner_t *runner, cohort__runner_task_t *task) {
+    cohort__runner_task_t *before = NULL, *at = runner->first_ended;
     while (at && at != task) before = at, at = at->next;
     if (!at) return;
     if (before) before->next = task->next;
@@ -106,17 +106,17 @@ static void take_out(cohort__runner_t *runner, cohort__task_t *task) {
 }
 
 /* It was given, or is not to be given any more. */
-static void give(cohort__runner_t *runner, cohort__task_t *task) {
+static void give_task(cohort__runner_t *runner, cohort__runner_task_t *task) {
     if (task->given) return;
     task->given = true;
     APR_RING_REMOVE(task, order);
-    if (task->state == COHORT__TASK_ENDED) take_out(runner, task);
+    if (task->state == COHORT__TASK_ENDED) take_out_task(runner, task);
     cohort__runner_changed(runner);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------- */
 
-static void ended(cohort__runner_t *runner, cohort__task_t *task) {
+static void ended(cohort__runner_t *runner, cohort__runner_task_t *task) {
     char text[COHORT__REASON_MAX];
     cohort_outcome_t *outcome = &task->outcome;
     if (outcome->status) {
@@ -126,7 +126,7 @@ static void ended(cohort__runner_t *runner, cohort__task_t *task) {
     }
     cohort__runs_lock();
     task->state = COHORT__TASK_ENDED;
-    if (!task->given) append(runner, task);
+    if (!task->given) append_ended(runner, task);
     cohort__runner_changed(runner);
     set_ready(&task->handle->waited,
               outcome->end == COHORT_RUN_SUCCEEDED ? COHORT__RUN_DONE : COHORT__RUN_LOST);
@@ -134,7 +134,7 @@ static void ended(cohort__runner_t *runner, cohort__task_t *task) {
 }
 
 /* Behind all that wait already, but for the time that it has to wait. */
-static void attempt_over(cohort__runner_t *runner, cohort__task_t *task) {
+static void attempt_over(cohort__runner_t *runner, cohort__runner_task_t *task) {
     const cohort_outcome_t *outcome = &task->outcome;
     bool again = cohort__run_again(&task->command, outcome) && !atomic_load(&task->cancelled);
     if (!again) {
@@ -145,12 +145,12 @@ static void attempt_over(cohort__runner_t *runner, cohort__task_t *task) {
     task->not_before = cohort_os_now() + cohort__run_pause(&task->command, outcome->attempts);
     cohort__runs_lock();
     task->state = COHORT__TASK_WAITS;
-    APR_RING_INSERT_TAIL(&runner->pausing, task, cohort__task_t, turn);
+    APR_RING_INSERT_TAIL(&runner->pausing, task, cohort__runner_task_t, turn);
     if (atomic_load(&task->cancelled)) cohort__task_hurry(task);
     cohort__runs_unlock();
 }
 
-static void begin(cohort__runner_t *runner, cohort__task_t *task) {
+static void begin_task(cohort__runner_t *runner, cohort__runner_task_t *task) {
     apr_size_t attempts = task->outcome.attempts;
     task->outcome = (cohort_outcome_t){.attempts = attempts + 1, .user = task->command.user};
     if (atomic_load(&task->cancelled)) {
@@ -173,18 +173,18 @@ static void begin(cohort__runner_t *runner, cohort__task_t *task) {
 
 /* The next one that has its turn, `full`: one that is not to begin; *pause: when the turn of
  * another one comes. */
-static cohort__task_t *take_turn(cohort__runner_t *runner, bool full, int64_t *pause) {
-    cohort__task_t *task, *found = NULL;
+static cohort__runner_task_t *take_task(cohort__runner_t *runner, bool full, int64_t *pause) {
+    cohort__runner_task_t *task, *found = NULL;
     int64_t now = cohort_os_now();
     *pause = COHORT_OS_NEVER;
     cohort__runs_lock();
-    APR_RING_FOREACH(task, &runner->pausing, cohort__task_t, turn) {
+    APR_RING_FOREACH(task, &runner->pausing, cohort__runner_task_t, turn) {
         bool due = !full && task->not_before <= now;
         if (due && !found) found = task;
         else if (task->not_before < *pause) *pause = task->not_before;
     }
     task = APR_RING_FIRST(&runner->waiting);
-    if (!APR_RING_EMPTY(&runner->waiting, cohort__task_t, turn) &&
+    if (!APR_RING_EMPTY(&runner->waiting, cohort__runner_task_t, turn) &&
         (atomic_load(&task->cancelled) || (!found && !full)))
         found = task;
     if (found) APR_RING_REMOVE(found, turn);
@@ -196,16 +196,16 @@ static cohort__task_t *take_turn(cohort__runner_t *runner, bool full, int64_t *p
 /* Until when nothing more is to begin. */
 static int64_t begin_tasks(cohort__runner_t *runner) {
     int64_t pause = COHORT_OS_NEVER;
-    cohort__task_t *task;
-    while ((task = take_turn(runner, runner->n_active >= runner->limit, &pause)) != NULL)
-        begin(runner, task);
+    cohort__runner_task_t *task;
+    while ((task = take_task(runner, runner->n_active >= runner->limit, &pause)) != NULL)
+        begin_task(runner, task);
     return runner->n_active < runner->limit ? pause : COHORT_OS_NEVER;
 }
 
 static void tend_tasks(cohort__runner_t *runner) {
-    cohort__task_t **link = &runner->active;
+    cohort__runner_task_t **link = &runner->active;
     while (*link) {
-        cohort__task_t *task = *link;
+        cohort__runner_task_t *task = *link;
         if (atomic_load(&task->cancelled) && !task->attempt.killed)
             cohort__attempt_cancel(&task->attempt);
         if (!cohort__attempt_tend(&task->attempt)) {
@@ -220,7 +220,7 @@ static void tend_tasks(cohort__runner_t *runner) {
 }
 
 /* Nothing of the arena is touched any more when `left` is set, nor of the runner. */
-static void leave(cohort__runner_t *runner) {
+static void leave_runner(cohort__runner_t *runner) {
     cohort__thread_t *me;
     atomic_store(&runner->handle->gone, 1);
     cohort__notify(&runner->handle->waited.sync.changed, COHORT__ALL);
@@ -240,7 +240,7 @@ static void run_thread(void *arg) {
         cohort__station_wait(&runner->station, pause);
         tend_tasks(runner);
     }
-    leave(runner);
+    leave_runner(runner);
 }
 
 /* ---- its life ------------------------------------------------------------------------------- */
@@ -252,14 +252,14 @@ static apr_status_t try_gone(void *arg, bool thorough) {
 }
 
 /* With the mutex held; what is called next is stop_runner(), without it. */
-static void unlist(cohort__runner_t *runner) {
+static void unlist_runner(cohort__runner_t *runner) {
     cohort__runner_t **link = &runners;
     while (*link != runner) link = &(*link)->next;
     *link = runner->next; /* NOLINT(clang-analyzer-core.NullDereference): it is on the list */
     runner->handle->waited.local = NULL;
 }
 
-static void free_task(cohort__thread_t *me, cohort__task_t *task) {
+static void free_task(cohort__thread_t *me, cohort__runner_task_t *task) {
     cohort_run_t *handle = task->handle;
     cohort__outcome_free(&task->outcome);
     free(task);
@@ -268,10 +268,10 @@ static void free_task(cohort__thread_t *me, cohort__task_t *task) {
 
 /* All of its tasks are cancelled, and its thread ends when none of them runs any more. */
 static void stop_runner(cohort__runner_t *runner) {
-    cohort__task_t *task;
+    cohort__runner_task_t *task;
     cohort__runs_lock();
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a ring has no NULL */
-    APR_RING_FOREACH(task, &runner->all, cohort__task_t, all) {
+    APR_RING_FOREACH(task, &runner->all, cohort__runner_task_t, all) {
         atomic_store(&task->cancelled, true);
     }
     atomic_store(&runner->stop, true);
@@ -287,8 +287,8 @@ static void free_runner(cohort__thread_t *me, cohort__runner_t *runner) {
     cohort__station_close(&runner->station);
     /* NOLINTBEGIN(clang-analyzer-core.NullDereference, clang-analyzer-unix.Malloc): a task is on
      * the ring once, and a ring has no NULL */
-    while (!APR_RING_EMPTY(&runner->all, cohort__task_t, all)) {
-        cohort__task_t *task = APR_RING_FIRST(&runner->all);
+    while (!APR_RING_EMPTY(&runner->all, cohort__runner_task_t, all)) {
+        cohort__runner_task_t *task = APR_RING_FIRST(&runner->all);
         APR_RING_REMOVE(task, all);
         cohort__runs_lock();
         task->handle->waited.local = NULL;
@@ -299,7 +299,7 @@ static void free_runner(cohort__thread_t *me, cohort__runner_t *runner) {
     free(runner);
 }
 
-static apr_status_t destroy(cohort_runner_t *handle) {
+static apr_status_t destroy_runner(cohort_runner_t *handle) {
     cohort__thread_t *me;
     cohort__runner_t *runner = NULL;
     apr_status_t status = handle ? cohort__enter(&me) : APR_SUCCESS;
@@ -308,7 +308,7 @@ static apr_status_t destroy(cohort_runner_t *handle) {
     status = cohort__runner_of(handle, &runner);
     if (!status && runner == serving)
         status = cohort__fail(COHORT_ENOWAIT, "the thread is the runner's own");
-    if (!status) unlist(runner);
+    if (!status) unlist_runner(runner);
     cohort__runs_unlock();
     if (status == COHORT_ENOTOWNER) status = cohort__lost_destroy(me, handle, COHORT__TAG_RUNNER);
     else if (!status) {
@@ -325,7 +325,7 @@ void cohort__runners_end(void) {
     do {
         cohort__runs_lock();
         runner = runners;
-        if (runner) unlist(runner);
+        if (runner) unlist_runner(runner);
         cohort__runs_unlock();
         if (!runner || runner == serving) continue;
         stop_runner(runner);
@@ -341,10 +341,10 @@ void cohort__runners_reset(void) {
 static apr_status_t destroy_object(void *object) { return cohort_runner_destroy(object); }
 
 static void list_new(cohort__runner_t *runner) {
-    APR_RING_INIT(&runner->waiting, cohort__task_t, turn);
-    APR_RING_INIT(&runner->pausing, cohort__task_t, turn);
-    APR_RING_INIT(&runner->order, cohort__task_t, order);
-    APR_RING_INIT(&runner->all, cohort__task_t, all);
+    APR_RING_INIT(&runner->waiting, cohort__runner_task_t, turn);
+    APR_RING_INIT(&runner->pausing, cohort__runner_task_t, turn);
+    APR_RING_INIT(&runner->order, cohort__runner_task_t, order);
+    APR_RING_INIT(&runner->all, cohort__runner_task_t, all);
 }
 
 static apr_status_t begin_runner(cohort__thread_t *me, cohort__runner_t *runner, apr_pool_t *pool) {
@@ -399,7 +399,7 @@ typedef struct {
     cohort_run_t *run;
 } next_t;
 
-static apr_status_t try_next(void *arg, bool thorough) {
+static apr_status_t try_next_run(void *arg, bool thorough) {
     next_t *next = arg;
     cohort__runner_t *runner;
     (void)thorough; /* what it depends on is this process */
@@ -407,11 +407,11 @@ static apr_status_t try_next(void *arg, bool thorough) {
     cohort__runs_lock();
     apr_status_t status = cohort__runner_of(next->handle, &runner);
     if (!status) {
-        cohort__task_t *task = next_task(runner);
-        bool over = APR_RING_EMPTY(&runner->order, cohort__task_t, order);
+        cohort__runner_task_t *task = next_task(runner);
+        bool over = APR_RING_EMPTY(&runner->order, cohort__runner_task_t, order);
         status = task ? APR_SUCCESS : over ? APR_EOF : APR_EAGAIN;
         if (task) next->run = task->handle;
-        if (task) give(runner, task);
+        if (task) give_task(runner, task);
     }
     cohort__runs_unlock();
     return status;
@@ -424,7 +424,7 @@ static apr_status_t next(cohort_runner_t *handle, cohort_run_t **run, apr_interv
         cohort__call_begin(&next.call, handle, COHORT__KIND_SYNC, COHORT__TAG_RUNNER);
     if (status) return status;
     status =
-        cohort__await(&handle->waited.sync.changed, try_next, &next, cohort__deadline(timeout));
+        cohort__await(&handle->waited.sync.changed, try_next_run, &next, cohort__deadline(timeout));
     if (!status) *run = next.run;
     return status;
 }
@@ -433,7 +433,7 @@ static apr_status_t next(cohort_runner_t *handle, cohort_run_t **run, apr_interv
 
 static apr_status_t cancel(cohort_run_t *handle) {
     cohort__thread_t *me;
-    cohort__task_t *task;
+    cohort__runner_task_t *task;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
     cohort__runs_lock();
@@ -446,7 +446,7 @@ static apr_status_t cancel(cohort_run_t *handle) {
 
 /* One that was cancelled. */
 static apr_status_t end_run(cohort__thread_t *me, cohort_run_t *handle) {
-    cohort__task_t *task = NULL;
+    cohort__runner_task_t *task = NULL;
     if (serving && serving->handle == handle->runner)
         return cohort__fail(COHORT_ENOWAIT, "the thread is the runner's own");
     apr_status_t status = cohort__run_await(handle, COHORT_OS_NEVER);
@@ -454,7 +454,7 @@ static apr_status_t end_run(cohort__thread_t *me, cohort_run_t *handle) {
     if (!status) status = cohort__task_of(handle, &task);
     if (!status) {
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it has been found */
-        give(task->runner, task);
+        give_task(task->runner, task);
         APR_RING_REMOVE(task, all);
         handle->waited.local = NULL;
     }
@@ -486,7 +486,7 @@ apr_status_t cohort_runner_next(cohort_runner_t *runner, cohort_run_t **run,
 }
 
 apr_status_t cohort_runner_destroy(cohort_runner_t *runner) {
-    return COHORT__CALL_ANEW(destroy(runner));
+    return COHORT__CALL_ANEW(destroy_runner(runner));
 }
 
 apr_status_t cohort_run_cancel(cohort_run_t *run) { return COHORT__CALL_ANEW(cancel(run)); }

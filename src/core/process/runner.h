@@ -32,8 +32,8 @@ struct cohort_run_t {
 typedef enum { COHORT__TASK_WAITS, COHORT__TASK_RUNS, COHORT__TASK_ENDED } cohort__task_state_t;
 
 typedef struct cohort__runner_t cohort__runner_t;
-typedef struct cohort__task_t cohort__task_t;
-struct cohort__task_t {
+typedef struct cohort__runner_task_t cohort__runner_task_t;
+struct cohort__runner_task_t {
     cohort_command_t command; /* what it points at lies behind this struct */
     cohort_run_t *handle;
     cohort__runner_t *runner;
@@ -44,13 +44,13 @@ struct cohort__task_t {
     cohort__attempt_t attempt;
     cohort_outcome_t outcome;
     char message[COHORT__REASON_MAX];
-    APR_RING_ENTRY(cohort__task_t) turn;  /* of those that wait */
-    APR_RING_ENTRY(cohort__task_t) order; /* of those that are to be given */
-    APR_RING_ENTRY(cohort__task_t) all;
-    cohort__task_t *next; /* of those that run, or have ended */
+    APR_RING_ENTRY(cohort__runner_task_t) turn;  /* of those that wait */
+    APR_RING_ENTRY(cohort__runner_task_t) order; /* of those that are to be given */
+    APR_RING_ENTRY(cohort__runner_task_t) all;
+    cohort__runner_task_t *next; /* of those that run, or have ended */
 };
 
-APR_RING_HEAD(cohort__tasks_t, cohort__task_t);
+APR_RING_HEAD(cohort__tasks_t, cohort__runner_task_t);
 
 struct cohort__runner_t {
     cohort_runner_t *handle;
@@ -59,18 +59,18 @@ struct cohort__runner_t {
     bool ordered;
     _Atomic bool stop, left;
     struct cohort__tasks_t waiting, pausing, order, all;
-    cohort__task_t *active; /* the thread's own */
-    cohort__task_t *first_ended, *last_ended;
+    cohort__runner_task_t *active; /* the thread's own */
+    cohort__runner_task_t *first_ended, *last_ended;
     cohort__runner_t *next;
 };
 
 /* With the mutex held: what a handle of this process means. */
 apr_status_t cohort__runner_of(const cohort_runner_t *handle, cohort__runner_t **runner);
-apr_status_t cohort__task_of(const cohort_run_t *handle, cohort__task_t **task);
+apr_status_t cohort__task_of(const cohort_run_t *handle, cohort__runner_task_t **task);
 /* With the mutex held: there may be another answer for cohort_runner_next(). */
 void cohort__runner_changed(cohort__runner_t *runner);
 /* With the mutex held: one that waits and was cancelled is the next one. */
-void cohort__task_hurry(cohort__task_t *task);
+void cohort__task_hurry(cohort__runner_task_t *task);
 /* As cohort__object_new(). */
 apr_status_t cohort__waited_new(cohort__thread_t *me, size_t size, void *object);
 /* Until it has ended, for whatever reason. */

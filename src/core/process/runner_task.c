@@ -19,11 +19,11 @@ static void pack_command(cohort__packing_t *p, cohort_command_t *command) {
     command->args = command->args_size ? cohort__pack(p, command->args, command->args_size) : NULL;
 }
 
-static cohort__task_t *copy_command(const cohort_command_t *command) {
+static cohort__runner_task_t *copy_command(const cohort_command_t *command) {
     cohort__packing_t p = {NULL, 0};
     cohort_command_t copy = *command;
     pack_command(&p, &copy);
-    cohort__task_t *task = malloc(sizeof *task + p.size);
+    cohort__runner_task_t *task = malloc(sizeof *task + p.size);
     if (!task) return NULL;
     memset(task, 0, sizeof *task);
     p = (cohort__packing_t){(char *)(task + 1), 0};
@@ -34,24 +34,24 @@ static cohort__task_t *copy_command(const cohort_command_t *command) {
 
 /* ---- put into a runner ---------------------------------------------------------------------- */
 
-void cohort__task_hurry(cohort__task_t *task) {
+void cohort__task_hurry(cohort__runner_task_t *task) {
     if (task->state == COHORT__TASK_WAITS) {
         APR_RING_REMOVE(task, turn);
-        APR_RING_INSERT_HEAD(&task->runner->waiting, task, cohort__task_t, turn);
+        APR_RING_INSERT_HEAD(&task->runner->waiting, task, cohort__runner_task_t, turn);
     }
     cohort_os_port_wake(&task->runner->station.port);
 }
 
-static void enlist(cohort__runner_t *runner, cohort__task_t *task) {
+static void enlist_task(cohort__runner_t *runner, cohort__runner_task_t *task) {
     task->runner = runner;
-    APR_RING_INSERT_TAIL(&runner->waiting, task, cohort__task_t, turn);
-    APR_RING_INSERT_TAIL(&runner->order, task, cohort__task_t, order);
-    APR_RING_INSERT_TAIL(&runner->all, task, cohort__task_t, all);
+    APR_RING_INSERT_TAIL(&runner->waiting, task, cohort__runner_task_t, turn);
+    APR_RING_INSERT_TAIL(&runner->order, task, cohort__runner_task_t, order);
+    APR_RING_INSERT_TAIL(&runner->all, task, cohort__runner_task_t, all);
     cohort__runner_changed(runner);
     cohort_os_port_wake(&runner->station.port);
 }
 
-static apr_status_t put_in(cohort_run_t **run, cohort_runner_t *handle, cohort__task_t *task,
+static apr_status_t put_in(cohort_run_t **run, cohort_runner_t *handle, cohort__runner_task_t *task,
                            cohort__thread_t *me) {
     cohort__runner_t *runner;
     apr_status_t status = cohort__waited_new(me, sizeof **run, &task->handle);
@@ -62,15 +62,15 @@ static apr_status_t put_in(cohort_run_t **run, cohort_runner_t *handle, cohort__
     cohort__runs_lock();
     status = cohort__runner_of(handle, &runner);
     if (!status) cohort__object_publish(me, made, COHORT__TAG_RUN, NULL, NULL);
-    if (!status) enlist(runner, task);
+    if (!status) enlist_task(runner, task);
     cohort__runs_unlock();
     if (status) cohort__block_free(me, &me->in_flight[COHORT__IN_FLIGHT_OBJECT]);
     else if (run) *run = made;
     return status;
 }
 
-static apr_status_t submit(cohort_run_t **run, cohort_runner_t *runner,
-                           const cohort_command_t *command) {
+static apr_status_t submit_command(cohort_run_t **run, cohort_runner_t *runner,
+                                   const cohort_command_t *command) {
     cohort__thread_t *me;
     cohort__runner_t *local;
     apr_status_t status = cohort__enter(&me);
@@ -80,7 +80,7 @@ static apr_status_t submit(cohort_run_t **run, cohort_runner_t *runner,
     status = cohort__runner_of(runner, &local);
     cohort__runs_unlock();
     if (status) return status;
-    cohort__task_t *task = copy_command(command);
+    cohort__runner_task_t *task = copy_command(command);
     if (!task) return APR_ENOMEM;
     status = put_in(run, runner, task, me);
     if (status) free(task);
@@ -89,21 +89,21 @@ static apr_status_t submit(cohort_run_t **run, cohort_runner_t *runner,
 
 apr_status_t cohort_runner_submit(cohort_run_t **run, cohort_runner_t *runner,
                                   const cohort_command_t *command) {
-    return COHORT__CALL_ANEW(submit(run, runner, command));
+    return COHORT__CALL_ANEW(submit_command(run, runner, command));
 }
 
 /* ---- waited for, and asked ------------------------------------------------------------------ */
 
 static cohort__waited_t *waited_of(const cohort__aim_t *aim) { return aim->handle; }
 
-static bool is_over(const cohort__aim_t *aim) {
+static bool is_aim_over(const cohort__aim_t *aim) {
     const cohort__object_t *object = aim->handle;
     return atomic_load_explicit(&((cohort__object_t *)object)->tag, memory_order_acquire) !=
            aim->life;
 }
 
 /* The process that runs it is dead. */
-static bool is_lost(const cohort__waited_t *waited, bool thorough) {
+static bool is_run_lost(const cohort__waited_t *waited, bool thorough) {
     cohort__pid_t owner = waited->owner;
     if (owner == cohort__self_id()) return false;
     return thorough ? cohort__process_is_gone(owner) : !cohort__process_find(owner);
@@ -111,7 +111,7 @@ static bool is_lost(const cohort__waited_t *waited, bool thorough) {
 
 static unsigned is_ready(const cohort__aim_t *aim, unsigned wanted, bool thorough) {
     cohort__waited_t *waited = waited_of(aim);
-    bool ready = atomic_load(&waited->word) || is_lost(waited, thorough) || is_over(aim);
+    bool ready = atomic_load(&waited->word) || is_run_lost(waited, thorough) || is_aim_over(aim);
     return ready ? wanted : 0;
 }
 
@@ -126,7 +126,7 @@ unsigned cohort__runner_ready(const cohort__aim_t *aim, unsigned wanted, bool th
 /* Of one that has ended; one that is destroyed has not failed, as far as is known. */
 bool cohort__run_failed(const cohort__aim_t *aim) {
     uint32_t word = atomic_load(&waited_of(aim)->word);
-    return !is_over(aim) && word != COHORT__RUN_DONE;
+    return !is_aim_over(aim) && word != COHORT__RUN_DONE;
 }
 
 void cohort__run_describe(const cohort__aim_t *aim, char *text, size_t size) {
@@ -141,7 +141,7 @@ void cohort__runner_describe(const cohort__aim_t *aim, char *text, size_t size) 
 
 static apr_status_t try_ended(void *arg, bool thorough) {
     const cohort__aim_t *aim = arg;
-    if (is_over(aim)) return COHORT_EHANDLE;
+    if (is_aim_over(aim)) return COHORT_EHANDLE;
     return is_ready(aim, 1, thorough) ? APR_SUCCESS : APR_EAGAIN;
 }
 
@@ -158,7 +158,7 @@ apr_status_t cohort_run_wait(cohort_run_t *run, apr_interval_time_t timeout) {
 
 static apr_status_t find_outcome(const cohort_run_t *run, const cohort_outcome_t **outcome) {
     cohort__thread_t *me;
-    cohort__task_t *task;
+    cohort__runner_task_t *task;
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
     cohort__runs_lock();

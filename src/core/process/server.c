@@ -82,7 +82,7 @@ bool cohort__server_suits(const cohort_process_t *slot) {
                    sizeof cohort__server_made_for.rest);
 }
 
-static void serve(cohort_os_event_t *event) {
+static void serve_next(cohort_os_event_t *event) {
     cohort_process_t *slot = cohort__process_find(cohort__server_requested(event->value));
     uint32_t attempt = slot ? cohort__process_attempt(slot) : 0;
     bool wanted = slot && cohort__process_state(slot) == COHORT__SLOT_STARTING &&
@@ -147,7 +147,7 @@ static void listen_to(cohort_os_event_t *event) {
 static bool other_event(cohort_os_event_t *event) {
     bool control = event->kind == COHORT_OS_MESSAGE && !cohort__server_requested(event->value);
     if (control) listen_to(event);
-    else if (event->kind == COHORT_OS_MESSAGE) serve(event);
+    else if (event->kind == COHORT_OS_MESSAGE) serve_next(event);
     return event->kind != COHORT_OS_GONE && !ending_requested &&
            !(retired && children(true, false) == 0);
 }

@@ -32,7 +32,7 @@
 
 /* ---- the policy ----------------------------------------------------------------------------- */
 
-static int64_t span(apr_interval_time_t time, int64_t usual) {
+static int64_t span_or(apr_interval_time_t time, int64_t usual) {
     if (time == 0) return usual;
     if (time < 0) return 0;
     return time > NEVER / 4 / MICROSECOND ? NEVER / 4 : time * MICROSECOND;
@@ -52,9 +52,9 @@ static apr_status_t check_policy(const cohort_restart_t *restart) {
 
 static void set_policy(cohort__service_t *s, const cohort_restart_t *restart) {
     s->when = restart->when;
-    s->period = span(restart->period, 60 * SECOND);
-    s->delay = span(restart->delay, SECOND / 10);
-    s->delay_max = span(restart->delay_max, 30 * SECOND);
+    s->period = span_or(restart->period, 60 * SECOND);
+    s->delay = span_or(restart->delay, SECOND / 10);
+    s->delay_max = span_or(restart->delay_max, 30 * SECOND);
     if (s->delay_max < s->delay) s->delay_max = s->delay;
     s->pause = s->delay;
 }
@@ -249,7 +249,7 @@ static void look_at_rest(cohort_process_t *slot, cohort__service_t *s, look_t *l
     else look->next = s->next;
 }
 
-static look_t look_at(cohort_process_t *slot, cohort__pid_t id, cohort__thread_t *me) {
+static look_t look_at_service(cohort_process_t *slot, cohort__pid_t id, cohort__thread_t *me) {
     look_t look = {.next = NEVER};
     cohort__guard_enter(&slot->guard, me);
     cohort__service_t *s = cohort__service_of(slot, id);
@@ -273,7 +273,7 @@ static void note_start(cohort__service_t *s, apr_status_t status) {
 }
 
 /* Has the process said so meanwhile, the run is told, which it did not see. */
-static void pass_on(cohort__pid_t run, uint32_t halt) {
+static void pass_on_stop(cohort__pid_t run, uint32_t halt) {
     if (halt == COHORT__HALT_ASK) (void)cohort__process_signal(run, COHORT_OS_TERMINATE);
     if (halt == COHORT__HALT_KILL) (void)cohort__process_kill(run);
 }
@@ -292,13 +292,13 @@ static void start_next(cohort_process_t *slot, cohort__pid_t id, cohort__thread_
     atomic_fetch_add(&slot->tries, 1);
     cohort__guard_leave(&slot->guard);
     cohort__notify(&slot->changed, COHORT__ALL);
-    if (!status) pass_on(started, halt);
+    if (!status) pass_on_stop(started, halt);
 }
 
 /* One start at most: the watcher sees the ends of other processes between two. When to look
  * again. */
-static int64_t tend(cohort_process_t *slot, cohort__pid_t id, cohort__thread_t *me) {
-    look_t look = look_at(slot, id, me);
+static int64_t tend_service(cohort_process_t *slot, cohort__pid_t id, cohort__thread_t *me) {
+    look_t look = look_at_service(slot, id, me);
     if (look.gone) cohort__slot_let_go(look.gone);
     if (look.start) start_next(slot, id, me);
     return look.gone || look.start ? cohort_os_now() : look.next;
@@ -329,7 +329,7 @@ void cohort__services_tend(void) {
     int64_t next = NEVER;
     if (!has_any() || cohort__enter(&me)) return;
     EACH_SERVICE(id, cohort__self_id()) {
-        int64_t its = tend(cohort__process_at(i_), id, me);
+        int64_t its = tend_service(cohort__process_at(i_), id, me);
         if (its < next) next = its;
         (void)cohort__process_check_dead(id); /* it may be over */
     }

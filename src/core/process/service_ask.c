@@ -50,7 +50,7 @@ static const char *describe_end(int code, char *text, size_t size) {
     return text;
 }
 
-static cohort_service_end_t end_of(const view_t *v) {
+static cohort_service_end_t service_end_of(const view_t *v) {
     if (v->s.end != COHORT_SERVICE_GOES_ON) return (cohort_service_end_t)v->s.end;
     if (v->s.halt) return COHORT_SERVICE_STOPPED;
     return v->has_ended ? COHORT_SERVICE_ORPHANED : COHORT_SERVICE_GOES_ON;
@@ -100,7 +100,7 @@ static apr_status_t process_service(cohort_process_t *process, cohort_service_in
     int64_t until = v.s.next - cohort_os_now();
     bool rests = !v.is_new && !v.has_ended && v.s.phase == COHORT__SERVICE_RESTS;
     memset(info, 0, sizeof *info);
-    info->end = end_of(&v);
+    info->end = service_end_of(&v);
     info->exit_code = v.s.exit_code;
     info->start_status = v.s.start_status;
     info->restarts = v.s.runs ? v.s.runs - 1 : 0;
@@ -144,7 +144,7 @@ static apr_status_t ask_for_next(reload_t *r, cohort__thread_t *me) {
     return status;
 }
 
-static apr_status_t end_run(cohort__pid_t run, apr_interval_time_t grace) {
+static apr_status_t end_service_run(cohort__pid_t run, apr_interval_time_t grace) {
     apr_status_t status = cohort__process_signal(run, COHORT_OS_TERMINATE);
     if (!status) status = cohort__process_join(run, grace);
     if (!APR_STATUS_IS_EAGAIN(status) && !APR_STATUS_IS_TIMEUP(status)) return status;
@@ -152,7 +152,7 @@ static apr_status_t end_run(cohort__pid_t run, apr_interval_time_t grace) {
 }
 
 /* The run could not be ended. False: it has ended meanwhile, so the next one comes. */
-static bool take_back(const reload_t *r, cohort__thread_t *me) {
+static bool take_back_reload(const reload_t *r, cohort__thread_t *me) {
     cohort__guard_enter(&r->slot->guard, me);
     cohort__service_t *s = cohort__service_of(r->slot, r->id);
     bool still = s && atomic_load(&r->slot->current) == r->run;
@@ -161,7 +161,7 @@ static bool take_back(const reload_t *r, cohort__thread_t *me) {
     return still;
 }
 
-static apr_status_t try_next(void *arg, bool thorough) {
+static apr_status_t try_run(void *arg, bool thorough) {
     reload_t *r = arg;
     if (thorough) (void)cohort__process_check_dead(r->id);
     bool there = cohort__process_find(r->id) == r->slot &&
@@ -169,7 +169,7 @@ static apr_status_t try_next(void *arg, bool thorough) {
     return !there || atomic_load(&r->slot->tries) != r->tries ? APR_SUCCESS : APR_EAGAIN;
 }
 
-static apr_status_t outcome_of(const reload_t *r) {
+static apr_status_t reload_outcome(const reload_t *r) {
     view_t v = {.pid = 0};
     apr_status_t status = view(r->slot, r->id, &v);
     if (status) return COHORT_ECLOSED;
@@ -189,11 +189,11 @@ static apr_status_t process_restart(cohort_process_t *process, apr_interval_time
     if (cohort__process_state(process) < COHORT__SLOT_RUNNING) return COHORT_ENOTSTARTED;
     status = ask_for_next(&r, me);
     if (status || r.halts) return status ? status : COHORT_ECLOSED;
-    if (r.run) status = end_run(r.run, grace);
+    if (r.run) status = end_service_run(r.run, grace);
     else if (r.rests) cohort__watcher_alarm(cohort_os_now());
-    if (status && !take_back(&r, me)) status = APR_SUCCESS;
-    if (!status) status = cohort__await(&process->changed, try_next, &r, COHORT_OS_NEVER);
-    return status ? status : outcome_of(&r);
+    if (status && !take_back_reload(&r, me)) status = APR_SUCCESS;
+    if (!status) status = cohort__await(&process->changed, try_run, &r, COHORT_OS_NEVER);
+    return status ? status : reload_outcome(&r);
 }
 
 apr_status_t cohort_process_restart(cohort_process_t *process, apr_interval_time_t grace) {
@@ -221,7 +221,7 @@ static void note(apr_status_t *first, apr_status_t status, cohort__pid_t *id) {
     *id = 0;
 }
 
-static bool is_over(cohort__pid_t id) {
+static bool is_run_over(cohort__pid_t id) {
     const cohort_process_t *slot = cohort__process_find(id);
     return !slot || cohort__process_state(slot) == COHORT__SLOT_ENDED;
 }
@@ -244,7 +244,7 @@ static apr_status_t stop_all(cohort__pid_t *ids, apr_size_t n, apr_interval_time
     }
     join_all(ids, n, until);
     for (apr_size_t i = 0; i < n; i++) {
-        if (!ids[i] || is_over(ids[i])) continue;
+        if (!ids[i] || is_run_over(ids[i])) continue;
         cohort__service_halt(ids[i], COHORT__HALT_KILL);
         note(&first, cohort__process_kill(cohort__service_reach(ids[i])), &ids[i]);
     }

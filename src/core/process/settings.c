@@ -28,7 +28,7 @@ typedef struct {
 
 /* ---- numbers and texts ---------------------------------------------------------------------- */
 
-static uint32_t append(packing_t *p, const void *bytes, size_t size) {
+static uint32_t append_bytes(packing_t *p, const void *bytes, size_t size) {
     uint32_t at = p->size;
     if (size > UINT32_MAX / 2 - at) p->failed = true;
     if (p->failed) return 0;
@@ -38,12 +38,12 @@ static uint32_t append(packing_t *p, const void *bytes, size_t size) {
 }
 
 static uint32_t append_text(packing_t *p, const char *text) {
-    return append(p, text, strlen(text) + 1);
+    return append_bytes(p, text, strlen(text) + 1);
 }
 
 static void align(packing_t *p) {
     static const char zeros[8];
-    append(p, zeros, (8 - p->size % 8) % 8);
+    append_bytes(p, zeros, (8 - p->size % 8) % 8);
 }
 
 /* A number in decimal digits. */
@@ -99,7 +99,7 @@ static apr_status_t pack_users(const cohort_settings_t *s, packing_t *p, cohort_
         uint32_t group;
         if (o->n_groups == NUMBERS_MAX) return cohort__fail(APR_EINVAL, "settings.groups");
         status = find_group(p, s->groups[o->n_groups], &group);
-        if (!status) append(p, &group, sizeof group);
+        if (!status) append_bytes(p, &group, sizeof group);
     }
     return status;
 }
@@ -115,7 +115,7 @@ static apr_status_t pack_cpus(const cohort_settings_t *s, packing_t *p, cohort_o
         uint32_t cpu = (uint32_t)s->cpus[i];
         if (s->cpus[i] < 0 || s->cpus[i] >= COHORT_OS_CPUS_MAX)
             return cohort__fail(APR_EINVAL, "CPU %d of the settings", s->cpus[i]);
-        append(p, &cpu, sizeof cpu);
+        append_bytes(p, &cpu, sizeof cpu);
     }
     return APR_SUCCESS;
 }
