@@ -226,6 +226,16 @@ static void kill_stepped(stepped_t *s) {
     if (s->is_thread) trace_reap(&s->traced); /* its process has not ended before */
 }
 
+/* What the scenario does between the victim's death and the moment when another process sees it. */
+static void run_unseen(const step_unseen_t *unseen, void *state, stepped_t *victim) {
+    pid_t parent = (pid_t)cohort_process_pid(unseen->parent(state));
+    CHECK_INT(0, kill(parent, SIGSTOP));
+    while (running_threads(parent)) sched_yield();
+    trace_kill(&victim->traced);
+    unseen->unseen(state);
+    CHECK_INT(0, kill(parent, SIGCONT));
+}
+
 static void end(stepped_t *s) {
     if (!s->process) {
         trace_kill(&s->traced);
@@ -251,6 +261,15 @@ void *step_new(apr_size_t size) {
     void *block = NULL;
     CHECK_STATUS(APR_SUCCESS, cohort_alloc(&block, size));
     return memset(block, 0, size);
+}
+
+cohort_process_t *step_worker(cohort_pool_t *pool, step_place_t *place) {
+    cohort_process_t **list;
+    apr_size_t n = 0;
+    while (!atomic_load(&place->ready)) sched_yield();
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(pool, &list, &n, test_pool()));
+    CHECK_INT(1, n);
+    return list[0];
 }
 
 void step_leave(void *state) {
@@ -296,12 +315,13 @@ static void check_left(const char *name, const left_t *before, death_t victim,
 /* One death of the victim, and with `repairer` one of its repairer. Returns whether the last
  * stepped operation had ended by then. */
 static bool try_deaths(const char *name, const step_scenario_t *scenario, death_t death,
-                       const death_t *repairer) {
+                       const death_t *repairer, const step_unseen_t *unseen) {
     left_t before = left_now();
     void *state = scenario->prepare();
     stepped_t victim = begin_victim(scenario, state);
     advance(&victim, death);
     bool finished = is_done(&victim), repaired = finished;
+    if (unseen) run_unseen(unseen, state, &victim);
     if (repairer) {
         freeze(&victim);
         stepped_t s = begin(scenario, state, victim.process);
@@ -419,15 +439,20 @@ static const char *among(length_t length) {
     return text;
 }
 
-void step_through(const char *name, const step_scenario_t *scenario) {
+void step_through_unseen(const char *name, const step_scenario_t *scenario,
+                         const step_unseen_t *unseen) {
     require_tracing();
     length_t length = measure(name, scenario);
     long stride = stride_for(places(length), deaths_wanted(length.steps)), points = 0;
     srand((unsigned)getpid());
     death_t death = {rand() % stride, by_points(length)};
-    for (; !try_deaths(name, scenario, death, NULL); death.count += stride)
+    for (; !try_deaths(name, scenario, death, NULL, unseen); death.count += stride)
         stride = next_stride(stride, ++points);
     printf("crash: %s: killed at %ld points of %s\n", name, points + 1, among(length));
+}
+
+void step_through(const char *name, const step_scenario_t *scenario) {
+    step_through_unseen(name, scenario, NULL);
 }
 
 typedef struct {
@@ -490,7 +515,7 @@ static long try_repairs(const char *name, const step_scenario_t *scenario, lengt
     long points = 0;
     death_t death = {rand() % (places(length) + 1), by_points(length)},
             again = {rand() % stride, by_points(repair)};
-    while (!try_deaths(name, scenario, death, &again) || again.count < places(repair)) {
+    while (!try_deaths(name, scenario, death, &again, NULL) || again.count < places(repair)) {
         stride = next_stride(stride, ++points);
         again.count += stride;
         death.count = rand() % (places(length) + 1);

@@ -48,6 +48,9 @@ typedef struct {
     bool (*over)(void *state);
 } step_scenario_t;
 
+/* For victim(), of a pool with one worker: that one, when a task of it has set `ready`. */
+cohort_process_t *step_worker(cohort_pool_t *pool, step_place_t *place);
+
 /* What an operation ends its process with. */
 #define STEP_EXIT_CODE 3
 
@@ -66,6 +69,15 @@ void step_through(const char *name, const step_scenario_t *scenario);
 /* The same, and the process that repairs the victim's death is itself killed after its m-th
  * instruction, before the survivor repairs both. */
 void step_through_repair(const char *name, const step_scenario_t *scenario);
+
+/* For a scenario with victim(). The victim's parent, which would see its end first, is stopped
+ * while unseen() runs in the survivor: the victim is dead, and no process knows it. */
+typedef struct {
+    cohort_process_t *(*parent)(void *state);
+    void (*unseen)(void *state);
+} step_unseen_t;
+void step_through_unseen(const char *name, const step_scenario_t *scenario,
+                         const step_unseen_t *unseen);
 
 /* Nothing is killed: the victim is held at a point until meanwhile(), in a thread of the survivor,
  * has ended or waits for the victim, which then goes on to its end. */

@@ -66,13 +66,8 @@ static inline apr_status_t run_item(const void *input, void *output) {
 
 static inline cohort_process_t *the_worker(void *state, step_place_t **place) {
     state_t *s = state;
-    cohort_process_t **list;
-    apr_size_t n = 0;
     *place = &s->place;
-    while (!atomic_load(&s->place.ready)) sched_yield();
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &list, &n, test_pool()));
-    CHECK_INT(1, n);
-    return list[0];
+    return step_worker(s->pool, *place);
 }
 
 /* Each item, from this one on, ran once at most and has one outcome; at most one, or one range, is

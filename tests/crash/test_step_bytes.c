@@ -97,13 +97,8 @@ static void *a_repeated_job(void) { return with_job(1, 2); }
 
 static cohort_process_t *the_worker(void *state, step_place_t **place) {
     state_t *s = state;
-    cohort_process_t **list;
-    apr_size_t n = 0;
     *place = &s->place;
-    while (!atomic_load(&s->place.ready)) sched_yield();
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &list, &n, test_pool()));
-    CHECK_INT(1, n);
-    return list[0];
+    return step_worker(s->pool, *place);
 }
 
 /* The item that is charged with the death has no output, all others have theirs. */

@@ -154,14 +154,10 @@ static void check_items_cancelled(void *state, bool finished) {
 /* The worker, once it is in its item and the job is cancelled. */
 static cohort_process_t *the_worker(void *state, step_place_t **place) {
     state_t *s = state;
-    cohort_process_t **list;
-    apr_size_t n = 0;
     *place = &s->place;
-    while (!atomic_load(&s->place.ready)) sched_yield();
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &list, &n, test_pool()));
-    CHECK_INT(1, n);
+    cohort_process_t *worker = step_worker(s->pool, *place);
     CHECK_STATUS(APR_SUCCESS, cohort_result_cancel(s->job, COHORT_CANCEL_SOFT));
-    return list[0];
+    return worker;
 }
 
 /* Item 0 has its output; item 1 too, or its death; the rest is cancelled. Where the death comes in

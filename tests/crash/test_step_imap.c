@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Death around imaps: a reader, in order and not; the process that feeds; a worker after its chunk;
- * one that destroys. Each item is got once at most, what may not be lost is not, and of the dead
- * nothing is left.
+ * Death around imaps: a reader, in order and not, also while another process feeds that has not
+ * seen the death; the process that feeds; a worker after its chunk; one that destroys. Each item is
+ * got once at most, what may not be lost is not, and of the dead nothing is left.
  */
 #include "check.h"
 #include "step.h"
@@ -19,7 +19,10 @@ typedef struct {
     cohort_pool_t *pool;
     cohort_imap_t *imap;
     step_place_t place;
-    _Atomic int armed, open, done;
+    _Atomic int armed, open, done, checked;
+    int next;                 /* item that is fed */
+    cohort_process_t *parent; /* of the reader */
+    _Atomic(cohort_process_t *) reader;
     _Atomic int runs[ITEMS];
 } state_t;
 
@@ -176,20 +179,21 @@ static apr_status_t never(void *arg, void *input) {
 }
 
 /* The thread that feeds in this process is held up, and this one does what it would do. */
-static void make_feed(void *state) {
-    state_t *s = state;
+static void make_feed_of(state_t *s, cohort_source_t holding, cohort_source_t source,
+                         apr_size_t window) {
     cohort_job_t job = {.task = run_item, .input_size = sizeof(item_t), .output_size = sizeof(int)};
-    cohort_imap_options_t options = {.source = never, .window = 2 * ITEMS};
+    cohort_imap_options_t options = {.source = holding, .window = window};
     cohort__call_t pool;
     CHECK_STATUS(APR_SUCCESS, cohort_pool_imap(&s->imap, s->pool, &job, &options, NULL));
-    CHECK_STATUS(APR_SUCCESS,
-                 cohort__call_begin(&pool, s->pool, COHORT__KIND_POOL, COHORT__POOL_TAG));
-    options.source = next_item;
+    CHECK_STATUS(APR_SUCCESS, cohort__pool_call(&pool, s->pool));
+    options.source = source;
     options.source_arg = s;
     me = pool.me;
     CHECK_STATUS(APR_SUCCESS, cohort__feed_make(&feed, &pool, &job, &options, options.window));
     cohort__feed_aim(feed, s->imap);
 }
+
+static void make_feed(void *state) { make_feed_of(state, never, next_item, (apr_size_t)2 * ITEMS); }
 
 /* One portion of one item, one of two, and the end of the input. */
 static void feed_all(void *state) {
@@ -222,6 +226,118 @@ static void check_fed_or_ended(void *state, bool finished) {
     CHECK_INT(ITEMS, get_rest(s, seen, APR_EOF));
 }
 
+/* ---- a reader that dies unseen, and the process that feeds ----------------------------------- */
+
+#define WINDOW 2
+
+static _Atomic int holding;
+
+static apr_status_t until_let_go(void *arg, void *input) {
+    (void)arg, (void)input;
+    while (atomic_load(&holding)) apr_sleep(1000);
+    return APR_EOF;
+}
+
+static apr_status_t next_number(void *arg, void *input) {
+    state_t *s = arg;
+    if (s->next == ITEMS - 1) return APR_EOF;
+    *(item_t *)input = (item_t){s, s->next++};
+    return APR_SUCCESS;
+}
+
+static int be_the_reader(void *args) {
+    state_t *s = *(state_t **)args;
+    int output;
+    cohort_item_t item = {.data = &output, .capacity = sizeof output};
+    cohort__thread_t *own;
+    if (cohort__enter(&own)) return 1;
+    atomic_store(&s->place.ready, 1);
+    while (!atomic_load(&s->place.go)) sched_yield();
+    raise(SIGTRAP);
+    CHECK_STATUS(APR_SUCCESS, cohort_imap_next(s->imap, &item, COHORT_FOREVER));
+    atomic_store(&s->place.done, 1);
+    for (;;) apr_sleep(1000000);
+}
+
+static int be_the_parent(void *args) {
+    state_t *s = *(state_t **)args;
+    const cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                              .method = COHORT_START_FORK};
+    cohort_process_t *reader;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&reader, be_the_reader, &s, sizeof s, &options, NULL));
+    atomic_store(&s->reader, reader);
+    while (!atomic_load(&s->checked)) apr_sleep(1000);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(reader));
+    return 0;
+}
+
+/* The window is full, of items that are done. */
+static void *a_full_window(void) {
+    state_t *s = with_workers(1);
+    const cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                              .method = COHORT_START_FORK};
+    atomic_store(&s->open, 1);
+    atomic_store(&holding, 1);
+    make_feed_of(s, until_let_go, next_number, WINDOW);
+    for (int i = 0; i < WINDOW; i++) CHECK(!cohort__feed_once(feed, me));
+    while (atomic_load(&s->done) < WINDOW) sched_yield();
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&s->parent, be_the_parent, &s, sizeof s, &options, NULL));
+    return s;
+}
+
+static cohort_process_t *the_reader(void *state, step_place_t **place) {
+    state_t *s = state;
+    *place = &s->place;
+    while (!atomic_load(&s->reader)) sched_yield();
+    return atomic_load(&s->reader);
+}
+
+static cohort_process_t *the_parent(void *state) { return ((state_t *)state)->parent; }
+
+static void feed_on(void *state) {
+    (void)state;
+    CHECK(!cohort__feed_once(feed, me));
+}
+
+/* No more was taken in than the window holds, and what the dead reader had not got comes out. */
+static void check_window(void *state, bool finished) {
+    state_t *s = state;
+    cohort_item_t item = {0};
+    uint64_t first = atomic_load(&s->imap->out), last = atomic_load(&s->imap->in);
+    CHECK(last - first <= WINDOW && first <= 1);
+    if (finished) CHECK_INT(1, first);
+    for (uint64_t i = first; i < last; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_imap_next(s->imap, &item, COHORT_FOREVER));
+        CHECK_INT(i, item.index);
+        CHECK_INT(i + 1, *(int *)item.data);
+    }
+    CHECK_STATUS(APR_EAGAIN, cohort_imap_next(s->imap, &item, 0));
+    CHECK_STATUS(APR_SUCCESS, cohort_item_release(&item));
+}
+
+static void discard_window(void *state) {
+    state_t *s = state;
+    atomic_store(&holding, 0);
+    atomic_store(&s->checked, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->parent, COHORT_FOREVER));
+    CHECK_INT(0, cohort_process_exit_code(s->parent));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(s->parent));
+    cohort__feed_drop(feed);
+    discard(s);
+}
+
+static const step_scenario_t imap_fed_beside_scenario = {.prepare = a_full_window,
+                                                         .victim = the_reader,
+                                                         .check = check_window,
+                                                         .discard = discard_window};
+
+static void imap_fed_beside(void) {
+    step_through_unseen("imap_fed_beside", &imap_fed_beside_scenario,
+                        &(step_unseen_t){the_parent, feed_on});
+}
+
 /* ---- a worker ------------------------------------------------------------------------------- */
 
 static void *an_imap(void) {
@@ -234,13 +350,8 @@ static void *an_imap(void) {
 
 static cohort_process_t *the_worker(void *state, step_place_t **place) {
     state_t *s = state;
-    cohort_process_t **list;
-    apr_size_t n = 0;
     *place = &s->place;
-    while (!atomic_load(&s->place.ready)) sched_yield();
-    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &list, &n, test_pool()));
-    CHECK_INT(1, n);
-    return list[0];
+    return step_worker(s->pool, *place);
 }
 
 /* Each item comes once, in order, and ran once at most; one at most is charged with the death. */
@@ -274,6 +385,10 @@ CASE(imap_worker, an_imap, NULL, NULL, the_worker, check_items)
 
 #define ENTRIES(function) \
     {"StepImap", #function, function}, { "StepImap", #function "_repair", function##_repair }
-const test_case_t step_imap_cases[] = {ENTRIES(imap_next),    ENTRIES(imap_next_unordered),
-                                       ENTRIES(imap_destroy), ENTRIES(imap_fed),
-                                       ENTRIES(imap_worker),  {0}};
+const test_case_t step_imap_cases[] = {ENTRIES(imap_next),
+                                       ENTRIES(imap_next_unordered),
+                                       ENTRIES(imap_destroy),
+                                       ENTRIES(imap_fed),
+                                       ENTRIES(imap_worker),
+                                       {"StepImap", "imap_fed_beside", imap_fed_beside},
+                                       {0}};

@@ -2,21 +2,28 @@
 /*
  * Death of a process that sends a descriptor, discards it, or takes one that the survivor has sent.
  * After it no entry of the table stays in use, what the survivor had sent is either there still or
- * was taken, once, and no process has it open any more.
+ * was taken, once, and no process has it open any more. The same when the sender dies, too, before
+ * it has seen that its descriptor was copied straight out of it.
  */
 #include "check.h"
 #include "step.h"
 
 #include "core/process/parcel.h"
 #include "core/process/process.h"
+#include "posix/os_pidfd.h"
 
 #include <apr_file_io.h>
 #include <apr_portable.h>
 #include <cohort/cohort.h>
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
 
 typedef struct {
     cohort_parcel_t parcel;
     apr_os_file_t taken;
+    cohort_process_t *sender;
+    _Atomic int sent;
 } state_t;
 
 static apr_file_t *reader, *writer; /* of each process its own */
@@ -118,10 +125,77 @@ static void check_taken(void *state, bool finished) {
 STEP_CASES(parcel_take, .prepare = prepare_sent, .operate = take, .check = check_taken,
            .discard = discard)
 
+/* ---- taking, out of a process that does nothing, and dies ------------------------------------ */
+
+static int be_the_sender(void *args) {
+    state_t *s = *(state_t **)args;
+    send_one(s);
+    CHECK_STATUS(APR_SUCCESS, apr_file_close(writer));
+    atomic_store(&s->sent, 1);
+    while (pause()) continue;
+    return 0;
+}
+
+/* What the kernel lets a debugger do. */
+static bool is_copied_out(pid_t pid) {
+    int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    int fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, 0, 0);
+    bool can = fd >= 0 || errno == EBADF;
+    if (fd >= 0) close(fd);
+    if (process >= 0) close(process);
+    return can;
+}
+
+/* Stopped, so that it sees no notice. */
+static void *prepare_still(void) {
+    state_t *s = prepare();
+    const cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                              .method = COHORT_START_FORK};
+    CHECK_STATUS(APR_SUCCESS, apr_file_close(reader));
+    CHECK_STATUS(APR_SUCCESS, apr_file_close(writer));
+    reader = NULL;
+    open_pipe();
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&s->sender, be_the_sender, &s, sizeof s, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS, apr_file_close(writer));
+    while (!atomic_load(&s->sent)) apr_sleep(1000);
+    pid_t pid = (pid_t)cohort_process_pid(s->sender);
+    if (!is_copied_out(pid)) SKIP("nothing may be copied out of another process");
+    CHECK_INT(0, kill(pid, SIGSTOP));
+    return s;
+}
+
+static void check_both_dead(void *state, bool finished) {
+    state_t *s = state;
+    char byte;
+    apr_size_t size = 1;
+    (void)finished;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_kill(s->sender));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_join(s->sender, COHORT_FOREVER));
+    CHECK_STATUS(COHORT_EOWNERDEAD, take_one(s));
+    CHECK_INT(0, in_use());
+    CHECK_STATUS(APR_EOF, apr_file_read(reader, &byte, &size));
+    CHECK_STATUS(APR_SUCCESS, apr_file_close(reader));
+    reader = NULL;
+}
+
+static void discard_still(void *state) {
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(((state_t *)state)->sender));
+    discard(state);
+}
+
+static const step_scenario_t parcel_take_still_scenario = {
+    .prepare = prepare_still, .operate = take, .check = check_both_dead, .discard = discard_still};
+
+static void parcel_take_still(void) {
+    step_through("parcel_take_still", &parcel_take_still_scenario);
+}
+
 const test_case_t step_parcel_cases[] = {{"StepParcel", "send", parcel_send},
                                          {"StepParcel", "send_repair", parcel_send_repair},
                                          {"StepParcel", "discard", parcel_discard},
                                          {"StepParcel", "discard_repair", parcel_discard_repair},
                                          {"StepParcel", "take", parcel_take},
                                          {"StepParcel", "take_repair", parcel_take_repair},
+                                         {"StepParcel", "take_still", parcel_take_still},
                                          {0}};

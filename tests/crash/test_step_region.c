@@ -1,6 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Death in a region: its own memory goes with the victim, and one that is another process' is whole
- * for that. */
+ * for that. One that is made for a process which is destroyed meanwhile goes with that. */
 #include "check.h"
 #include "step.h"
 
@@ -59,6 +59,53 @@ static void discard_nothing(void *state) { (void)state; }
 STEP_CASES(leave_a_region, .prepare = nothing, .operate = make_and_leave, .check = check_nothing,
            .discard = discard_nothing)
 
+/* ---- for a process that is destroyed at the same time ---------------------------------------- */
+
+typedef struct {
+    cohort_process_t *owner; /* NULL: destroyed */
+} made_for_t;
+
+static int be_nothing(void *args) {
+    (void)args;
+    return 0;
+}
+
+static void *a_process(void) {
+    made_for_t *s = step_new(sizeof *s);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_create(
+                                  &s->owner, be_nothing, NULL, 0,
+                                  &(cohort_process_options_t){.method = COHORT_START_FORK}, NULL));
+    return s;
+}
+
+static void make_for(void *state) {
+    cohort_region_t *region;
+    const cohort_region_options_t options = {.owner = ((made_for_t *)state)->owner};
+    if (options.owner) (void)!cohort_region_create(&region, &options, NULL);
+}
+
+static void destroy_owner(void *state) {
+    made_for_t *s = state;
+    cohort_process_t *owner = s->owner;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(owner));
+    s->owner = NULL;
+}
+
+/* And the region with it, or the framework finds it. */
+static void destroy_the_rest(void *state, bool finished) {
+    (void)finished;
+    if (((made_for_t *)state)->owner) destroy_owner(state);
+}
+
+static void discard_made_for(void *state) { CHECK_STATUS(APR_SUCCESS, cohort_free(state)); }
+
+STEP_CASES(make_for_another, .prepare = a_process, .operate = make_for, .check = destroy_the_rest,
+           .discard = discard_made_for)
+
+static void make_beside_the_end(void) {
+    step_beside("make_beside_the_end", &make_for_another_scenario, destroy_owner);
+}
+
 const test_case_t step_region_cases[] = {
     {"Step", "use_a_region", use_a_region},
     {"Step", "use_a_region_repair", use_a_region_repair},
@@ -66,4 +113,7 @@ const test_case_t step_region_cases[] = {
     {"Step", "destroy_a_region_repair", destroy_a_region_repair},
     {"Step", "leave_a_region", leave_a_region},
     {"Step", "leave_a_region_repair", leave_a_region_repair},
+    {"Step", "make_for_another", make_for_another},
+    {"Step", "make_for_another_repair", make_for_another_repair},
+    {"Step", "make_beside_the_end", make_beside_the_end},
     {0}};

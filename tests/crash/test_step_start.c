@@ -9,9 +9,10 @@
  * The same of a child that is given files and settings (gift.h, settings.h), which it takes over on
  * the way. These settings stand for all others, which are applied in one row.
  *
- * The same of a pool's worker, until its initializer begins: the pool is made, and replaces it, or
- * can be made again. And of a fork server, until it has started its first child: that one's start
- * fails, or it lives on. And of a keeper, until it runs: another one takes its place.
+ * The same of a pool's worker, until its initializer begins, also of one that has settings and is
+ * to report its crash: the pool is made, and replaces it, or can be made again. And of a fork
+ * server, until it has started its first child: that one's start fails, or it lives on. And of a
+ * keeper, until it runs: another one takes its place.
  */
 #include "check.h"
 #include "core/memory/arena.h"
@@ -30,7 +31,7 @@
 
 #define CODE 7
 
-typedef enum { A_CHILD, A_GIVEN_CHILD, A_WORKER, A_SERVER, A_KEEPER } victim_t;
+typedef enum { A_CHILD, A_GIVEN_CHILD, A_WORKER, A_SET_WORKER, A_SERVER, A_KEEPER } victim_t;
 
 typedef struct {
     cohort_start_method_t method;
@@ -180,6 +181,14 @@ static void start_a_child(state_t *s) {
     CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(child));
 }
 
+#define UMASK 027
+
+/* A worker that replaces the victim has its settings, too. */
+static apr_status_t be_a_set_worker(void *args) {
+    come_to_the_end(*(state_t **)args);
+    return umask(UMASK) == UMASK ? APR_SUCCESS : APR_EGENERAL;
+}
+
 static apr_status_t be_a_worker(void *args) {
     come_to_the_end(*(state_t **)args);
     return APR_SUCCESS;
@@ -193,6 +202,12 @@ static void start_a_worker(state_t *s) {
                                      .initializer = be_a_worker,
                                      .init_args = &s,
                                      .init_size = sizeof s};
+    const cohort_settings_t settings = {.umask = COHORT_UMASK(UMASK)};
+    if (s->victim == A_SET_WORKER) {
+        options.initializer = be_a_set_worker;
+        options.settings = &settings;
+        options.crash_report = 1;
+    }
     apr_status_t status = cohort_pool_create(&pool, &options, NULL);
     atomic_store(&s->status, status);
     if (status) CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
@@ -247,7 +262,7 @@ static void start_a_keeper(state_t *s) {
 
 static void start_a_victim(state_t *s) {
     if (s->victim == A_KEEPER) start_a_keeper(s);
-    else if (s->victim == A_WORKER) start_a_worker(s);
+    else if (s->victim == A_WORKER || s->victim == A_SET_WORKER) start_a_worker(s);
     else start_a_child(s);
 }
 
@@ -315,6 +330,9 @@ static void *given_by_spawn(void) { return prepare(COHORT_START_SPAWN, A_GIVEN_C
 static void *worker_by_fork(void) { return prepare(COHORT_START_FORK, A_WORKER); }
 static void *worker_by_server(void) { return prepare(COHORT_START_FORKSERVER, A_WORKER); }
 static void *worker_by_spawn(void) { return prepare(COHORT_START_SPAWN, A_WORKER); }
+static void *set_worker_by_fork(void) { return prepare(COHORT_START_FORK, A_SET_WORKER); }
+static void *set_worker_by_server(void) { return prepare(COHORT_START_FORKSERVER, A_SET_WORKER); }
+static void *set_worker_by_spawn(void) { return prepare(COHORT_START_SPAWN, A_SET_WORKER); }
 static void *new_server(void) { return prepare(COHORT_START_FORKSERVER, A_SERVER); }
 
 static void *new_keeper(void) { return prepare(COHORT_START_FORK, A_KEEPER); }
@@ -357,6 +375,9 @@ CASE(given_child_of_spawn, given_by_spawn)
 CASE(worker_of_fork, worker_by_fork)
 CASE(worker_of_server, worker_by_server)
 CASE(worker_of_spawn, worker_by_spawn)
+CASE(set_worker_of_fork, set_worker_by_fork)
+CASE(set_worker_of_server, set_worker_by_server)
+CASE(set_worker_of_spawn, set_worker_by_spawn)
 CASE(fork_server, new_server)
 CASE(keeper, new_keeper)
 
@@ -372,6 +393,9 @@ const test_case_t step_start_cases[] = {
     ENTRY(worker_of_fork),
     ENTRY(worker_of_server),
     ENTRY(worker_of_spawn),
+    ENTRY(set_worker_of_fork),
+    ENTRY(set_worker_of_server),
+    ENTRY(set_worker_of_spawn),
     ENTRY(fork_server),
     ENTRY(keeper),
     {0},

@@ -2,7 +2,8 @@
 /*
  * Death around workers that come and go: one that retires, from the task before that on; one that
  * ends for want of work; a process that submits to a pool which starts workers on demand; the maker
- * of a pool that resizes it. No item is lost or run twice, the pool goes on, and nothing is left.
+ * of a pool that resizes it; a worker that is to report its crash, and the maker of a pool with
+ * settings. No item is lost or run twice, the pool goes on, and nothing is left.
  */
 #include "step_pool.h"
 
@@ -44,6 +45,11 @@ static void *retires_after_a_job(void) {
     return with_job(with_options((cohort_pool_options_t){.tasks_per_worker = ITEMS}), 2);
 }
 
+/* What it reports is in a block that its record owns. */
+static void *is_to_report(void) {
+    return with_job(with_options((cohort_pool_options_t){.crash_report = 1}), 1);
+}
+
 static void *ends_when_idle(void) {
     return with_job(with_options((cohort_pool_options_t){.on_demand = 1, .idle_timeout = 1}),
                     ITEMS);
@@ -82,6 +88,17 @@ static void make_pool(void *state) {
     (void)!cohort_pool_create(&own_pool, &options, NULL);
 }
 
+static void make_set_pool(void *state) {
+    const cohort_settings_t settings = {.umask = COHORT_UMASK(027)};
+    const cohort_pool_options_t options = {.workers = 1,
+                                           .method = COHORT_START_FORK,
+                                           .name = "stepped",
+                                           .crash_report = 1,
+                                           .settings = &settings};
+    (void)state;
+    (void)!cohort_pool_create(&own_pool, &options, NULL);
+}
+
 static void resize(void *state) {
     (void)state;
     (void)!cohort_pool_resize(own_pool, 2);
@@ -108,6 +125,8 @@ ALONE(worker_retires_after_a_chunk, retires_after_a_chunk)
 ALONE(worker_retires_after_a_job, retires_after_a_job)
 ALONE(worker_ends_when_idle, ends_when_idle)
 CASE(submit_on_demand, no_worker_yet, NULL, submit, NULL, check_pool)
+CASE(worker_reports, is_to_report, NULL, NULL, the_worker, check_job)
+CASE(set_pool_create, nothing, NULL, make_set_pool, NULL, check_nothing_left)
 CASE(pool_resize, nothing, make_pool, resize, NULL, check_nothing_left)
 
 #define ENTRY(function) \
@@ -119,5 +138,7 @@ const test_case_t step_workers_cases[] = {ENTRY(worker_retires_in_a_chunk),
                                           ENTRY(worker_retires_after_a_job),
                                           ENTRY(worker_ends_when_idle),
                                           ENTRIES(submit_on_demand),
+                                          ENTRIES(worker_reports),
+                                          ENTRIES(set_pool_create),
                                           ENTRIES(pool_resize),
                                           {0}};
