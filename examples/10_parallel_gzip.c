@@ -3,9 +3,9 @@
  * 10: parallel_gzip FILE [WORKERS] writes FILE.gz, compressed by a pool of worker processes.
  *
  * Each block of the file becomes a gzip member of its own; members one after another are a gzip
- * file. An imap reads blocks while earlier ones are compressed, and gives what comes of them in the
- * order of the file; it has no more of them under way than its window. When a worker dies, another
- * compresses its block. FILE.gz appears when it is complete.
+ * file. An imap reads blocks while earlier ones are compressed, a window of them at most, and gives
+ * what comes of them in the order of the file. When a worker dies, another compresses its block.
+ * FILE.gz appears when it is complete.
  */
 #include "check.h"
 
@@ -16,13 +16,8 @@
 #include <zlib.h>
 #endif
 
-enum {
-    BLOCK = 640 * 1024,
-    BOUND = BLOCK + BLOCK / 1000 + 64, /* what a block may become */
-    BLOCKS_PER_WORKER = 4,
-    LEVEL = 6,
-    ATTEMPTS = 5 /* so many workers may die of one block */
-};
+enum { BLOCK = 640 * 1024, LEVEL = 6 };
+enum { BOUND = BLOCK + BLOCK / 1000 + 64 }; /* what a block may become */
 
 #ifdef HAVE_LIBDEFLATE
 /* The compressor is the worker's own, for all its blocks. 0: it failed. */
@@ -32,13 +27,12 @@ static apr_size_t compress_into(void *out, const void *in, apr_size_t size) {
     return compressor ? libdeflate_gzip_compress(compressor, in, size, out, BOUND) : 0;
 }
 #else
-enum { GZIP = 15 + 16 }; /* zlib's largest window, and a gzip header around it */
-
 static apr_size_t compress_into(void *out, const void *in, apr_size_t size) {
     static z_stream stream;
+    const int gzip = MAX_WBITS + 16; /* zlib's largest window, and a gzip header around it */
     int result = stream.state
                      ? deflateReset(&stream)
-                     : deflateInit2(&stream, LEVEL, Z_DEFLATED, GZIP, 8, Z_DEFAULT_STRATEGY);
+                     : deflateInit2(&stream, LEVEL, Z_DEFLATED, gzip, 8, Z_DEFAULT_STRATEGY);
     stream.next_in = (Bytef *)in;
     stream.avail_in = (uInt)size;
     stream.next_out = out;
@@ -49,7 +43,7 @@ static apr_size_t compress_into(void *out, const void *in, apr_size_t size) {
 #endif
 
 /* Runs in a worker: what comes of the block is as large as it is. */
-static apr_status_t compress_block(const void *block, void *unused) {
+static apr_status_t gzip_block(const void *block, void *unused) {
     void *out = cohort_task_output(BOUND);
     (void)unused;
     apr_size_t size = out ? compress_into(out, block, cohort_task_input_size()) : 0;
@@ -76,17 +70,17 @@ static apr_status_t next_block(void *arg, void *input) {
 }
 
 int main(int argc, char **argv) {
+    const int reading = APR_FOPEN_READ | APR_FOPEN_BINARY;
     const int writing = APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_TRUNCATE | APR_FOPEN_BINARY;
-    cohort_pool_options_t options = {.name = "gzip", .attempts = ATTEMPTS};
+    cohort_pool_options_t options = {.name = "gzip", .attempts = 5};
     cohort_job_t job = {
-        .task = compress_block, .input_size = COHORT_BYTES, .output_size = COHORT_BYTES};
+        .task = gzip_block, .input_size = COHORT_BYTES, .output_size = COHORT_BYTES};
     source_t source = {0};
     cohort_imap_options_t how = {.source = next_block, .source_arg = &source};
     cohort_item_t item = {0};
     cohort_pool_t *workers;
     cohort_imap_t *imap;
     cohort_progress_watch_t *watch;
-    cohort_progress_options_t bar = {.label = "compressed"};
     apr_file_t *out;
     apr_finfo_t info;
     apr_pool_t *pool;
@@ -99,15 +93,14 @@ int main(int argc, char **argv) {
     const char *name = apr_pstrcat(pool, argv[1], ".gz", NULL);
     const char *part = apr_pstrcat(pool, name, ".part", NULL);
     apr_time_t start = apr_time_now();
-    check(apr_file_open(&source.file, argv[1], APR_FOPEN_READ | APR_FOPEN_BINARY, APR_OS_DEFAULT,
-                        pool),
-          argv[1]);
+    check(apr_file_open(&source.file, argv[1], reading, APR_OS_DEFAULT, pool), argv[1]);
     check(apr_file_open(&out, part, writing, APR_OS_DEFAULT, pool), part);
     check(cohort_pool_create(&workers, &options, NULL), "pool");
-    how.window = BLOCKS_PER_WORKER * options.workers;
+    how.window = 4 * options.workers;
     check(cohort_pool_imap(&imap, workers, &job, &how, NULL), "imap");
     check(apr_file_info_get(&info, APR_FINFO_SIZE, source.file), argv[1]);
-    bar.total = (apr_uint64_t)(info.size + BLOCK - 1) / BLOCK;
+    cohort_progress_options_t bar = {.label = "compressed",
+                                     .total = (apr_uint64_t)(info.size + BLOCK - 1) / BLOCK};
     check(cohort_progress_watch(&watch, imap, &bar, pool), "watch"); /* if stderr is a terminal */
     while (!(status = cohort_imap_next(imap, &item, COHORT_FOREVER))) {
         check(item.status, "compress");

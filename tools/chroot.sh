@@ -36,7 +36,8 @@ make() { # suite package...
     mkdir -p "$directory"
     # nothing of it has to outlive a power cut
     DPKG_FORCE=unsafe-io debootstrap --variant=minbase ${packages:+--include="$packages"} \
-        "$suite" "$directory" "$from" >"$log" 2>&1 || { tail -n 5 "$log" >&2; cannot "$suite could not be had"; }
+        "$suite" "$directory" "$from" >"$log" 2>&1 ||
+        { tail -n 5 "$log" >&2; cannot "$suite could not be had"; }
     rm -rf "$directory"/var/cache/apt/archives/*.deb
     echo "$suite $packages" >"$directory/.made"
 }

@@ -444,13 +444,15 @@ check_gzip() { # input
 peers() {
     cat <<'TABLE'
 ZeroMQ     libzmq3-dev    zeromq-devel  zeromq      zeromq      pkg-config --exists libzmq
-Boost      libboost-dev   boost-devel   boost       boost       test -f /usr/include/boost/interprocess/ipc/message_queue.hpp
+Boost      libboost-dev   boost-devel   boost       boost       has_boost
 MPI        libopenmpi-dev openmpi-devel openmpi     open-mpi    checks_mpi
 Python     python3        python3       python      python3     have python3
 pigz       pigz           pigz          pigz        pigz        have pigz
 xargs      findutils      findutils     findutils   -           have xargs
 TABLE
 }
+
+has_boost() { [ -f /usr/include/boost/interprocess/ipc/message_queue.hpp ]; }
 
 checks_mpi() { have mpicc || [ -x /usr/lib64/openmpi/bin/mpicc ]; } # the latter on Fedora
 

@@ -276,7 +276,7 @@ static void no_such_items(void) {
     finish_pool(pool);
 }
 
-/* ---- by whom, and when ---------------------------------------------------------------------- */
+/* ---- by which process, and when -------------------------------------------------------------- */
 
 static void ended_jobs_stay(void) {
     cohort_pool_t *pool = new_pool(2);

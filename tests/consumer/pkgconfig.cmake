@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 # Compile SOURCE with what pkg-config says about the installed library, and run it (by EMULATOR).
-# KIND static (for mingw-w64): with libcohort.a, and the flags that pkg-config has for a static link.
+# KIND static (for mingw-w64): with libcohort.a, and the flags that pkg-config has for a static
+# link.
 # PKG_CONFIG_APR: where APR for that other system is described; nothing of this one is looked at
 # then.
 cmake_minimum_required(VERSION 3.21)
