@@ -233,9 +233,9 @@ static const char *name_of_mine(const char *what) {
 
 static apr_file_t *open_mine(const char *what, apr_pool_t *pool) {
     apr_file_t *file = NULL;
-    CHECK_STATUS(APR_SUCCESS, apr_file_open(&file, name_of_mine(what),
-                                            APR_FOPEN_WRITE | APR_FOPEN_CREATE,
-                                            APR_FPROT_OS_DEFAULT, pool));
+    CHECK_STATUS(APR_SUCCESS,
+                 apr_file_open(&file, name_of_mine(what), APR_FOPEN_WRITE | APR_FOPEN_CREATE,
+                               APR_FPROT_OS_DEFAULT, pool));
     return file;
 }
 
