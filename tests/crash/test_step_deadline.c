@@ -235,8 +235,8 @@ static void check_condemned(void *state, bool finished) {
 STEP_CASES(worker_has_a_verdict, .prepare = condemned, .victim = worker_with_verdict,
            .check = check_condemned, .discard = discard)
 
-/* A keeper comes to one that the signal has reached before, and whose death no process has seen
- * yet. */
+/* A keeper comes to one that the signal has reached before, and the death of which no process has
+ * seen yet. */
 static void *condemned_before(void) {
     state_t *s = with_pool();
     submit(s, (cohort_job_t){

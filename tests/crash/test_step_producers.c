@@ -1,8 +1,8 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Death of the last producer of a queue, as it puts something or closes its end, beside a process
- * that sleeps in a get; and death of a process whose get finds that no producer is left. What was
- * put comes, then all gets are APR_EOF, and all puts COHORT_ECLOSED.
+ * that sleeps in a get; and death of a process that finds in a get that no producer is left. What
+ * was put comes, then all gets are APR_EOF, and all puts COHORT_ECLOSED.
  */
 #include "check.h"
 #include "step.h"

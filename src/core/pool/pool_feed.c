@@ -7,8 +7,8 @@
  * Small portions reach idle workers sooner, large ones cost less for each item. So an imap begins
  * with portions of one item, and doubles them as long as the source is quick; a portion for which
  * the source takes long goes out as it is. The next one is fed when there is room for all of it, or
- * for half the window: the workers have the other half meanwhile. Likewise its chunks are of one item
- * until it shows that an item takes little more than a chunk costs.
+ * for half the window: the workers have the other half meanwhile. Likewise its chunks are of one
+ * item until it shows that an item takes little more than a chunk costs.
  */
 #include "core/pool/pool_imap.h"
 
