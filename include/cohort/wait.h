@@ -47,8 +47,8 @@ extern "C" {
  * When `wanted` is 0, COHORT_READY_END is meant for processes, results and runs, COHORT_READY_GONE
  * for barriers, COHORT_READY_IN for the rest.
  *
- * Sockets, files and descriptors are what a pollset of APR tells of: sockets on every system, whose
- * blocking, and whose events (WSAEventSelect()), stay as they are; pipes, terminals and raw
+ * Sockets, files and descriptors are what a pollset of APR tells of: sockets on every system, the
+ * blocking and events of which (WSAEventSelect()), stay as they are; pipes, terminals and raw
  * descriptors where the system polls them as it does sockets (POSIX). The file of a disk is always
  * ready, and some systems poll none (EPERM on Linux). One with a hang-up or an error is ready with
  * all that was wanted of it, since no call would wait.

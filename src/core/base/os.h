@@ -144,7 +144,6 @@ typedef struct {
      * says NONE */
     bool detach;
 } cohort_os_start_t;
-
 /* Start a process. In a FORK child this returns with *in_child = true, and fails if the copy could
  * not be given what it should have. For the other two, errors of exec itself (no such program, no
  * such directory, not executable) are returned here, with errno's meaning, and no child exists. */
@@ -208,7 +207,6 @@ typedef enum {
     COHORT_OS_LIFELINE_BACKED,  /* armed; another process will end this one then */
     COHORT_OS_LIFELINE_DECLINED /* not armed; does not fail */
 } cohort_os_lifeline_t;
-
 /* All that is left out stays as it is. Everything but the name is for a new process. */
 typedef struct {
     /* what it does with the reader that it was given, `lifeline`, which is consumed */

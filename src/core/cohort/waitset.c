@@ -415,7 +415,7 @@ apr_status_t cohort_waitset_of(cohort_waitset_t **set, apr_os_file_t *descriptor
     return COHORT__CALL_ANEW(set_of_one(set, descriptor, object, wanted, pool));
 }
 
-static apr_status_t set_ready(cohort_waitset_t *set, cohort_waitable_t *item) {
+static apr_status_t set_is_ready(cohort_waitset_t *set, cohort_waitable_t *item) {
     apr_size_t n;
     apr_status_t status = set_wait(set, item, 1, &n, 0);
     return APR_STATUS_IS_EAGAIN(status) ? APR_SUCCESS : status;
@@ -423,7 +423,7 @@ static apr_status_t set_ready(cohort_waitset_t *set, cohort_waitable_t *item) {
 
 unsigned cohort_waitset_ready(cohort_waitset_t *set) {
     cohort_waitable_t item = {0};
-    (void)COHORT__CALL_ANEW(set_ready(set, &item));
+    (void)COHORT__CALL_ANEW(set_is_ready(set, &item));
     return item.ready;
 }
 

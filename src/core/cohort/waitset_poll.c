@@ -108,7 +108,7 @@ static unsigned sighted_of(unsigned wanted) {
     return sighted;
 }
 
-static void stir(void *set) { cohort__ring(set); }
+static void stir_poll(void *set) { cohort__ring(set); }
 
 /* The look that says whether it is such a handle, or one for the pollset. */
 static apr_status_t take_sight(cohort_waitset_t *set, cohort__entry_t *entry, unsigned wanted) {
@@ -118,7 +118,7 @@ static apr_status_t take_sight(cohort_waitset_t *set, cohort__entry_t *entry, un
     if (status) return status;
     entry->sight = (cohort_os_sight_t){.handle = (cohort_os_handle_t)handle,
                                        .wanted = sighted_of(wanted),
-                                       .stir = stir,
+                                       .stir = stir_poll,
                                        .arg = set};
     status = cohort_os_sight(&entry->sight, false, NULL);
     return APR_STATUS_IS_EAGAIN(status) ? APR_SUCCESS : status;

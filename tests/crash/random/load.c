@@ -526,7 +526,7 @@ static void start_others(actor_t *me) {
 
 /* ---- regions -------------------------------------------------------------------------------- */
 
-/* Of this process, of whose death it is part; the chunks count as blocks of bytes do. */
+/* Of this process, it is part of its death; the chunks count as blocks of bytes do. */
 static void use_region(actor_t *me) {
     cohort_region_t *region;
     cohort_region_options_t options = {.chunk = 4096};

@@ -24,7 +24,7 @@
 #define PERMITS       2
 #define LEDGER        12 /* blocks that an allocator keeps */
 #define PLACES        22
-#define LETTERS       4096 /* whose numbers are counted by */
+#define LETTERS       4096 /* their numbers are counted by */
 
 /* A producer's own account. It outlives the producer, and messages point at it. */
 typedef struct account_t {
