@@ -71,7 +71,6 @@ apr_status_t cohort_os_arena_pages(const cohort_os_arena_t *arena, cohort_os_pag
                                    uint64_t offset, uint64_t length);
 
 /* ---- park: sleep on a word of the arena ----------------------------------------------------- */
-
 /* Sleep while *word == expected, until woken or the deadline: APR_SUCCESS (woken, changed, or for
  * no reason) or APR_TIMEUP. Works between all that have the arena. A sleeper or waker that is
  * killed at any point harms no other process. */
@@ -84,7 +83,6 @@ int cohort_os_wake(_Atomic uint32_t *word, int count);
 void cohort_os_park_forget(cohort_os_id_t dead);
 
 /* ---- start ---------------------------------------------------------------------------------- */
-
 /* What a re-executed child learns before it runs a line of its own. Travels by the environment,
  * never further than that child. */
 typedef struct {
@@ -150,7 +148,6 @@ typedef struct {
 apr_status_t cohort_os_start(const cohort_os_start_t *start, cohort_os_id_t *child, bool *in_child);
 
 /* ---- boot: the identity of a re-executed child ---------------------------------------------- */
-
 /* First thing in cohort_initialize(): if this process was started with REEXEC, take the boot block
  * out of the environment (so that nothing this process starts later sees it) and return
  * APR_SUCCESS. APR_ENOENT: there is none, an ordinary program run. All else: there is one that this
