@@ -333,6 +333,7 @@ static void statistics(map_t *map) {
     map_t counted = *map;
     cohort_pool_options_t options = {.workers = BURN_WORKERS, .statistics = 1};
     MUST(cohort_pool_create(&counted.pool, &options, NULL));
+    for (int i = 0; i < TASKS; i++) map->in[i] = i;
     bench_contestant_t empty[] = {{"cohort", run_untimed_map, map, "pool.statistics.off"},
                                   {"cohort", run_untimed_map, &counted, "pool.statistics.on"}};
     bench_contestant_t burns[] = {{"cohort", run_burn, map, "pool.statistics.1us.off"},
