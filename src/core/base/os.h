@@ -382,16 +382,12 @@ static inline void cohort_os_streams_close(cohort_os_streams_t *streams) {
 /* ---- flow: bytes through many pipes, by one thread ------------------------------------------ */
 
 apr_status_t cohort_os_port_create(cohort_os_port_t *port);
-/* After its flows. In a forked copy it releases the copy's handles only, as closing a flow does. */
+/* After its flows, which are handles that cohort_os_close() closes, by the thread that waits here;
+ * what has not gone out yet is lost then. In a forked copy both release the copy's handles only. */
 void cohort_os_port_close(cohort_os_port_t *port);
 /* The wait that is under way, or the next one, is over. By any thread. */
 static inline void cohort_os_port_wake(const cohort_os_port_t *port) {
     cohort_os_flag(port->reader, port->writer, true);
-}
-/* What has not gone out yet is lost. By the thread that waits at its port. */
-static inline void cohort_os_flow_close(cohort_os_flow_t *flow) {
-    cohort_os_close(flow->handle);
-    flow->handle = COHORT_OS_NONE;
 }
 /* Until bytes have moved through one of the flows, or one has failed, or the port was woken.
  * `moved` and `status` are written for each of them. One thread at a time. APR_TIMEUP: none of

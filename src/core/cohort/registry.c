@@ -298,6 +298,7 @@ static const cohort__watch_ops_t watch = {
  * those before it. */
 static const cohort__part_t parts[] = {
     {"runs", cohort__runs_lock, cohort__runs_unlock, cohort__runs_reset, cohort__runners_end},
+    {"streams", cohort__streams_lock, cohort__streams_unlock, cohort__streams_reset, NULL},
     {"wait sets", cohort__sets_lock, cohort__sets_unlock, cohort__sets_reset, cohort__ringer_end},
     {"services", NULL, NULL, NULL, cohort__services_end},
     {"watcher", NULL, NULL, cohort__watcher_reset, NULL},

@@ -128,7 +128,6 @@ apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t life
     if (in_child) {
         cohort__forked();
         if (status) cohort__child_refuse(slot, attempt, status);
-        if (slot->streams) cohort__streams_forked(slot->streams);
         cohort__watcher_unreserve(watched);
         cohort__child_main(slot, attempt, COHORT__BORN_FORK, lifeline);
     }

@@ -72,8 +72,6 @@ const char *cohort__executable(void);
 /* Start it, in the context of any process of the cohort: a fork server forks it directly. Returns
  * when the child is RUNNING, or why not. */
 apr_status_t cohort__process_launch(cohort_process_t *slot);
-/* The same of a command, with streams that are the caller's (as cohort_os_start_t has them). */
-apr_status_t cohort__function_run(cohort_process_t *slot, const cohort_os_handle_t child[3]);
 /* cohort_process_start() */
 apr_status_t cohort__process_start(cohort_process_t *process);
 

@@ -3,7 +3,7 @@
 #ifndef COHORT_CORE_RUN_H
 #define COHORT_CORE_RUN_H
 
-#include "core/process/process.h"
+#include "core/process/streams.h"
 
 #include <cohort/run.h>
 
@@ -43,13 +43,10 @@ typedef struct cohort__attempt_t {
     cohort__station_t *station;
     struct cohort__attempt_t *next; /* of the same station */
     cohort_process_t *slot;
-    _Atomic cohort__pid_t id;    /* 0: not known yet */
-    cohort_os_handle_t child[3]; /* its streams, during the start */
-    bool opened[3];              /* they are this process' to close */
-    apr_file_t *logs[3];
-    apr_pool_t *pool; /* of the logs */
-    cohort_os_terminal_t terminal;
-    cohort_os_flow_t flows[3];
+    _Atomic cohort__pid_t id; /* 0: not known yet */
+    cohort__streams_t
+        streams; /* those of the start, and this process' ends until they are closed */
+    cohort_os_flow_t flows[3];              /* what goes through the latter */
     cohort__collect_t collects[3];          /* the first is not used */
     int64_t begun, deadline, kill, give_up; /* NEVER: not by now */
     bool killed;

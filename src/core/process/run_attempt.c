@@ -16,11 +16,8 @@
 
 #include "core/base/reserved.h"
 #include "core/memory/park.h"
-#include "core/process/streams.h"
 
-#include <apr_portable.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define DEFAULT_GRACE 250000 /* microseconds */
 #define LOOK_TIME     INT64_C(1000000000)
@@ -29,8 +26,8 @@
 /* ---- stations ------------------------------------------------------------------------------- */
 
 /* All of this process, for the watcher to find the attempt of a program that has ended, and for
- * copies of the process to close what is the original's: so nothing of it is opened or closed but
- * with the mutex held, which a fork takes, too. */
+ * copies of the process to close what is the original's: so no port is opened or closed but with
+ * the mutex held, which a fork takes, too. The streams are streams.c's. */
 static cohort__station_t *stations;
 static cohort_os_mutex_t mutex;
 
@@ -38,33 +35,21 @@ void cohort__runs_lock(void) { cohort_os_mutex_lock(&mutex); }
 
 void cohort__runs_unlock(void) { cohort_os_mutex_unlock(&mutex); }
 
-static void close_streams(cohort__attempt_t *attempt) {
-    for (int i = 0; i < 3; i++) {
-        cohort_os_flow_close(&attempt->flows[i]);
-        if (attempt->opened[i]) cohort_os_close(attempt->child[i]);
-        attempt->opened[i] = false;
-    }
-}
-
 void cohort__runs_reset(void) {
     cohort_os_mutex_reset(&mutex);
-    for (cohort__station_t *s = stations; s; s = s->next) {
-        for (cohort__attempt_t *a = s->attempts; a; a = a->next) close_streams(a);
-        cohort_os_port_close(&s->port);
-    }
+    for (cohort__station_t *s = stations; s; s = s->next) cohort_os_port_close(&s->port);
     stations = NULL;
     cohort__runners_reset();
 }
 
 apr_status_t cohort__station_open(cohort__station_t *station, bool patient) {
     *station = (cohort__station_t){.patient = patient};
-    apr_status_t status = cohort_os_port_create(&station->port);
-    if (status) return status;
     cohort__runs_lock();
+    apr_status_t status = cohort_os_port_create(&station->port);
     station->next = stations;
-    stations = station;
+    if (!status) stations = station;
     cohort__runs_unlock();
-    return APR_SUCCESS;
+    return status;
 }
 
 void cohort__station_close(cohort__station_t *station) {
@@ -107,14 +92,14 @@ static void leave_station(cohort__attempt_t *attempt) {
     cohort__attempt_t **link = &attempt->station->attempts;
     while (*link != attempt) link = &(*link)->next;
     *link = attempt->next;
-    close_streams(attempt);
     cohort__runs_unlock();
+    for (int i = 0; i < 3; i++) attempt->flows[i].handle = COHORT_OS_NONE;
+    cohort__streams_end(&attempt->streams);
 }
 
-static void close_flow(cohort_os_flow_t *flow) {
-    cohort__runs_lock();
-    cohort_os_flow_close(flow);
-    cohort__runs_unlock();
+static void close_flow(cohort__attempt_t *attempt, int i) {
+    cohort__streams_close_end(&attempt->streams, attempt->flows[i].handle);
+    attempt->flows[i].handle = COHORT_OS_NONE;
 }
 
 /* ---- the command ---------------------------------------------------------------------------- */
@@ -173,76 +158,41 @@ apr_status_t cohort__command_check(const cohort_command_t *command) {
 static apr_status_t open_input(cohort__attempt_t *attempt) {
     cohort_os_flow_t *flow = &attempt->flows[0];
     const cohort_command_t *command = attempt->command;
-    attempt->child[0] = COHORT_OS_NULL;
+    attempt->streams.child[0] = COHORT_OS_NULL;
     if (!command->input_size) return APR_SUCCESS;
     flow->outward = true;
     flow->bytes = (char *)(uintptr_t)command->input;
     flow->size = command->input_size;
-    cohort__runs_lock();
-    apr_status_t status =
-        cohort_os_pipe_create(COHORT_OS_PIPE_OUTWARD, &attempt->child[0], &flow->handle);
-    attempt->opened[0] = !status;
-    cohort__runs_unlock();
+    apr_status_t status = cohort__stream_pipe(&attempt->streams, 0, COHORT_OS_PIPE_OUTWARD);
+    flow->handle = attempt->streams.parent[0];
     return status;
 }
 
 static apr_status_t open_output(cohort__attempt_t *attempt, int i) {
     apr_status_t status = cohort__collect_begin(&attempt->collects[i], attempt->command, i);
-    if (status) return status;
-    cohort__runs_lock();
-    status =
-        cohort_os_pipe_create(COHORT_OS_PIPE_INWARD, &attempt->flows[i].handle, &attempt->child[i]);
-    attempt->opened[i] = !status;
-    cohort__runs_unlock();
+    if (!status) status = cohort__stream_pipe(&attempt->streams, i, COHORT_OS_PIPE_INWARD);
+    attempt->flows[i].handle = attempt->streams.parent[i];
     return status;
 }
 
 /* This process' side is the flow of the output, or else of the errors. */
 static apr_status_t open_command_terminal(cohort__attempt_t *attempt, int i) {
     const cohort_command_t *command = attempt->command;
-    int out = is_terminal(command, 1) ? 1 : 2, first = is_terminal(command, 0) ? 0 : out;
-    if (i != first) {
-        attempt->child[i] = attempt->child[first];
-        return APR_SUCCESS;
-    }
-    attempt->terminal = cohort__terminal_of(&command->streams[i]);
-    apr_status_t status = cohort__collect_begin(&attempt->collects[out], command, out);
-    if (status) return status;
-    cohort__runs_lock();
-    status = cohort_os_pipe_create(COHORT_OS_PIPE_TERMINAL, &attempt->flows[out].handle,
-                                   &attempt->child[i]);
-    attempt->opened[i] = !status;
-    cohort__runs_unlock();
-    return status;
-}
-
-static apr_status_t open_command_log(cohort__attempt_t *attempt, int i) {
-    apr_os_file_t file;
-    apr_status_t status = attempt->pool ? APR_SUCCESS : apr_pool_create(&attempt->pool, NULL);
-    if (!status)
-        status = cohort__log_open(&attempt->command->streams[i], &attempt->logs[i], attempt->pool);
-    if (!status) status = apr_os_file_get(&file, attempt->logs[i]);
-    if (!status) attempt->child[i] = (cohort_os_handle_t)file;
-    return status;
+    cohort__streams_t *s = &attempt->streams;
+    int out = is_terminal(command, 1) ? 1 : 2;
+    bool first = s->first_terminal == 3;
+    apr_status_t status = cohort__stream_open(s, &command->streams[i], i, NULL);
+    if (status || !first) return status;
+    attempt->flows[out].handle = s->parent[i];
+    return cohort__collect_begin(&attempt->collects[out], command, out);
 }
 
 static apr_status_t open_command_stream(cohort__attempt_t *attempt, int i) {
     const cohort_stream_t *stream = &attempt->command->streams[i];
-    apr_os_file_t file;
-    apr_status_t status = APR_SUCCESS;
-    switch (stream->kind) {
-    case COHORT_STREAM_NULL: attempt->child[i] = COHORT_OS_NULL; break;
-    case COHORT_STREAM_OUTPUT: attempt->child[i] = COHORT_OS_OUTPUT; break;
-    case COHORT_STREAM_PARENT: break;
-    case COHORT_STREAM_LOG: return open_command_log(attempt, i);
-    case COHORT_STREAM_TERMINAL: return open_command_terminal(attempt, i);
-    case COHORT_STREAM_FILE:
-        status = apr_os_file_get(&file, stream->file);
-        if (!status) attempt->child[i] = (cohort_os_handle_t)file;
-        break;
-    default: status = i ? open_output(attempt, i) : open_input(attempt);
-    }
-    return status;
+    if (stream->kind == COHORT_STREAM_TERMINAL) return open_command_terminal(attempt, i);
+    if (stream->kind != COHORT_STREAM_INHERIT)
+        return cohort__stream_open(&attempt->streams, stream, i, NULL);
+    return i ? open_output(attempt, i) : open_input(attempt);
 }
 
 /* ---- its start ------------------------------------------------------------------------------ */
@@ -263,9 +213,9 @@ static apr_status_t launch_command(cohort__attempt_t *attempt) {
     apr_status_t status = make_command(attempt);
     if (status) return status;
     atomic_store(&attempt->id, cohort__process_id(attempt->slot));
-    attempt->slot->terminal = attempt->terminal;
-    status = command->argv ? cohort__program_run(attempt->slot, &program, attempt->child)
-                           : cohort__function_run(attempt->slot, attempt->child);
+    attempt->slot->terminal = attempt->streams.terminal;
+    status = command->argv ? cohort__program_run(attempt->slot, &program, attempt->streams.child)
+                           : cohort__function_run(attempt->slot, &attempt->streams);
     if (status) cohort__slot_let_go(atomic_load(&attempt->id));
     return status;
 }
@@ -280,14 +230,7 @@ static apr_status_t start_with_streams(cohort__attempt_t *attempt) {
     apr_status_t status = APR_SUCCESS;
     for (int i = 0; i < 3 && !status; i++) status = open_command_stream(attempt, i);
     if (!status) status = launch_command(attempt);
-    cohort__runs_lock();
-    for (int i = 0; i < 3; i++) {
-        if (attempt->opened[i]) cohort_os_close(attempt->child[i]);
-        attempt->opened[i] = false;
-    }
-    cohort__runs_unlock();
-    if (attempt->pool) apr_pool_destroy(attempt->pool);
-    attempt->pool = NULL;
+    cohort__streams_started(&attempt->streams);
     return status;
 }
 
@@ -298,7 +241,8 @@ apr_status_t cohort__attempt_start(cohort__attempt_t *attempt, cohort__station_t
     attempt->begun = cohort_os_now();
     attempt->deadline = after(attempt->begun, command->timeout);
     attempt->kill = attempt->give_up = COHORT_OS_NEVER;
-    for (int i = 0; i < 3; i++) attempt->flows[i].handle = attempt->child[i] = COHORT_OS_NONE;
+    for (int i = 0; i < 3; i++) attempt->flows[i].handle = COHORT_OS_NONE;
+    cohort__streams_begin(&attempt->streams);
     attend(attempt, station); /* before it can end */
     apr_status_t status = start_with_streams(attempt);
     if (!status) return APR_SUCCESS;
@@ -316,10 +260,11 @@ static bool any_open(const cohort__attempt_t *attempt) {
            is_open(&attempt->flows[2]);
 }
 
-static void take_input(cohort_os_flow_t *flow) {
+static void take_input(cohort__attempt_t *attempt) {
+    cohort_os_flow_t *flow = &attempt->flows[0];
     flow->bytes += flow->moved;
     flow->size -= flow->moved;
-    if (!flow->size || flow->status) close_flow(flow);
+    if (!flow->size || flow->status) close_flow(attempt, 0);
 }
 
 static void take_output(cohort__attempt_t *attempt, int i) {
@@ -329,13 +274,13 @@ static void take_output(cohort__attempt_t *attempt, int i) {
         for (int k = 1; k < 3; k++) cohort__collect_drop(&attempt->collects[k]);
     }
     if (flow->status && !APR_STATUS_IS_EOF(flow->status)) attempt->status = flow->status;
-    if (flow->status) close_flow(flow);
+    if (flow->status) close_flow(attempt, i);
 }
 
 static void take_bytes(cohort__attempt_t *attempt) {
     for (int i = 0; i < 3; i++) {
         if (!is_open(&attempt->flows[i])) continue;
-        if (i == 0) take_input(&attempt->flows[i]);
+        if (i == 0) take_input(attempt);
         else take_output(attempt, i);
     }
 }
@@ -431,7 +376,7 @@ static bool let_go_of_pipes(cohort__attempt_t *attempt, int64_t now) {
     if (attempt->give_up == COHORT_OS_NEVER) {
         attempt->deadline = attempt->kill = COHORT_OS_NEVER;
         attempt->give_up = after(now, grace > 0 ? grace : DEFAULT_GRACE);
-        close_flow(&attempt->flows[0]);
+        close_flow(attempt, 0);
         if (any_open(attempt)) return false;
     }
     if (now < attempt->give_up && any_open(attempt)) return false;

@@ -51,10 +51,8 @@ apr_status_t cohort__process_launch(cohort_process_t *slot) {
     return streams ? cohort__streams_hand_over(&s, streams, slot) : APR_SUCCESS;
 }
 
-apr_status_t cohort__function_run(cohort_process_t *slot, const cohort_os_handle_t child[3]) {
-    cohort__streams_t s = {.parent = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE}};
-    for (int i = 0; i < 3; i++) s.child[i] = child[i];
-    slot->streams = &s;
+apr_status_t cohort__function_run(cohort_process_t *slot, cohort__streams_t *streams) {
+    slot->streams = streams;
     slot->attended = 1;
     apr_status_t status = cohort__process_launch(slot);
     slot->streams = NULL;

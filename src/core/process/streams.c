@@ -3,11 +3,16 @@
  * The standard streams of processes: pipes, files, logs and terminals are opened for a start, and
  * closed after it; a program, a re-executed child and a forked one get the same handles, and those
  * that a fork server makes get them with the request.
+ *
+ * Of a process that several threads start others in, a forked child is a copy with the handles that
+ * the other threads have just opened for theirs. A pipe would not come to its end before that child
+ * does, so it closes what is on the list of those that are open.
  */
 #include "core/process/streams.h"
 
 #include "core/base/reserved.h"
 
+#include <apr_file_info.h>
 #include <apr_portable.h>
 #include <cohort/terminal.h>
 #include <errno.h>
@@ -49,16 +54,111 @@ apr_status_t cohort__streams_check_all(const cohort_stream_t streams[3], const a
     return APR_SUCCESS;
 }
 
+/* ---- those that are open -------------------------------------------------------------------- */
+
+/* Of this process. Nothing of them is opened or closed but with the mutex held, which a fork takes,
+ * too; so it is not held while what is opened may let a thread wait. */
+static cohort__streams_t *begun;
+static cohort_os_mutex_t mutex;
+
+void cohort__streams_lock(void) { cohort_os_mutex_lock(&mutex); }
+
+void cohort__streams_unlock(void) { cohort_os_mutex_unlock(&mutex); }
+
+void cohort__streams_begin(cohort__streams_t *s) {
+    *s = (cohort__streams_t){.child = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                             .parent = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
+                             .first_terminal = 3};
+    cohort__streams_lock();
+    s->next = begun;
+    begun = s;
+    cohort__streams_unlock();
+}
+
+/* With the mutex held. */
+static void take_off(cohort__streams_t *s) {
+    cohort__streams_t **link = &begun;
+    while (*link && *link != s) link = &(*link)->next;
+    if (*link) *link = s->next;
+}
+
+/* With the mutex held, or in a copy. */
+static void close_childs(cohort__streams_t *s, const cohort_os_handle_t *spared) {
+    for (int i = 0; i < 3; i++) {
+        bool spare = spared && (s->child[i] == spared[0] || s->child[i] == spared[1] ||
+                                s->child[i] == spared[2]);
+        if (spare) continue;
+        if (s->theirs[i]) (void)apr_file_close(s->theirs[i]);
+        else if (s->opened[i]) cohort_os_close(s->child[i]);
+        s->theirs[i] = NULL;
+        s->opened[i] = false;
+    }
+}
+
+static void close_own(cohort__streams_t *s) {
+    for (int i = 0; i < 3; i++) {
+        if (s->file[i]) (void)apr_file_close(s->file[i]);
+        if (s->parent[i] != COHORT_OS_NONE) cohort_os_close(s->parent[i]);
+        s->file[i] = NULL;
+        s->parent[i] = COHORT_OS_NONE;
+    }
+}
+
+/* What was opened where the copy has its streams now is these. */
+void cohort__streams_reset(void) {
+    cohort_os_mutex_reset(&mutex);
+    for (cohort__streams_t *s = begun; s; s = s->next) {
+        close_childs(s, cohort_os_facts()->streams.handles);
+        close_own(s);
+    }
+    begun = NULL;
+}
+
+void cohort__streams_started(cohort__streams_t *s) {
+    cohort__streams_lock();
+    close_childs(s, NULL);
+    cohort__streams_unlock();
+    if (s->pool) apr_pool_destroy(s->pool);
+    s->pool = NULL;
+}
+
+void cohort__streams_close_end(cohort__streams_t *s, cohort_os_handle_t end) {
+    if (end == COHORT_OS_NONE) return;
+    cohort__streams_lock();
+    for (int i = 0; i < 3; i++) {
+        if (s->parent[i] != end) continue;
+        cohort_os_close(end);
+        s->parent[i] = COHORT_OS_NONE;
+    }
+    cohort__streams_unlock();
+}
+
+void cohort__streams_end(cohort__streams_t *s) {
+    cohort__streams_started(s);
+    cohort__streams_lock();
+    close_own(s);
+    take_off(s);
+    cohort__streams_unlock();
+}
+
 /* ---- opened --------------------------------------------------------------------------------- */
+
+apr_status_t cohort__stream_pipe(cohort__streams_t *s, int i, cohort_os_pipe_t what) {
+    cohort_os_handle_t *reader = i == 0 ? &s->child[i] : &s->parent[i],
+                       *writer = i == 0 ? &s->parent[i] : &s->child[i];
+    cohort__streams_lock();
+    apr_status_t status = cohort_os_pipe_create(what, reader, writer);
+    s->opened[i] = !status;
+    cohort__streams_unlock();
+    return status;
+}
 
 /* Where a descriptor is one whatever it is of, APR can set a time-out for any; elsewhere only for
  * pipes of its own making, which no child inherits either. */
 static apr_status_t open_pipe(int i, cohort__streams_t *s, apr_pool_t *pool) {
     apr_os_file_t child;
     apr_file_t *in, *out;
-    if (APR_FILES_AS_SOCKETS)
-        return i == 0 ? cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &s->child[i], &s->parent[i])
-                      : cohort_os_pipe_create(COHORT_OS_PIPE_BYTES, &s->parent[i], &s->child[i]);
+    if (APR_FILES_AS_SOCKETS) return cohort__stream_pipe(s, i, COHORT_OS_PIPE_BYTES);
     apr_status_t status =
         apr_file_pipe_create_ex(&in, &out, i == 0 ? APR_READ_BLOCK : APR_WRITE_BLOCK, pool);
     if (status) return status;
@@ -66,12 +166,13 @@ static apr_status_t open_pipe(int i, cohort__streams_t *s, apr_pool_t *pool) {
     s->file[i] = i == 0 ? out : in;
     (void)apr_file_pipe_timeout_set(s->file[i], -1);
     status = apr_os_file_get(&child, s->theirs[i]);
+    s->opened[i] = !status;
     s->child[i] = (cohort_os_handle_t)child;
     return status;
 }
 
 /* Where no handle appends by itself, all that have this one write behind one another. */
-apr_status_t cohort__log_open(const cohort_stream_t *stream, apr_file_t **file, apr_pool_t *pool) {
+static apr_status_t append_to(const cohort_stream_t *stream, apr_file_t **file, apr_pool_t *pool) {
     apr_off_t at = 0;
     apr_status_t status =
         apr_file_open(file, stream->path, APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_APPEND,
@@ -90,13 +191,28 @@ static apr_status_t as_handle(apr_file_t *file, cohort_os_handle_t *handle) {
     return status;
 }
 
-static apr_status_t open_log(const cohort_stream_t *stream, int i, cohort__streams_t *s) {
-    apr_status_t status = s->pool ? APR_SUCCESS : apr_pool_create(&s->pool, NULL);
-    if (!status) status = cohort__log_open(stream, &s->theirs[i], s->pool);
-    return status ? status : as_handle(s->theirs[i], &s->child[i]);
+/* What is no file in a directory, a FIFO above all, may let its opener wait. */
+static bool is_opened_at_once(const char *path, apr_pool_t *pool) {
+    apr_finfo_t found;
+    apr_status_t status = apr_stat(&found, path, APR_FINFO_TYPE, pool);
+    return status || found.filetype == APR_REG;
 }
 
-cohort_os_terminal_t cohort__terminal_of(const cohort_stream_t *stream) {
+static apr_status_t open_log(const cohort_stream_t *stream, int i, cohort__streams_t *s) {
+    apr_file_t *log = NULL;
+    apr_status_t status = s->pool ? APR_SUCCESS : apr_pool_create(&s->pool, NULL);
+    if (status) return status;
+    bool at_once = is_opened_at_once(stream->path, s->pool);
+    if (at_once) cohort__streams_lock();
+    status = append_to(stream, &log, s->pool);
+    if (!at_once) cohort__streams_lock();
+    s->theirs[i] = status ? NULL : log;
+    if (!status) status = as_handle(log, &s->child[i]);
+    cohort__streams_unlock();
+    return status;
+}
+
+static cohort_os_terminal_t terminal_of(const cohort_stream_t *stream) {
     return (cohort_os_terminal_t){1, stream->columns ? stream->columns : 80,
                                   stream->rows ? stream->rows : 24};
 }
@@ -107,30 +223,27 @@ static apr_status_t open_terminal(const cohort_stream_t *stream, int i, cohort__
         s->child[i] = s->child[s->first_terminal];
         return APR_SUCCESS;
     }
+    cohort__streams_lock();
     apr_status_t status =
         cohort_os_pipe_create(COHORT_OS_PIPE_TERMINAL, &s->parent[i], &s->child[i]);
+    s->opened[i] = !status;
+    cohort__streams_unlock();
     if (status) return status;
-    s->opened[i] = true;
     s->first_terminal = i;
-    s->terminal = cohort__terminal_of(stream);
+    s->terminal = terminal_of(stream);
     return APR_SUCCESS;
 }
 
-static apr_status_t open_stream(const cohort_stream_t *stream, int i, cohort__streams_t *s,
-                                const cohort_process_t *slot) {
-    apr_status_t status;
+apr_status_t cohort__stream_open(cohort__streams_t *s, const cohort_stream_t *stream, int i,
+                                 const cohort_process_t *slot) {
     switch (stream->kind) {
     case COHORT_STREAM_NULL: s->child[i] = COHORT_OS_NULL; return APR_SUCCESS;
     case COHORT_STREAM_OUTPUT: s->child[i] = COHORT_OS_OUTPUT; return APR_SUCCESS;
     case COHORT_STREAM_FILE:
-        return atomic_load(&slot->serves) ? cohort__service_file(slot, i, &s->child[i])
-                                          : as_handle(stream->file, &s->child[i]);
+        return slot && atomic_load(&slot->serves) ? cohort__service_file(slot, i, &s->child[i])
+                                                  : as_handle(stream->file, &s->child[i]);
     case COHORT_STREAM_LOG: return open_log(stream, i, s);
     case COHORT_STREAM_TERMINAL: return open_terminal(stream, i, s);
-    case COHORT_STREAM_PIPE:
-        status = open_pipe(i, s, slot->program_pool);
-        s->opened[i] = !status;
-        return status;
     default: return APR_SUCCESS;
     }
 }
@@ -138,10 +251,11 @@ static apr_status_t open_stream(const cohort_stream_t *stream, int i, cohort__st
 apr_status_t cohort__streams_open(cohort__streams_t *s, const cohort_stream_t streams[3],
                                   cohort_process_t *slot) {
     apr_status_t status = APR_SUCCESS;
-    *s = (cohort__streams_t){.child = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
-                             .parent = {COHORT_OS_NONE, COHORT_OS_NONE, COHORT_OS_NONE},
-                             .first_terminal = 3};
-    for (int i = 0; i < 3 && !status; i++) status = open_stream(&streams[i], i, s, slot);
+    cohort__streams_begin(s);
+    for (int i = 0; i < 3 && !status; i++)
+        status = streams[i].kind == COHORT_STREAM_PIPE
+                     ? open_pipe(i, s, slot->program_pool)
+                     : cohort__stream_open(s, &streams[i], i, slot);
     slot->terminal = s->terminal;
     slot->streams = s;
     return status;
@@ -150,38 +264,33 @@ apr_status_t cohort__streams_open(cohort__streams_t *s, const cohort_stream_t st
 /* ---- after the start ------------------------------------------------------------------------ */
 
 void cohort__streams_close(cohort__streams_t *s, bool failed) {
-    for (int i = 0; i < 3; i++) {
-        if (s->theirs[i]) (void)apr_file_close(s->theirs[i]);
-        else if (s->opened[i]) cohort_os_close(s->child[i]);
-        if (failed && s->file[i]) (void)apr_file_close(s->file[i]);
-        if (failed && s->parent[i] != COHORT_OS_NONE) cohort_os_close(s->parent[i]);
-    }
-    if (s->pool) apr_pool_destroy(s->pool);
+    if (failed) cohort__streams_end(s);
+    else cohort__streams_started(s);
 }
 
-/* What was opened where the copy has its streams now is these. */
-void cohort__streams_forked(cohort__streams_t *s) {
-    const cohort_os_handle_t *own = cohort_os_facts()->streams.handles;
-    for (int i = 0; i < 3; i++) {
-        bool is_own = s->child[i] == own[0] || s->child[i] == own[1] || s->child[i] == own[2];
-        if (s->opened[i] && !is_own) cohort_os_close(s->child[i]);
-        if (s->theirs[i] && !is_own) (void)apr_file_close(s->theirs[i]);
-        if (s->parent[i] != COHORT_OS_NONE) cohort_os_close(s->parent[i]);
-    }
+static apr_status_t hand_over(cohort__streams_t *s, cohort_stream_t *stream, int i,
+                              apr_pool_t *pool) {
+    apr_os_file_t file = (apr_os_file_t)s->parent[i];
+    if (s->file[i]) stream->file = s->file[i];
+    s->file[i] = NULL;
+    if (s->parent[i] == COHORT_OS_NONE) return APR_SUCCESS;
+    apr_status_t status = apr_os_pipe_put_ex(&stream->file, &file, 1, pool);
+    if (!status) s->parent[i] = COHORT_OS_NONE;
+    return status;
 }
 
 apr_status_t cohort__streams_hand_over(cohort__streams_t *s, cohort_stream_t streams[3],
                                        cohort_process_t *slot) {
-    for (int i = 0; i < 3; i++) {
+    apr_status_t status = APR_SUCCESS;
+    cohort__streams_lock();
+    for (int i = 0; i < 3 && !status; i++) {
         if (streams[i].kind == COHORT_STREAM_TERMINAL && i != s->first_terminal)
             streams[i].file = streams[s->first_terminal].file;
-        if (s->file[i]) streams[i].file = s->file[i];
-        if (s->parent[i] == COHORT_OS_NONE) continue;
-        apr_os_file_t file = (apr_os_file_t)s->parent[i];
-        apr_status_t status = apr_os_pipe_put_ex(&streams[i].file, &file, 1, slot->program_pool);
-        if (status) return status;
+        status = hand_over(s, &streams[i], i, slot->program_pool);
     }
-    return APR_SUCCESS;
+    cohort__streams_unlock();
+    cohort__streams_end(s);
+    return status;
 }
 
 static bool is_terminal_file(apr_file_t *file) {
