@@ -71,9 +71,9 @@ typedef enum {
 /**
  * The process group of a new process (POSIX), and so which processes get what a terminal sends
  * (Ctrl-C, Ctrl-Z, a hang-up), and what ends with a daemon. A process that leads a group cannot
- * call setsid(). Background processes are sessions of their own whatever is said here. On Windows
- * COHORT_GROUP_OWN is a process group of the console (no Ctrl-C), and what ends with a daemon does
- * not depend on it.
+ * call setsid(): the option `settings` has a session for it. Background processes are sessions of
+ * their own whatever is said here. On Windows COHORT_GROUP_OWN is a process group of the console
+ * (no Ctrl-C), and what ends with a daemon does not depend on it.
  */
 typedef enum {
     /** COHORT_GROUP_OWN for daemons and workers of pools if they have no terminal, else

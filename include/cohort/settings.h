@@ -58,7 +58,7 @@ typedef enum {
 
 /** What a child is to be; zero means as its starter. All of it is copied when the process is
  * made. It is taken in this order, before the child runs a function of the user's or is another
- * program: ignored signals, umask, nice, CPUs, limits, groups and user, directory. */
+ * program: session, ignored signals, umask, nice, CPUs, limits, groups and user, directory. */
 typedef struct cohort_settings_t {
     /** the working directory, entered as the user of the child; a relative one is meant from the
      * starter's. `cwd` of a program comes before it. */
@@ -84,8 +84,15 @@ typedef struct cohort_settings_t {
     /** signals that it ignores, by the system's numbers, beside what the option `signals` says;
      * not on Windows */
     const int *ignored;
-    apr_size_t n_ignored;     /**< how many */
-    apr_uint64_t reserved[8]; /**< all 0; else COHORT_EOPTION */
+    apr_size_t n_ignored; /**< how many */
+    /** not 0: it leads a session of its own, and so a process group, without a terminal (but with
+     * the one that is made for it, COHORT_STREAM_TERMINAL). Streams that are a terminal go on, but
+     * no Ctrl-C, Ctrl-Z or hang-up of that one reaches it or what it starts. It ends with its parent
+     * as any other of its lifetime. The option `group` is COHORT_GROUP_OWN then in any case;
+     * COHORT_GROUP_PARENT beside it is APR_EINVAL. A background process has one already. Not on
+     * Windows. */
+    int session;
+    apr_uint64_t reserved[7]; /**< all 0; else COHORT_EOPTION */
 } cohort_settings_t;
 
 #ifdef __cplusplus

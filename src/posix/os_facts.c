@@ -11,7 +11,8 @@ static cohort_os_facts_t facts;
 
 static uint32_t settings_here(void) {
     unsigned char cpus[1024];
-    uint32_t all = COHORT_OS_SET_LIMIT * ((1u << COHORT_OS_LIMITS) - 1) | (COHORT_OS_SET_LIMIT - 1);
+    uint32_t all = COHORT_OS_SET_LIMIT * ((1u << COHORT_OS_LIMITS) - 1) |
+                   (COHORT_OS_SET_LIMIT - 1) | COHORT_OS_SET_SESSION;
     if (cohort__memory_limit < 0) all &= ~(uint32_t)COHORT_OS_SET_LIMIT;
     if (cohort__affinity_get(0, cpus, sizeof cpus) == 0) all &= ~(uint32_t)COHORT_OS_SET_CPUS;
     return all;

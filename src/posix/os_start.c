@@ -108,6 +108,13 @@ static void try_all(plan_t *plan) {
     fail(plan, EXECUTE, error);
 }
 
+/* As its first thing: what leads a group already could not. */
+static void enter_session(const cohort_os_start_t *start) {
+    bool own = start->settings && start->settings->set & COHORT_OS_SET_SESSION;
+    if (own || start->terminal.own) setsid();
+    else cohort__group_enter(start->group);
+}
+
 static void pass_gate(const int gate[2]) {
     char byte;
     ssize_t result;
@@ -132,8 +139,8 @@ static void child_main(void *arg, bool tidy) {
     if (plan->boot_pid) cohort__boot_write_pid(plan->boot_pid);
     if (cohort__files_close_on_exec(3) != 0) fail(plan, CLOSE_FILES, errno);
     if (start->boot) give_boot_handles(plan);
-    if (start->detach || start->terminal.own) setsid();
-    else cohort__group_enter(start->group);
+    if (start->detach) setsid();
+    else enter_session(start);
     if (cohort__gifts_give(start) != 0) fail(plan, GIVE_FILES, errno);
     if (cohort__streams_redirect(start->stdio) != 0) fail(plan, REDIRECT, errno);
     if (start->detach) cohort__streams_null(start->stdio);
@@ -395,8 +402,7 @@ static apr_status_t be_copy(const cohort_os_start_t *start, const int gate[2], s
     pass_gate(gate);
     cohort__signals_forked(start->signals, before);
     if (start->detach) cohort__detach(false);
-    else if (start->terminal.own) setsid();
-    else cohort__group_enter(start->group);
+    else enter_session(start);
     if (cohort__gifts_give(start) != 0) return cohort__fail(errno, "giving a copy its gifts");
     if ((start->streams ? cohort__streams_take(start->streams)
                         : cohort__streams_redirect(start->stdio)) != 0)

@@ -152,7 +152,7 @@ static void of_memory(void) {
 static void that_cannot_be(void) {
     const int cpu = 0;
     const cohort_settings_t nowhere = {.cwd = "./no_such"}, a_cpu = {.cpus = &cpu, .n_cpus = 1},
-                            unknown = {.reserved = {[7] = 1}};
+                            unknown = {.reserved = {[6] = 1}};
     const cohort_cpu_set_t none[] = {{&cpu, 0}}, one[] = {{&cpu, 1}};
     const struct {
         cohort_pool_options_t options;

@@ -137,7 +137,7 @@ static void what_cannot_be_meant(void) {
                                      {.n_ignored = 1},
                                      {.ignored = &signal, .n_ignored = 1},
                                      {.umask = 0022}};
-    const cohort_settings_t unknown[] = {{.reserved = {[7] = 1}},
+    const cohort_settings_t unknown[] = {{.reserved = {[6] = 1}},
                                          {.limits = {.reserved = {[3] = 1}}}};
     cohort_process_t *process = NULL;
     apr_uint64_t blocks = blocks_in_use();
@@ -152,6 +152,21 @@ static void what_cannot_be_meant(void) {
                      cohort_process_create(&process, nothing, NULL, 0, &options, NULL));
     }
     CHECK_INT(blocks, blocks_in_use());
+}
+
+/* tests/posix has what it is. */
+static void a_session_where_there_is_such(void) {
+    cohort_settings_t settings = {.session = 1};
+    cohort_process_options_t options = {.settings = &settings};
+    cohort_process_t *process = NULL;
+    apr_status_t status = cohort_process_create(&process, nothing, NULL, 0, &options, NULL);
+    if (APR_STATUS_IS_ENOTIMPL(status)) {
+        CHECK(!process && strstr(cohort_last_error(), "no session for settings") != NULL);
+        return;
+    }
+    CHECK_STATUS(APR_SUCCESS, status);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
+    party_finish(process);
 }
 
 /* ---- CPUs ----------------------------------------------------------------------------------- */
@@ -291,6 +306,7 @@ const test_case_t settings_cases[] = {
     {"Settings", "directory_is_entered", directory_is_entered},
     {"Settings", "the_failed_step_is_named", the_failed_step_is_named},
     {"Settings", "what_cannot_be_meant", what_cannot_be_meant},
+    {"Settings", "a_session_where_there_is_such", a_session_where_there_is_such},
     {"Settings", "one_cpu", one_cpu},
     {"Settings", "priority_is_lower", priority_is_lower},
     {"Settings", "cpu_time_is_limited", cpu_time_is_limited},

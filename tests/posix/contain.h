@@ -15,7 +15,8 @@ typedef struct {
     cohort_event_t *ready, *go;
     what_t what;
     cohort_lifetime_t lifetime;
-    int alone; /* the daemon starts nothing */
+    int alone;   /* the daemon starts nothing */
+    int session; /* it has one of its own */
     /* the daemon's own child, and one that has lost its parent */
     _Atomic apr_int64_t daemon, child, orphan;
 } board_t;

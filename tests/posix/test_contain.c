@@ -29,6 +29,7 @@ static int end_in_some_way(board_t *board) {
 static int be_daemon(void *args) {
     board_t *board = board_of(args);
     bool closes = board->what == CLOSES || board->what == CLOSES_AND_EXECS;
+    if (board->session) CHECK_INT(getpid(), getsid(0));
     if (!board->alone) atomic_store(&board->child, start_child(false));
     if (!board->alone) atomic_store(&board->orphan, start_orphan());
     atomic_store(&board->daemon, getpid());
@@ -129,9 +130,19 @@ static void its_tree_ends_though_the_host_reaps_the_daemon(void) {
 
 /* ---- the end of its parent ------------------------------------------------------------------ */
 
+static cohort_process_t *start_daemon(board_t *board) {
+    const cohort_settings_t apart = {.session = 1};
+    cohort_process_options_t options = {.lifetime = board->lifetime,
+                                        .settings = board->session ? &apart : NULL};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&process, be_daemon, &board, sizeof board, &options, NULL));
+    return process;
+}
+
 static int start_one(void *args) {
     board_t *board = board_of(args);
-    (void)start_as(board->lifetime, be_daemon, args, sizeof board);
+    (void)start_daemon(board);
     await_event(board->go);
     return 0;
 }
@@ -142,9 +153,7 @@ static void await_daemon(board_t *board) {
     while (board->what == CLOSES && count_descriptors(board->daemon) > 3) apr_sleep(1000);
 }
 
-static void check_parent(what_t what, bool alone, bool kill) {
-    board_t *board = new_board(what);
-    board->alone = alone;
+static void check_parent_of(board_t *board, bool kill) {
     cohort_process_t *parent =
         start_as(COHORT_LIFETIME_FOREGROUND, start_one, &board, sizeof board);
     await_daemon(board);
@@ -152,6 +161,49 @@ static void check_parent(what_t what, bool alone, bool kill) {
     if (kill) CHECK_STATUS(APR_SUCCESS, cohort_process_kill(parent));
     else set_event(board->go);
     party_end(parent, kill ? -9 : 0);
+    await_tree_gone(board);
+    free_board(board);
+}
+
+static void check_parent(what_t what, bool alone, bool kill) {
+    board_t *board = new_board(what);
+    board->alone = alone;
+    check_parent_of(board, kill);
+}
+
+static board_t *new_session(what_t what) {
+    board_t *board = new_board(what);
+    board->session = 1;
+    return board;
+}
+
+/* Its group is that of the session. */
+static void a_daemon_with_a_session_ends_as_any_other(void) {
+    static const what_t ways[] = {WAITS, EXECS, CLOSES_AND_EXECS};
+    for (int i = 0; i < 6; i++) check_parent_of(new_session(ways[i % 3]), i < 3);
+    board_t *board = new_session(DIES);
+    cohort_process_t *daemon = start_daemon(board);
+    await_event(board->ready);
+    check_tree_runs(board);
+    set_event(board->go);
+    party_end(daemon, -9);
+    await_tree_gone(board);
+    free_board(board);
+}
+
+/* ... but not that of the daemon which it is a foreground process of. */
+static void a_session_within_a_tree_ends_with_it(void) {
+    skip_without_trees();
+    board_t *board = new_session(WAITS);
+    board->lifetime = COHORT_LIFETIME_FOREGROUND;
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .containment = COHORT_CONTAIN_TREE};
+    cohort_process_t *daemon = NULL;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&daemon, start_one, &board, sizeof board, &options, NULL));
+    await_event(board->ready);
+    check_tree_runs(board);
+    party_kill(daemon);
     await_tree_gone(board);
     free_board(board);
 }
@@ -345,6 +397,8 @@ static void a_keeper_waits_for_the_end_itself(void) {
     X(its_tree_ends_with_a_killed_daemon)                       \
     X(its_tree_ends_though_the_host_reaps_the_daemon)           \
     X(a_daemon_with_its_tree_ends_with_its_parent)              \
+    X(a_daemon_with_a_session_ends_as_any_other)                \
+    X(a_session_within_a_tree_ends_with_it)                     \
     X(a_daemon_that_has_lost_its_lifeline_ends_with_its_parent) \
     X(a_program_with_its_tree_ends_with_its_parent)             \
     X(its_tree_ends_with_a_program)                             \

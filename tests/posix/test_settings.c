@@ -5,8 +5,9 @@
 #include "../api/programs.h"
 #include "sanitized.h"
 
+#include <cohort/terminal.h>
 #include <errno.h>
-
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -330,6 +331,102 @@ static void steps_that_are_refused_are_named(void) {
     run_set(raise_all, &settings);
 }
 
+/* ---- a session of its own ------------------------------------------------------------------- */
+
+static const cohort_settings_t own_session = {.session = 1};
+
+static bool has_terminal(void) {
+    int fd = open("/dev/tty", O_RDWR | O_NOCTTY);
+    if (fd >= 0) close(fd);
+    return fd >= 0;
+}
+
+static int look_at_session(void *args) {
+    const int *terminal = args;
+    CHECK_INT(getpid(), getsid(0));
+    CHECK_INT(getpid(), getpgrp());
+    CHECK_INT(*terminal, has_terminal());
+    CHECK(isatty(1));
+    return 0;
+}
+
+static void check_function(cohort_process_options_t options, int terminal) {
+    cohort_process_t *process = NULL;
+    options.settings = &own_session;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_launch(&process, look_at_session, &terminal,
+                                                    sizeof terminal, &options, test_pool()));
+    party_finish(process);
+}
+
+static void check_program_apart(void) {
+    cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, "wait", NULL}};
+    cohort_process_options_t options = {.settings = &own_session,
+                                        .lifetime = COHORT_LIFETIME_DAEMON};
+    cohort_process_t *process = start_program(&program, &options);
+    pid_t pid = (pid_t)cohort_process_pid(process);
+    CHECK_INT(pid, getsid(pid));
+    CHECK_INT(pid, getpgid(pid));
+    party_kill(process);
+}
+
+static apr_status_t look_in_a_worker(const void *input, void *output) {
+    int terminal = 0;
+    (void)input, (void)output;
+    return look_at_session(&terminal);
+}
+
+static void check_worker(void) {
+    cohort_pool_options_t options = {.workers = 1, .settings = &own_session};
+    cohort_pool_t *pool = NULL;
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, &options, NULL));
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_pool_run(pool, &(cohort_job_t){.task = look_in_a_worker, .n = 1}));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(pool));
+}
+
+/* In a process with a terminal, which those with a session of their own have not. */
+static int start_apart(void *args) {
+    cohort_stream_t streams[3] = {{.kind = COHORT_STREAM_TERMINAL},
+                                  {.kind = COHORT_STREAM_TERMINAL}};
+    (void)args;
+    CHECK(has_terminal());
+    check_function((cohort_process_options_t){.lifetime = COHORT_LIFETIME_FOREGROUND}, 0);
+    check_function((cohort_process_options_t){.lifetime = COHORT_LIFETIME_DAEMON}, 0);
+    check_function((cohort_process_options_t){.group = COHORT_GROUP_OWN}, 0);
+    check_function((cohort_process_options_t){.streams = streams}, 1);
+    check_program_apart();
+    check_worker();
+    return 0;
+}
+
+static void a_session_of_its_own(void) {
+    cohort_stream_t streams[3] = {{.kind = COHORT_STREAM_TERMINAL},
+                                  {.kind = COHORT_STREAM_TERMINAL}};
+    cohort_process_options_t options = {.streams = streams};
+    cohort_process_t *process = NULL;
+    char text[64];
+    apr_size_t size;
+    CHECK_STATUS(APR_SUCCESS,
+                 cohort_process_launch(&process, start_apart, NULL, 0, &options, test_pool()));
+    while (cohort_terminal_read(streams[1].file, text, sizeof text, &size) == APR_SUCCESS) continue;
+    party_finish(process);
+}
+
+static void a_session_is_no_part_of_a_group(void) {
+    cohort_process_options_t options = {.settings = &own_session, .group = COHORT_GROUP_PARENT};
+    cohort_pool_options_t workers = {.settings = &own_session, .group = COHORT_GROUP_PARENT};
+    cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, "wait", NULL}};
+    cohort_process_t *process = NULL;
+    cohort_pool_t *pool = NULL;
+    apr_uint64_t blocks = blocks_in_use();
+    CHECK_STATUS(APR_EINVAL, cohort_process_create(&process, nothing, NULL, 0, &options, NULL));
+    CHECK(strstr(cohort_last_error(), "session") != NULL);
+    CHECK_STATUS(APR_EINVAL, cohort_process_create_program(&process, &program, &options, NULL));
+    CHECK_STATUS(APR_EINVAL, cohort_pool_create(&pool, &workers, NULL));
+    CHECK(!process && !pool);
+    CHECK_INT(blocks, blocks_in_use());
+}
+
 const test_case_t settings_cases[] = {
     {"Settings", "umask_is_set", umask_is_set},
     {"Settings", "limits_are_set", limits_are_set},
@@ -345,4 +442,6 @@ const test_case_t settings_cases[] = {
     {"Settings", "processes_are_counted", processes_are_counted},
     {"Settings", "steps_that_fail_are_named", steps_that_fail_are_named},
     {"Settings", "steps_that_are_refused_are_named", steps_that_are_refused_are_named},
+    {"Settings", "a_session_of_its_own", a_session_of_its_own},
+    {"Settings", "a_session_is_no_part_of_a_group", a_session_is_no_part_of_a_group},
     {0}};

@@ -131,7 +131,8 @@ typedef struct {
      * handles have no numbers that could be kept. A FORK has all that there are */
     cohort_os_gift_t *gifts;
     uint32_t n_gifts;
-    /* unless NULL: of a PROGRAM, and where nothing but its starter can make a process so, of any */
+    /* unless NULL: of a PROGRAM, and where nothing but its starter can make a process so, of any;
+     * the session of any, before it hangs on a lifeline */
     const cohort_os_settings_t *settings;
     cohort_os_group_t group;
     bool contained; /* cohort_os_tree_end() will end what it leaves behind */

@@ -112,8 +112,9 @@ enum {
     COHORT_OS_SET_UMASK = 8,
     COHORT_OS_SET_CPUS = 16,
     COHORT_OS_SET_IGNORED = 32,
-    COHORT_OS_SET_NTH_CPU = 4096, /* CPUs: one, the n-th of those that it might use without that */
-    COHORT_OS_SET_LIMIT = 64 /* the first of the limits, then the next bit for the second ... */
+    COHORT_OS_SET_LIMIT = 64, /* the first of the limits, then the next bit for the second ... */
+    COHORT_OS_SET_SESSION = 2048, /* its own, and no terminal but one that is made for it */
+    COHORT_OS_SET_NTH_CPU = 4096  /* CPUs: one, the n-th of those that it might use without that */
 };
 typedef struct {
     uint32_t size; /* of all */

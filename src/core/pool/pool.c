@@ -52,6 +52,7 @@ static apr_status_t plan_make(plan_t *plan, const cohort_pool_options_t *options
     if (o->group < COHORT_GROUP_DEFAULT || o->group > COHORT_GROUP_OWN)
         return cohort__fail(APR_EINVAL, "group is %d", (int)o->group);
     status = cohort__containment_check(o->containment, o->group);
+    if (!status) status = cohort__session_check(o->settings, o->group);
     if (status) return status;
     if (o->workers > COHORT__WORKERS_MAX) {
         return cohort__fail(COHORT_ELIMIT, "workers is %" APR_SIZE_T_FMT "; a pool has at most %d",

@@ -157,6 +157,7 @@ static apr_status_t made(cohort_process_t *slot, const cohort_process_options_t 
     apr_status_t status = cohort__process_signals(slot, o->signals);
     if (!status) status = cohort__process_group(slot, o->group);
     if (!status) status = cohort__process_contain(slot, o->containment, o->group);
+    if (!status) status = cohort__session_check(o->settings, o->group);
     if (!status) status = cohort__settings_set(slot, o->settings);
     if (!status) status = cohort__gifts_set(slot, o);
     if (!status) status = give_connections(slot, o);

@@ -239,6 +239,8 @@ void cohort__parcels_repair(cohort__pid_t dead);
 
 /* ---- settings.c: what a process is made different in from its starter ----------------------- */
 
+/* A session of its own is no part of the parent's group. */
+apr_status_t cohort__session_check(const cohort_settings_t *settings, cohort_group_t group);
 /* Check them, and pack them into a block of malloc()'s; NULL for NULL. */
 apr_status_t cohort__settings_pack(const cohort_settings_t *settings,
                                    cohort_os_settings_t **packed);

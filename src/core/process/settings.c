@@ -159,6 +159,7 @@ static apr_status_t pack_parts(const cohort_settings_t *s, packing_t *p, cohort_
     if (!status) status = pack_environment(s, p, o);
     if (s->cwd) o->cwd = append_text(p, s->cwd);
     if (s->umask) o->set |= COHORT_OS_SET_UMASK;
+    if (s->session) o->set |= COHORT_OS_SET_SESSION;
     o->mode = s->umask & 0777u;
     o->nice = s->nice;
     pack_limits(&s->limits, o);
@@ -170,10 +171,10 @@ static apr_status_t pack_parts(const cohort_settings_t *s, packing_t *p, cohort_
 static apr_status_t check(const cohort_settings_t *s) {
     static const char *const names[] = {"user",  "group",     "groups", "umask",
                                         "cpus",  "ignored",   "memory", "cpu_time",
-                                        "files", "processes", "core"};
+                                        "files", "processes", "core",   "session"};
     uint32_t lacks = ~cohort_os_facts()->settings;
     cohort_os_settings_t o = {0};
-    apr_status_t status = cohort__check_reserved(s->reserved, 8, "settings.reserved");
+    apr_status_t status = cohort__check_reserved(s->reserved, 7, "settings.reserved");
     if (!status) status = cohort__check_reserved(s->limits.reserved, 4, "limits.reserved");
     if (status) return status;
     if (s->user) o.set |= COHORT_OS_SET_USER;
@@ -182,6 +183,7 @@ static apr_status_t check(const cohort_settings_t *s) {
     if (s->umask) o.set |= COHORT_OS_SET_UMASK;
     if (s->n_cpus) o.set |= COHORT_OS_SET_CPUS;
     if (s->n_ignored) o.set |= COHORT_OS_SET_IGNORED;
+    if (s->session) o.set |= COHORT_OS_SET_SESSION;
     pack_limits(&s->limits, &o);
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (o.set & lacks & 1u << i)
@@ -190,6 +192,11 @@ static apr_status_t check(const cohort_settings_t *s) {
     if (s->umask && s->umask != COHORT_UMASK(s->umask))
         return cohort__fail(APR_EINVAL, "settings.umask is %#x, no COHORT_UMASK()", s->umask);
     return APR_SUCCESS;
+}
+
+apr_status_t cohort__session_check(const cohort_settings_t *settings, cohort_group_t group) {
+    if (!settings || !settings->session || group != COHORT_GROUP_PARENT) return APR_SUCCESS;
+    return cohort__fail(APR_EINVAL, "settings.session, and a group that is the parent's");
 }
 
 static apr_status_t pack(const cohort_settings_t *s, packing_t *p) {
