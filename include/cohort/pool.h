@@ -48,6 +48,7 @@
 #define COHORT_POOL_H
 
 #include <cohort/process.h>
+#include <cohort/region.h>
 #include <cohort/result.h>
 #include <cohort/settings.h>
 
@@ -683,6 +684,39 @@ COHORT_API apr_size_t cohort_task_input_size(void);
  * Thread safety: call it in the thread that runs the task; other threads get NULL.
  */
 COHORT_API void *cohort_task_output(apr_size_t size);
+
+/**
+ * In a task: a region (region.h) for what it builds in the shared memory for its own use.
+ *
+ * @code
+ * static apr_status_t sort_it(const void *input, void *output) {
+ *     cohort_region_t *region;
+ *     void *nodes;
+ *     apr_status_t status = cohort_task_region(&region);
+ *     if (!status) status = cohort_region_alloc(&nodes, region, size_of(input));
+ *     return status ? status : sort_with(nodes, input, output);
+ * }
+ * @endcode
+ *
+ * The first call of a task makes it, later ones give the same. It is destroyed with all that is in
+ * it when the task has returned, whatever it returns, before its item is done, failed, or run
+ * again; and when the worker dies or is ended meanwhile (a hard cancellation, a time that is over),
+ * before any process learns of that. Of a task for ranges it is that of the call. Threads and
+ * processes that the task tells of it may allocate of it and clear it; should it be destroyed, the
+ * next call makes another. What is to outlive the task does not belong there: see
+ * cohort_task_output().
+ *
+ * @param region receives it; not the caller's to destroy
+ * @return
+ *  - APR_SUCCESS
+ *  - APR_ENOMEM: the arena is full
+ *  - APR_EINVAL: `region` is NULL, or this is called outside a task, as cohort_task_index() counts
+ *    it, or in another thread than the task's
+ *  - the common statuses of pool.h
+ *
+ * Thread safety: call it in the thread that runs the task; other threads get APR_EINVAL.
+ */
+COHORT_NODISCARD COHORT_API apr_status_t cohort_task_region(cohort_region_t **region);
 
 /**
  * In a task: the context of its job.

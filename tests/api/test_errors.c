@@ -253,6 +253,8 @@ static void wrong_pointers(void *wrong) {
     ANSWERS(COHORT_RESULT_NONE, "not a live result", cohort_result_state(wrong));
     FAILS(APR_EINVAL, "data is NULL", cohort_result_take(wrong, 0, NULL, &size));
     ANSWERS(0, "not that of a task", cohort_task_output(1));
+    FAILS(APR_EINVAL, "not that of a task", cohort_task_region((cohort_region_t **)&out));
+    FAILS(APR_EINVAL, "region is NULL", cohort_task_region(NULL));
     FAILS(COHORT_EHANDLE, "not a live result", cohort_result_destroy((void *)&outside));
     FAILS(COHORT_EHANDLE, "not a live imap", cohort_imap_next(wrong, &(cohort_item_t){0}, 0));
     FAILS(COHORT_EHANDLE, "not a live imap", cohort_imap_destroy((void *)&outside));

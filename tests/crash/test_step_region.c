@@ -1,10 +1,13 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
-/* Death in a region: its own memory goes with the victim, and one that is another process' is whole
- * for that. One that is made for a process which is destroyed meanwhile goes with that. */
+/* Death in a region: its own memory goes with the victim, that of a task with the worker, and one
+ * that is another process' is whole for that. One that is made for a process which is destroyed
+ * meanwhile goes with that. */
 #include "check.h"
 #include "step.h"
 
 #include <cohort/cohort.h>
+#include <sched.h>
+#include <signal.h>
 
 static void *a_region(void) {
     cohort_region_options_t options = {.chunk = 4096, .owner = cohort_process_current()};
@@ -106,6 +109,94 @@ static void make_beside_the_end(void) {
     step_beside("make_beside_the_end", &make_for_another_scenario, destroy_owner);
 }
 
+/* ---- of a task ------------------------------------------------------------------------------ */
+
+enum { ITEMS = 3 };
+
+typedef struct {
+    cohort_pool_t *pool;
+    cohort_result_t *job;
+    step_place_t place;
+    _Atomic int armed; /* the first item is to be stopped in */
+    _Atomic int runs[ITEMS];
+} state_t;
+
+typedef struct {
+    state_t *state;
+    int item;
+} item_t;
+
+/* The first two items have one, and the second fails. */
+static apr_status_t use_own(const void *input, void *output) {
+    const item_t *item = input;
+    state_t *s = item->state;
+    cohort_region_t *region;
+    void *block;
+    (void)output;
+    atomic_fetch_add(&s->runs[item->item], 1);
+    if (item->item == 0 && atomic_exchange(&s->armed, 0)) {
+        atomic_store(&s->place.ready, 1);
+        while (!atomic_load(&s->place.go)) sched_yield();
+        raise(SIGTRAP);
+    }
+    if (item->item == ITEMS - 1) {
+        atomic_store(&s->place.done, 1);
+        return APR_SUCCESS;
+    }
+    apr_status_t status = cohort_task_region(&region);
+    for (int i = 0; i <= item->item && !status; i++)
+        status = cohort_region_alloc(&block, region, 40000);
+    return status ? status : item->item == 1 ? APR_EBUSY : APR_SUCCESS;
+}
+
+static void *a_job(void) {
+    static const cohort_pool_options_t one_worker = {
+        .workers = 1, .method = COHORT_START_FORK, .name = "stepped"};
+    state_t *s = step_new(sizeof *s);
+    item_t items[ITEMS];
+    for (int i = 0; i < ITEMS; i++) items[i] = (item_t){s, i};
+    atomic_store(&s->armed, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&s->pool, &one_worker, NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_submit(&s->job, s->pool,
+                                                 &(cohort_job_t){.task = use_own,
+                                                                 COHORT_INPUTS(items, ITEMS),
+                                                                 .chunk = ITEMS,
+                                                                 .attempts = 2},
+                                                 NULL));
+    return s;
+}
+
+static cohort_process_t *the_worker(void *state, step_place_t **place) {
+    state_t *s = state;
+    cohort_process_t **list;
+    apr_size_t n = 0;
+    *place = &s->place;
+    while (!atomic_load(&s->place.ready)) sched_yield();
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_workers(s->pool, &list, &n, test_pool()));
+    CHECK_INT(1, n);
+    return list[0];
+}
+
+/* One item may have been run twice. */
+static void check_job(void *state, bool finished) {
+    state_t *s = state;
+    int runs = 0;
+    (void)finished;
+    CHECK_STATUS(APR_EBUSY, cohort_result_get(s->job, NULL, 0, COHORT_FOREVER));
+    for (int i = 0; i < ITEMS; i++) runs += atomic_load(&s->runs[i]);
+    CHECK(runs == ITEMS || runs == ITEMS + 1);
+}
+
+static void discard_job(void *state) {
+    state_t *s = state;
+    CHECK_STATUS(APR_SUCCESS, cohort_result_destroy(s->job));
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_destroy(s->pool));
+    CHECK_STATUS(APR_SUCCESS, cohort_free(s));
+}
+
+STEP_CASES(region_of_a_task, .prepare = a_job, .victim = the_worker, .check = check_job,
+           .discard = discard_job)
+
 const test_case_t step_region_cases[] = {
     {"Step", "use_a_region", use_a_region},
     {"Step", "use_a_region_repair", use_a_region_repair},
@@ -116,4 +207,6 @@ const test_case_t step_region_cases[] = {
     {"Step", "make_for_another", make_for_another},
     {"Step", "make_for_another_repair", make_for_another_repair},
     {"Step", "make_beside_the_end", make_beside_the_end},
+    {"Step", "region_of_a_task", region_of_a_task},
+    {"Step", "region_of_a_task_repair", region_of_a_task_repair},
     {0}};

@@ -10,13 +10,13 @@ static COHORT__PER_PROCESS uint32_t last_epoch;
 void cohort__self_set(cohort_process_t *slot) {
     cohort__identity.self = slot;
     cohort__identity.id = slot ? cohort__process_id(slot) : 0;
-    if (slot) cohort__identity.original = COHORT__ORIGINAL;
+    if (slot) cohort__identity.original = cohort__identity.usual = COHORT__ORIGINAL;
 }
 
 void cohort__identity_clear(void) {
     cohort__identity.self = NULL;
     cohort__identity.id = 0;
-    cohort__identity.original = 0;
+    cohort__identity.original = cohort__identity.usual = 0;
 }
 
 void cohort__threads_reset(void) { atomic_store(&cohort__identity.epoch, ++last_epoch); }

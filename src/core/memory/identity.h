@@ -41,6 +41,9 @@ typedef union {
         cohort__pid_t id;
         /* COHORT__ORIGINAL in a process that is or was a member, 0 in its copies */
         uint32_t original;
+        /* the same, and 0 also in a worker when more than its status is to be looked at of the task
+         * that it runs */
+        uint32_t usual;
         /* changes when the process becomes another member, or none: what its threads remember of
          * it is void then */
         _Atomic uint32_t epoch;
@@ -94,9 +97,9 @@ static inline void cohort__end_copy(int code) {
 }
 /* The same for a task's status. */
 void cohort__end_copied_task(apr_status_t status);
-/* False when the task has succeeded, in the original. */
+/* False when the task has succeeded, in the original, and that is all that there is to say. */
 static inline bool cohort__is_unusual(apr_status_t status) {
-    return (uint32_t)status >= cohort__identity.original;
+    return (uint32_t)status >= cohort__identity.usual;
 }
 
 #endif

@@ -159,6 +159,19 @@ static apr_status_t check_region_options(const cohort_region_options_t *o) {
     return !status && o->owner ? cohort__process_check(o->owner) : status;
 }
 
+static apr_status_t make(cohort__thread_t *me, cohort__pid_t owner, uint64_t chunk,
+                         apr_pool_t *pool, cohort_region_t **region) {
+    cohort_region_t *made;
+    apr_status_t status = cohort__sync_new(me, sizeof *made, &made);
+    if (status) return status;
+    atomic_store(&made->owner, owner);
+    atomic_store(&made->chunk, chunk ? chunk : CHUNK);
+    atomic_fetch_add(&cohort__arena->regions, 1);
+    cohort__object_publish(me, made, COHORT__TAG_REGION, pool, destroy_region);
+    *region = made;
+    return APR_SUCCESS;
+}
+
 static apr_status_t region_create(cohort_region_t **region, const cohort_region_options_t *options,
                                   apr_pool_t *pool) {
     static const cohort_region_options_t usual;
@@ -170,12 +183,8 @@ static apr_status_t region_create(cohort_region_t **region, const cohort_region_
     if (status) return status;
     cohort__pid_t owner = o->owner ? cohort__process_id(o->owner) : cohort__self_id();
     if (o->lasting) owner = 0;
-    status = cohort__sync_new(me, sizeof *made, &made);
+    status = make(me, owner, o->chunk, pool, &made);
     if (status) return status;
-    atomic_store(&made->owner, owner);
-    atomic_store(&made->chunk, o->chunk ? o->chunk : CHUNK);
-    atomic_fetch_add(&cohort__arena->regions, 1);
-    cohort__object_publish(me, made, COHORT__TAG_REGION, pool, destroy_region);
     /* the repair of its death may have come before that */
     if (owner && owner_has_ended(owner)) {
         drop_one(me, made, owner);
@@ -234,6 +243,20 @@ static apr_status_t region_clear(cohort_region_t *region) {
 
 apr_status_t cohort_region_clear(cohort_region_t *region) {
     return COHORT__CALL(region_clear(region));
+}
+
+/* ---- within the library --------------------------------------------------------------------- */
+
+apr_status_t cohort__region_open(cohort__call_t *use) {
+    cohort_region_t *made;
+    apr_status_t status = make(use->me, cohort__self_id(), 0, NULL, &made);
+    return status ? status : cohort__call_aim(use, made, COHORT__KIND_SYNC, COHORT__TAG_REGION);
+}
+
+void cohort__region_shut(cohort__call_t *use) {
+    if (cohort__call_over(use) || !cohort__sync_guard(use)) return;
+    settle(use->me, use->object->parts);
+    region_end(use, (cohort_region_t *)use->object);
 }
 
 /* ---- for the tables ------------------------------------------------------------------------- */

@@ -62,6 +62,10 @@ void cohort__region_describe(const cohort__aim_t *aim, char *text, size_t size);
 void cohort__event_describe(const cohort__aim_t *aim, char *text, size_t size);
 void cohort__barrier_describe(const cohort__aim_t *aim, char *text, size_t size);
 
+/* A region of this process, and the life of it in *use; me is the caller's. And its end, if it has
+ * not come before. */
+apr_status_t cohort__region_open(cohort__call_t *use);
+void cohort__region_shut(cohort__call_t *use);
 /* This process has ended, or will never start: the regions that it owns go. */
 void cohort__regions_drop(cohort__pid_t dead);
 /* The same in the repair of a death, which may be that of a start. */

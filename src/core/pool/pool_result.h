@@ -78,8 +78,12 @@ typedef struct {
     apr_status_t lost;           /* why there is no task */
     uint64_t visit;              /* counts the jobs that this worker has come to */
     void *state;                 /* the user's, of this worker */
+    cohort__call_t region;       /* of its item; the object is NULL: it has none */
 } cohort__running_t;
 extern COHORT__HIDDEN COHORT__PER_PROCESS cohort__running_t cohort__running;
+/* pool_task.c: what a task had for itself goes, when it has returned and before anything is said of
+ * its item. A raw copy of the worker ends here. */
+void cohort__task_over(apr_status_t status);
 /* In a worker: what is to be said of the failure that has just been met, of which the status and
  * the item are known: the message that cohort_task_fail() was given for it, else a description of
  * the status, written to `text`. It says where, too, for as long as nothing else fails. */

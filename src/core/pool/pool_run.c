@@ -40,7 +40,6 @@ static COHORT__APART void items_failed(cohort__worker_self_t *w, apr_status_t st
     uint64_t c = atomic_load_explicit(&w->record->chunk, memory_order_relaxed);
     uint64_t progress = atomic_load_explicit(&w->record->progress, memory_order_relaxed);
     bool shared = cohort__chain_is_shared(w->job, w->number);
-    cohort__end_copied_task(status);
     cohort__running.attempt = attempt + 1;
     cohort__running.count = count;
     if (shared) cohort__pool_enter(w->pool, w->me);
@@ -49,9 +48,11 @@ static COHORT__APART void items_failed(cohort__worker_self_t *w, apr_status_t st
     cohort__job_failed(w->job, cohort__progress_item(progress), status);
 }
 
-static COHORT__APART void item_failed(cohort__worker_self_t *w, apr_status_t status,
-                                      uint64_t attempt) {
-    items_failed(w, status, attempt, 1);
+/* In the plain loop: its task has failed, or there is more to do than to call the next one. */
+static COHORT__APART void item_is_unusual(cohort__worker_self_t *w, apr_status_t status,
+                                          uint64_t attempt) {
+    cohort__task_over(status);
+    if (status) items_failed(w, status, attempt, 1);
 }
 
 static inline void chunk_done(_Atomic uint64_t *progress, _Atomic uint64_t *word, uint64_t number,
@@ -97,7 +98,7 @@ static apr_status_t call_task(const cohort__worker_self_t *w, const cohort__turn
         cohort_range_task_t range = (cohort_range_task_t)(cohort__function_t)w->task;
         status = range(turn->input, turn->output, (apr_size_t)turn->first, (apr_size_t)turn->last);
     } else status = w->task(turn->input, turn->output);
-    if (cohort__is_unusual(status)) cohort__end_copied_task(status);
+    if (cohort__is_unusual(status)) cohort__task_over(status);
     return status;
 }
 
@@ -225,7 +226,7 @@ static inline bool run_chunk(cohort__worker_self_t *w, const batch_t *b, uint64_
         atomic_store_explicit(b->progress, now, memory_order_release);
         apr_status_t status = b->task((const void *)input, (void *)output);
         if (cohort__is_unusual(status))
-            item_failed(w, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
+            item_is_unusual(w, status, now == underway(begin) ? cohort__word_attempt(word) : 0);
         if (now == last) {
             chunk_done(b->progress, &b->words[c], b->number, end);
             if (plain & COHORT__NEEDS_NEWS) cohort__imap_news(w->job->imap);

@@ -1,5 +1,6 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* What a task can ask about itself. */
+#include "core/object/sync.h"
 #include "core/pool/backend.h"
 
 /* All zero outside a task. A copy of a worker, and a process that its task starts by fork, has what
@@ -43,6 +44,42 @@ void *cohort_task_output(apr_size_t size) {
     (void)COHORT__CALL_ANEW(task_output(size, &data));
     return data;
 }
+
+/* ---- memory that goes with the task --------------------------------------------------------- */
+
+/* It is the worker's own, so should that die the repairer frees it as any region of a process. */
+static apr_status_t task_region(cohort_region_t **region) {
+    cohort__call_t *own = &cohort__running.region;
+    cohort__thread_t *me;
+    apr_status_t status = cohort__enter(&me);
+    if (!status && !region) status = cohort__null("region");
+    if (!status && (!this_task().attempt || me != cohort__running.thread))
+        status = cohort__fail(APR_EINVAL, "this thread is not that of a task");
+    if (status) return status;
+    if (!own->object || cohort__call_over(own)) {
+        own->me = me;
+        status = cohort__region_open(own);
+        if (status) return status;
+        cohort__identity.usual = 0;
+    }
+    *region = (cohort_region_t *)own->object;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort_task_region(cohort_region_t **region) {
+    return COHORT__CALL_ANEW(task_region(region));
+}
+
+void cohort__task_over(apr_status_t status) {
+    cohort__call_t *own = &cohort__running.region;
+    cohort__end_copied_task(status);
+    if (!own->object) return;
+    cohort__identity.usual = COHORT__ORIGINAL;
+    cohort__region_shut(own);
+    own->object = NULL;
+}
+
+/* --------------------------------------------------------------------------------------------- */
 
 const void *cohort_task_context(void) { return this_task().context; }
 

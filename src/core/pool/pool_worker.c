@@ -224,6 +224,7 @@ static void begin_running(const cohort__worker_self_t *w) {
     running->thread = w->me;
     running->worker = w->name;
     running->state = NULL;
+    running->region.object = NULL;
 }
 
 int cohort__pool_worker_main(cohort_process_t *self) {
