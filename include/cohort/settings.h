@@ -87,10 +87,10 @@ typedef struct cohort_settings_t {
     apr_size_t n_ignored; /**< how many */
     /** not 0: it leads a session of its own, and so a process group, without a terminal (but with
      * the one that is made for it, COHORT_STREAM_TERMINAL). Streams that are a terminal go on, but
-     * no Ctrl-C, Ctrl-Z or hang-up of that one reaches it or what it starts. It ends with its parent
-     * as any other of its lifetime. The option `group` is COHORT_GROUP_OWN then in any case;
-     * COHORT_GROUP_PARENT beside it is APR_EINVAL. A background process has one already. Not on
-     * Windows. */
+     * no Ctrl-C, Ctrl-Z or hang-up of that one reaches it or what it starts. It ends with its
+     * parent as any other of its lifetime. The option `group` is COHORT_GROUP_OWN then in any
+     * case; COHORT_GROUP_PARENT beside it is APR_EINVAL. A background process has one already. Not
+     * on Windows. */
     int session;
     apr_uint64_t reserved[7]; /**< all 0; else COHORT_EOPTION */
 } cohort_settings_t;
