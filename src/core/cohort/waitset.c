@@ -402,7 +402,7 @@ static apr_status_t set_of_one(cohort_waitset_t **set, apr_os_file_t *descriptor
     cohort_waitable_t item = {.object = object, .wanted = wanted};
     if (!set || !descriptor) return cohort__null(set ? "descriptor" : "set");
     apr_status_t status = set_create(&made, pool);
-    if (status) return status;
+    if (!made) return status;
     status = set_add(made, &item);
     if (!status) status = set_descriptor(made, descriptor);
     if (!status) *set = made;
