@@ -265,6 +265,23 @@ static void check_condemned_again(void *state, bool finished) {
 STEP_CASES(worker_is_condemned_again, .prepare = condemned_before, .warm = enter_first,
            .operate = condemn_again, .check = check_condemned_again, .discard = discard)
 
+/* As it is when that item was over before the verdict on it was there, and its keeper died. */
+static void *condemned_too_late(void) {
+    state_t *s = condemned_before();
+    atomic_store(&cohort__pool_worker(s->pool, 0)->condemned, ITEMS - 1);
+    return s;
+}
+
+/* Only a verdict that was finished is one on the item that runs. */
+static void check_condemned_instead(void *state, bool finished) {
+    state_t *s = state;
+    if (finished) check_condemned_again(state, true);
+    else CHECK_STATUS(APR_SUCCESS, cohort_result_cancel(s->job, COHORT_CANCEL_HARD));
+}
+
+STEP_CASES(worker_is_condemned_instead, .prepare = condemned_too_late, .warm = enter_first,
+           .operate = condemn_again, .check = check_condemned_instead, .discard = discard)
+
 #define ENTRIES(function)                                      \
     {"StepDeadline", #function, function}, {                   \
         "StepDeadline", #function "_repair", function##_repair \
@@ -275,4 +292,5 @@ const test_case_t step_deadline_cases[] = {ENTRIES(item_is_late),
                                            ENTRIES(worker_is_told),
                                            ENTRIES(worker_has_a_verdict),
                                            ENTRIES(worker_is_condemned_again),
+                                           ENTRIES(worker_is_condemned_instead),
                                            {0}};

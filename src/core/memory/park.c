@@ -49,11 +49,6 @@
 #define PAUSE_LEAST (2 * MILLISECOND)
 #define PAUSE_MOST  (1000 * MILLISECOND)
 
-#define SOON        3000 /* nanoseconds: when a yield takes less, no thread has worked meanwhile */
-#define VAIN        5000 /* nanoseconds of such yields in one wait */
-#define ABSENCE     (2 * MILLISECOND)
-#define GIFTS_LEAST (20 * MILLISECOND)
-
 const cohort__pace_t cohort__pace_steady = {.first = 250 * MILLISECOND, .last = 1000 * MILLISECOND};
 const cohort__pace_t cohort__pace_idle = {.first = 250 * MILLISECOND, .last = 4000 * MILLISECOND};
 const cohort__pace_t cohort__pace_brisk = {.first = MILLISECOND / 20, .last = 1000 * MILLISECOND};
@@ -77,16 +72,6 @@ static _Thread_local struct {
     unsigned row, stands;
     int64_t next, pause;
 } company;
-
-/* A thread that gives its CPU up for those that do what it waits for, and they do not take it: they
- * share another CPU, and a system that sees as many threads on each moves none. After a row of such
- * waits, with no CPU idle, it leaves its CPU for a moment, whatever happens meanwhile: then those
- * run out of work, go to sleep, and are woken each on its own CPU. When that does not help, it is
- * not tried again soon. */
-static _Thread_local struct {
-    unsigned row;
-    int64_t next, pause;
-} gifts;
 
 int64_t cohort__deadline(apr_interval_time_t timeout) {
     if (timeout <= 0) return 0;
@@ -113,20 +98,16 @@ static apr_status_t spin(cohort__try_t try, void *arg, bool handoff) {
 
 /* The thread that is waited for may want this CPU, and then the wait is over without any sleep. A
  * neighbour that keeps it for long is no help. */
-static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin, int64_t deadline,
-                          bool gives) {
+static apr_status_t yield(cohort__try_t try, void *arg, int64_t begin, int64_t deadline) {
     apr_status_t status = APR_EAGAIN;
-    int64_t took = 0, vain = 0;
+    int64_t took = 0;
     for (unsigned i = 0; status == APR_EAGAIN && took < ENOUGH && took < deadline - begin &&
                          (i < yields || took < spin_patience);
          i++) {
-        int64_t before = took;
         apr_thread_yield();
         status = try(arg, false);
         took = cohort_os_now() - begin;
-        if (took - before < SOON) vain += took - before;
     }
-    if (gives) gifts.row = vain < VAIN ? 0 : gifts.row + 1;
     yields = adapt(yields, status != APR_EAGAIN && took < WORTH, YIELDS_LEAST, YIELDS_MOST);
     return status;
 }
@@ -161,20 +142,6 @@ static apr_status_t part(cohort__try_t try, void *arg, int64_t begin, int64_t de
     if (status != APR_EAGAIN && now - begin < APART) rest(now, 0);
     else if (++company.stands == STANDS) rest(now, company.pause * 2);
     return status;
-}
-
-/* In a wait that may take that long; the time afterwards. */
-static int64_t leave_cpu(int64_t begin, int64_t deadline) {
-    if (gifts.row < ROW || begin < gifts.next || deadline - begin < 2 * ABSENCE) return begin;
-    bool again = begin - gifts.next < gifts.pause;
-    gifts.pause = !again                         ? GIFTS_LEAST
-                  : gifts.pause * 2 < PAUSE_MOST ? gifts.pause * 2
-                                                 : PAUSE_MOST;
-    if (!cohort_os_figure(COHORT_OS_CPU_IDLE)) apr_sleep(ABSENCE / 1000);
-    int64_t now = cohort_os_now();
-    gifts.next = now + gifts.pause;
-    gifts.row = 0;
-    return now;
 }
 
 static void lose_patience(void) { spin_patience -= spin_patience / 4; }
@@ -231,9 +198,8 @@ static apr_status_t await_event(cohort__eventcount_t *ec, cohort__try_t try, voi
         return status;
     }
     int64_t begin = cohort_os_now();
-    if (pace.gives) begin = leave_cpu(begin, deadline);
-    else status = part(try, arg, begin, deadline);
-    if (status == APR_EAGAIN) status = yield(try, arg, begin, deadline, pace.gives);
+    if (!pace.gives) status = part(try, arg, begin, deadline);
+    if (status == APR_EAGAIN) status = yield(try, arg, begin, deadline);
     cohort__arena_dump();
     if (status != APR_EAGAIN) {
         company.row++;

@@ -112,10 +112,17 @@ static bool has_verdict(cohort__worker_t *worker, uint32_t visit) {
     return verdict && verdict_visit(verdict) == visit;
 }
 
+/* What was condemned at this visit, since this item runs now. */
+static bool is_over(cohort__worker_t *worker, uint64_t item) {
+    uint64_t condemned = atomic_load(&worker->condemned);
+    return condemned != COHORT__ALL_ITEMS && condemned != item;
+}
+
 /* Guard, and the caller looks at the job. The worker goes on meanwhile; but while its record names
  * the job it is at that visit, or the next one to the same job. It may be dead already, by the
  * signal that went with an earlier verdict: that one stays, for this thread may die over another.
- * One of an earlier visit means no item. */
+ * One of an earlier visit means no item, and one of an item that is over gives way to this; in
+ * between it means none. */
 void cohort__worker_condemn(cohort_pool_t *pool, uint32_t number, const cohort_result_t *job,
                             uint64_t item, cohort__why_t why, cohort__condemned_t *list) {
     cohort__worker_t *worker = cohort__pool_worker(pool, number);
@@ -129,6 +136,9 @@ void cohort__worker_condemn(cohort_pool_t *pool, uint32_t number, const cohort_r
     if (!has_verdict(worker, visit)) {
         atomic_store(&worker->condemned, item);
         atomic_store(&worker->verdict, verdict_of(visit, why));
+    } else if (item != COHORT__ALL_ITEMS && is_over(worker, item)) {
+        atomic_store(&worker->verdict, verdict_of(visit, why));
+        atomic_store(&worker->condemned, item);
     }
     list->ids[list->count++] = atomic_load(&worker->process);
 }

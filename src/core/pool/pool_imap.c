@@ -209,7 +209,9 @@ typedef struct {
 static void told_of_item(const cohort__call_t *call, uint64_t under_way, bool last) {
     cohort_imap_t *imap = imap_of(call);
     if (last) cohort__imap_news(imap);
-    if (imap->window - under_way >= atomic_load(&imap->wanted) &&
+    bool room = imap->window - under_way >= atomic_load(&imap->wanted);
+    /* a feeder of an earlier imap at this place may have said what it wants */
+    if ((room || !under_way) &&
         (!imap->window_bytes || atomic_load(&imap->bytes) < imap->window_bytes))
         cohort__notify(&cohort__arena->completed, COHORT__ALL);
 }

@@ -57,7 +57,8 @@ apr_status_t cohort__streams_check_all(const cohort_stream_t streams[3], const a
 /* ---- those that are open -------------------------------------------------------------------- */
 
 /* Of this process. Nothing of them is opened or closed but with the mutex held, which a fork takes,
- * too; so it is not held while what is opened may let a thread wait. */
+ * too; but for a log that is no regular file: its open may let a thread wait, and it is on the list
+ * a moment later. */
 static cohort__streams_t *begun;
 static cohort_os_mutex_t mutex;
 
