@@ -4,6 +4,8 @@
  * pipe keeps eight bytes together and can be read while its reader waits for other things too; its
  * name is taken once, by its own writer, and cannot be opened again.
  */
+#include <winsock2.h>
+
 #include "os_win32.h"
 
 #include <bcrypt.h>
@@ -120,7 +122,9 @@ void cohort_os_flag(cohort_os_handle_t reader, cohort_os_handle_t writer, bool r
 void cohort_os_close(cohort_os_handle_t handle) {
     if (handle == COHORT_OS_NONE || handle == 0) return;
     HANDLE closed = cohort__handle(handle);
-    if (!cohort__job_close(closed) && !cohort__flow_close(closed)) CloseHandle(closed);
+    if (cohort__job_close(closed) || cohort__flow_close(closed)) return;
+    if (cohort__is_socket(closed)) closesocket((SOCKET)closed);
+    else CloseHandle(closed);
 }
 
 #ifndef ENABLE_VIRTUAL_TERMINAL_PROCESSING

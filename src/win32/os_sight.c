@@ -100,8 +100,9 @@ static apr_status_t find_object(HANDLE handle, int *kind) {
         if (status == TYPE_MISMATCH) continue;
         if (status == ACCESS_REFUSED)
             return cohort__fail(APR_EACCES, "the handle lacks the right to query its state");
+        if (status < 0) return cohort__fail(APR_EGENERAL, "querying a handle's state");
         *kind = k == EVENT && state.numbers[0] == 0 ? STEADY : k;
-        return status >= 0 ? APR_SUCCESS : cohort__fail(APR_EGENERAL, "querying a handle's state");
+        return *kind == STEADY ? check_steady(handle) : APR_SUCCESS;
     }
     *kind = STEADY;
     return check_steady(handle);
@@ -188,12 +189,13 @@ static void disarm(cohort_os_sight_t *sight) {
     atomic_store(&sight->stirred, 0);
 }
 
-/* A callback may come before this has returned: also for what came since the look. */
+/* A callback may come before this has returned: also for what came since the look. It is short, so
+ * the thread that waits makes it, and it needs no worker that is free. */
 static bool arm_steady(cohort_os_sight_t *sight) {
     if (atomic_load(&sight->stirred)) disarm(sight);
     if (sight->wait) return true;
     if (RegisterWaitForSingleObject(&sight->wait, cohort__handle(sight->handle), has_come, sight,
-                                    INFINITE, WT_EXECUTEONLYONCE))
+                                    INFINITE, WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD))
         return true;
     sight->wait = NULL;
     return false;

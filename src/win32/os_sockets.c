@@ -2,8 +2,10 @@
 /*
  * Sockets that other processes may have. One is duplicated for a certain process, by the process
  * that has it (WSADuplicateSocketW()), so the taker asks: a thread of the sender's serves at a pipe
- * with a name that no other user knows, or may open. It keeps each socket under a number that is
- * never used twice, and closes it when its taker says that it has won, or at the offer's end.
+ * that no other user may open. Any may see its name and make one of that name when this process has
+ * ended, so the taker looks at which process serves; and the system says which one asks. The thread
+ * keeps each socket under a number that is never used twice, and closes it when its taker says that
+ * it has won, or at the offer's end.
  */
 #include <winsock2.h>
 
@@ -16,6 +18,7 @@
 
 #define PATIENCE   2000 /* milliseconds that the thread has for a taker */
 #define LOOK_EVERY 250  /* does the sender live? */
+#define PAUSE      10   /* after an error, before the thread goes on */
 
 typedef struct kept_t {
     struct kept_t *next;
@@ -23,42 +26,41 @@ typedef struct kept_t {
     SOCKET socket;
 } kept_t;
 
-typedef struct {
-    uint64_t token, pid;
-} request_t;
+/* What is asked for: its number alone. */
+typedef uint64_t request_t;
 
 typedef struct {
     DWORD error; /* 0: there it is */
     WSAPROTOCOL_INFOW info;
 } reply_t;
 
+/* Which one thread uses, for one transfer at a time. */
+typedef struct {
+    HANDLE pipe, event;
+} line_t;
+
 static struct {
     SRWLOCK lock;
     kept_t *kept;
     uint64_t next, name[2];
     bool serving;
+    line_t line; /* the thread's */
 } sockets = {.lock = SRWLOCK_INIT};
 
 /* ---- a pipe, with patience ------------------------------------------------------------------ */
 
 /* One message out or in, of this size; ERROR_TIMEOUT. */
-static DWORD transfer(HANDLE pipe, bool out, void *bytes, DWORD size, DWORD milliseconds) {
-    OVERLAPPED overlapped = {.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL)};
-    DWORD moved = 0, error = 0;
-    bool late = false;
-    if (!overlapped.hEvent) return GetLastError();
-    BOOL done = out ? WriteFile(pipe, bytes, size, NULL, &overlapped)
-                    : ReadFile(pipe, bytes, size, NULL, &overlapped);
-    if (!done && GetLastError() != ERROR_IO_PENDING) {
-        error = GetLastError();
-    } else {
-        late = WaitForSingleObject(overlapped.hEvent, milliseconds) != WAIT_OBJECT_0;
-        if (late) CancelIoEx(pipe, &overlapped);
-        if (!GetOverlappedResult(pipe, &overlapped, &moved, TRUE))
-            error = late ? ERROR_TIMEOUT : GetLastError();
-    }
-    CloseHandle(overlapped.hEvent);
-    return error || moved == size ? error : ERROR_INVALID_DATA;
+static DWORD transfer(const line_t *line, bool out, void *bytes, DWORD size, DWORD milliseconds) {
+    OVERLAPPED overlapped = {.hEvent = line->event};
+    DWORD moved = 0;
+    BOOL done = out ? WriteFile(line->pipe, bytes, size, NULL, &overlapped)
+                    : ReadFile(line->pipe, bytes, size, NULL, &overlapped);
+    if (!done && GetLastError() != ERROR_IO_PENDING) return GetLastError();
+    bool late = WaitForSingleObject(line->event, milliseconds) != WAIT_OBJECT_0;
+    if (late) CancelIoEx(line->pipe, &overlapped);
+    if (!GetOverlappedResult(line->pipe, &overlapped, &moved, TRUE))
+        return late ? ERROR_TIMEOUT : GetLastError();
+    return moved == size ? 0 : ERROR_INVALID_DATA;
 }
 
 static void write_name(const uint64_t name[2], wchar_t text[COHORT__EVENT_NAME]) {
@@ -87,47 +89,48 @@ void cohort__socket_drop(const cohort_os_offer_t *offer) {
 }
 
 /* With the lock, so that it is not closed meanwhile. */
-static void answer(const request_t *request, reply_t *reply) {
+static void answer(request_t token, DWORD pid, reply_t *reply) {
     AcquireSRWLockExclusive(&sockets.lock);
     const kept_t *kept = sockets.kept;
-    while (kept && kept->token != request->token) kept = kept->next;
+    while (kept && kept->token != token) kept = kept->next;
     if (!kept) reply->error = ERROR_NOT_FOUND;
-    else if (WSADuplicateSocketW(kept->socket, (DWORD)request->pid, &reply->info) != 0)
+    else if (WSADuplicateSocketW(kept->socket, pid, &reply->info) != 0)
         reply->error = (DWORD)WSAGetLastError();
     ReleaseSRWLockExclusive(&sockets.lock);
 }
 
-static void serve_one(HANDLE pipe) {
-    request_t request;
+/* An answer opens the socket in the taker, before that has the reply: so not for one that has
+ * given up. */
+static void serve_one(const line_t *line) {
+    request_t token;
     reply_t reply = {0};
+    ULONG pid;
     char won = 0;
-    if (transfer(pipe, false, &request, sizeof request, PATIENCE)) return;
-    answer(&request, &reply);
-    if (transfer(pipe, true, &reply, sizeof reply, PATIENCE)) return;
-    if (transfer(pipe, false, &won, 1, PATIENCE) || !won) return; /* or the taker closes it */
-    if (!reply.error) cohort__socket_drop(&(cohort_os_offer_t){.token = request.token});
+    if (transfer(line, false, &token, sizeof token, PATIENCE)) return;
+    if (!PeekNamedPipe(line->pipe, NULL, 0, NULL, NULL, NULL)) return;
+    if (GetNamedPipeClientProcessId(line->pipe, &pid)) answer(token, pid, &reply);
+    else reply.error = GetLastError();
+    if (transfer(line, true, &reply, sizeof reply, PATIENCE)) return;
+    if (transfer(line, false, &won, 1, PATIENCE) || !won) return; /* or the taker closes it */
+    if (!reply.error) cohort__socket_drop(&(cohort_os_offer_t){.token = token});
 }
 
-static bool await_taker(HANDLE pipe) {
-    OVERLAPPED overlapped = {.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL)};
+static bool await_taker(const line_t *line) {
+    OVERLAPPED overlapped = {.hEvent = line->event};
     DWORD none, error = 0;
-    if (!overlapped.hEvent) return false;
-    if (!ConnectNamedPipe(pipe, &overlapped)) error = GetLastError();
+    if (!ConnectNamedPipe(line->pipe, &overlapped)) error = GetLastError();
     if (error == ERROR_IO_PENDING)
-        error = GetOverlappedResult(pipe, &overlapped, &none, TRUE) ? 0 : GetLastError();
-    CloseHandle(overlapped.hEvent);
+        error = GetOverlappedResult(line->pipe, &overlapped, &none, TRUE) ? 0 : GetLastError();
     return error == 0 || error == ERROR_PIPE_CONNECTED || error == ERROR_NO_DATA;
 }
 
-static void serve(void *pipe) {
-    while (await_taker(pipe)) {
-        serve_one(pipe);
-        DisconnectNamedPipe(pipe);
+/* As long as the process: what is offered names this pipe. */
+static void serve(void *line) {
+    for (;;) {
+        if (await_taker(line)) serve_one(line);
+        else Sleep(PAUSE);
+        DisconnectNamedPipe(((line_t *)line)->pipe);
     }
-    CloseHandle(pipe);
-    AcquireSRWLockExclusive(&sockets.lock);
-    sockets.serving = false;
-    ReleaseSRWLockExclusive(&sockets.lock);
 }
 
 /* Lock. */
@@ -138,14 +141,20 @@ static apr_status_t begin_serving(void) {
                         BCRYPT_USE_SYSTEM_PREFERRED_RNG) < 0)
         return APR_EGENERAL;
     write_name(sockets.name, name);
-    HANDLE pipe = CreateNamedPipeW(
+    line_t line = {.event = CreateEventW(NULL, TRUE, FALSE, NULL)};
+    if (!line.event) return cohort__last_error();
+    line.pipe = CreateNamedPipeW(
         name, PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
         PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_REJECT_REMOTE_CLIENTS, 1, sizeof(reply_t),
         sizeof(request_t), 0, cohort__own_security());
-    if (pipe == INVALID_HANDLE_VALUE) return cohort__last_error();
-    apr_status_t status = cohort_os_thread_start(serve, pipe);
-    if (status != APR_SUCCESS) CloseHandle(pipe);
+    sockets.line = line;
+    apr_status_t status = line.pipe == INVALID_HANDLE_VALUE
+                              ? cohort__last_error()
+                              : cohort_os_thread_start(serve, &sockets.line);
     sockets.serving = status == APR_SUCCESS;
+    if (sockets.serving) return status;
+    if (line.pipe != INVALID_HANDLE_VALUE) CloseHandle(line.pipe);
+    CloseHandle(line.event);
     return status;
 }
 
@@ -176,9 +185,29 @@ static DWORD time_left(int64_t deadline) {
     return left < LOOK_EVERY ? left : LOOK_EVERY;
 }
 
+/* What an error at the pipe means; APR_EAGAIN: the owner has hung up, and lives. */
+static apr_status_t meaning(DWORD error, cohort_os_id_t owner) {
+    if (!error) return APR_SUCCESS;
+    if (!cohort_os_alive(owner, NULL)) return APR_EOF;
+    switch (error) {
+    case ERROR_FILE_NOT_FOUND: return APR_NOTFOUND;
+    case ERROR_TIMEOUT: return APR_TIMEUP;
+    case ERROR_BROKEN_PIPE:
+    case ERROR_NO_DATA:
+    case ERROR_PIPE_NOT_CONNECTED: return APR_EAGAIN;
+    default: SetLastError(error); return cohort__last_error();
+    }
+}
+
+static DWORD check_server(HANDLE pipe, cohort_os_id_t owner) {
+    ULONG pid;
+    if (!GetNamedPipeServerProcessId(pipe, &pid)) return GetLastError();
+    return pid == owner.pid ? 0 : ERROR_FILE_NOT_FOUND;
+}
+
 /* Until it is this one's turn. */
-static apr_status_t connect_to(const cohort_os_offer_t *offer, cohort_os_id_t owner,
-                               int64_t deadline, HANDLE *pipe) {
+static DWORD connect_to(const cohort_os_offer_t *offer, cohort_os_id_t owner, int64_t deadline,
+                        HANDLE *pipe) {
     wchar_t text[COHORT__EVENT_NAME];
     uint64_t name[2];
     DWORD messages = PIPE_READMODE_MESSAGE;
@@ -189,51 +218,65 @@ static apr_status_t connect_to(const cohort_os_offer_t *offer, cohort_os_id_t ow
             CreateFileW(text, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING,
                         FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_ANONYMOUS, NULL);
         if (*pipe != INVALID_HANDLE_VALUE) break;
-        if (GetLastError() != ERROR_PIPE_BUSY)
-            return cohort_os_alive(owner, NULL) ? APR_NOTFOUND : APR_EOF;
-        if (cohort_os_now() >= deadline) return APR_TIMEUP;
+        if (GetLastError() != ERROR_PIPE_BUSY) return GetLastError();
+        if (cohort_os_now() >= deadline) return ERROR_TIMEOUT;
         (void)WaitNamedPipeW(text, time_left(deadline) ? time_left(deadline) : 1);
     }
     SetNamedPipeHandleState(*pipe, &messages, NULL, NULL);
-    return APR_SUCCESS;
+    return check_server(*pipe, owner);
 }
 
-/* One message to or from the owner. */
-static apr_status_t speak(HANDLE pipe, bool out, void *bytes, DWORD size, cohort_os_id_t owner,
-                          int64_t deadline) {
-    DWORD error = transfer(pipe, out, bytes, size, cohort__milliseconds(deadline));
-    if (!error) return APR_SUCCESS;
-    if (!cohort_os_alive(owner, NULL)) return APR_EOF;
-    return error == ERROR_TIMEOUT ? APR_TIMEUP : APR_NOTFOUND;
+/* With the reply the socket is open here, so the taker that has asked has patience for it,
+ * whatever the deadline; what has come late is closed. */
+static apr_status_t ask(const line_t *line, request_t token, cohort_os_id_t owner, int64_t deadline,
+                        SOCKET *taken) {
+    reply_t reply;
+    DWORD error = transfer(line, true, &token, sizeof token, cohort__milliseconds(deadline));
+    DWORD left = cohort__milliseconds(deadline);
+    if (!error)
+        error = transfer(line, false, &reply, sizeof reply, left > PATIENCE ? left : PATIENCE);
+    if (error) return meaning(error, owner);
+    if (reply.error)
+        return reply.error == ERROR_NOT_FOUND ? APR_NOTFOUND : APR_FROM_OS_ERROR((int)reply.error);
+    *taken = WSASocketW(FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, &reply.info, 0,
+                        WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
+    if (*taken == INVALID_SOCKET) return APR_FROM_OS_ERROR(WSAGetLastError());
+    if (cohort_os_now() < deadline) return APR_SUCCESS;
+    closesocket(*taken);
+    return APR_TIMEUP;
+}
+
+static apr_status_t try_once(line_t *line, const cohort_os_offer_t *offer, cohort_os_id_t owner,
+                             int64_t deadline, SOCKET *taken) {
+    DWORD error = connect_to(offer, owner, deadline, &line->pipe);
+    return error ? meaning(error, owner) : ask(line, offer->token, owner, deadline, taken);
+}
+
+static void hang_up(const line_t *line) {
+    if (line->pipe != INVALID_HANDLE_VALUE) CloseHandle(line->pipe);
 }
 
 apr_status_t cohort__socket_fetch(const cohort_os_offer_t *offer, cohort_os_id_t owner,
                                   int64_t deadline, bool (*win)(void *arg), void *arg,
                                   cohort_os_handle_t *handle, bool *told) {
-    HANDLE pipe;
-    request_t request = {offer->token, GetCurrentProcessId()};
-    reply_t reply;
-    char won = 1;
-    apr_status_t status = connect_to(offer, owner, deadline, &pipe);
-    if (status != APR_SUCCESS) return status;
-    status = speak(pipe, true, &request, sizeof request, owner, deadline);
-    if (status == APR_SUCCESS) status = speak(pipe, false, &reply, sizeof reply, owner, deadline);
-    if (status == APR_SUCCESS && reply.error)
-        status =
-            reply.error == ERROR_NOT_FOUND ? APR_NOTFOUND : APR_FROM_OS_ERROR((int)reply.error);
+    line_t line = {.event = CreateEventW(NULL, TRUE, FALSE, NULL)};
     SOCKET taken = INVALID_SOCKET;
-    if (status == APR_SUCCESS) {
-        taken = WSASocketW(FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, &reply.info,
-                           0, WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
-        if (taken == INVALID_SOCKET) status = APR_FROM_OS_ERROR(WSAGetLastError());
+    char won = 1;
+    if (!line.event) return cohort__last_error();
+    apr_status_t status = try_once(&line, offer, owner, deadline, &taken);
+    while (status == APR_EAGAIN && cohort_os_now() < deadline) {
+        hang_up(&line);
+        status = try_once(&line, offer, owner, deadline, &taken);
     }
+    if (status == APR_EAGAIN) status = APR_TIMEUP;
     if (status == APR_SUCCESS && !win(arg)) {
         closesocket(taken);
         status = APR_NOTFOUND;
     } else if (status == APR_SUCCESS) {
-        *told = transfer(pipe, true, &won, 1, PATIENCE) == 0;
+        *told = transfer(&line, true, &won, 1, PATIENCE) == 0;
         *handle = (cohort_os_handle_t)taken;
     }
-    CloseHandle(pipe);
+    hang_up(&line);
+    CloseHandle(line.event);
     return status;
 }

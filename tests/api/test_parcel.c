@@ -266,6 +266,34 @@ static void connections_that_are_not_taken(void) {
                  cohort_parcel_socket(&taken, &letter.parcel, COHORT_FOREVER, test_pool()));
 }
 
+/* A taker that has no time may be given it all the same, but keeps it only if it says so: after the
+ * one that has taken it has closed it, no process has it. */
+static void taken_without_time(void) {
+    for (int i = 0; i < 5; i++) {
+        line_t line = connect_line();
+        letter_t letter = send_accepted(line.accepted);
+        apr_socket_t *taken = NULL;
+        apr_status_t status = APR_TIMEUP;
+        for (int j = 0; j < 10 && APR_STATUS_IS_TIMEUP(status); j++)
+            status = cohort_parcel_socket(&taken, &letter.parcel, 0, test_pool());
+        if (APR_STATUS_IS_TIMEUP(status))
+            status = cohort_parcel_socket(&taken, &letter.parcel, COHORT_FOREVER, test_pool());
+        CHECK_STATUS(APR_SUCCESS, status);
+        CHECK_STATUS(APR_SUCCESS, apr_socket_close(taken));
+        check_hung_up(line.client);
+    }
+}
+
+/* What it cannot be it is not, but it has been taken, and is closed. */
+static void a_connection_taken_as_a_file(void) {
+    line_t line = connect_line();
+    letter_t letter = send_accepted(line.accepted);
+    apr_file_t *file = NULL;
+    CHECK_STATUS(APR_EINVAL, take(&letter, &file));
+    CHECK_STATUS(APR_NOTFOUND, take(&letter, &file));
+    check_hung_up(line.client);
+}
+
 /* ---- what is not taken ---------------------------------------------------------------------- */
 
 static void within_a_process(void) {
@@ -480,6 +508,8 @@ const test_case_t parcel_cases[] = {
     {"Parcel", "an_accepted_connection", an_accepted_connection},
     {"Parcel", "a_connection_for_the_first", a_connection_for_the_first},
     {"Parcel", "connections_that_are_not_taken", connections_that_are_not_taken},
+    {"Parcel", "taken_without_time", taken_without_time},
+    {"Parcel", "a_connection_taken_as_a_file", a_connection_taken_as_a_file},
     {"Parcel", "within_a_process", within_a_process},
     {"Parcel", "discarded", discarded},
     {"Parcel", "too_old", too_old},

@@ -1,6 +1,7 @@
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
 # The cases of tests/posix, as their sources list them, and why Windows has none of each: from
-# tests/win32/absent.txt. A file without a reason, and a reason for what is not there, is an error.
+# tests/win32/absent.txt. A file without a reason, one with two, and a reason for what is not there
+# are errors.
 # checks/absent.cmake compares the list with what the test program itself lists.
 
 # posix_cases(TESTS OUT): lines "SUITE.CASE|REASON".
@@ -38,6 +39,9 @@ macro(read_reasons path)
   foreach(line IN LISTS lines)
     if(NOT line MATCHES "^([A-Za-z0-9_.]+): (.+)$")
       message(FATAL_ERROR "${path}: what is \"${line}\"?")
+    endif()
+    if(CMAKE_MATCH_1 IN_LIST reasons)
+      message(FATAL_ERROR "${path} has two reasons for ${CMAKE_MATCH_1}")
     endif()
     set(reason_${CMAKE_MATCH_1} "${CMAKE_MATCH_2}")
     list(APPEND reasons ${CMAKE_MATCH_1})

@@ -153,6 +153,16 @@ static void sockets_as_handles(void) {
                  apr_socket_create(&client, APR_INET, SOCK_STREAM, APR_PROTO_TCP, test_pool()));
     CHECK_STATUS(APR_SUCCESS, apr_socket_connect(client, at));
     CHECK_STATUS(APR_SUCCESS, wait_for(handle, COHORT_FOREVER));
+    cohort_waitset_t *set;
+    cohort_waitable_t item = {.descriptor = &handle}, got;
+    apr_size_t n;
+    CHECK_STATUS(APR_SUCCESS, cohort_waitset_create(&set, test_pool()));
+    for (int i = 0; i < 3; i++) {
+        CHECK_STATUS(APR_SUCCESS, cohort_waitset_add(set, &item));
+        CHECK_STATUS(APR_SUCCESS, cohort_waitset_wait(set, &got, 1, &n, COHORT_FOREVER));
+        CHECK(n == 1 && *got.descriptor == handle);
+        CHECK_STATUS(APR_SUCCESS, cohort_waitset_remove(set, &item));
+    }
 }
 
 /* An end that is written tells of the other one's; of room it does not. */
@@ -169,6 +179,8 @@ static void pipes(void) {
     CHECK(CloseHandle(writer));
 }
 
+#define MAY_QUERY 1 /* EVENT_QUERY_STATE */
+
 static void refused(void) {
     HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL), port;
     cohort_waitable_t item = {.descriptor = &event, .wanted = PUTS};
@@ -181,6 +193,11 @@ static void refused(void) {
     port = CreateEventW(NULL, FALSE, FALSE, NULL);
     CHECK(DuplicateHandle(GetCurrentProcess(), port, GetCurrentProcess(), &event, SYNCHRONIZE,
                           FALSE, DUPLICATE_CLOSE_SOURCE));
+    CHECK(APR_STATUS_IS_EACCES(cohort_wait(&item, 1, ANY_OF, 0)));
+    CHECK(CloseHandle(event));
+    port = CreateEventW(NULL, TRUE, TRUE, NULL);
+    CHECK(DuplicateHandle(GetCurrentProcess(), port, GetCurrentProcess(), &event, MAY_QUERY, FALSE,
+                          DUPLICATE_CLOSE_SOURCE));
     CHECK(APR_STATUS_IS_EACCES(cohort_wait(&item, 1, ANY_OF, 0)));
     CHECK(CloseHandle(event));
 }

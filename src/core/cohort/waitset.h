@@ -69,7 +69,7 @@ struct cohort_waitset_t {
     uint32_t deaths;   /* those that it has looked after */
     int64_t looked;    /* when it last looked at all, for deaths that no process told */
     /* what a poll tells of */
-    apr_hash_t *wrapped; /* descriptors as files of APR's */
+    apr_hash_t *wrapped, *wrapped_sockets; /* descriptors as files and sockets of APR's */
     apr_pool_t *poll_pool;
     apr_pollset_t *pollset;
     apr_size_t poll_room;

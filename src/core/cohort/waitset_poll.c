@@ -69,12 +69,18 @@ static apr_status_t wrap(cohort_waitset_t *set, const apr_os_file_t *descriptor,
     return status;
 }
 
-/* A plain handle that is a socket. */
+/* A plain handle that is a socket; the same. */
 static apr_status_t wrap_socket(cohort_waitset_t *set, cohort__entry_t *entry) {
     apr_os_sock_t handle = (apr_os_sock_t)entry->sight.handle;
+    apr_socket_t **made = &entry->poll.desc.s;
     entry->poll.desc_type = APR_POLL_SOCKET;
-    entry->poll.desc.s = NULL;
-    return apr_os_sock_put(&entry->poll.desc.s, &handle, set->pool);
+    if (!set->wrapped_sockets) set->wrapped_sockets = apr_hash_make(set->pool);
+    *made = apr_hash_get(set->wrapped_sockets, &handle, sizeof handle);
+    if (*made) return APR_SUCCESS;
+    apr_status_t status = apr_os_sock_put(made, &handle, set->pool);
+    const void *key = apr_pmemdup(set->pool, &handle, sizeof handle);
+    if (!status) apr_hash_set(set->wrapped_sockets, key, sizeof handle, *made);
+    return status;
 }
 
 static apr_status_t describe_polled(cohort_waitset_t *set, cohort__entry_t *entry) {
