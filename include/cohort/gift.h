@@ -87,7 +87,8 @@ COHORT_API apr_status_t cohort_gift_socket(apr_socket_t **socket, const char *na
 /**
  * Take a gift of any kind as the system's descriptor or handle.
  *
- * @param handle receives it; it is the caller's to close, and does not close on exec (POSIX)
+ * @param handle receives it; it is the caller's to close, a socket on Windows by closesocket(), and
+ *               does not close on exec (POSIX)
  * @param name   as cohort_gift_file()
  * @param index  as cohort_gift_file()
  * @return as cohort_gift_file()
@@ -122,7 +123,8 @@ typedef struct cohort_parcel_t {
  * is taken by another process, which sends it on.
  *
  * @param parcel   receives it
- * @param gift     what to send; its name plays no part
+ * @param gift     what to send; its name plays no part. On Windows no other thread may be in a read
+ *                 or write of a pipe, unless that is overlapped, or this call lasts as long as that
  * @param lifetime how long it may be taken, in microseconds; COHORT_FOREVER: as long as this
  *                 process lives
  * @return
@@ -145,7 +147,10 @@ COHORT_NODISCARD COHORT_API apr_status_t cohort_gift_send(cohort_parcel_t *parce
  * @param file    receives it; it is closed with `pool`
  * @param parcel  as it was sent
  * @param timeout how long to wait for a sender that does not answer (it may be stopped), in
- *                microseconds (see types.h)
+ *                microseconds (see types.h). On Windows the answer of a socket's sender, once that
+ *                has been asked, is waited for up to two seconds in any case, since it opens the
+ *                socket here; what has come late is closed, and the parcel stays as it was. So with
+ *                a time-out of 0 no socket is ever taken there
  * @param pool    not NULL
  * @return
  *  - APR_SUCCESS
@@ -176,7 +181,8 @@ COHORT_API apr_status_t cohort_parcel_socket(apr_socket_t **socket, const cohort
 /**
  * Take a parcel of any kind as the system's descriptor or handle.
  *
- * @param handle  receives it; it is the caller's to close, and no child inherits it
+ * @param handle  receives it; it is the caller's to close, a socket on Windows by closesocket(),
+ *                and no child inherits it
  * @param parcel  as it was sent
  * @param timeout as cohort_parcel_file()
  * @return as cohort_parcel_file()

@@ -57,14 +57,14 @@ extern "C" {
  *
  * | HANDLE | COHORT_READY_IN | how it is waited for |
  * | --- | --- | --- |
- * | process, thread, manual-reset event, console input, any other that can be waited for | it is signalled | by the system's thread pool |
+ * | process, thread, manual-reset event, console input, any other that can be waited for | it is signalled | by the system's thread pool; the handle needs the right SYNCHRONIZE, an event EVENT_QUERY_STATE, too, else APR_EACCES |
  * | auto-reset event, semaphore, mutex, waitable timer | it is signalled, and free to be had | its state is looked at every 10 to 16 ms, since a wait of the system's would take it; the handle needs the right to query it (EVENT_QUERY_STATE ...), else APR_EACCES |
- * | a pipe's end that is read | there are bytes, or no process has the other end | the same |
- * | file of a disk, null device, console output | always | |
+ * | a pipe's end that is read | there are bytes, or no process has the other end | the same; no other thread may be in a read or write of it, unless that is overlapped, or a look lasts as long as that |
+ * | file of a disk, null device, console output, any other character device (a serial line), of which nothing tells | always | |
  * | SOCKET | as a socket of APR's | by a poll |
  *
- * COHORT_READY_OUT of a pipe is APR_ENOTIMPL there, since nothing tells of its room; that and
- * COHORT_READY_GONE are of what is neither pipe, file nor socket.
+ * COHORT_READY_OUT of a pipe is APR_ENOTIMPL there, since nothing tells of its room. What the first
+ * two rows name has neither COHORT_READY_OUT nor COHORT_READY_GONE: APR_ENOTIMPL.
  *
  * To wait for anything else is APR_ENOTIMPL.
  */

@@ -156,20 +156,24 @@ COHORT_API apr_status_t cohort_waitset_descriptor(cohort_waitset_t *set, apr_os_
  *
  *     cohort_waitset_of(&set, &descriptor, queue, COHORT_READY_IN, pool);
  *     ... the loop polls `descriptor`, and when it is readable:
- *     while (cohort_waitset_ready(set)) take(queue);
+ *     while (cohort_waitset_ready(set) && take(queue)) ...
+ *
+ * where take() gets with a time-out of 0 and says whether the loop goes on: not after
+ * `COHORT_ECLOSED`, since a queue that is closed and empty stays ready for ever.
  *
  * This is cohort_waitset_create(), _add() and _descriptor() in one call, of which all is undone
  * when one fails; the set is one as any other, and more may be added to it. It goes with `pool`, or
  * by cohort_waitset_destroy(), and its descriptor with it.
  *
- * @param set        receives it
- * @param descriptor receives the descriptor or HANDLE (see cohort_waitset_descriptor())
+ * @param set        receives it; as it was when this fails
+ * @param descriptor receives the descriptor or HANDLE (see cohort_waitset_descriptor()); the same
  * @param object     the thing: an object, not a socket, a file or a descriptor
  * @param wanted     bits of cohort_ready_t; 0: what one usually waits for
  * @param pool       the set is destroyed with it, by this process; NULL: it lives until it is
  *                   destroyed
  * @return
  *  - APR_SUCCESS
+ *  - APR_EINVAL: `set`, `descriptor` or `object` is NULL
  *  - what cohort_waitset_create(), cohort_waitset_add() and cohort_waitset_descriptor() answer
  */
 COHORT_NODISCARD COHORT_API apr_status_t cohort_waitset_of(cohort_waitset_t **set,

@@ -239,8 +239,11 @@ static void a_death_behind_a_descriptor(void) {
     CHECK_STATUS(COHORT_EHANDLE, cohort_waitset_destroy(set));
     party_end(process, -9);
     CHECK_STATUS(APR_SUCCESS, cohort_lock_create(&lock, test_pool()));
-    CHECK_STATUS(APR_ENOTIMPL, cohort_waitset_of(&set, &descriptor, lock, 0, NULL));
-    CHECK_STATUS(COHORT_EHANDLE, cohort_waitset_of(&set, &descriptor, &item, 0, NULL));
+    cohort_waitset_t *none = NULL;
+    const apr_os_file_t before = descriptor;
+    CHECK_STATUS(APR_ENOTIMPL, cohort_waitset_of(&none, &descriptor, lock, 0, NULL));
+    CHECK_STATUS(COHORT_EHANDLE, cohort_waitset_of(&none, &descriptor, &item, 0, NULL));
+    CHECK(none == NULL && descriptor == before);
 }
 
 const test_case_t wait_files_cases[] = {
