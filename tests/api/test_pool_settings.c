@@ -159,7 +159,7 @@ static void that_cannot_be(void) {
         apr_status_t status;
         const char *words;
     } bad[] = {
-        {{.settings = &unknown}, COHORT_EOPTION, "settings.reserved[7]"},
+        {{.settings = &unknown}, COHORT_EOPTION, "settings.reserved[6]"},
         {{.n_cpu_sets = 1}, APR_EINVAL, "cpu_sets is NULL"},
         {{.cpu_sets = none, .n_cpu_sets = 1}, APR_EINVAL, "cpu_sets[0] is empty"},
         {{.cpu_sets = one, .n_cpu_sets = 9999}, APR_EINVAL, "n_cpu_sets is 9999"},
