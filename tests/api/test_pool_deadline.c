@@ -131,8 +131,15 @@ static void items_in_time(void) {
 
 /* ---- of a job ------------------------------------------------------------------------------- */
 
-static void late_job(manner_t manner, apr_interval_time_t grace) {
+/* The time of a job runs from its submission on, so the worker has been started before it. */
+static cohort_pool_t *pool_of_one(void) {
     cohort_pool_t *pool = new_pool(1);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_wait_ready(pool, COHORT_FOREVER));
+    return pool;
+}
+
+static void late_job(manner_t manner, apr_interval_time_t grace) {
+    cohort_pool_t *pool = pool_of_one();
     run_t run =
         begin(pool, 3, manner,
               (cohort_job_t){.chunk = 2, .attempts = 3, .timeout = A_WHILE, .task_grace = grace});
@@ -152,7 +159,7 @@ static void a_late_job_ends_its_item(void) { late_job(LINGERS, apr_time_from_sec
 
 /* The only worker is busy: what waits is late, and what runs goes on. */
 static void late_in_the_queue(void) {
-    cohort_pool_t *pool = new_pool(1);
+    cohort_pool_t *pool = pool_of_one();
     run_t run = begin(pool, 3, LINGERS, (cohort_job_t){.chunk = 3, .queue_timeout = A_WHILE}),
           second;
     second = begin(pool, -1, BRISK, (cohort_job_t){.queue_timeout = A_WHILE / 2});
