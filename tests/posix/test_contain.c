@@ -323,6 +323,11 @@ static void a_daemon_without_server_ends_with_its_parent(void) {
     }
 }
 
+static int last_as_long(void *args) {
+    (void)args;
+    party_wait_for_death();
+}
+
 static int start_without_keeper(void *args) {
     board_t *board = board_of(args);
     (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof board);
@@ -332,6 +337,8 @@ static int start_without_keeper(void *args) {
     apr_sleep(1100000); /* one that ends sooner after its start is not replaced at once */
     CHECK_INT(0, kill((pid_t)keeper, SIGKILL));
     (void)await_child_named(getpid(), "cohort-keeper", keeper);
+    /* the new one has been told of the first daemon before it can be told of this one */
+    (void)start_as(COHORT_LIFETIME_DAEMON, last_as_long, args, sizeof board);
     set_event(board->go);
     party_wait_for_death();
 }
