@@ -54,6 +54,8 @@ void together(int n, void (*run)(void *arg, int index), void *arg) {
     apr_status_t status;
     /* a worker that ends meanwhile reads it */
     if (root != cohort_process_current()) root = cohort_process_current();
+    /* in the root's name, which does not end: what a thread owns by a process that has is another's */
+    CHECK_STATUS(APR_SUCCESS, cohort__watcher_begin());
     for (int i = 0; i < n; i++) {
         lives[i] = (life_t){new_slot(), run, arg, i};
         CHECK_STATUS(APR_SUCCESS,
@@ -127,6 +129,7 @@ cohort_pool_t *begin_pool_with(const cohort_pool_options_t *options) {
     cohort_pool_t *pool;
     root = cohort_process_current();
     atomic_store(&started, 0);
+    CHECK_STATUS(APR_SUCCESS, cohort__watcher_begin());
     CHECK_STATUS(APR_SUCCESS, cohort_pool_create(&pool, options, NULL));
     return pool;
 }
