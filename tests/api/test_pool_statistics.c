@@ -286,6 +286,7 @@ static void exact_under_kills(void) {
     int *in = party_memory(N * sizeof *in), kills = 0;
     cohort_result_t *result;
     fill(in, N);
+    CHECK_STATUS(APR_SUCCESS, cohort_pool_wait_ready(pool, COHORT_FOREVER));
     for (int round = 1; round <= 2; round++) {
         SUBMIT(&result, pool, test_pool(), .task = odd_fails_late, COHORT_INPUTS(in, N),
                .output_size = sizeof(int), .chunk = round == 2 ? 1 : 50, .attempts = round);

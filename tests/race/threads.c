@@ -54,7 +54,7 @@ void together(int n, void (*run)(void *arg, int index), void *arg) {
     apr_status_t status;
     /* a worker that ends meanwhile reads it */
     if (root != cohort_process_current()) root = cohort_process_current();
-    /* in the root's name, which does not end: what a thread owns by a process that has is another's */
+    /* in the name of the root: what a thread holds in that of a process that has ended is free */
     CHECK_STATUS(APR_SUCCESS, cohort__watcher_begin());
     for (int i = 0; i < n; i++) {
         lives[i] = (life_t){new_slot(), run, arg, i};

@@ -44,6 +44,7 @@ static apr_status_t view(cohort_process_t *process, cohort__pid_t id, view_t *v)
 }
 
 static const char *describe_end(int code, char *text, size_t size) {
+    if (code == COHORT_EXIT_NONE) return "has not ended";
     if (code == COHORT_EXIT_UNKNOWN) return "ended, and it is not known how";
     if (code < 0) snprintf(text, size, "was ended by signal %d", -code);
     else snprintf(text, size, "ended with exit code %d", code);
