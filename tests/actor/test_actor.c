@@ -142,7 +142,7 @@ static void flood(int bytes) {
 
 static void burn(int milliseconds) {
     clock_t begin = clock();
-    while ((clock() - begin) / (CLOCKS_PER_SEC / 1000) < milliseconds) continue;
+    while ((double)(clock() - begin) * 1000 / CLOCKS_PER_SEC < milliseconds) continue;
 }
 
 static void fill(int megabytes) {
