@@ -185,33 +185,36 @@ static void name_of_abort(const trace_t *trace, place_t *place) {
     *place = (place_t){.name = ""};
 }
 
-static void put_first_line(cohort__text_t *to, size_t which, const siginfo_t *info,
-                           const trace_t *trace) {
-    place_t place = {.name = ""};
-    int number = crashes[which].number;
-    cohort__text_put(to, crashes[which].name);
-    if (info->si_code > 0 && number != SIGABRT && number != SIGSYS) {
-        cohort__text_put(to, " at ");
-        put_hex(to, (uintptr_t)info->si_addr);
-    }
-    if (number == SIGABRT) name_of_abort(trace, &place);
-    else if (trace->count) find((uintptr_t)trace->frames[0], &place);
-    if (!place.name[0]) return;
+static void put_function(cohort__text_t *to, const place_t *place) {
+    if (!place->name[0]) return;
     cohort__text_put(to, " in function ");
-    cohort__text_put(to, place.name);
+    cohort__text_put(to, place->name);
 }
 
-/* What is there is zero-terminated at any time, whenever the rest is cut off. */
+static void put_signal(cohort__text_t *to, size_t which, const siginfo_t *info) {
+    int number = crashes[which].number;
+    cohort__text_put(to, crashes[which].name);
+    if (info->si_code <= 0 || number == SIGABRT || number == SIGSYS) return;
+    cohort__text_put(to, " at ");
+    put_hex(to, (uintptr_t)info->si_addr);
+}
+
+/* What is there is zero-terminated at any time, whenever the rest is cut off. What is known without
+ * the unwinder, or a look at any file, comes first: one of these may fault itself, or not return. */
 static void write_all(size_t which, const siginfo_t *info, const void *context) {
     static trace_t trace;
+    place_t place = {.name = ""};
+    bool aborts = crashes[which].number == SIGABRT;
     cohort__text_t to = {own.to->text, own.to->text + sizeof own.to->text - 1};
     uintptr_t counter = counter_of(context);
     memset(own.to->text, 0, sizeof own.to->text);
     atomic_store(&own.to->code, -crashes[which].number);
-    trace.count = counter != 0;
-    trace.frames[0] = (void *)counter;
+    put_signal(&to, which, info);
+    if (!aborts && counter) find(counter, &place);
+    put_function(&to, &place);
     take_trace(&trace, counter);
-    put_first_line(&to, which, info, &trace);
+    if (aborts) name_of_abort(&trace, &place);
+    if (aborts) put_function(&to, &place);
     for (int i = 0; i < trace.count; i++) put_frame(&to, i, (uintptr_t)trace.frames[i], i > 0);
     put(&to, '\n');
 }

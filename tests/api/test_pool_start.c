@@ -186,7 +186,9 @@ static void constructor_fails(void) {
     cohort_pool_t *pool = NULL;
     int n = 0;
     apr_size_t running = -1;
-    party_finish(party_start(nothing, NULL, 0)); /* whatever serves starts is there */
+    cohort_process_t *stays = party_start(stay, NULL, 0); /* whatever serves starts is there */
+    party_kill(stays);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(stays));
     while (n < LIMIT &&
            cohort_process_create(&fill_up[n], nothing, NULL, 0, NULL, NULL) == APR_SUCCESS)
         n++;

@@ -131,10 +131,21 @@ static void read_on(cohort_completed_t *c, bool thorough) {
     }
 }
 
-/* That of a result that was destroyed is another's, or none: it comes last. */
-static uint64_t end_number_of(const item_t *item) {
-    uint64_t word = atomic_load(&item->result->followed);
-    return atomic_load(&item->result->object.tag) == item->life ? word : UINT64_MAX;
+#define DESTROYED UINT64_MAX /* what is there is another's number, or none: it comes last */
+
+/* The thread that ended it has not come to its number, or has died before: it is noted here, and is
+ * found in the log like what ends now. */
+static void note_late(cohort_completed_t *c, const item_t *item) {
+    const cohort__call_t use = {c->me, &item->result->object, item->life};
+    if (!cohort__result_look(&use)) return;
+    if (atomic_load(&item->result->followed) == FOLLOWED) cohort__completed_note(item->result);
+    cohort__result_look_end(&use);
+}
+
+static uint64_t end_number_of(cohort_completed_t *c, const item_t *item) {
+    if (atomic_load(&item->result->followed) == FOLLOWED) note_late(c, item);
+    uint64_t number = (atomic_load(&item->result->followed) >> 1) - 1;
+    return atomic_load(&item->result->object.tag) == item->life ? number : DESTROYED;
 }
 
 typedef struct {
@@ -148,7 +159,9 @@ static int by_number(const void *a, const void *b) {
     return left->item->index < right->item->index ? -1 : left->item->index > right->item->index;
 }
 
-/* Workers are looked after once for each pool, as far as results of one follow each other. */
+/* What ends during the look is left to the log, from c->at on: what ended before it may have been
+ * passed by when it had not ended yet. Workers are looked after once for each pool, as far as
+ * results of one follow each other. */
 static apr_size_t look_for_ended(cohort_completed_t *c, found_t *found) {
     apr_size_t count = 0;
     const cohort_pool_t *before = NULL;
@@ -157,7 +170,8 @@ static apr_size_t look_for_ended(cohort_completed_t *c, found_t *found) {
         cohort_pool_t *pool = atomic_load(&item->result->pool);
         bool ended = item_has_ended(c, item, true);
         if (!ended && pool != before) ended = cohort__result_try(&use, true) != APR_EAGAIN;
-        if (ended) found[count++] = (found_t){item, end_number_of(item)};
+        uint64_t number = ended ? end_number_of(c, item) : c->at;
+        if (number < c->at || number == DESTROYED) found[count++] = (found_t){item, number};
         before = pool;
     }
     return count;
