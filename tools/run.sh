@@ -226,11 +226,12 @@ run_test() {
     ctest_preset "$preset" "$@"
 }
 
+# Tests wait for each other's processes and for times more than they compute.
 ctest_preset() { # preset argument...
     local preset=$1
     shift
     say "Testing preset $preset"
-    (cd "$root" && ctest --preset "$preset" -j "$(cores)" \
+    (cd "$root" && ctest --preset "$preset" -j $((2 * $(cores))) \
         --output-junit "$root/build/$preset/junit.xml" "$@") ||
         die "tests of preset $preset failed; they are listed above."
 }
@@ -519,7 +520,7 @@ run_crash() {
     timeout "$(crash_left 240)" "$root/build/release/bin/crash_random" --deaths 10000 2>&1 |
         tee -a "$log" || result=1
     say "Kills at chosen instructions, and every test labelled test_crash or proof"
-    (cd "$root/build/release" && timeout "$(crash_left)" ctest -j "$(cores)" \
+    (cd "$root/build/release" && timeout "$(crash_left)" ctest -j $((2 * $(cores))) \
         -L '^(test_crash|proof)$' --output-on-failure \
         --output-log "$root/build/crash-tests.log") ||
         result=1

@@ -199,8 +199,9 @@ static void put_signal(cohort__text_t *to, size_t which, const siginfo_t *info) 
     put_hex(to, (uintptr_t)info->si_addr);
 }
 
-/* What is there is zero-terminated at any time, whenever the rest is cut off. What is known without
- * the unwinder, or a look at any file, comes first: one of these may fault itself, or not return. */
+/* What is there is zero-terminated at any time, whenever the rest is cut off. What is known
+ * without the unwinder, or a look at any file, comes first: one of these may fault itself, or not
+ * return. */
 static void write_all(size_t which, const siginfo_t *info, const void *context) {
     static trace_t trace;
     place_t place = {.name = ""};
