@@ -141,6 +141,42 @@ typedef enum {
  */
 typedef int (*cohort_target_t)(void *args);
 
+/**
+ * A whole line of standard output, or of standard error; also what is behind the last newline, and
+ * the first COHORT_LINE_MAX bytes of a longer one, and so on.
+ *
+ * Of a process (COHORT_STREAM_LINES) it is called by one thread, the same for all processes that
+ * the calling process has started so: never twice at the same time, in the order of the lines of a
+ * stream, and also before start has returned. While it is called no other stream is read, and a
+ * child that has filled its pipe waits. It may call any function but exit(), cohort_exit() and
+ * cohort_finalize(), of the same process, too: destroy it (the lines go on until their end), kill
+ * it, and join it once all its streams are at their ends; before that the child may wait for its
+ * pipe to be read, and a join without a time for ever.
+ *
+ * Of a command (run.h) it is called in the thread that calls cohort_run(), else in the runner's,
+ * which does nothing else meanwhile.
+ *
+ * @param user   as it was given with the function
+ * @param stream 1: of standard output, 2: of standard error
+ * @param line   without the newline, or carriage return and newline, with a zero behind it; valid
+ *               until the return. NULL, of a process only: the stream is at its end, which is the
+ *               last call for it
+ * @param length its bytes, which may be zeros
+ * @return 0: go on; else a command is killed, as by cohort_run_cancel(), and of a process what
+ *         comes of this stream from here on is read and dropped, but for the end
+ */
+typedef int (*cohort_line_t)(void *user, int stream, const char *line, apr_size_t length);
+
+/** The longest piece of a line that a cohort_line_t is given, in bytes. */
+#define COHORT_LINE_MAX 65536
+
+/** The function that gets the lines of a stream. */
+typedef struct cohort_lines_t {
+    cohort_line_t line;       /**< not NULL */
+    void *user;               /**< for it */
+    apr_uint64_t reserved[4]; /**< all 0; else COHORT_EOPTION */
+} cohort_lines_t;
+
 /** Where a standard stream of a process goes, or comes from. */
 typedef enum {
     COHORT_STREAM_INHERIT = 0, /**< the parent's; in the background none, the null device */
@@ -165,17 +201,28 @@ typedef enum {
      * When it is closed the terminal is hung up: SIGHUP. The modes are the system's: lines are
      * edited and echoed, and end in carriage return and newline. APR_ENOTIMPL at start on Windows.
      */
-    COHORT_STREAM_TERMINAL
+    COHORT_STREAM_TERMINAL,
+    /**
+     * Not of standard input: each line is given to the function in `lines` (cohort_line_t), by a
+     * thread of the process that starts it. The stream is at its end when all have closed it that
+     * hold it, processes which the child has started included, whether or not the child has ended
+     * or its handle is destroyed; and when the starting process leaves the cohort or exits, which
+     * waits until what had come by then was given. From then on, as when that process dies, those
+     * that hold it write to a pipe that nobody reads. Copies of the process by fork have neither
+     * the thread nor the pipe.
+     */
+    COHORT_STREAM_LINES
 } cohort_stream_kind_t;
 
 /** A standard stream of a process. */
 typedef struct cohort_stream_t {
-    cohort_stream_kind_t kind; /**< where it goes */
-    apr_file_t *file;          /**< FILE: in; PIPE, TERMINAL: out, valid after start succeeded */
-    const char *path;          /**< LOG: of the file, from the caller's working directory */
-    apr_uint16_t columns;      /**< TERMINAL, the first of them: its width; 0: 80 */
-    apr_uint16_t rows;         /**< and its height; 0: 24 */
-    apr_uint64_t reserved[2];  /**< all 0; else COHORT_EOPTION */
+    cohort_stream_kind_t kind;   /**< where it goes */
+    apr_file_t *file;            /**< FILE: in; PIPE, TERMINAL: out, valid after start succeeded */
+    const char *path;            /**< LOG: of the file, from the caller's working directory */
+    apr_uint16_t columns;        /**< TERMINAL, the first of them: its width; 0: 80 */
+    apr_uint16_t rows;           /**< and its height; 0: 24 */
+    const cohort_lines_t *lines; /**< LINES: the function that gets them; read at start */
+    apr_uint64_t reserved[1];    /**< all 0; else COHORT_EOPTION */
 } cohort_stream_t;
 
 /** Options of a process; zero means default. */
@@ -304,7 +351,8 @@ cohort_process_create_object(cohort_process_t **process, const cohort_process_ba
  *  - APR_SUCCESS
  *  - COHORT_EOPTION: a reserved word of the program, of a stream or of the options is not 0
  *  - APR_EINVAL: no or an empty argv[0], a stream of no known kind, or of one that it cannot be, a
- *    file or path that is NULL, a pipe or terminal without a pool, `streams` in the options,
+ *    file, path, `lines` or its function that is NULL, a pipe or terminal without a pool,
+ *    `streams` in the options,
  *    unknown enumerators, files that cannot be meant
  *  - APR_ENOMEM: the arena is full
  *  - COHORT_ELIMIT: too many processes, created and not destroyed

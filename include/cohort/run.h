@@ -55,25 +55,6 @@ typedef struct cohort_runner_t cohort_runner_t;
 /** One command that was given to a runner. */
 typedef struct cohort_run_t cohort_run_t;
 
-/**
- * A whole line of a command's output, or of its errors; also what is behind the last newline, and
- * the first COHORT_LINE_MAX bytes of a longer one, and so on.
- *
- * Of cohort_run() it is called in the calling thread, else in the runner's, which does nothing else
- * meanwhile.
- *
- * @param user   the command's
- * @param stream 1: of standard output, 2: of standard error
- * @param line   without the newline, or carriage return and newline, with a zero behind it; valid
- *               until the return
- * @param length its bytes, which may be zeros
- * @return 0: go on; else the command is killed, as by cohort_run_cancel()
- */
-typedef int (*cohort_line_t)(void *user, int stream, const char *line, apr_size_t length);
-
-/** The longest piece of a line that a cohort_line_t is given, in bytes. */
-#define COHORT_LINE_MAX 65536
-
 /** A program, or a function, to run to its end; zero means default. */
 typedef struct cohort_command_t {
     /** NULL-terminated; argv[0] is the program, searched on PATH if it has no separator. NULL:
@@ -90,8 +71,8 @@ typedef struct cohort_command_t {
      * which they were written. COHORT_STREAM_TERMINAL: one that it has for itself; what comes there
      * is collected as output if that is one of them, else as errors, with a carriage return before
      * each newline but in lines given to `line`; nothing is typed there, so with it for standard
-     * input `input` is NULL. Not COHORT_STREAM_PIPE, nor a terminal for standard input alone.
-     * Nothing is written to the struct.
+     * input `input` is NULL. Not COHORT_STREAM_PIPE or COHORT_STREAM_LINES, nor a terminal for
+     * standard input alone. Nothing is written to the struct.
      */
     cohort_stream_t streams[3];
     /** how many bytes of output are kept; 0: all, as long as there is memory. What comes behind
@@ -168,8 +149,8 @@ typedef struct cohort_outcome_t {
  *  - APR_SUCCESS: it has begun and ended; `outcome->end` says how
  *  - COHORT_EOPTION: a reserved word is not 0
  *  - APR_EINVAL: no or an empty argv[0], both or none of a program and a function, input or args
- *    NULL with a size, a stream of no known kind or that is a pipe, a terminal with input or
- *    without output, a file that is NULL, `streams` in `process`; and as
+ *    NULL with a size, a stream of no known kind or that is a pipe or for lines, a terminal with
+ *    input or without output, a file that is NULL, `streams` in `process`; and as
  *    cohort_process_create_program() or cohort_process_create()
  *  - why it could not be started, as cohort_process_start(): ENOENT and so on, of the last attempt;
  *    cohort_last_error() names the step, as "chdir /no/such: No such file or directory"

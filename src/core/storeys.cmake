@@ -15,7 +15,7 @@ set(COHORT_STOREY_object
     ring_count.c ring_get.c ring_hints.c ring_put.c ring_repair.c ring_wait.c holders.c shared.c
     sync_condition.c sync_event.c sync_lock.c sync_semaphore.c)
 set(COHORT_STOREY_process
-    ask.c attempt.c census.c child.c gift.c given.c keeper.c launch.c lifeline.c method.c
+    ask.c attempt.c census.c child.c gift.c given.c keeper.c launch.c lifeline.c lines.c method.c
     orphans.c parcel.c process.c program.c run.c run_attempt.c run_collect.c runner.c
     runner_lost.c runner_task.c server.c server_client.c service.c service_ask.c service_keep.c
     settings.c start.c streams.c)

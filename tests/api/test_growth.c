@@ -127,6 +127,20 @@ static apr_status_t own_stream(void **made, int word) {
     return cohort_process_create((cohort_process_t **)made, nothing, NULL, 0, &options, NULL);
 }
 
+static int no_line(void *user, int stream, const char *line, apr_size_t length) {
+    (void)user, (void)stream, (void)line, (void)length;
+    return 0;
+}
+
+static apr_status_t lines_of_a_stream(void **made, int word) {
+    static cohort_lines_t lines;
+    lines = (cohort_lines_t){.line = no_line};
+    set(lines.reserved, word);
+    a_program = (cohort_program_t){
+        .argv = no_program, .streams = {[1] = {.kind = COHORT_STREAM_LINES, .lines = &lines}}};
+    return create_program(made, -1);
+}
+
 /* ... of a process that has been created. */
 static apr_status_t program_started(void **made, int word) {
     cohort_process_t *process = NULL;
@@ -178,17 +192,18 @@ static const refusal_t refusals[] = {
     {"cohort_pool_create", "options.reserved[%d]", 3, pool},
     {"cohort_region_create", "options.reserved[%d]", 5, region},
     {"cohort_process_create", "options.reserved[%d]", WORDS - 2, process},
-    {"cohort_process_create", "options->streams[1].reserved[%d]", 1, own_stream},
+    {"cohort_process_create", "options->streams[1].reserved[%d]", 0, own_stream},
     {"cohort_process_create_object", "options.reserved[%d]", WORDS - 2, object_options},
     {"cohort_process_create", "restart->reserved[%d]", 3, service},
     {"cohort_process_create_object", "self->reserved[%d]", WORDS - 1, object},
     {"cohort_process_create_program", "options.reserved[%d]", WORDS - 2, program_options},
     {"cohort_process_create_program", "program->reserved[%d]", WORDS - 1, program},
-    {"cohort_process_create_program", "program->streams[2].reserved[%d]", 1, stream},
+    {"cohort_process_create_program", "program->streams[2].reserved[%d]", 0, stream},
+    {"cohort_process_create_program", "lines->reserved[%d]", 3, lines_of_a_stream},
     {"cohort_process_start", "program->reserved[%d]", WORDS - 1, program_started},
     {"cohort_process_launch", "options.reserved[%d]", WORDS - 2, launch},
     {"cohort_process_launch_object", "self->reserved[%d]", WORDS - 1, launch_object},
-    {"cohort_process_launch_program", "program->streams[0].reserved[%d]", 1, launch_program},
+    {"cohort_process_launch_program", "program->streams[0].reserved[%d]", 0, launch_program},
     {"cohort_runner_create", "options.reserved[%d]", WORDS - 1, runner},
     {"cohort_run", "command->reserved[%d]", WORDS - 1, command},
 };

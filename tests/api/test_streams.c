@@ -186,7 +186,7 @@ static void misuse_is_refused(void) {
     CHECK_STATUS(APR_EINVAL,
                  refusal((cohort_stream_t[3]){[2] = {.kind = COHORT_STREAM_FILE}}, NULL));
     CHECK_STATUS(APR_EINVAL, refusal((cohort_stream_t[3]){{.kind = COHORT_STREAM_TERMINAL}}, NULL));
-    CHECK_STATUS(COHORT_EOPTION, refusal((cohort_stream_t[3]){[2] = {.reserved = {0, 1}}}, NULL));
+    CHECK_STATUS(COHORT_EOPTION, refusal((cohort_stream_t[3]){[2] = {.reserved = {1}}}, NULL));
     cohort_stream_t streams[3] = {{0}};
     cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, NULL}};
     cohort_process_options_t options = {.streams = streams};

@@ -4,7 +4,7 @@
  * from RUNNING on the start has succeeded. What fails before that is left in the slot as the status
  * of start.
  */
-#include "core/process/process.h"
+#include "core/process/streams.h"
 
 #include "core/memory/arena.h"
 #include "core/memory/upward.h"
@@ -266,6 +266,7 @@ void cohort__children_end(void) {
     refused |= cohort__process_kill(id) != 0;
     if (refused) cut_loose();
     else EACH_CHILD(id, COHORT_LIFETIME_DAEMON) cohort__process_join(id, COHORT_FOREVER);
+    cohort__lines_end(); /* what they have said at last, too */
     cohort__server_close();
     cohort__keeper_close();
 }

@@ -16,6 +16,7 @@ typedef struct {
     size_t looked; /* lines: so much is known to have no newline */
     uint64_t seen;
     cohort_line_t line; /* NULL: it is kept */
+    cohort_line_t end;  /* called once without a line when no more come; NULL: not */
     void *user;
     int stream;
     apr_status_t status; /* APR_ENOMEM: not all was kept */
@@ -39,7 +40,7 @@ typedef struct cohort__station_t cohort__station_t;
 
 /* Its streams are moved by the thread that attends to it, and by no other. */
 typedef struct cohort__attempt_t {
-    const cohort_command_t *command;
+    const cohort_command_t *command; /* NULL: it is but the streams of a process (lines.c) */
     cohort__station_t *station;
     struct cohort__attempt_t *next; /* of the same station */
     cohort_process_t *slot;
@@ -58,12 +59,17 @@ typedef struct cohort__attempt_t {
 struct cohort__station_t {
     cohort_os_port_t port;
     cohort__attempt_t *attempts;
-    bool patient; /* it has one attempt, and the thread waits for nothing else */
+    bool patient;      /* it has one attempt, and the thread waits for nothing else */
+    bool streams_only; /* no attempt of it has a process to look after */
     cohort__station_t *next;
 };
 
 apr_status_t cohort__station_open(cohort__station_t *station, bool patient);
 void cohort__station_close(cohort__station_t *station);
+/* By the thread of the station: it attends to this one, too. */
+void cohort__station_enter(cohort__station_t *station, cohort__attempt_t *attempt);
+/* Nothing of the attempt is open any more. */
+void cohort__station_leave(cohort__attempt_t *attempt);
 /* Until something may have become of one of the attempts, or the station was woken, or the time has
  * come: bytes are moved. */
 void cohort__station_wait(cohort__station_t *station, int64_t until);

@@ -40,6 +40,7 @@ void cohort__runs_reset(void) {
     for (cohort__station_t *s = stations; s; s = s->next) cohort_os_port_close(&s->port);
     stations = NULL;
     cohort__runners_reset();
+    cohort__lines_reset();
 }
 
 apr_status_t cohort__station_open(cohort__station_t *station, bool patient) {
@@ -78,7 +79,7 @@ void cohort__runs_tend(void) {
     cohort__runs_unlock();
 }
 
-static void attend(cohort__attempt_t *attempt, cohort__station_t *station) {
+void cohort__station_enter(cohort__station_t *station, cohort__attempt_t *attempt) {
     attempt->station = station;
     cohort__runs_lock();
     attempt->next = station->attempts;
@@ -86,8 +87,7 @@ static void attend(cohort__attempt_t *attempt, cohort__station_t *station) {
     cohort__runs_unlock();
 }
 
-/* Nothing of it is open any more. */
-static void leave_station(cohort__attempt_t *attempt) {
+void cohort__station_leave(cohort__attempt_t *attempt) {
     cohort__runs_lock();
     cohort__attempt_t **link = &attempt->station->attempts;
     while (*link != attempt) link = &(*link)->next;
@@ -119,8 +119,10 @@ static apr_status_t check_command_streams(const cohort_command_t *command) {
     apr_status_t status = cohort__streams_check(command->streams, "command->streams");
     for (int i = 0; i < 3 && !status; i++) {
         status = cohort__stream_check(&command->streams[i], i, "command");
-        if (!status && command->streams[i].kind == COHORT_STREAM_PIPE)
-            status = cohort__fail(APR_EINVAL, "command->streams[%d] is a pipe", i);
+        bool lines = command->streams[i].kind == COHORT_STREAM_LINES;
+        if (!status && (lines || command->streams[i].kind == COHORT_STREAM_PIPE))
+            status = cohort__fail(APR_EINVAL, "command->streams[%d] is %s", i,
+                                  lines ? "for lines" : "a pipe");
     }
     return status ? status : check_terminal(command);
 }
@@ -243,10 +245,10 @@ apr_status_t cohort__attempt_start(cohort__attempt_t *attempt, cohort__station_t
     attempt->kill = attempt->give_up = COHORT_OS_NEVER;
     for (int i = 0; i < 3; i++) attempt->flows[i].handle = COHORT_OS_NONE;
     cohort__streams_begin(&attempt->streams);
-    attend(attempt, station); /* before it can end */
+    cohort__station_enter(station, attempt); /* before it can end */
     apr_status_t status = start_with_streams(attempt);
     if (!status) return APR_SUCCESS;
-    leave_station(attempt);
+    cohort__station_leave(attempt);
     for (int i = 1; i < 3; i++) cohort__collect_free(&attempt->collects[i]);
     return status;
 }
@@ -267,11 +269,17 @@ static void take_input(cohort__attempt_t *attempt) {
     if (!flow->size || flow->status) close_flow(attempt, 0);
 }
 
+/* Its user wants no more of it. */
+static void drop_command(cohort__attempt_t *attempt) {
+    cohort__attempt_cancel(attempt);
+    for (int i = 1; i < 3; i++) cohort__collect_drop(&attempt->collects[i]);
+}
+
 static void take_output(cohort__attempt_t *attempt, int i) {
     cohort_os_flow_t *flow = &attempt->flows[i];
     if (flow->moved && !cohort__collect_take(&attempt->collects[i], flow->moved)) {
-        cohort__attempt_cancel(attempt);
-        for (int k = 1; k < 3; k++) cohort__collect_drop(&attempt->collects[k]);
+        if (!attempt->command) cohort__collect_drop(&attempt->collects[i]);
+        else drop_command(attempt);
     }
     if (flow->status && !APR_STATUS_IS_EOF(flow->status)) attempt->status = flow->status;
     if (flow->status) close_flow(attempt, i);
@@ -327,7 +335,7 @@ static void move_bytes(cohort__station_t *station, int count, int64_t until) {
     if (count > FEW) flows = malloc((size_t)count * sizeof *flows);
     if (!flows) return;
     (void)list_flows(station, flows);
-    int64_t look = sooner(until, cohort_os_now() + LOOK_TIME);
+    int64_t look = station->streams_only ? until : sooner(until, cohort_os_now() + LOOK_TIME);
     apr_status_t status = cohort_os_port_wait(&station->port, flows, count, look);
     if (flows != few) free(flows);
     if (status && look < until) look_for_deaths(station);
@@ -403,7 +411,7 @@ static void hand_out(cohort__collect_t *collect, cohort_collected_t *collected) 
 }
 
 void cohort__attempt_finish(cohort__attempt_t *attempt, cohort_outcome_t *outcome) {
-    leave_station(attempt);
+    cohort__station_leave(attempt);
     outcome->exit_code = cohort__exit_code(attempt->slot);
     cohort__slot_let_go(atomic_load(&attempt->id));
     outcome->end = attempt->why;

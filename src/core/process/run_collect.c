@@ -47,7 +47,9 @@ void cohort__collect_room(cohort__collect_t *collect, char **bytes, size_t *size
 
 static bool give_line(cohort__collect_t *collect, char *line, size_t length) {
     line[length] = 0;
-    return collect->line(collect->user, collect->stream, line, length) == 0;
+    int said = collect->line(collect->user, collect->stream, line, length);
+    if (collect->end) cohort__end_copy(0);
+    return said == 0;
 }
 
 /* The lines that are complete; what is behind them goes to the beginning. */
@@ -90,6 +92,8 @@ void cohort__collect_end(cohort__collect_t *collect) {
     if (collect->line && collect->size) (void)give_line(collect, collect->data, collect->size);
     if (collect->line) collect->size = 0;
     collect->data[collect->size] = 0;
+    if (collect->end) (void)collect->end(collect->user, collect->stream, NULL, 0);
+    if (collect->end) cohort__end_copy(0);
     /* what is large is as large as the next one will be: given back in part, it is made anew */
     if (collect->size >= collect->room / 4) return;
     char *fitting = realloc(collect->data, collect->size + 1);

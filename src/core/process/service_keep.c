@@ -43,10 +43,12 @@ static void copy_program(cohort__packing_t *p, const cohort_program_t *program) 
 /* What each run would have another one of. */
 static apr_status_t check_streams(const cohort_stream_t *streams, const char *name) {
     for (int i = 0; i < 3; i++) {
-        bool pipe = streams[i].kind == COHORT_STREAM_PIPE;
-        if (pipe || streams[i].kind == COHORT_STREAM_TERMINAL)
+        cohort_stream_kind_t kind = streams[i].kind;
+        if (kind == COHORT_STREAM_PIPE || kind == COHORT_STREAM_TERMINAL)
             return cohort__fail(APR_EINVAL, "%s->streams[%d] of a service is a %s", name, i,
-                                pipe ? "pipe" : "terminal");
+                                kind == COHORT_STREAM_PIPE ? "pipe" : "terminal");
+        if (kind == COHORT_STREAM_LINES)
+            return cohort__fail(APR_EINVAL, "%s->streams[%d] of a service is for lines", name, i);
     }
     return APR_SUCCESS;
 }

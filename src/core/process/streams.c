@@ -22,14 +22,14 @@
 apr_status_t cohort__streams_check(const cohort_stream_t streams[3], const char *name) {
     apr_status_t status = APR_SUCCESS;
     for (unsigned i = 0; i < 3 && !status; i++)
-        status = cohort__check_reserved_at(streams[i].reserved, 2, name, i);
+        status = cohort__check_reserved_at(streams[i].reserved, 1, name, i);
     return status;
 }
 
 apr_status_t cohort__stream_check(const cohort_stream_t *stream, int i, const char *name) {
-    bool can_be = stream->kind >= COHORT_STREAM_INHERIT && stream->kind <= COHORT_STREAM_TERMINAL;
+    bool can_be = stream->kind >= COHORT_STREAM_INHERIT && stream->kind <= COHORT_STREAM_LINES;
     if (stream->kind == COHORT_STREAM_OUTPUT) can_be = i == 2;
-    if (stream->kind == COHORT_STREAM_LOG) can_be = i != 0;
+    if (stream->kind == COHORT_STREAM_LOG || stream->kind == COHORT_STREAM_LINES) can_be = i != 0;
     if (!can_be)
         return cohort__fail(APR_EINVAL, "%s->streams[%d].kind is %d", name, i, (int)stream->kind);
     if (stream->kind == COHORT_STREAM_FILE && !stream->file)
@@ -37,6 +37,7 @@ apr_status_t cohort__stream_check(const cohort_stream_t *stream, int i, const ch
     if (stream->kind == COHORT_STREAM_LOG && (!stream->path || !*stream->path))
         return cohort__fail(APR_EINVAL, "%s->streams[%d].path is %s", name, i,
                             stream->path ? "empty" : "NULL");
+    if (stream->kind == COHORT_STREAM_LINES) return cohort__lines_check(stream->lines, i, name);
     return APR_SUCCESS;
 }
 
@@ -245,14 +246,15 @@ apr_status_t cohort__stream_open(cohort__streams_t *s, const cohort_stream_t *st
                                                   : as_handle(stream->file, &s->child[i]);
     case COHORT_STREAM_LOG: return open_log(stream, i, s);
     case COHORT_STREAM_TERMINAL: return open_terminal(stream, i, s);
+    case COHORT_STREAM_LINES: return cohort__stream_pipe(s, i, COHORT_OS_PIPE_INWARD);
     default: return APR_SUCCESS;
     }
 }
 
 apr_status_t cohort__streams_open(cohort__streams_t *s, const cohort_stream_t streams[3],
                                   cohort_process_t *slot) {
-    apr_status_t status = APR_SUCCESS;
     cohort__streams_begin(s);
+    apr_status_t status = cohort__lines_begin(s, streams);
     for (int i = 0; i < 3 && !status; i++)
         status = streams[i].kind == COHORT_STREAM_PIPE
                      ? open_pipe(i, s, slot->program_pool)
@@ -265,6 +267,7 @@ apr_status_t cohort__streams_open(cohort__streams_t *s, const cohort_stream_t st
 /* ---- after the start ------------------------------------------------------------------------ */
 
 void cohort__streams_close(cohort__streams_t *s, bool failed) {
+    if (failed) cohort__lines_drop(s);
     if (failed) cohort__streams_end(s);
     else cohort__streams_started(s);
 }
@@ -283,6 +286,7 @@ static apr_status_t hand_over(cohort__streams_t *s, cohort_stream_t *stream, int
 apr_status_t cohort__streams_hand_over(cohort__streams_t *s, cohort_stream_t streams[3],
                                        cohort_process_t *slot) {
     apr_status_t status = APR_SUCCESS;
+    cohort__lines_give(s);
     cohort__streams_lock();
     for (int i = 0; i < 3 && !status; i++) {
         if (streams[i].kind == COHORT_STREAM_TERMINAL && i != s->first_terminal)

@@ -13,7 +13,8 @@ typedef struct cohort__streams_t {
     apr_file_t *file[3], *theirs[3]; /* of a pipe that is APR's; of a log, which has no other end */
     apr_pool_t *pool;                /* for logs; NULL: there is none */
     cohort_os_terminal_t terminal;
-    int first_terminal; /* the stream for which it was made; 3: none */
+    int first_terminal;              /* the stream for which it was made; 3: none */
+    struct cohort__attempt_t *lines; /* which reads those that are given line by line; or NULL */
     struct cohort__streams_t *next;
 } cohort__streams_t;
 
@@ -61,6 +62,23 @@ apr_status_t cohort__streams_hand_over(cohort__streams_t *s, cohort_stream_t str
  * inherited. In the background nothing is. */
 void cohort__streams_of(const cohort_process_t *slot, cohort_os_handle_t stdio[3]);
 cohort_os_streams_t cohort__streams_whole(const cohort_process_t *slot);
+
+/* ---- lines.c -------------------------------------------------------------------------------- */
+
+/* Of a stream that is given line by line. */
+apr_status_t cohort__lines_check(const cohort_lines_t *lines, int i, const char *name);
+/* Before the start; on failure, too, to be dropped. Nothing is done where no stream is of that kind
+ * in these. */
+apr_status_t cohort__lines_begin(cohort__streams_t *s, const cohort_stream_t streams[3]);
+/* The start has failed. */
+void cohort__lines_drop(cohort__streams_t *s);
+/* The start is over: from now on lines are given. This process' ends are the reader's. */
+void cohort__lines_give(cohort__streams_t *s);
+
+/* What is in the pipes by now is given, and the ends. */
+void cohort__lines_end(void);
+/* In a copy of the process: all is the original's. */
+void cohort__lines_reset(void);
 
 /* ---- start.c -------------------------------------------------------------------------------- */
 
