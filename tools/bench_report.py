@@ -170,6 +170,25 @@ def rows():
     )
     yield Row("the same, and one for each item", "pool.times.items", "", [])
     yield Row(
+        "map of tasks that may wait and run again, and need not",
+        "pool.retry.none.delay",
+        "",
+        ["pool.retry.none:cohort <= 1.1"],
+    )
+    yield Row(
+        "the same, where each fails once and waits for 1 ms",
+        "pool.retry.once.delay",
+        "",
+        ["pool.retry.once:cohort <= 3"],
+    )
+    yield Row("a short job, 100 tasks of 10 us", "share.alone", "", [])
+    yield Row(
+        "the same, beside a long one of 1 ms tasks",
+        "share.beside",
+        "",
+        ["share.alone:cohort <= 10", "python-Pool <= 0.05"],
+    )
+    yield Row(
         "imap of x*x, one by one",
         "imap.x*x",
         "",
