@@ -29,7 +29,8 @@
 ## tools/run.sh bench [--best] [--docs] [SECTION...]
 ##                                          measure Cohort beside its peers and print one table (of
 ##                                          the best rounds, where the machine is disturbed);
-##                                          --docs: and put it into docs/performance.md
+##                                          --docs: and put it into docs/performance.md, where
+##                                          lines of some sections alone are marked as later ones
 ## tools/run.sh help                        this text
 #
 # What a command needs and does not find (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib,
@@ -468,15 +469,16 @@ machine() {
 }
 
 run_bench() {
-    local work=$root/build/bench document='' best=''
+    local work=$root/build/bench document='' how=''
     while :; do
         case ${1-} in
         --docs) document=$root/docs/performance.md ;;
-        --best) best=--best ;;
+        --best) how=--best ;;
         *) break ;;
         esac
         shift
     done
+    [ $# = 0 ] || how="$how --some"
     ensure_packages
     ensure_each extras
     ensure_each peers
@@ -492,9 +494,9 @@ run_bench() {
     have python3 || die "the table needs Python 3; the figures are in build/bench/results.txt."
     say "The table; ratios are Cohort's figure divided by the other's"
     # shellcheck disable=SC2086  # empty words are none
-    python3 "$root/tools/bench_report.py" $best "$work/results.txt" \
+    python3 "$root/tools/bench_report.py" $how "$work/results.txt" \
         "$([ -n "$document" ] && echo "$root/docs" || echo "$work")" $document
-    say "Also drawn: performance-ratios.svg and performance-scale.svg in" \
+    [ $# != 0 ] || say "Also drawn: performance-ratios.svg and performance-scale.svg in" \
         "$([ -n "$document" ] && echo docs || echo build/bench)"
 }
 
