@@ -227,11 +227,13 @@ run_test() {
 }
 
 # Tests wait for each other's processes and for times more than they compute.
+tests_at_once() { echo $((2 * $(cores))); }
+
 ctest_preset() { # preset argument...
     local preset=$1
     shift
     say "Testing preset $preset"
-    (cd "$root" && ctest --preset "$preset" -j $((2 * $(cores))) \
+    (cd "$root" && ctest --preset "$preset" -j "$(tests_at_once)" \
         --output-junit "$root/build/$preset/junit.xml" "$@") ||
         die "tests of preset $preset failed; they are listed above."
 }
@@ -520,7 +522,7 @@ run_crash() {
     timeout "$(crash_left 240)" "$root/build/release/bin/crash_random" --deaths 10000 2>&1 |
         tee -a "$log" || result=1
     say "Kills at chosen instructions, and every test labelled test_crash or proof"
-    (cd "$root/build/release" && timeout "$(crash_left)" ctest -j $((2 * $(cores))) \
+    (cd "$root/build/release" && timeout "$(crash_left)" ctest -j "$(tests_at_once)" \
         -L '^(test_crash|proof)$' --output-on-failure \
         --output-log "$root/build/crash-tests.log") ||
         result=1

@@ -352,8 +352,7 @@ cohort_process_create_object(cohort_process_t **process, const cohort_process_ba
  *  - COHORT_EOPTION: a reserved word of the program, of a stream or of the options is not 0
  *  - APR_EINVAL: no or an empty argv[0], a stream of no known kind, or of one that it cannot be, a
  *    file, path, `lines` or its function that is NULL, a pipe or terminal without a pool,
- *    `streams` in the options,
- *    unknown enumerators, files that cannot be meant
+ *    `streams` in the options, unknown enumerators, files that cannot be meant
  *  - APR_ENOMEM: the arena is full
  *  - COHORT_ELIMIT: too many processes, created and not destroyed
  *  - APR_ENOTIMPL: this system does not have `files` or the containment

@@ -8,11 +8,15 @@
  */
 #include "step_pool.h"
 
+#include "core/memory/arena.h"
+#include "core/pool/pool.h"
+
 #include <cohort/completed.h>
+#include <string.h>
 
 typedef struct {
     state_t pool; /* first: what step_pool.h works on */
-    _Atomic int called, ended;
+    _Atomic int called, ended, open;
 } followed_t;
 
 /* Of the survivor, and made anew for each try. */
@@ -135,6 +139,50 @@ STEP_CASES(follows, .prepare = unarmed, .operate = follow, .check = check_others
 STEP_CASES(asks_what_workers_do, .prepare = unarmed, .operate = ask, .check = check_others,
            .discard = discard)
 
+/* ---- a result that has no number ------------------------------------------------------------ */
+
+static apr_status_t wait_until_open(const void *input, void *output) {
+    const item_t *item = input;
+    while (!atomic_load(&((followed_t *)item->state)->open)) sched_yield();
+    return run_item(input, output);
+}
+
+/* As one that died between the end of the result and its number leaves it; and the log is empty, as
+ * for an iterator that is behind. */
+static void *not_numbered(void) {
+    followed_t *f = with_pool(0);
+    f->pool.job = submit(f, (cohort_job_t){.task = wait_until_open, .chunk = 1}, 0, ITEMS);
+    CHECK_STATUS(APR_SUCCESS, cohort_completed_create(&following, &f->pool.job, 1, test_pool()));
+    atomic_store(&f->open, 1);
+    CHECK_STATUS(APR_SUCCESS, cohort_result_wait(f->pool.job, COHORT_FOREVER));
+    while (atomic_load(&f->pool.job->followed) == 1) sched_yield();
+    atomic_store(&f->pool.job->followed, 1);
+    memset(cohort__arena->ended, 0, sizeof cohort__arena->ended);
+    return f;
+}
+
+/* Of the victim, which is a copy, the iterator is the same. */
+static void find_it(void *state) {
+    followed_t *f = state;
+    cohort_result_t *result;
+    apr_size_t index;
+    atomic_store(&f->ended, 1 + cohort_completed_next(following, &result, &index, 0));
+}
+
+static void check_found(void *state, bool finished) {
+    followed_t *f = state;
+    cohort_result_t *result = NULL;
+    apr_size_t index = 7;
+    if (finished) CHECK_INT(1 + APR_SUCCESS, f->ended);
+    CHECK_STATUS(APR_SUCCESS, cohort_completed_next(following, &result, &index, COHORT_FOREVER));
+    CHECK(result == f->pool.job && index == 0);
+    CHECK_STATUS(APR_EOF, cohort_completed_next(following, &result, &index, COHORT_FOREVER));
+    check_others(state, finished);
+}
+
+STEP_CASES(finds_what_has_no_number, .prepare = not_numbered, .operate = find_it,
+           .check = check_found, .discard = discard)
+
 /* ---- items that are run again --------------------------------------------------------------- */
 
 static void *again(void) {
@@ -170,6 +218,8 @@ const test_case_t step_completed_cases[] = {ENTRY(ends_what_is_followed),
                                             ENTRY(follows_repair),
                                             ENTRY(asks_what_workers_do),
                                             ENTRY(asks_what_workers_do_repair),
+                                            ENTRY(finds_what_has_no_number),
+                                            ENTRY(finds_what_has_no_number_repair),
                                             ENTRY(runs_again),
                                             ENTRY(runs_again_repair),
                                             {0}};

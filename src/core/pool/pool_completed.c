@@ -144,7 +144,7 @@ static void note_late(cohort_completed_t *c, const item_t *item) {
 
 static uint64_t end_number_of(cohort_completed_t *c, const item_t *item) {
     if (atomic_load(&item->result->followed) == FOLLOWED) note_late(c, item);
-    uint64_t number = (atomic_load(&item->result->followed) >> 1) - 1;
+    uint64_t number = (atomic_load(&item->result->followed) >> 1) - 1; /* none: of another life */
     return atomic_load(&item->result->object.tag) == item->life ? number : DESTROYED;
 }
 
@@ -197,10 +197,16 @@ static bool is_list_due(const cohort_completed_t *c) {
            cohort_os_now() - c->looked >= LOOK_NS;
 }
 
+/* What the look has left to the log may be there already, and nothing else tells of it. */
+static void look_anew(cohort_completed_t *c) {
+    look_at_list(c);
+    if (!c->ended) read_on(c, false);
+}
+
 static apr_status_t try_completed(void *arg, bool thorough) {
     cohort_completed_t *c = arg;
     if (!c->ended) read_on(c, thorough);
-    if (!c->ended && (c->behind || (thorough && is_list_due(c)))) look_at_list(c);
+    if (!c->ended && (c->behind || (thorough && is_list_due(c)))) look_anew(c);
     return c->ended ? APR_SUCCESS : APR_EAGAIN;
 }
 
