@@ -356,6 +356,21 @@ static void a_killed_keeper_is_replaced(void) {
     free_board(board);
 }
 
+/* What is run in its stead never joins the cohort: it is ended, and no zombie, when this process
+ * has left. */
+static void a_keeper_that_does_not_come(void) {
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .method = COHORT_START_FORK};
+    cohort_process_t *daemon;
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start_method(COHORT_START_DEFAULT, "/usr/bin/yes"));
+    CHECK_STATUS(APR_SUCCESS, cohort_process_launch(&daemon, stay, NULL, 0, &options, NULL));
+    cohort_finalize();
+    CHECK_INT(-1, waitpid(-1, NULL, WNOHANG));
+    CHECK_INT(ECHILD, errno);
+    CHECK_STATUS(APR_SUCCESS, cohort_initialize(NULL));
+    CHECK_STATUS(APR_SUCCESS, cohort_set_start_method(COHORT_START_DEFAULT, TEST_ITSELF));
+}
+
 static bool is_a(int fd, mode_t kind) {
     struct stat facts;
     return fstat(fd, &facts) == 0 && (facts.st_mode & S_IFMT) == kind;
@@ -412,6 +427,7 @@ static void a_keeper_waits_for_the_end_itself(void) {
     X(what_a_daemon_would_join_ends_with_it)                    \
     X(a_daemon_without_server_ends_with_its_parent)             \
     X(a_killed_keeper_is_replaced)                              \
+    X(a_keeper_that_does_not_come)                              \
     X(a_keeper_waits_for_the_end_itself)
 
 CASES(RUN)

@@ -22,7 +22,6 @@
 #include "core/base/fail.h"
 #include "core/memory/arena.h"
 
-#include <apr_thread_proc.h>
 #include <stdlib.h>
 
 /* the process has ended: what is left of its group is to end, too */
@@ -35,6 +34,7 @@ static struct {
     cohort_os_mutex_t mutex;
     cohort_process_t *slot; /* NULL: none */
     cohort__pid_t id;
+    cohort_os_id_t os;
     cohort_os_known_t channel;
     uint64_t users;
     int64_t begun;
@@ -42,7 +42,7 @@ static struct {
 
 /* nanoseconds from the start of one that ends by itself to that of the next one */
 #define RENEWAL    1000000000
-#define CLOSE_TIME 2000000 /* microseconds that it gets to go by itself */
+#define CLOSE_TIME 2000000 /* microseconds that it gets to come, to go by itself, and to die */
 
 static void forget_keeper(void) {
     if (!keeper.slot) return;
@@ -53,12 +53,11 @@ static void forget_keeper(void) {
 static apr_status_t exec_keeper(cohort_process_t *slot, cohort_os_handle_t reader) {
     cohort_os_boot_t boot = {.lifeline = COHORT_OS_NONE, .channel = reader};
     cohort__watched_t *watched;
-    cohort_os_id_t child;
-    apr_status_t status = cohort__reexec(slot, &boot, NULL, &child, &watched);
+    apr_status_t status = cohort__reexec(slot, &boot, NULL, &keeper.os, &watched);
     if (status) return status;
-    status = cohort__watcher_add(watched, slot, cohort__process_attempt(slot), child, true);
+    status = cohort__watcher_add(watched, slot, cohort__process_attempt(slot), keeper.os, true);
     if (!status) return APR_SUCCESS;
-    cohort__attempt_end_child(child);
+    cohort__attempt_end_child(keeper.os);
     cohort__process_ended(slot, COHORT_EXIT_UNKNOWN);
     return status;
 }
@@ -163,18 +162,38 @@ void cohort__keeper_lost(cohort__pid_t id) {
     cohort__slot_let_go(id);
 }
 
+static apr_status_t try_started_keeper(void *arg, bool thorough) {
+    cohort__pid_t id = *(cohort__pid_t *)arg;
+    cohort_process_t *slot = cohort__process_find(id);
+    (void)thorough; /* the watcher sees its end */
+    return slot && cohort__process_state(slot) == COHORT__SLOT_STARTING ? APR_EAGAIN : APR_SUCCESS;
+}
+
+/* One that does not even run by now would end when it comes to its channel: after this process has
+ * left the cohort, and be a zombie from then on. Under the guard with which the watcher reaps. */
+static void kill_starting(cohort_process_t *slot, cohort__pid_t id, cohort_os_id_t os) {
+    cohort__thread_t *me;
+    if (cohort__enter(&me)) return;
+    cohort__guard_enter(&slot->guard, me);
+    if (try_started_keeper(&id, false) == APR_EAGAIN) (void)cohort_os_signal(os, COHORT_OS_KILL);
+    cohort__guard_leave(&slot->guard);
+}
+
 void cohort__keeper_close(void) {
     cohort_os_mutex_lock(&keeper.mutex);
     cohort_process_t *slot = keeper.slot && cohort__process_find(keeper.id) ? keeper.slot : NULL;
     cohort__pid_t id = keeper.id;
+    cohort_os_id_t os = keeper.os;
     forget_keeper();
     cohort_os_mutex_unlock(&keeper.mutex);
-    int64_t until = cohort__deadline(CLOSE_TIME);
-    while (slot && cohort__process_find(id) &&
-           cohort__process_state(slot) == COHORT__SLOT_STARTING && cohort_os_now() < until)
-        apr_thread_yield();
-    apr_status_t status = slot ? cohort__process_join(id, CLOSE_TIME) : APR_SUCCESS;
-    if (status) (void)cohort__process_signal(id, COHORT_OS_KILL);
+    if (!slot) return;
+    if (cohort__await(&slot->changed, try_started_keeper, &id, cohort__deadline(CLOSE_TIME))) {
+        kill_starting(slot, id, os);
+        (void)cohort__await(&slot->changed, try_started_keeper, &id, cohort__deadline(CLOSE_TIME));
+    }
+    if (!cohort__process_join(id, CLOSE_TIME)) return;
+    (void)cohort__process_signal(id, COHORT_OS_KILL);
+    (void)cohort__process_join(id, CLOSE_TIME);
 }
 
 void cohort__keeper_lock(void) { cohort_os_mutex_lock(&keeper.mutex); }
