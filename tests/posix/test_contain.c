@@ -298,6 +298,16 @@ static void what_a_daemon_would_join_ends_with_it(void) {
 
 /* ---- servers and keepers -------------------------------------------------------------------- */
 
+/* Another keeper than this one, which has been told of all daemons before it can be told of the one
+ * that is started here, without a server that would hold it. */
+static void await_keeper_told(apr_int64_t former) {
+    cohort_process_options_t options = {.lifetime = COHORT_LIFETIME_DAEMON,
+                                        .method = COHORT_START_FORK};
+    cohort_process_t *last;
+    (void)await_child_named(getpid(), "cohort-keeper", former);
+    CHECK_STATUS(APR_SUCCESS, cohort_process_launch(&last, stay, NULL, 0, &options, NULL));
+}
+
 static int start_without_server(void *args) {
     board_t *board = board_of(args);
     (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof board);
@@ -305,7 +315,7 @@ static int start_without_server(void *args) {
     apr_int64_t server = child_named(getpid(), "cohort-server");
     CHECK(server > 0);
     CHECK_INT(0, kill((pid_t)server, SIGKILL));
-    (void)await_child_named(getpid(), "cohort-keeper", 0); /* from now on that holds the daemon */
+    await_keeper_told(0); /* from now on that holds the daemon */
     set_event(board->go);
     party_wait_for_death();
 }
@@ -323,11 +333,6 @@ static void a_daemon_without_server_ends_with_its_parent(void) {
     }
 }
 
-static int last_as_long(void *args) {
-    (void)args;
-    party_wait_for_death();
-}
-
 static int start_without_keeper(void *args) {
     board_t *board = board_of(args);
     (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof board);
@@ -336,9 +341,7 @@ static int start_without_keeper(void *args) {
     CHECK_INT(keeper, getsid((pid_t)keeper));
     apr_sleep(1100000); /* one that ends sooner after its start is not replaced at once */
     CHECK_INT(0, kill((pid_t)keeper, SIGKILL));
-    (void)await_child_named(getpid(), "cohort-keeper", keeper);
-    /* the new one has been told of the first daemon before it can be told of this one */
-    (void)start_as(COHORT_LIFETIME_DAEMON, last_as_long, args, sizeof board);
+    await_keeper_told(keeper);
     set_event(board->go);
     party_wait_for_death();
 }
@@ -392,7 +395,7 @@ static int start_and_close_all(void *args) {
     board_t *board = board_of(args);
     (void)start_as(COHORT_LIFETIME_DAEMON, be_daemon, args, sizeof board);
     await_daemon(board);
-    (void)await_child_named(getpid(), "cohort-keeper", 0);
+    await_keeper_told(0);
     close_channel();
     set_event(board->go);
     party_wait_for_death();
