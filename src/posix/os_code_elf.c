@@ -17,6 +17,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* ---- walking over them ---------------------------------------------------------------------- */
+
+/* dl_iterate_phdr() takes a lock of the C library's that is never given back in a copy, when another
+ * thread of the original holds it at the fork. So a copy is made while no walk of this library is
+ * under way. Of the host's walks nothing is known. */
+static cohort_os_mutex_t walking;
+
+void cohort__modules_lock(void) { cohort_os_mutex_lock(&walking); }
+
+void cohort__modules_unlock(void) { cohort_os_mutex_unlock(&walking); }
+
+void cohort__modules_forked(void) { cohort_os_mutex_reset(&walking); }
+
+void cohort__modules_walk(int (*visit)(struct dl_phdr_info *, size_t, void *), void *arg) {
+    cohort__modules_lock();
+    dl_iterate_phdr(visit, arg);
+    cohort__modules_unlock();
+}
+
+/* ---- one of them ---------------------------------------------------------------------------- */
+
 typedef struct {
     const char *path; /* wanted, or NULL: the module that holds `address` */
     uintptr_t address;
@@ -112,14 +133,14 @@ static void identify_by_file(search_t *search) {
 
 void cohort__own_build(uint8_t build[20]) {
     search_t search = {.path = ""};
-    dl_iterate_phdr(visit, &search);
+    cohort__modules_walk(visit, &search);
     identify_by_file(&search);
     memcpy(build, search.build, sizeof search.build);
 }
 
 apr_status_t cohort_os_code_find(const void *address, cohort_os_code_t *code) {
     search_t search = {.address = (uintptr_t)address};
-    dl_iterate_phdr(visit, &search);
+    cohort__modules_walk(visit, &search);
     if (!search.found || !search.executable_code) return COHORT_ETARGET;
     identify_by_file(&search);
     memset(code, 0, sizeof *code);
@@ -136,13 +157,13 @@ static apr_status_t unloaded(const cohort_os_code_t *code) {
 
 apr_status_t cohort_os_code_at(const cohort_os_code_t *code, void **address) {
     search_t search = {.path = code->path, .address = (uintptr_t)code->offset};
-    dl_iterate_phdr(visit, &search);
+    cohort__modules_walk(visit, &search);
     if (!search.found) {
         if (!code->path[0]) return COHORT_ETARGET;
         /* stays loaded for good */
         if (!dlopen(code->path, RTLD_NOW | RTLD_LOCAL)) return unloaded(code);
         search = (search_t){.path = code->path, .address = (uintptr_t)code->offset};
-        dl_iterate_phdr(visit, &search);
+        cohort__modules_walk(visit, &search);
         if (!search.found) return COHORT_ETARGET;
     }
     identify_by_file(&search);

@@ -119,6 +119,13 @@ int cohort__boot_settle_user(void);
 /* os_code_*.c: what distinguishes this program's executable from another, and from another build of
  * it. */
 void cohort__own_build(uint8_t build[20]);
+/* Modules are looked for with this held, as a thread that makes a copy holds it. */
+void cohort__modules_lock(void);
+void cohort__modules_unlock(void);
+void cohort__modules_forked(void); /* in a forked copy */
+struct dl_phdr_info;
+/* dl_iterate_phdr(), with it held. */
+void cohort__modules_walk(int (*visit)(struct dl_phdr_info *, size_t, void *), void *arg);
 
 /* os_arena.c: the same for every kind of shared memory object. */
 /* of the variant: a new object of that size, or -1 with errno */

@@ -120,6 +120,7 @@ static void drop_descriptors(void) {
 
 void cohort__process_forked(void) {
     cohort__mutexes_forked();
+    cohort__modules_forked();
     cohort__witness_forked();
     cohort__offers_forked();
     cohort_os_mutex_reset(&seen.mutex);

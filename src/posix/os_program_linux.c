@@ -75,7 +75,7 @@ static apr_status_t behind_loader(char *path, size_t size) {
     static _Atomic bool direct; /* as has been seen; that does not change */
     image_t image = {NULL, 0};
     if (atomic_load(&direct)) return APR_SUCCESS;
-    dl_iterate_phdr(look_at_image, &image);
+    cohort__modules_walk(look_at_image, &image);
     if (!image.loader || !is_same_file(own_link(), image.loader)) {
         atomic_store(&direct, true);
         return APR_SUCCESS;

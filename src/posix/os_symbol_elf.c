@@ -31,7 +31,7 @@ static int note_first(struct dl_phdr_info *module, size_t size, void *unused) {
 
 /* The loader has the executable under the name that it was called by. */
 void cohort__symbol_begin(void) {
-    dl_iterate_phdr(note_first, NULL);
+    cohort__modules_walk(note_first, NULL);
     if (cohort__own_executable(self.path, sizeof self.path) != APR_SUCCESS) self.path[0] = 0;
 }
 

@@ -2,7 +2,8 @@
 /*
  * Threads of one process start children at the same time, some of them copies of the process
  * (COHORT_START_FORK) that live long: none of these has what was opened for the start of another
- * child, so all streams come to their ends with the children that they were opened for.
+ * child, so all streams come to their ends with the children that they were opened for; and none
+ * waits for a lock that another thread had when it was made.
  */
 #include "../api/processes.h"
 #include "../api/programs.h"
@@ -55,9 +56,10 @@ static void start_a_program(apr_pool_t *pool) {
     end(process);
 }
 
-/* A pipe that another process held would make it give up. */
+/* A pipe that another process keeps would make it wait. */
 static void run_a_command(apr_pool_t *pool) {
-    cohort_command_t command = {.target = say_so, .input = "x", .input_size = 1};
+    cohort_command_t command = {
+        .target = say_so, .input = "x", .input_size = 1, .grace = apr_time_from_sec(600)};
     cohort_outcome_t outcome;
     CHECK_STATUS(APR_SUCCESS, cohort_run(&outcome, &command, pool));
     CHECK_STATUS(APR_SUCCESS, outcome.status);
@@ -96,5 +98,39 @@ static void streams_end_with_their_own_child(void) {
     parties_finish(siblings, n);
 }
 
+/* ---- looking for functions ------------------------------------------------------------------ */
+
+enum { LOOKERS = 2, COPIES = 100 };
+
+/* Which function a process is to run, and in which module that is, is found as it is created. */
+static int look(void *args) {
+    (void)args;
+    CHECK_STATUS(APR_SUCCESS, cohort_process_destroy(make(say_so, NULL, 0, NULL)));
+    return 0;
+}
+
+static void *APR_THREAD_FUNC look_until_over(apr_thread_t *self, void *arg) {
+    (void)self, (void)arg;
+    while (!atomic_load(&over)) look(NULL);
+    return NULL;
+}
+
+/* What the original's other threads have locked at the moment of the fork, nobody unlocks. */
+static void copies_look_for_functions(void) {
+    cohort_process_options_t options = {.method = COHORT_START_FORK};
+    apr_thread_t *lookers[LOOKERS];
+    atomic_store(&over, 0);
+    for (int i = 0; i < LOOKERS; i++) lookers[i] = party_thread(look_until_over, NULL);
+    for (int i = 0; i < COPIES; i++) {
+        cohort_process_t *copy = make(look, NULL, 0, &options);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_start(copy));
+        end(copy);
+    }
+    atomic_store(&over, 1);
+    for (int i = 0; i < LOOKERS; i++) party_thread_finish(lookers[i]);
+}
+
 const test_case_t siblings_cases[] = {
-    {"Siblings", "streams_end_with_their_own_child", streams_end_with_their_own_child}, {0}};
+    {"Siblings", "streams_end_with_their_own_child", streams_end_with_their_own_child},
+    {"Siblings", "copies_look_for_functions", copies_look_for_functions},
+    {0}};

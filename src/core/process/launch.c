@@ -7,6 +7,7 @@
 #include "core/process/process.h"
 
 #include "core/memory/arena.h"
+#include "core/memory/code.h"
 #include "core/memory/upward.h"
 #include "core/process/streams.h"
 
@@ -120,6 +121,7 @@ apr_status_t cohort__launch_fork(cohort_process_t *slot, cohort_os_handle_t life
     start.streams = cohort__given_streams(slot->given, &streams);
     if (slot->streams) cohort__streams_of(slot, start.stdio);
     start.at_exit = cohort__at_exit;
+    cohort__code_warm(&slot->run);
     cohort__watcher_await_begun();
     fflush(stdout);
     fflush(stderr);
