@@ -17,26 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- walking over them ---------------------------------------------------------------------- */
-
-/* dl_iterate_phdr() takes a lock of the C library's that is never given back in a copy, when another
- * thread of the original holds it at the fork. So a copy is made while no walk of this library is
- * under way. Of the host's walks nothing is known. */
-static cohort_os_mutex_t walking;
-
-void cohort__modules_lock(void) { cohort_os_mutex_lock(&walking); }
-
-void cohort__modules_unlock(void) { cohort_os_mutex_unlock(&walking); }
-
-void cohort__modules_forked(void) { cohort_os_mutex_reset(&walking); }
-
 void cohort__modules_walk(int (*visit)(struct dl_phdr_info *, size_t, void *), void *arg) {
     cohort__modules_lock();
     dl_iterate_phdr(visit, arg);
     cohort__modules_unlock();
 }
-
-/* ---- one of them ---------------------------------------------------------------------------- */
 
 typedef struct {
     const char *path; /* wanted, or NULL: the module that holds `address` */

@@ -51,13 +51,6 @@ static bool find_path(const char *path, module_t *module) {
     return false;
 }
 
-/* The loader makes its own locks ready in a copy. */
-void cohort__modules_lock(void) {}
-
-void cohort__modules_unlock(void) {}
-
-void cohort__modules_forked(void) {}
-
 void cohort__own_build(uint8_t build[20]) {
     module_t module;
     if (take(0, &module)) memcpy(build, module.build, sizeof module.build);

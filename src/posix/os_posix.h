@@ -116,15 +116,18 @@ bool cohort__boot_is(const char *variable); /* is it that one? */
  * become the effective ones. 0, or -1 with errno. */
 int cohort__boot_settle_user(void);
 
-/* os_code_*.c: what distinguishes this program's executable from another, and from another build of
- * it. */
-void cohort__own_build(uint8_t build[20]);
-/* Modules are looked for with this held, as a thread that makes a copy holds it. */
+/* os_copy.c: fork(), while no lock is held that the copy could not take any more; modules are looked
+ * through with them locked. */
+pid_t cohort__copy(void);
 void cohort__modules_lock(void);
 void cohort__modules_unlock(void);
 void cohort__modules_forked(void); /* in a forked copy */
+
+/* os_code_*.c: what distinguishes this program's executable from another, and from another build of
+ * it. */
+void cohort__own_build(uint8_t build[20]);
 struct dl_phdr_info;
-/* dl_iterate_phdr(), with it held. */
+/* dl_iterate_phdr(), with the modules locked. */
 void cohort__modules_walk(int (*visit)(struct dl_phdr_info *, size_t, void *), void *arg);
 
 /* os_arena.c: the same for every kind of shared memory object. */

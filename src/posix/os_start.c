@@ -424,10 +424,8 @@ static apr_status_t duplicate(const cohort_os_start_t *start, cohort_os_id_t *ch
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (cohort__copy_mask) before = *cohort__copy_mask;
     cohort__forking = true;
-    cohort__modules_lock();
-    pid_t pid = fork();
+    pid_t pid = cohort__copy();
     if (pid < 0) status = cohort__fail(errno, "fork");
-    if (pid != 0) cohort__modules_unlock();
     cohort__forking = false;
     *in_child = pid == 0;
     if (pid == 0) status = be_copy(start, gate, &before);

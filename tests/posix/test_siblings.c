@@ -98,9 +98,25 @@ static void streams_end_with_their_own_child(void) {
     parties_finish(siblings, n);
 }
 
-/* ---- looking for functions ------------------------------------------------------------------ */
+/* ---- what others have locked ---------------------------------------------------------------- */
 
-enum { LOOKERS = 2, COPIES = 100 };
+enum { OTHERS = 2, COPIES = 100 };
+
+/* Copies do it, and other threads of the original meanwhile: what those have locked at the moment
+ * of a fork, nobody unlocks in the copy. */
+static void try_in_copies(cohort_target_t what, apr_thread_start_t again_and_again) {
+    cohort_process_options_t options = {.method = COHORT_START_FORK};
+    apr_thread_t *others[OTHERS];
+    atomic_store(&over, 0);
+    for (int i = 0; i < OTHERS; i++) others[i] = party_thread(again_and_again, NULL);
+    for (int i = 0; i < COPIES; i++) {
+        cohort_process_t *copy = make(what, NULL, 0, &options);
+        CHECK_STATUS(APR_SUCCESS, cohort_process_start(copy));
+        end(copy);
+    }
+    atomic_store(&over, 1);
+    for (int i = 0; i < OTHERS; i++) party_thread_finish(others[i]);
+}
 
 /* Which function a process is to run, and in which module that is, is found as it is created. */
 static int look(void *args) {
@@ -115,22 +131,26 @@ static void *APR_THREAD_FUNC look_until_over(apr_thread_t *self, void *arg) {
     return NULL;
 }
 
-/* What the original's other threads have locked at the moment of the fork, nobody unlocks. */
-static void copies_look_for_functions(void) {
-    cohort_process_options_t options = {.method = COHORT_START_FORK};
-    apr_thread_t *lookers[LOOKERS];
-    atomic_store(&over, 0);
-    for (int i = 0; i < LOOKERS; i++) lookers[i] = party_thread(look_until_over, NULL);
-    for (int i = 0; i < COPIES; i++) {
-        cohort_process_t *copy = make(look, NULL, 0, &options);
-        CHECK_STATUS(APR_SUCCESS, cohort_process_start(copy));
-        end(copy);
-    }
-    atomic_store(&over, 1);
-    for (int i = 0; i < LOOKERS; i++) party_thread_finish(lookers[i]);
+static void copies_look_for_functions(void) { try_in_copies(look, look_until_over); }
+
+static int make_a_pool(void *args) {
+    apr_pool_t *pool;
+    (void)args;
+    CHECK_STATUS(APR_SUCCESS, apr_pool_create(&pool, NULL));
+    apr_pool_destroy(pool);
+    return 0;
 }
+
+static void *APR_THREAD_FUNC make_pools_until_over(apr_thread_t *self, void *arg) {
+    (void)self, (void)arg;
+    while (!atomic_load(&over)) make_a_pool(NULL);
+    return NULL;
+}
+
+static void copies_make_memory_pools(void) { try_in_copies(make_a_pool, make_pools_until_over); }
 
 const test_case_t siblings_cases[] = {
     {"Siblings", "streams_end_with_their_own_child", streams_end_with_their_own_child},
     {"Siblings", "copies_look_for_functions", copies_look_for_functions},
+    {"Siblings", "copies_make_memory_pools", copies_make_memory_pools},
     {0}};
