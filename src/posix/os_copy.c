@@ -37,6 +37,7 @@ pid_t cohort__copy(void) {
     int error = errno;
     if (pools) (void)apr_thread_mutex_unlock(pools);
     if (pid != 0) cohort__modules_unlock();
+    else cohort__process_forked(); /* a host of this layer alone has no hooks */
     errno = error;
     return pid;
 }
