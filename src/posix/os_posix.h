@@ -116,8 +116,8 @@ bool cohort__boot_is(const char *variable); /* is it that one? */
  * become the effective ones. 0, or -1 with errno. */
 int cohort__boot_settle_user(void);
 
-/* os_copy.c: fork(), while no lock is held that the copy could not take any more; modules are looked
- * through with them locked. */
+/* os_copy.c: fork(), while no lock is held that the copy could not take any more; and modules are
+ * looked through with them locked. */
 pid_t cohort__copy(void);
 void cohort__modules_lock(void);
 void cohort__modules_unlock(void);

@@ -101,7 +101,7 @@ static cohort_process_t *the_worker(void *state, step_place_t **place) {
     return step_worker(s->pool, *place);
 }
 
-/* The item that is charged with the death has no output, all others have theirs. The worker that has
+/* The item that is charged with the death has no output, all others have theirs. A worker that has
  * noted that it begins with an item may die before it does. */
 static void check_charged(void *state, bool finished) {
     state_t *s = state;
