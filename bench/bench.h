@@ -95,6 +95,7 @@ void bench_section_pipe(void);
 void bench_section_queue(void);
 void bench_section_barrier(void);
 void bench_section_pool(void);
+void bench_section_share(void);
 void bench_section_imap(void);
 void bench_section_alloc(void);
 void bench_section_lock(void);

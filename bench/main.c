@@ -19,20 +19,21 @@ static const struct {
     {"lock", bench_section_lock},   {"commands", bench_section_commands},
     {"scale", bench_section_scale}, {"imap", bench_section_imap},
     {"run", bench_section_run},     {"wait", bench_section_wait},
-    {"gift", bench_section_gift},
+    {"gift", bench_section_gift},   {"share", bench_section_share},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
 static int usage(void) {
-    fprintf(stderr,
-            "usage: cohort-bench [--json] [--rounds] "
-            "[start|pipe|queue|barrier|pool|alloc|lock|commands|scale|imap|run|wait|gift ...]\n"
-            "       --rounds: each round's figures, too, in comment lines\n"
-            "       cohort-bench --check    "
-            "compare the instructions of the hot paths with those recorded\n"
-            "       cohort-bench --record   record them\n"
-            "BENCH_REPEATS: rounds of each contest (15). "
-            "BENCH_FILE: what the section commands compresses.\n");
+    fprintf(
+        stderr,
+        "usage: cohort-bench [--json] [--rounds] "
+        "[start|pipe|queue|barrier|pool|alloc|lock|commands|scale|imap|run|wait|gift|share ...]\n"
+        "       --rounds: each round's figures, too, in comment lines\n"
+        "       cohort-bench --check    "
+        "compare the instructions of the hot paths with those recorded\n"
+        "       cohort-bench --record   record them\n"
+        "BENCH_REPEATS: rounds of each contest (15). "
+        "BENCH_FILE: what the section commands compresses.\n");
     return 2;
 }
 

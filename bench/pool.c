@@ -144,9 +144,9 @@ static void arrays(map_t *map) {
 
 /* ---- times ---------------------------------------------------------------------------------- */
 
-static double run_timed(map_t *a, int count, cohort_job_t job) {
+static double run_job(map_t *a, int count, cohort_job_t job) {
     memset(a->out, 0xff, (size_t)count * sizeof *a->out);
-    job.task = square;
+    if (!job.task) job.task = square;
     job.inputs = a->in;
     job.input_size = sizeof *a->in;
     job.n = (apr_size_t)count;
@@ -160,15 +160,15 @@ static double run_timed(map_t *a, int count, cohort_job_t job) {
 }
 
 static double run_untimed_map(void *arg, int count) {
-    return run_timed(arg, count, (cohort_job_t){0});
+    return run_job(arg, count, (cohort_job_t){0});
 }
 
 static double run_map_with_time(void *arg, int count) {
-    return run_timed(arg, count, (cohort_job_t){.timeout = 60000000, .queue_timeout = 60000000});
+    return run_job(arg, count, (cohort_job_t){.timeout = 60000000, .queue_timeout = 60000000});
 }
 
 static double run_items_with_times(void *arg, int count) {
-    return run_timed(arg, count, (cohort_job_t){.task_timeout = 10000000});
+    return run_job(arg, count, (cohort_job_t){.task_timeout = 10000000});
 }
 
 /* The same map without times, with times for all of it, and with one for each item. */
@@ -179,6 +179,39 @@ static void times(map_t *map) {
         {"cohort", run_items_with_times, map, "pool.times.items"},
     };
     BENCH_CONTEST((&(bench_contest_t){"pool.times.none", "ns", BENCH_NS, 100000, 0}), cohort, NULL);
+}
+
+/* ---- tasks that are run again --------------------------------------------------------------- */
+
+static apr_status_t fail_once(const void *input, void *output) {
+    return cohort_task_attempt() == 1 ? APR_EBUSY : square(input, output);
+}
+
+typedef struct {
+    map_t *map;
+    cohort_job_t job;
+} retry_t;
+
+static double run_retry(void *arg, int count) {
+    const retry_t *r = arg;
+    return run_job(r->map, count, r->job);
+}
+
+/* The same map of tasks that succeed, without a delay and with one that is not used; and of such as
+ * fail once each, and are run again at once, or when they have waited for a millisecond. */
+static void retries(map_t *map) {
+    cohort_job_t job = {.task = square, .chunk = 1, .attempts = 2, .retry_on = {APR_EBUSY}};
+    retry_t plain = {map, job}, fails = {map, job}, unused, delayed;
+    fails.job.task = fail_once;
+    unused = plain;
+    delayed = fails;
+    unused.job.retry_delay = delayed.job.retry_delay = 1000;
+    bench_contestant_t good[] = {{"cohort", run_retry, &plain, NULL},
+                                 {"cohort", run_retry, &unused, "pool.retry.none.delay"}};
+    bench_contestant_t bad[] = {{"cohort", run_retry, &fails, NULL},
+                                {"cohort", run_retry, &delayed, "pool.retry.once.delay"}};
+    BENCH_CONTEST((&(bench_contest_t){"pool.retry.none", "ns", BENCH_NS, 100000, 0}), good, NULL);
+    BENCH_CONTEST((&(bench_contest_t){"pool.retry.once", "ns", BENCH_NS, 100000, 0}), bad, NULL);
 }
 
 /* ---- inputs and outputs with a size each ---------------------------------------------------- */
@@ -391,6 +424,7 @@ void bench_section_pool(void) {
     maps(&a);
     arrays(&a);
     times(&a);
+    retries(&a);
     data(a.pool);
     efficiency(&a);
     statistics(&a);

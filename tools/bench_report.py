@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0
-"""bench_report.py [--best] RESULTS DIRECTORY [DOCUMENT]
+"""bench_report.py [--best] [--some] RESULTS DIRECTORY [DOCUMENT]
 
 Reads what cohort-bench printed, prints one table of it with the targets, and draws
 DIRECTORY/performance-ratios.svg and DIRECTORY/performance-scale.svg. With DOCUMENT, the table there
-between the lines <!-- table --> and <!-- /table --> is replaced. Where the rounds are there
+between the lines <!-- table --> and <!-- /table --> is replaced. --some: these are results of some
+sections; the table keeps its other lines, those of this run are marked as later ones, and nothing
+is drawn, since a drawing is of one run. Where the rounds are there
 (--rounds), a ratio is the median of the rounds' ratios: what disturbs a machine for a while meets
 both. --best takes the best round of each contestant instead of the median one: where other work on
 the machine disturbs most of them."""
@@ -169,6 +171,25 @@ def rows():
         ["pool.times.none:cohort <= 1.02"],
     )
     yield Row("the same, and one for each item", "pool.times.items", "", [])
+    yield Row(
+        "map of tasks that may wait and run again, and need not",
+        "pool.retry.none.delay",
+        "",
+        ["pool.retry.none:cohort <= 1.1"],
+    )
+    yield Row(
+        "the same, where each fails once and waits for 1 ms",
+        "pool.retry.once.delay",
+        "",
+        ["pool.retry.once:cohort <= 3"],
+    )
+    yield Row("a short job, 100 tasks of 10 us", "share.alone", "", [])
+    yield Row(
+        "the same, beside a long one of 1 ms tasks",
+        "share.beside",
+        "",
+        ["share.alone:cohort <= 10", "python-Pool <= 0.05"],
+    )
     yield Row(
         "imap of x*x, one by one",
         "imap.x*x",
@@ -475,15 +496,42 @@ def scale(figures):
     return svg(860, 850, parts) if parts else None
 
 
-def replace_table(path, words):
-    document = open(path).read()
-    begin, end = document.index("<!-- table -->"), document.index("<!-- /table -->")
-    open(path, "w").write(document[:begin] + "<!-- table -->\n" + words + "\n" + document[end:])
+LATER = " (later)"
+
+
+def keys(titles):
+    """What a line with each of these titles is: "the same" is the same as the one before."""
+    lead = ""
+    for title in titles:
+        lead = lead if title.startswith("the same") else title
+        yield lead, title
+
+
+def merge(old, found):
+    """The lines of a table, with those of other rows from the old one."""
+    kept = [line for line in old.splitlines()[2:] if line.startswith("| ")]
+    titles = [line[2:].split(" |")[0].removesuffix(LATER) for line in kept]
+    merged = dict(zip(keys(titles), kept))
+    key_of = dict(zip((row.metric for row in rows()), keys(row.title for row in rows())))
+    head, rule, *fresh = table(found).splitlines()
+    for line, text in zip(found, fresh):
+        merged[key_of[line.row.metric]] = text.replace(" |", LATER + " |", 1)
+    lost = set(merged) - set(key_of.values())
+    if lost:
+        sys.exit("the table has lines of no row: %s" % sorted(title for _, title in lost))
+    return "\n".join([head, rule] + [merged[key] for key in key_of.values() if key in merged])
+
+
+def replace_table(path, found, some):
+    document, mark = open(path).read(), "<!-- table -->\n"
+    begin, end = document.index(mark) + len(mark), document.index("<!-- /table -->")
+    words = merge(document[begin:end], found) if some else table(found)
+    open(path, "w").write(document[:begin] + words + "\n" + document[end:])
 
 
 def main():
-    take_best = "--best" in sys.argv
-    args = [arg for arg in sys.argv[1:] if arg != "--best"]
+    take_best, some = "--best" in sys.argv, "--some" in sys.argv
+    args = [arg for arg in sys.argv[1:] if arg not in ("--best", "--some")]
     figures, directory = read(args[0], take_best), args[1]
     found = list(lines(figures))
     words = table(found)
@@ -491,10 +539,10 @@ def main():
     judged = [line.met for line in found if line.met is not None]
     print("\n%d of %d lines meet their targets." % (sum(judged), len(judged)))
     for name, drawing in (("ratios", ratios(found)), ("scale", scale(figures))):
-        if drawing:
+        if drawing and not some:
             open("%s/performance-%s.svg" % (directory, name), "w").write(drawing)
     if len(args) > 2:
-        replace_table(args[2], words)
+        replace_table(args[2], found, some)
 
 
 if __name__ == "__main__":

@@ -29,15 +29,21 @@
 ## tools/run.sh bench [--best] [--docs] [SECTION...]
 ##                                          measure Cohort beside its peers and print one table (of
 ##                                          the best rounds, where the machine is disturbed);
-##                                          --docs: and put it into docs/performance.md
+##                                          --docs: and put it into docs/performance.md, where
+##                                          lines of some sections alone are marked as later ones
 ## tools/run.sh help                        this text
+##
+## --no-install, before or behind a command: install nothing; say what is missing instead.
+## COHORT_BUILD=DIR: build there, not in build/ of the tree, which may then be read-only.
 #
-# What a command needs and does not find (compiler, CMake, Ninja, pkg-config, APR, GoogleTest, zlib,
-# ps, valgrind, Spin, libuv, libdeflate …) is installed through the system's package manager, and
+# What a command needs and does not find is installed through the system's package manager, and
 # nothing else is. A subcommand is a function run_NAME below and a line "## ..." above.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+built=${COHORT_BUILD:-$root/build}
+case $built in /*) ;; *) built=$PWD/$built ;; esac
+installs=1
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'tools/run.sh: %s\n' "$*" >&2; exit 1; }
@@ -46,14 +52,14 @@ cores() { nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
 
 # ---- packages -----------------------------------------------------------------------------------
 
-# What is needed, by the name of its package for apt-get, dnf, pacman, brew ("-": comes with the
-# system), and how to see that it is there. GoogleTest's check is for its CMake package or its
-# sources.
+# What commands need, by the name of its package for apt-get, dnf, pacman, brew ("-": comes with the
+# system), and how to see that it is there.
 needs() {
     cat <<'TABLE'
 compiler   gcc,libc6-dev  gcc           gcc         -           compiles c
 c++        g++            gcc-c++       gcc         -           compiles c++
 cmake      cmake          cmake         cmake       cmake       have cmake
+builder    ninja-build    ninja-build   ninja       ninja       has_builder
 ninja      ninja-build    ninja-build   ninja       ninja       have ninja
 pkg-config pkg-config     pkgconf-pkg-config pkgconf pkgconf    have pkg-config
 APR        libapr1-dev    apr-devel     apr         apr         pkg-config --exists apr-1
@@ -64,6 +70,11 @@ valgrind   valgrind       valgrind      valgrind    -           checks_memory
 spin       spin           -             -           spin        checks_models
 TABLE
 }
+
+needs_of_library=(compiler cmake builder pkg-config APR)
+needs_of_tests=("${needs_of_library[@]}" c++ ninja GoogleTest zlib ps)
+
+has_builder() { have ninja || have make; }
 
 # What single examples use: 17_libuv, and parallel_gzip, which is twice as fast by libdeflate as by
 # zlib. Each may be missing; what is built says so then.
@@ -109,6 +120,7 @@ as_root() {
 install_packages() { # manager package...
     local manager=$1
     shift
+    [ $installs = 1 ] || return 1
     case $manager in
     apt-get)
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
@@ -123,11 +135,11 @@ install_packages() { # manager package...
 }
 
 # The packages that are missing, one line each: what it is, then its package for this manager.
-missing_packages() { # manager
-    local what apt dnf pacman brew check package
+missing_packages() { # manager what...
+    local manager=$1 wanted=" ${*:2} " what apt dnf pacman brew check package
     while read -r what apt dnf pacman brew check; do
-        if ! $check >/dev/null 2>&1; then
-            case $1 in
+        if [[ $wanted = *" $what "* ]] && ! $check >/dev/null 2>&1; then
+            case $manager in
                 apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;;
                 brew) package=$brew ;; *) package=- ;;
             esac
@@ -136,15 +148,17 @@ missing_packages() { # manager
     done < <(needs)
 }
 
-ensure_packages() {
+ensure_packages() { # what...
     local manager missing names packages
     manager=$(package_manager)
-    missing=$(missing_packages "$manager")
+    missing=$(missing_packages "$manager" "$@")
     if [ -n "$missing" ]; then
         names=$(cut -d' ' -f1 <<<"$missing" | paste -sd' ' -)
         packages=$(cut -d' ' -f2- <<<"$missing" | tr ' ' '\n' | grep -v '^-$' | sort -u |
             paste -sd' ' - || true)
         say "Missing: $names"
+        [ $installs = 1 ] ||
+            die "--no-install was given: please install ${packages:-$names} and run this again."
         [ -n "$manager" ] ||
             die "no apt-get, dnf, pacman or brew found to install what is missing: $names."
         [ "$manager" = brew ] || [ "$(id -u)" = 0 ] || have sudo ||
@@ -153,7 +167,7 @@ ensure_packages() {
         # shellcheck disable=SC2086  # a list of words
         [ -z "$packages" ] || install_packages "$manager" $packages ||
             die "$manager could not install: $packages."
-        missing=$(missing_packages "$manager" | cut -d' ' -f1 | paste -sd' ' -)
+        missing=$(missing_packages "$manager" "$@" | cut -d' ' -f1 | paste -sd' ' -)
         [ -z "$missing" ] || die "still missing after the installation: $missing."
     fi
     cmake_is_new_enough ||
@@ -171,9 +185,9 @@ ensure_each() { # table
             apt-get) package=$apt ;; dnf) package=$dnf ;; pacman) package=$pacman ;;
             brew) package=$brew ;; *) package=- ;;
         esac
-        [ "$package" != - ] && say "Installing $what" &&
+        [ $installs = 1 ] && [ "$package" != - ] && say "Installing $what" &&
             install_packages "$manager" "$package" </dev/null && continue
-        echo "$what could not be installed; its part is left out."
+        echo "$what is not there and was not installed; its part is left out."
     done < <("$1")
     return 0
 }
@@ -186,23 +200,31 @@ cmake_is_new_enough() {
 
 # ---- build --------------------------------------------------------------------------------------
 
-configure() { # preset
-    local log=$root/build/$1.log
-    mkdir -p "$root/build"
+configure() { # preset [directory [argument...]]
+    local preset=$1 directory=${2:-$1} log generator=()
+    log=$built/$directory.log
+    shift $(($# > 1 ? 2 : 1))
+    { mkdir -p "$built" 2>/dev/null && [ -w "$built" ]; } ||
+        die "$built cannot be written: set COHORT_BUILD to a directory that can."
+    # what is configured already keeps its generator
+    have ninja || generator=(-G "Unix Makefiles")
     # Users that only want the library should not fail on a warning that a newer compiler has
     # learned; CI sets COHORT_WERROR=ON.
-    (cd "$root" && cmake --preset "$1" -DCOHORT_WERROR="${COHORT_WERROR:-OFF}") >"$log" 2>&1 ||
+    (cd "$root" && cmake --preset "$preset" -B "$built/$directory" \
+        ${generator[@]+"${generator[@]}"} -DCOHORT_WERROR="${COHORT_WERROR:-OFF}" "$@") \
+        >"$log" 2>&1 ||
         { tail -n 40 "$log" >&2
-          die "configuring preset $1 failed; the whole output is in build/$1.log."; }
+          die "configuring preset $preset failed; the whole output is in $log."; }
 }
 
-build() { # preset
-    say "Configuring and building preset $1 in build/$1"
-    local log=$root/build/$1.log
-    configure "$1"
-    cmake --build "$root/build/$1" -j "$(cores)" >>"$log" 2>&1 ||
+build() { # preset [directory [argument...]]
+    local directory=${2:-$1} log
+    log=$built/$directory.log
+    say "Configuring and building preset $1 in $built/$directory"
+    configure "$@"
+    cmake --build "$built/$directory" -j "$(cores)" >>"$log" 2>&1 ||
         { grep -E -B2 -A12 'FAILED|error' "$log" | head -n 60 >&2
-          die "building preset $1 failed; the whole output is in build/$1.log."; }
+          die "building preset $1 failed; the whole output is in $log."; }
 }
 
 # ---- test ---------------------------------------------------------------------------------------
@@ -219,7 +241,7 @@ run_test() {
         preset=$2
         shift 2 ;;
     esac
-    ensure_packages
+    ensure_packages "${needs_of_tests[@]}" valgrind spin
     ensure_each extras
     [ "$preset" != clang ] || ensure_debian clang++ clang
     build "$preset"
@@ -233,8 +255,12 @@ ctest_preset() { # preset argument...
     local preset=$1
     shift
     say "Testing preset $preset"
-    (cd "$root" && ctest --preset "$preset" -j "$(tests_at_once)" \
-        --output-junit "$root/build/$preset/junit.xml" "$@") ||
+    # ctest takes a preset's directory as the file says it
+    mkdir -p "$built/presets"
+    sed "s|\${sourceDir}/build|$built|" "$root/CMakePresets.json" \
+        >"$built/presets/CMakePresets.json"
+    (cd "$built/presets" && ctest --preset "$preset" -j "$(tests_at_once)" \
+        --output-junit "$built/$preset/junit.xml" "$@") ||
         die "tests of preset $preset failed; they are listed above."
 }
 
@@ -245,19 +271,19 @@ test_windows() {
         build_only=1
         shift
     fi
-    ensure_packages
+    ensure_packages "${needs_of_library[@]}" ninja zlib ps
     ensure_windows_packages
     say "Building APR for Windows, unless it is there"
-    "$root/tools/build-apr-mingw.sh" "$root/build/mingw-apr-work" "$root/build/mingw-apr" ||
+    "$root/tools/build-apr-mingw.sh" "$built/mingw-apr-work" "$built/mingw-apr" ||
         die "APR could not be built for Windows."
-    build mingw
+    build mingw mingw -DAPR_PREFIX="$built/mingw-apr"
     [ $build_only = 0 ] || return 0
-    export WINEPREFIX=$root/build/wine
+    export WINEPREFIX=$built/wine
     local result=0
     (ctest_preset mingw "$@") || result=1
     no_program_left || result=1
     "$root/cmake/wine-run.sh" --stop || result=1
-    count_tests "$root/build/mingw/junit.xml"
+    count_tests "$built/mingw/junit.xml"
     return $result
 }
 
@@ -265,7 +291,7 @@ test_windows() {
 # is "wine64 Z:..." still is no program yet, but the empty shell of one that was ended before it
 # began, which Wine forgets now and then; it ends with Wine.
 no_program_left() {
-    local pattern=${root//\//\\}\\build\\mingw\\ left=
+    local pattern=${built//\//\\}\\mingw\\ left=
     for _ in 1 2 3 4 5; do
         left=$(ps -axo pid=,args= | grep -F "$pattern" | grep -v -e grep -e 'wine64 [A-Z]:' || true)
         [ -n "$left" ] || return 0
@@ -305,21 +331,21 @@ ensure_windows_packages() {
 # ---- macOS --------------------------------------------------------------------------------------
 
 run_macos() {
-    ensure_packages
+    ensure_packages "${needs_of_library[@]}" ninja
     have make || ! have apt-get || install_packages apt-get make || true # APR is built with it
     [ -f /usr/src/googletest/CMakeLists.txt ] || ! have apt-get ||
         install_packages apt-get googletest || true
     say "Compiling and linking for macOS"
-    exec "$root/tools/check-macos.sh" "$root/build/macos"
+    exec "$root/tools/check-macos.sh" "$built/macos"
 }
 
 # ---- builds and packages ------------------------------------------------------------------------
 
 run_builds() {
-    ensure_packages
+    ensure_packages "${needs_of_library[@]}" ninja
     [ $# -gt 0 ] || set -- hardened lto static subproject directories m32
     say "Building in other ways: $*"
-    exec "$root/tests/consumer/builds/builds.sh" "$root" "$root/build/builds" "${CC:-cc}" "$@"
+    exec "$root/tests/consumer/builds/builds.sh" "$root" "$built/builds" "${CC:-cc}" "$@"
 }
 
 # What these two need comes from Debian; where it cannot be had they end with 77 and say why.
@@ -338,17 +364,17 @@ ensure_debian() { # command package...
 
 run_package() {
     [ "${1-}" = debian ] || die "which package? There is: debian."
-    ensure_packages
+    ensure_packages "${needs_of_library[@]}" ninja
     ensure_debian dpkg-buildpackage dpkg-dev dh debhelper lintian lintian debootstrap debootstrap \
         fakeroot fakeroot
-    say "Debian's packages, in build/debian/one"
-    exec "$root/tools/package-debian.sh" "$root/build/debian"
+    say "Debian's packages, in $built/debian/one"
+    exec "$root/tools/package-debian.sh" "$built/debian"
 }
 
 run_debian13() {
     ensure_debian debootstrap debootstrap
-    say "Debian 13, in build/debian13"
-    exec "$root/tools/debian13.sh" "$root/build/debian13" "$@"
+    say "Debian 13, in $built/debian13"
+    exec "$root/tools/debian13.sh" "$built/debian13" "$@"
 }
 
 # ---- lint ---------------------------------------------------------------------------------------
@@ -372,7 +398,7 @@ TABLE
 
 run_lint() {
     local what check
-    ensure_packages
+    ensure_packages "${needs_of_tests[@]}"
     ensure_each readers
     while read -r what _ _ _ _ check; do
         $check >/dev/null 2>&1 || die "$what is needed."
@@ -380,14 +406,14 @@ run_lint() {
     ensure_each interface_readers
     build release
     say "Reading the code"
-    "$root/tools/lint.sh" "$root/build/release" || die "see above; clang-format -i FILE formats."
+    "$root/tools/lint.sh" "$built/release" || die "see above; clang-format -i FILE formats."
 }
 
 run_abi() {
-    ensure_packages
+    ensure_packages "${needs_of_tests[@]}"
     ensure_each interface_readers
     configure release
-    exec "$root/tools/abi.sh" "$root/build/release" "$@"
+    exec "$root/tools/abi.sh" "$built/release" "$@"
 }
 
 # ---- demo ---------------------------------------------------------------------------------------
@@ -405,12 +431,11 @@ make_input() { # path
 }
 
 run_demo() {
-    local work=$root/build/demo program
-    ensure_packages
+    local work=$built/demo program
+    ensure_packages "${needs_of_library[@]}" zlib
     ensure_each extras
-    build release
-    mkdir -p "$work"
-    for program in "$root"/build/release/bin/0[0-9]_* "$root"/build/release/bin/11_cpp; do
+    build release demo -DCOHORT_TESTS=OFF -DCOHORT_BENCH=OFF
+    for program in "$work"/bin/0[0-9]_* "$work"/bin/11_cpp; do
         [ -x "$program" ] || continue
         say "$(basename "$program")"
         "$program" || die "the example $(basename "$program") failed with $?."
@@ -421,11 +446,12 @@ run_demo() {
 # The main job, once undisturbed and once with a worker killed in the middle.
 demo_gzip() { # directory
     local input=$1/input.tar program
-    program=$(ls "$root"/build/release/bin/10_parallel_gzip)
+    program=$1/bin/10_parallel_gzip
     make_input "$input"
     say "10_parallel_gzip: $input"
     "$program" "$input" || die "parallel_gzip failed with $?."
     check_gzip "$input"
+    have ps || { say "The demo is done; no worker is killed, since there is no ps."; return; }
     say "10_parallel_gzip again, and one of its workers is killed in the middle"
     "$root/tests/checks/kill_workers.sh" 1 gzip- "$program" "$input" ||
         die "parallel_gzip failed after the death of a worker."
@@ -470,34 +496,34 @@ machine() {
 }
 
 run_bench() {
-    local work=$root/build/bench document='' best=''
+    local work=$built/bench document='' how=''
     while :; do
         case ${1-} in
         --docs) document=$root/docs/performance.md ;;
-        --best) best=--best ;;
+        --best) how=--best ;;
         *) break ;;
         esac
         shift
     done
-    ensure_packages
+    [ $# = 0 ] || how="$how --some"
+    ensure_packages "${needs_of_library[@]}" zlib
     ensure_each extras
     ensure_each peers
-    build release
-    mkdir -p "$work"
+    build release bench -DCOHORT_TESTS=OFF -DCOHORT_EXAMPLES=ON
     make_input "$work/input.tar"
     say "Measuring; all of it takes about a quarter of an hour," \
         "and other work on the machine spoils it"
     { machine && cd "$work" &&
-        BENCH_FILE=$work/input.tar "$root/build/release/bin/cohort-bench" --rounds "$@"; } |
+        BENCH_FILE=$work/input.tar "$work/bin/cohort-bench" --rounds "$@"; } |
         tee "$work/results.txt" ||
-        die "the benchmark failed; what it printed is in build/bench/results.txt."
-    have python3 || die "the table needs Python 3; the figures are in build/bench/results.txt."
+        die "the benchmark failed; what it printed is in $work/results.txt."
+    have python3 || die "the table needs Python 3; the figures are in $work/results.txt."
     say "The table; ratios are Cohort's figure divided by the other's"
     # shellcheck disable=SC2086  # empty words are none
-    python3 "$root/tools/bench_report.py" $best "$work/results.txt" \
+    python3 "$root/tools/bench_report.py" $how "$work/results.txt" \
         "$([ -n "$document" ] && echo "$root/docs" || echo "$work")" $document
-    say "Also drawn: performance-ratios.svg and performance-scale.svg in" \
-        "$([ -n "$document" ] && echo docs || echo build/bench)"
+    [ $# != 0 ] || say "Also drawn: performance-ratios.svg and performance-scale.svg in" \
+        "$([ -n "$document" ] && echo docs || echo "$work")"
 }
 
 # ---- crash --------------------------------------------------------------------------------------
@@ -508,28 +534,28 @@ crash_left() { # seconds of the 15 minutes that are left, some of them for what 
 }
 
 run_crash() {
-    local seconds=60 log=$root/build/crash.log result=0 method crash_end
+    local seconds=60 log=$built/crash.log result=0 method crash_end
     if [ "${1-}" = --seconds ] && [ $# -ge 2 ]; then seconds=$2; fi
-    ensure_packages
+    ensure_packages "${needs_of_tests[@]}" spin
     build release
     crash_end=$((SECONDS + 840))
     : >"$log"
     say "Random kills: $seconds seconds, then 10,000 deaths"
     for method in forkserver fork spawn; do
-        timeout "$(crash_left)" "$root/build/release/bin/crash_random" \
+        timeout "$(crash_left)" "$built/release/bin/crash_random" \
             --seconds $((seconds / 3 + 1)) --method $method 2>&1 | tee -a "$log" || result=1
     done
-    timeout "$(crash_left 240)" "$root/build/release/bin/crash_random" --deaths 10000 2>&1 |
+    timeout "$(crash_left 240)" "$built/release/bin/crash_random" --deaths 10000 2>&1 |
         tee -a "$log" || result=1
     say "Kills at chosen instructions, and every test labelled test_crash or proof"
-    (cd "$root/build/release" && timeout "$(crash_left)" ctest -j "$(tests_at_once)" \
+    (cd "$built/release" && timeout "$(crash_left)" ctest -j "$(tests_at_once)" \
         -L '^(test_crash|proof)$' --output-on-failure \
-        --output-log "$root/build/crash-tests.log") ||
+        --output-log "$built/crash-tests.log") ||
         result=1
-    cat "$root/build/release/Testing/Temporary/LastTest.log" >>"$log"
+    cat "$built/release/Testing/Temporary/LastTest.log" >>"$log"
     count_crashes "$log"
     [ $result = 0 ] || die "a proof failed, or there was not time enough; see above," \
-        "build/crash.log and build/crash-tests.log."
+        "$log and $built/crash-tests.log."
 }
 
 # ---- starts -------------------------------------------------------------------------------------
@@ -537,10 +563,10 @@ run_crash() {
 run_starts() {
     local n=${1:-10000}
     [[ $n =~ ^[0-9]+$ ]] || die "how many starts? $n is no number."
-    ensure_packages
+    ensure_packages "${needs_of_tests[@]}"
     build release
     say "$n starts of each kind, by each method"
-    (cd "$root/build/release" && COHORT_TEST_STARTS=$n COHORT_TEST_TIMEOUT=3600 \
+    (cd "$built/release" && COHORT_TEST_STARTS=$n COHORT_TEST_TIMEOUT=3600 \
         ctest -j "$(cores)" -L '^LeftOpen$' --output-on-failure) ||
         die "descriptors are left, or there was not time enough; see above."
 }
@@ -568,6 +594,11 @@ run_help() { sed -n 's/^## \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 # ---- which one ----------------------------------------------------------------------------------
 
+arguments=()
+for argument in "$@"; do
+    if [ "$argument" = --no-install ]; then installs=0; else arguments+=("$argument"); fi
+done
+set -- ${arguments[@]+"${arguments[@]}"}
 command=${1:-help}
 [ $# = 0 ] || shift
 case $command in -h | --help) command=help ;; esac

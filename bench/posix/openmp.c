@@ -4,8 +4,11 @@
 #include "../burn.h"
 #include "peer.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static uint64_t *results;
 
@@ -87,11 +90,51 @@ static double run_region(const char *metric, long count) {
     return strstr(metric, "hot") ? peer_blocks(regions, NULL, count) : 0;
 }
 
+/* ---- a short loop beside a long one, each with a team of its own ---------------------------- */
+
+static atomic_int ended;
+
+static void *long_loop(void *turns) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(BURN_WORKERS)
+    for (int i = 0; i < LONG; i++) {
+        if (!atomic_load(&ended)) PEER_MUST(burn(*(uint64_t *)turns) != 0);
+    }
+    return NULL;
+}
+
+static double run_short(uint64_t turns) {
+    double begin = peer_now();
+    burn_all(SHORT, turns);
+    double took = peer_now() - begin;
+    for (int i = 0; i < SHORT; i++) PEER_MUST(results[i] == burn(turns));
+    return took;
+}
+
+static double run_beside(uint64_t turns, uint64_t long_turns) {
+    pthread_t thread;
+    atomic_store(&ended, 0);
+    PEER_MUST(!pthread_create(&thread, NULL, long_loop, &long_turns));
+    usleep(LONG_BEFORE);
+    double took = run_short(turns);
+    atomic_store(&ended, 1);
+    PEER_MUST(!pthread_join(thread, NULL));
+    return took;
+}
+
+static double run_share(const char *metric, long count) {
+    uint64_t turns = burn_turns(peer_now, SHORT_US), long_turns = burn_turns(peer_now, LONG_US);
+    double *took = malloc((size_t)count * sizeof *took);
+    results = calloc(SHORT, sizeof *results);
+    burn_all(2, 1); /* the threads are there */
+    for (long i = 0; i < count; i++)
+        took[i] = strstr(metric, "beside") ? run_beside(turns, long_turns) : run_short(turns);
+    return peer_median(took, count) * (double)count;
+}
+
 int main(int argc, char **argv) {
-    static const peer_work_t table[] = {{"dynamic,1", "pool.map", run_dynamic},
-                                        {"static", "pool.map", run_static},
-                                        {"dynamic,1", "pool.eff", run_work},
-                                        {"region", "pool.apply", run_region},
-                                        {NULL, NULL, NULL}};
+    static const peer_work_t table[] = {
+        {"dynamic,1", "pool.map", run_dynamic}, {"static", "pool.map", run_static},
+        {"dynamic,1", "pool.eff", run_work},    {"region", "pool.apply", run_region},
+        {"teams", "share", run_share},          {NULL, NULL, NULL}};
     return peer_main(argc, argv, table);
 }

@@ -290,6 +290,44 @@ def pool_apply(peer, metric, count):
     return statistics.median(took) * count
 
 
+def burn(turns):
+    x = turns
+    for i in range(turns):
+        x = (x * 0xD1342543DE82EF95 + 0x9E3779B97F4A7C15 + i) & 0xFFFFFFFFFFFFFFFF
+    return x
+
+
+def burn_turns(us):
+    """How many turns take so long."""
+    best = 1e9
+    for _ in range(5):
+        begin = now()
+        burn(20000)
+        best = min(best, now() - begin)
+    return 1 + int(us / best * 20000)
+
+
+def share(peer, metric, count):
+    import multiprocessing
+    import statistics
+    import time
+
+    short, long = [burn_turns(10)] * 100, [burn_turns(1000)] * 400
+    right, took = [burn(short[0])] * 100, []
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pool.map(square, range(1000))
+        for _ in range(count):
+            beside = pool.map_async(burn, long, 1) if "beside" in metric else None
+            time.sleep(0.005 if beside else 0)
+            begin = now()
+            results = pool.map(burn, short, 1)
+            took.append(now() - begin)
+            assert results == right
+            if beside:
+                beside.get()
+    return statistics.median(took) * count
+
+
 WORK = {
     "start.fn": start_function,
     "start.program": start_program,
@@ -302,6 +340,7 @@ WORK = {
     "pool.map": pool_map,
     "pool.apply": pool_apply,
     "imap": pool_imap,
+    "share": share,
 }
 
 if __name__ == "__main__":

@@ -11,6 +11,24 @@
  * cohort_process_start() has returned. What a child does not take stays open there until the child
  * ends, but what it starts itself does not get it.
  *
+ * A program finds its gifts, which it inherits, by the variable COHORT_GIFTS of its environment,
+ * without this library:
+ *
+ *     COHORT_GIFTS=4711:5=listener:7=log:8=
+ *
+ * First comes the id of the process that is meant: a program that finds another one than its own
+ * has inherited the variable from a process that did not remove it, and must not believe it. It is
+ * 0 on Windows, where the id is known only when the environment is made; and 0 means any process.
+ * Then comes for each gift, in the order of the option, a colon, its descriptor (POSIX), or HANDLE
+ * or SOCKET (Windows), as a decimal number, a `=`, and its name, which is all up to the next colon
+ * or the end. No other process that the library starts has the variable; a program that starts
+ * others by itself removes it first. What is given by the option `files` has its number, and is not
+ * in it. A program with this library that becomes the root of a cohort of its own takes its gifts
+ * by the functions below, as a child does: those that it had when it first called
+ * cohort_initialize(), each once, and none in a program with rights that its starter lacks
+ * (COHORT_EPRIVILEGED of errors.h). (systemd's LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, of which
+ * the descriptors begin at 3 and which know no handles.)
+ *
  * (Python's multiprocessing pickles sockets and descriptors for spawn, and has pass_fds in
  * subprocess; here both are one option.)
  *
@@ -38,7 +56,7 @@ extern "C" {
  * that is not NULL, else `handle`. */
 typedef struct cohort_gift_t {
     /** by which the child can take it; copied, with less than COHORT_GIFT_NAME_SIZE bytes; NULL:
-     * it has none, only an index */
+     * it has none, only an index. That of a program's has no colon (else APR_EINVAL) */
     const char *name;
     apr_file_t *file;     /**< a file or an end of a pipe; stays the caller's */
     apr_socket_t *socket; /**< a socket, listening or not; stays the caller's */
@@ -50,7 +68,8 @@ typedef struct cohort_gift_t {
 /**
  * How many gifts this process was started with.
  *
- * @return their number, taken or not; 0 in a root, and in what is no member
+ * @return their number, taken or not; in a root, those of the program that it is; 0 in what is no
+ *         member
  */
 COHORT_API apr_size_t cohort_gift_count(void);
 
@@ -64,7 +83,7 @@ COHORT_API apr_size_t cohort_gift_count(void);
  * @return
  *  - APR_SUCCESS
  *  - APR_NOTFOUND: there is no such gift, or it was taken before
- *  - APR_EINVAL: `file` or `pool` is NULL, or the gift is a socket
+ *  - APR_EINVAL: `file` or `pool` is NULL, or the gift is a socket (not in a root)
  *  - COHORT_ENOTINIT, COHORT_ENOTMEMBER (errors.h)
  *  - APR's reason why it cannot be a file
  */
@@ -73,7 +92,8 @@ COHORT_API apr_status_t cohort_gift_file(apr_file_t **file, const char *name, ap
 
 /**
  * Take a gift as a socket of APR's: of the giver's family, type, protocol and timeout, if it was
- * one of APR's there, else as a TCP socket of IPv4.
+ * one of APR's there, else, and in a root, which is told only numbers and names, as a TCP socket of
+ * IPv4.
  *
  * @param socket receives it; it is closed with `pool`
  * @param name   as cohort_gift_file()

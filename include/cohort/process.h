@@ -247,8 +247,9 @@ typedef struct cohort_process_options_t {
      * process group that a daemon has by default; COHORT_GROUP_PARENT with the former is
      * APR_EINVAL */
     cohort_containment_t containment;
-    /** what else the child has open, and takes there by name or index (gift.h), on every system;
-     * open when the process is made (else APR_EBADF), and the same when it is started */
+    /** what else the child, a function or a program, has open, and takes there by name or index
+     * (gift.h), on every system; open when the process is made (else APR_EBADF), and the same
+     * when it is started */
     const cohort_gift_t *gifts;
     apr_size_t n_gifts; /**< with `n_files` at most 253 */
     /** what the child is made different in: directory, environment, user, limits, ...; copied when

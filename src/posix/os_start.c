@@ -15,6 +15,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "core/base/gifts.h"
 #include "os_posix.h"
 
 #include <fcntl.h>
@@ -56,11 +57,12 @@ typedef struct {
     const cohort_os_start_t *start;
     const char *const *argv;
     const char *const *environment;
-    const char **env;            /* the same when it had to be made, else NULL */
+    const char **env;            /* the same, as it was made */
     const char **given_env;      /* the one in the context, or NULL */
     char **candidates;           /* paths to try, NULL-terminated */
     char boot[COHORT__BOOT_MAX]; /* "COHORT_BOOT=..." */
     char *boot_pid;              /* where in it the child writes its pid */
+    char *gifts;                 /* room for what the child writes of them, or NULL */
     cohort_os_handle_t witness;  /* by which the child knows its parent; NONE */
     bool own_witness;            /* it is for this child alone */
     char mark[sizeof COHORT__MARK_NAME + COHORT__MARK_MAX];
@@ -142,6 +144,7 @@ static void child_main(void *arg, bool tidy) {
     if (start->detach) setsid();
     else enter_session(start);
     if (cohort__gifts_give(start) != 0) fail(plan, GIVE_FILES, errno);
+    if (plan->gifts) cohort__gifts_write(plan->gifts, start, getpid());
     if (cohort__streams_redirect(start->stdio) != 0) fail(plan, REDIRECT, errno);
     if (start->detach) cohort__streams_null(start->stdio);
     if (cohort__terminal_enter(&start->terminal) != 0) fail(plan, TERMINAL, errno);
@@ -212,17 +215,23 @@ static apr_status_t program_paths(plan_t *plan) {
     return APR_SUCCESS;
 }
 
-/* The environment with the boot block and the mark in front, and no other. */
+static bool is_of_gifts(const char *variable) {
+    return strncmp(variable, COHORT__GIFTS "=", sizeof COHORT__GIFTS) == 0;
+}
+
+/* The environment with the boot block, the mark and the gifts in front, and no other of these: what
+ * this process was given itself is not its children's. */
 static apr_status_t add_to_environment(plan_t *plan) {
     const char *const *from = plan->environment;
     size_t count = 0, n = 0;
     while (from && from[count]) ++count;
-    plan->env = calloc(count + 3, sizeof *plan->env);
+    plan->env = calloc(count + 4, sizeof *plan->env);
     if (!plan->env) return APR_ENOMEM;
     if (plan->start->boot) plan->env[n++] = plan->boot;
     if (plan->marked) plan->env[n++] = plan->mark;
+    if (plan->gifts) plan->env[n++] = plan->gifts;
     for (size_t i = 0; i < count; ++i) {
-        bool ours = plan->start->boot ? cohort__boot_is(from[i]) : false;
+        bool ours = is_of_gifts(from[i]) || (plan->start->boot && cohort__boot_is(from[i]));
         if (!ours && !(plan->marked && cohort__mark_is(from[i]))) plan->env[n++] = from[i];
     }
     plan->environment = plan->env;
@@ -261,7 +270,9 @@ static apr_status_t prepare(plan_t *plan) {
     if (start->boot) plan->witness = cohort__witness_take(&plan->own_witness);
     if (start->boot) plan->boot_pid = cohort__boot_write(plan->boot, start->boot, plan->witness);
     plan->marked = cohort__mark_variable(start, plan->mark);
-    return start->boot || plan->marked ? add_to_environment(plan) : APR_SUCCESS;
+    if (cohort__gifts_any(start) && !(plan->gifts = malloc(cohort__gifts_room(start))))
+        return APR_ENOMEM;
+    return add_to_environment(plan);
 }
 
 static void discard(plan_t *plan) {
@@ -269,6 +280,7 @@ static void discard(plan_t *plan) {
     free(plan->candidates);
     free((void *)plan->env);
     free((void *)plan->given_env);
+    free(plan->gifts);
     if (plan->own_witness) cohort_os_close(plan->witness);
 }
 

@@ -14,6 +14,7 @@
  * If this process is killed half way, the child must not stay suspended for ever: until it is let
  * go it lies in a job that ends with us.
  */
+#include "core/base/gifts.h"
 #include "os_win32.h"
 
 #include <cohort/errors.h>
@@ -78,11 +79,20 @@ static apr_status_t lost_directory(const cohort_os_start_t *start) {
     return cohort__fail(APR_FROM_OS_ERROR(ERROR_PATH_NOT_FOUND), "chdir %s", cwd_of(start));
 }
 
+/* By what a program finds them; the number of the process is known when it is too late for it. */
+static wchar_t *told_gifts(const cohort_os_start_t *start) {
+    char *text = malloc(cohort__gifts_room(start));
+    if (text) cohort__gifts_write(text, start, 0);
+    wchar_t *wide = text ? cohort__wide_name(text) : NULL;
+    free(text);
+    return wide;
+}
+
 static apr_status_t describe(launch_t *launch) {
     const cohort_os_start_t *start = launch->start;
     bool program = start->how == COHORT_OS_PROGRAM;
     const char *only[] = {start->path, NULL};
-    wchar_t variable[64];
+    wchar_t boot[64], *given = NULL;
     SetLastError(ERROR_INVALID_PARAMETER);
     if (cwd_of(start) && !(launch->cwd = cohort__wide(cwd_of(start))))
         return cohort__fail(cohort__last_error(), "reading cwd as UTF-8");
@@ -95,10 +105,12 @@ static apr_status_t describe(launch_t *launch) {
     if (program)
         launch->line = cohort__command_line(start->argv && start->argv[0] ? start->argv : only);
     else launch->line = own_line(launch->path, start->name);
-    _snwprintf(variable, 64, COHORT__BOOT_VARIABLE L"=%u:%llx", COHORT_OS_BOOT_VERSION,
+    _snwprintf(boot, 64, COHORT__BOOT_VARIABLE L"=%u:%llx", COHORT_OS_BOOT_VERSION,
                (unsigned long long)(uintptr_t)launch->page);
+    if (cohort__gifts_any(start) && !(given = told_gifts(start))) return APR_ENOMEM;
     launch->environment =
-        cohort__environment(start->env, start->settings, launch->page ? variable : NULL);
+        cohort__environment(start->env, start->settings, launch->page ? boot : given);
+    free(given);
     return launch->line && launch->environment ? APR_SUCCESS : APR_EINVAL;
 }
 
@@ -435,9 +447,9 @@ static apr_status_t launch_once(launch_t *launch, cohort_os_id_t *child) {
 
 static apr_status_t prepare(launch_t *launch) {
     apr_status_t status = launch->start->how == COHORT_OS_REEXEC ? open_page(launch) : APR_SUCCESS;
+    if (status == APR_SUCCESS) status = open_gifts(launch);
     if (status == APR_SUCCESS) status = describe(launch);
     if (status == APR_SUCCESS) status = open_streams(launch);
-    if (status == APR_SUCCESS) status = open_gifts(launch);
     if (status == APR_SUCCESS) status = open_job(launch);
     if (status == APR_SUCCESS) status = open_contained(launch);
     if (status == APR_SUCCESS) status = open_limits(launch);

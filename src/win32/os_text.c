@@ -3,6 +3,7 @@
  * Strings as Windows wants them: UTF-16, one command line instead of an argument vector, one sorted
  * block instead of an environment vector, prefixed long paths; and errors as APR wants them.
  */
+#include "core/base/gifts.h"
 #include "os_win32.h"
 
 #include <apr_errno.h>
@@ -198,6 +199,7 @@ wchar_t *cohort__environment(const char *const *env, const cohort_os_settings_t 
     const char *change = settings ? cohort_os_settings_part(settings, settings->env) : NULL;
     for (uint32_t i = 0; settings && i < settings->n_env; i++, change += strlen(change) + 1)
         list_change(&list, change);
+    list_change(&list, COHORT__GIFTS); /* what this process was given is not its child's */
     if (extra) list_add(&list, _wcsdup(extra));
     if (list.count) qsort(list.entries, list.count, sizeof *list.entries, by_name);
     block.failed = list.failed;

@@ -39,7 +39,8 @@ bool cohort__narrow(const wchar_t *text, char *buffer, size_t size);
 /* A command line that the C runtime of the child takes apart into exactly these arguments. */
 wchar_t *cohort__command_line(const char *const *argv);
 /* The environment block of a child: `env`, or the caller's own when NULL, with the changes of the
- * settings unless NULL, sorted, without the boot block, plus `extra` unless NULL. */
+ * settings unless NULL, sorted, without the boot block and the gifts, plus `extra` unless
+ * NULL. */
 wchar_t *cohort__environment(const char *const *env, const cohort_os_settings_t *settings,
                              const wchar_t *extra);
 /* A child that does not run yet uses the CPUs of the settings, unless NULL. */

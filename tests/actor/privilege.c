@@ -130,6 +130,7 @@ int main(int argc, char **argv) {
     apr_status_t status = cohort_initialize(NULL);
     if (status) say("initialize: %s\n", name_of(status));
     if (status || argc != 3) return 3;
+    if (cohort_gift_count()) say("gifts\n");
     if (!strcmp(argv[1], "lure")) return lure(argv[2]);
     if (!strcmp(argv[1], "drop") && (setgid(getgid()) || setuid(getuid()))) return 4;
     return start(method_of(argv[2]));

@@ -11,6 +11,7 @@
  *  - leave: start another one that waits for some seconds with the same streams
  *  - session: leave the group and the session (POSIX), write the pid, wait for ever
  *  - wait: for ever; close: all descriptors, or handles of files, that it has
+ *  - give NAME: write its name to the gift that has it; end with 1 when there is none
  *  - exit CODE: end; crash: end by a bad address; arguments: write the rest of them as <one><two>,
  *    and end
  */
@@ -58,6 +59,14 @@ static void close_all(void) {
 
 static void wait_for_death(void) { Sleep(INFINITE); }
 
+static int is_own_pid(unsigned long long pid) { return pid == 0 || pid == GetCurrentProcessId(); }
+
+static int write_to(unsigned long long number, const char *text) {
+    DWORD size = (DWORD)strlen(text), written = 0;
+    HANDLE handle = (HANDLE)(uintptr_t)number;
+    return WriteFile(handle, text, size, &written, NULL) && written == size;
+}
+
 static void wait_for_seconds(void) { Sleep(3000); }
 
 static void be_session(void) { exit(122); }
@@ -100,6 +109,15 @@ static void close_all(void) {
 
 static void wait_for_death(void) {
     for (;;) pause();
+}
+
+static int is_own_pid(unsigned long long pid) {
+    return pid == 0 || pid == (unsigned long long)getpid();
+}
+
+static int write_to(unsigned long long number, const char *text) {
+    size_t size = strlen(text);
+    return write((int)number, text, size) == (ssize_t)size;
 }
 
 static void wait_for_seconds(void) { sleep(3); }
@@ -152,6 +170,20 @@ static void fill(int megabytes) {
     memset(filled, 1, (size_t)megabytes << 20);
 }
 
+/* As gift.h says. */
+static int give(const char *name) {
+    const char *gifts = variable("COHORT_GIFTS");
+    char *at;
+    if (!gifts || !is_own_pid(strtoull(gifts, &at, 10))) return 0;
+    while (*at == ':') {
+        unsigned long long number = strtoull(at + 1, &at, 10);
+        size_t length = strcspn(++at, ":");
+        if (length == strlen(name) && !strncmp(at, name, length)) return write_to(number, name);
+        at += length;
+    }
+    return 0;
+}
+
 static int has_line(void) {
     char text[256];
     return fgets(text, sizeof text, stdin) != NULL;
@@ -183,6 +215,9 @@ int main(int argc, char **argv) {
             if (!has_line()) return 1;
         } else if (!strcmp(what, "no-line")) {
             if (has_line()) return 1;
+        } else if (!strcmp(what, "give")) {
+            if (!give(text)) return 1;
+            at++;
         } else if (!strcmp(what, "wait")) wait_for_death();
         else if (!strcmp(what, "close")) close_all();
         else if (!strcmp(what, "exit")) return atoi(text);

@@ -1,8 +1,9 @@
 /* Copyright the Cohort authors. SPDX-License-Identifier: Apache-2.0 */
 /* Files, sockets and handles that a child is given and takes by name or index. */
 #include "facts.h"
-#include "parties.h"
+#include "programs.h"
 
+#include <apr_env.h>
 #include <apr_file_io.h>
 #include <apr_network_io.h>
 #include <apr_portable.h>
@@ -307,6 +308,62 @@ static void a_connected_socket(void) {
     }
 }
 
+/* ---- programs ------------------------------------------------------------------------------- */
+
+static void run_given(const char *const *argv, const char *const *env, const cohort_gift_t *gifts,
+                      apr_size_t n, int code) {
+    cohort_program_t program = {.argv = argv, .env = env};
+    cohort_process_options_t options = {.gifts = gifts, .n_gifts = n};
+    party_end(start_program(&program, &options), code);
+}
+
+/* One is given twice, and one has no name. */
+static void a_program_finds_them_by_name(void) {
+    apr_file_t *one = temporary(), *two = temporary();
+    const char *const argv[] = {TEST_ACTOR, "give", "a=b c", "give", "two", NULL};
+    const char *const env[] = {"COHORT_GIFTS=0:999=a=b c", NULL};
+    const cohort_gift_t gifts[] = {
+        {.name = "a=b c", .file = one}, {.file = one}, {.name = "two", .file = two}};
+    run_given(argv, NULL, gifts, 3, 0);
+    check_text("a=b c", one);
+    check_text("two", two);
+    run_given(argv, env, gifts, 3, 0); /* its own counts */
+    check_text("twotwo", two);
+    run_given((const char *const[]){TEST_ACTOR, "give", "three", NULL}, NULL, gifts, 3, 1);
+}
+
+/* What a process was given itself is not its programs', whether they are given anything or not. */
+static void it_is_not_handed_down(void) {
+    const char *const argv[] = {TEST_ACTOR, "give", "log", NULL};
+    const cohort_gift_t other = {.name = "other", .file = temporary()};
+    CHECK_STATUS(APR_SUCCESS, apr_env_set("COHORT_GIFTS", "0:3=log", test_pool()));
+    run_given(argv, NULL, NULL, 0, 1);
+    run_given(argv, NULL, &other, 1, 1);
+    CHECK_STR(
+        "(none)\n",
+        output_of((const char *const[]){TEST_ACTOR, "variable", "COHORT_GIFTS", NULL}, NULL, NULL));
+    CHECK_STATUS(APR_SUCCESS, apr_env_delete("COHORT_GIFTS", test_pool()));
+    CHECK_INT(0, cohort_gift_count()); /* this one looked when it began */
+}
+
+static void a_cohort_of_its_own_has_them(void) {
+    apr_file_t *log = temporary();
+    const char *const argv[] = {TEST_GIVEN, "log", "written", NULL};
+    const cohort_gift_t gifts[] = {{.name = "log", .file = log}, {.file = log}};
+    run_given(argv, NULL, gifts, 2, 0);
+    check_text("written", log);
+}
+
+static void a_programs_name_has_no_colon(void) {
+    const cohort_gift_t gift = {.name = "a:b", .file = temporary()};
+    cohort_process_options_t options = {.gifts = &gift, .n_gifts = 1};
+    cohort_program_t program = {.argv = (const char *const[]){TEST_ACTOR, NULL}};
+    cohort_process_t *process = NULL;
+    CHECK_STATUS(APR_EINVAL, cohort_process_create_program(&process, &program, &options, NULL));
+    CHECK(strstr(cohort_last_error(), "gifts[0]") != NULL);
+    run_with(nothing, &gift, 1);
+}
+
 /* ---- what is not given, and what is left ---------------------------------------------------- */
 
 static void what_cannot_be_meant(void) {
@@ -355,15 +412,20 @@ static void starts_leave_nothing(void) {
     CHECK(blocks_in_use() <= blocks);
 }
 
-const test_case_t gift_cases[] = {{"Gift", "files_by_name_and_index", files_by_name_and_index},
-                                  {"Gift", "each_is_taken_once", each_is_taken_once},
-                                  {"Gift", "one_file_given_twice", one_file_given_twice},
-                                  {"Gift", "plain_handles", plain_handles},
-                                  {"Gift", "ends_of_pipes", ends_of_pipes},
-                                  {"Gift", "they_are_counted", they_are_counted},
-                                  {"Gift", "a_listening_socket", a_listening_socket},
-                                  {"Gift", "a_connected_socket", a_connected_socket},
-                                  {"Gift", "what_cannot_be_meant", what_cannot_be_meant},
-                                  {"Gift", "what_is_closed", what_is_closed},
-                                  {"Gift", "starts_leave_nothing", starts_leave_nothing},
-                                  {0}};
+const test_case_t gift_cases[] = {
+    {"Gift", "files_by_name_and_index", files_by_name_and_index},
+    {"Gift", "each_is_taken_once", each_is_taken_once},
+    {"Gift", "one_file_given_twice", one_file_given_twice},
+    {"Gift", "plain_handles", plain_handles},
+    {"Gift", "ends_of_pipes", ends_of_pipes},
+    {"Gift", "they_are_counted", they_are_counted},
+    {"Gift", "a_listening_socket", a_listening_socket},
+    {"Gift", "a_connected_socket", a_connected_socket},
+    {"Gift", "a_program_finds_them_by_name", a_program_finds_them_by_name},
+    {"Gift", "it_is_not_handed_down", it_is_not_handed_down},
+    {"Gift", "a_cohort_of_its_own_has_them", a_cohort_of_its_own_has_them},
+    {"Gift", "a_programs_name_has_no_colon", a_programs_name_has_no_colon},
+    {"Gift", "what_cannot_be_meant", what_cannot_be_meant},
+    {"Gift", "what_is_closed", what_is_closed},
+    {"Gift", "starts_leave_nothing", starts_leave_nothing},
+    {0}};

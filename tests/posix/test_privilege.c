@@ -121,7 +121,8 @@ static const char *run(const char *name, uid_t user, const char *command, const 
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
-        char *const env[] = {"COHORT_ARENA_SIZE=banana", "PATH=/nowhere", NULL},
+        char *const env[] = {"COHORT_ARENA_SIZE=banana", "COHORT_GIFTS=0:1=out", "PATH=/nowhere",
+                             NULL},
                     *const plain[] = {"PATH=/bin:/usr/bin", NULL};
         if (setgroups(0, NULL) || setgid(user) || setuid(user)) _exit(30);
         execve(path, (char *const[]){(char *)path, (char *)command, (char *)argument, NULL},

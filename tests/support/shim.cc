@@ -4,6 +4,8 @@
 #include "watchdog.h"
 
 #include <gtest/gtest.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 namespace {
 
@@ -32,10 +34,26 @@ void register_table(const test_case_t *table) {
     }
 }
 
+#ifdef TEST_ONE_CASE
+/* Cases of these programs change their process for good: its arena, hooks and handlers. */
+class OneCase : public testing::EmptyTestEventListener {
+    void OnTestProgramStart(const testing::UnitTest &tests) override {
+        if (tests.test_to_run_count() > 1) {
+            fprintf(stderr, "This program runs one case in a process, named by "
+                            "--gtest_filter=SUITE.CASE; ctest runs them all.\n");
+            exit(EXIT_FAILURE);
+        }
+    }
+};
+#endif
+
 } // namespace
 
 extern "C" int test_main(int *argc, char **argv) {
     testing::InitGoogleTest(argc, argv);
+#ifdef TEST_ONE_CASE
+    testing::UnitTest::GetInstance()->listeners().Append(new OneCase); /* which then owns it */
+#endif
     for (const test_case_t *const *table = test_tables; *table != nullptr; table++) {
         register_table(*table);
     }

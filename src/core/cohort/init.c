@@ -169,6 +169,7 @@ static apr_status_t initialize(const cohort_options_t *options) {
     if (!status) status = wants_dump(options, &dump);
     if (!status && options) status = cohort__start_by(options->method, options->executable);
     if (!status) status = hook();
+    if (!status) status = cohort__gifts_find();
     if (!status) status = cohort__arena_create(size, dump);
     if (status) return status;
     status = become_root();

@@ -6,14 +6,19 @@
  * that.
  *
  * The notes lie in one block that the slot owns, and which nothing but the new process changes once
- * that runs; it has a word for each gift that says whether it was taken.
+ * that runs; it has a word for each gift that says whether it was taken. A program that begins a
+ * cohort of its own makes such notes of what its environment says that it was given.
  */
 #include "core/process/process.h"
 
+#include "core/base/gifts.h"
 #include "core/base/reserved.h"
 #include "core/memory/identity.h"
 
+#include <apr_env.h>
+#include <apr_strings.h>
 #include <cohort/gift.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- noted ---------------------------------------------------------------------------------- */
@@ -131,12 +136,70 @@ apr_status_t cohort__gifts_set(cohort_process_t *slot, const cohort_process_opti
             cohort__block_new(me, COHORT__KIND_BYTES, n * sizeof(cohort_os_gift_t), &slot->files);
     if (status) return status;
     cohort_os_gift_t *noted = atomic_load(&slot->files);
-    for (unsigned i = 0; i < o->n_gifts && !status; i++)
+    for (unsigned i = 0; i < o->n_gifts && !status; i++) {
         status = cohort__gift_note(&o->gifts[i], i, &noted[i]);
+        if (!status && slot->role == COHORT__ROLE_PROGRAM && strchr(noted[i].name, ':'))
+            status = cohort__fail(APR_EINVAL, "gifts[%u].name of a program has a colon", i);
+    }
     for (size_t i = 0; i < o->n_files; i++)
         noted[o->n_gifts + i] = (cohort_os_gift_t){.handle = o->files[i], .numbered = true};
     slot->n_gifts = (uint32_t)o->n_gifts;
     slot->n_files = (uint32_t)n;
+    return status;
+}
+
+/* ---- found ---------------------------------------------------------------------------------- */
+
+/* Those of this program, since it runs: what was taken of them stays so when it leaves its cohort
+ * and begins another one. */
+static struct {
+    int64_t pid; /* a copy of the process finds none */
+    cohort_os_gift_t *gifts;
+    uint32_t count;
+} inherited;
+
+/* ":NUMBER=NAME". A number that is not open is as good as taken. */
+static bool read_gift(const char **text, cohort_os_gift_t *gift) {
+    char *end;
+    if (**text != ':') return false;
+    int64_t number = apr_strtoi64(*text + 1, &end, 10);
+    size_t length = *end == '=' ? strcspn(++end, ":") : COHORT_OS_GIFT_NAME;
+    if (number <= 0 || length >= COHORT_OS_GIFT_NAME) return false;
+    memcpy(gift->name, end, length);
+    atomic_store(&gift->there, number);
+    bool open = cohort_os_know((cohort_os_handle_t)number).handle != COHORT_OS_NONE;
+    atomic_store(&gift->taken, !open);
+    *text = end + length;
+    return true;
+}
+
+/* "PID:NUMBER=NAME...", where 0 stands for any process. */
+static apr_status_t read_gifts(const char *text) {
+    char *end;
+    uint32_t room = 0;
+    int64_t pid = apr_strtoi64(text, &end, 10);
+    if (end == text || (pid && pid != inherited.pid)) return APR_SUCCESS;
+    for (text = end; *text; text++) room += *text == ':';
+    if (!room) return APR_SUCCESS;
+    inherited.gifts = calloc(room, sizeof *inherited.gifts);
+    if (!inherited.gifts) return cohort__fail(APR_ENOMEM, "noting what this program is given");
+    for (text = end; read_gift(&text, &inherited.gifts[inherited.count]);) inherited.count++;
+    return APR_SUCCESS;
+}
+
+apr_status_t cohort__gifts_find(void) {
+    char *text = NULL;
+    apr_pool_t *pool;
+    int64_t pid = cohort_os_self().pid;
+    if (inherited.pid == pid || cohort_os_facts()->privileged) return APR_SUCCESS;
+    apr_status_t status = apr_pool_create(&pool, NULL);
+    if (status) return status;
+    free(inherited.gifts);
+    memset(&inherited, 0, sizeof inherited);
+    inherited.pid = pid;
+    if (!apr_env_get(&text, COHORT__GIFTS, pool)) status = read_gifts(text);
+    if (status) inherited.pid = 0;
+    apr_pool_destroy(pool);
     return status;
 }
 
@@ -148,8 +211,9 @@ static apr_status_t own_gifts(cohort_os_gift_t **gifts, uint32_t *count) {
     apr_status_t status = cohort__enter(&me);
     if (status) return status;
     cohort_process_t *self = cohort__self();
-    *gifts = atomic_load(&self->files);
-    *count = *gifts ? self->n_gifts : 0;
+    bool is_root = self->role == COHORT__ROLE_ROOT;
+    *gifts = is_root ? inherited.gifts : atomic_load(&self->files);
+    *count = is_root ? inherited.count : *gifts ? self->n_gifts : 0;
     return APR_SUCCESS;
 }
 

@@ -223,6 +223,8 @@ void cohort__keeper_unlock(void);
 
 /* What the options say of gifts and files. */
 apr_status_t cohort__gifts_set(cohort_process_t *slot, const cohort_process_options_t *o);
+/* Those of this program, before it begins a cohort of its own. */
+apr_status_t cohort__gifts_find(void);
 /* Are they what they were then? */
 apr_status_t cohort__gifts_check(cohort_process_t *slot);
 /* One of them, the i-th that the caller names, and what it becomes where it is taken. */
