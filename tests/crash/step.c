@@ -401,8 +401,8 @@ static bool wants_all(void) {
     return text && !strcmp(text, "all");
 }
 
-/* How many deaths, when each try costs about `cost` steps. By default there are POINTS. Where no more
- * than that are wanted, there are fewer of what would take too long. */
+/* How many deaths, when each try costs about `cost` steps. By default there are POINTS. Where no
+ * more than that are wanted, there are fewer of what would take too long. */
 static long deaths_wanted(long cost) {
     const char *text = getenv("COHORT_CRASH");
     if (wants_all()) return STEPS_ALL;
