@@ -94,12 +94,13 @@ static apr_status_t read_file(const char *of, const char *name, const char *last
                               char buffer[TEXT_MAX], char **text) {
     char path[80];
     int fd;
+    *text = buffer;
+    buffer[0] = 0;
     snprintf(path, sizeof path, "%s/%s", of, name);
     COHORT__RETRY(fd, open(path, O_RDONLY | O_CLOEXEC));
     if (fd < 0) return errno;
     ssize_t got = read_start(fd, last, buffer);
     apr_status_t status = got < 0 ? errno : APR_SUCCESS;
-    *text = buffer;
     if (got == TEXT_MAX - 1) {
         *text = malloc(TEXT_LIMIT);
         if (!*text) status = APR_ENOMEM;
