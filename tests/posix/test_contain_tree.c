@@ -77,6 +77,14 @@ static apr_int64_t shell_says(const char *command) {
     return pid;
 }
 
+/* The shell says its number before it has left the group. */
+static apr_int64_t start_session(void) {
+    apr_int64_t pid =
+        shell_says("nohup setsid " TEST_ACTOR " wait >/dev/null 2>&1 </dev/null & echo $!");
+    while (getsid((pid_t)pid) != (pid_t)pid) apr_sleep(1000);
+    return pid;
+}
+
 /* A shell that controls its jobs gives each a group of its own. */
 static apr_int64_t start_group(void) {
     if (access("/bin/bash", X_OK)) return get_away(true, true, false);
@@ -88,9 +96,7 @@ static void start_strays(tree_t *tree) {
     atomic_store(&tree->strays[COPY], get_away(false, false, false));
     atomic_store(&tree->strays[ORPHANED_PROGRAM], get_away(true, true, false));
     atomic_store(&tree->strays[ORPHANED_COPY], get_away(true, false, false));
-    atomic_store(
-        &tree->strays[SHELL_JOB],
-        shell_says("nohup setsid " TEST_ACTOR " wait >/dev/null 2>&1 </dev/null & echo $!"));
+    atomic_store(&tree->strays[SHELL_JOB], start_session());
     atomic_store(&tree->strays[JOB_OF_GROUP], start_group());
 }
 
