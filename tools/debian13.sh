@@ -15,7 +15,8 @@ shift
     libapr1-dev libgtest-dev zlib1g-dev procps
 mkdir -p "$chroot/cohort"
 find "$chroot/cohort" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-tar -C "$root" --exclude=./build --exclude=./.git -cf - . | tar -C "$chroot/cohort" -xf -
+builds=$(realpath --relative-to="$root" "$(dirname "$chroot")") # which may be in the tree
+tar -C "$root" --exclude=./build "--exclude=./$builds" --exclude=./.git -cf - . | tar -C "$chroot/cohort" -xf -
 
 # shellcheck disable=SC2016  # the shell within has these arguments
 "$root/tools/chroot.sh" run "$chroot" sh -c '

@@ -120,7 +120,7 @@ as_root() {
 install_packages() { # manager package...
     local manager=$1
     shift
-    [ $installs = 1 ] || return 1
+    [ $installs = 1 ] || { echo "--no-install was given; missing: $*" >&2; return 1; }
     case $manager in
     apt-get)
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
@@ -201,17 +201,19 @@ cmake_is_new_enough() {
 # ---- build --------------------------------------------------------------------------------------
 
 configure() { # preset [directory [argument...]]
-    local preset=$1 directory=${2:-$1} log generator=()
+    local preset=$1 directory=${2:-$1} log generator
     log=$built/$directory.log
     shift $(($# > 1 ? 2 : 1))
     { mkdir -p "$built" 2>/dev/null && [ -w "$built" ]; } ||
         die "$built cannot be written: set COHORT_BUILD to a directory that can."
-    # what is configured already keeps its generator
-    have ninja || generator=(-G "Unix Makefiles")
+    # what is configured already keeps its generator, whatever the preset names
+    generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$built/$directory/CMakeCache.txt" \
+        2>/dev/null) || true
+    [ -n "$generator" ] || have ninja || generator="Unix Makefiles"
     # Users that only want the library should not fail on a warning that a newer compiler has
     # learned; CI sets COHORT_WERROR=ON.
     (cd "$root" && cmake --preset "$preset" -B "$built/$directory" \
-        ${generator[@]+"${generator[@]}"} -DCOHORT_WERROR="${COHORT_WERROR:-OFF}" "$@") \
+        ${generator:+-G "$generator"} -DCOHORT_WERROR="${COHORT_WERROR:-OFF}" "$@") \
         >"$log" 2>&1 ||
         { tail -n 40 "$log" >&2
           die "configuring preset $preset failed; the whole output is in $log."; }
@@ -251,14 +253,23 @@ run_test() {
 # Tests wait for each other's processes and for times more than they compute.
 tests_at_once() { echo $((2 * $(cores))); }
 
+# ctest takes a preset's directory as the file says it. Another run may be reading what is there.
+presets_to() { # directory
+    local file place
+    place=$(printf %s "$built" | sed 's/[&|\\]/\\&/g')
+    mkdir -p "$1"
+    for file in CMakePresets.json CMakeUserPresets.json; do
+        [ -f "$root/$file" ] || continue
+        sed "s|\${sourceDir}/build|$place|" "$root/$file" >"$1/$file.$$"
+        mv "$1/$file.$$" "$1/$file"
+    done
+}
+
 ctest_preset() { # preset argument...
     local preset=$1
     shift
     say "Testing preset $preset"
-    # ctest takes a preset's directory as the file says it
-    mkdir -p "$built/presets"
-    sed "s|\${sourceDir}/build|$built|" "$root/CMakePresets.json" \
-        >"$built/presets/CMakePresets.json"
+    presets_to "$built/presets"
     (cd "$built/presets" && ctest --preset "$preset" -j "$(tests_at_once)" \
         --output-junit "$built/$preset/junit.xml" "$@") ||
         die "tests of preset $preset failed; they are listed above."
@@ -324,7 +335,7 @@ ensure_windows_packages() {
     [ ${#packages[@]} -gt 0 ] || return 0
     have apt-get || die "this system has no apt-get; please install ${packages[*]}" \
         "(as they are called on Debian) by hand."
-    say "Installing with apt-get: ${packages[*]}"
+    [ $installs = 0 ] || say "Installing with apt-get: ${packages[*]}"
     install_packages apt-get "${packages[@]}" || die "apt-get could not install: ${packages[*]}."
 }
 
@@ -357,7 +368,7 @@ ensure_debian() { # command package...
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     have apt-get || { echo "This system has no apt-get."; exit 77; }
-    say "Installing with apt-get: ${missing[*]}"
+    [ $installs = 0 ] || say "Installing with apt-get: ${missing[*]}"
     install_packages apt-get "${missing[@]}" ||
         { echo "Not to be had: ${missing[*]}"; exit 77; }
 }

@@ -22,11 +22,11 @@
  * Then comes for each gift, in the order of the option, a colon, its descriptor (POSIX), or HANDLE
  * or SOCKET (Windows), as a decimal number, a `=`, and its name, which is all up to the next colon
  * or the end. No other process that the library starts has the variable; a program that starts
- * others by itself removes it first. What is given by the option `files` has its number, and is not
- * in it. A program with this library that becomes the root of a cohort of its own takes its gifts
- * by the functions below, as a child does: those that it had when it first called
- * cohort_initialize(), each once, and none in a program with rights that its starter lacks
- * (COHORT_EPRIVILEGED of errors.h). (systemd's LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, of which
+ * others by itself removes it first, as cohort_initialize() does. What is given by the option
+ * `files` has its number, and is not in it. A program with this library that becomes the root of a
+ * cohort of its own takes its gifts by the functions below, as a child does: those that it had when
+ * it first called cohort_initialize(), each once. A program with rights that its starter lacks
+ * finds none. (systemd's LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, of which
  * the descriptors begin at 3 and which know no handles.)
  *
  * (Python's multiprocessing pickles sockets and descriptors for spawn, and has pass_fds in

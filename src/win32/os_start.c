@@ -83,7 +83,7 @@ static apr_status_t lost_directory(const cohort_os_start_t *start) {
 static wchar_t *told_gifts(const cohort_os_start_t *start) {
     char *text = malloc(cohort__gifts_room(start));
     if (text) cohort__gifts_write(text, start, 0);
-    wchar_t *wide = text ? cohort__wide_name(text) : NULL;
+    wchar_t *wide = text ? cohort__wide(text) : NULL;
     free(text);
     return wide;
 }
@@ -107,7 +107,8 @@ static apr_status_t describe(launch_t *launch) {
     else launch->line = own_line(launch->path, start->name);
     _snwprintf(boot, 64, COHORT__BOOT_VARIABLE L"=%u:%llx", COHORT_OS_BOOT_VERSION,
                (unsigned long long)(uintptr_t)launch->page);
-    if (cohort__gifts_any(start) && !(given = told_gifts(start))) return APR_ENOMEM;
+    if (cohort__gifts_any(start) && !(given = told_gifts(start)))
+        return cohort__fail(cohort__last_error(), "reading the names of gifts as UTF-8");
     launch->environment =
         cohort__environment(start->env, start->settings, launch->page ? boot : given);
     free(given);

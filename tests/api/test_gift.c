@@ -352,6 +352,7 @@ static void a_cohort_of_its_own_has_them(void) {
     const cohort_gift_t gifts[] = {{.name = "log", .file = log}, {.file = log}};
     run_given(argv, NULL, gifts, 2, 0);
     check_text("written", log);
+    run_given((const char *const[]){TEST_GIVEN, NULL}, NULL, NULL, 0, 0);
 }
 
 static void a_programs_name_has_no_colon(void) {

@@ -158,17 +158,24 @@ static struct {
     uint32_t count;
 } inherited;
 
-/* ":NUMBER=NAME". A number that is not open is as good as taken. */
+/* A number that is not open is as good as taken, as is one that an earlier gift has. */
+static bool is_free(int64_t number) {
+    for (uint32_t i = 0; i < inherited.count; i++) {
+        if (atomic_load(&inherited.gifts[i].there) == number) return false;
+    }
+    return cohort_os_know((cohort_os_handle_t)number).handle != COHORT_OS_NONE;
+}
+
+/* ":NUMBER=NAME" */
 static bool read_gift(const char **text, cohort_os_gift_t *gift) {
     char *end;
     if (**text != ':') return false;
     int64_t number = apr_strtoi64(*text + 1, &end, 10);
     size_t length = *end == '=' ? strcspn(++end, ":") : COHORT_OS_GIFT_NAME;
-    if (number <= 0 || length >= COHORT_OS_GIFT_NAME) return false;
+    if (number <= 0 || number > INT32_MAX || length >= COHORT_OS_GIFT_NAME) return false;
     memcpy(gift->name, end, length);
     atomic_store(&gift->there, number);
-    bool open = cohort_os_know((cohort_os_handle_t)number).handle != COHORT_OS_NONE;
-    atomic_store(&gift->taken, !open);
+    atomic_store(&gift->taken, !is_free(number));
     *text = end + length;
     return true;
 }
@@ -187,6 +194,7 @@ static apr_status_t read_gifts(const char *text) {
     return APR_SUCCESS;
 }
 
+/* The variable means nothing to what this process starts, in whichever way. */
 apr_status_t cohort__gifts_find(void) {
     char *text = NULL;
     apr_pool_t *pool;
@@ -199,6 +207,7 @@ apr_status_t cohort__gifts_find(void) {
     inherited.pid = pid;
     if (!apr_env_get(&text, COHORT__GIFTS, pool)) status = read_gifts(text);
     if (status) inherited.pid = 0;
+    else (void)apr_env_delete(COHORT__GIFTS, pool);
     apr_pool_destroy(pool);
     return status;
 }
