@@ -14,25 +14,26 @@
 #include <link.h>
 #include <string.h>
 
-static struct {
-    uintptr_t base; /* of the executable */
-    char path[COHORT_OS_PATH_MAX];
-} self;
+static uintptr_t own_base; /* of the executable */
 
-static ElfW(Sym) symbols[512];
+/* External, so that they come behind what copies of a process write to (CMakeLists.txt). */
+char cohort__symbol_own_path[COHORT_OS_PATH_MAX];
+ElfW(Sym) cohort__symbols[512];
 
 static int note_first(struct dl_phdr_info *module, size_t size, void *unused) {
     Dl_info info;
     (void)size;
     (void)unused;
-    if (dladdr((const void *)module->dlpi_phdr, &info)) self.base = (uintptr_t)info.dli_fbase;
+    if (dladdr((const void *)module->dlpi_phdr, &info)) own_base = (uintptr_t)info.dli_fbase;
     return 1;
 }
 
 /* The loader has the executable under the name that it was called by. */
 void cohort__symbol_begin(void) {
     cohort__modules_walk(note_first, NULL);
-    if (cohort__own_executable(self.path, sizeof self.path) != APR_SUCCESS) self.path[0] = 0;
+    if (cohort__own_executable(cohort__symbol_own_path, sizeof cohort__symbol_own_path) !=
+        APR_SUCCESS)
+        cohort__symbol_own_path[0] = 0;
 }
 
 static bool read_at(int file, void *to, size_t size, uint64_t offset) {
@@ -73,14 +74,16 @@ static bool has(const ElfW(Sym) * symbol, uintptr_t address) {
 }
 
 static bool find_symbol(int file, const ElfW(Shdr) * table, uintptr_t address, ElfW(Sym) * found) {
-    const size_t room = sizeof symbols / sizeof *symbols;
-    for (size_t left = table->sh_size / sizeof *symbols, at = 0, n; left; left -= n, at += n) {
+    const size_t room = sizeof cohort__symbols / sizeof *cohort__symbols;
+    for (size_t left = table->sh_size / sizeof *cohort__symbols, at = 0, n; left;
+         left -= n, at += n) {
         n = left < room ? left : room;
-        if (!read_at(file, symbols, n * sizeof *symbols, table->sh_offset + at * sizeof *symbols))
+        if (!read_at(file, cohort__symbols, n * sizeof *cohort__symbols,
+                     table->sh_offset + at * sizeof *cohort__symbols))
             return false;
         for (size_t i = 0; i < n; i++) {
-            if (!has(&symbols[i], address)) continue;
-            *found = symbols[i];
+            if (!has(&cohort__symbols[i], address)) continue;
+            *found = cohort__symbols[i];
             return true;
         }
     }
@@ -106,7 +109,7 @@ static uintptr_t look_up(int file, uintptr_t base, uintptr_t address, cohort__te
 }
 
 const char *cohort__symbol_file(const char *name, uintptr_t base) {
-    return base == self.base && self.path[0] ? self.path : name;
+    return base == own_base && cohort__symbol_own_path[0] ? cohort__symbol_own_path : name;
 }
 
 uintptr_t cohort__symbol(const char *file, uintptr_t base, uintptr_t address,
