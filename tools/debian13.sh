@@ -16,7 +16,8 @@ shift
 mkdir -p "$chroot/cohort"
 find "$chroot/cohort" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 builds=$(realpath --relative-to="$root" "$(dirname "$chroot")") # which may be in the tree
-tar -C "$root" --exclude=./build "--exclude=./$builds" --exclude=./.git -cf - . | tar -C "$chroot/cohort" -xf -
+tar -C "$root" --exclude=./build "--exclude=./$builds" --exclude=./.git -cf - . |
+    tar -C "$chroot/cohort" -xf -
 
 # shellcheck disable=SC2016  # the shell within has these arguments
 "$root/tools/chroot.sh" run "$chroot" sh -c '
