@@ -12,7 +12,7 @@ enum { BURN_WORKERS = 2 };
 
 /* A short job beside a long one: tasks, microseconds of each, and how long the long one is at work
  * before. */
-enum { SHORT = 100, SHORT_US = 10, LONG = 400, LONG_US = 1000, LONG_BEFORE = 5000 };
+enum { SHORT_ITEMS = 100, SHORT_US = 10, LONG_ITEMS = 400, LONG_US = 1000, LONG_BEFORE = 5000 };
 
 static inline uint64_t burn(uint64_t turns) {
     uint64_t x = turns;

@@ -27,7 +27,7 @@ static void fill(apr_uint64_t *in, apr_uint64_t *out, int n, double us) {
 static double run_short(const share_t *s) {
     double begin = bench_now();
     MUST(cohort_pool_run(s->pool, &(cohort_job_t){.task = burn_task,
-                                                  COHORT_INPUTS(s->in, SHORT),
+                                                  COHORT_INPUTS(s->in, SHORT_ITEMS),
                                                   COHORT_OUTPUTS(s->out),
                                                   .chunk = 1}));
     return bench_now() - begin;
@@ -38,7 +38,7 @@ static double run_beside(const share_t *s) {
     cohort_result_t *result;
     MUST(cohort_pool_submit(&result, s->pool,
                             &(cohort_job_t){.task = burn_task,
-                                            COHORT_INPUTS(s->long_in, LONG),
+                                            COHORT_INPUTS(s->long_in, LONG_ITEMS),
                                             COHORT_OUTPUTS(s->long_out),
                                             .chunk = 1},
                             NULL));
@@ -53,11 +53,11 @@ static double run_beside(const share_t *s) {
 static double run(void *arg, int count) {
     const share_t *s = arg;
     double took[JOBS];
-    fill(s->long_in, s->long_out, LONG, LONG_US);
+    fill(s->long_in, s->long_out, LONG_ITEMS, LONG_US);
     for (int i = 0; i < count; i++) {
-        fill(s->in, s->out, SHORT, SHORT_US);
+        fill(s->in, s->out, SHORT_ITEMS, SHORT_US);
         took[i] = s->beside ? run_beside(s) : run_short(s);
-        for (int k = 0; k < SHORT; k++) bench_check(s->out[k] == burn(s->in[k]), "work");
+        for (int k = 0; k < SHORT_ITEMS; k++) bench_check(s->out[k] == burn(s->in[k]), "work");
     }
     return bench_median(took, count) * count;
 }
@@ -66,10 +66,10 @@ void bench_section_share(void) {
     static const char peers[] = "openmp:teams python:Pool";
     share_t s = {0};
     MUST(cohort_pool_create(&s.pool, &(cohort_pool_options_t){.workers = BURN_WORKERS}, NULL));
-    MUST(cohort_alloc((void **)&s.in, SHORT * sizeof *s.in));
-    MUST(cohort_alloc((void **)&s.out, SHORT * sizeof *s.out));
-    MUST(cohort_alloc((void **)&s.long_in, LONG * sizeof *s.long_in));
-    MUST(cohort_alloc((void **)&s.long_out, LONG * sizeof *s.long_out));
+    MUST(cohort_alloc((void **)&s.in, SHORT_ITEMS * sizeof *s.in));
+    MUST(cohort_alloc((void **)&s.out, SHORT_ITEMS * sizeof *s.out));
+    MUST(cohort_alloc((void **)&s.long_in, LONG_ITEMS * sizeof *s.long_in));
+    MUST(cohort_alloc((void **)&s.long_out, LONG_ITEMS * sizeof *s.long_out));
     bench_contestant_t cohort[] = {{"cohort", run, &s, NULL}};
     BENCH_CONTEST((&(bench_contest_t){"share.alone", "us", BENCH_US, JOBS, 0}), cohort, peers);
     s.beside = 1;

@@ -96,7 +96,7 @@ static atomic_int ended;
 
 static void *long_loop(void *turns) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(BURN_WORKERS)
-    for (int i = 0; i < LONG; i++) {
+    for (int i = 0; i < LONG_ITEMS; i++) {
         if (!atomic_load(&ended)) PEER_MUST(burn(*(uint64_t *)turns) != 0);
     }
     return NULL;
@@ -104,9 +104,9 @@ static void *long_loop(void *turns) {
 
 static double run_short(uint64_t turns) {
     double begin = peer_now();
-    burn_all(SHORT, turns);
+    burn_all(SHORT_ITEMS, turns);
     double took = peer_now() - begin;
-    for (int i = 0; i < SHORT; i++) PEER_MUST(results[i] == burn(turns));
+    for (int i = 0; i < SHORT_ITEMS; i++) PEER_MUST(results[i] == burn(turns));
     return took;
 }
 
@@ -124,7 +124,7 @@ static double run_beside(uint64_t turns, uint64_t long_turns) {
 static double run_share(const char *metric, long count) {
     uint64_t turns = burn_turns(peer_now, SHORT_US), long_turns = burn_turns(peer_now, LONG_US);
     double *took = malloc((size_t)count * sizeof *took);
-    results = calloc(SHORT, sizeof *results);
+    results = calloc(SHORT_ITEMS, sizeof *results);
     burn_all(2, 1); /* the threads are there */
     for (long i = 0; i < count; i++)
         took[i] = strstr(metric, "beside") ? run_beside(turns, long_turns) : run_short(turns);
