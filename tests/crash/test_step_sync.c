@@ -129,11 +129,12 @@ static void *a_semaphore(void) {
  * before the next. */
 typedef struct {
     cohort_semaphore_t *semaphore;
-    _Atomic int round, ready;
+    _Atomic int begun, round, ready;
 } crowd_t;
 
 static int hold_permits(void *args) {
     crowd_t *crowd = *(crowd_t **)args;
+    atomic_fetch_add(&crowd->begun, 1);
     for (int round = 1;; round++) {
         while (atomic_load(&crowd->round) < round) apr_sleep(200);
         CHECK_STATUS(APR_SUCCESS, cohort_semaphore_acquire(crowd->semaphore, COHORT_FOREVER));
@@ -155,6 +156,8 @@ static void start_crowd(void) {
                                                         sizeof crowd, &options, NULL));
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(process));
     }
+    /* each has freed its arguments by then, before which no block is counted */
+    while (atomic_load(&crowd->begun) < HOLDERS) sched_yield();
 }
 
 static void *a_crowded_semaphore(void) {
