@@ -401,15 +401,14 @@ static bool wants_all(void) {
     return text && !strcmp(text, "all");
 }
 
-/* How many deaths, when each try costs about `cost` steps. By default there are POINTS. Where no
- * more than that are wanted, there are fewer of what would take too long. */
+/* How many deaths, when each try costs about `cost` steps. By default there are POINTS of them, and
+ * fewer when that would take too long. */
 static long deaths_wanted(long cost) {
     const char *text = getenv("COHORT_CRASH");
     if (wants_all()) return STEPS_ALL;
-    long points = text ? atol(text) : POINTS;
-    bool as_many = points > POINTS || cost <= STEPS_CHEAP;
-    long deaths = as_many ? points : points * STEPS_CHEAP / cost;
+    long deaths = text ? atol(text) : cost <= STEPS_CHEAP ? POINTS : POINTS * STEPS_CHEAP / cost;
     long least = cost <= STEPS_DEAR ? POINTS_MIN : POINTS_DEAR;
+    if (text && cost > STEPS_DEAR && deaths <= POINTS_MIN) deaths = least;
     return deaths < least ? least : deaths;
 }
 

@@ -102,13 +102,19 @@ static void streams_end_with_their_own_child(void) {
 
 enum { OTHERS = 2, COPIES = 100 };
 
+static void *APR_THREAD_FUNC again_and_again(apr_thread_t *self, void *what) {
+    (void)self;
+    while (!atomic_load(&over)) (*(cohort_target_t *)what)(NULL);
+    return NULL;
+}
+
 /* Copies do it, and other threads of the original meanwhile: what those have locked at the moment
  * of a fork, nobody unlocks in the copy. */
-static void try_in_copies(cohort_target_t what, apr_thread_start_t again_and_again) {
+static void try_in_copies(cohort_target_t what) {
     cohort_process_options_t options = {.method = COHORT_START_FORK};
     apr_thread_t *others[OTHERS];
     atomic_store(&over, 0);
-    for (int i = 0; i < OTHERS; i++) others[i] = party_thread(again_and_again, NULL);
+    for (int i = 0; i < OTHERS; i++) others[i] = party_thread(again_and_again, &what);
     for (int i = 0; i < COPIES; i++) {
         cohort_process_t *copy = make(what, NULL, 0, &options);
         CHECK_STATUS(APR_SUCCESS, cohort_process_start(copy));
@@ -125,13 +131,7 @@ static int look(void *args) {
     return 0;
 }
 
-static void *APR_THREAD_FUNC look_until_over(apr_thread_t *self, void *arg) {
-    (void)self, (void)arg;
-    while (!atomic_load(&over)) look(NULL);
-    return NULL;
-}
-
-static void copies_look_for_functions(void) { try_in_copies(look, look_until_over); }
+static void copies_look_for_functions(void) { try_in_copies(look); }
 
 static int make_a_pool(void *args) {
     apr_pool_t *pool;
@@ -141,13 +141,7 @@ static int make_a_pool(void *args) {
     return 0;
 }
 
-static void *APR_THREAD_FUNC make_pools_until_over(apr_thread_t *self, void *arg) {
-    (void)self, (void)arg;
-    while (!atomic_load(&over)) make_a_pool(NULL);
-    return NULL;
-}
-
-static void copies_make_memory_pools(void) { try_in_copies(make_a_pool, make_pools_until_over); }
+static void copies_make_memory_pools(void) { try_in_copies(make_a_pool); }
 
 const test_case_t siblings_cases[] = {
     {"Siblings", "streams_end_with_their_own_child", streams_end_with_their_own_child},
